@@ -1,0 +1,36 @@
+"""The errors that bad input raises; each message says what was wrong, with what, and what to do."""
+
+from typing import Literal
+
+InvalidImageReason = Literal[
+    "empty", "too_large", "too_many_pixels", "not_an_image", "unsupported_format", "truncated"
+]
+
+
+class HarError(Exception):
+    """Base of all errors that are the input's fault, not the program's."""
+
+
+class InvalidImageError(HarError):
+    """A file or array that cannot be used as a photograph.
+
+    Parameters
+    ----------
+    message : str
+        One sentence for the user.
+    reason : str
+        Machine-readable cause: ``"empty"``, ``"too_large"`` (bytes), ``"too_many_pixels"``,
+        ``"not_an_image"``, ``"unsupported_format"`` or ``"truncated"``.
+    """
+
+    def __init__(self, message: str, reason: InvalidImageReason = "not_an_image") -> None:
+        super().__init__(message)
+        self.reason: InvalidImageReason = reason
+
+
+class DatasetError(HarError):
+    """A dataset folder or CSV that cannot be used as given."""
+
+
+class ModelBundleError(HarError):
+    """A model bundle or model file that is missing, damaged or refused."""

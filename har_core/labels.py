@@ -1,0 +1,81 @@
+"""Reading and writing class index files (``class_indices.json``)."""
+
+import json
+from collections.abc import Sequence
+from pathlib import Path
+
+from har_core.errors import ModelBundleError
+
+
+def read_class_indices(path: str | Path) -> tuple[str, ...]:
+    """Read the class names, in the order of the network's outputs.
+
+    Parameters
+    ----------
+    path : str or Path
+        A JSON object in either common order: ``{"0": "calling", …}`` (index to name) or
+        ``{"calling": 0, …}`` (name to index, as Keras' ``class_indices`` writes it).
+
+    Returns
+    -------
+    tuple of str
+        Class names; position *i* belongs to output *i*.
+
+    Raises
+    ------
+    ModelBundleError
+        If the file cannot be read or its indices are not exactly 0 … n-1.
+    """
+    path = Path(path)
+    try:
+        mapping = json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, UnicodeDecodeError, json.JSONDecodeError) as error:
+        raise ModelBundleError(f"Cannot read the class index file {path}: {error}.") from error
+    return parse_class_indices(mapping, source=str(path))
+
+
+def parse_class_indices(mapping: object, source: str = "class indices") -> tuple[str, ...]:
+    """Turn a parsed class index mapping, in either order, into ordered class names.
+
+    Parameters
+    ----------
+    mapping : dict
+        ``{"0": "calling"}`` or ``{"calling": 0}``.
+    source : str
+        What to call the mapping in error messages.
+
+    Returns
+    -------
+    tuple of str
+        Class names in output order.
+
+    Raises
+    ------
+    ModelBundleError
+        If the mapping is empty, has repeated names, or its indices are not 0 … n-1.
+    """
+    if not isinstance(mapping, dict) or not mapping:
+        raise ModelBundleError(f'{source} must be a JSON object such as {{"0": "calling"}}.')
+    if all(isinstance(v, int) and not isinstance(v, bool) for v in mapping.values()):
+        by_index = {index: str(name) for name, index in mapping.items()}
+    elif all(str(k).strip().isdecimal() and isinstance(v, str) for k, v in mapping.items()):
+        by_index = {int(k): v for k, v in mapping.items()}
+    else:
+        raise ModelBundleError(
+            f'{source} must map indices to names ({{"0": "calling"}}) '
+            f'or names to indices ({{"calling": 0}}).'
+        )
+    if len(by_index) != len(mapping) or sorted(by_index) != list(range(len(mapping))):
+        raise ModelBundleError(
+            f"{source} must use each index from 0 to {len(mapping) - 1} once; "
+            f"it has {sorted(by_index)}."
+        )
+    names = tuple(by_index[i] for i in range(len(by_index)))
+    if len(set(names)) != len(names) or not all(name.strip() for name in names):
+        raise ModelBundleError(f"{source} has empty or repeated class names: {list(names)}.")
+    return names
+
+
+def format_class_indices(class_names: Sequence[str]) -> str:
+    """Return the text of a ``class_indices.json`` (index to name)."""
+    return json.dumps({str(i): name for i, name in enumerate(class_names)}, indent=2) + "\n"

@@ -1,0 +1,33 @@
+"""Fixtures that all tests share."""
+
+import os
+from pathlib import Path
+
+import pytest
+
+from tests.drawing import write_dataset, write_tiny_bundle
+
+
+@pytest.fixture
+def tiny_models(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """Make a models folder with one tiny bundle the program's models folder."""
+    folder = tmp_path / "models"
+    write_tiny_bundle(folder)
+    monkeypatch.setenv("HAR_MODELS_DIR", str(folder))
+    monkeypatch.delenv("HAR_MODEL", raising=False)
+    return folder
+
+
+@pytest.fixture
+def tiny_dataset(tmp_path: Path) -> Path:
+    """Write a dataset folder of twelve drawn pictures."""
+    return write_dataset(tmp_path / "dataset")
+
+
+@pytest.fixture
+def real_dataset() -> Path:
+    """Return the folder of the real photographs; for tests marked ``dataset``."""
+    folder = os.environ.get("HAR_DATASET", "")
+    if not folder or not (Path(folder) / "train.csv").is_file():
+        pytest.skip("HAR_DATASET names no dataset folder")
+    return Path(folder)

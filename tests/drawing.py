@@ -1,0 +1,93 @@
+"""Drawn stand-ins for photographs and a tiny ONNX network, so that tests need no real ones."""
+
+import io
+from pathlib import Path
+
+import numpy as np
+import onnx
+from onnx import TensorProto, helper, numpy_helper
+from PIL import Image, ImageDraw
+
+from har_core import bundle
+from har_core.bundle import BundleManifest
+from har_core.labels import format_class_indices
+
+CLASS_NAMES = ("clapping", "running", "sitting")
+COLOURS = {"clapping": (200, 40, 40), "running": (40, 180, 40), "sitting": (50, 60, 200)}
+
+
+def draw_photo(label: str = "running", seed: int = 0, size: tuple[int, int] = (275, 183)):
+    """Draw an RGB picture whose dominant colour belongs to its class, different for each seed."""
+    rng = np.random.default_rng([seed, CLASS_NAMES.index(label)])
+    image = Image.new("RGB", size, COLOURS[label])
+    pen = ImageDraw.Draw(image)
+    for _ in range(12):
+        x, y = rng.integers(0, size[0]), rng.integers(0, size[1])
+        w, h = rng.integers(10, 90, 2)
+        jitter = rng.integers(-60, 60, 3)
+        fill = tuple(int(c) for c in np.clip(np.array(COLOURS[label]) + jitter, 0, 255))
+        shape = pen.ellipse if rng.random() < 0.5 else pen.rectangle
+        shape((int(x), int(y), int(x + w), int(y + h)), fill=fill)
+    return image
+
+
+def encode(image: Image.Image, image_format: str = "JPEG", **options) -> bytes:
+    """Encode a picture into the bytes of a file."""
+    buffer = io.BytesIO()
+    image.save(buffer, image_format, **options)
+    return buffer.getvalue()
+
+
+def photo_bytes(label: str = "running", seed: int = 0, **options) -> bytes:
+    """Draw a picture and return it as the bytes of a JPEG."""
+    return encode(draw_photo(label, seed, **options), "JPEG", quality=92)
+
+
+def write_dataset(folder: Path, per_class: int = 4) -> Path:
+    """Write train.csv and train/ with drawn pictures, `per_class` of each of the three classes."""
+    (folder / "train").mkdir(parents=True)
+    rows = ["filename,label"]
+    for label in CLASS_NAMES:
+        for seed in range(per_class):
+            name = f"{label}_{seed}.jpg"
+            (folder / "train" / name).write_bytes(photo_bytes(label, seed))
+            rows.append(f"{name},{label}")
+    (folder / "train.csv").write_text("\n".join(rows) + "\n")
+    return folder
+
+
+def colour_network() -> bytes:
+    """Return an ONNX graph that tells the three classes by mean colour: pool, matrix, softmax."""
+    weights = np.array([[4.0, -2, -2], [-2, 4, -2], [-2, -2, 4]], np.float32)
+    nodes = [
+        helper.make_node("ReduceMean", ["pixels"], ["mean"], axes=[1, 2], keepdims=0),
+        helper.make_node("MatMul", ["mean", "weights"], ["logits"]),
+        helper.make_node("Softmax", ["logits"], ["probabilities"], axis=-1),
+    ]
+    graph = helper.make_graph(
+        nodes,
+        "colour",
+        [helper.make_tensor_value_info("pixels", TensorProto.FLOAT, ["N", 224, 224, 3])],
+        [helper.make_tensor_value_info("probabilities", TensorProto.FLOAT, ["N", 3])],
+        [numpy_helper.from_array(weights, "weights")],
+    )
+    model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)], ir_version=8)
+    onnx.checker.check_model(model)
+    return model.SerializeToString()
+
+
+def write_tiny_bundle(models_folder: Path, name: str = "tiny", **fields) -> BundleManifest:
+    """Write a real bundle around `colour_network`."""
+    manifest = BundleManifest(
+        name=name,
+        architecture="mean colour → softmax",
+        input_size=224,
+        preprocessing="minus_one_to_one",
+        class_names=CLASS_NAMES,
+        **fields,
+    )
+    files = {
+        bundle.ONNX_FILE: colour_network(),
+        bundle.CLASS_INDICES_FILE: format_class_indices(CLASS_NAMES).encode(),
+    }
+    return bundle.write_bundle(models_folder / name, manifest, files)

@@ -1,0 +1,60 @@
+import subprocess
+import sys
+
+import numpy as np
+import pytest
+
+import har_core
+from har_core.errors import InvalidImageError
+from har_core.model import apply_temperature
+from tests.drawing import CLASS_NAMES, draw_photo, photo_bytes
+
+
+def test_prediction_from_bytes_path_and_array_agree(tiny_models, tmp_path):
+    model = har_core.load_model()
+    image = draw_photo("sitting", 3)
+    path = tmp_path / "photo.png"
+    image.save(path)
+    from_path = model.predict(path)
+    assert from_path == model.predict(path.read_bytes()) == model.predict(np.asarray(image))
+    assert from_path.action == "sitting"
+    assert list(from_path.probabilities) == list(CLASS_NAMES)
+    assert sum(from_path.probabilities.values()) == pytest.approx(1, abs=1e-12)
+    assert from_path.top(2)[0] == ("sitting", from_path.confidence)
+
+
+def test_one_bad_image_does_not_spoil_the_batch(tiny_models):
+    model = har_core.load_model()
+    sources = [photo_bytes("running", i) for i in range(5)]
+    sources[2] = b"<html>not found</html>"
+    seen = []
+    results = model.predict_batch(sources, batch_size=2, progress=lambda *step: seen.append(step))
+    assert isinstance(results[2], InvalidImageError)
+    assert [r.action for i, r in enumerate(results) if i != 2] == ["running"] * 4
+    assert results[4].confidence == pytest.approx(model.predict(sources[4]).confidence, abs=1e-6)
+    assert seen == [(2, 5), (4, 5), (5, 5)]
+    assert model.predict_batch([]) == []
+
+
+def test_same_model_is_loaded_once(tiny_models):
+    assert har_core.load_model() is har_core.load_model("tiny")
+    assert har_core.load_model(tiny_models / "tiny") is har_core.load_model()
+
+
+def test_temperature_softens_without_changing_the_ranking():
+    probabilities = np.random.default_rng(0).dirichlet(np.ones(5), 100)
+    soft = apply_temperature(probabilities, 2.0)
+    assert np.array_equal(probabilities.argsort(1), soft.argsort(1))
+    assert (soft.max(1) < probabilities.max(1)).all()
+    assert soft.sum(1) == pytest.approx(1, abs=1e-12)
+    exact = apply_temperature(np.array([[1.0, 0.0, 0.0]]), 1.7)
+    assert exact.tolist() == [[1, 0, 0]]
+
+
+def test_import_and_prediction_never_import_tensorflow(tiny_models, tmp_path):
+    (tmp_path / "photo.jpg").write_bytes(photo_bytes())
+    code = (
+        "import sys, har_core; har_core.load_model().predict(sys.argv[1]);"
+        "sys.exit(any(m in sys.modules for m in ('tensorflow', 'keras', 'streamlit')))"
+    )
+    subprocess.run([sys.executable, "-c", code, str(tmp_path / "photo.jpg")], check=True)
