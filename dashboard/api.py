@@ -12,6 +12,7 @@ from fastapi import APIRouter, FastAPI, HTTPException, Request
 from fastapi.responses import JSONResponse
 from pydantic import BaseModel, Field
 from starlette.requests import ClientDisconnect
+from starlette.routing import Route
 from starlette.types import Receive, Scope, Send
 
 from dashboard.uploads import (
@@ -246,7 +247,7 @@ def install(app: FastAPI) -> None:
     # would return the web page.
     for route in router.routes:
         allowed = ", ".join(sorted(getattr(route, "methods", None) or ()))
-        app.add_route(getattr(route, "path", ""), _MethodNotAllowed(allowed))
+        app.router.routes.append(Route(getattr(route, "path", ""), _MethodNotAllowed(allowed)))
     app.add_exception_handler(HTTPException, _answer_http_error)
     app.add_exception_handler(InvalidImageError, _answer_invalid_image)
     app.add_exception_handler(ModelBundleError, _answer_no_model)

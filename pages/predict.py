@@ -1,4 +1,5 @@
 import streamlit as st
+
 import har_core
 
 f = st.file_uploader("Photograph")
