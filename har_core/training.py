@@ -17,9 +17,10 @@ import numpy as np
 from har_core import bundle
 from har_core.augmentation import AugmentationSettings, augment_batch
 from har_core.bundle import BundleManifest, check_bundle_name, models_dir, write_bundle
+from har_core.calibration import fit_temperature
 from har_core.checkpoint import Checkpoint, RunFolder, log_csv
 from har_core.errors import DatasetError, HarError, ModelBundleError
-from har_core.evaluation import EvaluationResult, fit_temperature
+from har_core.evaluation import EvaluationResult
 from har_core.images import read_image_file
 from har_core.labels import format_class_indices
 from har_core.model import apply_temperature
@@ -395,18 +396,19 @@ class _Trainer:
             raw = [np.asarray(v) for v in model.trainable_variables]
             if optimizer.use_ema:
                 optimizer.finalize_variable_values(model.trainable_variables)
+            validation_labels = self.prepared.label_indices[self.validation_rows]
+            top1, log_loss = _top1_and_log_loss(validate(), validation_labels)
             row = {
                 "stage": stage,
                 "epoch": epoch + 1,
                 "training_loss": float(np.mean(losses)),
-                **_validation_metrics(
-                    validate(), self.prepared.label_indices[self.validation_rows]
-                ),
+                "validation_top1": top1,
+                "validation_log_loss": log_loss,
                 "seconds": time.monotonic() - started,
             }
             log.append(row)
-            if row["validation_top1"] >= best_top1:
-                best_top1 = row["validation_top1"]
+            if top1 >= best_top1:
+                best_top1 = top1
                 self.run.write_best(self.network.get_weights())
             _assign(model.trainable_variables, raw)
             self.checkpoint = Checkpoint(
@@ -515,12 +517,10 @@ def _run_in_batches(run: Callable[[np.ndarray], Any], inputs: np.ndarray) -> np.
     return np.concatenate([np.asarray(run(inputs[s : s + _INFERENCE_BATCH])) for s in starts])
 
 
-def _validation_metrics(probabilities: np.ndarray, labels: np.ndarray) -> dict[str, float]:
+def _top1_and_log_loss(probabilities: np.ndarray, labels: np.ndarray) -> tuple[float, float]:
     true = probabilities[np.arange(len(labels)), labels]
-    return {
-        "validation_top1": float((probabilities.argmax(axis=1) == labels).mean()),
-        "validation_log_loss": float(-np.log(np.maximum(true, 1e-12)).mean()),
-    }
+    top1 = (probabilities.argmax(axis=1) == labels).mean()
+    return float(top1), float(-np.log(np.maximum(true, 1e-12)).mean())
 
 
 def _assign(variables: list[Any], values: list[np.ndarray]) -> None:
