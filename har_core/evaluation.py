@@ -47,11 +47,11 @@ class EvaluationResult:
     @classmethod
     def from_predictions(
         cls,
-        labels: Sequence[str],
+        labels: Sequence[str] | pd.Series,
         probabilities: np.ndarray,
         class_names: Sequence[str],
         filenames: Sequence[str] | None = None,
-        groups: Sequence[int] | None = None,
+        groups: Sequence[int] | np.ndarray | None = None,
     ) -> "EvaluationResult":
         """Check predictions and hold them.
 
@@ -383,8 +383,8 @@ def _check_filenames(filenames: np.ndarray) -> None:
 def _check_probabilities(table: np.ndarray, filenames: np.ndarray) -> None:
     problems = {
         "NaN or infinite probabilities": ~np.isfinite(table).all(axis=1),
-        "probabilities outside [0, 1]": ((table < 0) | (table > 1 + _SUM_TOLERANCE)).any(axis=1),
         "probabilities that do not sum to 1": np.abs(table.sum(axis=1) - 1) > _SUM_TOLERANCE,
+        "probabilities outside [0, 1]": ((table < 0) | (table > 1 + _SUM_TOLERANCE)).any(axis=1),
     }
     for problem, rows in problems.items():
         if rows.any():
