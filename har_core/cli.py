@@ -88,14 +88,14 @@ def predict(
         str | None, typer.Option("--csv", metavar="[FILE]", help="CSV, to a file or stdout.")
     ] = None,
 ) -> None:
-    """Say what the person in each photograph is doing.
+    r"""Say what the person in each photograph is doing.
 
     Exit code 0: all predicted; 1: some files were no usable photographs; 2: nothing could be done.
 
     \b
-    har_core predict photo.jpg
-    har_core predict holiday/ 'more/*.png' --csv actions.csv
-    curl -s https://example.org/photo.jpg | har_core predict - --json
+    python -m har_core predict photo.jpg
+    python -m har_core predict holiday/ 'more/*.png' --csv actions.csv
+    curl -s https://example.org/photo.jpg | python -m har_core predict - --json
     """
     for destination in (json_file, csv_file):
         if destination and destination.lower().endswith(PHOTO_SUFFIXES):
@@ -138,7 +138,9 @@ def _expand(arguments: Sequence[str]) -> list[str]:
             if not found:
                 raise HarError(f"The folder {path} holds no photographs.")
         elif glob.has_magic(argument):
-            found = sorted(p for p in glob.glob(argument, recursive=True) if Path(p).is_file())
+            # A pattern may start anywhere, absolute paths included, which Path.glob refuses.
+            matches = glob.glob(argument, recursive=True)  # noqa: PTH207
+            found = sorted(match for match in matches if Path(match).is_file())
             if not found:
                 raise HarError(f"Nothing matches {argument}.")
         else:
@@ -238,14 +240,14 @@ def train(
         bool, typer.Option("--overwrite", help="Replace a bundle of that name.")
     ] = False,
 ) -> None:
-    """Train a model on your photographs and write it as a bundle.
+    r"""Train a model on your photographs and write it as a bundle.
 
     Splits 80/10/10 by near-duplicate group, trains the head on frozen features, then fine-tunes the
     whole network; the validation split picks the epoch, the test split is used once at the end.
 
     \b
-    har_core train --dataset DataSet --name mine
-    har_core train --dataset DataSet --name mine --resume
+    python -m har_core train --dataset DataSet --name mine
+    python -m har_core train --dataset DataSet --name mine --resume
     """
     settings = dataclasses.replace(
         _DEFAULTS,
@@ -336,7 +338,11 @@ def models(
                 "name": e.name,
                 "path": str(e.path),
                 "error": e.error,
-                **({"metrics": e.manifest.metrics, "created": e.manifest.created} if e.manifest else {}),
+                **(
+                    {"metrics": e.manifest.metrics, "created": e.manifest.created}
+                    if e.manifest
+                    else {}
+                ),
             }
             for e in entries
         ]
