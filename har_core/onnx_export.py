@@ -1,0 +1,124 @@
+"""From a Keras network to an ONNX graph that is proven to give the same probabilities."""
+
+from pathlib import Path
+from typing import Any, Final
+
+import numpy as np
+
+from har_core.bundle import write_atomically
+from har_core.errors import ModelBundleError
+
+INPUT_NAME: Final = "pixels"
+OUTPUT_NAME: Final = "probabilities"
+OPSET: Final = 17
+DEFAULT_TOLERANCE: Final = 1e-4
+_BATCH_SIZE: Final = 32
+
+
+def export_onnx(
+    network: Any,
+    path: str | Path,
+    *,
+    probe: np.ndarray,
+    tolerance: float = DEFAULT_TOLERANCE,
+) -> float:
+    """Convert a Keras network to ONNX, compare both on real input, and write it if they agree.
+
+    Parameters
+    ----------
+    network : keras.Model
+        One input, float32 (N, S, S, 3); one output (N, C).
+    path : str or Path
+        Destination; replaced in one step, or left alone if anything fails.
+    probe : ndarray of float32, shape (N, S, S, 3)
+        Scaled pixels on which both run: photographs, because on noise the outputs hardly differ.
+    tolerance : float, default 1e-4
+        Largest absolute difference between two probabilities that is accepted.
+
+    Returns
+    -------
+    float
+        The largest absolute difference found.
+
+    Raises
+    ------
+    ModelBundleError
+        If the network holds an operation that ONNX (or its runtime) lacks, if the results differ
+        by more than `tolerance`, or if `path` cannot be written.
+    ValueError
+        If `probe` is empty or does not fit the network's input.
+    """
+    probe = np.ascontiguousarray(probe, dtype=np.float32)
+    input_shape = _single_input_shape(network)
+    if probe.ndim != 4 or len(probe) == 0 or probe.shape[1:] != input_shape[1:]:
+        raise ValueError(f"The probe has shape {probe.shape}; the network takes {input_shape}.")
+    graph = _convert(network, input_shape)
+    difference = _largest_difference(network, graph, probe)
+    # Written so that NaN counts as a difference.
+    if not difference <= tolerance:
+        raise ModelBundleError(
+            f"The ONNX graph of {network.name!r} differs from the Keras network by up to "
+            f"{difference:.2g} in a probability (allowed: {tolerance:.2g}); it was not written. "
+            "Serve the model through Keras instead."
+        )
+    try:
+        write_atomically(path, graph)
+    except OSError as error:
+        raise ModelBundleError(f"Cannot write {path}: {error}.") from error
+    return difference
+
+
+def _single_input_shape(network: Any) -> tuple[int | None, ...]:
+    if len(network.inputs) != 1 or len(network.outputs) != 1:
+        raise ModelBundleError(
+            f"The network {network.name!r} has {len(network.inputs)} inputs and "
+            f"{len(network.outputs)} outputs; only one of each can be exported."
+        )
+    return tuple(network.inputs[0].shape)
+
+
+def _convert(network: Any, input_shape: tuple[int | None, ...]) -> bytes:
+    import tensorflow as tf
+    import tf2onnx
+
+    # A traced function, not `tf2onnx.convert.from_keras`: that one relies on attributes that
+    # Keras 3 dropped. The fixed signature lets tf2onnx turn the LSTM into one LSTM operation
+    # instead of a loop.
+    signature = [tf.TensorSpec((None, *input_shape[1:]), tf.float32, name=INPUT_NAME)]
+
+    @tf.function(input_signature=signature)
+    def run(pixels: Any) -> dict[str, Any]:
+        return {OUTPUT_NAME: tf.cast(network(pixels, training=False), tf.float32)}
+
+    try:
+        model, _ = tf2onnx.convert.from_function(run, input_signature=signature, opset=OPSET)
+    except Exception as error:  # tf2onnx raises whatever its handlers meet; there is no base class
+        raise ModelBundleError(
+            f"The network {network.name!r} cannot be converted to ONNX: {error}."
+        ) from error
+    # tf2onnx calls the batch dimension "unk__123", with another number in each run.
+    for value in (*model.graph.input, *model.graph.output):
+        value.type.tensor_type.shape.dim[0].dim_param = "batch"
+    return model.SerializeToString()
+
+
+def _largest_difference(network: Any, graph: bytes, probe: np.ndarray) -> float:
+    import onnxruntime
+
+    try:
+        session = onnxruntime.InferenceSession(graph, providers=["CPUExecutionProvider"])
+        difference = 0.0
+        for start in range(0, len(probe), _BATCH_SIZE):
+            batch = probe[start : start + _BATCH_SIZE]
+            (served,) = session.run([OUTPUT_NAME], {INPUT_NAME: batch})
+            trained = np.asarray(network(batch, training=False), dtype=np.float32)
+            difference = max(difference, float(np.abs(served - trained).max()), key=_nan_is_largest)
+    except Exception as error:  # onnxruntime's exceptions share no narrower base
+        raise ModelBundleError(
+            f"ONNX Runtime cannot run the graph of {network.name!r}: {error}."
+        ) from error
+    return difference
+
+
+def _nan_is_largest(value: float) -> float:
+    return np.inf if np.isnan(value) else value
