@@ -1,17 +1,19 @@
 """What a scan records of one photograph, from its bytes, in a single decoding pass."""
 
 import hashlib
-import io
+import os
 from dataclasses import dataclass
 from functools import cache
+from pathlib import Path
 from typing import Any, Final
 
 import numpy as np
 from PIL import Image, ImageFilter
 
-from har_core.duplicates import grey_thumbnail
+from har_core.duplicates import grey_thumbnail, normalise_thumbnails
 from har_core.errors import InvalidImageError
-from har_core.images import decode_image
+from har_core.file_signatures import identify_content
+from har_core.images import MAX_BYTES, decode_image
 
 # Raise it when a recorded value changes its meaning: older cached values are dropped then.
 MEASUREMENT_VERSION: Final = 1
@@ -29,10 +31,10 @@ class Measurement:
         Of the file.
     reason : str
         Why it cannot be used (`InvalidImageError.reason`), ``""`` for a usable photograph; the
-        values below are None then, except `format` and `bytes`.
-    format : str
-        What the content is, whatever the name says: ``"JPEG"``, ``"PNG"``, …, ``"HTML"``, or
-        ``""`` if unknown.
+        values below are None then, except `content` and `bytes`.
+    content : str
+        What the file holds, whatever its name says: ``"JPEG"``, ``"a web page (HTML)"``, …; see
+        `har_core.file_signatures.identify_content`.
     bytes : int
         File size.
     width, height : int
@@ -41,6 +43,8 @@ class Measurement:
         Digest of size and RGB values: equal for files that show exactly the same.
     thumbnail : bytes
         From `har_core.duplicates.grey_thumbnail`.
+    plain : bool
+        The thumbnail has one colour, so that it resembles nothing.
     colourless : bool
         All three channels are equal.
     sharpness : float
@@ -52,12 +56,13 @@ class Measurement:
 
     sha256: str
     reason: str
-    format: str
+    content: str
     bytes: int
     width: int | None = None
     height: int | None = None
     pixels: str | None = None
     thumbnail: bytes | None = None
+    plain: bool | None = None
     colourless: bool | None = None
     sharpness: float | None = None
     brightness: float | None = None
@@ -66,26 +71,43 @@ class Measurement:
     entropy: float | None = None
 
 
+def measure_file(path: str | os.PathLike[str]) -> Measurement:
+    """Read and measure one file; one that cannot be read yields a reason and an empty sha256."""
+    try:
+        size = Path(path).stat().st_size
+        if size > MAX_BYTES:
+            with Path(path).open("rb") as file:
+                content = identify_content(file.read(1024)).description
+                file.seek(0)
+                sha256 = hashlib.file_digest(file, "sha256").hexdigest()
+            return Measurement(sha256, "too_large", content, size)
+        return measure_photograph(Path(path).read_bytes())
+    except OSError:
+        return Measurement("", "unreadable", "", 0)
+
+
 def measure_photograph(data: bytes) -> Measurement:
     """Measure one file; an unusable one yields a reason instead of an error."""
     sha256 = hashlib.sha256(data).hexdigest()
     try:
         image = decode_image(data)
     except InvalidImageError as error:
-        return Measurement(sha256, error.reason, detect_format(data), len(data))
+        return Measurement(sha256, error.reason, identify_content(data).description, len(data))
     height, width, _ = image.shape
     picture = Image.fromarray(image)
     brightness, entropy = _cleanvision_properties()
     levels = brightness.calculate(picture)
+    thumbnail = grey_thumbnail(image)
     return Measurement(
         sha256=sha256,
         reason="",
-        format=detect_format(data),
+        content=identify_content(data).description,
         bytes=len(data),
         width=width,
         height=height,
         pixels=hashlib.sha256(b"%d %d " % (width, height) + image.tobytes()).hexdigest(),
-        thumbnail=grey_thumbnail(image).tobytes(),
+        thumbnail=thumbnail.tobytes(),
+        plain=not normalise_thumbnails(thumbnail[np.newaxis]).any(),
         colourless=_is_colourless(image),
         sharpness=measure_sharpness(picture),
         brightness=float(levels["brightness"]),
@@ -100,18 +122,6 @@ def _cleanvision_properties() -> tuple[Any, Any]:
     from cleanvision.issue_managers.image_property import BrightnessProperty, EntropyProperty
 
     return BrightnessProperty("dark"), EntropyProperty()
-
-
-def detect_format(data: bytes) -> str:
-    """Tell from its first bytes what a file is: an image format's name, ``"HTML"`` or ``""``."""
-    start = data[:512].lstrip().lower()
-    if start.startswith((b"<!doctype html", b"<html", b"<head", b"<body", b"<script")):
-        return "HTML"
-    try:
-        with Image.open(io.BytesIO(data)) as image:
-            return image.format or ""
-    except Exception:  # Pillow's readers raise nearly anything on damaged headers.
-        return ""
 
 
 def measure_sharpness(picture: Image.Image) -> float:
