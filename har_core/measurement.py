@@ -31,11 +31,12 @@ class Measurement:
         Of the file.
     reason : str
         Why it cannot be used (`InvalidImageError.reason`), ``""`` for a usable photograph; the
-        values below are None then, except `content` and `bytes`.
+        values below are None then, except `content` and
+        `size_bytes`.
     content : str
         What the file holds, whatever its name says: ``"JPEG"``, ``"a web page (HTML)"``, …; see
         `har_core.file_signatures.identify_content`.
-    bytes : int
+    size_bytes : int
         File size.
     width, height : int
         Pixels, EXIF orientation applied.
@@ -57,7 +58,7 @@ class Measurement:
     sha256: str
     reason: str
     content: str
-    bytes: int
+    size_bytes: int
     width: int | None = None
     height: int | None = None
     pixels: str | None = None
@@ -102,7 +103,7 @@ def measure_photograph(data: bytes) -> Measurement:
         sha256=sha256,
         reason="",
         content=identify_content(data).description,
-        bytes=len(data),
+        size_bytes=len(data),
         width=width,
         height=height,
         pixels=hashlib.sha256(b"%d %d " % (width, height) + image.tobytes()).hexdigest(),
@@ -157,6 +158,4 @@ def measure_sharpness(picture: Image.Image) -> float:
 
 def _is_colourless(image: np.ndarray) -> bool:
     first = image[:, :, 0]
-    return bool(
-        np.array_equal(first, image[:, :, 1]) and np.array_equal(first, image[:, :, 2])
-    )
+    return bool(np.array_equal(first, image[:, :, 1]) and np.array_equal(first, image[:, :, 2]))

@@ -162,7 +162,7 @@ def _stamp_files(folder: Path, paths: Sequence[str]) -> dict[str, FileStamp]:
     stamps = {}
     for path in paths:
         try:
-            status = os.stat(path)
+            status = Path(path).stat()
         except OSError:
             continue  # measured as unreadable
         stamps[path] = FileStamp(status.st_size, status.st_mtime_ns)
@@ -205,9 +205,7 @@ def _measure_chunk(paths: Sequence[str]) -> dict[str, Measurement]:
     return {path: measure_file(path) for path in paths}
 
 
-def _measurement_table(
-    contents: Mapping[str, str | Measurement], store: ScanCache
-) -> pd.DataFrame:
+def _measurement_table(contents: Mapping[str, str | Measurement], store: ScanCache) -> pd.DataFrame:
     """Return the measurements indexed by path."""
     hashed = pd.Series({p: c for p, c in contents.items() if isinstance(c, str)}, dtype=object)
     by_content = store.load(hashed.unique())
@@ -216,11 +214,11 @@ def _measurement_table(
     table.index = hashed.index
     for path, measurement in contents.items():
         if isinstance(measurement, Measurement):
-            table.loc[path, ["sha256", "reason", "content", "bytes"]] = [
+            table.loc[path, ["sha256", "reason", "content", "size_bytes"]] = [
                 None,
                 measurement.reason,
                 measurement.content,
-                measurement.bytes,
+                measurement.size_bytes,
             ]
     return table
 
