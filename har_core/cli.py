@@ -16,7 +16,7 @@ import typer
 from rich.console import Console
 from rich.table import Table
 
-from har_core import bundle
+from har_core import bundle, cli_scan
 from har_core.dataset import PHOTO_SUFFIXES
 from har_core.errors import HarError, InvalidImageError
 from har_core.exports import neutralise_formula
@@ -36,6 +36,7 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"]},
 )
+app.add_typer(cli_scan.app)
 
 ModelOption = Annotated[
     str | None,
