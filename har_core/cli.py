@@ -16,7 +16,7 @@ import typer
 from rich.console import Console
 from rich.table import Table
 
-from har_core import bundle, cli_evaluate
+from har_core import bundle, cli_evaluate, cli_scan
 from har_core.cli_options import EXIT_SOME_FAILED, EXIT_UNUSABLE, DatasetOption, ModelOption
 from har_core.dataset import PHOTO_SUFFIXES
 from har_core.errors import HarError, InvalidImageError
@@ -35,7 +35,7 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"]},
 )
-
+app.add_typer(cli_scan.app)
 app.add_typer(cli_evaluate.commands)
 
 
@@ -197,7 +197,9 @@ def train(
     ] = None,
     backbone_weights: Annotated[
         str,
-        typer.Option(help="'imagenet' (Keras downloads), or a .weights.h5 or .keras file."),
+        typer.Option(
+            help="'imagenet' (Keras downloads), 'random', or a .weights.h5 or .keras file."
+        ),
     ] = _DEFAULTS.backbone_weights,
     epochs: Annotated[
         int, typer.Option(min=0, help="Fine-tuning epochs of the whole network.")
