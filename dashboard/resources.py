@@ -1,0 +1,31 @@
+"""Cached handles for the pages; keys are bytes and names, never arrays, which hash by sample."""
+
+from pathlib import Path
+
+import pandas as pd
+import streamlit as st
+
+from dashboard.photos import ClassifiedPhoto, classify_photo
+from har_core import ActionModel, InvalidImageError
+from har_core.dataset import CSV_FILE, load_dataset
+
+
+@st.cache_data(
+    max_entries=400,
+    show_spinner=False,
+    hash_funcs={ActionModel: lambda model: model.manifest.to_json()},
+)
+def classified(model: ActionModel, data: bytes) -> ClassifiedPhoto | InvalidImageError:
+    """Classify a photograph once per model; see `dashboard.photos.classify_photo`."""
+    return classify_photo(model, data)
+
+
+def dataset_table(folder: str) -> pd.DataFrame:
+    """Read a dataset's table once, and again when it changes; see `har_core.dataset`."""
+    csv = Path(folder).expanduser() / CSV_FILE
+    return _dataset_table(folder, csv.stat().st_mtime_ns if csv.is_file() else 0)
+
+
+@st.cache_data(max_entries=4, show_spinner=False)
+def _dataset_table(folder: str, modified_ns: int) -> pd.DataFrame:
+    return load_dataset(folder)

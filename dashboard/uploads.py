@@ -1,0 +1,118 @@
+"""Reading multipart uploads into memory, with every limit enforced while the bytes arrive."""
+
+from collections.abc import AsyncGenerator
+from dataclasses import dataclass
+from typing import Final
+
+from fastapi import HTTPException, Request
+from starlette.datastructures import Headers, UploadFile
+from starlette.formparsers import MultiPartException, MultiPartParser
+
+from har_core.images import MAX_BYTES
+
+MAX_BATCH_FILES: Final = 100
+MAX_BATCH_BYTES: Final = 100 * 2**20
+# Boundaries, part headers and small text fields around the files.
+_FRAMING_BYTES: Final = 64 * 2**10
+_MAX_TEXT_FIELDS: Final = 16
+
+
+@dataclass(frozen=True)
+class Upload:
+    """One uploaded file: the name its sender gave it, and its content."""
+
+    filename: str
+    data: bytes
+
+
+class _InMemoryParser(MultiPartParser):
+    """Starlette's parser, but uploaded photographs never touch the disk."""
+
+    spool_max_size = MAX_BATCH_BYTES + _FRAMING_BYTES
+
+
+async def read_single_upload(request: Request) -> Upload:
+    """Read a form with exactly one file in the field ``file``.
+
+    Raises
+    ------
+    HTTPException
+        400 if the body is no such form, 413 if the file is larger than
+        `har_core.images.MAX_BYTES`.
+    """
+    uploads = await _read_files(request, "file", max_files=2, max_bytes=MAX_BYTES)
+    if len(uploads) > 1:
+        raise HTTPException(400, "Send one 'file' per request, or several to /predict/batch.")
+    if len(uploads[0].data) > MAX_BYTES:
+        raise _too_large(MAX_BYTES)
+    return uploads[0]
+
+
+async def read_batch_upload(request: Request) -> list[Upload]:
+    """Read a form with one or more files in the field ``files``, in the sender's order.
+
+    Raises
+    ------
+    HTTPException
+        400 if the body is no such form or holds more than `MAX_BATCH_FILES`, 413 if it is larger
+        than `MAX_BATCH_BYTES`.
+    """
+    return await _read_files(request, "files", max_files=MAX_BATCH_FILES, max_bytes=MAX_BATCH_BYTES)
+
+
+async def _read_files(
+    request: Request, field: str, *, max_files: int, max_bytes: int
+) -> list[Upload]:
+    content_type = request.headers.get("content-type", "")
+    if content_type.partition(";")[0].strip().lower() != "multipart/form-data":
+        raise HTTPException(
+            400,
+            f"Send the photograph as multipart/form-data in the field '{field}', for example: "
+            f"curl -F {field}=@photo.jpg {request.url.replace(query='')}",
+        )
+    parser = _InMemoryParser(
+        Headers(raw=request.headers.raw),
+        _limited_stream(request, max_bytes),
+        max_files=max_files,
+        max_fields=_MAX_TEXT_FIELDS,
+        max_part_size=_FRAMING_BYTES,
+    )
+    try:
+        form = await parser.parse()
+    except MultiPartException as error:
+        raise HTTPException(400, f"The upload cannot be read: {error.message}") from error
+    try:
+        sent = [part for part in form.getlist(field) if isinstance(part, UploadFile)]
+        # A browser's form without a chosen file sends a nameless, empty part.
+        sent = [part for part in sent if part.filename or part.size]
+        if not sent:
+            names = ", ".join(repr(name) for name in form) or "none"
+            raise HTTPException(
+                400, f"There is no file in the field '{field}'; fields received: {names}."
+            )
+        return [Upload(part.filename or "", await part.read()) for part in sent]
+    finally:
+        await form.close()
+
+
+async def _limited_stream(request: Request, max_bytes: int) -> AsyncGenerator[bytes, None]:
+    """Yield the body; stop with 413 as soon as it is, or says it is, too large."""
+    limit = max_bytes + _FRAMING_BYTES
+    declared = request.headers.get("content-length", "")
+    if declared.isdecimal() and int(declared) > limit:
+        raise _too_large(max_bytes)
+    received = 0
+    async for chunk in request.stream():
+        received += len(chunk)
+        if received > limit:
+            raise _too_large(max_bytes)
+        yield chunk
+
+
+def _too_large(max_bytes: int) -> HTTPException:
+    # The rest of the body stays unread, so the connection cannot serve another request.
+    return HTTPException(
+        413,
+        f"The upload is larger than {max_bytes // 2**20} MB; send smaller or fewer files.",
+        headers={"Connection": "close"},
+    )

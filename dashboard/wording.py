@@ -1,0 +1,71 @@
+"""Predictions in words that need no training in statistics."""
+
+from typing import Any, Final
+
+from har_core import Prediction
+from har_core.bundle import BundleManifest
+
+_CERTAINTY: Final = (
+    (0.95, "Almost certainly"),
+    (0.80, "Very likely"),
+    (0.60, "Probably"),
+    (0.40, "Perhaps"),
+)
+_LOW_CONFIDENCE: Final = 0.40
+_CLOSE_CALL: Final = 0.15
+_MARKDOWN_SPECIALS: Final = str.maketrans({c: f"\\{c}" for c in "\\`*_{}[]()<>#+-.!|$~:^&"})
+
+
+def human_name(class_name: str) -> str:
+    """Return a class name as people write it: ``using_laptop`` → ``using laptop``."""
+    return class_name.replace("_", " ").strip()
+
+
+def percent(probability: float) -> str:
+    """Return a probability as a whole percentage that never claims 0 % or certainty."""
+    if probability >= 0.995:
+        return "> 99\N{NO-BREAK SPACE}%"
+    if probability < 0.005:
+        return "< 1\N{NO-BREAK SPACE}%"
+    return _spaced(f"{probability:.0%}")
+
+
+def certainty(confidence: float) -> str:
+    """Return a probability in [0, 1] as an adverb, from "Hard to say, maybe" upwards."""
+    return next((word for least, word in _CERTAINTY if confidence >= least), "Hard to say, maybe")
+
+
+def hint(prediction: Prediction) -> str | None:
+    """Return advice on a prediction that should not be taken at face value, else None."""
+    (first, p_first), (second, p_second) = prediction.top(2)
+    if p_first - p_second < _CLOSE_CALL:
+        return (
+            f"A close call: {human_name(first)} ({percent(p_first)}) and {human_name(second)} "
+            f"({percent(p_second)}) look almost equally likely."
+        )
+    if p_first < _LOW_CONFIDENCE:
+        return (
+            "Take this as a guess. One clearly visible person, doing one of the actions in the "
+            "chart, works best."
+        )
+    return None
+
+
+def accuracy(manifest: BundleManifest) -> str:
+    """Return a model's test accuracy with its split and interval, or that it is unknown."""
+    top1: Any = manifest.metrics.get("top1")
+    if not isinstance(top1, dict) or "value" not in top1:
+        return "Accuracy not measured"
+    text = f"Right on {top1['value']:.1%} of {manifest.metrics.get('n', 0):,} test photographs"
+    if "low" in top1 and "high" in top1:
+        text += f" (95% interval {top1['low']:.0%} to {top1['high']:.0%})"
+    return _spaced(text)
+
+
+def escape_markdown(text: str) -> str:
+    """Return text from outside, such as a file name, so that Markdown shows it literally."""
+    return " ".join(text.split()).translate(_MARKDOWN_SPECIALS)
+
+
+def _spaced(text: str) -> str:
+    return text.replace("%", "\N{NO-BREAK SPACE}%")

@@ -1,0 +1,135 @@
+"""Can the model's confidence be believed? Reliability bins, calibration error, temperature."""
+
+from dataclasses import dataclass
+from typing import Final
+
+import numpy as np
+
+from har_core.model import apply_temperature
+
+N_BINS: Final = 15
+TEMPERATURE_RANGE: Final = (0.05, 20.0)
+
+
+@dataclass(frozen=True, eq=False)
+class ReliabilityBins:
+    """Photographs binned by top-label confidence, as many in each bin as ties allow.
+
+    Parameters
+    ----------
+    counts : ndarray of int, shape (B,)
+        Photographs per bin; only bins that hold any.
+    confidence, accuracy : ndarray of float64, shape (B,)
+        Mean confidence and share of right answers in each bin.
+    """
+
+    counts: np.ndarray
+    confidence: np.ndarray
+    accuracy: np.ndarray
+
+    @property
+    def calibration_error(self) -> float:
+        """Expected calibration error: the mean gap, weighted by the photographs in each bin."""
+        gaps = np.abs(self.accuracy - self.confidence)
+        return float(self.counts @ gaps / self.counts.sum())
+
+
+def equal_mass_bins(confidence: np.ndarray, n_bins: int = N_BINS) -> np.ndarray:
+    """Assign confidences to bins of equal size (Nguyen & O'Connor 2015, arXiv:1508.05154).
+
+    Sorted confidences are cut as by ``numpy.array_split``; a bin starts at the confidence of its
+    first member, so equal confidences always share one and the order of photographs is irrelevant.
+
+    Parameters
+    ----------
+    confidence : ndarray of float, shape (N,)
+    n_bins : int, default 15
+
+    Returns
+    -------
+    ndarray of int, shape (N,)
+        In [0, n_bins); ties and fewer than `n_bins` photographs leave some bins empty.
+    """
+    n = len(confidence)
+    sizes = np.full(n_bins, n // n_bins)
+    sizes[: n % n_bins] += 1
+    starts = np.cumsum(sizes)[:-1]
+    edges = np.sort(confidence)[starts[starts < n]]
+    return np.searchsorted(edges, confidence, side="right")
+
+
+def reliability_bins(
+    confidence: np.ndarray, correct: np.ndarray, n_bins: int = N_BINS
+) -> ReliabilityBins:
+    """Compare confidence and accuracy in `equal_mass_bins`.
+
+    Parameters
+    ----------
+    confidence : ndarray of float, shape (N,)
+        Probability of the predicted class.
+    correct : ndarray of bool, shape (N,)
+    n_bins : int, default 15
+
+    Returns
+    -------
+    ReliabilityBins
+        In order of confidence, without empty bins.
+    """
+    bins = equal_mass_bins(confidence, n_bins)
+    counts = np.bincount(bins, minlength=n_bins)
+    used = counts > 0
+    counts = counts[used]
+    return ReliabilityBins(
+        counts=counts,
+        confidence=np.bincount(bins, weights=confidence, minlength=n_bins)[used] / counts,
+        accuracy=np.bincount(bins, weights=correct, minlength=n_bins)[used] / counts,
+    )
+
+
+def negative_log_likelihood(labels: np.ndarray, probabilities: np.ndarray) -> np.ndarray:
+    """Return the log loss of each photograph, clipped as by ``sklearn.metrics.log_loss``.
+
+    Parameters
+    ----------
+    labels : ndarray of int, shape (N,)
+        Index of the true class.
+    probabilities : ndarray of float64, shape (N, C)
+
+    Returns
+    -------
+    ndarray of float64, shape (N,)
+        At most 36.04: a probability of 0 counts as 2.2e-16.
+    """
+    of_label = probabilities[np.arange(len(labels)), labels]
+    smallest = np.finfo(np.float64).eps
+    return -np.log(np.clip(of_label, smallest, 1 - smallest))
+
+
+def fit_temperature(labels: np.ndarray, probabilities: np.ndarray) -> float:
+    """Find the temperature that makes the probabilities most likely on held-out photographs.
+
+    Temperature scaling (Guo et al. 2017, arXiv:1706.04599): one number, so that it can neither
+    overfit a validation split nor change the ranking of classes. Fit it on the validation split,
+    never on the test split.
+
+    Parameters
+    ----------
+    labels : ndarray of int, shape (N,)
+        Index of the true class.
+    probabilities : ndarray of float, shape (N, C)
+        At temperature 1.
+
+    Returns
+    -------
+    float
+        In `TEMPERATURE_RANGE`; above 1 the model was overconfident.
+    """
+    from scipy.optimize import minimize_scalar
+
+    def loss(log_temperature: float) -> float:
+        softened = apply_temperature(probabilities, float(np.exp(log_temperature)))
+        return float(negative_log_likelihood(labels, softened).mean())
+
+    bounds = tuple(np.log(TEMPERATURE_RANGE))
+    found = minimize_scalar(loss, bounds=bounds, method="bounded", options={"xatol": 1e-4})
+    return float(np.exp(found.x)) if found.fun < loss(0.0) else 1.0

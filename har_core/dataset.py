@@ -1,0 +1,230 @@
+"""A labelled folder of photographs: reading its table and splitting it without leaks."""
+
+import os
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Final
+
+import numpy as np
+import pandas as pd
+
+from har_core.errors import DatasetError
+
+CSV_FILE: Final = "train.csv"
+PHOTO_FOLDER: Final = "train"
+PHOTO_SUFFIXES: Final = (".jpg", ".jpeg", ".png", ".webp", ".bmp", ".tif", ".tiff", ".gif")
+SPLITS: Final = ("train", "validation", "test")
+
+
+def load_dataset(folder: str | Path, csv: str | Path | None = None) -> pd.DataFrame:
+    """Read a dataset folder: ``train.csv`` and the photographs in ``train/``.
+
+    Parameters
+    ----------
+    folder : str or Path
+        Holds ``train.csv`` (``filename,label``) and the folder ``train/``.
+    csv : str or Path, optional
+        Another table for the same photographs, e.g. an exported cleaned one.
+
+    Returns
+    -------
+    DataFrame
+        One row per row of the table, in its order: ``filename`` (base name), ``label``
+        (surrounding spaces removed) and ``path`` (absolute; None where the photograph is missing
+        or a link that leads out of the folder).
+
+    Raises
+    ------
+    DatasetError
+        If the folder or table is missing or has another layout.
+    """
+    folder = Path(folder).expanduser()
+    if not folder.is_dir():
+        raise DatasetError(f"There is no dataset folder {folder}.")
+    table = read_labels(csv if csv is not None else folder / CSV_FILE)
+    photographs = list_photographs(folder)
+    paths = [photographs.get(name) for name in table["filename"]]
+    table["path"] = pd.Series(paths, dtype=object)  # a str column would turn None into NaN
+    return table
+
+
+def read_labels(csv: str | Path) -> pd.DataFrame:
+    """Read a table of labels.
+
+    Parameters
+    ----------
+    csv : str or Path
+        UTF-8 CSV with the columns ``filename`` (any path; its base name counts) and ``label``;
+        further columns are ignored.
+
+    Returns
+    -------
+    DataFrame
+        Columns ``filename`` and ``label``, both str; empty labels are ``""``.
+
+    Raises
+    ------
+    DatasetError
+        If the file cannot be read, has no rows, or lacks one of the columns.
+    """
+    csv = Path(csv)
+    try:
+        table = pd.read_csv(csv, dtype=str, keep_default_na=False, encoding="utf-8-sig")
+    except FileNotFoundError as error:
+        raise DatasetError(
+            f"There is no {csv}; it must hold the columns filename,label."
+        ) from error
+    except (OSError, ValueError) as error:
+        raise DatasetError(f"Cannot read {csv} as UTF-8 CSV: {error}.") from error
+    table.columns = [str(column).strip().lower() for column in table.columns]
+    missing = [column for column in ("filename", "label") if column not in table.columns]
+    if missing:
+        raise DatasetError(
+            f"{csv} lacks the column {' and '.join(missing)}; it has "
+            f"{', '.join(table.columns)}. The first line must be: filename,label"
+        )
+    if table.empty:
+        raise DatasetError(f"{csv} has no rows.")
+    # Base names of both path styles: tables are often written on another system.
+    filenames = table["filename"].str.strip().str.replace("\\", "/", regex=False)
+    return pd.DataFrame(
+        {
+            "filename": filenames.str.rsplit("/", n=1).str[-1],
+            "label": table["label"].str.strip(),
+        }
+    )
+
+
+def list_photographs(folder: str | Path) -> dict[str, str]:
+    """List the photographs of a dataset folder.
+
+    Parameters
+    ----------
+    folder : str or Path
+        Dataset folder; photographs are looked for directly in its ``train/``.
+
+    Returns
+    -------
+    dict of str to str
+        Base name to absolute path, of files with a photograph's suffix; links that lead out of
+        the folder are left out.
+
+    Raises
+    ------
+    DatasetError
+        If ``train/`` is missing or holds no photograph.
+    """
+    return {
+        name: path
+        for name, path in list_files(folder).items()
+        if name.lower().endswith(PHOTO_SUFFIXES)
+    }
+
+
+def list_files(folder: str | Path) -> dict[str, str]:
+    """List the files in a dataset's ``train/`` whatever their suffix, as `list_photographs`.
+
+    Raises
+    ------
+    DatasetError
+        If ``train/`` is missing or holds no photograph.
+    """
+    photo_folder = Path(folder).expanduser().resolve() / PHOTO_FOLDER
+    try:
+        with os.scandir(photo_folder) as entries:
+            files = {e.name: e.path for e in entries if _is_inside(e, photo_folder)}
+    except OSError as error:
+        raise DatasetError(
+            f"Cannot list the photographs' folder {photo_folder}: {error.strerror}."
+        ) from error
+    if not any(name.lower().endswith(PHOTO_SUFFIXES) for name in files):
+        raise DatasetError(f"{photo_folder} holds no photographs ({', '.join(PHOTO_SUFFIXES)}).")
+    return files
+
+
+def _is_inside(entry: os.DirEntry[str], folder: Path) -> bool:
+    if not entry.is_symlink():
+        return entry.is_file(follow_symlinks=False)
+    target = Path(entry.path).resolve()
+    return target.is_relative_to(folder) and target.is_file()
+
+
+def check_labels(labels: Sequence[str]) -> tuple[str, ...]:
+    """Return the sorted class names of a training table.
+
+    Raises
+    ------
+    DatasetError
+        If a label is empty, there is a single class, or a class is too small to split.
+    """
+    counts = pd.Series(labels).value_counts()
+    if "" in counts.index:
+        raise DatasetError(
+            f"{counts['']} rows have an empty label; fill them in or remove those rows."
+        )
+    if len(counts) < 2:
+        raise DatasetError(
+            f"All photographs have the label {counts.index[0]!r}; training needs two classes."
+        )
+    small = counts[counts < len(SPLITS)]
+    if len(small):
+        listed = ", ".join(f"{name!r} ({n})" for name, n in small.items())
+        raise DatasetError(
+            f"Too few usable photographs for a training, validation and test split: {listed}; "
+            f"each class needs {len(SPLITS)}."
+        )
+    return tuple(sorted(counts.index))
+
+
+def stratified_group_split(
+    labels: Sequence[str],
+    groups: Sequence[int] | np.ndarray,
+    *,
+    validation: float = 0.1,
+    test: float = 0.1,
+    seed: int = 0,
+) -> np.ndarray:
+    """Split into train, validation and test so that no group is in two of them.
+
+    Each class is dealt out by itself: its groups are shuffled, then the first go to the test
+    split until that has its share, the next to validation, the rest to training. A group with
+    several labels is dealt with its most frequent one.
+
+    Parameters
+    ----------
+    labels : sequence of str, length N
+        Class of each photograph.
+    groups : sequence of int, length N
+        Near-duplicate group of each photograph.
+    validation, test : float
+        Shares of the photographs, in (0, 1); the rest is training.
+    seed : int
+        Makes the split repeatable.
+
+    Returns
+    -------
+    ndarray of str, shape (N,)
+        ``"train"``, ``"validation"`` or ``"test"``. Every class with at least three groups is in
+        all three.
+
+    See Also
+    --------
+    har_core.duplicates.duplicate_groups : makes the groups.
+    """
+    table = pd.DataFrame({"label": np.asarray(labels, dtype=object), "group": np.asarray(groups)})
+    by_group = table.groupby("group")["label"].agg([lambda s: s.mode().iloc[0], "size"])
+    by_group.columns = ["label", "size"]
+    rng = np.random.default_rng(seed)
+    split_of_group: dict[int, str] = {}
+    for _, members in by_group.groupby("label", sort=True):
+        order = members.iloc[rng.permutation(len(members))]
+        wanted = {
+            name: max(1, round(share * int(members["size"].sum())))
+            for name, share in (("test", test), ("validation", validation))
+        }
+        for group, size in zip(order.index, order["size"], strict=True):
+            name = next((n for n, left in wanted.items() if left > 0), "train")
+            split_of_group[group] = name
+            if name in wanted:
+                wanted[name] -= size
+    return table["group"].map(split_of_group).to_numpy(dtype=str)

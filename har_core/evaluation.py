@@ -1,0 +1,424 @@
+"""How good is a classifier? Every number follows from labels, probabilities and filenames alone."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from functools import cached_property
+from typing import Any, Final
+
+import numpy as np
+import pandas as pd
+
+from har_core.bootstrap import Interval, percentile_interval, resampled_totals
+from har_core.calibration import N_BINS, equal_mass_bins, negative_log_likelihood
+from har_core.confusion import confusion_matrix
+from har_core.curves import RankingCurves, one_vs_rest_curves
+from har_core.errors import DatasetError
+from har_core.model import apply_temperature
+
+HEADLINE_METRICS: Final = ("top1", "top3", "macro_f1", "log_loss", "ece")
+CLASS_METRICS: Final = ("precision", "recall", "f1")
+_SUM_TOLERANCE: Final = 1e-3  # float16 rows of 100 classes stay within
+
+
+@dataclass(frozen=True, eq=False)
+class EvaluationResult:
+    """A model's answers on labelled photographs; use `from_predictions`, which checks them.
+
+    Parameters
+    ----------
+    class_names : tuple of str
+        In the order of the probabilities.
+    filenames : ndarray of str, shape (N,)
+        Unique.
+    labels : ndarray of int, shape (N,)
+        Index of the true class.
+    probabilities : ndarray of float64, shape (N, C)
+        Rows sum to 1.
+    groups : ndarray of int, shape (N,)
+        Near-duplicate group of each photograph; intervals resample groups.
+    """
+
+    class_names: tuple[str, ...]
+    filenames: np.ndarray
+    labels: np.ndarray
+    probabilities: np.ndarray
+    groups: np.ndarray
+
+    @classmethod
+    def from_predictions(
+        cls,
+        labels: Sequence[str] | pd.Series,
+        probabilities: np.ndarray,
+        class_names: Sequence[str],
+        filenames: Sequence[str] | None = None,
+        groups: Sequence[int] | np.ndarray | None = None,
+    ) -> "EvaluationResult":
+        """Check predictions and hold them.
+
+        Parameters
+        ----------
+        labels : sequence of str, length N
+            True class names.
+        probabilities : array-like of float, shape (N, C)
+            One row per photograph, in the order of `class_names`.
+        class_names : sequence of str, length C
+        filenames : sequence of str, length N, optional
+            Unique; default: row numbers.
+        groups : sequence of int, length N, optional
+            Near-duplicate group; default: every photograph is its own.
+
+        Returns
+        -------
+        EvaluationResult
+
+        Raises
+        ------
+        DatasetError
+            If there is no photograph, lengths differ, a probability is NaN, infinite or outside
+            [0, 1], a row does not sum to 1 (within 0.001), a label is no class, or a filename
+            occurs twice; the message names the first such photographs.
+
+        Examples
+        --------
+        >>> result = EvaluationResult.from_predictions(
+        ...     ["run", "sit"], [[0.9, 0.1], [0.6, 0.4]], ["run", "sit"]
+        ... )
+        >>> result.headline()["top1"]["value"]
+        0.5
+        """
+        names = tuple(str(name) for name in class_names)
+        table = np.asarray(probabilities, dtype=np.float64)
+        n = len(labels)
+        if not n:
+            raise DatasetError("There are no predictions to evaluate: the table has no rows.")
+        if len(set(names)) != len(names):
+            raise DatasetError(f"Class names must differ: {', '.join(_repeated(names))} repeats.")
+        if table.shape != (n, len(names)):
+            raise DatasetError(
+                f"{n} labels and {len(names)} classes need probabilities of shape "
+                f"({n}, {len(names)}), not {table.shape}."
+            )
+        files = np.arange(n).astype(str) if filenames is None else np.asarray(filenames, str)
+        group_numbers = np.arange(n) if groups is None else np.asarray(groups)
+        for what, column in {"filenames": files, "groups": group_numbers}.items():
+            if column.shape != (n,):
+                raise DatasetError(f"{n} labels need as many {what}, not {len(column)}.")
+        _check_filenames(files)
+        _check_probabilities(table, files)
+        return cls(names, files, _label_indices(labels, names, files), table, group_numbers)
+
+    @property
+    def n(self) -> int:
+        """Number of photographs."""
+        return len(self.labels)
+
+    @cached_property
+    def predictions(self) -> np.ndarray:
+        """Index of the most probable class (the first one of equals), int, shape (N,)."""
+        return self.probabilities.argmax(axis=1)
+
+    @cached_property
+    def confidence(self) -> np.ndarray:
+        """Probability of the predicted class, float64, shape (N,)."""
+        return self.probabilities.max(axis=1)
+
+    @cached_property
+    def correct(self) -> np.ndarray:
+        """Whether the prediction is the label, bool, shape (N,)."""
+        return self.predictions == self.labels
+
+    @cached_property
+    def in_top3(self) -> np.ndarray:
+        """Whether the label is among the three most probable classes, bool, shape (N,).
+
+        Of equal probabilities the later class counts as the higher, as in
+        ``sklearn.metrics.top_k_accuracy_score``.
+        """
+        of_label = self.probabilities[np.arange(self.n), self.labels][:, np.newaxis]
+        later = np.arange(len(self.class_names)) > self.labels[:, np.newaxis]
+        ahead = (self.probabilities > of_label) | ((self.probabilities == of_label) & later)
+        return ahead.sum(axis=1) < 3
+
+    @cached_property
+    def log_losses(self) -> np.ndarray:
+        """Negative log likelihood of each label, float64, shape (N,)."""
+        return negative_log_likelihood(self.labels, self.probabilities)
+
+    @property
+    def label_names(self) -> np.ndarray:
+        """True class of each photograph, object array of str, shape (N,)."""
+        return np.asarray(self.class_names, dtype=object)[self.labels]
+
+    @property
+    def prediction_names(self) -> np.ndarray:
+        """Predicted class of each photograph, object array of str, shape (N,)."""
+        return np.asarray(self.class_names, dtype=object)[self.predictions]
+
+    @cached_property
+    def confusion(self) -> np.ndarray:
+        """Photographs by true (row) and predicted (column) class, int64, shape (C, C)."""
+        return confusion_matrix(self.labels, self.predictions, len(self.class_names))
+
+    @cached_property
+    def curves(self) -> list[RankingCurves]:
+        """Precision–recall and ROC curves of each class against the rest."""
+        return one_vs_rest_curves(self.labels, self.probabilities)
+
+    @cached_property
+    def totals(self) -> "MetricTotals":
+        """The sums that every headline and per-class metric follows from."""
+        return MetricTotals(self._statistics.sum(axis=0)[:, np.newaxis], len(self.class_names))
+
+    @cached_property
+    def resampled_totals(self) -> "MetricTotals":
+        """The same sums on each bootstrap resample (seeded, drawn by near-duplicate group)."""
+        return MetricTotals(resampled_totals(self._statistics, self.groups), len(self.class_names))
+
+    def headline(self) -> dict[str, dict[str, float]]:
+        """Return top1, top3, macro_f1, log_loss and ece with 95 % bootstrap intervals.
+
+        Returns
+        -------
+        dict of str to {"value", "low", "high"}
+            Shares in [0, 1], log loss in nats. Macro F1 is the mean over classes that occur among
+            labels or predictions (scikit-learn's default). The calibration error uses 15
+            equal-mass bins of top-label confidence, fixed over resamples.
+        """
+        return {name: interval.to_dict() for name, interval in self.headline_intervals.items()}
+
+    @cached_property
+    def headline_intervals(self) -> dict[str, Interval]:
+        """Headline metrics by name, as `Interval`."""
+        values, replicates = self.totals.headline(), self.resampled_totals.headline()
+        return {
+            name: percentile_interval(
+                float(values[name][0]), replicates[name], centred=name == "ece"
+            )
+            for name in HEADLINE_METRICS
+        }
+
+    def photographs(self) -> pd.DataFrame:
+        """Return one row per photograph.
+
+        Returns
+        -------
+        DataFrame
+            ``filename``, ``label``, ``prediction``, ``confidence`` and ``correct``.
+        """
+        return pd.DataFrame(
+            {
+                "filename": self.filenames,
+                "label": self.label_names,
+                "prediction": self.prediction_names,
+                "confidence": self.confidence,
+                "correct": self.correct,
+            }
+        )
+
+    def predictions_table(self) -> pd.DataFrame:
+        """Return one row per photograph with all probabilities.
+
+        Returns
+        -------
+        DataFrame
+            ``filename``, ``label``, ``prediction``, ``confidence``, then one column per class.
+        """
+        probabilities = pd.DataFrame(self.probabilities, columns=list(self.class_names))
+        return pd.concat([self.photographs().drop(columns="correct"), probabilities], axis=1)
+
+    def per_class(self) -> pd.DataFrame:
+        """Return the metrics of every class.
+
+        Returns
+        -------
+        DataFrame
+            One row per class: ``class``, ``support`` (photographs of it), ``predicted`` (answers
+            that name it), ``precision``, ``recall`` and ``f1``, each also with ``_low`` and
+            ``_high`` (95 % bootstrap interval), and ``average_precision``. Undefined values are 0
+            as with scikit-learn's ``zero_division=0``; ``support`` and ``predicted`` tell.
+        """
+        table = pd.DataFrame(
+            {
+                "class": self.class_names,
+                "support": self.confusion.sum(axis=1),
+                "predicted": self.confusion.sum(axis=0),
+            }
+        )
+        for name in CLASS_METRICS:
+            values = getattr(self.totals, name)()[:, 0]
+            replicates = getattr(self.resampled_totals, name)()
+            intervals = [
+                percentile_interval(value, samples)
+                for value, samples in zip(values, replicates, strict=True)
+            ]
+            table[name] = values
+            table[f"{name}_low"] = [interval.low for interval in intervals]
+            table[f"{name}_high"] = [interval.high for interval in intervals]
+        table["average_precision"] = [curve.average_precision for curve in self.curves]
+        return table
+
+    def metrics(self) -> dict[str, Any]:
+        """Return what a metrics file holds: ``n``, the headline and ``per_class``.
+
+        Returns
+        -------
+        dict
+            Ready for JSON. ``per_class`` maps a class to ``support``, ``predicted``,
+            ``average_precision`` and, as ``{"value", "low", "high"}``, precision, recall and f1.
+        """
+        per_class = {}
+        for row in self.per_class().to_dict("records"):
+            intervals = {
+                name: {"value": row[name], "low": row[f"{name}_low"], "high": row[f"{name}_high"]}
+                for name in CLASS_METRICS
+            }
+            counts = {name: int(row[name]) for name in ("support", "predicted")}
+            per_class[row["class"]] = {
+                **counts,
+                **intervals,
+                "average_precision": row["average_precision"],
+            }
+        return {"n": self.n, **self.headline(), "per_class": per_class}
+
+    def take(self, rows: np.ndarray) -> "EvaluationResult":
+        """Return the evaluation of some photographs, given by row number, in that order."""
+        return EvaluationResult(
+            self.class_names,
+            self.filenames[rows],
+            self.labels[rows],
+            self.probabilities[rows],
+            self.groups[rows],
+        )
+
+    def regrouped(self, groups: np.ndarray) -> "EvaluationResult":
+        """Return the same evaluation with other near-duplicate groups."""
+        return replace(self, groups=groups)
+
+    def calibrated(self, temperature: float) -> "EvaluationResult":
+        """Return the evaluation with a temperature applied to its probabilities."""
+        return replace(self, probabilities=apply_temperature(self.probabilities, temperature))
+
+    @cached_property
+    def _statistics(self):  # type: ignore[no-untyped-def]  # scipy is imported on use only
+        """Per-photograph statistics in the layout of `MetricTotals`, sparse, shape (N, K)."""
+        from scipy.sparse import csr_array
+
+        n_classes = len(self.class_names)
+        first_class = MetricTotals.n_leading
+        bins = equal_mass_bins(self.confidence)
+        entries = [
+            (0, np.ones(self.n)),
+            (1, self.correct.astype(np.float64)),
+            (2, self.in_top3.astype(np.float64)),
+            (3, self.log_losses),
+            (4 + bins, self.confidence - self.correct),
+            (first_class + self.labels, self.correct.astype(np.float64)),
+            (first_class + n_classes + self.predictions, np.ones(self.n)),
+            (first_class + 2 * n_classes + self.labels, np.ones(self.n)),
+        ]
+        columns = np.concatenate([np.broadcast_to(column, self.n) for column, _ in entries])
+        values = np.concatenate([value for _, value in entries])
+        rows = np.tile(np.arange(self.n), len(entries))
+        shape = (self.n, first_class + 3 * n_classes)
+        return csr_array((values, (rows, columns)), shape=shape)
+
+
+class MetricTotals:
+    """Sums over B samples of photographs, and the metrics that follow from them.
+
+    Parameters
+    ----------
+    sums : ndarray of float64, shape (K, B)
+        Rows: photographs, hits, top-3 hits, log losses; confidence minus hits per calibration
+        bin; hits, predictions and labels per class.
+    n_classes : int
+    """
+
+    n_leading: Final = 4 + N_BINS
+
+    def __init__(self, sums: np.ndarray, n_classes: int) -> None:
+        self.n, self._hits, self._top3, self._log_loss = sums[:4]
+        self._gaps = sums[4 : self.n_leading]
+        self.class_hits, self.class_predictions, self.class_labels = sums[self.n_leading :].reshape(
+            3, n_classes, -1
+        )
+
+    def headline(self) -> dict[str, np.ndarray]:
+        """Return the headline metrics by name, each of shape (B,)."""
+        occurs = self.class_predictions + self.class_labels > 0
+        return {
+            "top1": self._hits / self.n,
+            "top3": self._top3 / self.n,
+            "macro_f1": self.f1().sum(axis=0) / occurs.sum(axis=0),
+            "log_loss": self._log_loss / self.n,
+            "ece": np.abs(self._gaps).sum(axis=0) / self.n,
+        }
+
+    def precision(self) -> np.ndarray:
+        """Return the precision per class, shape (C, B); 0 for a class never predicted."""
+        return _share(self.class_hits, self.class_predictions)
+
+    def recall(self) -> np.ndarray:
+        """Return the recall per class, shape (C, B); 0 for a class without photographs."""
+        return _share(self.class_hits, self.class_labels)
+
+    def f1(self) -> np.ndarray:
+        """Return the F1 score per class, shape (C, B); 0 where it is undefined."""
+        return _share(2 * self.class_hits, self.class_predictions + self.class_labels)
+
+
+def _share(part: np.ndarray, whole: np.ndarray) -> np.ndarray:
+    return np.divide(part, whole, out=np.zeros_like(part), where=whole > 0)
+
+
+def _check_filenames(filenames: np.ndarray) -> None:
+    repeated = _repeated(filenames)
+    if repeated:
+        raise DatasetError(
+            f"Every photograph may occur once, but {_count(repeated, 'filename')} repeated: "
+            f"{_some(repeated)}."
+        )
+
+
+def _check_probabilities(table: np.ndarray, filenames: np.ndarray) -> None:
+    problems = {
+        "NaN or infinite probabilities": ~np.isfinite(table).all(axis=1),
+        "probabilities that do not sum to 1": np.abs(table.sum(axis=1) - 1) > _SUM_TOLERANCE,
+        "probabilities outside [0, 1]": ((table < 0) | (table > 1 + _SUM_TOLERANCE)).any(axis=1),
+    }
+    for problem, rows in problems.items():
+        if rows.any():
+            wrong = filenames[rows].tolist()
+            raise DatasetError(
+                f"{_count(wrong, 'photograph')} with {problem}: {_some(wrong)}. "
+                "Nothing was computed from these predictions; make them again."
+            )
+
+
+def _label_indices(
+    labels: Sequence[str], class_names: tuple[str, ...], filenames: np.ndarray
+) -> np.ndarray:
+    given = np.asarray(labels, dtype=object)
+    indices = pd.Index(class_names).get_indexer(given)
+    unknown = np.flatnonzero(indices < 0)
+    if unknown.size:
+        named = sorted({str(label) for label in given[unknown]})
+        raise DatasetError(
+            f"{_count(named, 'label')} not among the model's classes: {_some(named)} "
+            f"(first at {filenames[unknown[0]]}). Known classes: {', '.join(class_names)}."
+        )
+    return indices
+
+
+def _repeated(values: Sequence[str] | np.ndarray) -> list[str]:
+    index = pd.Index(values)
+    return index[index.duplicated()].unique().tolist()
+
+
+def _count(items: list[str], noun: str) -> str:
+    return f"{len(items):,} {noun}" if len(items) == 1 else f"{len(items):,} {noun}s"
+
+
+def _some(items: list[str], shown: int = 5) -> str:
+    listed = ", ".join(str(item) for item in items[:shown])
+    return listed if len(items) <= shown else f"{listed}, …"

@@ -1,0 +1,30 @@
+"""Tables for other programs: what a file name may not do to the spreadsheet that opens it."""
+
+from typing import Final
+
+_FORMULA_STARTS: Final = ("=", "+", "-", "@", "\t", "\r", "\n")
+
+
+def neutralise_formula(cell: str) -> str:
+    """Return a text cell so that no spreadsheet runs it as a formula.
+
+    A leading apostrophe makes spreadsheets take the rest literally (OWASP, "CSV Injection").
+
+    Parameters
+    ----------
+    cell : str
+        Text from outside, such as a file name.
+
+    Returns
+    -------
+    str
+        Unchanged unless it starts with ``= + - @``, a tab or a line break.
+
+    Examples
+    --------
+    >>> neutralise_formula("=HYPERLINK(A1)")
+    "'=HYPERLINK(A1)"
+    >>> neutralise_formula("photo.jpg")
+    'photo.jpg'
+    """
+    return f"'{cell}" if cell.startswith(_FORMULA_STARTS) else cell

@@ -1,0 +1,74 @@
+"""The model card: a bundle's README.md, written from its manifest and its test evaluation."""
+
+from har_core.bundle import BundleManifest
+from har_core.evaluation import EvaluationResult
+
+
+def format_model_card(manifest: BundleManifest, result: EvaluationResult) -> str:
+    """Write a model card in Markdown (Mitchell et al. 2019, arXiv:1810.03993).
+
+    Parameters
+    ----------
+    manifest : BundleManifest
+        With its training record.
+    result : EvaluationResult
+        Of the test split, at the manifest's temperature.
+
+    Returns
+    -------
+    str
+    """
+    training = manifest.training
+    settings = training["settings"]
+    n = training["photographs"]
+    metrics = "\n".join(
+        f"| {title} | {_format(key, result.headline()[key])} |"
+        for key, title in (
+            ("top1", "top-1 accuracy"),
+            ("top3", "top-3 accuracy"),
+            ("macro_f1", "macro F1"),
+            ("log_loss", "log loss"),
+            ("ece", "expected calibration error"),
+        )
+    )
+    return f"""# {manifest.name}
+
+{manifest.architecture}. Input: one RGB photograph, resized to {manifest.input_size}×\
+{manifest.input_size} without keeping its aspect ratio, scaled to [-1, 1]. Output: the \
+probability of each of {len(manifest.class_names)} actions: {", ".join(manifest.class_names)}.
+
+## How good it is
+
+Measured once, on the test split of {manifest.metrics["n"]} photographs, which share no \
+near-duplicate group with the others and were used for nothing else; 95 % intervals by bootstrap \
+over those groups:
+
+| metric | value (95 % interval) |
+|---|---|
+{metrics}
+
+Probabilities are divided by a temperature of {manifest.temperature:.3f} (on the logits), fitted \
+on the validation split. `evaluation/predictions.parquet` holds each photograph's probabilities \
+before that.
+
+## How it was trained
+
+{n["train"]} photographs for training, {n["validation"]} for validation, {n["test"]} for testing; \
+{len(training["skipped"])} skipped as unreadable or missing. Backbone weights: \
+`{settings["backbone_weights"]}`. {settings["head_epochs"]} epochs of the head on frozen features, \
+then up to {settings["epochs"]} epochs of the whole network; the epoch with the best validation \
+accuracy was kept. All settings and package versions are in `bundle.json`, the log in \
+`training_log.csv`, the split in `splits.parquet`.
+
+## What it is not for
+
+It knows only the actions above and always names one of them, whatever the picture shows. It has \
+seen web and stock photographs; people, places and poses that are rare there are predicted worse. \
+It must not be used to judge or watch people.
+"""
+
+
+def _format(key: str, metric: dict[str, float]) -> str:
+    if key in ("log_loss", "ece"):
+        return f"{metric['value']:.3f} ({metric['low']:.3f} – {metric['high']:.3f})"
+    return f"{metric['value']:.1%} ({metric['low']:.1%} – {metric['high']:.1%})"

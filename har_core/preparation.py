@@ -1,0 +1,165 @@
+"""Turning a dataset folder into what training reads: pixels in one array, and the split."""
+
+import hashlib
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final
+
+import numpy as np
+import pandas as pd
+
+from har_core.dataset import check_labels, load_dataset, stratified_group_split
+from har_core.duplicates import duplicate_groups, fingerprint_image, near_duplicate_pairs
+from har_core.errors import DatasetError, InvalidImageError
+from har_core.images import decode_image
+from har_core.preprocessing import resize_image
+
+Progress = Callable[[str, int, int], None]
+STORED_SIZE: Final = 256
+MAX_UNUSABLE_SHARE: Final = 0.05
+_LISTED: Final = 20
+_CHUNK: Final = 256
+
+
+@dataclass(frozen=True)
+class PreparedDataset:
+    """A dataset whose usable photographs are decoded.
+
+    Parameters
+    ----------
+    table : DataFrame
+        One row per usable photograph: ``filename``, ``label``, ``path``, ``sha256`` (hex),
+        ``duplicate_group`` (int), ``split``.
+    pixels : ndarray of uint8, shape (N, 256, 256, 3)
+        Row *i* belongs to row *i* of the table; mapped from disk.
+    skipped : DataFrame
+        ``filename``, ``label``, ``reason`` of the rows that cannot be used.
+    class_names : tuple of str
+        Sorted.
+    """
+
+    table: pd.DataFrame
+    pixels: np.ndarray
+    skipped: pd.DataFrame
+    class_names: tuple[str, ...]
+
+    @property
+    def label_indices(self) -> np.ndarray:
+        """Class of each photograph as an index into `class_names`, int64, shape (N,)."""
+        return pd.Index(self.class_names).get_indexer(self.table["label"])
+
+    @property
+    def fingerprint(self) -> str:
+        """The sha256 over all filenames, labels and contents: changes when any of them does."""
+        rows = self.table[["filename", "label", "sha256"]].sort_values(["filename", "sha256"])
+        return hashlib.sha256(rows.to_csv(index=False).encode()).hexdigest()
+
+    def rows_of(self, split: str) -> np.ndarray:
+        """Return the row numbers of a split, ascending, int64."""
+        return np.flatnonzero(self.table["split"].to_numpy() == split)
+
+
+def prepare_dataset(
+    folder: str | Path,
+    store: str | Path,
+    *,
+    csv: str | Path | None = None,
+    seed: int = 0,
+    progress: Progress | None = None,
+) -> PreparedDataset:
+    """Decode every photograph once, find near duplicates and split by their groups.
+
+    Parameters
+    ----------
+    folder : str or Path
+        Dataset folder, see `har_core.dataset.load_dataset`.
+    store : str or Path
+        Existing folder for the decoded pixels (197 KB per photograph).
+    csv : str or Path, optional
+        Table to use instead of the folder's ``train.csv``.
+    seed : int
+        Of the split.
+    progress : callable, optional
+        Called with (what is being done, done, total).
+
+    Returns
+    -------
+    PreparedDataset
+
+    Raises
+    ------
+    DatasetError
+        If the folder or table is unusable (see `load_dataset`, `check_labels`), a filename is
+        listed under two labels, or more than 5 % of the rows have no usable photograph; the
+        message lists them.
+    """
+    table = load_dataset(folder, csv).drop_duplicates(["filename", "label"], ignore_index=True)
+    repeated = table.loc[table["filename"].duplicated(), "filename"]
+    if len(repeated):
+        raise DatasetError(
+            f"{len(repeated)} photographs are listed under two labels, e.g. "
+            f"{', '.join(repeated[:5])}; keep one row for each."
+        )
+    pixels = np.lib.format.open_memmap(
+        Path(store) / "pixels.npy",
+        mode="w+",
+        dtype=np.uint8,
+        shape=(len(table), STORED_SIZE, STORED_SIZE, 3),
+    )
+    fingerprints: list[np.ndarray] = []
+    hashes: list[str] = []
+    reasons: dict[int, str] = {}
+    with ThreadPoolExecutor() as pool:
+        for start in range(0, len(table), _CHUNK):
+            chunk = table["path"].iloc[start : start + _CHUNK]
+            for row, outcome in enumerate(pool.map(_read_photograph, chunk), start):
+                if isinstance(outcome, str):
+                    reasons[row] = outcome
+                    continue
+                pixels[len(hashes)] = outcome[0]
+                fingerprints.append(outcome[1])
+                hashes.append(outcome[2])
+            if progress is not None:
+                progress("Reading photographs", min(start + _CHUNK, len(table)), len(table))
+    skipped = table.loc[list(reasons), ["filename", "label"]].assign(reason=list(reasons.values()))
+    _check_skipped(skipped, len(table))
+    usable = table.drop(index=list(reasons)).reset_index(drop=True)
+    class_names = check_labels(usable["label"])
+    lost = sorted(set(table["label"]) - set(class_names))
+    if lost:
+        raise DatasetError(
+            f"No usable photograph is left of the class {', '.join(map(repr, lost))}."
+        )
+    usable["sha256"] = hashes
+    pairs, _ = near_duplicate_pairs(np.stack(fingerprints))
+    usable["duplicate_group"] = duplicate_groups(len(usable), pairs)
+    usable["split"] = stratified_group_split(usable["label"], usable["duplicate_group"], seed=seed)
+    return PreparedDataset(usable, pixels[: len(usable)], skipped, class_names)
+
+
+def _read_photograph(path: str | None) -> tuple[np.ndarray, np.ndarray, str] | str:
+    """Return stored pixels, fingerprint and sha256, or the reason why there are none."""
+    if path is None:
+        return "missing"
+    try:
+        data = Path(path).read_bytes()
+        image = decode_image(data)
+    except (OSError, InvalidImageError) as error:
+        return str(error)
+    digest = hashlib.sha256(data).hexdigest()
+    return resize_image(image, STORED_SIZE), fingerprint_image(image), digest
+
+
+def _check_skipped(skipped: pd.DataFrame, n_rows: int) -> None:
+    if len(skipped) <= MAX_UNUSABLE_SHARE * n_rows:
+        return
+    listed = "\n".join(
+        f"  {row.filename}: {row.reason}" for row in skipped.head(_LISTED).itertuples()
+    )
+    more = f"\n  … and {len(skipped) - _LISTED} more" if len(skipped) > _LISTED else ""
+    raise DatasetError(
+        f"{len(skipped)} of {n_rows} photographs cannot be used, more than "
+        f"{MAX_UNUSABLE_SHARE:.0%}; mend the table or the folder first:\n{listed}{more}"
+    )

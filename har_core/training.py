@@ -1,0 +1,529 @@
+"""Training: a frozen backbone's features for the head, then fine-tuning, then a bundle."""
+
+import dataclasses
+import math
+import platform
+import shutil
+import tempfile
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any, Final
+
+import numpy as np
+
+from har_core import bundle
+from har_core.augmentation import AugmentationSettings, augment_batch
+from har_core.bundle import BundleManifest, check_bundle_name, models_dir, write_bundle
+from har_core.calibration import fit_temperature
+from har_core.checkpoint import Checkpoint, RunFolder, log_csv
+from har_core.errors import DatasetError, HarError, ModelBundleError
+from har_core.evaluation import EvaluationResult
+from har_core.images import read_image_file
+from har_core.labels import format_class_indices
+from har_core.model import apply_temperature
+from har_core.model_card import format_model_card
+from har_core.network import (
+    ARCHITECTURE,
+    INPUT_SIZE,
+    build_network,
+    split_at_features,
+)
+from har_core.onnx_export import export_onnx
+from har_core.optimization import cosine_learning_rate, make_optimizer
+from har_core.preparation import PreparedDataset, Progress, prepare_dataset
+from har_core.preprocessing import Preprocessing, resize_image, scale_pixels
+
+PREPROCESSING: Final[Preprocessing] = "minus_one_to_one"
+HEAD_STAGE: Final = "head"
+FINE_TUNING_STAGE: Final = "fine-tuning"
+_INFERENCE_BATCH: Final = 64
+_PROBE_PHOTOGRAPHS: Final = 64
+
+EpochReport = Callable[[dict[str, Any]], None]
+
+
+@dataclass(frozen=True)
+class TrainingSettings:
+    """Everything that decides a training run besides the dataset.
+
+    Parameters
+    ----------
+    backbone_weights : str
+        See `har_core.network.build_network`.
+    seed : int
+        Of the split, the initial head, the order of photographs and the augmentation.
+    head_epochs : int
+        Epochs of the head on the frozen backbone's features; at least 1.
+    epochs : int
+        Epochs of fine-tuning the whole network; 0 leaves the backbone as it is.
+    batch_size : int
+        Photographs per step.
+    head_learning_rate, learning_rate : float
+        Peaks of the two stages' schedules; the second is that of the last backbone block.
+    head_factor : float
+        While fine-tuning, the head's learning rate is this times the backbone's.
+    layer_decay : float
+        Learning-rate factor from one backbone stage to the one before it.
+    warmup_epochs : float
+        Length of the fine-tuning's linear warm-up.
+    weight_decay, label_smoothing, dropout : float
+        Regularisation.
+    ema_epochs : float
+        Time constant, in epochs, of the moving average of the weights that is evaluated and kept.
+    augmentation : AugmentationSettings
+        Of the fine-tuning.
+    """
+
+    backbone_weights: str = "imagenet"
+    seed: int = 0
+    head_epochs: int = 6
+    epochs: int = 12
+    batch_size: int = 32
+    head_learning_rate: float = 1e-3
+    learning_rate: float = 1e-4
+    head_factor: float = 2.0
+    layer_decay: float = 0.9
+    warmup_epochs: float = 1.0
+    weight_decay: float = 0.02
+    label_smoothing: float = 0.1
+    dropout: float = 0.4
+    ema_epochs: float = 0.5
+    augmentation: AugmentationSettings = field(default_factory=AugmentationSettings)
+
+    def __post_init__(self) -> None:
+        wrong = [
+            message
+            for invalid, message in (
+                (self.head_epochs < 1, "head epochs must be at least 1"),
+                (self.epochs < 0, "epochs must not be negative"),
+                (self.batch_size < 2, "the batch size must be at least 2"),
+                (not 0 < self.learning_rate < 1, "the learning rate must be in (0, 1)"),
+                (not 0 <= self.dropout < 1, "dropout must be in [0, 1)"),
+                (not 0 <= self.label_smoothing < 1, "label smoothing must be in [0, 1)"),
+                (not 0 < self.layer_decay <= 1, "the layer decay must be in (0, 1]"),
+            )
+            if invalid
+        ]
+        if wrong:
+            raise HarError(f"Training settings: {'; '.join(wrong)}.")
+
+    @classmethod
+    def from_dict(cls, values: dict[str, Any]) -> "TrainingSettings":
+        """Rebuild settings from `dataclasses.asdict`."""
+        augmentation = AugmentationSettings(**values["augmentation"])
+        return cls(**{**values, "augmentation": augmentation})
+
+
+def train(
+    dataset: str | Path,
+    name: str,
+    settings: TrainingSettings | None = None,
+    *,
+    csv: str | Path | None = None,
+    runs_dir: str | Path = "runs",
+    resume: bool = False,
+    overwrite: bool = False,
+    progress: Progress | None = None,
+    on_epoch: EpochReport | None = None,
+) -> BundleManifest:
+    """Train the network on a dataset folder and write it as a model bundle.
+
+    The photographs are split 80/10/10 by near-duplicate group. The validation split selects the
+    epoch and fits the temperature; the test split is used once, at the end, for the metrics in
+    the bundle.
+
+    Parameters
+    ----------
+    dataset : str or Path
+        Dataset folder, see `har_core.dataset.load_dataset`.
+    name : str
+        Name of the bundle, written into `har_core.bundle.models_dir`.
+    settings : TrainingSettings, optional
+        Default settings if None; a resumed run keeps the recorded ones.
+    csv : str or Path, optional
+        Table to use instead of ``train.csv``.
+    runs_dir : str or Path
+        The run keeps its checkpoints in ``runs_dir/name``, and removes them when it is done.
+    resume : bool
+        Continue an interrupted run of that name; at most one epoch is repeated.
+    overwrite : bool
+        Replace a bundle of that name.
+    progress : callable, optional
+        Called with (what is being done, done, total).
+    on_epoch : callable, optional
+        Called with each row of the log.
+
+    Returns
+    -------
+    BundleManifest
+        Of the bundle that was written.
+
+    Raises
+    ------
+    DatasetError
+        If the dataset cannot be trained on, or changed since the interrupted run.
+    ModelBundleError
+        If the backbone cannot be loaded, the bundle exists, or its ONNX graph disagrees with
+        Keras.
+    HarError
+        If there is nothing to resume, or something that was not asked to be resumed.
+    """
+    destination = models_dir() / check_bundle_name(name)
+    if destination.exists() and not overwrite:
+        raise ModelBundleError(
+            f"{destination} exists already; choose another --name or add --overwrite."
+        )
+    run = RunFolder(Path(runs_dir) / name)
+    recorded = run.read_settings()
+    if recorded is None and resume:
+        raise HarError(f"There is no interrupted run in {run.path}; start without --resume.")
+    if recorded is not None and not resume:
+        raise HarError(
+            f"{run.path} holds an interrupted run: continue it with --resume, or remove the folder."
+        )
+    if recorded is not None:
+        settings = TrainingSettings.from_dict(recorded["settings"])
+    settings = settings or TrainingSettings()
+    started = time.monotonic()
+
+    prepared = prepare_dataset(dataset, run.path, csv=csv, seed=settings.seed, progress=progress)
+    if recorded is None:
+        run.write_settings(
+            {"settings": dataclasses.asdict(settings), "dataset": prepared.fingerprint}
+        )
+    elif recorded["dataset"] != prepared.fingerprint:
+        raise DatasetError(
+            f"{dataset} is not the dataset that the run in {run.path} was started on: photographs "
+            "or labels changed. Remove the run folder to start anew."
+        )
+
+    trainer = _Trainer(prepared, settings, run, progress, on_epoch)
+    trainer.train_head()
+    trainer.fine_tune()
+    manifest = trainer.write_bundle(destination, overwrite, time.monotonic() - started)
+    shutil.rmtree(run.path, ignore_errors=True)
+    return manifest
+
+
+class _Trainer:
+    """One run's network, data and progress."""
+
+    def __init__(
+        self,
+        prepared: PreparedDataset,
+        settings: TrainingSettings,
+        run: RunFolder,
+        progress: Progress | None,
+        on_epoch: EpochReport | None,
+    ) -> None:
+        import keras
+
+        self.prepared = prepared
+        self.settings = settings
+        self.run = run
+        self.progress = progress
+        self.on_epoch = on_epoch
+        keras.utils.set_random_seed(settings.seed)
+        self.network = build_network(
+            len(prepared.class_names),
+            backbone_weights=settings.backbone_weights,
+            dropout=settings.dropout,
+        )
+        self.train_rows = prepared.rows_of("train")
+        self.validation_rows = prepared.rows_of("validation")
+        self.validation_pixels = self._decode_rows(self.validation_rows)
+        smoothing = settings.label_smoothing
+        one_hot = np.eye(len(prepared.class_names), dtype=np.float32)[prepared.label_indices]
+        self.targets = one_hot * (1 - smoothing) + smoothing / one_hot.shape[1]
+        self.checkpoint = run.read_checkpoint()
+
+    def train_head(self) -> None:
+        """Stage 1: the head learns from features that the frozen backbone gives once."""
+        import keras
+
+        epochs, done = self.settings.head_epochs, self.checkpoint
+        if done is not None and (done.stage != HEAD_STAGE or done.epochs_done == epochs):
+            return
+        backbone, head = split_at_features(self.network)
+        features = self._compute_features(backbone, self.train_rows)
+        validation_features = self._features_of(backbone, self.validation_pixels)
+        optimizer = keras.optimizers.Adam(global_clipnorm=1.0)
+        batch_size = self.settings.batch_size
+
+        def batches(epoch: int) -> Iterator[tuple[Any, Any]]:
+            order = self._order(HEAD_STAGE, epoch)
+            for start in range(0, len(order), batch_size):
+                chosen = order[start : start + batch_size]
+                yield features[chosen].astype(np.float32), self.targets[self.train_rows[chosen]]
+
+        self._run_stage(
+            HEAD_STAGE,
+            model=head,
+            optimizer=optimizer,
+            epochs=epochs,
+            peak=self.settings.head_learning_rate,
+            warmup_epochs=0.0,
+            batches=batches,
+            validate=lambda: _probabilities(head, validation_features),
+        )
+        (self.run.path / "features.npy").unlink(missing_ok=True)
+
+    def fine_tune(self) -> None:
+        """Stage 2: the whole network learns from augmented photographs."""
+        import keras
+
+        if self.settings.epochs == 0:
+            return
+        if self.checkpoint is None or self.checkpoint.stage == HEAD_STAGE:
+            self.network.set_weights(self.run.read_best())
+        for layer in self.network.layers:
+            # In Keras a frozen BatchNormalization also keeps its statistics.
+            layer.trainable = not isinstance(layer, keras.layers.BatchNormalization)
+        optimizer = make_optimizer(
+            self.network,
+            weight_decay=self.settings.weight_decay,
+            layer_decay=self.settings.layer_decay,
+            head_factor=self.settings.head_factor,
+            ema_momentum=1 - 1 / max(2.0, self.settings.ema_epochs * self._steps_per_epoch),
+        )
+        self._run_stage(
+            FINE_TUNING_STAGE,
+            model=self.network,
+            optimizer=optimizer,
+            epochs=self.settings.epochs,
+            peak=self.settings.learning_rate,
+            warmup_epochs=self.settings.warmup_epochs,
+            batches=self._augmented_batches,
+            validate=lambda: self._predict_pixels(self.validation_pixels),
+        )
+
+    def write_bundle(self, destination: Path, overwrite: bool, seconds: float) -> BundleManifest:
+        """Evaluate the best epoch on the test split and write the bundle."""
+        import keras
+
+        self.network.set_weights(self.run.read_best())
+        assert self.checkpoint is not None
+        table, class_names = self.prepared.table, self.prepared.class_names
+        labels = self.prepared.label_indices
+        test_rows = self.prepared.rows_of("test")
+        test_pixels = self._decode_rows(test_rows)
+        validation = self._predict_pixels(self.validation_pixels)
+        test = self._predict_pixels(test_pixels)
+        temperature = fit_temperature(labels[self.validation_rows], validation)
+        result = EvaluationResult.from_predictions(
+            table["label"].iloc[test_rows],
+            apply_temperature(test, temperature),
+            class_names,
+            filenames=table["filename"].iloc[test_rows],
+            groups=table["duplicate_group"].iloc[test_rows],
+        )
+        rows = np.concatenate([self.validation_rows, test_rows])
+        predictions = table.loc[rows, ["filename", "label", "split"]].reset_index(drop=True)
+        predictions[list(class_names)] = np.concatenate([validation, test]).astype(np.float32)
+        manifest = BundleManifest(
+            name=destination.name,
+            architecture=ARCHITECTURE,
+            input_size=INPUT_SIZE,
+            preprocessing=PREPROCESSING,
+            class_names=class_names,
+            temperature=temperature,
+            training=self._training_record(seconds),
+            metrics={"split": "test", "n": len(test_rows), **result.headline()},
+        )
+        with tempfile.TemporaryDirectory() as folder:
+            keras_file, onnx_file = Path(folder, bundle.KERAS_FILE), Path(folder, bundle.ONNX_FILE)
+            # A model of the same layers that was never compiled leaves the optimizer behind.
+            plain = keras.Model(self.network.input, self.network.output, name=self.network.name)
+            plain.save(keras_file)
+            probe = scale_pixels(test_pixels[:_PROBE_PHOTOGRAPHS], PREPROCESSING)
+            export_onnx(plain, onnx_file, probe=probe)
+            splits = table[["filename", "label", "split", "duplicate_group", "sha256"]]
+            return write_bundle(
+                destination,
+                manifest,
+                {
+                    bundle.KERAS_FILE: keras_file,
+                    bundle.ONNX_FILE: onnx_file,
+                    bundle.CLASS_INDICES_FILE: format_class_indices(class_names).encode(),
+                    bundle.SPLITS_FILE: splits.to_parquet(index=False, compression="zstd"),
+                    bundle.PREDICTIONS_FILE: predictions.to_parquet(
+                        index=False, compression="zstd"
+                    ),
+                    bundle.TRAINING_LOG_FILE: log_csv(self.checkpoint.log),
+                    bundle.MODEL_CARD_FILE: format_model_card(manifest, result).encode(),
+                },
+                overwrite=overwrite,
+            )
+
+    @property
+    def _steps_per_epoch(self) -> int:
+        return math.ceil(len(self.train_rows) / self.settings.batch_size)
+
+    def _run_stage(
+        self,
+        stage: str,
+        *,
+        model: Any,
+        optimizer: Any,
+        epochs: int,
+        peak: float,
+        warmup_epochs: float,
+        batches: Callable[[int], Iterator[tuple[Any, Any]]],
+        validate: Callable[[], np.ndarray],
+    ) -> None:
+        optimizer.build(model.trainable_variables)
+        model.compile(optimizer, loss="categorical_crossentropy", jit_compile=False)
+        previous = self.checkpoint
+        best_top1 = previous.best_top1 if previous else -1.0
+        log = list(previous.log) if previous else []
+        first_epoch = 0
+        if previous is not None and previous.stage == stage:
+            first_epoch = previous.epochs_done
+            _assign(self.network.variables, previous.variables)
+            _assign(optimizer.variables, previous.optimizer_variables)
+        steps = self._steps_per_epoch
+        for epoch in range(first_epoch, epochs):
+            started, losses = time.monotonic(), []
+            for step, (x, y) in enumerate(batches(epoch), start=epoch * steps):
+                rate = cosine_learning_rate(
+                    step, total=epochs * steps, warmup=round(warmup_epochs * steps), peak=peak
+                )
+                optimizer.learning_rate.assign(rate)
+                losses.append(float(model.train_on_batch(x, y)))
+                self._report(f"{stage} epoch {epoch + 1}/{epochs}", step - epoch * steps + 1, steps)
+            raw = [np.asarray(v) for v in model.trainable_variables]
+            if optimizer.use_ema:
+                optimizer.finalize_variable_values(model.trainable_variables)
+            validation_labels = self.prepared.label_indices[self.validation_rows]
+            top1, log_loss = _top1_and_log_loss(validate(), validation_labels)
+            row = {
+                "stage": stage,
+                "epoch": epoch + 1,
+                "training_loss": float(np.mean(losses)),
+                "validation_top1": top1,
+                "validation_log_loss": log_loss,
+                "seconds": time.monotonic() - started,
+            }
+            log.append(row)
+            if top1 >= best_top1:
+                best_top1 = top1
+                self.run.write_best(self.network.get_weights())
+            _assign(model.trainable_variables, raw)
+            self.checkpoint = Checkpoint(
+                stage,
+                epoch + 1,
+                best_top1,
+                log,
+                [np.asarray(v) for v in self.network.variables],
+                [np.asarray(v) for v in optimizer.variables],
+            )
+            self.run.write_checkpoint(self.checkpoint)
+            if self.on_epoch is not None:
+                self.on_epoch(row)
+
+    def _augmented_batches(self, epoch: int) -> Iterator[tuple[Any, Any]]:
+        import tensorflow as tf
+
+        order = self._order(FINE_TUNING_STAGE, epoch)
+        n_classes = self.targets.shape[1]
+        side = self.prepared.pixels.shape[1]
+
+        def gather() -> Iterator[tuple[np.ndarray, np.ndarray, list[int]]]:
+            for step, start in enumerate(range(0, len(order), self.settings.batch_size)):
+                rows = self.train_rows[order[start : start + self.settings.batch_size]]
+                seed = [self.settings.seed, epoch * self._steps_per_epoch + step]
+                yield self.prepared.pixels[rows], self.targets[rows], seed
+
+        def augment(pixels: Any, targets: Any, seed: Any) -> tuple[Any, Any]:
+            images, mixed = augment_batch(
+                pixels, targets, seed, INPUT_SIZE, self.settings.augmentation
+            )
+            return images / 127.5 - 1, mixed  # PREPROCESSING, on tensors
+
+        dataset = tf.data.Dataset.from_generator(
+            gather,
+            output_signature=(
+                tf.TensorSpec((None, side, side, 3), tf.uint8),
+                tf.TensorSpec((None, n_classes), tf.float32),
+                tf.TensorSpec((2,), tf.int32),
+            ),
+        )
+        yield from dataset.map(augment).prefetch(2)
+
+    def _order(self, stage: str, epoch: int) -> np.ndarray:
+        """Return the order of the training photographs, as positions in `train_rows`."""
+        seed = [self.settings.seed, len(stage), epoch]
+        return np.random.default_rng(seed).permutation(len(self.train_rows))
+
+    def _compute_features(self, backbone: Any, rows: np.ndarray) -> np.ndarray:
+        shape = (len(rows), *backbone.output_shape[1:])
+        features = np.lib.format.open_memmap(
+            self.run.path / "features.npy", mode="w+", dtype=np.float16, shape=shape
+        )
+        for start in range(0, len(rows), _INFERENCE_BATCH):
+            chosen = rows[start : start + _INFERENCE_BATCH]
+            pixels = np.stack([resize_image(self.prepared.pixels[r], INPUT_SIZE) for r in chosen])
+            features[start : start + len(chosen)] = self._features_of(backbone, pixels)
+            self._report("Computing features", start + len(chosen), len(rows))
+        return features
+
+    def _features_of(self, backbone: Any, pixels: np.ndarray) -> np.ndarray:
+        return _run_in_batches(lambda x: backbone(scale_pixels(x, PREPROCESSING)), pixels)
+
+    def _predict_pixels(self, pixels: np.ndarray) -> np.ndarray:
+        return _probabilities(self.network, pixels, PREPROCESSING)
+
+    def _decode_rows(self, rows: np.ndarray) -> np.ndarray:
+        """Decode photographs exactly as a prediction does; uint8 (N, 224, 224, 3)."""
+        paths = self.prepared.table["path"].iloc[rows]
+        return np.stack([resize_image(read_image_file(p), INPUT_SIZE) for p in paths])
+
+    def _report(self, what: str, done: int, total: int) -> None:
+        if self.progress is not None:
+            self.progress(what, done, total)
+
+    def _training_record(self, seconds: float) -> dict[str, Any]:
+        packages = ("tensorflow", "keras", "numpy", "pillow", "scikit-learn", "onnxruntime")
+        counts = self.prepared.table["split"].value_counts()
+        settings = dataclasses.asdict(self.settings)
+        settings["backbone_weights"] = Path(self.settings.backbone_weights).name
+        return {
+            "settings": settings,
+            "photographs": {split: int(n) for split, n in counts.items()},
+            "skipped": self.prepared.skipped.to_dict("records"),
+            "dataset_fingerprint": self.prepared.fingerprint,
+            "seconds": round(seconds),
+            "python": platform.python_version(),
+            "packages": {package: version(package) for package in packages},
+        }
+
+
+def _probabilities(
+    model: Any, inputs: np.ndarray, preprocessing: Preprocessing | None = None
+) -> np.ndarray:
+    """Run a model in inference mode; float64 (N, C)."""
+
+    def run(batch: np.ndarray) -> Any:
+        scaled = batch if preprocessing is None else scale_pixels(batch, preprocessing)
+        return model(scaled, training=False)
+
+    return _run_in_batches(run, inputs).astype(np.float64)
+
+
+def _run_in_batches(run: Callable[[np.ndarray], Any], inputs: np.ndarray) -> np.ndarray:
+    starts = range(0, len(inputs), _INFERENCE_BATCH)
+    return np.concatenate([np.asarray(run(inputs[s : s + _INFERENCE_BATCH])) for s in starts])
+
+
+def _top1_and_log_loss(probabilities: np.ndarray, labels: np.ndarray) -> tuple[float, float]:
+    true = probabilities[np.arange(len(labels)), labels]
+    top1 = (probabilities.argmax(axis=1) == labels).mean()
+    return float(top1), float(-np.log(np.maximum(true, 1e-12)).mean())
+
+
+def _assign(variables: list[Any], values: list[np.ndarray]) -> None:
+    for variable, value in zip(variables, values, strict=True):
+        variable.assign(value)

@@ -1,0 +1,74 @@
+"""A real server and a real Chromium; every test also claims: no script error, nothing external."""
+
+import os
+import shutil
+from collections.abc import Iterator
+from pathlib import Path
+from urllib.parse import urlsplit
+
+import pytest
+from playwright.sync_api import Browser, Page, sync_playwright
+
+from tests.dashboard_process import DashboardProcess, running_dashboard
+from tests.drawing import write_dataset, write_tiny_bundle
+
+DESKTOP = {"width": 1280, "height": 900}
+PHONE = {"width": 390, "height": 844}
+CHROMIUM_NAMES = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable")
+CHROMIUM_ARGUMENTS = [
+    "--no-sandbox",
+    "--disable-gpu",
+    "--disable-background-networking",
+    "--disable-component-update",
+    "--disable-sync",
+    "--no-first-run",
+]
+
+
+@pytest.fixture(scope="session")
+def browser() -> Iterator[Browser]:
+    """Start Debian's Chromium, or the one named by CHROMIUM."""
+    found = [os.environ.get("CHROMIUM"), *map(shutil.which, CHROMIUM_NAMES)]
+    executable = next(filter(None, found), None)
+    if executable is None:
+        reason = "no Chromium found; install Debian's 'chromium' or set CHROMIUM to a browser"
+        if os.environ.get("HAR_REQUIRE_BROWSER"):
+            pytest.fail(reason)
+        pytest.skip(reason)
+    with sync_playwright() as playwright:
+        started = playwright.chromium.launch(executable_path=executable, args=CHROMIUM_ARGUMENTS)
+        yield started
+        started.close()
+
+
+@pytest.fixture(scope="session")
+def dashboard(tmp_path_factory: pytest.TempPathFactory) -> Iterator[DashboardProcess]:
+    """Serve the dashboard with the tiny bundle and a dataset of twelve drawn pictures."""
+    folder: Path = tmp_path_factory.mktemp("dashboard")
+    write_tiny_bundle(folder / "models")
+    dataset = write_dataset(folder / "dataset")
+    with running_dashboard(folder / "log.txt", folder / "models", dataset) as server:
+        yield server
+
+
+@pytest.fixture
+def page(browser: Browser, dashboard: DashboardProcess) -> Iterator[Page]:
+    """Open an empty browser page whose relative addresses lead to the dashboard."""
+    context = browser.new_context(base_url=dashboard.url, viewport=DESKTOP)
+    external, errors = [], []
+
+    def refuse_external(route) -> None:
+        if urlsplit(route.request.url).hostname in ("127.0.0.1", None):
+            route.continue_()
+        else:
+            external.append(route.request.url)
+            route.abort()
+
+    context.route("**/*", refuse_external)
+    opened = context.new_page()
+    opened.set_default_timeout(15_000)
+    opened.on("pageerror", lambda error: errors.append(str(error)))
+    yield opened
+    context.close()
+    assert not errors, f"script errors in the page: {errors}"
+    assert not external, f"the page asked other servers: {external}"

@@ -1,0 +1,210 @@
+import numpy as np
+import pytest
+from sklearn.metrics import f1_score, log_loss, top_k_accuracy_score
+
+from har_core.bootstrap import percentile_interval
+from har_core.calibration import fit_temperature, negative_log_likelihood
+from har_core.errors import DatasetError
+from har_core.evaluation import HEADLINE_METRICS, EvaluationResult
+from har_core.model import apply_temperature
+
+
+def make_case(name: str) -> tuple[np.ndarray, np.ndarray]:
+    """Return true class indices and probabilities of a random or degenerate evaluation."""
+    rng = np.random.default_rng(7)
+    n, c = 400, 6
+    labels = rng.integers(c, size=n)
+    logits = rng.normal(size=(n, c))
+    logits[np.arange(n), labels] += 1.5
+    probabilities = np.exp(2 * logits) / np.exp(2 * logits).sum(axis=1, keepdims=True)
+    if name == "class_without_photographs":
+        labels = np.where(labels == 2, 3, labels)
+    elif name == "class_never_predicted":
+        probabilities[:, 4] *= 1e-6
+        probabilities /= probabilities.sum(axis=1, keepdims=True)
+    elif name == "class_absent_from_labels_and_predictions":
+        labels = np.where(labels == 5, 0, labels)
+        probabilities[:, 5] = 0
+        probabilities /= probabilities.sum(axis=1, keepdims=True)
+    elif name == "one_photograph":
+        labels, probabilities = labels[:1], probabilities[:1]
+    elif name == "all_wrong":
+        labels = (probabilities.argmax(axis=1) + 1) % c
+    elif name == "ties":
+        probabilities = rng.integers(1, 4, size=(n, c)).astype(float)
+        probabilities /= probabilities.sum(axis=1, keepdims=True)
+    elif name == "all_equal":
+        probabilities = np.full((n, c), 1 / c)
+    elif name == "zeros_and_ones":
+        probabilities = np.eye(c)[rng.integers(c, size=n)]
+    return labels, probabilities
+
+
+CASES = (
+    "random",
+    "class_without_photographs",
+    "class_never_predicted",
+    "class_absent_from_labels_and_predictions",
+    "one_photograph",
+    "all_wrong",
+    "ties",
+    "all_equal",
+    "zeros_and_ones",
+)
+
+
+@pytest.fixture(params=CASES)
+def case(request) -> tuple[np.ndarray, np.ndarray, EvaluationResult]:
+    labels, probabilities = make_case(request.param)
+    return labels, probabilities, evaluate(labels, probabilities)
+
+
+def evaluate(labels: np.ndarray, probabilities: np.ndarray, groups=None) -> EvaluationResult:
+    names = [f"class {i}" for i in range(probabilities.shape[1])]
+    return EvaluationResult.from_predictions(
+        [names[i] for i in labels], probabilities, names, groups=groups
+    )
+
+
+def ece_by_hand(confidence: np.ndarray, correct: np.ndarray) -> float:
+    """Sort, cut into 15 parts, keep equal confidences together; then the formula, in a loop."""
+    ranked = sorted(confidence)
+    starts = [part[0] for part in np.array_split(ranked, 15) if len(part)]
+    bins: dict[float, list[tuple[float, bool]]] = {}
+    for value, hit in zip(confidence, correct, strict=True):
+        bins.setdefault(max(s for s in starts if s <= value), []).append((value, hit))
+    return sum(
+        len(b) / len(confidence) * abs(np.mean([h for _, h in b]) - np.mean([v for v, _ in b]))
+        for b in bins.values()
+    )
+
+
+def test_headline_equals_scikit_learn_and_the_formula(case):
+    labels, probabilities, result = case
+    predictions = probabilities.argmax(axis=1)
+    classes = range(probabilities.shape[1])
+    expected = {
+        "top1": np.mean(predictions == labels),
+        "top3": top_k_accuracy_score(labels, probabilities, k=3, labels=classes),
+        "macro_f1": f1_score(labels, predictions, average="macro", zero_division=0),
+        "log_loss": log_loss(labels, probabilities, labels=classes),
+        "ece": ece_by_hand(probabilities.max(axis=1), predictions == labels),
+    }
+    headline = result.headline()
+    assert list(headline) == list(HEADLINE_METRICS)
+    for name, value in expected.items():
+        assert headline[name]["value"] == pytest.approx(value, abs=1e-9), name
+
+
+def test_intervals_are_finite_and_hold_the_value(case):
+    for name, interval in case[2].headline_intervals.items():
+        assert np.isfinite(interval).all(), name
+        assert interval.low <= interval.value + 1e-12, name
+        assert interval.high >= interval.value - 1e-12, name
+
+
+def test_intervals_are_reproducible_and_ignore_the_order_of_photographs_in_value():
+    labels, probabilities = make_case("random")
+    first, second = evaluate(labels, probabilities), evaluate(labels, probabilities)
+    assert first.headline() == second.headline()
+    turned = evaluate(labels[::-1], probabilities[::-1])
+    for name, metric in first.headline().items():
+        assert turned.headline()[name]["value"] == pytest.approx(metric["value"], abs=1e-12)
+
+
+@pytest.mark.parametrize("copies", [1, 2])
+def test_accuracy_interval_covers_the_truth_for_95_percent_of_models(copies):
+    rng = np.random.default_rng(3)
+    groups = np.repeat(np.arange(400), copies)
+    covered = 0
+    for _ in range(500):
+        truth = rng.uniform(0.5, 0.9)
+        correct = np.repeat(rng.random(400) < truth, copies)
+        result = evaluate(correct.astype(int), np.tile([0.4, 0.6], (len(groups), 1)), groups)
+        accuracy = result.headline_intervals["top1"]
+        covered += accuracy.low <= truth <= accuracy.high
+    assert 0.93 <= covered / 500 <= 0.97
+
+
+def test_intervals_respect_near_duplicates():
+    """Fifty photographs, each ten times: as uncertain as fifty, not as five hundred."""
+    rng = np.random.default_rng(4)
+    correct = np.repeat(rng.random(50) < 0.7, 10)
+    probabilities = np.tile([0.2, 0.8], (500, 1))
+    labels = correct.astype(int)
+    grouped = evaluate(labels, probabilities, groups=np.repeat(np.arange(50), 10))
+    alone = evaluate(labels, probabilities)
+    widths = [
+        r.headline_intervals["top1"].high - r.headline_intervals["top1"].low
+        for r in (grouped, alone)
+    ]
+    assert widths[0] / widths[1] == pytest.approx(np.sqrt(10), rel=0.15)
+
+
+def test_calibration_error_interval_is_centred_although_resampling_inflates_it():
+    rng = np.random.default_rng(5)
+    confidence = rng.uniform(0.5, 1, 900)
+    labels = (rng.random(900) > confidence).astype(int)
+    result = evaluate(labels, np.column_stack([confidence, 1 - confidence]))
+    interval = result.headline_intervals["ece"]
+    plain = percentile_interval(interval.value, result.resampled_totals.headline()["ece"])
+    assert interval.low < interval.value < interval.high
+    assert np.median(result.resampled_totals.headline()["ece"]) > interval.value
+    assert plain.low > interval.low
+
+
+def good_table() -> dict:
+    return {
+        "labels": ["run", "sit", "run"],
+        "probabilities": np.array([[0.9, 0.1], [0.3, 0.7], [0.6, 0.4]]),
+        "class_names": ["run", "sit"],
+        "filenames": ["a.jpg", "b.jpg", "c.jpg"],
+    }
+
+
+@pytest.mark.parametrize(
+    ("damage", "named"),
+    [
+        (lambda t: t["probabilities"].__setitem__((1, 0), np.nan), "NaN.*b.jpg"),
+        (lambda t: t["probabilities"].__setitem__((1, 0), np.inf), "infinite.*b.jpg"),
+        (lambda t: t["probabilities"].__setitem__((2, 0), 0.7), "do not sum to 1: c.jpg"),
+        (lambda t: t["probabilities"].__setitem__(2, [-0.1, 1.1]), "outside.*c.jpg"),
+        (lambda t: t["labels"].__setitem__(1, "flying"), "flying.*b.jpg.*run, sit"),
+        (lambda t: t["labels"].__setitem__(1, None), "None.*b.jpg"),
+        (lambda t: t["filenames"].__setitem__(2, "a.jpg"), "repeated: a.jpg"),
+        (lambda t: t["filenames"].pop(), "as many filenames"),
+        (lambda t: t["class_names"].__setitem__(1, "run"), "run repeats"),
+        (lambda t: t["class_names"].append("fly"), r"shape \(3, 3\)"),
+        (lambda t: t.update(labels=[], probabilities=np.empty((0, 2))), "no rows"),
+    ],
+)
+def test_unusable_predictions_are_named(damage, named):
+    table = good_table()
+    damage(table)
+    with pytest.raises(DatasetError, match=named):
+        EvaluationResult.from_predictions(**table)
+
+
+def test_float32_rows_are_accepted():
+    table = good_table()
+    table["probabilities"] = table["probabilities"].astype(np.float32)
+    assert EvaluationResult.from_predictions(**table).headline()["top1"]["value"] == 1
+
+
+def test_temperature_undoes_overconfidence():
+    rng = np.random.default_rng(6)
+    true = rng.dirichlet(np.full(5, 0.6), 20_000)
+    labels = (true.cumsum(axis=1) > rng.random((20_000, 1))).argmax(axis=1)
+    overconfident = apply_temperature(true, 1 / 2.5)
+    temperature = fit_temperature(labels, overconfident)
+    assert temperature == pytest.approx(2.5, rel=0.05)
+    around = [
+        negative_log_likelihood(labels, apply_temperature(overconfident, t)).mean()
+        for t in (temperature * 0.98, temperature, temperature * 1.02)
+    ]
+    assert around[1] == min(around)
+
+
+def test_temperature_of_certain_or_perfect_predictions_stays_in_range():
+    assert 0.05 <= fit_temperature(np.array([0, 1]), np.array([[0.9, 0.1], [0.2, 0.8]])) <= 1
+    assert fit_temperature(np.array([0, 1]), np.eye(2)) == 1
