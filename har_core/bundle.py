@@ -52,7 +52,8 @@ class BundleManifest:
     files : dict of str to str
         Relative path to sha256 (hex) of every other file of the bundle.
     training : dict
-        Settings, package versions and dataset fingerprint of the run; empty if imported.
+        Settings, package versions and dataset fingerprint of the run; if imported, the origin
+        (see `har_core.importing.import_model`).
     metrics : dict
         Headline metrics: ``split``, ``n`` and, per metric, ``{"value", "low", "high"}``.
     """
