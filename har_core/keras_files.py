@@ -176,13 +176,13 @@ def _load_keras_archive(path: Path) -> Any:
     # RuntimeError: an encrypted entry, or a compression that Python lacks.
     except (zipfile.BadZipFile, zlib.error, EOFError, OSError, RuntimeError) as error:
         raise ModelBundleError(f"{path} is damaged: {error}. Get the file again.") from error
-    refuse_unsafe_config(config, path)
     version = metadata.get("keras_version")
     if isinstance(version, str) and version.startswith("2."):
         raise ModelBundleError(
             f"{path} was written by Keras {version}, whose .keras files Keras 3 does not read; "
             "load it there and save it as .h5, which is read."
         )
+    refuse_unsafe_config(config, path)
     return _with_clear_errors(path, lambda: _keras_load(path))
 
 

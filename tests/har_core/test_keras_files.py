@@ -159,6 +159,17 @@ def test_code_in_a_model_file_is_refused_by_layer_and_reason(
         load_network(path)
 
 
+@pytest.mark.parametrize("suffix", [".keras", ".h5"])
+def test_lambda_as_keras_itself_saves_it_is_refused(suffix, tmp_path):
+    import keras
+
+    doubling = keras.layers.Lambda(lambda x: x * 2, name="doubling")
+    path = tmp_path / f"model{suffix}"
+    keras.Sequential([keras.Input((4,)), doubling, keras.layers.Dense(2)]).save(path)
+    with pytest.raises(ModelBundleError, match="the layer 'doubling' is a Lambda layer"):
+        load_network(path)
+
+
 def test_lambda_inside_a_wrapper_of_a_nested_model_is_found():
     inner = {"class_name": "TimeDistributed", "config": {"name": "steps", "layer": LAMBDA}}
     nested = {"class_name": "Sequential", "config": {"name": "inner", "layers": [inner]}}

@@ -203,6 +203,29 @@ def test_file_of_tensorflow_before_2_13_gives_equal_outputs(build, k2, backbone,
     assert np.abs(np.asarray(network(pixels, training=False)) - expected).max() <= 1e-5
 
 
+def test_functional_network_under_its_oldest_name_gives_equal_outputs(k2, pixels, tmp_path):
+    path = tmp_path / "model.h5"
+    expected = save_and_run(nested_model_as_output(k2, None), path, pixels)
+
+    def name_as_tensorflow_2_2(config):
+        config["class_name"] = "Model"
+        for layer in config["config"]["layers"]:
+            if layer["class_name"] == "Functional":
+                layer["class_name"] = "Model"
+
+    edit_config(path, name_as_tensorflow_2_2, keras_version="2.3.0-tf")
+    network = load_network(path)
+    assert np.abs(np.asarray(network(pixels, training=False)) - expected).max() <= 1e-5
+
+
+def test_bare_tensorflow_operation_of_keras_2_is_refused(k2, tmp_path):
+    pixels = k2.Input((SIDE, SIDE, 3))
+    x = k2.layers.GlobalAveragePooling2D()(pixels / 127.5 - 1)
+    k2.Model(pixels, k2.layers.Dense(CLASSES, activation="softmax")(x)).save(tmp_path / "m.h5")
+    with pytest.raises(ModelBundleError, match=r"'tf\.math\.\w+' is a bare TensorFlow operation"):
+        load_network(tmp_path / "m.h5")
+
+
 @pytest.fixture(scope="module")
 def small_file(k2, tmp_path_factory) -> Path:
     path = tmp_path_factory.mktemp("small") / "model.h5"
