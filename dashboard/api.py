@@ -146,7 +146,7 @@ router = APIRouter()
     "/predict",
     summary="Classify one photograph",
     response_model=PredictionBody,
-    responses=_errors(400, 404, 413, 415, 503),
+    responses=_errors(400, 404, 405, 413, 415, 503),
     openapi_extra=_form("file", _IMAGE),
 )
 async def predict(request: Request) -> PredictionBody:
@@ -168,7 +168,7 @@ async def predict(request: Request) -> PredictionBody:
     "/predict/batch",
     summary="Classify several photographs",
     response_model=BatchBody,
-    responses=_errors(400, 404, 413, 503),
+    responses=_errors(400, 404, 405, 413, 503),
     openapi_extra=_form("files", {"type": "array", "items": _IMAGE, "maxItems": MAX_BATCH_FILES}),
     description=(
         f"At most {MAX_BATCH_FILES} files and {MAX_BATCH_BYTES // 2**20} MB in total. A file that "
@@ -199,7 +199,7 @@ async def predict_batch(request: Request) -> BatchBody:
     "/health",
     summary="Tell whether predictions can be answered",
     response_model=HealthBody,
-    responses=_errors(503),
+    responses=_errors(405, 503),
 )
 async def health() -> HealthBody:
     """Answer 200 once the default model is loaded, 503 before that or without one."""
@@ -210,7 +210,7 @@ async def health() -> HealthBody:
     return HealthBody(status="ready", model=loading.result().name)
 
 
-@router.get("/models", summary="List the models", response_model=ModelsBody)
+@router.get("/models", summary="List the models", response_model=ModelsBody, responses=_errors(405))
 async def models() -> ModelsBody:
     """List every model of the models folder, newest first, damaged ones last."""
     return await _in_worker(_list_models)
