@@ -43,7 +43,8 @@ def load_dataset(folder: str | Path, csv: str | Path | None = None) -> pd.DataFr
         raise DatasetError(f"There is no dataset folder {folder}.")
     table = read_labels(csv if csv is not None else folder / CSV_FILE)
     photographs = list_photographs(folder)
-    table["path"] = [photographs.get(name) for name in table["filename"]]
+    paths = [photographs.get(name) for name in table["filename"]]
+    table["path"] = pd.Series(paths, dtype=object)  # a str column would turn None into NaN
     return table
 
 
@@ -113,21 +114,32 @@ def list_photographs(folder: str | Path) -> dict[str, str]:
     DatasetError
         If ``train/`` is missing or holds no photograph.
     """
+    return {
+        name: path
+        for name, path in list_files(folder).items()
+        if name.lower().endswith(PHOTO_SUFFIXES)
+    }
+
+
+def list_files(folder: str | Path) -> dict[str, str]:
+    """List the files in a dataset's ``train/`` whatever their suffix, as `list_photographs`.
+
+    Raises
+    ------
+    DatasetError
+        If ``train/`` is missing or holds no photograph.
+    """
     photo_folder = Path(folder).expanduser().resolve() / PHOTO_FOLDER
     try:
         with os.scandir(photo_folder) as entries:
-            photographs = {
-                entry.name: entry.path
-                for entry in entries
-                if entry.name.lower().endswith(PHOTO_SUFFIXES) and _is_inside(entry, photo_folder)
-            }
+            files = {e.name: e.path for e in entries if _is_inside(e, photo_folder)}
     except OSError as error:
         raise DatasetError(
             f"Cannot list the photographs' folder {photo_folder}: {error.strerror}."
         ) from error
-    if not photographs:
+    if not any(name.lower().endswith(PHOTO_SUFFIXES) for name in files):
         raise DatasetError(f"{photo_folder} holds no photographs ({', '.join(PHOTO_SUFFIXES)}).")
-    return photographs
+    return files
 
 
 def _is_inside(entry: os.DirEntry[str], folder: Path) -> bool:

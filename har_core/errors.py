@@ -3,7 +3,15 @@
 from typing import Literal
 
 InvalidImageReason = Literal[
-    "empty", "too_large", "too_many_pixels", "not_an_image", "unsupported_format", "truncated"
+    "unreadable",
+    "empty",
+    "too_large",
+    "too_many_pixels",
+    "html",
+    "not_an_image",
+    "unsupported_format",
+    "truncated",
+    "damaged",
 ]
 
 
@@ -19,8 +27,10 @@ class InvalidImageError(HarError):
     message : str
         One sentence for the user.
     reason : str
-        Machine-readable cause: ``"empty"``, ``"too_large"`` (bytes), ``"too_many_pixels"``,
-        ``"not_an_image"``, ``"unsupported_format"`` or ``"truncated"``.
+        Machine-readable cause: ``"unreadable"`` (no such file, no permission), ``"empty"``,
+        ``"too_large"`` (bytes), ``"too_many_pixels"``, ``"html"`` (a web page),
+        ``"not_an_image"`` (any other content), ``"unsupported_format"`` (an image format that is
+        not read), ``"truncated"`` (its end is missing) or ``"damaged"``.
     """
 
     def __init__(self, message: str, reason: InvalidImageReason = "not_an_image") -> None:

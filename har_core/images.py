@@ -2,53 +2,231 @@
 
 import io
 import os
+import stat
 from pathlib import Path
 from typing import Final
 
 import numpy as np
-from PIL import Image, ImageOps
+from PIL import ExifTags, Image
 
 from har_core.errors import InvalidImageError
+from har_core.file_signatures import identify_content
 
 MAX_BYTES: Final = 20 * 2**20
 MAX_PIXELS: Final = 50_000_000
 FORMATS: Final = ("JPEG", "PNG", "WEBP", "BMP", "TIFF", "GIF")
+_FORMATS_IN_WORDS: Final = "JPEG, PNG, WebP, BMP, TIFF or GIF"
+
+# What turns the stored picture upright, by EXIF orientation (EXIF 2.32, tag 0x0112).
+_UPRIGHT: Final = {
+    2: Image.Transpose.FLIP_LEFT_RIGHT,
+    3: Image.Transpose.ROTATE_180,
+    4: Image.Transpose.FLIP_TOP_BOTTOM,
+    5: Image.Transpose.TRANSPOSE,
+    6: Image.Transpose.ROTATE_270,
+    7: Image.Transpose.TRANSVERSE,
+    8: Image.Transpose.ROTATE_90,
+}
+# How much larger than the wanted side a JPEG is decoded: resizing by half or more with
+# antialiasing hides that the decoder has dropped the highest frequencies.
+_REDUCED_DECODING_MARGIN: Final = 2
 
 
-def decode_image(data: bytes) -> np.ndarray:
+def decode_image(data: bytes, *, min_side: int | None = None) -> np.ndarray:
     """Decode a photograph.
 
     Parameters
     ----------
     data : bytes
-        The content of a JPEG, PNG, WebP, BMP, TIFF or GIF (first frame) file.
+        The content of a JPEG (also a phone's multi-picture one), PNG, WebP, BMP, TIFF (first
+        page) or GIF (first frame) file; what it is called does not matter.
+    min_side : int, optional
+        What the photograph will be shrunk to. A JPEG much larger than that is decoded at 1/2, 1/4
+        or 1/8 of its size, with both sides at least twice `min_side`: several times faster for
+        a 12-megapixel photograph. Default: full size.
 
     Returns
     -------
     ndarray of uint8, shape (H, W, 3)
-        RGB, EXIF orientation applied.
+        RGB, upright (EXIF orientation applied), transparency on white, 16-bit and float grey
+        scaled to 8 bits. C-contiguous and owned by the caller.
 
     Raises
     ------
     InvalidImageError
-        If the bytes are no such image, or exceed `MAX_BYTES` or `MAX_PIXELS`.
+        If the bytes are no such image, are cut short or damaged, or exceed `MAX_BYTES` or
+        `MAX_PIXELS`; both limits are checked before a pixel is decoded.
+
+    Examples
+    --------
+    >>> decode_image(Path("photo.jpg").read_bytes()).shape  # doctest: +SKIP
+    (183, 275, 3)
     """
+    if len(data) == 0:
+        raise InvalidImageError("The file is empty (0 bytes).", "empty")
+    if len(data) > MAX_BYTES:
+        raise _too_large(len(data))
     try:
         with Image.open(io.BytesIO(data), formats=FORMATS) as image:
-            return np.asarray(ImageOps.exif_transpose(image).convert("RGB"))
-    except (OSError, ValueError, SyntaxError) as error:
-        raise InvalidImageError(f"The file cannot be read as an image: {error}.") from error
+            _check_dimensions(image.size)
+            if min_side is not None:
+                side = min_side * _REDUCED_DECODING_MARGIN
+                # Only JPEG decoders follow it; each side stays at least `side`, turned or not.
+                image.draft(None, (side, side))
+            image.load()
+            orientation = _exif_orientation(image)
+            rgb = _to_rgb(image)
+        if orientation in _UPRIGHT:
+            rgb = rgb.transpose(_UPRIGHT[orientation])
+        return np.array(rgb)
+    except InvalidImageError:
+        raise
+    except (Image.DecompressionBombError, Image.DecompressionBombWarning) as error:
+        raise InvalidImageError(
+            f"The image has far more than {MAX_PIXELS // 10**6} megapixels (a decompression "
+            "bomb?); send a smaller version.",
+            "too_many_pixels",
+        ) from error
+    # Pillow's parsers meet untrusted bytes here and raise whatever their arithmetic ends in:
+    # OSError, SyntaxError, ValueError, struct.error, EOFError, IndexError, MemoryError, …
+    except Exception as error:
+        raise _explain_failure(data, error) from error
 
 
-def read_image_file(path: str | os.PathLike[str]) -> np.ndarray:
+def read_image_file(path: str | os.PathLike[str], *, min_side: int | None = None) -> np.ndarray:
     """Read and decode a photograph from a file; see `decode_image`.
 
     Raises
     ------
     InvalidImageError
-        Also if the file does not exist or cannot be read.
+        Also if the file does not exist, is no regular file, or cannot be read.
     """
     try:
-        return decode_image(Path(path).read_bytes())
+        status = Path(path).stat()
+        # Reading a pipe or a device could wait for ever.
+        if not stat.S_ISREG(status.st_mode):
+            kind = "a folder" if stat.S_ISDIR(status.st_mode) else "no regular file"
+            raise InvalidImageError(f"Cannot read {path}: it is {kind}.", "unreadable")
+        if status.st_size > MAX_BYTES:
+            raise _too_large(status.st_size)
+        data = Path(path).read_bytes()
     except OSError as error:
-        raise InvalidImageError(f"Cannot read {path}: {error.strerror or error}.") from error
+        message = f"Cannot read {path}: {error.strerror or error}."
+        raise InvalidImageError(message, "unreadable") from error
+    except ValueError as error:  # a NUL character in the path
+        raise InvalidImageError(f"Cannot read {str(path)!r}: {error}.", "unreadable") from error
+    return decode_image(data, min_side=min_side)
+
+
+def _too_large(n_bytes: int) -> InvalidImageError:
+    return InvalidImageError(
+        f"The file has {n_bytes / 2**20:.1f} MB; at most {MAX_BYTES // 2**20} MB are read. "
+        "Send a smaller version.",
+        "too_large",
+    )
+
+
+def _check_dimensions(size: tuple[int, int]) -> None:
+    width, height = size
+    if width * height > MAX_PIXELS:
+        raise InvalidImageError(
+            f"The image has {width} × {height} pixels ({width * height / 1e6:.0f} megapixels); "
+            f"at most {MAX_PIXELS // 10**6} megapixels are decoded. Send a smaller version.",
+            "too_many_pixels",
+        )
+
+
+def _exif_orientation(image: Image.Image) -> int:
+    """Return the EXIF orientation, 1 to 8; broken EXIF counts as none."""
+    try:
+        orientation = image.getexif().get(ExifTags.Base.Orientation, 1)
+    except Exception:  # Pillow's EXIF parser fails like its image parsers, see `decode_image`
+        return 1
+    return orientation if isinstance(orientation, int) else 1
+
+
+def _to_rgb(image: Image.Image) -> Image.Image:
+    if image.mode.startswith("I") or image.mode == "F":
+        return Image.fromarray(_grey_to_uint8(np.asarray(image))).convert("RGB")
+    if image.has_transparency_data:
+        rgba = image.convert("RGBA")
+        white = Image.new("RGBA", rgba.size, "white")
+        return Image.alpha_composite(white, rgba).convert("RGB")
+    return image if image.mode == "RGB" else image.convert("RGB")
+
+
+def _grey_to_uint8(values: np.ndarray) -> np.ndarray:
+    """Scale grey values of more than 8 bits to uint8.
+
+    Parameters
+    ----------
+    values : ndarray of uint16, int32 or float32, shape (H, W)
+        16-bit values span 0 … 65535. Wider types do not say what white is: it is taken to be the
+        smallest of 1 (floats only), 255 and 65535 that no value exceeds. With values beyond
+        that, or below zero, the range found becomes black to white.
+
+    Returns
+    -------
+    ndarray of uint8, shape (H, W)
+    """
+    if values.dtype.kind == "u" and values.dtype.itemsize == 2:
+        # Exact rounding of v / 257 without going through floats.
+        return ((values.astype(np.uint32) + 128) // 257).astype(np.uint8)
+    # In place: at the limit of 50 megapixels each copy would take 400 MB.
+    grey = values.astype(np.float64)
+    np.nan_to_num(grey, copy=False, posinf=0.0, neginf=0.0)
+    black, peak = float(grey.min()), float(grey.max())
+    whites = (1, 255, 65535) if values.dtype.kind == "f" else (255, 65535)
+    white: float | None = next((w for w in whites if black >= 0 and peak <= w), None)
+    if white is None:
+        grey -= black
+        white = (peak - black) or 1.0
+    grey *= 255 / white
+    return np.rint(grey, out=grey).astype(np.uint8)
+
+
+def _explain_failure(data: bytes, error: Exception) -> InvalidImageError:
+    """Say why Pillow could not decode `data`: another type, cut short, or damaged."""
+    kind = identify_content(data)
+    if kind.category == "html":
+        return InvalidImageError(
+            "The file is a web page (HTML), not an image; the download was probably answered with "
+            "an error page. Save the picture itself.",
+            "html",
+        )
+    if kind.category == "image":
+        return InvalidImageError(
+            f"The file is {kind.description}, which is not read; save it as {_FORMATS_IN_WORDS}.",
+            "unsupported_format",
+        )
+    if kind.category == "readable":
+        if "truncated" in str(error).lower() or not _has_its_end(data, kind.description):
+            return InvalidImageError(
+                f"The {kind.description} file is cut short: its end is missing. Download or copy "
+                "it again.",
+                "truncated",
+            )
+        return InvalidImageError(
+            f"The {kind.description} file is damaged and cannot be decoded ({error}). Download "
+            "or copy it again.",
+            "damaged",
+        )
+    return InvalidImageError(
+        f"The file is {kind.description}, not an image; send a {_FORMATS_IN_WORDS}.",
+        "not_an_image",
+    )
+
+
+def _has_its_end(data: bytes, image_format: str) -> bool:
+    """Tell whether the file is as long as its own structure says (TIFF: does not say)."""
+    if image_format == "JPEG":
+        return b"\xff\xd9" in data[-1024:]
+    if image_format == "PNG":
+        return b"IEND" in data[-1024:]
+    if image_format == "GIF":
+        return data.rstrip(b"\0").endswith(b"\x3b")
+    if image_format == "WebP":
+        return len(data) >= int.from_bytes(data[4:8], "little") + 8
+    if image_format == "BMP":
+        return len(data) >= int.from_bytes(data[2:6], "little")
+    return True

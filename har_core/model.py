@@ -175,13 +175,14 @@ class ActionModel:
         return apply_temperature(self._engine.run(batch), self.manifest.temperature)
 
     def _prepare(self, source: ImageSource) -> np.ndarray:
+        size = self.manifest.input_size
         if isinstance(source, np.ndarray):
             image = _checked_array(source)
         elif isinstance(source, bytes):
-            image = decode_image(source)
+            image = decode_image(source, min_side=size)
         else:
-            image = read_image_file(source)
-        return resize_image(image, self.manifest.input_size)
+            image = read_image_file(source, min_side=size)
+        return resize_image(image, size)
 
     def _prepare_or_error(self, source: ImageSource) -> np.ndarray | InvalidImageError:
         try:

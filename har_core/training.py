@@ -17,9 +17,10 @@ import numpy as np
 from har_core import bundle
 from har_core.augmentation import AugmentationSettings, augment_batch
 from har_core.bundle import BundleManifest, check_bundle_name, models_dir, write_bundle
+from har_core.calibration import fit_temperature
 from har_core.checkpoint import Checkpoint, RunFolder, log_csv
 from har_core.errors import DatasetError, HarError, ModelBundleError
-from har_core.evaluation import EvaluationResult, fit_temperature
+from har_core.evaluation import EvaluationResult
 from har_core.images import read_image_file
 from har_core.labels import format_class_indices
 from har_core.model import apply_temperature
@@ -243,12 +244,13 @@ class _Trainer:
         """Stage 1: the head learns from features that the frozen backbone gives once."""
         import keras
 
-        if self.checkpoint is not None and self.checkpoint.stage != HEAD_STAGE:
+        epochs, done = self.settings.head_epochs, self.checkpoint
+        if done is not None and (done.stage != HEAD_STAGE or done.epochs_done == epochs):
             return
         backbone, head = split_at_features(self.network)
         features = self._compute_features(backbone, self.train_rows)
         validation_features = self._features_of(backbone, self.validation_pixels)
-        optimizer = keras.optimizers.Adam(clipnorm=1.0)
+        optimizer = keras.optimizers.Adam(global_clipnorm=1.0)
         batch_size = self.settings.batch_size
 
         def batches(epoch: int) -> Iterator[tuple[Any, Any]]:
@@ -261,7 +263,7 @@ class _Trainer:
             HEAD_STAGE,
             model=head,
             optimizer=optimizer,
-            epochs=self.settings.head_epochs,
+            epochs=epochs,
             peak=self.settings.head_learning_rate,
             warmup_epochs=0.0,
             batches=batches,
@@ -333,8 +335,8 @@ class _Trainer:
         )
         with tempfile.TemporaryDirectory() as folder:
             keras_file, onnx_file = Path(folder, bundle.KERAS_FILE), Path(folder, bundle.ONNX_FILE)
-            plain = keras.models.clone_model(self.network)  # leaves the optimizer's state behind
-            plain.set_weights(self.network.get_weights())
+            # A model of the same layers that was never compiled leaves the optimizer behind.
+            plain = keras.Model(self.network.input, self.network.output, name=self.network.name)
             plain.save(keras_file)
             probe = scale_pixels(test_pixels[:_PROBE_PHOTOGRAPHS], PREPROCESSING)
             export_onnx(plain, onnx_file, probe=probe)
@@ -395,18 +397,19 @@ class _Trainer:
             raw = [np.asarray(v) for v in model.trainable_variables]
             if optimizer.use_ema:
                 optimizer.finalize_variable_values(model.trainable_variables)
+            validation_labels = self.prepared.label_indices[self.validation_rows]
+            top1, log_loss = _top1_and_log_loss(validate(), validation_labels)
             row = {
                 "stage": stage,
                 "epoch": epoch + 1,
                 "training_loss": float(np.mean(losses)),
-                **_validation_metrics(
-                    validate(), self.prepared.label_indices[self.validation_rows]
-                ),
+                "validation_top1": top1,
+                "validation_log_loss": log_loss,
                 "seconds": time.monotonic() - started,
             }
             log.append(row)
-            if row["validation_top1"] >= best_top1:
-                best_top1 = row["validation_top1"]
+            if top1 >= best_top1:
+                best_top1 = top1
                 self.run.write_best(self.network.get_weights())
             _assign(model.trainable_variables, raw)
             self.checkpoint = Checkpoint(
@@ -515,12 +518,10 @@ def _run_in_batches(run: Callable[[np.ndarray], Any], inputs: np.ndarray) -> np.
     return np.concatenate([np.asarray(run(inputs[s : s + _INFERENCE_BATCH])) for s in starts])
 
 
-def _validation_metrics(probabilities: np.ndarray, labels: np.ndarray) -> dict[str, float]:
+def _top1_and_log_loss(probabilities: np.ndarray, labels: np.ndarray) -> tuple[float, float]:
     true = probabilities[np.arange(len(labels)), labels]
-    return {
-        "validation_top1": float((probabilities.argmax(axis=1) == labels).mean()),
-        "validation_log_loss": float(-np.log(np.maximum(true, 1e-12)).mean()),
-    }
+    top1 = (probabilities.argmax(axis=1) == labels).mean()
+    return float(top1), float(-np.log(np.maximum(true, 1e-12)).mean())
 
 
 def _assign(variables: list[Any], values: list[np.ndarray]) -> None:

@@ -1,0 +1,6 @@
+"""Run the command line: ``python -m har_core COMMAND``."""
+
+from har_core.cli import main
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,83 @@
+"""The command ``scan``: look for what is wrong with a dataset."""
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from har_core.terminal import progress_bar, stderr, write_output
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+EXIT_FOUND = 1
+EXIT_UNUSABLE = 2
+
+app = typer.Typer()
+
+
+@app.command()
+def scan(
+    dataset: Annotated[
+        Path,
+        typer.Argument(
+            envvar="HAR_DATASET",
+            metavar="DATASET",
+            help="Folder with train.csv (filename,label) and the photographs in train/.",
+        ),
+    ],
+    json_file: Annotated[
+        str | None,
+        typer.Option("--json", metavar="[FILE]", help="Counts by issue, to a file or stdout."),
+    ] = None,
+    csv_file: Annotated[
+        str | None,
+        typer.Option(
+            "--csv", metavar="[FILE]", help="One row per photograph, to a file or stdout."
+        ),
+    ] = None,
+    workers: Annotated[
+        int | None,
+        typer.Option(min=1, help="Parallel workers.", show_default="one per processor"),
+    ] = None,
+) -> None:
+    r"""Find unreadable, duplicate, mislabelled, dark, blurry and other odd photographs.
+
+    Measurements are remembered by content: only new and changed photographs are read again, and an
+    interrupted scan goes on where it stopped.
+
+    Exit code 0: nothing found; 1: something found; 2: the dataset cannot be scanned.
+
+    \b
+    python -m har_core scan DataSet
+    python -m har_core scan DataSet --csv findings.csv --json counts.json
+    """
+    # Imported here, because pandas would slow down every other command's help.
+    from har_core.findings import findings_csv, findings_json
+    from har_core.quality import any_issue
+    from har_core.scan import scan_dataset
+
+    try:
+        with progress_bar() as report:
+            photographs = scan_dataset(dataset, workers=workers, progress=report)
+    except KeyboardInterrupt:
+        stderr.print("Interrupted. What was measured is kept; scan again to go on.")
+        raise typer.Exit(EXIT_UNUSABLE) from None
+    if csv_file:
+        write_output(csv_file, findings_csv(photographs))
+    if json_file:
+        write_output(json_file, findings_json(photographs))
+    if "-" not in (csv_file, json_file):
+        _print_summary(photographs)
+    if any_issue(photographs).any():
+        raise typer.Exit(EXIT_FOUND)
+
+
+def _print_summary(photographs: "pd.DataFrame") -> None:
+    from har_core.quality import ISSUE_KINDS, any_issue, count_issues
+
+    affected = int(any_issue(photographs).sum())
+    print(f"{len(photographs)} photographs, {affected} with findings")
+    for name, count in count_issues(photographs).items():
+        if count:
+            print(f"{count:7d}  {name:<18}{ISSUE_KINDS[name].meaning}")

@@ -1,0 +1,104 @@
+"""What a file really is, told from its first bytes: to say why it is no photograph."""
+
+from typing import Final, NamedTuple
+
+# Content in which Pillow finds one of the formats that `har_core.images` reads.
+_READABLE: Final = (
+    (b"\xff\xd8\xff", "JPEG"),
+    (b"\x89PNG\r\n\x1a\n", "PNG"),
+    (b"GIF87a", "GIF"),
+    (b"GIF89a", "GIF"),
+    (b"II*\0", "TIFF"),
+    (b"MM\0*", "TIFF"),
+    (b"II+\0", "TIFF"),
+    (b"MM\0+", "TIFF"),
+)
+_OTHER_IMAGES: Final = (
+    (b"8BPS", "a Photoshop file"),
+    (b"\0\0\1\0", "an icon (ICO)"),
+    (b"\0\0\0\x0cjP  ", "a JPEG 2000 picture"),
+    (b"\xff\x4f\xff\x51", "a JPEG 2000 picture"),
+    (b"\xff\x0a", "a JPEG XL picture"),
+    (b"\0\0\0\x0cJXL ", "a JPEG XL picture"),
+)
+_NO_IMAGES: Final = (
+    (b"%PDF-", "a PDF document"),
+    (b"PK\3\4", "a ZIP archive or Office document"),
+    (b"PK\5\6", "an empty ZIP archive"),
+    (b"\x1f\x8b", "a gzip archive"),
+    (b"Rar!", "a RAR archive"),
+    (b"7z\xbc\xaf\x27\x1c", "a 7-Zip archive"),
+    (b"\x89HDF\r\n\x1a\n", "an HDF5 file"),
+    (b"\x1a\x45\xdf\xa3", "a video (Matroska or WebM)"),
+    (b"ID3", "an audio file (MP3)"),
+    (b"OggS", "an audio or video file (Ogg)"),
+    (b"\x7fELF", "a program"),
+    (b"MZ", "a program"),
+)
+# ISO base media brands of still pictures (HEIF, ISO/IEC 23008-12; AVIF).
+_HEIF_BRANDS: Final = (b"heic", b"heix", b"heif", b"hevc", b"mif1", b"msf1", b"avif", b"avis")
+_BMP_HEADER_SIZES: Final = (12, 16, 40, 52, 56, 64, 108, 124)
+_HTML_STARTS: Final = (b"<!doctype html", b"<html", b"<head", b"<body", b"<script", b"<title")
+
+
+class FileKind(NamedTuple):
+    """What the first bytes of a file say it is.
+
+    Parameters
+    ----------
+    category : {"readable", "image", "html", "other", "unknown"}
+        A format that we read, another image format, a web page, something else, or no idea.
+    description : str
+        With its article (``"a PDF document"``), or the name of a readable format (``"JPEG"``).
+    """
+
+    category: str
+    description: str
+
+
+def identify_content(data: bytes) -> FileKind:
+    """Tell what kind of file some bytes are; looks at no more than the first kilobyte.
+
+    Parameters
+    ----------
+    data : bytes
+        A file's content, or its beginning.
+
+    Returns
+    -------
+    FileKind
+    """
+    head = data[:1024]
+    for signatures, category in ((_READABLE, "readable"), (_OTHER_IMAGES, "image")):
+        for signature, description in signatures:
+            if head.startswith(signature):
+                return FileKind(category, description)
+    if head.startswith(b"BM") and int.from_bytes(head[14:18], "little") in _BMP_HEADER_SIZES:
+        return FileKind("readable", "BMP")
+    if head.startswith(b"RIFF"):
+        if head[8:12] == b"WEBP":
+            return FileKind("readable", "WebP")
+        return FileKind("other", "an audio or video file (RIFF)")
+    if head[4:8] == b"ftyp":
+        if head[8:12] in _HEIF_BRANDS:
+            return FileKind("image", "a HEIC or AVIF picture")
+        return FileKind("other", "a video (MP4 or QuickTime)")
+    for signature, description in _NO_IMAGES:
+        if head.startswith(signature):
+            return FileKind("other", description)
+    return _identify_text(head)
+
+
+def _identify_text(head: bytes) -> FileKind:
+    start = head.removeprefix(b"\xef\xbb\xbf").lstrip().lower()
+    if start.startswith(_HTML_STARTS) or (start.startswith(b"<") and b"<html" in start):
+        return FileKind("html", "a web page (HTML)")
+    if start.startswith((b"<svg", b"<?xml", b"<!--")) and b"<svg" in start:
+        return FileKind("image", "an SVG drawing")
+    # The kilobyte may end inside a character, hence "ignore" for its last three bytes only.
+    text = head[:-3].decode("utf-8", "replace") + head[-3:].decode("utf-8", "ignore")
+    if head.startswith((b"\xff\xfe", b"\xfe\xff")):
+        text = head.decode("utf-16", "replace")
+    if text and all(c.isprintable() or c.isspace() for c in text) and "\ufffd" not in text:
+        return FileKind("other", "a text file")
+    return FileKind("unknown", "unknown data")

@@ -1,0 +1,260 @@
+"""Scanning a dataset folder: measure every photograph once, then look for what is wrong."""
+
+import hashlib
+import multiprocessing
+import os
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from concurrent.futures import (
+    FIRST_COMPLETED,
+    Executor,
+    Future,
+    ProcessPoolExecutor,
+    ThreadPoolExecutor,
+    wait,
+)
+from pathlib import Path
+from typing import Final
+
+import numpy as np
+import pandas as pd
+
+from har_core.dataset import CSV_FILE, PHOTO_FOLDER, PHOTO_SUFFIXES, list_files, read_labels
+from har_core.duplicates import (
+    DUPLICATE_CORRELATION,
+    duplicate_groups,
+    near_duplicate_pairs,
+    normalise_thumbnails,
+)
+from har_core.errors import DatasetError
+from har_core.measurement import Measurement, measure_file
+from har_core.quality import find_issues
+from har_core.scan_cache import FileStamp, ScanCache
+
+Progress = Callable[[str, int, int], None]
+_CHUNK: Final = 64
+# Starting worker processes takes about a second, in which threads measure some hundred files.
+_PROCESSES_FROM: Final = 600
+
+
+def scan_dataset(
+    folder: str | Path,
+    *,
+    csv: str | Path | None = None,
+    workers: int | None = None,
+    progress: Progress | None = None,
+    cache: Path | None = None,
+) -> pd.DataFrame:
+    """Scan a dataset folder; photographs that were measured before are not read again.
+
+    Parameters
+    ----------
+    folder : str or Path
+        Dataset folder, see `har_core.dataset.load_dataset`. Only files directly in its ``train/``
+        are opened, whatever paths the table holds.
+    csv : str or Path, optional
+        Table to use instead of the folder's ``train.csv``.
+    workers : int, optional
+        Parallel workers, at least 1; default: one per processor.
+    progress : callable, optional
+        Called with (what is being done, done, total). An exception that it raises cancels the
+        scan; what was measured until then is kept, and the next scan goes on from there.
+    cache : Path, optional
+        SQLite file of the measurements; default: see `har_core.scan_cache.ScanCache`.
+
+    Returns
+    -------
+    DataFrame
+        One row per photograph, listed in the table (in its order) or only found in the folder:
+        the columns of `list_rows`; of `har_core.measurement.Measurement` (without the thumbnail);
+        ``copies`` (photographs with exactly these pixels, itself included), ``correlation`` (with
+        its nearest near duplicate, 0 if none) and ``duplicate_group`` (nullable integer from 1);
+        and ``<issue>_score``, ``is_<issue>_issue`` for each of `har_core.quality.ISSUE_KINDS`.
+
+    Raises
+    ------
+    DatasetError
+        If the folder or table cannot be read, or the folder vanishes during the scan.
+    """
+    folder = Path(folder).expanduser()
+    report = progress or (lambda *_: None)
+    photographs = list_rows(folder, csv)
+    present = photographs["path"].dropna()
+    with ScanCache(cache) as store:
+        contents = _measure_files(folder, list(present), store, workers, report)
+        measured = _measurement_table(contents, store)
+        values = measured.reindex(photographs["path"])
+        for column in measured.columns:
+            photographs[column] = values[column].to_numpy()
+        report("Comparing photographs", 0, 1)
+        _add_duplicates(photographs, store)
+        report("Comparing photographs", 1, 1)
+    return photographs.join(find_issues(photographs))
+
+
+def list_rows(folder: str | Path, csv: str | Path | None = None) -> pd.DataFrame:
+    """List every photograph of a dataset once: the table's rows, then what only the folder holds.
+
+    Parameters
+    ----------
+    folder : str or Path
+        Dataset folder.
+    csv : str or Path, optional
+        Table to use instead of the folder's ``train.csv``.
+
+    Returns
+    -------
+    DataFrame
+        ``filename`` (unique), ``label`` (of its first row; ``""`` if unlisted), ``listed`` (bool),
+        ``labels`` (how many different labels its rows give) and ``path`` (None if missing).
+
+    Raises
+    ------
+    DatasetError
+        If the folder or table cannot be read.
+    """
+    folder = Path(folder).expanduser()
+    if not folder.is_dir():
+        raise DatasetError(f"There is no dataset folder {folder}.")
+    listed = read_labels(csv if csv is not None else folder / CSV_FILE)
+    files = list_files(folder)
+    rows = listed.drop_duplicates("filename", ignore_index=True)
+    rows["listed"] = True
+    repeated = listed[listed["filename"].duplicated(keep=False)]
+    labels = repeated.groupby("filename")["label"].nunique()
+    rows["labels"] = rows["filename"].map(labels).fillna(1).astype(int)
+    known = set(rows["filename"])
+    extra = sorted(
+        name for name in files if name not in known and name.lower().endswith(PHOTO_SUFFIXES)
+    )
+    unlisted = pd.DataFrame({"filename": extra, "label": "", "listed": False, "labels": 0})
+    table = pd.concat([rows, unlisted], ignore_index=True) if extra else rows
+    table["path"] = np.array([files.get(name) for name in table["filename"]], dtype=object)
+    return table
+
+
+def _measure_files(
+    folder: Path, paths: Sequence[str], store: ScanCache, workers: int | None, report: Progress
+) -> dict[str, str | Measurement]:
+    """Return path to sha256, or to the measurement where the file could not even be hashed."""
+    stamps = _stamp_files(folder, paths)
+    known: dict[str, str | Measurement] = dict(store.known_files(stamps))
+    pending = [path for path in paths if path not in known]
+    done, total = len(paths) - len(pending), len(paths)
+    report("Measuring photographs", done, total)
+    for chunk in _measure_in_parallel(pending, workers):
+        if not (folder / PHOTO_FOLDER).is_dir():
+            raise DatasetError(
+                f"{folder / PHOTO_FOLDER} vanished while it was scanned; what was measured is "
+                "kept. Bring the folder back and scan again."
+            )
+        hashed = {path: m for path, m in chunk.items() if m.sha256}
+        store.store(
+            {path: (stamps[path], m.sha256) for path, m in hashed.items() if path in stamps},
+            hashed.values(),
+        )
+        known.update({path: m.sha256 or m for path, m in chunk.items()})
+        done += len(chunk)
+        report("Measuring photographs", done, total)
+    return known
+
+
+def _stamp_files(folder: Path, paths: Sequence[str]) -> dict[str, FileStamp]:
+    stamps = {}
+    for path in paths:
+        try:
+            status = Path(path).stat()
+        except OSError:
+            continue  # measured as unreadable
+        stamps[path] = FileStamp(status.st_size, status.st_mtime_ns)
+    return stamps
+
+
+def _measure_in_parallel(
+    paths: Sequence[str], workers: int | None
+) -> Iterator[Mapping[str, Measurement]]:
+    """Measure in chunks; closing the generator drops what has not begun."""
+    if not paths:
+        return
+    chunks = [paths[start : start + _CHUNK] for start in range(0, len(paths), _CHUNK)]
+    with _make_executor(workers or os.cpu_count() or 1, len(paths)) as executor:
+        pending: set[Future[dict[str, Measurement]]] = {
+            executor.submit(_measure_chunk, chunk) for chunk in chunks
+        }
+        try:
+            while pending:
+                finished, pending = wait(pending, return_when=FIRST_COMPLETED)
+                for future in finished:
+                    yield future.result()
+        finally:
+            executor.shutdown(wait=False, cancel_futures=True)
+
+
+def _make_executor(workers: int, n_files: int) -> Executor:
+    if workers == 1 or n_files < _PROCESSES_FROM:
+        return ThreadPoolExecutor(workers)
+    # A fork of a process with threads (a dashboard, ONNX Runtime) can hang, so workers are forked
+    # from a clean server process where the system has that.
+    method = "forkserver" if "forkserver" in multiprocessing.get_all_start_methods() else "spawn"
+    context = multiprocessing.get_context(method)
+    if method == "forkserver":
+        context.set_forkserver_preload(["har_core.measurement"])
+    return ProcessPoolExecutor(workers, mp_context=context)
+
+
+def _measure_chunk(paths: Sequence[str]) -> dict[str, Measurement]:
+    return {path: measure_file(path) for path in paths}
+
+
+def _measurement_table(contents: Mapping[str, str | Measurement], store: ScanCache) -> pd.DataFrame:
+    """Return the measurements indexed by path."""
+    hashed = pd.Series({p: c for p, c in contents.items() if isinstance(c, str)}, dtype=object)
+    by_content = store.load(hashed.unique())
+    table = by_content.reindex(hashed)
+    table.insert(0, "sha256", hashed.to_numpy())
+    table.index = hashed.index
+    for path, measurement in contents.items():
+        if isinstance(measurement, Measurement):
+            table.loc[path, ["sha256", "reason", "content", "size_bytes"]] = [
+                None,
+                measurement.reason,
+                measurement.content,
+                measurement.size_bytes,
+            ]
+    return table
+
+
+def _add_duplicates(photographs: pd.DataFrame, store: ScanCache) -> None:
+    """Add ``copies``, ``correlation`` and ``duplicate_group``; see `scan_dataset`."""
+    comparable = photographs["pixels"].notna() & ~photographs["plain"].eq(1)
+    rows = np.flatnonzero(comparable)
+    content, unique = pd.factorize(photographs["pixels"].iloc[rows])
+    first = rows[np.unique(content, return_index=True)[1]]
+    pairs, correlations = _near_duplicates(list(photographs["sha256"].iloc[first]), store)
+
+    copies = np.ones(len(photographs), np.int64)
+    copies[rows] = np.bincount(content, minlength=len(unique))[content]
+    best = np.zeros(len(unique))
+    for side in (0, 1):
+        np.maximum.at(best, pairs[:, side], correlations)
+    correlation = np.zeros(len(photographs))
+    correlation[rows] = best[content]
+    groups = pd.Series(pd.NA, index=photographs.index, dtype="Int64")
+    groups.iloc[rows] = duplicate_groups(len(unique), pairs)[content]
+    # Numbers only for those that share theirs, from 1 in order of appearance.
+    shared = groups.notna() & groups.duplicated(keep=False)
+    photographs["copies"] = copies
+    photographs["correlation"] = correlation
+    photographs["duplicate_group"] = pd.array([pd.NA] * len(photographs), dtype="Int64")
+    photographs.loc[shared, "duplicate_group"] = pd.factorize(groups[shared])[0] + 1
+
+
+def _near_duplicates(hashes: Sequence[str], store: ScanCache) -> tuple[np.ndarray, np.ndarray]:
+    """Return `near_duplicate_pairs` of photographs by their sha256, from the cache if possible."""
+    key = hashlib.sha256(f"{DUPLICATE_CORRELATION} {' '.join(hashes)}".encode()).hexdigest()
+    found = store.load_pairs(key)
+    if found is None:
+        thumbnails = store.load_thumbnails(hashes)
+        stacked = np.array([thumbnails[sha256] for sha256 in hashes], np.uint8)
+        found = near_duplicate_pairs(normalise_thumbnails(stacked.reshape(len(hashes), -1)))
+        store.store_pairs(key, *found)
+    return found

@@ -1,0 +1,177 @@
+"""The scan's memory: what was measured, by content, and which content each file had."""
+
+import dataclasses
+import sqlite3
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+from typing import Final
+
+import numpy as np
+import pandas as pd
+
+from har_core.cache import cache_dir
+from har_core.errors import DatasetError
+from har_core.measurement import MEASUREMENT_VERSION, Measurement
+
+_COLUMNS: Final = tuple(field.name for field in dataclasses.fields(Measurement))
+_TYPES: Final = {"thumbnail": "BLOB"}
+_SCHEMA: Final = (
+    "CREATE TABLE IF NOT EXISTS files"
+    " (path TEXT PRIMARY KEY, size INTEGER, mtime_ns INTEGER, sha256 TEXT) WITHOUT ROWID",
+    "CREATE TABLE IF NOT EXISTS measurements (sha256 TEXT PRIMARY KEY, "
+    + ", ".join(f"{column} {_TYPES.get(column, '')}" for column in _COLUMNS if column != "sha256")
+    + ")",
+    "CREATE TABLE IF NOT EXISTS duplicates"
+    " (photographs TEXT PRIMARY KEY, pairs BLOB, correlations BLOB)",
+)
+
+
+@dataclasses.dataclass(frozen=True)
+class FileStamp:
+    """What tells an unchanged file without reading it: size and time of its last change."""
+
+    size: int
+    mtime_ns: int
+
+
+class ScanCache:
+    """Measurements on disk, shared by all datasets; use as a context manager.
+
+    Every `store` is one transaction, so that a killed scan keeps all finished chunks.
+
+    Parameters
+    ----------
+    path : Path, optional
+        SQLite file; default ``scan-vN.sqlite`` in `har_core.cache.cache_dir`. A damaged one is
+        replaced, since everything in it can be measured again.
+
+    Raises
+    ------
+    DatasetError
+        If the file can be neither opened nor created.
+    """
+
+    def __init__(self, path: Path | None = None) -> None:
+        self.path = path or cache_dir() / f"scan-v{MEASUREMENT_VERSION}.sqlite"
+        try:
+            self.path.parent.mkdir(parents=True, exist_ok=True)
+            try:
+                self._db = self._open()
+            except sqlite3.OperationalError:
+                raise
+            except sqlite3.DatabaseError:
+                self.path.unlink()
+                self._db = self._open()
+        except (OSError, sqlite3.Error) as error:
+            raise DatasetError(
+                f"Cannot use the scan cache {self.path}: {error}. Set HAR_CACHE_DIR to a folder "
+                "that can be written."
+            ) from error
+
+    def _open(self) -> sqlite3.Connection:
+        db = sqlite3.connect(self.path, timeout=30)
+        try:
+            # One writer at a time, readers never wait; a power cut may lose the last chunk only.
+            db.execute("PRAGMA journal_mode = WAL")
+            db.execute("PRAGMA synchronous = NORMAL")
+            for statement in _SCHEMA:
+                db.execute(statement)
+        except BaseException:
+            db.close()
+            raise
+        return db
+
+    def __enter__(self) -> "ScanCache":
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._db.close()
+
+    def known_files(self, stamps: Mapping[str, FileStamp]) -> dict[str, str]:
+        """Return path to sha256 of the files that still have the recorded stamp."""
+        known = {}
+        folders = {str(Path(path).parent) for path in stamps}
+        for folder in folders:
+            rows = self._db.execute(
+                # A range scan of the primary key: all paths that start with the folder.
+                "SELECT f.path, f.size, f.mtime_ns, f.sha256 FROM files f"
+                " JOIN measurements m USING (sha256) WHERE f.path > ? AND f.path < ?",
+                (f"{folder}/", f"{folder}0"),
+            )
+            for path, size, mtime_ns, sha256 in rows:
+                if stamps.get(path) == FileStamp(size, mtime_ns):
+                    known[path] = sha256
+        return known
+
+    def known_content(self, hashes: Iterable[str]) -> set[str]:
+        """Return those of the sha256 that were measured already."""
+        wanted = set(hashes)
+        rows = self._db.execute("SELECT sha256 FROM measurements")
+        return {sha256 for (sha256,) in rows if sha256 in wanted}
+
+    def store(
+        self,
+        files: Mapping[str, tuple[FileStamp, str]],
+        measurements: Iterable[Measurement],
+    ) -> None:
+        """Record measurements, and for each path its stamp and sha256."""
+        values = [
+            tuple(getattr(measurement, column) for column in _COLUMNS)
+            for measurement in measurements
+        ]
+        with self._db:
+            self._db.executemany(
+                f"INSERT OR REPLACE INTO measurements ({', '.join(_COLUMNS)}) "
+                f"VALUES ({', '.join('?' * len(_COLUMNS))})",
+                values,
+            )
+            self._db.executemany(
+                "INSERT OR REPLACE INTO files VALUES (?, ?, ?, ?)",
+                [(path, s.size, s.mtime_ns, sha256) for path, (s, sha256) in files.items()],
+            )
+
+    def load(self, hashes: Iterable[str]) -> pd.DataFrame:
+        """Return the measurements of these contents, indexed by ``sha256``, without thumbnails."""
+        columns = [column for column in _COLUMNS if column != "thumbnail"]
+        rows = self._select(columns, hashes)
+        return pd.DataFrame.from_records(rows, columns=columns).set_index("sha256")
+
+    def load_thumbnails(self, hashes: Iterable[str]) -> dict[str, np.ndarray]:
+        """Return sha256 to the thumbnail, uint8 of shape (1024,), of usable photographs."""
+        return {
+            sha256: np.frombuffer(blob, np.uint8)
+            for sha256, blob in self._select(["sha256", "thumbnail"], hashes)
+            if blob is not None
+        }
+
+    def _select(self, columns: list[str], hashes: Iterable[str]) -> list[tuple]:
+        self._db.execute("CREATE TEMP TABLE IF NOT EXISTS wanted (sha256 TEXT PRIMARY KEY)")
+        self._db.execute("DELETE FROM wanted")
+        self._db.executemany("INSERT OR IGNORE INTO wanted VALUES (?)", [(h,) for h in hashes])
+        cursor = self._db.execute(
+            f"SELECT {', '.join(columns)} FROM measurements JOIN wanted USING (sha256)"
+        )
+        rows = cursor.fetchall()
+        self._db.commit()
+        return rows
+
+    def load_pairs(self, photographs: str) -> tuple[np.ndarray, np.ndarray] | None:
+        """Return the near-duplicate pairs stored for this set of photographs, if any."""
+        row = self._db.execute(
+            "SELECT pairs, correlations FROM duplicates WHERE photographs = ?", (photographs,)
+        ).fetchone()
+        if row is None:
+            return None
+        return np.frombuffer(row[0], np.int64).reshape(-1, 2), np.frombuffer(row[1], np.float32)
+
+    def store_pairs(self, photographs: str, pairs: np.ndarray, correlations: np.ndarray) -> None:
+        """Record the near-duplicate pairs of a set of photographs, named by a digest."""
+        with self._db:
+            self._db.execute(
+                "INSERT OR REPLACE INTO duplicates VALUES (?, ?, ?)",
+                (
+                    photographs,
+                    pairs.astype(np.int64).tobytes(),
+                    correlations.astype(np.float32).tobytes(),
+                ),
+            )

@@ -1,0 +1,70 @@
+"""What all commands share on the terminal: progress bars, error lines, output files."""
+
+import sys
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from rich.console import Console
+from rich.progress import (
+    BarColumn,
+    MofNCompleteColumn,
+    Progress,
+    TaskID,
+    TextColumn,
+    TimeElapsedColumn,
+    TimeRemainingColumn,
+)
+
+from har_core.bundle import write_atomically
+from har_core.errors import HarError
+
+stderr = Console(stderr=True, highlight=False)
+
+
+@contextmanager
+def progress_bar() -> Iterator[Callable[[str, int, int], None]]:
+    """Show progress with the remaining time on stderr, so that stdout stays clean for pipes.
+
+    Yields
+    ------
+    callable
+        Called with (what is being done, done, total); a new "what" starts a new bar.
+    """
+    columns = (
+        TextColumn("{task.description}"),
+        BarColumn(),
+        MofNCompleteColumn(),
+        TimeElapsedColumn(),
+        TextColumn("left"),
+        TimeRemainingColumn(),
+    )
+    with Progress(*columns, console=stderr, transient=True) as bars:
+        tasks: dict[str, TaskID] = {}
+
+        def report(what: str, done: int, total: int) -> None:
+            if what not in tasks:
+                for finished in tasks.values():
+                    bars.update(finished, visible=False)
+                tasks[what] = bars.add_task(what, total=total)
+            bars.update(tasks[what], completed=done, total=total)
+
+        yield report
+
+
+def write_output(destination: str, text: str) -> None:
+    """Write a command's result to a file, or to stdout for ``-``.
+
+    Raises
+    ------
+    HarError
+        If the file cannot be written.
+    """
+    if destination == "-":
+        sys.stdout.write(text)
+        return
+    path = Path(destination)
+    try:
+        write_atomically(path, text.encode())
+    except OSError as error:
+        raise HarError(f"Cannot write {path}: {error.strerror or error}.") from error

@@ -1,0 +1,260 @@
+"""Every planted fault is found under its own name; scans resume and remember."""
+
+import json
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+from PIL import Image, ImageFilter, ImageOps
+
+from har_core import scan as scan_module
+from har_core.errors import DatasetError
+from har_core.findings import findings_csv, findings_json
+from har_core.quality import ISSUE_KINDS, count_issues, issue_column, score_column
+from har_core.scan import scan_dataset
+from tests.drawing import encode, write_dataset
+from tests.faults import FAULTS, draw_scene, plant_faults, write_scenes
+
+
+@pytest.fixture(autouse=True)
+def cache_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    monkeypatch.setenv("HAR_CACHE_DIR", str(tmp_path / "cache"))
+    return tmp_path / "cache"
+
+
+def issues_of(findings: pd.DataFrame, filename: str) -> set[str]:
+    row = findings.set_index("filename").loc[filename]
+    return {name for name in ISSUE_KINDS if row[issue_column(name)]}
+
+
+def assert_planted_faults_found(folder: Path, scale: float) -> None:
+    before = scan_dataset(folder)
+    known = set(before["filename"][before["duplicate_group"].notna()])
+    planted = plant_faults(folder, scale)
+    findings = scan_dataset(folder, workers=2).set_index("filename")
+    for fault, issue in FAULTS.items():
+        names = planted.loc[planted["fault"] == fault, "filename"]
+        missed = [name for name in names if not findings.loc[name, issue_column(issue)]]
+        assert not missed, f"{fault}: {missed} not found as {issue}"
+    duplicates = set(findings.index[findings["duplicate_group"].notna()])
+    assert len(duplicates - known - set(planted["filename"]) - set(planted["original"])) <= 3
+    copies = planted.dropna(subset="original")
+    groups = findings["duplicate_group"]
+    assert (groups[copies["filename"]].to_numpy() == groups[copies["original"]].to_numpy()).all()
+
+
+def test_every_planted_fault_is_found_under_its_own_name(tmp_path: Path) -> None:
+    assert_planted_faults_found(write_scenes(tmp_path / "dataset", 90), scale=0.4)
+
+
+@pytest.mark.dataset
+def test_faults_planted_among_300_real_photographs_are_found(
+    tmp_path: Path, real_dataset: Path
+) -> None:
+    table = pd.read_csv(real_dataset / "train.csv", dtype=str).sample(300, random_state=0)
+    folder = tmp_path / "dataset"
+    (folder / "train").mkdir(parents=True)
+    for name in table["filename"]:
+        shutil.copyfile(real_dataset / "train" / name, folder / "train" / name)
+    table.to_csv(folder / "train.csv", index=False)
+    assert_planted_faults_found(folder, scale=1)
+
+
+def test_clean_dataset_has_no_findings(tmp_path: Path) -> None:
+    findings = scan_dataset(write_scenes(tmp_path / "dataset", 12))
+    assert not any(count_issues(findings).values())
+
+
+def test_scores_are_in_the_unit_interval_and_low_where_flagged(tmp_path: Path) -> None:
+    folder = write_scenes(tmp_path / "dataset", 45)
+    plant_faults(folder, scale=0.2)
+    findings = scan_dataset(folder)
+    for name in ISSUE_KINDS:
+        scores, flagged = findings[score_column(name)], findings[issue_column(name)]
+        assert scores.between(0, 1).all()
+        if flagged.any() and not flagged.all():
+            assert scores[flagged].max() < scores[~flagged].min()
+
+
+def test_second_scan_reads_no_photograph(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    folder = write_scenes(tmp_path / "dataset", 6)
+    first = scan_dataset(folder)
+    monkeypatch.setattr(scan_module, "measure_file", lambda path: pytest.fail(f"read {path}"))
+    pd.testing.assert_frame_equal(scan_dataset(folder), first)
+
+
+def test_changed_and_renamed_photographs_are_noticed(tmp_path: Path) -> None:
+    folder = write_scenes(tmp_path / "dataset", 6)
+    scan_dataset(folder)
+    changed, renamed = sorted((folder / "train").iterdir())[:2]
+    changed.write_bytes(encode(Image.new("RGB", (300, 200)), quality=90))
+    renamed.rename(renamed.with_name("elsewhere.jpg"))
+    findings = scan_dataset(folder)
+    assert "dark" in issues_of(findings, changed.name)
+    assert issues_of(findings, renamed.name) == {"missing"}
+    assert issues_of(findings, "elsewhere.jpg") == {"unlisted"}
+
+
+def test_cancelled_scan_goes_on_where_it_stopped(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folder = write_scenes(tmp_path / "dataset", 8)
+    monkeypatch.setattr(scan_module, "_CHUNK", 2)
+
+    class Cancelled(Exception):
+        pass
+
+    def cancel_halfway(what: str, done: int, total: int) -> None:
+        if done >= 4:
+            raise Cancelled
+
+    with pytest.raises(Cancelled):
+        scan_dataset(folder, workers=1, progress=cancel_halfway)
+    reported: list[tuple[str, int, int]] = []
+    scan_dataset(folder, workers=1, progress=lambda *step: reported.append(step))
+    assert reported[0] == ("Measuring photographs", 4, 8)
+
+
+def test_folder_that_vanishes_during_the_scan_is_a_clear_error(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folder = write_scenes(tmp_path / "dataset", 6)
+    monkeypatch.setattr(scan_module, "_CHUNK", 2)
+
+    def remove_folder(what: str, done: int, total: int) -> None:
+        shutil.rmtree(folder / "train", ignore_errors=True)
+
+    with pytest.raises(DatasetError, match="vanished"):
+        scan_dataset(folder, workers=1, progress=remove_folder)
+
+
+def test_damaged_cache_is_replaced(tmp_path: Path, cache_folder: Path) -> None:
+    folder = write_scenes(tmp_path / "dataset", 3)
+    scan_dataset(folder)
+    (cached,) = cache_folder.glob("scan-*.sqlite")
+    for leftover in cache_folder.glob("scan-*.sqlite-*"):
+        leftover.unlink()
+    cached.write_bytes(b"no database " * 1000)
+    assert len(scan_dataset(folder)) == 3
+
+
+def test_worker_processes_measure_the_same_as_threads(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folder = write_scenes(tmp_path / "dataset", 6)
+    by_threads = scan_dataset(folder, workers=2, cache=tmp_path / "threads.sqlite")
+    monkeypatch.setattr(scan_module, "_PROCESSES_FROM", 1)
+    by_processes = scan_dataset(folder, workers=2, cache=tmp_path / "processes.sqlite")
+    pd.testing.assert_frame_equal(by_processes, by_threads)
+
+
+def test_paths_that_lead_out_of_the_folder_are_never_opened(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folder = write_dataset(tmp_path / "dataset")
+    secret = tmp_path / "secret.jpg"
+    secret.write_bytes(encode(draw_scene(1), quality=90))
+    (folder / "train" / "link.jpg").symlink_to(secret)
+    with (folder / "train.csv").open("a") as table:
+        table.write(f"../../secret.jpg,running\n{secret},running\nlink.jpg,running\n")
+        table.write("../../../../etc/passwd,sitting\n")
+    opened: list[Path] = []
+    read_bytes = Path.read_bytes
+    monkeypatch.setattr(Path, "read_bytes", lambda p: (opened.append(p), read_bytes(p))[1])
+    findings = scan_dataset(folder, workers=1)
+    assert {p.parent for p in opened} == {(folder / "train").resolve()}
+    for name in ("secret.jpg", "link.jpg", "passwd"):
+        assert issues_of(findings, name) == {"missing"}
+
+
+def test_one_filename_under_two_labels_is_a_label_conflict(tmp_path: Path) -> None:
+    folder = write_scenes(tmp_path / "dataset", 3)
+    with (folder / "train.csv").open("a") as table:
+        table.write("scene_0.jpg,sitting\nscene_1.jpg,running\n")
+    findings = scan_dataset(folder)
+    assert issues_of(findings, "scene_0.jpg") == {"label_conflict"}
+    assert not issues_of(findings, "scene_1.jpg")
+
+
+def test_greyscale_is_found_also_when_stored_as_rgb(tmp_path: Path) -> None:
+    folder = write_scenes(tmp_path / "dataset", 4)
+    grey = ImageOps.grayscale(draw_scene(0))
+    (folder / "train" / "scene_0.jpg").write_bytes(encode(grey.convert("RGB"), quality=90))
+    assert "grayscale" in issues_of(scan_dataset(folder), "scene_0.jpg")
+
+
+def test_plain_pictures_are_no_duplicates_of_each_other(tmp_path: Path) -> None:
+    folder = write_scenes(tmp_path / "dataset", 4)
+    for name in ("scene_0.jpg", "scene_1.jpg"):
+        (folder / "train" / name).write_bytes(encode(Image.new("RGB", (300, 200)), quality=90))
+    findings = scan_dataset(folder)
+    assert issues_of(findings, "scene_0.jpg") >= {"dark", "low_information"}
+    assert not findings["is_exact_duplicates_issue"].any()
+
+
+def test_hundreds_of_copies_of_one_photograph_do_not_pair_up(tmp_path: Path) -> None:
+    folder = write_scenes(tmp_path / "dataset", 3)
+    data = (folder / "train" / "scene_0.jpg").read_bytes()
+    for copy in range(300):
+        (folder / "train" / f"copy_{copy}.jpg").write_bytes(data)
+    findings = scan_dataset(folder, workers=1)
+    assert findings["is_exact_duplicates_issue"].sum() == 301
+    assert not findings["is_near_duplicates_issue"].any()
+
+
+def test_sharpness_falls_with_every_blur() -> None:
+    from har_core.measurement import measure_sharpness
+
+    scene = draw_scene(3)
+    values = [measure_sharpness(scene.filter(ImageFilter.GaussianBlur(r))) for r in (0, 1, 2, 4)]
+    assert values == sorted(values, reverse=True)
+    assert np.all(np.diff(values) < -0.02)
+
+
+def test_csv_has_the_documented_columns_and_is_safe_in_spreadsheets(tmp_path: Path) -> None:
+    folder = write_scenes(tmp_path / "dataset", 3)
+    (folder / "train" / "=cmd.jpg").write_bytes((folder / "train" / "scene_0.jpg").read_bytes())
+    findings = scan_dataset(folder)
+    path = tmp_path / "findings.csv"
+    path.write_text(findings_csv(findings))
+    table = pd.read_csv(path)
+    issues = [
+        *("missing", "unlisted", "unreadable", "wrong_extension", "exact_duplicates"),
+        *("near_duplicates", "label_conflict", "dark", "light", "blurry", "odd_size"),
+        *("odd_aspect_ratio", "low_information", "grayscale"),
+    ]
+    columns = [c for issue in issues for c in (f"{issue}_score", f"is_{issue}_issue")]
+    assert list(table.columns) == ["filename", "label", *columns, "duplicate_group"]
+    assert list(table["filename"]) == ["scene_0.jpg", "scene_1.jpg", "scene_2.jpg", "'=cmd.jpg"]
+    assert list(table["duplicate_group"].fillna(0)) == [1, 0, 0, 1]
+    assert json.loads(findings_json(findings)) == {
+        issue: {"exact_duplicates": 2, "unlisted": 1}.get(issue, 0) for issue in issues
+    }
+
+
+def run_scan(*arguments: str | Path) -> subprocess.CompletedProcess[str]:
+    command = [sys.executable, "-m", "har_core", "scan", *map(str, arguments)]
+    return subprocess.run(command, capture_output=True, text=True, timeout=60)
+
+
+def test_command_exits_with_0_when_clean_1_when_found_2_when_it_cannot_run(
+    tmp_path: Path,
+) -> None:
+    folder = write_scenes(tmp_path / "dataset", 3)
+    clean = run_scan(folder, "--json", tmp_path / "counts.json")
+    assert (clean.returncode, clean.stderr.strip()) == (0, "")
+    assert sum(json.loads((tmp_path / "counts.json").read_text()).values()) == 0
+    (folder / "train" / "scene_0.jpg").write_bytes(b"")
+    found = run_scan(folder, "--csv", tmp_path / "findings.csv", "--workers", "1")
+    assert found.returncode == 1
+    assert "unreadable" in found.stdout
+    table = pd.read_csv(tmp_path / "findings.csv").set_index("filename")
+    assert table.loc["scene_0.jpg", "is_unreadable_issue"]
+    unusable = run_scan(tmp_path / "nowhere")
+    assert unusable.returncode == 2
+    assert unusable.stderr.lstrip().startswith("Error: There is no dataset folder")
+    assert "Traceback" not in unusable.stderr
