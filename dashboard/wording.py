@@ -25,7 +25,7 @@ def percent(probability: float) -> str:
     """Return a probability as a whole percentage that never claims 0 % or certainty."""
     if probability >= 0.995:
         return "> 99\N{NO-BREAK SPACE}%"
-    if probability < 0.005:
+    if probability <= 0.005:  # which would round to 0 %
         return "< 1\N{NO-BREAK SPACE}%"
     return _spaced(f"{probability:.0%}")
 

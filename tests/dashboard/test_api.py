@@ -1,4 +1,3 @@
-import io
 import re
 import tempfile
 import threading
@@ -302,19 +301,3 @@ def test_root_is_the_web_page(client):
     answer = client.get("/")
     assert answer.status_code == 200
     assert answer.headers["content-type"].startswith("text/html")
-
-
-def test_interrupted_upload_ends_quietly(client):
-    from starlette.requests import ClientDisconnect
-
-    class Hangup(io.BytesIO):
-        def __iter__(self):
-            yield b"--B\r\n"
-            raise ClientDisconnect
-
-    with pytest.raises(ClientDisconnect):
-        client.post(
-            "/predict",
-            content=Hangup(),
-            headers={"Content-Type": "multipart/form-data; boundary=B"},
-        )
