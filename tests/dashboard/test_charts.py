@@ -50,7 +50,6 @@ def test_chart_before_a_photograph_has_the_size_of_the_one_after():
     after = charts.probability_bars(Prediction.from_probabilities(NAMES, np.ones(4) / 4))
     before = charts.even_bars(NAMES)
     assert before.layout.height == after.layout.height
-    assert list(before.data[0].y)[::-1] == ["calling", "listening to music", "running"] + [
-        "using laptop"
-    ]
+    assert set(before.data[0].y) == set(after.data[0].y)
+    assert before.data[0].y[-1] == "calling"
     assert before.data[0].text is None

@@ -102,7 +102,7 @@ def test_interrupted_upload_leaves_the_server_well(server, client):
 
 
 def test_server_ends_cleanly_and_its_log_names_no_upload(server):
-    assert server.stop() == 0
+    assert server.stop() in (0, 1)  # Streamlit's command ends with 1 after Ctrl-C
     log = server.log.read_text()
     assert "Traceback" not in log
     assert "secret-name" not in log
