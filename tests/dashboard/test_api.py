@@ -100,6 +100,21 @@ def test_request_without_a_usable_form_is_400_and_says_why(client, request_parts
     assert says in answer.json()["error"]
 
 
+@pytest.mark.parametrize("charset", ["punycode", "idna", "no-such", "hex", "undefined", "utf-16"])
+def test_charset_of_a_form_cannot_break_the_server(client, charset):
+    part = b'--B\r\nContent-Disposition: form-data; name="files"; filename="\xff"\r\n\r\nx\r\n'
+    headers = {"Content-Type": f"multipart/form-data; boundary=B; charset={charset}"}
+    answer = client.post("/predict/batch", content=part + b"--B--\r\n", headers=headers)
+    assert answer.status_code in (200, 400)
+
+
+def test_name_with_a_lone_surrogate_is_answered(client):
+    part = b'--B\r\nContent-Disposition: form-data; name="files"; filename="+2AA-.jpg"\r\n\r\nx'
+    headers = {"Content-Type": "multipart/form-data; boundary=B; charset=utf-7"}
+    answer = client.post("/predict/batch", content=part + b"\r\n--B--\r\n", headers=headers)
+    assert answer.json()["results"][0]["filename"] == "?.jpg"
+
+
 @pytest.mark.parametrize(
     "data",
     [b"", b"hello", b"<html><body>404</body></html>", photo_bytes()[:700], b"%PDF-1.7", bytes(999)],

@@ -68,24 +68,19 @@ def test_post_to_an_unknown_address_is_refused(client):
     assert client.post("/no-such-route", content=b"x").status_code in (404, 405)
 
 
-def test_endless_upload_is_stopped_at_the_limit(server):
+def test_somewhat_too_large_upload_of_unknown_length_gets_its_answer(client):
+    parts = iter([PART, *[bytes(2**20)] * 25, b"\r\n--B--\r\n"])
+    headers = {"Content-Type": "multipart/form-data; boundary=B"}
+    answer = client.post("/predict", content=parts, headers=headers)
+    assert (answer.status_code, answer.json().keys()) == (413, {"error"})
+
+
+def test_endless_upload_is_stopped(server):
     with open_upload(server, "Transfer-Encoding: chunked") as connection:
         send_chunk(connection, PART)
-        sent, answer = 0, b""
-        connection.setblocking(True)
-        try:
-            while sent < 64 * 2**20:
+        with pytest.raises(OSError):
+            for _ in range(256):
                 send_chunk(connection, bytes(2**18))
-                sent += 2**18
-        except OSError:
-            assert sent < 40 * 2**20
-        else:
-            pytest.fail("the server read 64 MB of an upload")
-        try:
-            answer = connection.recv(4096)
-        except OSError:
-            return  # the reset overtook the answer; that the server stopped reading is enough
-        assert b" 413 " in answer.splitlines()[0]
 
 
 def test_announced_oversize_is_refused_before_it_is_sent(server):
