@@ -11,6 +11,7 @@ import numpy as np
 from fastapi import APIRouter, FastAPI, HTTPException, Request
 from fastapi.responses import JSONResponse
 from pydantic import BaseModel, Field
+from starlette.exceptions import HTTPException as StarletteHTTPException
 from starlette.requests import ClientDisconnect
 from starlette.routing import Route
 from starlette.types import Receive, Scope, Send
@@ -248,7 +249,7 @@ def install(app: FastAPI) -> None:
     for route in router.routes:
         allowed = ", ".join(sorted(getattr(route, "methods", None) or ()))
         app.router.routes.append(Route(getattr(route, "path", ""), _MethodNotAllowed(allowed)))
-    app.add_exception_handler(HTTPException, _answer_http_error)
+    app.add_exception_handler(StarletteHTTPException, _answer_http_error)
     app.add_exception_handler(InvalidImageError, _answer_invalid_image)
     app.add_exception_handler(ModelBundleError, _answer_no_model)
     app.add_exception_handler(ClientDisconnect, _answer_disconnect)
@@ -312,7 +313,7 @@ def _list_models() -> ModelsBody:
 
 
 async def _answer_http_error(request: Request, error: Exception) -> JSONResponse:
-    assert isinstance(error, HTTPException)
+    assert isinstance(error, StarletteHTTPException)
     return JSONResponse(
         {"error": error.detail}, status_code=error.status_code, headers=error.headers
     )

@@ -7,7 +7,7 @@ from typing import Final
 import streamlit as st
 
 from dashboard.resources import dataset_table
-from dashboard.wording import accuracy, escape_markdown
+from dashboard.wording import accuracy, escape_markdown, short_accuracy
 from har_core import ActionModel, DatasetError, ModelBundleError, load_model
 from har_core.bundle import BundleEntry, list_bundles, read_manifest
 from har_core.model import find_model
@@ -32,11 +32,11 @@ def pick_model() -> None:
     if len(entries) > 1 or (entries and not usable):
         with st.expander("All models"):
             for entry in entries:
+                name = escape_markdown(entry.name)
                 if entry.manifest is not None:
-                    says = accuracy(entry.manifest)
+                    st.markdown(f"{name} · {short_accuracy(entry.manifest) or 'not measured'}")
                 else:
-                    says = f":red[{escape_markdown(entry.error or 'Unreadable')}]"
-                st.markdown(f"**{escape_markdown(entry.name)}**  \n:small[{says}]")
+                    st.markdown(f"{name}  \n:red[:small[{escape_markdown(entry.error or '')}]]")
 
 
 def pick_dataset() -> None:

@@ -22,6 +22,7 @@ CHROMIUM_ARGUMENTS = [
     "--disable-component-update",
     "--disable-sync",
     "--no-first-run",
+    "--use-fake-device-for-media-stream",
     "--host-resolver-rules=MAP * ~NOTFOUND, EXCLUDE 127.0.0.1",
 ]
 
@@ -55,7 +56,7 @@ def dashboard(tmp_path_factory: pytest.TempPathFactory) -> Iterator[DashboardPro
 @pytest.fixture(scope="session")
 def context(browser: Browser, dashboard: DashboardProcess) -> Iterator[BrowserContext]:
     """Share one browser cache between the tests; every page is a visit of its own all the same."""
-    context = browser.new_context(base_url=dashboard.url, viewport=DESKTOP)
+    context = browser.new_context(base_url=dashboard.url, viewport=DESKTOP, permissions=["camera"])
     context.set_default_timeout(15_000)
     yield context
     context.close()

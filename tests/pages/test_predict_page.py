@@ -120,8 +120,9 @@ def test_every_model_is_listed_with_its_accuracy_or_its_error(app, tiny_models):
     app.run()
     assert app.selectbox(key="model").options == ["tiny", "older"]
     listed = texts(app).replace("\N{NO-BREAK SPACE}", " ")
-    assert "80.0 % of 50 test photographs" in listed
-    assert "**damaged**" in listed and "bundle" in listed
+    assert "older · 80.0 %" in listed
+    assert "tiny · not measured" in listed
+    assert ":red[" in listed and "is not a model bundle" in listed
 
 
 def test_chosen_model_answers_and_is_in_the_address(app, tiny_models):
