@@ -1,4 +1,4 @@
-"""The command line: predict, train, import-model, export, models."""
+"""The command line: predict, train, import-model, export, models; other commands are included."""
 
 import csv
 import dataclasses
@@ -16,7 +16,8 @@ import typer
 from rich.console import Console
 from rich.table import Table
 
-from har_core import bundle, cli_scan
+from har_core import bundle, cli_evaluate, cli_scan
+from har_core.cli_options import EXIT_SOME_FAILED, EXIT_UNUSABLE, DatasetOption, ModelOption
 from har_core.dataset import PHOTO_SUFFIXES
 from har_core.errors import HarError, InvalidImageError
 from har_core.exports import neutralise_formula
@@ -25,8 +26,6 @@ from har_core.terminal import progress_bar, stderr, write_output
 from har_core.training import TrainingSettings
 from har_core.training import train as run_training
 
-EXIT_SOME_FAILED = 1
-EXIT_UNUSABLE = 2
 _DEFAULTS = TrainingSettings()
 
 app = typer.Typer(
@@ -37,18 +36,7 @@ app = typer.Typer(
     context_settings={"help_option_names": ["-h", "--help"]},
 )
 app.add_typer(cli_scan.app)
-
-ModelOption = Annotated[
-    str | None,
-    typer.Option("--model", help="Bundle name or path. Default: HAR_MODEL, else the newest."),
-]
-DatasetOption = Annotated[
-    Path,
-    typer.Option(
-        envvar="HAR_DATASET",
-        help="Folder with train.csv (filename,label) and the photographs in train/.",
-    ),
-]
+app.add_typer(cli_evaluate.commands)
 
 
 def main() -> None:
