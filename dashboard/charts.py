@@ -1,5 +1,6 @@
 """From data to Plotly figures; every function is pure and every figure suits light and dark."""
 
+from collections.abc import Sequence
 from typing import Final
 
 import plotly.graph_objects as go
@@ -9,8 +10,10 @@ from har_core import Prediction
 
 ACCENT: Final = "#1b8f89"
 MUTED: Final = "rgba(128, 142, 148, 0.45)"
+FAINT: Final = "rgba(128, 142, 148, 0.16)"
 TRANSPARENT: Final = "rgba(0, 0, 0, 0)"
 _BAR_HEIGHT: Final = 26
+_FONT_SIZE: Final = 13
 
 
 def probability_bars(prediction: Prediction) -> go.Figure:
@@ -26,23 +29,49 @@ def probability_bars(prediction: Prediction) -> go.Figure:
     plotly.graph_objects.Figure
         Horizontal bars labelled in percent; the most probable class stands out.
     """
-    # Plotly stacks categories upwards, so the most probable comes last.
-    ranked = prediction.top(len(prediction.probabilities))[::-1]
-    values = [probability for _, probability in ranked]
+    ranked = prediction.top(len(prediction.probabilities))
+    figure = _class_bars([name for name, _ in ranked], [value for _, value in ranked])
+    figure.update_traces(
+        text=[percent(value) for _, value in reversed(ranked)],
+        marker_color=[MUTED] * (len(ranked) - 1) + [ACCENT],
+        hovertemplate="%{y}: %{x:.2%}<extra></extra>",
+    )
+    return figure
+
+
+def even_bars(class_names: Sequence[str]) -> go.Figure:
+    """Draw the classes before there is a photograph: in the model's order, all equally likely.
+
+    Parameters
+    ----------
+    class_names : sequence of str
+        In the model's order.
+
+    Returns
+    -------
+    plotly.graph_objects.Figure
+        Of the size and kind of `probability_bars`, which takes its place.
+    """
+    figure = _class_bars(class_names, [1 / len(class_names)] * len(class_names))
+    figure.update_traces(marker_color=FAINT, hoverinfo="skip")
+    return figure
+
+
+def _class_bars(class_names: Sequence[str], values: Sequence[float]) -> go.Figure:
+    # Plotly stacks categories upwards, so the first class comes last.
     figure = go.Figure(
         go.Bar(
-            x=values,
-            y=[human_name(name) for name, _ in ranked],
+            x=values[::-1],
+            y=[human_name(name) for name in reversed(class_names)],
             orientation="h",
-            text=[percent(value) for value in values],
             textposition="outside",
+            textfont_size=_FONT_SIZE,
             cliponaxis=False,
-            marker={"color": [MUTED] * (len(ranked) - 1) + [ACCENT], "cornerradius": 3},
-            hovertemplate="%{y}: %{x:.2%}<extra></extra>",
+            marker_cornerradius=3,
         )
     )
     figure.update_layout(
-        height=_BAR_HEIGHT * len(ranked) + 16,
+        height=_BAR_HEIGHT * len(class_names) + 16,
         margin={"l": 0, "r": 8, "t": 4, "b": 4},
         bargap=0.32,
         paper_bgcolor=TRANSPARENT,
@@ -52,6 +81,12 @@ def probability_bars(prediction: Prediction) -> go.Figure:
     # Room to the right of the longest bar for its label.
     figure.update_xaxes(range=[0, 1.16 * max(values)], visible=False, fixedrange=True)
     figure.update_yaxes(
-        automargin=True, fixedrange=True, showgrid=False, ticks="", ticksuffix="  ", title=None
+        automargin=True,
+        fixedrange=True,
+        showgrid=False,
+        ticks="",
+        ticksuffix="  ",
+        tickfont_size=_FONT_SIZE,
+        title=None,
     )
     return figure

@@ -14,7 +14,9 @@ page = st.navigation(
     ]
 )
 # A page's icon would become the browser tab's, and that one is fetched from the internet.
-st.set_page_config(page_icon=str(Path(__file__).parent / "examples" / "icon.png"), layout="wide")
+icon = str(Path(__file__).parent / "examples" / "icon.png")
+st.set_page_config(page_icon=icon, layout="wide")
+st.logo(icon, size="large")
 with st.sidebar:
     sidebar.pick_model()
     sidebar.pick_dataset()

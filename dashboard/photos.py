@@ -16,8 +16,8 @@ from har_core import ActionModel, InvalidImageError, Prediction
 from har_core.exports import neutralise_formula
 from har_core.images import decode_image
 
-# Large enough for its place on the page on a dense screen, small enough to arrive at once.
-_PREVIEW_SIZE: Final = (880, 640)
+# Fills its place on the page, arrives at once.
+_PREVIEW_SIZE: Final = (640, 440)
 _THUMBNAIL_SIZE: Final = (120, 80)
 
 
@@ -39,9 +39,7 @@ class ClassifiedPhoto:
     prediction : Prediction
         The model's answer.
     preview : bytes
-        The picture as a JPEG of at most 880×640 pixels.
-    preview_size : tuple of int
-        Its width and height.
+        The picture as a JPEG of at most 640×440 pixels.
     thumbnail : str
         A small JPEG as a data URI, for tables.
     seconds : float
@@ -50,7 +48,6 @@ class ClassifiedPhoto:
 
     prediction: Prediction
     preview: bytes
-    preview_size: tuple[int, int]
     thumbnail: str
     seconds: float
 
@@ -80,10 +77,9 @@ def classify_photo(model: ActionModel, data: bytes) -> ClassifiedPhoto | Invalid
     image = Image.fromarray(pixels)
     image.thumbnail(_PREVIEW_SIZE, Image.Resampling.BILINEAR)
     preview = _jpeg(image)
-    size = image.size
     image.thumbnail(_THUMBNAIL_SIZE)
     thumbnail = "data:image/jpeg;base64," + base64.b64encode(_jpeg(image)).decode()
-    return ClassifiedPhoto(prediction, preview, size, thumbnail, seconds)
+    return ClassifiedPhoto(prediction, preview, thumbnail, seconds)
 
 
 def results_table(photos: Sequence[tuple[Photo, ClassifiedPhoto]]) -> pd.DataFrame:

@@ -27,7 +27,7 @@ def percent(probability: float) -> str:
         return "> 99\N{NO-BREAK SPACE}%"
     if probability < 0.005:
         return "< 1\N{NO-BREAK SPACE}%"
-    return f"{probability:.0%}".replace("%", "\N{NO-BREAK SPACE}%")
+    return _spaced(f"{probability:.0%}")
 
 
 def certainty(confidence: float) -> str:
@@ -58,10 +58,14 @@ def accuracy(manifest: BundleManifest) -> str:
         return "Accuracy not measured"
     text = f"Right on {top1['value']:.1%} of {manifest.metrics.get('n', 0):,} test photographs"
     if "low" in top1 and "high" in top1:
-        text += f" (95 % interval {top1['low']:.0%}–{top1['high']:.0%})"
-    return text
+        text += f" (95% interval {top1['low']:.0%} to {top1['high']:.0%})"
+    return _spaced(text)
 
 
 def escape_markdown(text: str) -> str:
     """Return text from outside, such as a file name, so that Markdown shows it literally."""
     return " ".join(text.split()).translate(_MARKDOWN_SPECIALS)
+
+
+def _spaced(text: str) -> str:
+    return text.replace("%", "\N{NO-BREAK SPACE}%")

@@ -209,7 +209,9 @@ def train(
     ] = None,
     backbone_weights: Annotated[
         str,
-        typer.Option(help="'imagenet' (Keras downloads), or a .weights.h5 or .keras file."),
+        typer.Option(
+            help="'imagenet' (Keras downloads), 'random', or a .weights.h5 or .keras file."
+        ),
     ] = _DEFAULTS.backbone_weights,
     epochs: Annotated[
         int, typer.Option(min=0, help="Fine-tuning epochs of the whole network.")

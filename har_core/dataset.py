@@ -44,7 +44,8 @@ def load_dataset(folder: str | Path, csv: str | Path | None = None) -> pd.DataFr
         raise DatasetError(f"There is no dataset folder {folder}.")
     table = read_labels(csv if csv is not None else folder / CSV_FILE)
     photographs = list_photographs(folder)
-    table["path"] = [photographs.get(name) for name in table["filename"]]
+    paths = [photographs.get(name) for name in table["filename"]]
+    table["path"] = pd.Series(paths, dtype=object)  # a str column would turn None into NaN
     return table
 
 

@@ -1,18 +1,22 @@
 """How good is a classifier? Every number follows from labels, probabilities and filenames alone."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
-from typing import Final
+from typing import Any, Final
 
 import numpy as np
 import pandas as pd
 
 from har_core.bootstrap import Interval, percentile_interval, resampled_totals
 from har_core.calibration import N_BINS, equal_mass_bins, negative_log_likelihood
+from har_core.confusion import confusion_matrix
+from har_core.curves import RankingCurves, one_vs_rest_curves
 from har_core.errors import DatasetError
+from har_core.model import apply_temperature
 
 HEADLINE_METRICS: Final = ("top1", "top3", "macro_f1", "log_loss", "ece")
+CLASS_METRICS: Final = ("precision", "recall", "f1")
 _SUM_TOLERANCE: Final = 1e-3  # float16 rows of 100 classes stay within
 
 
@@ -43,11 +47,11 @@ class EvaluationResult:
     @classmethod
     def from_predictions(
         cls,
-        labels: Sequence[str],
+        labels: Sequence[str] | pd.Series,
         probabilities: np.ndarray,
         class_names: Sequence[str],
         filenames: Sequence[str] | None = None,
-        groups: Sequence[int] | None = None,
+        groups: Sequence[int] | np.ndarray | None = None,
     ) -> "EvaluationResult":
         """Check predictions and hold them.
 
@@ -140,6 +144,26 @@ class EvaluationResult:
         """Negative log likelihood of each label, float64, shape (N,)."""
         return negative_log_likelihood(self.labels, self.probabilities)
 
+    @property
+    def label_names(self) -> np.ndarray:
+        """True class of each photograph, object array of str, shape (N,)."""
+        return np.asarray(self.class_names, dtype=object)[self.labels]
+
+    @property
+    def prediction_names(self) -> np.ndarray:
+        """Predicted class of each photograph, object array of str, shape (N,)."""
+        return np.asarray(self.class_names, dtype=object)[self.predictions]
+
+    @cached_property
+    def confusion(self) -> np.ndarray:
+        """Photographs by true (row) and predicted (column) class, int64, shape (C, C)."""
+        return confusion_matrix(self.labels, self.predictions, len(self.class_names))
+
+    @cached_property
+    def curves(self) -> list[RankingCurves]:
+        """Precision–recall and ROC curves of each class against the rest."""
+        return one_vs_rest_curves(self.labels, self.probabilities)
+
     @cached_property
     def totals(self) -> "MetricTotals":
         """The sums that every headline and per-class metric follows from."""
@@ -172,6 +196,107 @@ class EvaluationResult:
             )
             for name in HEADLINE_METRICS
         }
+
+    def photographs(self) -> pd.DataFrame:
+        """Return one row per photograph.
+
+        Returns
+        -------
+        DataFrame
+            ``filename``, ``label``, ``prediction``, ``confidence`` and ``correct``.
+        """
+        return pd.DataFrame(
+            {
+                "filename": self.filenames,
+                "label": self.label_names,
+                "prediction": self.prediction_names,
+                "confidence": self.confidence,
+                "correct": self.correct,
+            }
+        )
+
+    def predictions_table(self) -> pd.DataFrame:
+        """Return one row per photograph with all probabilities.
+
+        Returns
+        -------
+        DataFrame
+            ``filename``, ``label``, ``prediction``, ``confidence``, then one column per class.
+        """
+        probabilities = pd.DataFrame(self.probabilities, columns=list(self.class_names))
+        return pd.concat([self.photographs().drop(columns="correct"), probabilities], axis=1)
+
+    def per_class(self) -> pd.DataFrame:
+        """Return the metrics of every class.
+
+        Returns
+        -------
+        DataFrame
+            One row per class: ``class``, ``support`` (photographs of it), ``predicted`` (answers
+            that name it), ``precision``, ``recall`` and ``f1``, each also with ``_low`` and
+            ``_high`` (95 % bootstrap interval), and ``average_precision``. Undefined values are 0
+            as with scikit-learn's ``zero_division=0``; ``support`` and ``predicted`` tell.
+        """
+        table = pd.DataFrame(
+            {
+                "class": self.class_names,
+                "support": self.confusion.sum(axis=1),
+                "predicted": self.confusion.sum(axis=0),
+            }
+        )
+        for name in CLASS_METRICS:
+            values = getattr(self.totals, name)()[:, 0]
+            replicates = getattr(self.resampled_totals, name)()
+            intervals = [
+                percentile_interval(value, samples)
+                for value, samples in zip(values, replicates, strict=True)
+            ]
+            table[name] = values
+            table[f"{name}_low"] = [interval.low for interval in intervals]
+            table[f"{name}_high"] = [interval.high for interval in intervals]
+        table["average_precision"] = [curve.average_precision for curve in self.curves]
+        return table
+
+    def metrics(self) -> dict[str, Any]:
+        """Return what a metrics file holds: ``n``, the headline and ``per_class``.
+
+        Returns
+        -------
+        dict
+            Ready for JSON. ``per_class`` maps a class to ``support``, ``predicted``,
+            ``average_precision`` and, as ``{"value", "low", "high"}``, precision, recall and f1.
+        """
+        per_class = {}
+        for row in self.per_class().to_dict("records"):
+            intervals = {
+                name: {"value": row[name], "low": row[f"{name}_low"], "high": row[f"{name}_high"]}
+                for name in CLASS_METRICS
+            }
+            counts = {name: int(row[name]) for name in ("support", "predicted")}
+            per_class[row["class"]] = {
+                **counts,
+                **intervals,
+                "average_precision": row["average_precision"],
+            }
+        return {"n": self.n, **self.headline(), "per_class": per_class}
+
+    def take(self, rows: np.ndarray) -> "EvaluationResult":
+        """Return the evaluation of some photographs, given by row number, in that order."""
+        return EvaluationResult(
+            self.class_names,
+            self.filenames[rows],
+            self.labels[rows],
+            self.probabilities[rows],
+            self.groups[rows],
+        )
+
+    def regrouped(self, groups: np.ndarray) -> "EvaluationResult":
+        """Return the same evaluation with other near-duplicate groups."""
+        return replace(self, groups=groups)
+
+    def calibrated(self, temperature: float) -> "EvaluationResult":
+        """Return the evaluation with a temperature applied to its probabilities."""
+        return replace(self, probabilities=apply_temperature(self.probabilities, temperature))
 
     @cached_property
     def _statistics(self):  # type: ignore[no-untyped-def]  # scipy is imported on use only
@@ -258,8 +383,8 @@ def _check_filenames(filenames: np.ndarray) -> None:
 def _check_probabilities(table: np.ndarray, filenames: np.ndarray) -> None:
     problems = {
         "NaN or infinite probabilities": ~np.isfinite(table).all(axis=1),
-        "probabilities outside [0, 1]": ((table < 0) | (table > 1 + _SUM_TOLERANCE)).any(axis=1),
         "probabilities that do not sum to 1": np.abs(table.sum(axis=1) - 1) > _SUM_TOLERANCE,
+        "probabilities outside [0, 1]": ((table < 0) | (table > 1 + _SUM_TOLERANCE)).any(axis=1),
     }
     for problem, rows in problems.items():
         if rows.any():

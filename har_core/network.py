@@ -14,7 +14,7 @@ _FEATURE_SHAPE: Final = (7, 7, 1280)
 
 
 def build_network(
-    n_classes: int, *, backbone_weights: str | Path | None = "imagenet", dropout: float = 0.3
+    n_classes: int, *, backbone_weights: str | Path = "imagenet", dropout: float = 0.3
 ) -> Any:
     """Build the classifier around a pretrained backbone.
 
@@ -26,11 +26,10 @@ def build_network(
     ----------
     n_classes : int
         Number of outputs, at least 2.
-    backbone_weights : str, Path or None
-        ``"imagenet"`` (Keras downloads them), the path of a weights file for
-        ``keras.applications.MobileNetV2(include_top=False)`` (``.weights.h5``), the path of a
-        whole backbone model with the same input and output shapes (``.keras``), or None for
-        random weights.
+    backbone_weights : str or Path
+        ``"imagenet"`` (Keras downloads them), ``"random"``, the path of a weights file for
+        ``keras.applications.MobileNetV2(include_top=False)`` (``.weights.h5``), or the path of a
+        whole backbone model with the same input and output shapes (``.keras``).
     dropout : float
         Rate before the softmax, in [0, 1).
 
@@ -67,19 +66,19 @@ def split_at_features(network: Any) -> tuple[Any, Any]:
     return keras.Model(network.input, sequence), keras.Model(sequence, network.output)
 
 
-def _load_backbone(weights: str | Path | None) -> Any:
+def _load_backbone(weights: str | Path) -> Any:
     import keras
 
-    if weights is not None and str(weights).endswith(".keras"):
+    if str(weights).endswith(".keras"):
         backbone = load_network(weights)
     else:
-        if weights not in (None, "imagenet") and not Path(str(weights)).is_file():
+        if weights not in ("random", "imagenet") and not Path(weights).is_file():
             raise ModelBundleError(f"There is no backbone weights file {weights}.")
         try:
             backbone = keras.applications.MobileNetV2(
                 include_top=False,
                 input_shape=(INPUT_SIZE, INPUT_SIZE, 3),
-                weights=None if weights is None else str(weights),
+                weights=None if weights == "random" else str(weights),
             )
         except Exception as error:  # Keras raises bare Exception when a download fails
             raise ModelBundleError(

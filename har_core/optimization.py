@@ -98,11 +98,16 @@ def make_optimizer(
     }
 
     class LayerwiseAdamW(keras.optimizers.AdamW):
+        def build(self, variables: Any) -> None:
+            self._factors = [factors[variable.path] for variable in variables]
+            super().build(variables)
+
         def update_step(self, gradient: Any, variable: Any, learning_rate: Any) -> None:
-            super().update_step(gradient, variable, learning_rate * factors[variable.path])
+            factor = self._factors[self._get_variable_index(variable)]
+            super().update_step(gradient, variable, learning_rate * factor)
 
     optimizer = LayerwiseAdamW(
-        weight_decay=weight_decay, use_ema=True, ema_momentum=ema_momentum, clipnorm=1.0
+        weight_decay=weight_decay, use_ema=True, ema_momentum=ema_momentum, global_clipnorm=1.0
     )
     optimizer.exclude_from_weight_decay(var_names=["bias", "gamma", "beta"])
     return optimizer

@@ -244,12 +244,13 @@ class _Trainer:
         """Stage 1: the head learns from features that the frozen backbone gives once."""
         import keras
 
-        if self.checkpoint is not None and self.checkpoint.stage != HEAD_STAGE:
+        epochs, done = self.settings.head_epochs, self.checkpoint
+        if done is not None and (done.stage != HEAD_STAGE or done.epochs_done == epochs):
             return
         backbone, head = split_at_features(self.network)
         features = self._compute_features(backbone, self.train_rows)
         validation_features = self._features_of(backbone, self.validation_pixels)
-        optimizer = keras.optimizers.Adam(clipnorm=1.0)
+        optimizer = keras.optimizers.Adam(global_clipnorm=1.0)
         batch_size = self.settings.batch_size
 
         def batches(epoch: int) -> Iterator[tuple[Any, Any]]:
@@ -262,7 +263,7 @@ class _Trainer:
             HEAD_STAGE,
             model=head,
             optimizer=optimizer,
-            epochs=self.settings.head_epochs,
+            epochs=epochs,
             peak=self.settings.head_learning_rate,
             warmup_epochs=0.0,
             batches=batches,
@@ -334,8 +335,8 @@ class _Trainer:
         )
         with tempfile.TemporaryDirectory() as folder:
             keras_file, onnx_file = Path(folder, bundle.KERAS_FILE), Path(folder, bundle.ONNX_FILE)
-            plain = keras.models.clone_model(self.network)  # leaves the optimizer's state behind
-            plain.set_weights(self.network.get_weights())
+            # A model of the same layers that was never compiled leaves the optimizer behind.
+            plain = keras.Model(self.network.input, self.network.output, name=self.network.name)
             plain.save(keras_file)
             probe = scale_pixels(test_pixels[:_PROBE_PHOTOGRAPHS], PREPROCESSING)
             export_onnx(plain, onnx_file, probe=probe)

@@ -5,9 +5,10 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import streamlit as st
+from plotly.graph_objects import Figure
 
 from dashboard import sidebar
-from dashboard.charts import probability_bars
+from dashboard.charts import even_bars, probability_bars
 from dashboard.photos import ClassifiedPhoto, Photo, result_json, results_csv, results_table
 from dashboard.resources import classified, dataset_table
 from dashboard.wording import certainty, escape_markdown, hint, human_name, percent
@@ -15,7 +16,7 @@ from har_core import ActionModel, InvalidImageError
 
 EXAMPLE = Path(__file__).parents[1] / "dashboard" / "examples" / "cycling.jpg"
 SUFFIXES = ["jpg", "jpeg", "png", "webp", "bmp", "tif", "tiff", "gif"]
-DISPLAY_HEIGHT = 400
+ROW_HEIGHT = 56
 
 
 def show_example() -> None:
@@ -53,7 +54,7 @@ def photos_handed_in() -> list[Photo]:
             key=f"uploads_{st.session_state.get('uploads_cleared', 0)}",
             label_visibility="collapsed",
         )
-        with st.container(horizontal=True, vertical_alignment="center"):
+        with st.container(horizontal=True):
             st.button("Try an example", icon=":material/pedal_bike:", on_click=show_example)
             if folder := sidebar.chosen_dataset():
                 st.button(
@@ -84,57 +85,80 @@ def classify_all(
     return results
 
 
-def show_photo(model: ActionModel, photo: Photo, result: ClassifiedPhoto) -> None:
+def show_picture(photo: Photo, result: ClassifiedPhoto) -> None:
+    st.image(result.preview, width="content", alt=f"The photograph {photo.name}")
+    st.caption(escape_markdown(photo.name))
+
+
+def show_chart(figure: Figure, alt: str) -> None:
+    # One key for all, so that the browser changes the bars of a chart that is there already.
+    st.plotly_chart(figure, key="probabilities", config={"displayModeBar": False}, alt=alt)
+
+
+def show_answer(model: ActionModel, photo: Photo, result: ClassifiedPhoto) -> None:
     prediction = result.prediction
-    picture, answer = st.columns([5, 6], gap="large")
-    width, height = result.preview_size
-    picture.image(
-        result.preview,
-        caption=escape_markdown(photo.name),
-        width=max(1, min(width, round(width * DISPLAY_HEIGHT / height))),
-        alt=f"The photograph {photo.name}",
+    st.subheader(
+        f"{certainty(prediction.confidence)} {human_name(prediction.action)} — "
+        f"{percent(prediction.confidence)}",
+        anchor=False,
     )
-    with answer:
-        st.subheader(
-            f"{certainty(prediction.confidence)} **{human_name(prediction.action)}** — "
-            f"{percent(prediction.confidence)}",
-            anchor=False,
+    if photo.label:
+        agrees = photo.label == prediction.action
+        st.badge(
+            f"Labelled {human_name(photo.label)} in the dataset",
+            icon=":material/check:" if agrees else ":material/close:",
+            color="green" if agrees else "orange",
         )
-        if photo.label:
-            agrees = photo.label == prediction.action
-            st.badge(
-                f"Labelled {human_name(photo.label)} in the dataset",
-                icon=":material/check:" if agrees else ":material/close:",
-                color="green" if agrees else "orange",
-            )
-        if advice := hint(prediction):
-            st.info(advice, icon=":material/lightbulb:")
-        st.plotly_chart(
-            probability_bars(prediction),
-            key="probabilities",
-            config={"displayModeBar": False},
-            alt=f"Probability of each action; {human_name(prediction.action)} leads.",
+    if advice := hint(prediction):
+        st.info(advice, icon=":material/lightbulb:")
+    show_chart(
+        probability_bars(prediction),
+        f"Probability of each action; {human_name(prediction.action)} leads",
+    )
+    with st.container(horizontal=True, vertical_alignment="center"):
+        st.download_button(
+            "JSON",
+            result_json(photo, prediction, model.name),
+            file_name=f"{Path(photo.name).stem}.json",
+            mime="application/json",
+            icon=":material/download:",
+            on_click="ignore",
         )
-        with st.container(horizontal=True, vertical_alignment="center"):
-            st.download_button(
-                "JSON",
-                result_json(photo, prediction, model.name),
-                file_name=f"{Path(photo.name).stem}.json",
-                mime="application/json",
-                icon=":material/download:",
-                on_click="ignore",
-            )
-            st.caption(f"Took {1000 * result.seconds:.0f} ms")
+        st.caption(f"Took {1000 * result.seconds:.0f} ms")
 
 
-def show_table(model: ActionModel, good: list[tuple[Photo, ClassifiedPhoto]]) -> None:
-    selection = st.dataframe(
+def show_summary(
+    good: list[tuple[Photo, ClassifiedPhoto]], bad: list[tuple[Photo, InvalidImageError]]
+) -> None:
+    if good:
+        st.subheader(f"{len(good)} photographs classified", anchor=False)
+        st.download_button(
+            "CSV",
+            results_csv(good),
+            file_name="predictions.csv",
+            mime="text/csv",
+            icon=":material/download:",
+            on_click="ignore",
+        )
+    if bad:
+        with st.container(border=True):
+            st.markdown(f":material/broken_image: **{len(bad)} could not be used**")
+            for photo, error in bad:
+                st.markdown(
+                    f"{escape_markdown(photo.name)}  \n:small[{escape_markdown(str(error))}]"
+                )
+
+
+def choose_from_table(good: list[tuple[Photo, ClassifiedPhoto]]) -> int:
+    """Draw the table and return the position of the chosen photograph, at first the first."""
+    table = st.dataframe(
         results_table(good),
         key="results",
         hide_index=True,
         on_select="rerun",
-        selection_mode="single-row",
-        row_height=56,
+        selection_mode="single-cell",
+        row_height=ROW_HEIGHT,
+        height=ROW_HEIGHT * min(len(good), 8) + 38,
         alt="The photographs with their most likely actions",
         column_config={
             "picture": st.column_config.ImageColumn("", width="small"),
@@ -144,43 +168,41 @@ def show_table(model: ActionModel, good: list[tuple[Photo, ClassifiedPhoto]]) ->
                 "Confidence", min_value=0, max_value=100, format="%.0f %%"
             ),
             "second": "Second guess",
-            "second_confidence": st.column_config.NumberColumn("Its share", format="%.0f %%"),
+            "second_confidence": st.column_config.NumberColumn("Its confidence", format="%.0f %%"),
         },
     )
-    st.download_button(
-        "CSV",
-        results_csv(good),
-        file_name="predictions.csv",
-        mime="text/csv",
-        icon=":material/download:",
-        on_click="ignore",
-    )
-    chosen = selection["selection"]["rows"]
-    if chosen and chosen[0] < len(good):
-        show_photo(model, *good[chosen[0]])
-    else:
-        st.caption("Choose a row to see its picture and all probabilities.")
+    # Cells, because a click anywhere in a row counts; rows would want a click on their checkbox.
+    cells = table["selection"]["cells"]
+    return cells[0][0] if cells and cells[0][0] < len(good) else 0
 
 
 @st.fragment
 def predict(model: ActionModel) -> None:
-    photos = photos_handed_in()
-    if not photos:
-        return
-    outcomes = list(zip(photos, classify_all(model, photos), strict=True))
-    good = [(p, r) for p, r in outcomes if isinstance(r, ClassifiedPhoto)]
-    bad = [(p, r) for p, r in outcomes if isinstance(r, InvalidImageError)]
+    inputs, answers = st.columns([5, 6], gap="large")
+    with inputs:
+        photos = photos_handed_in()
+    with answers:
+        if not photos:
+            st.subheader(f"It can tell {len(model.class_names)} actions apart", anchor=False)
+            show_chart(even_bars(model.class_names), "The actions that this model tells apart")
+            return
+        outcomes = list(zip(photos, classify_all(model, photos), strict=True))
+        good = [(p, r) for p, r in outcomes if isinstance(r, ClassifiedPhoto)]
+        bad = [(p, r) for p, r in outcomes if isinstance(r, InvalidImageError)]
+        if len(photos) == 1 and good:
+            show_answer(model, *good[0])
+        else:
+            show_summary(good, bad)
     if len(photos) == 1 and good:
-        show_photo(model, *good[0])
+        with inputs:
+            show_picture(*good[0])
     elif good:
-        show_table(model, good)
-    if bad:
-        with st.container(border=True):
-            st.markdown(f":material/broken_image: **{len(bad)} could not be used**")
-            for photo, error in bad:
-                st.markdown(
-                    f"{escape_markdown(photo.name)}  \n:small[{escape_markdown(str(error))}]"
-                )
+        row = choose_from_table(good)
+        picture, answer = st.columns([5, 6], gap="large")
+        with picture:
+            show_picture(*good[row])
+        with answer:
+            show_answer(model, *good[row])
 
 
 st.title("What is the person doing?", anchor=False)

@@ -56,19 +56,22 @@ def write_dataset(folder: Path, per_class: int = 4) -> Path:
     return folder
 
 
-def colour_network() -> bytes:
-    """Return an ONNX graph that tells the three classes by mean colour: pool, matrix, softmax."""
-    weights = np.array([[4.0, -2, -2], [-2, 4, -2], [-2, -2, 4]], np.float32)
+COLOUR_WEIGHTS = np.array([[4.0, -2, -2], [-2, 4, -2], [-2, -2, 4]], np.float32)
+
+
+def colour_network(weights: np.ndarray = COLOUR_WEIGHTS) -> bytes:
+    """Return an ONNX graph that tells classes by mean colour: pool, (3, C) matrix, softmax."""
     nodes = [
         helper.make_node("ReduceMean", ["pixels"], ["mean"], axes=[1, 2], keepdims=0),
         helper.make_node("MatMul", ["mean", "weights"], ["logits"]),
         helper.make_node("Softmax", ["logits"], ["probabilities"], axis=-1),
     ]
+    outputs = ["N", weights.shape[1]]
     graph = helper.make_graph(
         nodes,
         "colour",
         [helper.make_tensor_value_info("pixels", TensorProto.FLOAT, ["N", 224, 224, 3])],
-        [helper.make_tensor_value_info("probabilities", TensorProto.FLOAT, ["N", 3])],
+        [helper.make_tensor_value_info("probabilities", TensorProto.FLOAT, outputs)],
         [numpy_helper.from_array(weights, "weights")],
     )
     model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)], ir_version=8)

@@ -1,0 +1,70 @@
+"""How a page shows background jobs: progress, time left, cancel, and what became of them."""
+
+import streamlit as st
+
+from dashboard.jobs import Job, dismiss_job, find_jobs
+
+
+def show_jobs(prefix: str) -> None:
+    """Show the jobs of a kind; running ones refresh by themselves, without the rest of the page.
+
+    When one ends, the whole page runs again, so that its result appears.
+
+    Parameters
+    ----------
+    prefix : str
+        As in `dashboard.jobs.find_jobs`.
+    """
+    jobs = find_jobs(prefix)
+    if any(job.state == "running" for job in jobs):
+        _show_running_jobs(prefix)
+    for job in jobs:
+        if job.state != "running":
+            _show_ended_job(job)
+
+
+@st.fragment(run_every=1.0)
+def _show_running_jobs(prefix: str) -> None:
+    shown = st.session_state.setdefault("_running_jobs", {})
+    running = [job for job in find_jobs(prefix) if job.state == "running"]
+    before, shown[prefix] = shown.get(prefix, set()), {id(job) for job in running}
+    if before - shown[prefix]:
+        st.rerun()
+    for job in running:
+        with st.container(border=True, horizontal=True, vertical_alignment="center"):
+            st.progress(job.fraction, text=_describe_progress(job))
+            st.button(
+                "Cancel",
+                key=f"cancel {job.key}",
+                icon=":material/close:",
+                disabled=job.is_cancelling,
+                on_click=job.cancel,
+                width="content",
+            )
+
+
+def _describe_progress(job: Job) -> str:
+    if job.is_cancelling:
+        return f"{job.title}: stopping …"
+    if not job.total:
+        return f"{job.title}: starting …"
+    text = f"{job.title}: {job.done:,} of {job.total:,}"
+    left = job.seconds_left
+    if left is None or left < 2:
+        return text
+    minutes = round(left / 60)
+    return f"{text}, about {f'{minutes} min' if minutes >= 2 else f'{left:.0f} s'} left"
+
+
+def _show_ended_job(job: Job) -> None:
+    outcome = {
+        "done": (st.success, ":material/check_circle:", f"{job.title}: done."),
+        "failed": (st.error, ":material/error:", f"{job.title}: {job.error}"),
+        "cancelled": (st.info, ":material/cancel:", f"{job.title}: cancelled, nothing was kept."),
+    }
+    with st.container(horizontal=True, vertical_alignment="center"):
+        show, icon, text = outcome[job.state]
+        show(text, icon=icon)
+        st.button(
+            "Dismiss", key=f"dismiss {job.key}", on_click=dismiss_job, args=(job,), width="content"
+        )

@@ -1,0 +1,154 @@
+"""Long work in the background: progress that survives a page change, cancelling, one per key."""
+
+import logging
+import threading
+import time
+from collections.abc import Callable
+from typing import Any, Final, Literal
+
+from har_core.errors import HarError
+
+JobState = Literal["running", "done", "failed", "cancelled"]
+_LOG: Final = logging.getLogger(__name__)
+
+
+class JobCancelled(Exception):
+    """Raised inside a job's work by `Job.report` after somebody cancelled it."""
+
+
+class Job:
+    """One piece of work in its own thread; use `start_job`.
+
+    Every attribute may be read from any thread.
+
+    Parameters
+    ----------
+    key : str
+        What it works on; there is one running job per key.
+    title : str
+        For people, e.g. ``"Evaluating mobilenet on holiday photographs"``.
+
+    Attributes
+    ----------
+    state : {"running", "done", "failed", "cancelled"}
+    done, total : int
+        Progress in steps; a total of 0 means that it is not known yet.
+    result : object
+        What the work returned, once done.
+    error : str
+        Why it failed, in words for people.
+    """
+
+    def __init__(self, key: str, title: str) -> None:
+        self.key = key
+        self.title = title
+        self.state: JobState = "running"
+        self.done = 0
+        self.total = 0
+        self.result: Any = None
+        self.error = ""
+        self._started = time.monotonic()
+        self._cancelled = threading.Event()
+        self._finished = threading.Event()
+
+    def report(self, done: int, total: int) -> None:
+        """Set the progress; called by the work after every step.
+
+        Raises
+        ------
+        JobCancelled
+            If the job was cancelled; the work lets it pass, and cleans up with ``finally``.
+        """
+        if self._cancelled.is_set():
+            raise JobCancelled(self.title)
+        self.done, self.total = done, total
+
+    def cancel(self) -> None:
+        """Ask the work to stop at its next step."""
+        self._cancelled.set()
+
+    @property
+    def is_cancelling(self) -> bool:
+        """Whether `cancel` was called and the work has not stopped yet."""
+        return self._cancelled.is_set() and self.state == "running"
+
+    @property
+    def fraction(self) -> float:
+        """Progress in [0, 1]."""
+        return min(self.done / self.total, 1.0) if self.total else 0.0
+
+    @property
+    def seconds_left(self) -> float | None:
+        """Remaining time at the pace so far; None before the first step."""
+        if not self.done or not self.total:
+            return None
+        elapsed = time.monotonic() - self._started
+        return elapsed / self.done * max(self.total - self.done, 0)
+
+    def wait(self, timeout: float | None = None) -> bool:
+        """Block until the work has ended, at most `timeout` seconds; return whether it has."""
+        return self._finished.wait(timeout)
+
+    def _run(self, work: Callable[["Job"], Any]) -> None:
+        try:
+            self.result = work(self)
+            self.state = "done"
+        except JobCancelled:
+            self.state = "cancelled"
+        except HarError as error:
+            self.error = str(error)
+            self.state = "failed"
+        except Exception:
+            # The thread's outermost frame: without this the page would show progress forever.
+            _LOG.exception("The job %r failed", self.key)
+            self.error = "It stopped because of an internal error; the server's log has details."
+            self.state = "failed"
+        finally:
+            self._finished.set()
+
+
+_jobs: dict[str, Job] = {}
+_lock = threading.Lock()
+
+
+def start_job(key: str, title: str, work: Callable[[Job], Any]) -> Job:
+    """Start work in the background, unless a job of that key is running already.
+
+    The registry belongs to the process, not to a visitor: a job outlives page changes, reloads
+    and closed tabs, and two visitors do not start the same work twice.
+
+    Parameters
+    ----------
+    key : str
+        E.g. ``"evaluate/mobilenet/holiday"``; replaces an ended job of that key.
+    title : str
+    work : callable
+        Called with the job; it calls ``job.report(done, total)`` after every step and no
+        Streamlit function. A `HarError` fails the job with its message.
+
+    Returns
+    -------
+    Job
+        The started one, or the one that is running.
+    """
+    with _lock:
+        current = _jobs.get(key)
+        if current is not None and current.state == "running":
+            return current
+        job = Job(key, title)
+        _jobs[key] = job
+    threading.Thread(target=job._run, args=(work,), name=f"job {key}", daemon=True).start()
+    return job
+
+
+def find_jobs(prefix: str) -> list[Job]:
+    """Return the running and ended jobs whose key starts with `prefix`, oldest first."""
+    with _lock:
+        return [job for key, job in _jobs.items() if key.startswith(prefix)]
+
+
+def dismiss_job(job: Job) -> None:
+    """Forget an ended job; a running one stays."""
+    with _lock:
+        if job.state != "running" and _jobs.get(job.key) is job:
+            del _jobs[job.key]

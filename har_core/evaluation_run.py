@@ -1,0 +1,173 @@
+"""Running a labelled set of photographs through a model, for its evaluation."""
+
+import hashlib
+from collections.abc import Callable, Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final
+
+import numpy as np
+import pandas as pd
+
+from har_core.duplicates import duplicate_groups, fingerprint_image, near_duplicate_pairs
+from har_core.errors import DatasetError, InvalidImageError
+from har_core.evaluation import EvaluationResult
+from har_core.evaluations import Evaluation, network_sha256, now, read_splits
+from har_core.images import decode_image
+from har_core.model import DEFAULT_BATCH_SIZE, ActionModel, apply_temperature
+from har_core.preprocessing import resize_image
+
+_DECODING_THREADS: Final = 4
+
+
+def evaluate_dataset(
+    model: ActionModel,
+    table: pd.DataFrame,
+    *,
+    name: str = "unnamed",
+    folder: str = "",
+    progress: Callable[[int, int], None] | None = None,
+) -> Evaluation:
+    """Classify every usable photograph of a labelled table.
+
+    Parameters
+    ----------
+    model : ActionModel
+    table : DataFrame
+        ``filename``, ``label`` and ``path``, as from `har_core.dataset.load_dataset`.
+    name : str
+        Of the evaluation.
+    folder : str, optional
+        Dataset folder, remembered so that the photographs can be shown.
+    progress : callable, optional
+        Called with (done, total) after every batch; an exception from it ends the run.
+
+    Returns
+    -------
+    Evaluation
+        Rows without a readable photograph, with a label that the model does not know, or listed
+        twice are in ``skipped``, each with its reason. Near duplicates share a group.
+
+    Raises
+    ------
+    DatasetError
+        If no row can be used.
+    """
+    reasons = _reasons_to_skip(table, model.class_names)
+    usable = table[reasons == ""]
+    read: list[_Photograph] = []
+    probabilities: list[np.ndarray] = []
+    failed: dict[int, str] = {}
+    batches = _read_batches(usable["path"].tolist(), model.manifest.input_size)
+    for start, batch in batches:
+        good = [item for item in batch if isinstance(item, _Photograph)]
+        for position, item in enumerate(batch, start):
+            if isinstance(item, InvalidImageError):
+                failed[usable.index[position]] = f"unreadable photograph ({item.reason})"
+        if good:
+            pixels = np.stack([item.pixels for item in good])
+            calibrated = model.predict_probabilities(pixels)
+            probabilities.append(apply_temperature(calibrated, 1 / model.manifest.temperature))
+            read += [item.without_pixels() for item in good]
+        if progress is not None:
+            progress(start + len(batch), len(usable))
+    reasons[list(failed)] = list(failed.values())
+    skipped = table.assign(reason=reasons).loc[reasons != "", ["filename", "label", "reason"]]
+    kept = table[reasons == ""]
+    if kept.empty:
+        counts = skipped["reason"].value_counts()
+        listed = "; ".join(f"{n:,} × {reason}" for reason, n in counts.items())
+        raise DatasetError(f"None of the {len(table):,} rows can be evaluated: {listed}.")
+    pairs, _ = near_duplicate_pairs(np.stack([item.fingerprint for item in read]))
+    raw = EvaluationResult.from_predictions(
+        kept["label"].tolist(),
+        np.concatenate(probabilities),
+        model.class_names,
+        kept["filename"].tolist(),
+        duplicate_groups(len(read), pairs),
+    )
+    return Evaluation(
+        name=name,
+        model=model.name,
+        created=now(),
+        raw=raw,
+        temperature=model.manifest.temperature,
+        sha256=np.array([item.sha256 for item in read]),
+        network=network_sha256(model.manifest),
+        folder=folder,
+        skipped=skipped.reset_index(drop=True),
+    )
+
+
+def rows_of_split(table: pd.DataFrame, bundle_folder: Path, split: str) -> pd.DataFrame:
+    """Return the rows of a dataset's table that a model's recorded split holds.
+
+    Raises
+    ------
+    DatasetError
+        If the bundle does not record its splits, has none of that name, or the table holds no
+        photograph of it.
+    """
+    splits = read_splits(bundle_folder)
+    if splits is None:
+        raise DatasetError(
+            f"The model {bundle_folder.name!r} does not record its splits; leave out --split."
+        )
+    names = sorted(splits["split"].unique())
+    if split not in names:
+        raise DatasetError(f"There is no split {split!r}; the model records {', '.join(names)}.")
+    chosen = table[table["filename"].isin(splits.loc[splits["split"] == split, "filename"])]
+    if chosen.empty:
+        raise DatasetError(f"The dataset holds no photograph of the model's {split} split.")
+    return chosen.reset_index(drop=True)
+
+
+@dataclass(frozen=True, eq=False)
+class _Photograph:
+    pixels: np.ndarray
+    fingerprint: np.ndarray
+    sha256: str
+
+    def without_pixels(self) -> "_Photograph":
+        return _Photograph(np.empty(0, np.uint8), self.fingerprint, self.sha256)
+
+
+def _reasons_to_skip(table: pd.DataFrame, class_names: tuple[str, ...]) -> pd.Series:
+    """Return why each row cannot be evaluated, ``""`` where it can."""
+    reasons = pd.Series("", index=table.index, dtype=object)
+    n_labels = table.groupby("filename")["label"].transform("nunique")
+    reasons[table.duplicated("filename")] = "listed twice"
+    reasons[n_labels > 1] = "listed with different labels"
+    unknown = ~table["label"].isin(class_names)
+    reasons[unknown] = "label unknown to the model: " + table.loc[unknown, "label"].astype(str)
+    reasons[table["path"].isna()] = "photograph missing"
+    return reasons
+
+
+def _read_photograph(path: str, size: int) -> "_Photograph | InvalidImageError":
+    try:
+        data = Path(path).read_bytes()
+        image = decode_image(data)
+    except InvalidImageError as error:
+        return error
+    except OSError as error:
+        return InvalidImageError(f"Cannot read {path}: {error.strerror or error}.")
+    digest = hashlib.sha256(data).hexdigest()
+    return _Photograph(resize_image(image, size), fingerprint_image(image), digest)
+
+
+def _read_batches(
+    paths: list[str], size: int
+) -> Iterator[tuple[int, list["_Photograph | InvalidImageError"]]]:
+    """Yield the position and content of each batch, decoding one batch ahead."""
+    with ThreadPoolExecutor(_DECODING_THREADS) as pool:
+
+        def submit(start: int) -> list[Future["_Photograph | InvalidImageError"]]:
+            chunk = paths[start : start + DEFAULT_BATCH_SIZE]
+            return [pool.submit(_read_photograph, path, size) for path in chunk]
+
+        ahead = submit(0)
+        for start in range(0, len(paths), DEFAULT_BATCH_SIZE):
+            current, ahead = ahead, submit(start + DEFAULT_BATCH_SIZE)
+            yield start, [future.result() for future in current]

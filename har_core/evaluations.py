@@ -1,0 +1,388 @@
+"""Finding and keeping evaluations: a bundle's own predictions, and named ones of other sets."""
+
+import io
+import json
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from functools import cached_property
+from pathlib import Path
+from typing import Any, Final
+
+import numpy as np
+import pandas as pd
+
+from har_core import bundle
+from har_core.bundle import BundleManifest
+from har_core.cache import cache_dir
+from har_core.errors import DatasetError, HarError, ModelBundleError
+from har_core.evaluation import EvaluationResult
+
+BUNDLE_SPLITS: Final = ("test", "validation")
+_METADATA_KEY: Final = b"har_evaluation"
+_SUFFIX: Final = ".parquet"
+_RESERVED_COLUMNS: Final = ("filename", "label", "split", "sha256", "group")
+
+
+@dataclass(frozen=True, eq=False)
+class Evaluation:
+    """A model's predictions on one labelled set, and what must be known to read them.
+
+    Parameters
+    ----------
+    name : str
+        ``"test"`` or ``"validation"`` for the bundle's own, else the name it was kept under.
+    model : str
+        Name of the bundle.
+    created : str
+        ISO 8601 time in UTC.
+    raw : EvaluationResult
+        Probabilities at temperature 1.
+    temperature : float
+        What the model applies now.
+    sha256 : ndarray of str, shape (N,)
+        Of each photograph's file; ``""`` where it is not known.
+    network : str
+        sha256 of the network that was evaluated; ``""`` if it is not known.
+    folder : str
+        Dataset folder of the photographs; ``""`` if they were not kept.
+    skipped : DataFrame
+        ``filename``, ``label`` and ``reason`` of the rows that could not be evaluated.
+    """
+
+    name: str
+    model: str
+    created: str
+    raw: EvaluationResult
+    temperature: float = 1.0
+    sha256: np.ndarray = field(default_factory=lambda: np.empty(0, str))
+    network: str = ""
+    folder: str = ""
+    skipped: pd.DataFrame = field(
+        default_factory=lambda: pd.DataFrame(columns=["filename", "label", "reason"])
+    )
+
+    @cached_property
+    def result(self) -> EvaluationResult:
+        """The evaluation of what the model answers: with its temperature."""
+        return self.raw if self.temperature == 1.0 else self.raw.calibrated(self.temperature)
+
+
+def now() -> str:
+    """Return the time in UTC as evaluations and bundles record it."""
+    return datetime.now(UTC).replace(microsecond=0).isoformat()
+
+
+def list_evaluations(folder: Path, manifest: BundleManifest) -> list[str]:
+    """Return the names of a model's evaluations: its own splits, then kept ones by name."""
+    own: list[str] = []
+    if bundle.PREDICTIONS_FILE in manifest.files:
+        splits = pd.read_parquet(folder / bundle.PREDICTIONS_FILE, columns=["split"])["split"]
+        own = [split for split in BUNDLE_SPLITS if (splits == split).any()]
+    kept = sorted(path.stem for path in _kept_folder(manifest.name).glob(f"[!.]*{_SUFFIX}"))
+    return own + kept
+
+
+def read_evaluation(folder: str | Path, name: str) -> Evaluation:
+    """Read an evaluation of a model.
+
+    Parameters
+    ----------
+    folder : str or Path
+        Of the bundle.
+    name : str
+        As from `list_evaluations`.
+
+    Returns
+    -------
+    Evaluation
+
+    Raises
+    ------
+    ModelBundleError
+        If the bundle or its predictions are damaged or belong to other classes.
+    DatasetError
+        If there is no such evaluation, or its predictions are unusable; see
+        `EvaluationResult.from_predictions`.
+    """
+    folder = Path(folder)
+    manifest = bundle.read_manifest(folder)
+    if name in BUNDLE_SPLITS:
+        return _read_bundle_split(folder, manifest, name)
+    return _read_kept(manifest, name)
+
+
+def check_evaluation_name(name: str) -> str:
+    """Return `name` if an evaluation can be kept under it.
+
+    Raises
+    ------
+    DatasetError
+        If it is the name of a split, or holds anything but letters, digits, ``.``, ``_``, ``-``.
+    """
+    if name in ("train", *BUNDLE_SPLITS):
+        raise DatasetError(f"The name {name!r} belongs to the model's own splits; choose another.")
+    try:
+        return bundle.check_bundle_name(name)
+    except ModelBundleError as error:
+        raise DatasetError(str(error).replace("a model name", "an evaluation's name")) from error
+
+
+def keep_evaluation(evaluation: Evaluation) -> Path:
+    """Keep an evaluation under its name, in one atomic step; replaces one of the same name.
+
+    It goes to ``evaluations/MODEL/NAME.parquet`` in `har_core.cache.cache_dir`, not into the
+    bundle: that is checksummed and may be read-only.
+
+    Returns
+    -------
+    Path
+        Of the file.
+
+    Raises
+    ------
+    DatasetError
+        If the name cannot be used, or the folder cannot be written.
+    """
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    path = _kept_folder(evaluation.model) / f"{check_evaluation_name(evaluation.name)}{_SUFFIX}"
+    raw = evaluation.raw
+    table = pd.DataFrame(
+        {
+            "filename": raw.filenames.astype(object),
+            "label": raw.label_names,
+            "sha256": evaluation.sha256.astype(object),
+            "group": raw.groups,
+        }
+    )
+    probabilities = pd.DataFrame(raw.probabilities, columns=list(raw.class_names))
+    metadata = {
+        "created": evaluation.created,
+        "network": evaluation.network,
+        "folder": evaluation.folder,
+        "class_names": list(raw.class_names),
+        "skipped": evaluation.skipped.to_dict("records"),
+    }
+    arrow = pa.Table.from_pandas(pd.concat([table, probabilities], axis=1), preserve_index=False)
+    arrow = arrow.replace_schema_metadata({_METADATA_KEY: json.dumps(metadata).encode()})
+    buffer = io.BytesIO()
+    pq.write_table(arrow, buffer, compression="zstd")
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        bundle.write_atomically(path, buffer.getvalue())
+    except OSError as error:
+        raise DatasetError(
+            f"Cannot keep the evaluation {path}: {error.strerror or error}. Set HAR_CACHE_DIR to "
+            "a folder that can be written."
+        ) from error
+    return path
+
+
+def delete_evaluation(model: str, name: str) -> None:
+    """Delete a kept evaluation; nothing happens if there is none."""
+    (_kept_folder(model) / f"{check_evaluation_name(name)}{_SUFFIX}").unlink(missing_ok=True)
+
+
+def evaluation_stamp(folder: str | Path, name: str) -> tuple[int, ...]:
+    """Return numbers that change when an evaluation does: a key for caches."""
+    folder = Path(folder)
+    kept = _kept_folder(bundle.read_manifest(folder).name) / f"{name}{_SUFFIX}"
+    files = [folder / bundle.MANIFEST_FILE, folder / bundle.PREDICTIONS_FILE, kept]
+    stats = [path.stat() for path in files if path.is_file()]
+    return tuple(number for stat in stats for number in (stat.st_mtime_ns, stat.st_size))
+
+
+def network_sha256(manifest: BundleManifest) -> str:
+    """Return the checksum of a bundle's network, which tells a retrained model from its old one."""
+    return manifest.files.get(bundle.ONNX_FILE) or manifest.files.get(bundle.KERAS_FILE, "")
+
+
+def caveats(evaluation: Evaluation, folder: str | Path) -> list[str]:
+    """Say in plain words what makes the numbers of an evaluation less than they seem.
+
+    Parameters
+    ----------
+    evaluation : Evaluation
+    folder : str or Path
+        Of the bundle.
+
+    Returns
+    -------
+    list of str
+        Photographs that the model was trained or tuned on (by file hash), labels and classes that
+        do not match, rows that were left out, another network than the present one.
+    """
+    folder = Path(folder)
+    manifest = bundle.read_manifest(folder)
+    result = evaluation.raw
+    found = []
+    present = network_sha256(manifest)
+    if evaluation.network and present and evaluation.network != present:
+        found.append(
+            f"This evaluation was made with an earlier model of the name {manifest.name}; evaluate "
+            "the set again."
+        )
+    found += _overlap(evaluation, folder)
+    if len(evaluation.skipped):
+        reasons = evaluation.skipped["reason"].value_counts()
+        listed = "; ".join(f"{n:,} × {reason}" for reason, n in reasons.items())
+        found.append(f"{len(evaluation.skipped):,} rows of the table were left out: {listed}.")
+    counts = np.bincount(result.labels, minlength=len(result.class_names))
+    absent = [name for name, n in zip(result.class_names, counts, strict=True) if not n]
+    if absent:
+        found.append(
+            f"The set has no photographs of {len(absent)} of the model's "
+            f"{len(result.class_names)} classes: {', '.join(absent)}."
+        )
+    return found
+
+
+def _overlap(evaluation: Evaluation, folder: Path) -> list[str]:
+    known = evaluation.sha256[evaluation.sha256 != ""]
+    splits = read_splits(folder)
+    if splits is None or not len(known):
+        return [
+            "It is not known which photographs the model was trained on; these may be among them."
+        ]
+    seen_splits = ["train"] if evaluation.name == "validation" else ["train", "validation"]
+    seen = splits.loc[splits["split"].isin(seen_splits), "sha256"]
+    n = int(pd.Series(known).isin(set(seen)).sum())
+    if not n:
+        return []
+    return [
+        f"{n:,} of {evaluation.raw.n:,} photographs are among those that the model was trained or "
+        "tuned on; on these it looks better than it is."
+    ]
+
+
+def read_splits(folder: str | Path) -> pd.DataFrame | None:
+    """Read which photographs a model was trained, tuned and tested on.
+
+    Returns
+    -------
+    DataFrame or None
+        ``filename``, ``label``, ``split``, ``duplicate_group`` and ``sha256``; None if the bundle
+        does not say.
+
+    Raises
+    ------
+    ModelBundleError
+        If the file is damaged.
+    """
+    path = Path(folder) / bundle.SPLITS_FILE
+    if not path.is_file():
+        return None
+    table = _read_parquet(path)
+    missing = {"filename", "split", "duplicate_group", "sha256"} - set(table.columns)
+    if missing:
+        raise ModelBundleError(f"{path} lacks the column {', '.join(sorted(missing))}.")
+    return table
+
+
+def _read_bundle_split(folder: Path, manifest: BundleManifest, split: str) -> Evaluation:
+    path = folder / bundle.PREDICTIONS_FILE
+    if not path.is_file():
+        raise DatasetError(
+            f"The model {manifest.name!r} comes without predictions; evaluate it on a labelled set."
+        )
+    expected = manifest.files.get(bundle.PREDICTIONS_FILE)
+    if expected and bundle.sha256_of_file(path) != expected:
+        raise ModelBundleError(f"{path} is damaged: its sha256 is not the one in bundle.json.")
+    table = _read_parquet(path)
+    _check_columns(path, table, ("filename", "label", "split"), manifest)
+    table = table[table["split"] == split].reset_index(drop=True)
+    sha256, groups = _hashes_and_groups(folder, table["filename"])
+    raw = _read_result(path, table, manifest, groups)
+    return Evaluation(
+        name=split,
+        model=manifest.name,
+        created=manifest.created,
+        raw=raw,
+        temperature=manifest.temperature,
+        sha256=sha256,
+        network=network_sha256(manifest),
+    )
+
+
+def _hashes_and_groups(folder: Path, filenames: pd.Series) -> tuple[np.ndarray, np.ndarray]:
+    """Look up what the split file knows; a photograph that it lacks is a group of its own."""
+    splits = read_splits(folder)
+    alone = -1 - np.arange(len(filenames))
+    if splits is None:
+        return np.full(len(filenames), ""), alone
+    by_name = splits.drop_duplicates("filename").set_index("filename")
+    sha256 = filenames.map(by_name["sha256"]).fillna("").to_numpy(str)
+    groups = filenames.map(by_name["duplicate_group"])
+    return sha256, groups.where(groups.notna(), pd.Series(alone)).to_numpy(np.int64)
+
+
+def _read_kept(manifest: BundleManifest, name: str) -> Evaluation:
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    path = _kept_folder(manifest.name) / f"{check_evaluation_name(name)}{_SUFFIX}"
+    try:
+        arrow = pq.read_table(path)
+        metadata: dict[str, Any] = json.loads(arrow.schema.metadata[_METADATA_KEY])
+    except FileNotFoundError as error:
+        raise DatasetError(f"There is no evaluation {name!r} of {manifest.name!r}.") from error
+    except (OSError, ValueError, KeyError, TypeError, pa.ArrowException) as error:
+        raise DatasetError(
+            f"The evaluation {path} cannot be read ({error}); delete it and make it again."
+        ) from error
+    table = arrow.to_pandas()
+    _check_columns(path, table, ("filename", "label", "sha256", "group"), manifest)
+    return Evaluation(
+        name=name,
+        model=manifest.name,
+        created=metadata["created"],
+        raw=_read_result(path, table, manifest, table["group"].to_numpy()),
+        temperature=manifest.temperature,
+        sha256=table["sha256"].to_numpy(str),
+        network=metadata["network"],
+        folder=metadata["folder"],
+        skipped=pd.DataFrame(metadata["skipped"], columns=["filename", "label", "reason"]),
+    )
+
+
+def _check_columns(
+    path: Path, table: pd.DataFrame, leading: tuple[str, ...], manifest: BundleManifest
+) -> None:
+    missing = [name for name in (*leading, *manifest.class_names) if name not in table.columns]
+    known = {*_RESERVED_COLUMNS, *manifest.class_names}
+    unknown = [name for name in table.columns if name not in known]
+    if missing or unknown:
+        problems = [f"lacks {', '.join(missing)}"] * bool(missing)
+        problems += [f"has the unknown classes {', '.join(unknown)}"] * bool(unknown)
+        raise DatasetError(
+            f"{path} does not match the classes of {manifest.name!r}: it {' and '.join(problems)}."
+        )
+
+
+def _read_result(
+    path: Path, table: pd.DataFrame, manifest: BundleManifest, groups: np.ndarray
+) -> EvaluationResult:
+    try:
+        return EvaluationResult.from_predictions(
+            table["label"].tolist(),
+            table[list(manifest.class_names)].to_numpy(np.float64),
+            manifest.class_names,
+            table["filename"].tolist(),
+            groups,
+        )
+    except HarError as error:
+        raise DatasetError(f"{path}: {error}") from error
+
+
+def _read_parquet(path: Path) -> pd.DataFrame:
+    import pyarrow as pa
+
+    try:
+        return pd.read_parquet(path)
+    except (OSError, ValueError, pa.ArrowException) as error:
+        raise ModelBundleError(f"Cannot read {path}: {error}.") from error
+
+
+def _kept_folder(model: str) -> Path:
+    return cache_dir() / "evaluations" / bundle.check_bundle_name(model)

@@ -1,0 +1,60 @@
+import numpy as np
+import pandas as pd
+import pytest
+
+from har_core.dataset import load_dataset, read_labels, stratified_group_split
+from har_core.errors import DatasetError
+
+
+def test_base_name_counts_whatever_the_path(tmp_path):
+    csv = tmp_path / "labels.csv"
+    csv.write_text("Filename , LABEL,extra\n/a/b/one.jpg, running ,1\nc:\\d\\two.jpg,sitting,2\n")
+    assert read_labels(csv).to_dict("list") == {
+        "filename": ["one.jpg", "two.jpg"],
+        "label": ["running", "sitting"],
+    }
+
+
+def test_missing_photographs_have_no_path(tiny_dataset):
+    (tiny_dataset / "train" / "running_0.jpg").unlink()
+    table = load_dataset(tiny_dataset).set_index("filename")
+    assert table.loc["running_0.jpg", "path"] is None
+    assert table.loc["running_1.jpg", "path"].endswith("running_1.jpg")
+
+
+def test_paths_out_of_the_folder_are_never_resolved(tiny_dataset, tmp_path):
+    secret = tmp_path / "secret.jpg"
+    secret.write_bytes(b"x")
+    (tiny_dataset / "train" / "link.jpg").symlink_to(secret)
+    (tiny_dataset / "train.csv").write_text(
+        "filename,label\n../../secret.jpg,a\n/etc/passwd,b\nlink.jpg,c\nrunning_1.jpg,d\n"
+    )
+    paths = load_dataset(tiny_dataset)["path"]
+    assert paths.isna().tolist() == [True, True, True, False]
+
+
+def test_missing_folder_and_table_are_said(tmp_path):
+    with pytest.raises(DatasetError, match="no dataset folder"):
+        load_dataset(tmp_path / "nowhere")
+    with pytest.raises(DatasetError, match="filename,label"):
+        load_dataset(tmp_path)
+
+
+def test_binary_table_is_refused(tmp_path):
+    (tmp_path / "train.csv").write_bytes(b"\xff\xfe\x00\x81" * 50)
+    with pytest.raises(DatasetError, match="Cannot read"):
+        read_labels(tmp_path / "train.csv")
+
+
+def test_split_keeps_groups_together_and_classes_balanced():
+    rng = np.random.default_rng(0)
+    labels = np.repeat(["a", "b", "c"], [500, 300, 100])
+    groups = np.arange(900)
+    groups[rng.choice(500, 60, replace=False)] = 0
+    split = stratified_group_split(labels, groups, seed=3)
+    assert pd.Series(split).groupby(groups).nunique().max() == 1
+    shares = pd.crosstab(labels, split, normalize="index")
+    assert shares["train"].between(0.70, 0.90).all()
+    assert (shares[["validation", "test"]].loc[["b", "c"]] == 0.1).all().all()
+    assert np.array_equal(split, stratified_group_split(labels, groups, seed=3))
+    assert not np.array_equal(split, stratified_group_split(labels, groups, seed=4))

@@ -1,0 +1,228 @@
+"""Confusion, curves, calibration, abstention and comparison against independent computations."""
+
+import numpy as np
+import pytest
+from scipy.stats import binom, chi2
+from sklearn.metrics import (
+    average_precision_score,
+    confusion_matrix,
+    precision_recall_curve,
+    precision_recall_fscore_support,
+    roc_auc_score,
+    roc_curve,
+)
+
+from har_core.calibration import reliability_bins
+from har_core.comparison import compare_models, disagreements, mcnemar_test
+from har_core.confusion import confusion_shares, most_confused_pairs, similarity_order
+from har_core.curves import macro_areas, micro_curves, ranking_curves
+from har_core.errors import DatasetError
+from har_core.evaluation import EvaluationResult
+from har_core.selective import answer_above, coverage_curve
+from tests.har_core.test_evaluation import CASES, evaluate, make_case
+
+
+@pytest.fixture(params=CASES)
+def result(request) -> EvaluationResult:
+    return evaluate(*make_case(request.param))
+
+
+def test_confusion_equals_scikit_learn(result):
+    classes = range(len(result.class_names))
+    for share, normalize in (("count", None), ("row", "true"), ("column", "pred")):
+        expected = confusion_matrix(
+            result.labels, result.predictions, labels=classes, normalize=normalize
+        )
+        assert confusion_shares(result.confusion, share) == pytest.approx(expected, abs=1e-12)
+
+
+def test_per_class_metrics_equal_scikit_learn(result):
+    table = result.per_class()
+    classes = range(len(result.class_names))
+    expected = precision_recall_fscore_support(
+        result.labels, result.predictions, labels=classes, zero_division=0
+    )
+    for name, values in zip(("precision", "recall", "f1", "support"), expected, strict=True):
+        assert table[name].to_numpy() == pytest.approx(values, abs=1e-9), name
+    for name in ("precision", "recall", "f1"):
+        assert (table[f"{name}_low"] <= table[name] + 1e-12).all()
+        assert (table[f"{name}_high"] >= table[name] - 1e-12).all()
+
+
+@pytest.mark.filterwarnings("ignore:No positive class")
+def test_average_precision_and_roc_area_equal_scikit_learn(result):
+    truth = result.labels[:, np.newaxis] == np.arange(len(result.class_names))
+    for index, curve in enumerate(result.curves):
+        scores = result.probabilities[:, index]
+        expected = average_precision_score(truth[:, index], scores)
+        assert curve.average_precision == pytest.approx(expected, abs=1e-9)
+        if 0 < truth[:, index].sum() < result.n:
+            assert curve.roc_area == pytest.approx(roc_auc_score(truth[:, index], scores), abs=1e-9)
+        else:
+            assert np.isnan(curve.roc_area)
+    micro = micro_curves(result.labels, result.probabilities)
+    expected = average_precision_score(truth, result.probabilities, average="micro")
+    assert micro.average_precision == pytest.approx(expected, abs=1e-9)
+    expected = roc_auc_score(truth.ravel(), result.probabilities.ravel())
+    assert micro.roc_area == pytest.approx(expected, abs=1e-9)
+
+
+def test_macro_areas_equal_scikit_learn_where_every_class_has_photographs():
+    result = evaluate(*make_case("random"))
+    truth = np.eye(len(result.class_names))[result.labels]
+    precision, area = macro_areas(result.curves)
+    assert precision == pytest.approx(
+        average_precision_score(truth, result.probabilities, average="macro"), abs=1e-9
+    )
+    assert area == pytest.approx(
+        roc_auc_score(truth, result.probabilities, average="macro"), abs=1e-9
+    )
+
+
+@pytest.mark.parametrize("n_points", [10**6, 40])
+def test_drawn_points_lie_on_the_exact_curves(n_points):
+    rng = np.random.default_rng(1)
+    scores = rng.random(3000).round(3)
+    positive = rng.random(3000) < scores
+    drawn = ranking_curves(scores, positive, n_points)
+    precision, recall, _ = precision_recall_curve(positive, scores)
+    exact = set(zip(recall.round(9), precision.round(9), strict=True))
+    points = list(zip(drawn.recall.round(9), drawn.precision.round(9), strict=True))
+    assert set(points) <= exact
+    assert len(points) <= max(n_points, 1001)
+    fpr, tpr, _ = roc_curve(positive, scores, drop_intermediate=False)
+    exact = set(zip(fpr.round(9), tpr.round(9), strict=True))
+    points = list(
+        zip(drawn.false_positive_rate.round(9), drawn.true_positive_rate.round(9), strict=True)
+    )
+    assert set(points) <= exact
+    assert points[0] == (0, 0)
+    assert points[-1] == (1, 1)
+    assert drawn.average_precision == pytest.approx(average_precision_score(positive, scores))
+
+
+def test_reliability_bins_hold_every_photograph_once(result):
+    bins = reliability_bins(result.confidence, result.correct)
+    assert bins.counts.sum() == result.n
+    assert (np.diff(bins.confidence) > 0).all()
+    assert bins.counts @ bins.accuracy == pytest.approx(result.correct.sum())
+    ece = result.headline()["ece"]["value"]
+    assert bins.calibration_error == pytest.approx(ece, abs=1e-12)
+    if result.n >= 15 and len(np.unique(result.confidence)) == result.n:
+        assert np.ptp(bins.counts) <= 1
+
+
+def test_coverage_curve_equals_counting(result):
+    curve = coverage_curve(result.confidence, result.correct)
+    assert curve.coverage[-1] == 1
+    assert curve.accuracy[-1] == pytest.approx(result.correct.mean())
+    for threshold, coverage, accuracy in zip(
+        curve.thresholds, curve.coverage, curve.accuracy, strict=True
+    ):
+        answered = result.confidence >= threshold
+        assert coverage == pytest.approx(answered.mean(), abs=1e-12)
+        assert accuracy == pytest.approx(result.correct[answered].mean(), abs=1e-12)
+        assert answer_above(result.confidence, result.correct, threshold) == pytest.approx(
+            (coverage, accuracy)
+        )
+
+
+def test_no_answer_has_no_accuracy():
+    coverage, accuracy = answer_above(np.array([0.4]), np.array([True]), 0.9)
+    assert coverage == 0
+    assert np.isnan(accuracy)
+
+
+def test_most_confused_pairs_are_ranked_by_count():
+    matrix = np.array([[50, 3, 0], [7, 20, 1], [3, 0, 9]])
+    pairs = most_confused_pairs(matrix, ["a", "b", "c"], limit=3)
+    assert pairs[["label", "prediction", "count"]].to_numpy().tolist() == [
+        ["b", "a", 7],
+        ["c", "a", 3],
+        ["a", "b", 3],
+    ]
+    assert pairs["share"].tolist() == pytest.approx([7 / 28, 3 / 12, 3 / 53])
+    assert most_confused_pairs(np.diag([3, 2]), ["a", "b"]).empty
+
+
+def test_similar_classes_become_neighbours():
+    """Classes 0 and 3 are taken for each other, and so are 1 and 4, and 2 and 5."""
+    matrix = np.eye(6, dtype=int) * 50
+    for a, b in ((0, 3), (1, 4), (2, 5)):
+        matrix[a, b] = matrix[b, a] = 20
+    order = similarity_order(matrix).tolist()
+    assert sorted(order) == list(range(6))
+    for a, b in ((0, 3), (1, 4), (2, 5)):
+        assert abs(order.index(a) - order.index(b)) == 1
+    assert sorted(similarity_order(np.zeros((2, 2), int)).tolist()) == [0, 1]
+
+
+@pytest.mark.parametrize(("b", "c"), [(0, 0), (3, 0), (5, 5), (4, 15), (30, 14), (40, 40)])
+def test_mcnemar_equals_the_formula(b, c):
+    first = np.array([True] * b + [False] * c + [True] * 7 + [False] * 5)
+    second = np.array([False] * b + [True] * c + [True] * 7 + [False] * 5)
+    n, test = b + c, mcnemar_test(first, second)
+    assert (test.only_first, test.only_second) == (b, c)
+    exact = min(1.0, 2 * binom.cdf(min(b, c), n, 0.5)) if n else 1.0
+    assert mcnemar_test(first, second, "exact").p_value == pytest.approx(exact, abs=1e-9)
+    corrected = chi2.sf(max(abs(b - c) - 1, 0) ** 2 / n, 1) if n else 1.0
+    assert mcnemar_test(first, second, "corrected").p_value == pytest.approx(corrected, abs=1e-9)
+    assert test.method == ("exact" if n < 25 else "corrected")
+
+
+def test_comparison_pairs_the_photographs_by_filename():
+    labels, probabilities = make_case("random")
+    names = [f"class {i}" for i in range(probabilities.shape[1])]
+    files = np.array([f"{i:03}.jpg" for i in range(len(labels))])
+    truth = np.asarray(names)[labels]
+    better = 0.7 * probabilities + 0.3 * np.eye(len(names))[labels]
+    a = EvaluationResult.from_predictions(truth, probabilities, names, files)
+    turned = slice(None, 20, -1)
+    b = EvaluationResult.from_predictions(truth[turned], better[turned], names, files[turned])
+    comparison = compare_models({"a": a, "b": b})
+    first, second = comparison.results["a"], comparison.results["b"]
+    assert first.filenames.tolist() == second.filenames.tolist() == files[21:].tolist()
+    assert comparison.n_left_out == {"a": 21, "b": 0}
+    difference = comparison.differences["b"]["top1"]
+    assert difference.value == pytest.approx(second.correct.mean() - first.correct.mean())
+    assert 0 < difference.low < difference.value < difference.high
+    own_width = np.ptp(first.headline_intervals["top1"][1:])
+    assert difference.high - difference.low < own_width
+    table = disagreements(first, second)
+    test = comparison.tests["b"]
+    assert (table["right"] == 1).sum() == test.only_first
+    assert (table["right"] == 2).sum() == test.only_second
+    right = table["prediction_1"].where(table["right"] == 1, table["prediction_2"])
+    assert (right == table["label"]).all()
+
+
+def test_identical_models_do_not_differ():
+    result = evaluate(*make_case("random"))
+    comparison = compare_models({"a": result, "b": result})
+    for interval in comparison.differences["b"].values():
+        assert interval == (0, 0, 0)
+    assert comparison.tests["b"].p_value == 1
+
+
+def test_incomparable_evaluations_are_refused():
+    table = {"probabilities": np.eye(2), "class_names": ["run", "sit"]}
+    a = EvaluationResult.from_predictions(["run", "sit"], filenames=["a", "b"], **table)
+    b = EvaluationResult.from_predictions(["run", "sit"], filenames=["c", "d"], **table)
+    c = EvaluationResult.from_predictions(["run", "run"], filenames=["a", "b"], **table)
+    with pytest.raises(DatasetError, match="different photographs"):
+        compare_models({"first": a, "second": b})
+    with pytest.raises(DatasetError, match="b: 'sit' and 'run'"):
+        compare_models({"first": a, "second": c})
+
+
+def test_metrics_file_holds_the_promised_fields():
+    result = evaluate(*make_case("class_never_predicted"))
+    metrics = result.metrics()
+    assert list(metrics) == ["n", "top1", "top3", "macro_f1", "log_loss", "ece", "per_class"]
+    assert metrics["n"] == 400
+    assert set(metrics["top1"]) == {"value", "low", "high"}
+    never = metrics["per_class"]["class 4"]
+    assert never["predicted"] == 0
+    assert never["precision"]["value"] == 0
+    table = result.predictions_table()
+    assert list(table) == ["filename", "label", "prediction", "confidence", *result.class_names]

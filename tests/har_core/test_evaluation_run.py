@@ -1,0 +1,93 @@
+import numpy as np
+import pandas as pd
+import pytest
+
+import har_core
+from har_core.dataset import load_dataset
+from har_core.errors import DatasetError
+from har_core.evaluation_run import evaluate_dataset, rows_of_split
+from tests.drawing import CLASS_NAMES, COLOUR_WEIGHTS
+from tests.evaluated import write_evaluated_bundle
+
+
+@pytest.fixture
+def table(tiny_dataset) -> pd.DataFrame:
+    return load_dataset(tiny_dataset)
+
+
+def test_every_photograph_is_evaluated_as_by_prediction(tiny_models, table):
+    model = har_core.load_model()
+    seen = []
+    evaluation = evaluate_dataset(model, table, progress=lambda *step: seen.append(step))
+    assert seen == [(12, 12)]
+    assert evaluation.result.filenames.tolist() == table["filename"].tolist()
+    for row, path in enumerate(table["path"]):
+        expected = list(model.predict(path).probabilities.values())
+        assert evaluation.result.probabilities[row] == pytest.approx(expected, abs=1e-4)
+    assert evaluation.skipped.empty
+    assert len(set(evaluation.sha256)) == 12
+
+
+def test_rows_that_cannot_be_used_are_listed_with_their_reason(tiny_models, tiny_dataset):
+    (tiny_dataset / "train" / "running_1.jpg").write_bytes(b"<html>gone</html>")
+    (tiny_dataset / "train" / "running_2.jpg").unlink()
+    with (tiny_dataset / "train.csv").open("a") as csv:
+        csv.write("sitting_0.jpg,sitting\nsitting_1.jpg,running\n")
+    table = load_dataset(tiny_dataset)
+    table.loc[table["filename"] == "clapping_0.jpg", "label"] = "flying"
+    evaluation = evaluate_dataset(har_core.load_model(), table)
+    skipped = evaluation.skipped.groupby("filename")["reason"].first().to_dict()
+    assert skipped == {
+        "running_1.jpg": "unreadable photograph (not_an_image)",
+        "running_2.jpg": "photograph missing",
+        "sitting_0.jpg": "listed twice",
+        "sitting_1.jpg": "listed with different labels",
+        "clapping_0.jpg": "label unknown to the model: flying",
+    }
+    assert evaluation.result.n == 8
+    assert len(evaluation.skipped) == 6
+
+
+def test_near_duplicates_share_a_group(tiny_models, tiny_dataset):
+    photos = tiny_dataset / "train"
+    (photos / "sitting_3.jpg").write_bytes((photos / "sitting_2.jpg").read_bytes())
+    evaluation = evaluate_dataset(har_core.load_model(), load_dataset(tiny_dataset))
+    group = dict(zip(evaluation.raw.filenames, evaluation.raw.groups, strict=True))
+    assert group["sitting_2.jpg"] == group["sitting_3.jpg"]
+    assert len(set(group.values())) == 11
+
+
+def test_the_raw_probabilities_undo_the_temperature(tmp_path, table):
+    weights = COLOUR_WEIGHTS
+    photographs = table.assign(split="test")
+    write_evaluated_bundle(tmp_path, photographs, CLASS_NAMES, name="plain", weights=weights)
+    write_evaluated_bundle(
+        tmp_path, photographs, CLASS_NAMES, name="soft", weights=weights, temperature=2.5
+    )
+    plain = evaluate_dataset(har_core.load_model(tmp_path / "plain"), table)
+    soft = evaluate_dataset(har_core.load_model(tmp_path / "soft"), table)
+    assert np.allclose(soft.raw.probabilities, plain.raw.probabilities, atol=1e-9)
+    assert soft.result.confidence.mean() < plain.result.confidence.mean()
+
+
+def test_nothing_usable_is_an_error(tiny_models, table):
+    with pytest.raises(DatasetError, match=r"None of the 12 rows.*12 × label unknown"):
+        evaluate_dataset(har_core.load_model(), table.assign(label="flying"))
+
+
+def test_an_exception_from_progress_ends_the_run(tiny_models, table):
+    def stop(done: int, total: int) -> None:
+        raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        evaluate_dataset(har_core.load_model(), table, progress=stop)
+
+
+def test_rows_of_a_recorded_split(tmp_path, table):
+    photographs = table.assign(split=["train", "test", "validation"] * 4)
+    write_evaluated_bundle(tmp_path, photographs, CLASS_NAMES)
+    folder = tmp_path / "drawn"
+    chosen = rows_of_split(table, folder, "test")
+    assert chosen["filename"].tolist() == table["filename"].tolist()[1::3]
+    with pytest.raises(DatasetError, match=r"no split 'dev'.*test, train, validation"):
+        rows_of_split(table, folder, "dev")

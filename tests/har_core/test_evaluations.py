@@ -1,0 +1,153 @@
+import numpy as np
+import pandas as pd
+import pytest
+
+from har_core import bundle
+from har_core.errors import DatasetError, ModelBundleError
+from har_core.evaluations import (
+    Evaluation,
+    caveats,
+    delete_evaluation,
+    evaluation_stamp,
+    keep_evaluation,
+    list_evaluations,
+    read_evaluation,
+)
+from har_core.model import apply_temperature
+from tests.evaluated import HAR_CLASSES, draw_table, write_evaluated_bundle
+
+
+@pytest.fixture
+def table() -> pd.DataFrame:
+    return draw_table(600)
+
+
+@pytest.fixture
+def folder(tmp_path, table, monkeypatch):
+    monkeypatch.setenv("HAR_CACHE_DIR", str(tmp_path / "cache"))
+    write_evaluated_bundle(tmp_path / "models", table)
+    return tmp_path / "models" / "drawn"
+
+
+def rewrite_predictions(folder, change) -> None:
+    """Damage the predictions file as a faulty program would: with a valid checksum."""
+    path = folder / bundle.PREDICTIONS_FILE
+    change(pd.read_parquet(path)).to_parquet(path, index=False)
+    manifest = bundle.read_manifest(folder)
+    files = manifest.files | {bundle.PREDICTIONS_FILE: bundle.sha256_of_file(path)}
+    bundle.update_manifest(folder, files=files)
+
+
+def test_bundle_splits_are_read_with_groups_and_hashes(folder, table):
+    manifest = bundle.read_manifest(folder)
+    assert list_evaluations(folder, manifest) == ["test", "validation"]
+    evaluation = read_evaluation(folder, "test")
+    expected = table[table["split"] == "test"]
+    assert evaluation.result.filenames.tolist() == expected["filename"].tolist()
+    assert evaluation.result.label_names.tolist() == expected["label"].tolist()
+    assert evaluation.result.groups.tolist() == expected.index.tolist()
+    assert all(len(digest) == 64 for digest in evaluation.sha256)
+    assert caveats(evaluation, folder) == []
+
+
+def test_the_stored_temperature_applies_to_what_is_read(folder):
+    raw = read_evaluation(folder, "test").raw.probabilities
+    before = evaluation_stamp(folder, "test")
+    bundle.update_manifest(folder, temperature=1.7)
+    assert evaluation_stamp(folder, "test") != before
+    evaluation = read_evaluation(folder, "test")
+    assert np.array_equal(evaluation.raw.probabilities, raw)
+    assert np.allclose(evaluation.result.probabilities, apply_temperature(raw, 1.7))
+    assert np.array_equal(evaluation.result.predictions, evaluation.raw.predictions)
+
+
+@pytest.mark.parametrize(
+    ("change", "named"),
+    [
+        (lambda t: t.assign(running=np.nan), "NaN.*Image_"),
+        (lambda t: t.assign(running=t["running"] + 0.2), "do not sum to 1: Image_"),
+        (lambda t: t.assign(label="flying"), "flying"),
+        (lambda t: pd.concat([t, t.head(1).assign(split="test")] * 2), "repeated: Image_"),
+        (lambda t: t.drop(columns="running"), "lacks running"),
+        (lambda t: t.assign(flying=0.0), "unknown classes flying"),
+    ],
+)
+def test_unusable_predictions_are_named_and_nothing_is_returned(folder, change, named):
+    rewrite_predictions(folder, change)
+    with pytest.raises(DatasetError, match=named):
+        read_evaluation(folder, "test")
+
+
+def test_a_damaged_predictions_file_is_named(folder):
+    path = folder / bundle.PREDICTIONS_FILE
+    path.write_bytes(path.read_bytes()[:-40])
+    with pytest.raises(ModelBundleError, match=r"predictions\.parquet is damaged"):
+        read_evaluation(folder, "test")
+
+
+def kept(folder, name: str = "holiday", **fields) -> Evaluation:
+    own = read_evaluation(folder, "test")
+    values = {
+        "name": name,
+        "model": "drawn",
+        "created": "2024-05-01T10:00:00+00:00",
+        "raw": own.raw,
+        "sha256": own.sha256,
+        "network": own.network,
+        "folder": "/photos",
+        "skipped": pd.DataFrame(
+            [["x.jpg", "flying", "label unknown to the model: flying"]],
+            columns=["filename", "label", "reason"],
+        ),
+    }
+    return Evaluation(**values | fields)
+
+
+def test_a_kept_evaluation_comes_back_as_it_was(folder):
+    evaluation = kept(folder)
+    path = keep_evaluation(evaluation)
+    assert not path.is_relative_to(folder)
+    bundle.verify_bundle(folder)
+    assert list_evaluations(folder, bundle.read_manifest(folder))[2:] == ["holiday"]
+    again = read_evaluation(folder, "holiday")
+    assert np.array_equal(again.raw.probabilities, evaluation.raw.probabilities)
+    assert again.raw.groups.tolist() == evaluation.raw.groups.tolist()
+    assert again.sha256.tolist() == evaluation.sha256.tolist()
+    assert (again.created, again.folder) == (evaluation.created, "/photos")
+    assert again.skipped.equals(evaluation.skipped)
+    delete_evaluation("drawn", "holiday")
+    with pytest.raises(DatasetError, match="no evaluation 'holiday'"):
+        read_evaluation(folder, "holiday")
+
+
+@pytest.mark.parametrize("name", ["test", "train", "../evil", "", "a/b", ".hidden"])
+def test_names_that_are_no_file_names_are_refused(folder, name):
+    with pytest.raises(DatasetError):
+        keep_evaluation(kept(folder, name))
+
+
+def test_a_truncated_kept_evaluation_is_named(folder):
+    path = keep_evaluation(kept(folder))
+    path.write_bytes(path.read_bytes()[:100])
+    with pytest.raises(DatasetError, match=r"holiday\.parquet cannot be read"):
+        read_evaluation(folder, "holiday")
+
+
+def test_caveats_name_overlap_skipped_rows_absent_classes_and_old_networks(folder):
+    splits = pd.read_parquet(folder / bundle.SPLITS_FILE)
+    trained = splits.loc[splits["split"] == "train", "sha256"].to_numpy(str)
+    evaluation = kept(folder)
+    rows = np.flatnonzero(evaluation.raw.label_names != "running")
+    sha256 = evaluation.sha256[rows]
+    sha256[:3] = trained[:3]
+    evaluation = kept(folder, raw=evaluation.raw.take(rows), sha256=sha256, network="other")
+    old, overlap, skipped, absent = caveats(evaluation, folder)
+    assert "earlier model" in old
+    assert overlap.startswith(f"3 of {len(rows)} photographs")
+    assert "1 × label unknown to the model: flying" in skipped
+    assert f"1 of the model's {len(HAR_CLASSES)} classes: running" in absent
+
+
+def test_unknown_training_photographs_are_admitted(folder):
+    (folder / bundle.SPLITS_FILE).unlink()
+    assert "not known which photographs" in caveats(read_evaluation(folder, "test"), folder)[0]

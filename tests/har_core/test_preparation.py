@@ -1,0 +1,91 @@
+import numpy as np
+import pytest
+
+from har_core.errors import DatasetError
+from har_core.preparation import STORED_SIZE, prepare_dataset
+from tests.drawing import CLASS_NAMES, write_dataset
+
+
+def write_rows(dataset, rows, header="filename,label"):
+    (dataset / "train.csv").write_text("\n".join([header, *rows]) + "\n")
+
+
+def test_every_photograph_is_decoded_and_assigned_to_a_split(tiny_dataset, tmp_path):
+    steps = []
+    prepared = prepare_dataset(tiny_dataset, tmp_path, progress=lambda *step: steps.append(step))
+    assert prepared.class_names == CLASS_NAMES
+    assert prepared.pixels.shape == (12, STORED_SIZE, STORED_SIZE, 3)
+    assert set(prepared.table["split"]) == {"train", "validation", "test"}
+    assert sum(len(prepared.rows_of(s)) for s in ("train", "validation", "test")) == 12
+    assert steps[-1] == ("Reading photographs", 12, 12)
+
+
+def test_unusable_photographs_are_skipped_with_their_reason(tmp_path):
+    dataset = write_dataset(tmp_path / "dataset", per_class=20)
+    (dataset / "train" / "sitting_0.jpg").write_text("<html></html>")
+    (dataset / "train" / "running_5.jpg").unlink()
+    prepared = prepare_dataset(dataset, tmp_path)
+    assert prepared.skipped["filename"].tolist() == ["running_5.jpg", "sitting_0.jpg"]
+    assert prepared.skipped["reason"].iloc[0] == "missing"
+    assert len(prepared.table) == len(prepared.pixels) == 58
+    row = prepared.table.index[prepared.table["filename"] == "sitting_1.jpg"][0]
+    mean = prepared.pixels[row].reshape(-1, 3).mean(axis=0)
+    assert np.argmax(mean) == 2  # the drawing of "sitting" is blue: rows still match pixels
+
+
+def test_more_than_five_percent_unusable_stops_with_the_list(tiny_dataset, tmp_path):
+    (tiny_dataset / "train" / "sitting_0.jpg").unlink()
+    with pytest.raises(DatasetError, match=r"1 of 12 .*more than 5%(.|\n)*sitting_0\.jpg: missing"):
+        prepare_dataset(tiny_dataset, tmp_path)
+
+
+def test_unknown_columns_are_named(tiny_dataset, tmp_path):
+    write_rows(tiny_dataset, ["a.jpg,running"], header="image,class")
+    with pytest.raises(DatasetError, match=r"lacks the column filename and label.*image, class"):
+        prepare_dataset(tiny_dataset, tmp_path)
+
+
+def test_single_class_is_refused(tiny_dataset, tmp_path):
+    write_rows(tiny_dataset, [f"running_{i}.jpg,running" for i in range(4)])
+    with pytest.raises(DatasetError, match="two classes"):
+        prepare_dataset(tiny_dataset, tmp_path)
+
+
+def test_class_without_usable_photograph_is_named(tmp_path):
+    dataset = write_dataset(tmp_path / "dataset", per_class=20)
+    with (dataset / "train.csv").open("a") as table:
+        table.write("nowhere.jpg,dancing\n")
+    with pytest.raises(DatasetError, match="'dancing'"):
+        prepare_dataset(dataset, tmp_path)
+
+
+def test_empty_label_is_refused(tiny_dataset, tmp_path):
+    with (tiny_dataset / "train.csv").open("a") as table:
+        table.write("running_0.jpg, \n")
+    write_rows(tiny_dataset, [f"{c}_{i}.jpg,{c if i else ''}" for c in CLASS_NAMES for i in (0, 1)])
+    with pytest.raises(DatasetError, match="3 rows have an empty label"):
+        prepare_dataset(tiny_dataset, tmp_path)
+
+
+def test_folder_without_photographs_is_refused(tmp_path):
+    (tmp_path / "train").mkdir()
+    write_rows(tmp_path, ["a.jpg,running"])
+    with pytest.raises(DatasetError, match="holds no photographs"):
+        prepare_dataset(tmp_path, tmp_path)
+
+
+def test_photograph_with_two_labels_is_refused(tiny_dataset, tmp_path):
+    with (tiny_dataset / "train.csv").open("a") as table:
+        table.write("running_0.jpg,sitting\n")
+    with pytest.raises(DatasetError, match=r"two labels, e\.g\. running_0\.jpg"):
+        prepare_dataset(tiny_dataset, tmp_path)
+
+
+def test_fingerprint_changes_with_a_label_or_a_photograph(tiny_dataset, tmp_path):
+    first = prepare_dataset(tiny_dataset, tmp_path).fingerprint
+    assert prepare_dataset(tiny_dataset, tmp_path).fingerprint == first
+    table = (tiny_dataset / "train.csv").read_text()
+    (tiny_dataset / "train.csv").write_text(
+        table.replace("running_0.jpg,running", "running_0.jpg,sitting")
+    )
+    assert prepare_dataset(tiny_dataset, tmp_path).fingerprint != first

@@ -1,0 +1,129 @@
+import dataclasses
+import json
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from har_core import bundle, load_model
+from har_core.checkpoint import RunFolder
+from har_core.errors import DatasetError, HarError, ModelBundleError
+from har_core.training import TrainingSettings, train
+from tests.drawing import CLASS_NAMES, write_dataset
+
+SETTINGS = TrainingSettings(
+    backbone_weights="random", head_epochs=1, epochs=2, batch_size=8, warmup_epochs=0.5
+)
+
+
+class Killed(BaseException):
+    """Stands for a kill: nothing in the program catches it."""
+
+
+@pytest.fixture(scope="module")
+def runs(tmp_path_factory):
+    """Train once in one go and once with a kill and a resumption, on the same pictures."""
+    root = tmp_path_factory.mktemp("training")
+    dataset = write_dataset(root / "dataset", per_class=10)
+    with (dataset / "train.csv").open("a") as table:
+        table.write("lost.jpg,sitting\n")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("HAR_MODELS_DIR", str(root / "models"))
+        straight = train(dataset, "straight", SETTINGS, runs_dir=root / "runs")
+
+        def kill_after_first_fine_tuning_epoch(row):
+            if row["stage"] == "fine-tuning":
+                raise Killed
+
+        with pytest.raises(Killed):
+            train(
+                dataset,
+                "resumed",
+                SETTINGS,
+                runs_dir=root / "runs",
+                on_epoch=kill_after_first_fine_tuning_epoch,
+            )
+        with pytest.raises(HarError, match="--resume"):
+            train(dataset, "resumed", SETTINGS, runs_dir=root / "runs")
+        epochs_after = []
+        resumed = train(
+            dataset,
+            "resumed",
+            TrainingSettings(seed=99),
+            runs_dir=root / "runs",
+            resume=True,
+            on_epoch=lambda row: epochs_after.append((row["stage"], row["epoch"])),
+        )
+        yield root, straight, resumed, epochs_after
+
+
+def test_resumed_run_repeats_no_epoch_and_ends_like_an_uninterrupted_one(runs):
+    root, straight, resumed, epochs_after = runs
+    assert epochs_after == [("fine-tuning", 2)]
+    assert resumed.training["settings"] == straight.training["settings"]
+    logs = [
+        pd.read_csv(root / "models" / name / bundle.TRAINING_LOG_FILE)
+        for name in ("straight", "resumed")
+    ]
+    assert logs[0]["stage"].tolist() == ["head", "fine-tuning", "fine-tuning"]
+    np.testing.assert_allclose(logs[0]["training_loss"], logs[1]["training_loss"], rtol=2e-3)
+
+
+def test_bundle_is_complete_and_predicts_as_recorded(runs, monkeypatch):
+    root, straight, *_ = runs
+    folder = root / "models" / "straight"
+    assert bundle.verify_bundle(folder) == straight
+    predictions = pd.read_parquet(folder / bundle.PREDICTIONS_FILE)
+    splits = pd.read_parquet(folder / bundle.SPLITS_FILE)
+    assert straight.class_names == CLASS_NAMES
+    assert set(predictions["split"]) == {"validation", "test"}
+    assert len(splits) == 30
+    assert splits.groupby("duplicate_group")["split"].nunique().max() == 1
+    photo = predictions[predictions["split"] == "test"].iloc[0]
+    served = load_model(folder).predict(root / "dataset" / "train" / photo["filename"])
+    recorded = photo[list(CLASS_NAMES)].to_numpy(float) ** (1 / straight.temperature)
+    recorded /= recorded.sum()
+    np.testing.assert_allclose(list(served.probabilities.values()), recorded, atol=1e-4)
+
+
+def test_manifest_records_run_and_skipped_photographs(runs):
+    _, straight, *_ = runs
+    record = straight.training
+    assert record["photographs"] == {"train": 24, "validation": 3, "test": 3}
+    assert [row["filename"] for row in record["skipped"]] == ["lost.jpg"]
+    assert record["packages"]["keras"]
+    assert straight.metrics["split"] == "test"
+    assert straight.metrics["n"] == 3
+    json.dumps(record)
+
+
+def test_finished_run_leaves_no_checkpoints_behind(runs):
+    root, *_ = runs
+    assert not (root / "runs" / "straight").exists()
+
+
+def test_existing_bundle_is_not_overwritten_unasked(runs, monkeypatch):
+    root, *_ = runs
+    monkeypatch.setenv("HAR_MODELS_DIR", str(root / "models"))
+    with pytest.raises(ModelBundleError, match="exists already"):
+        train(root / "dataset", "straight", SETTINGS, runs_dir=root / "runs")
+
+
+def test_changed_dataset_is_not_resumed(tmp_path, monkeypatch):
+    monkeypatch.setenv("HAR_MODELS_DIR", str(tmp_path / "models"))
+    dataset = write_dataset(tmp_path / "dataset")
+    run = RunFolder(tmp_path / "runs" / "changed")
+    run.write_settings({"settings": dataclasses.asdict(SETTINGS), "dataset": "another"})
+    with pytest.raises(DatasetError, match="photographs or labels changed"):
+        train(dataset, "changed", runs_dir=tmp_path / "runs", resume=True)
+
+
+def test_nothing_to_resume_is_said(tmp_path, monkeypatch):
+    monkeypatch.setenv("HAR_MODELS_DIR", str(tmp_path / "models"))
+    with pytest.raises(HarError, match="no interrupted run"):
+        train(tmp_path, "new", SETTINGS, runs_dir=tmp_path / "runs", resume=True)
+
+
+def test_impossible_settings_are_refused():
+    with pytest.raises(HarError, match=r"dropout must be in \[0, 1\)"):
+        TrainingSettings(dropout=1.0)

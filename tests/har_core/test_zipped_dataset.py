@@ -1,0 +1,124 @@
+import io
+import stat
+import zipfile
+
+import pytest
+
+from har_core.dataset import load_dataset
+from har_core.errors import DatasetError
+from har_core.zipped_dataset import unpack_dataset
+from tests.drawing import photo_bytes
+
+CSV = b"filename,label\na.jpg,running\nb.jpg,sitting\n"
+
+
+def zipped(entries: dict[str, bytes], *, compression=zipfile.ZIP_DEFLATED) -> io.BytesIO:
+    buffer = io.BytesIO()
+    with zipfile.ZipFile(buffer, "w", compression) as archive:
+        for name, content in entries.items():
+            archive.writestr(name, content)
+    buffer.seek(0)
+    return buffer
+
+
+@pytest.mark.parametrize("prefix", ["", "holiday/", "holiday/deeper/"])
+def test_a_zip_becomes_a_dataset_folder(tmp_path, prefix):
+    photo = photo_bytes("running")
+    archive = zipped(
+        {
+            f"{prefix}train.csv": CSV,
+            f"{prefix}train/a.jpg": photo,
+            f"{prefix}train/b.jpg": photo,
+            "__MACOSX/train/._a.jpg": b"junk",
+            f"{prefix}.DS_Store": b"junk",
+            f"{prefix}notes.txt": b"ignored",
+        }
+    )
+    table = load_dataset(unpack_dataset(archive, tmp_path))
+    assert table["label"].tolist() == ["running", "sitting"]
+    assert table["path"].notna().all()
+    assert sorted(p.name for p in (tmp_path / "train").iterdir()) == ["a.jpg", "b.jpg"]
+
+
+def test_the_only_csv_is_the_table_whatever_its_name(tmp_path):
+    unpack_dataset(zipped({"labels.csv": CSV, "a.jpg": photo_bytes()}), tmp_path)
+    assert (tmp_path / "train.csv").read_bytes() == CSV
+
+
+@pytest.mark.parametrize(
+    "name", ["../evil.jpg", "train/../../evil.jpg", "/etc/evil.jpg", "..\\evil.jpg"]
+)
+def test_an_entry_that_leads_out_is_refused(tmp_path, name):
+    inside = tmp_path / "inside"
+    inside.mkdir()
+    with pytest.raises(DatasetError, match="leads out"):
+        unpack_dataset(zipped({"train.csv": CSV, name: photo_bytes()}), inside)
+    assert list(tmp_path.rglob("*evil*")) == []
+
+
+def test_a_link_is_refused(tmp_path):
+    link = zipfile.ZipInfo("train/a.jpg")
+    link.external_attr = (stat.S_IFLNK | 0o777) << 16
+    buffer = zipped({"train.csv": CSV})
+    with zipfile.ZipFile(buffer, "a") as archive:
+        archive.writestr(link, "/etc/passwd")
+    with pytest.raises(DatasetError, match="is a link"):
+        unpack_dataset(buffer, tmp_path)
+
+
+def test_a_bomb_is_stopped_while_unpacking(tmp_path):
+    """A megabyte of zeros for each kilobyte sent; the limit is hit long before the end."""
+    bomb = zipped({"train.csv": CSV, "a.jpg": bytes(64 * 2**20)})
+    assert len(bomb.getvalue()) < 100_000
+    with pytest.raises(DatasetError, match="more than is allowed"):
+        unpack_dataset(bomb, tmp_path)
+    assert sum(p.stat().st_size for p in tmp_path.rglob("*") if p.is_file()) <= 21 * 2**20
+
+
+def test_many_files_count_together(tmp_path):
+    photos = {f"{i}.jpg": bytes(2**20) for i in range(12)}
+    with pytest.raises(DatasetError, match="more than is allowed"):
+        unpack_dataset(zipped({"train.csv": CSV, **photos}), tmp_path, max_bytes=8 * 2**20)
+
+
+def encrypted() -> io.BytesIO:
+    buffer = zipped({"train.csv": CSV, "a.jpg": photo_bytes()})
+    content = bytearray(buffer.getvalue())
+    for signature, offset in ((b"PK\x03\x04", 6), (b"PK\x01\x02", 8)):
+        start = content.find(signature)
+        while start >= 0:
+            content[start + offset] |= 1
+            start = content.find(signature, start + 4)
+    return io.BytesIO(bytes(content))
+
+
+def damaged() -> io.BytesIO:
+    buffer = zipped({"train.csv": CSV, "a.jpg": photo_bytes()})
+    content = bytearray(buffer.getvalue())
+    middle = len(content) // 2
+    content[middle : middle + 64] = bytes(64)
+    return io.BytesIO(bytes(content))
+
+
+@pytest.mark.parametrize(
+    ("archive", "named"),
+    [
+        (lambda: io.BytesIO(b"no zip"), "no usable ZIP"),
+        (damaged, "no usable ZIP"),
+        (encrypted, "encrypted"),
+        (lambda: zipped({"a.jpg": b"x"}), "found: none"),
+        (lambda: zipped({"a.csv": CSV, "b.csv": CSV, "a.jpg": b"x"}), "found: a.csv, b.csv"),
+        (lambda: zipped({"train.csv": CSV}), "no photographs"),
+        (lambda: zipped({"train.csv": CSV, "x/a.jpg": b"1", "y/a.jpg": b"2"}), "two photographs"),
+        (lambda: zipped({"train.csv": CSV, f"{'a' * 300}.jpg": b"x"}), "Cannot unpack"),
+    ],
+)
+def test_unusable_archives_are_named(tmp_path, archive, named):
+    with pytest.raises(DatasetError, match=named):
+        unpack_dataset(archive(), tmp_path)
+
+
+def test_too_many_entries_are_refused(tmp_path):
+    archive = zipped({"train.csv": CSV} | {f"{i}.jpg": b"x" for i in range(20)})
+    with pytest.raises(DatasetError, match="21 entries"):
+        unpack_dataset(archive, tmp_path, max_entries=10)
