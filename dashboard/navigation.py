@@ -11,6 +11,7 @@ page = st.navigation(
         st.Page(
             "../pages/predict.py", title="Predict", icon=":material/image_search:", default=True
         ),
+        st.Page("../pages/dataset.py", title="Dataset", icon=":material/photo_library:"),
     ]
 )
 # A page's icon would become the browser tab's, and that one is fetched from the internet.

@@ -35,7 +35,7 @@ def store_arrays(path: Path, arrays: dict[str, np.ndarray]) -> None:
         If the file cannot be written.
     """
     buffer = io.BytesIO()
-    np.savez_compressed(buffer, **arrays)
+    np.savez_compressed(buffer, allow_pickle=False, **arrays)
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         write_atomically(path, buffer.getvalue())

@@ -130,9 +130,7 @@ def _parse_step(step: Mapping[str, Any]) -> Decision:
     action, label = step["action"], str(step.get("label", ""))
     if action not in ("exclude", "relabel", "keep") or (action == "relabel" and not label):
         raise ValueError(f"it holds an unknown step {dict(step)}")
-    return Decision(
-        action, tuple(map(str, step["filenames"])), label, str(step.get("time", ""))
-    )
+    return Decision(action, tuple(map(str, step["filenames"])), label, str(step.get("time", "")))
 
 
 def decide(

@@ -170,9 +170,7 @@ class FeatureCache:
         """Return the contents whose features are stored."""
         return {sha256 for (sha256,) in self._db.execute("SELECT sha256 FROM photographs")}
 
-    def store(
-        self, hashes: Sequence[str], features: np.ndarray, probabilities: np.ndarray
-    ) -> None:
+    def store(self, hashes: Sequence[str], features: np.ndarray, probabilities: np.ndarray) -> None:
         """Record the features and probabilities of some contents."""
         rows = [
             (sha256, vector.astype(np.float16).tobytes(), row.astype(np.float64).tobytes())

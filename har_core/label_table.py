@@ -110,7 +110,9 @@ def find_label_slips(table: pd.DataFrame) -> LabelSlips:
     fixed = repeated["label"].map(spellings)
     conflict = fixed.groupby(repeated["filename"]).transform("nunique").gt(1)
     return LabelSlips(
-        variants, empty[["filename", "label"]], repeated[["filename", "label"]].assign(conflict=conflict)
+        variants,
+        empty[["filename", "label"]],
+        repeated[["filename", "label"]].assign(conflict=conflict),
     )
 
 

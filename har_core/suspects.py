@@ -1,6 +1,5 @@
 """Labels that the photographs contradict: confident learning on out-of-sample probabilities."""
 
-import hashlib
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -74,9 +73,7 @@ def find_label_suspects(
     scores = get_label_quality_scores(codes, kept)
     if len(present) > 1:
         flagged = find_label_issues(codes, kept, n_jobs=1)
-        joint = estimate_joint(
-            codes, kept, confident_joint=compute_confident_joint(codes, kept)
-        )
+        joint = estimate_joint(codes, kept, confident_joint=compute_confident_joint(codes, kept))
         noise = 1 - np.diag(joint) / joint.sum(axis=1)
     else:
         flagged = np.zeros(len(codes), bool)
@@ -157,9 +154,7 @@ def cross_validated_probabilities(
     folds = StratifiedGroupKFold(N_FOLDS, shuffle=True, random_state=0)
     report("Comparing labels", 0, N_FOLDS)
     for done, (seen, unseen) in enumerate(folds.split(features, labels, groups), start=1):
-        model = make_pipeline(
-            StandardScaler(), LogisticRegression(C=_C, max_iter=_MAX_ITERATIONS)
-        )
+        model = make_pipeline(StandardScaler(), LogisticRegression(C=_C, max_iter=_MAX_ITERATIONS))
         model.fit(features[seen], labels[seen])
         # A class may be missing from a fold whose photographs are all duplicates of each other.
         columns = np.searchsorted(class_names, model.classes_)
