@@ -12,6 +12,7 @@ import streamlit as st
 
 from dashboard import evaluation_charts as charts
 from dashboard import evaluation_data as data
+from dashboard.evaluated_photos import EvaluatedPhotos
 from dashboard.evaluation_wording import (
     METRIC_MEANINGS,
     METRIC_TITLES,
@@ -22,7 +23,6 @@ from dashboard.evaluation_wording import (
     metric_value,
     signed_difference,
 )
-from dashboard.gallery import show_gallery, thumbnail
 from dashboard.wording import escape_markdown, human_name, percent
 from har_core import bundle
 from har_core.bundle import BundleManifest
@@ -34,6 +34,7 @@ from har_core.errors import HarError
 from har_core.evaluation import CLASS_METRICS, HEADLINE_METRICS, EvaluationResult
 from har_core.evaluations import Evaluation
 from har_core.selective import answer_above, coverage_curve
+from har_core.thumbnails import thumbnails
 
 TRUE_KEY: Final = "true"
 PREDICTED_KEY: Final = "predicted"
@@ -55,6 +56,11 @@ class Shown:
     def result(self) -> EvaluationResult:
         """With the model's temperature."""
         return self.evaluation.result
+
+    @property
+    def photos(self) -> EvaluatedPhotos:
+        """Draws photographs of the evaluation."""
+        return EvaluatedPhotos(self.result, self.paths)
 
 
 def show_headline(result: EvaluationResult) -> None:
@@ -188,21 +194,7 @@ def _show_cell(shown: Shown, cell: tuple[str | None, str | None]) -> None:
         args=(None, None),
         help="Remove this filter",
     )
-    show_gallery(_captions(photographs), shown.paths, key="cell", columns=2, page_size=8)
-
-
-def _captions(photographs: pd.DataFrame, *, full: bool = False) -> list[tuple[str, str]]:
-    """Return (filename, caption) pairs: the confidence, and with `full` what is what."""
-    captions = []
-    for row in photographs.itertuples():
-        sure = f"{percent(row.confidence)} sure"
-        if full and not row.correct:
-            said = f":orange[{human_name(row.prediction)}]"
-            sure = f"{human_name(row.label)}, taken for {said}, {sure}"
-        elif full:
-            sure = f"{human_name(row.label)}, {sure}"
-        captions.append((row.filename, sure))
-    return captions
+    shown.photos.show(photographs, key="cell_photographs", tile_width=124)
 
 
 def _show_confused_pairs(shown: Shown) -> None:
@@ -229,10 +221,10 @@ def _show_confused_pairs(shown: Shown) -> None:
                 photographs["prediction"] == pair.prediction
             )
             names = photographs.loc[chosen].nlargest(3, "confidence")["filename"]
-            pictures = [thumbnail(shown.paths[name]) for name in names if name in shown.paths]
-            if pictures:
+            pictures = thumbnails([shown.paths.get(name) for name in names])
+            if any(pictures):
                 with st.container(horizontal=True, gap="xsmall"):
-                    for name, picture in zip(names, pictures, strict=False):
+                    for name, picture in zip(names, pictures, strict=True):
                         if picture is not None:
                             st.image(picture, width=76, alt=f"The photograph {name}")
 
@@ -317,7 +309,7 @@ def _show_hits_and_misses(shown: Shown, name: str) -> None:
         label_visibility="collapsed",
     )
     chosen = kinds[kind].sort_values("confidence", ascending=False, kind="stable")
-    show_gallery(_captions(chosen, full=True), shown.paths, key=f"class_{kind}", columns=6)
+    shown.photos.show(chosen, key="class_photographs")
 
 
 def show_curves(shown: Shown) -> None:
@@ -514,7 +506,7 @@ def show_errors(shown: Shown) -> None:
         photographs = photographs[found]
     photographs = photographs.sort_values("confidence", ascending=hits, kind="stable")
     st.caption(f"{len(photographs):,} photographs, {'least' if hits else 'most'} confident first")
-    show_gallery(_captions(photographs, full=True), shown.paths, key="errors", columns=6)
+    shown.photos.show(photographs, key="error_photographs", page_size=18)
 
 
 def show_comparison(shown: Shown, others: Mapping[str, Path]) -> None:
@@ -577,15 +569,12 @@ def show_comparison(shown: Shown, others: Mapping[str, Path]) -> None:
         label_visibility="collapsed",
     )
     rows = differing[differing["right"] == winner]
-    captions = [
-        (
-            row.filename,
-            f"{human_name(row.label)}; the other says :orange["
-            f"{human_name(row.prediction_2 if winner == 1 else row.prediction_1)}]",
-        )
-        for row in rows.itertuples()
+    side, other = (comparison.results[first], 2) if winner == 1 else (comparison.results[rival], 1)
+    photographs = side.photographs().set_index("filename", drop=False).loc[rows["filename"]]
+    photographs["note"] = [
+        f"the other says {human_name(name)}" for name in rows[f"prediction_{other}"]
     ]
-    show_gallery(captions, shown.paths, key="disagreements", columns=6)
+    EvaluatedPhotos(side, shown.paths).show(photographs, key="disagreements")
 
 
 def _metric_column(result: EvaluationResult) -> list[str]:

@@ -319,11 +319,13 @@ def import_model_command(
 
 @app.command()
 def models(
-    as_json: Annotated[bool, typer.Option("--json", help="JSON on stdout.")] = False,
+    json_file: Annotated[
+        str | None, typer.Option("--json", metavar="[FILE]", help="JSON, to a file or stdout.")
+    ] = None,
 ) -> None:
     """List the model bundles; the first is the default."""
     entries = bundle.list_bundles()
-    if as_json:
+    if json_file:
         described = [
             {
                 "name": e.name,
@@ -337,7 +339,7 @@ def models(
             }
             for e in entries
         ]
-        print(json.dumps(described, indent=2, ensure_ascii=False))
+        write_output(json_file, json.dumps(described, indent=2, ensure_ascii=False) + "\n")
         return
     if not entries:
         raise HarError(f"There is no model in {bundle.models_dir()}; train or import one.")
