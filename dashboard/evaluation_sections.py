@@ -482,7 +482,7 @@ def show_errors(shown: Shown) -> None:
             format_func=human_name,
             key="error_labels",
             placeholder="any",
-            width=190,
+            width=175,
         )
         predictions = st.multiselect(
             "Predicted class",
@@ -490,10 +490,10 @@ def show_errors(shown: Shown) -> None:
             format_func=human_name,
             key="error_predictions",
             placeholder="any",
-            width=190,
+            width=175,
         )
         search = st.text_input(
-            "File name", key="error_search", type="search", placeholder="contains …", width=170
+            "File name", key="error_search", type="search", placeholder="contains …", width=150
         )
     photographs = result.photographs()
     photographs = photographs[photographs["correct"] == hits]

@@ -184,14 +184,12 @@ def _mistakes(result: EvaluationResult) -> str:
 def _method(evaluation: Evaluation) -> str:
     result = evaluation.result
     n_groups = len(np.unique(result.groups))
-    skipped = len(evaluation.skipped)
     return (
         f"<h2>How it was measured</h2><p>Intervals are 95 % bootstrap intervals: {N_RESAMPLES:,} "
         f"seeded resamples of {n_groups:,} near-duplicate groups ({result.n:,} photographs)."
         f" Macro F1 averages over classes that occur. The calibration error uses 15 bins of the "
         f"confidence with equally many photographs. The probabilities include the model's "
-        f"temperature, {evaluation.temperature:.3f}. "
-        f"{f'{skipped:,} rows of the table could not be evaluated.' if skipped else ''}</p>"
+        f"temperature, {evaluation.temperature:.3f}.</p>"
     )
 
 
