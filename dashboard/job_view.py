@@ -48,7 +48,9 @@ def _describe_progress(job: Job) -> str:
         return f"{job.title}: stopping …"
     if not job.total:
         return f"{job.title}: starting …"
-    text = f"{job.title}: {job.done:,} of {job.total:,}"
+    if job.total == 1:
+        return f"{job.step or job.title} …"
+    text = f"{job.step or job.title}: {job.done:,} of {job.total:,}"
     left = job.seconds_left
     if left is None or left < 2:
         return text
@@ -60,7 +62,7 @@ def _show_ended_job(job: Job) -> None:
     outcome = {
         "done": (st.success, ":material/check_circle:", f"{job.title}: done."),
         "failed": (st.error, ":material/error:", f"{job.title}: {job.error}"),
-        "cancelled": (st.info, ":material/cancel:", f"{job.title}: cancelled, nothing was kept."),
+        "cancelled": (st.info, ":material/cancel:", f"{job.title}: cancelled, {job.if_cancelled}."),
     }
     with st.container(horizontal=True, vertical_alignment="center"):
         show, icon, text = outcome[job.state]

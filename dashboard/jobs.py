@@ -27,6 +27,8 @@ class Job:
         What it works on; there is one running job per key.
     title : str
         For people, e.g. ``"Evaluating mobilenet on holiday photographs"``.
+    if_cancelled : str
+        What then becomes of the work so far, for people.
 
     Attributes
     ----------
@@ -37,11 +39,15 @@ class Job:
         What the work returned, once done.
     error : str
         Why it failed, in words for people.
+    step : str
+        What is being done right now, if the work has several steps.
     """
 
-    def __init__(self, key: str, title: str) -> None:
+    def __init__(self, key: str, title: str, if_cancelled: str = "nothing was kept") -> None:
         self.key = key
         self.title = title
+        self.if_cancelled = if_cancelled
+        self.step = ""
         self.state: JobState = "running"
         self.done = 0
         self.total = 0
@@ -50,6 +56,15 @@ class Job:
         self._started = time.monotonic()
         self._cancelled = threading.Event()
         self._finished = threading.Event()
+
+    def report_step(self, step: str, done: int, total: int) -> None:
+        """Set the progress within a step of the work; like `report`.
+
+        The remaining time is that of the step, because the others' pace is not known.
+        """
+        if step != self.step:
+            self.step, self._started = step, time.monotonic()
+        self.report(done, total)
 
     def report(self, done: int, total: int) -> None:
         """Set the progress; called by the work after every step.
@@ -111,7 +126,9 @@ _jobs: dict[str, Job] = {}
 _lock = threading.Lock()
 
 
-def start_job(key: str, title: str, work: Callable[[Job], Any]) -> Job:
+def start_job(
+    key: str, title: str, work: Callable[[Job], Any], *, if_cancelled: str = "nothing was kept"
+) -> Job:
     """Start work in the background, unless a job of that key is running already.
 
     The registry belongs to the process, not to a visitor: a job outlives page changes, reloads
@@ -125,6 +142,8 @@ def start_job(key: str, title: str, work: Callable[[Job], Any]) -> Job:
     work : callable
         Called with the job; it calls ``job.report(done, total)`` after every step and no
         Streamlit function. A `HarError` fails the job with its message.
+    if_cancelled : str
+        What then becomes of the work so far, for people.
 
     Returns
     -------
@@ -135,7 +154,7 @@ def start_job(key: str, title: str, work: Callable[[Job], Any]) -> Job:
         current = _jobs.get(key)
         if current is not None and current.state == "running":
             return current
-        job = Job(key, title)
+        job = Job(key, title, if_cancelled)
         _jobs[key] = job
     threading.Thread(target=job._run, args=(work,), name=f"job {key}", daemon=True).start()
     return job

@@ -11,6 +11,7 @@ from dashboard import sidebar
 page = st.navigation(
     [
         st.Page("../pages/predict.py", title="Predict", default=True),
+        st.Page("../pages/dataset.py", title="Dataset"),
     ]
 )
 icon = str(Path(__file__).parent / "examples" / "icon.png")

@@ -1,10 +1,46 @@
 """Where results that can be computed again are kept: never beside the photographs."""
 
+import io
 import os
+import zipfile
 from pathlib import Path
+
+import numpy as np
+
+from har_core.bundle import write_atomically
+from har_core.errors import DatasetError
 
 
 def cache_dir() -> Path:
     """Return the cache folder: ``HAR_CACHE_DIR``, else ``.har_cache/`` of the project."""
     override = os.environ.get("HAR_CACHE_DIR", "").strip()
     return Path(override).expanduser() if override else Path(__file__).parents[1] / ".har_cache"
+
+
+def load_arrays(path: Path) -> dict[str, np.ndarray] | None:
+    """Read arrays that `store_arrays` wrote; None if there are none or they are damaged."""
+    try:
+        with np.load(path, allow_pickle=False) as archive:
+            return {name: archive[name] for name in archive.files}
+    except (OSError, ValueError, EOFError, zipfile.BadZipFile):
+        return None
+
+
+def store_arrays(path: Path, arrays: dict[str, np.ndarray]) -> None:
+    """Write arrays to one ``.npz`` file, atomically.
+
+    Raises
+    ------
+    DatasetError
+        If the file cannot be written.
+    """
+    buffer = io.BytesIO()
+    np.savez_compressed(buffer, allow_pickle=False, **arrays)
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        write_atomically(path, buffer.getvalue())
+    except OSError as error:
+        raise DatasetError(
+            f"Cannot write the cache {path}: {error.strerror or error}. Set HAR_CACHE_DIR to a "
+            "folder that can be written."
+        ) from error

@@ -2,6 +2,7 @@
 
 import os
 from collections.abc import Sequence
+from io import BytesIO
 from pathlib import Path
 from typing import Final
 
@@ -48,14 +49,16 @@ def load_dataset(folder: str | Path, csv: str | Path | None = None) -> pd.DataFr
     return table
 
 
-def read_labels(csv: str | Path) -> pd.DataFrame:
+def read_labels(csv: str | Path | BytesIO, *, strip: bool = True) -> pd.DataFrame:
     """Read a table of labels.
 
     Parameters
     ----------
-    csv : str or Path
+    csv : str, Path or BytesIO
         UTF-8 CSV with the columns ``filename`` (any path; its base name counts) and ``label``;
         further columns are ignored.
+    strip : bool, default True
+        Remove spaces around labels; without it they can be shown and fixed.
 
     Returns
     -------
@@ -67,32 +70,47 @@ def read_labels(csv: str | Path) -> pd.DataFrame:
     DatasetError
         If the file cannot be read, has no rows, or lacks one of the columns.
     """
-    csv = Path(csv)
+    table = read_table(csv)
+    label = table["label"].str.strip() if strip else table["label"]
+    return pd.DataFrame({"filename": table["filename"], "label": label})
+
+
+def read_table(csv: str | Path | BytesIO) -> pd.DataFrame:
+    """Read a table of labels with all its columns, as they are but for ``filename``.
+
+    Returns
+    -------
+    DataFrame
+        All columns str, their names in lower case; ``filename`` holds base names.
+
+    Raises
+    ------
+    DatasetError
+        See `read_labels`.
+    """
+    source = csv if isinstance(csv, BytesIO) else Path(csv)
+    name = "The table" if isinstance(csv, BytesIO) else str(csv)
     try:
-        table = pd.read_csv(csv, dtype=str, keep_default_na=False, encoding="utf-8-sig")
+        table = pd.read_csv(source, dtype=str, keep_default_na=False, encoding="utf-8-sig")
     except FileNotFoundError as error:
         raise DatasetError(
-            f"There is no {csv}; it must hold the columns filename,label."
+            f"There is no {name}; it must hold the columns filename,label."
         ) from error
     except (OSError, ValueError) as error:
-        raise DatasetError(f"Cannot read {csv} as UTF-8 CSV: {error}.") from error
+        raise DatasetError(f"{name} cannot be read as UTF-8 CSV: {error}.") from error
     table.columns = [str(column).strip().lower() for column in table.columns]
     missing = [column for column in ("filename", "label") if column not in table.columns]
     if missing:
         raise DatasetError(
-            f"{csv} lacks the column {' and '.join(missing)}; it has "
+            f"{name} lacks the column {' and '.join(missing)}; it has "
             f"{', '.join(table.columns)}. The first line must be: filename,label"
         )
     if table.empty:
-        raise DatasetError(f"{csv} has no rows.")
+        raise DatasetError(f"{name} has no rows.")
     # Base names of both path styles: tables are often written on another system.
     filenames = table["filename"].str.strip().str.replace("\\", "/", regex=False)
-    return pd.DataFrame(
-        {
-            "filename": filenames.str.rsplit("/", n=1).str[-1],
-            "label": table["label"].str.strip(),
-        }
-    )
+    table["filename"] = filenames.str.rsplit("/", n=1).str[-1]
+    return table
 
 
 def list_photographs(folder: str | Path) -> dict[str, str]:

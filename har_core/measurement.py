@@ -15,7 +15,7 @@ from har_core.errors import InvalidImageError
 from har_core.file_signatures import identify_content
 from har_core.images import MAX_BYTES, decode_image
 
-# Raise it when a recorded value changes its meaning: older cached values are dropped then.
+# Raise it when a field is added or changes its meaning: older measurements are not used then.
 MEASUREMENT_VERSION: Final = 1
 _SHARPNESS_SIDE: Final = 256
 _REBLUR_RADIUS: Final = 5  # an 11-pixel box, as in skimage.measure.blur_effect

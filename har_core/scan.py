@@ -78,16 +78,43 @@ def scan_dataset(
     folder = Path(folder).expanduser()
     report = progress or (lambda *_: None)
     photographs = list_rows(folder, csv)
-    present = photographs["path"].dropna()
     with ScanCache(cache) as store:
-        contents = _measure_files(folder, list(present), store, workers, report)
-        measured = _measurement_table(contents, store)
-        values = measured.reindex(photographs["path"])
-        for column in measured.columns:
-            photographs[column] = values[column].to_numpy()
+        paths = list(photographs["path"].dropna())
+        contents = _measure_files(folder, paths, store, workers, report)
         report("Comparing photographs", 0, 1)
-        _add_duplicates(photographs, store)
+        findings = _judge(photographs, contents, store)
         report("Comparing photographs", 1, 1)
+    return findings
+
+
+def load_scan(
+    folder: str | Path, *, csv: str | Path | None = None, cache: Path | None = None
+) -> pd.DataFrame | None:
+    """Return what `scan_dataset` would, if that had nothing left to measure; else None.
+
+    Raises
+    ------
+    DatasetError
+        If the folder or table cannot be read.
+    """
+    photographs = list_rows(folder, csv)
+    paths = list(photographs["path"].dropna())
+    with ScanCache(cache) as store:
+        contents = store.known_files(_stamp_files(paths))
+        if len(contents) < len(paths):
+            return None
+        return _judge(photographs, contents, store)
+
+
+def _judge(
+    photographs: pd.DataFrame, contents: Mapping[str, str | Measurement], store: ScanCache
+) -> pd.DataFrame:
+    """Join measurements, find duplicates, and judge by every kind of issue."""
+    measured = _measurement_table(contents, store)
+    values = measured.reindex(photographs["path"])
+    for column in measured.columns:
+        photographs[column] = values[column].to_numpy()
+    _add_duplicates(photographs, store)
     return photographs.join(find_issues(photographs))
 
 
@@ -115,8 +142,8 @@ def list_rows(folder: str | Path, csv: str | Path | None = None) -> pd.DataFrame
     folder = Path(folder).expanduser()
     if not folder.is_dir():
         raise DatasetError(f"There is no dataset folder {folder}.")
-    listed = read_labels(csv if csv is not None else folder / CSV_FILE)
     files = list_files(folder)
+    listed = read_labels(csv if csv is not None else folder / CSV_FILE)
     rows = listed.drop_duplicates("filename", ignore_index=True)
     rows["listed"] = True
     repeated = listed[listed["filename"].duplicated(keep=False)]
@@ -128,7 +155,7 @@ def list_rows(folder: str | Path, csv: str | Path | None = None) -> pd.DataFrame
     )
     unlisted = pd.DataFrame({"filename": extra, "label": "", "listed": False, "labels": 0})
     table = pd.concat([rows, unlisted], ignore_index=True) if extra else rows
-    table["path"] = np.array([files.get(name) for name in table["filename"]], dtype=object)
+    table["path"] = pd.Series([files.get(name) for name in table["filename"]], dtype=object)
     return table
 
 
@@ -136,7 +163,7 @@ def _measure_files(
     folder: Path, paths: Sequence[str], store: ScanCache, workers: int | None, report: Progress
 ) -> dict[str, str | Measurement]:
     """Return path to sha256, or to the measurement where the file could not even be hashed."""
-    stamps = _stamp_files(folder, paths)
+    stamps = _stamp_files(paths)
     known: dict[str, str | Measurement] = dict(store.known_files(stamps))
     pending = [path for path in paths if path not in known]
     done, total = len(paths) - len(pending), len(paths)
@@ -158,7 +185,7 @@ def _measure_files(
     return known
 
 
-def _stamp_files(folder: Path, paths: Sequence[str]) -> dict[str, FileStamp]:
+def _stamp_files(paths: Sequence[str]) -> dict[str, FileStamp]:
     stamps = {}
     for path in paths:
         try:

@@ -187,23 +187,27 @@ def train(
     if recorded is not None:
         settings = TrainingSettings.from_dict(recorded["settings"])
     settings = settings or TrainingSettings()
-    started = time.monotonic()
-
-    prepared = prepare_dataset(dataset, run.path, csv=csv, seed=settings.seed, progress=progress)
-    if recorded is None:
-        run.write_settings(
-            {"settings": dataclasses.asdict(settings), "dataset": prepared.fingerprint}
+    try:
+        prepared = prepare_dataset(
+            dataset, run.path, csv=csv, seed=settings.seed, progress=progress
         )
-    elif recorded["dataset"] != prepared.fingerprint:
+        trainer = _Trainer(prepared, settings, run, progress, on_epoch)
+        if recorded is None:
+            run.write_settings(
+                {"settings": dataclasses.asdict(settings), "dataset": prepared.fingerprint}
+            )
+    except BaseException:
+        if recorded is None:  # nothing to resume yet
+            shutil.rmtree(run.path, ignore_errors=True)
+        raise
+    if recorded is not None and recorded["dataset"] != prepared.fingerprint:
         raise DatasetError(
             f"{dataset} is not the dataset that the run in {run.path} was started on: photographs "
             "or labels changed. Remove the run folder to start anew."
         )
-
-    trainer = _Trainer(prepared, settings, run, progress, on_epoch)
     trainer.train_head()
     trainer.fine_tune()
-    manifest = trainer.write_bundle(destination, overwrite, time.monotonic() - started)
+    manifest = trainer.write_bundle(destination, overwrite)
     shutil.rmtree(run.path, ignore_errors=True)
     return manifest
 
@@ -267,7 +271,7 @@ class _Trainer:
             peak=self.settings.head_learning_rate,
             warmup_epochs=0.0,
             batches=batches,
-            validate=lambda: _probabilities(head, validation_features),
+            validate=lambda: _run_in_batches(head, validation_features),
         )
         (self.run.path / "features.npy").unlink(missing_ok=True)
 
@@ -300,7 +304,7 @@ class _Trainer:
             validate=lambda: self._predict_pixels(self.validation_pixels),
         )
 
-    def write_bundle(self, destination: Path, overwrite: bool, seconds: float) -> BundleManifest:
+    def write_bundle(self, destination: Path, overwrite: bool) -> BundleManifest:
         """Evaluate the best epoch on the test split and write the bundle."""
         import keras
 
@@ -330,7 +334,7 @@ class _Trainer:
             preprocessing=PREPROCESSING,
             class_names=class_names,
             temperature=temperature,
-            training=self._training_record(seconds),
+            training=self._training_record(),
             metrics={"split": "test", "n": len(test_rows), **result.headline()},
         )
         with tempfile.TemporaryDirectory() as folder:
@@ -471,10 +475,10 @@ class _Trainer:
         return features
 
     def _features_of(self, backbone: Any, pixels: np.ndarray) -> np.ndarray:
-        return _run_in_batches(lambda x: backbone(scale_pixels(x, PREPROCESSING)), pixels)
+        return _run_in_batches(backbone, pixels, PREPROCESSING)
 
     def _predict_pixels(self, pixels: np.ndarray) -> np.ndarray:
-        return _probabilities(self.network, pixels, PREPROCESSING)
+        return _run_in_batches(self.network, pixels, PREPROCESSING)
 
     def _decode_rows(self, rows: np.ndarray) -> np.ndarray:
         """Decode photographs exactly as a prediction does; uint8 (N, 224, 224, 3)."""
@@ -485,7 +489,8 @@ class _Trainer:
         if self.progress is not None:
             self.progress(what, done, total)
 
-    def _training_record(self, seconds: float) -> dict[str, Any]:
+    def _training_record(self) -> dict[str, Any]:
+        assert self.checkpoint is not None
         packages = ("tensorflow", "keras", "numpy", "pillow", "scikit-learn", "onnxruntime")
         counts = self.prepared.table["split"].value_counts()
         settings = dataclasses.asdict(self.settings)
@@ -495,27 +500,23 @@ class _Trainer:
             "photographs": {split: int(n) for split, n in counts.items()},
             "skipped": self.prepared.skipped.to_dict("records"),
             "dataset_fingerprint": self.prepared.fingerprint,
-            "seconds": round(seconds),
+            "training_seconds": round(sum(row["seconds"] for row in self.checkpoint.log)),
             "python": platform.python_version(),
             "packages": {package: version(package) for package in packages},
         }
 
 
-def _probabilities(
+def _run_in_batches(
     model: Any, inputs: np.ndarray, preprocessing: Preprocessing | None = None
 ) -> np.ndarray:
-    """Run a model in inference mode; float64 (N, C)."""
-
-    def run(batch: np.ndarray) -> Any:
+    """Run a model in inference mode, scaling pixels first; float32."""
+    outputs = []
+    for start in range(0, len(inputs), _INFERENCE_BATCH):
+        batch = inputs[start : start + _INFERENCE_BATCH]
         scaled = batch if preprocessing is None else scale_pixels(batch, preprocessing)
-        return model(scaled, training=False)
-
-    return _run_in_batches(run, inputs).astype(np.float64)
-
-
-def _run_in_batches(run: Callable[[np.ndarray], Any], inputs: np.ndarray) -> np.ndarray:
-    starts = range(0, len(inputs), _INFERENCE_BATCH)
-    return np.concatenate([np.asarray(run(inputs[s : s + _INFERENCE_BATCH])) for s in starts])
+        # Calling the model directly would keep every layer's output of the batch in memory.
+        outputs.append(model.predict_on_batch(scaled))
+    return np.concatenate(outputs)
 
 
 def _top1_and_log_loss(probabilities: np.ndarray, labels: np.ndarray) -> tuple[float, float]:

@@ -1,0 +1,174 @@
+"""What the Dataset page shows, loaded once and again when a file behind it changes."""
+
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import streamlit as st
+
+from dashboard.sidebar import MODEL_KEY
+from har_core.analysis import Analysis, load_analysis
+from har_core.bundle import BundleManifest, read_manifest
+from har_core.cache import cache_dir
+from har_core.dataset import CSV_FILE, PHOTO_FOLDER, read_labels
+from har_core.errors import DatasetError, ModelBundleError
+from har_core.model import find_model
+from har_core.quality import ISSUE_KINDS, issue_column
+from har_core.scan import list_rows, load_scan
+from har_core.splits import match_splits, recorded_splits
+from har_core.suspects import held_out_predictions
+
+
+@dataclass(frozen=True)
+class DatasetView:
+    """A dataset as the page sees it; shared between visitors, so nobody changes it.
+
+    Parameters
+    ----------
+    folder : Path
+        Dataset folder.
+    photographs : DataFrame
+        One row per photograph: ``filename``, ``label``, ``listed``, ``path``, ``size_bytes``,
+        ``split`` (``""`` if unknown), ``prediction`` and ``confidence`` (missing if unknown), and
+        after a scan what `har_core.scan.scan_dataset` returns.
+    scanned : bool
+        Whether the scan is complete.
+    photographs_missing : str
+        Why there are no photographs to show, ``""`` if there are.
+    model_folder : Path or None
+        The chosen model.
+    manifest : BundleManifest or None
+        Its manifest.
+    analysis : Analysis or None
+        The model's view of the scanned photographs, if it was computed.
+    """
+
+    folder: Path
+    photographs: pd.DataFrame
+    scanned: bool
+    photographs_missing: str
+    model_folder: Path | None
+    manifest: BundleManifest | None
+    analysis: Analysis | None
+
+    @property
+    def class_names(self) -> list[str]:
+        """Labels in use, sorted, unlabelled left out."""
+        return sorted(set(self.photographs["label"].unique()) - {""})
+
+    def issues_of(self, row: pd.Series) -> list[str]:
+        """Return the names of a photograph's findings, an outlier included."""
+        names = [*ISSUE_KINDS, "outlier"]
+        return [name for name in names if row.get(issue_column(name)) is True]
+
+
+def chosen_model_folder() -> Path | None:
+    """Return the folder of the model chosen in the sidebar, None if there is no usable bundle."""
+    try:
+        path = find_model(st.session_state.get(MODEL_KEY))
+        read_manifest(path)
+    except ModelBundleError:
+        return None
+    return path
+
+
+def dataset_view(folder: str, model_folder: Path | None) -> DatasetView:
+    """Load a dataset, its scan, and what the model knows of it.
+
+    Raises
+    ------
+    DatasetError
+        If the folder or table cannot be read.
+    """
+    root = Path(folder).expanduser().resolve()
+    manifest_file = model_folder / "bundle.json" if model_folder else None
+    watched = (
+        root / CSV_FILE,
+        root / PHOTO_FOLDER,
+        *sorted(cache_dir().glob("scan-*.sqlite")),
+        cache_dir() / "analyses",
+        manifest_file or root,
+    )
+    return _load_view(str(root), model_folder, tuple(map(_stamp, watched)))
+
+
+def _stamp(path: Path) -> tuple[int, int]:
+    try:
+        status = path.stat()
+    except OSError:
+        return (0, 0)
+    return (status.st_mtime_ns, status.st_size)
+
+
+@st.cache_resource(max_entries=4, show_spinner="Reading the dataset …")
+def _load_view(
+    folder: str, model_folder: Path | None, stamps: tuple[tuple[int, int], ...]
+) -> DatasetView:
+    root = Path(folder)
+    manifest = read_manifest(model_folder) if model_folder else None
+    missing = ""
+    scan = None
+    try:
+        scan = load_scan(root)
+        photographs = scan if scan is not None else _list_with_sizes(root)
+    except DatasetError as error:
+        # A table without photographs still has a class balance.
+        photographs = read_labels(root / CSV_FILE).assign(listed=True, path=None)
+        missing = str(error)
+    photographs["split"] = _splits(photographs, model_folder, manifest)
+    analysis = None
+    if scan is not None and manifest is not None:
+        analysis = load_analysis(manifest, scan)
+    photographs = _with_predictions(photographs, analysis, model_folder, manifest)
+    return DatasetView(
+        folder=root,
+        photographs=photographs,
+        scanned=scan is not None,
+        photographs_missing=missing,
+        model_folder=model_folder,
+        manifest=manifest,
+        analysis=analysis,
+    )
+
+
+def _list_with_sizes(folder: Path) -> pd.DataFrame:
+    photographs = list_rows(folder)
+    sizes = [_stamp(Path(path))[1] if path else np.nan for path in photographs["path"]]
+    return photographs.assign(size_bytes=sizes)
+
+
+def _splits(
+    photographs: pd.DataFrame, model_folder: Path | None, manifest: BundleManifest | None
+) -> pd.Series | str:
+    if model_folder is None or manifest is None:
+        return ""
+    try:
+        recorded = recorded_splits(model_folder, manifest)
+    except ModelBundleError:
+        return ""  # the sidebar and the Predict page say what is wrong with the model
+    return "" if recorded is None else match_splits(photographs, recorded)
+
+
+def _with_predictions(
+    photographs: pd.DataFrame,
+    analysis: Analysis | None,
+    model_folder: Path | None,
+    manifest: BundleManifest | None,
+) -> pd.DataFrame:
+    if analysis is not None:
+        return photographs.join(analysis.table)
+    photographs = photographs.assign(prediction=None, confidence=np.nan)
+    held_out = None
+    if model_folder is not None and manifest is not None:
+        held_out = held_out_predictions(model_folder, manifest)
+    if held_out is not None and manifest is not None:
+        known = held_out.drop_duplicates("filename").set_index("filename")
+        values = known[list(manifest.class_names)]
+        # Only where the model's record and this dataset mean the same photograph.
+        rows = photographs["split"].isin(["validation", "test"])
+        wanted = values.reindex(photographs.loc[rows, "filename"])
+        photographs.loc[rows, "confidence"] = wanted.max(axis=1).to_numpy()
+        predicted = wanted.fillna(0).to_numpy().argmax(axis=1)
+        photographs.loc[rows, "prediction"] = np.array(manifest.class_names)[predicted]
+    return photographs

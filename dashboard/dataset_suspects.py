@@ -1,0 +1,172 @@
+"""The Dataset page's label suspects: photographs whose label the model disputes."""
+
+from typing import Final
+
+import numpy as np
+import pandas as pd
+import streamlit as st
+
+from dashboard.dataset_charts import noise_by_class
+from dashboard.dataset_data import DatasetView
+from dashboard.photo_tiles import PAGE_SIZE, show_decision_bar, show_tiles
+from dashboard.wording import human_name
+from har_core.decisions import decide
+from har_core.suspects import LabelSuspects, find_label_suspects, held_out_predictions
+
+_HELD_OUT: Final = "Held-out photographs"
+_WHOLE_SET: Final = "Whole set"
+
+
+def show_suspects(view: DatasetView) -> None:
+    """Draw the ranking, from the chosen evidence."""
+    sources = _sources(view)
+    if not sources:
+        st.info(
+            "Doubtful labels are found by comparing what a model says of photographs it has not "
+            "learned from. Let the model look at all photographs first (above).",
+            icon=":material/visibility:",
+        )
+        return
+    source = st.segmented_control(
+        "Evidence",
+        list(sources),
+        default=next(iter(sources)),
+        required=True,
+        key="suspect_source",
+    )
+    suspects = _rank(view, source)
+    st.caption(sources[source])
+    n = int(suspects.ranking["is_label_issue"].sum())
+    ranking, classes = st.columns([3, 2], gap="large")
+    with classes:
+        st.markdown("**Estimated share of wrong labels**")
+        st.plotly_chart(
+            noise_by_class(suspects.by_class["noise"]),
+            key="noise_by_class",
+            config={"displayModeBar": False},
+            alt="Estimated share of wrong labels by class",
+        )
+    with ranking:
+        total = len(suspects.ranking)
+        st.markdown(f"**{n:,}** of {total:,} labels are doubtful, the most doubtful first.")
+        chosen = st.selectbox(
+            "Given label",
+            ["", *suspects.by_class.index],
+            format_func=lambda name: human_name(name) or "All classes",
+            key="suspect_class",
+        )
+        rows = suspects.ranking[suspects.ranking["is_label_issue"]]
+        if chosen:
+            rows = rows[rows["label"].eq(chosen)]
+        _show_table(view, rows)
+    _show_gallery(view, rows)
+
+
+def _sources(view: DatasetView) -> dict[str, str]:
+    """Return the evidence on offer, best first, with what is to be known about it."""
+    sources = {}
+    if (view.photographs["split"].isin(["validation", "test"])).any() and _held_out(
+        view
+    ) is not None:
+        sources[_HELD_OUT] = (
+            "From what the model says of validation and test photographs, none of which it was "
+            "trained on."
+        )
+    if view.analysis is not None:
+        text = (
+            "From a logistic regression on the model's image features, fitted five times without "
+            "the photographs that it then judges."
+        )
+        if view.photographs["split"].eq("train").any():
+            text += (
+                " The features were learned from the training photographs and their labels, so "
+                "wrong labels among those are found less often; the held-out list is stricter."
+            )
+        sources[_WHOLE_SET] = text
+    return sources
+
+
+def _held_out(view: DatasetView) -> pd.DataFrame | None:
+    if view.model_folder is None or view.manifest is None:
+        return None
+    return held_out_predictions(view.model_folder, view.manifest)
+
+
+@st.cache_data(
+    max_entries=8,
+    show_spinner="Ranking labels …",
+    hash_funcs={DatasetView: id},
+)
+def _rank(view: DatasetView, source: str) -> LabelSuspects:
+    photographs = view.photographs
+    if source == _WHOLE_SET and view.analysis is not None:
+        analysis = view.analysis
+        labels = photographs["label"].iloc[analysis.labelled]
+        return find_label_suspects(labels, analysis.probabilities, list(analysis.class_names))
+    held_out, manifest = _held_out(view), view.manifest
+    if held_out is None or manifest is None:
+        raise ValueError("The model holds no held-out predictions.")
+    known = held_out.drop_duplicates("filename").set_index("filename")
+    rows = photographs[
+        photographs["split"].isin(["validation", "test"])
+        & photographs["filename"].isin(known.index)
+        & photographs["label"].isin(manifest.class_names)
+    ]
+    probabilities = known.loc[rows["filename"], list(manifest.class_names)].to_numpy(np.float64)
+    return find_label_suspects(rows["label"], probabilities, manifest.class_names)
+
+
+def _show_table(view: DatasetView, rows: pd.DataFrame) -> None:
+    table = pd.DataFrame(
+        {
+            "Photograph": view.photographs.loc[rows.index, "filename"],
+            "Given": rows["label"].map(human_name),
+            "Suggested": rows["suggested"].map(human_name),
+            "Given label": 100 * rows["label_score"],
+            "Suggested label": 100 * rows["suggested_probability"],
+        }
+    )
+    share = st.column_config.ProgressColumn(min_value=0, max_value=100, format="%.0f %%")
+    st.dataframe(
+        table,
+        hide_index=True,
+        height=320,
+        key="suspect_table",
+        column_config={"Given label": share, "Suggested label": share},
+        alt="Doubtful labels, the most doubtful first",
+    )
+
+
+def _show_gallery(view: DatasetView, rows: pd.DataFrame) -> None:
+    pages = -(-len(rows) // PAGE_SIZE)
+    page = st.pagination(pages, key=f"suspect_page_{len(rows)}") if pages > 1 else 1
+    shown = rows.iloc[(page - 1) * PAGE_SIZE : page * PAGE_SIZE]
+    suggested = shown["suggested"]
+    names = view.photographs.loc[shown.index, "filename"]
+    st.session_state["suggested_labels"] = dict(zip(names, suggested, strict=True))
+    bar = st.container()
+    selected = show_tiles(
+        view,
+        view.photographs.loc[shown.index],
+        key="suspect_gallery",
+        note=lambda row: (
+            f"model: {human_name(suggested[row.name])} "
+            f"{shown.loc[row.name, 'suggested_probability']:.0%}"
+        ),
+    )
+    with bar:
+        st.button(
+            "Accept the suggestions for the selected",
+            icon=":material/check:",
+            disabled=not selected,
+            on_click=_accept,
+            args=(view, selected),
+        )
+        show_decision_bar(view, selected, key="suspects")
+
+
+def _accept(view: DatasetView, filenames: list[str]) -> None:
+    suggestions: dict[str, str] = st.session_state.get("suggested_labels", {})
+    for label in sorted({suggestions[name] for name in filenames if name in suggestions}):
+        names = [name for name in filenames if suggestions.get(name) == label]
+        decide(view.folder, "relabel", names, label)

@@ -1,0 +1,184 @@
+"""A grid of thumbnails: a click opens a photograph, boxes select several."""
+
+import base64
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+from typing import Final
+
+import streamlit as st
+
+_HTML: Final = """
+<div class="gallery" role="list"></div>
+"""
+
+_CSS: Final = """
+.gallery {
+  display: grid;
+  grid-template-columns: repeat(auto-fill, minmax(150px, 1fr));
+  gap: 12px;
+  font-family: var(--st-font);
+  color: var(--st-text-color);
+}
+.tile { position: relative; min-width: 0; }
+.open {
+  display: block;
+  width: 100%;
+  padding: 0;
+  border: 1px solid var(--st-border-color);
+  border-radius: var(--st-base-radius);
+  background: var(--st-secondary-background-color);
+  overflow: hidden;
+  cursor: pointer;
+  text-align: left;
+  color: inherit;
+  font: inherit;
+}
+.open:hover, .open:focus-visible { border-color: var(--st-primary-color); outline: none;
+  box-shadow: 0 0 0 1px var(--st-primary-color); }
+.picture { display: flex; align-items: center; justify-content: center; height: 122px; }
+.picture img { width: 100%; height: 100%; object-fit: contain; display: block; }
+.picture span { font-size: 12px; opacity: 0.7; padding: 0 10px; text-align: center; }
+.text { padding: 7px 9px 8px; background: var(--st-background-color); }
+.title, .note { white-space: nowrap; overflow: hidden; text-overflow: ellipsis; }
+.title { font-size: 13px; font-weight: 600; }
+.note { font-size: 12px; opacity: 0.75; min-height: 16px; }
+.mark { position: absolute; left: 7px; top: 7px; padding: 1px 7px; border-radius: 9px;
+  font-size: 11px; font-weight: 600; color: #fff; background: #a33b2b; }
+.mark.relabelled { background: #0f6b6b; }
+.faded .picture { opacity: 0.35; }
+.select { position: absolute; right: 0; top: 0; padding: 8px; cursor: pointer; }
+.select input { width: 17px; height: 17px; margin: 0; display: block; cursor: pointer;
+  accent-color: var(--st-primary-color); opacity: 0.75; }
+.tile:hover input, .select input:checked, .select input:focus-visible { opacity: 1; }
+"""
+
+_JS: Final = """
+export default function (component) {
+  const { data, parentElement, setStateValue, setTriggerValue } = component
+  const root = parentElement.querySelector(".gallery")
+  const selected = new Set(data.selected)
+  const element = (kind, name, text) => {
+    const made = document.createElement(kind)
+    made.className = name
+    if (text !== undefined) made.textContent = text
+    return made
+  }
+  const tiles = data.tiles.map(tile => {
+    const item = element("div", "tile")
+    item.setAttribute("role", "listitem")
+    const open = element("button", "open")
+    open.type = "button"
+    open.setAttribute("aria-label", `Open ${tile.id}: ${tile.title}, ${tile.note}`)
+    open.onclick = () => setTriggerValue("opened", tile.id)
+    const picture = element("div", "picture")
+    if (tile.source) {
+      const image = element("img", "")
+      image.src = tile.source
+      image.alt = ""
+      picture.append(image)
+    } else {
+      picture.append(element("span", "", tile.placeholder))
+    }
+    const text = element("div", "text")
+    text.append(element("div", "title", tile.title), element("div", "note", tile.note))
+    open.title = `${tile.id}\\n${tile.title}\\n${tile.note}`
+    open.append(picture, text)
+    item.append(open)
+    if (tile.mark) {
+      item.append(element("span", `mark ${tile.faded ? "" : "relabelled"}`, tile.mark))
+    }
+    if (tile.faded) item.classList.add("faded")
+    if (data.selectable) {
+      const label = element("label", "select")
+      const box = element("input", "")
+      box.type = "checkbox"
+      box.checked = selected.has(tile.id)
+      box.setAttribute("aria-label", `Select ${tile.id}`)
+      box.onchange = () => {
+        box.checked ? selected.add(tile.id) : selected.delete(tile.id)
+        setStateValue("selected", [...selected])
+      }
+      label.append(box)
+      item.append(label)
+    }
+    return item
+  })
+  root.replaceChildren(...tiles)
+}
+"""
+
+_gallery = st.components.v2.component("har_gallery", html=_HTML, css=_CSS, js=_JS)
+
+
+@dataclass(frozen=True)
+class Tile:
+    """One photograph of a gallery.
+
+    Parameters
+    ----------
+    id : str
+        Filename.
+    title, note : str
+        First and second line below the picture.
+    picture : bytes or None
+        JPEG; None shows the placeholder.
+    mark : str
+        Badge over the picture, e.g. ``"excluded"``; none if empty.
+    faded : bool
+        Draw the picture pale, as for an excluded photograph.
+    placeholder : str
+        Text in place of a picture that there is none of.
+    """
+
+    id: str
+    title: str
+    note: str = ""
+    picture: bytes | None = None
+    mark: str = ""
+    faded: bool = False
+    placeholder: str = "no picture"
+
+
+def gallery(
+    tiles: Sequence[Tile], *, key: str, selectable: bool = False
+) -> tuple[str | None, list[str]]:
+    """Draw a gallery.
+
+    Parameters
+    ----------
+    tiles : sequence of Tile
+        In reading order; a page of them, since all pictures are sent.
+    key : str
+        Names the gallery; the selection lives under it.
+    selectable : bool
+        Whether tiles have boxes.
+
+    Returns
+    -------
+    opened : str or None
+        The filename that was clicked just now.
+    selected : list of str
+        Filenames whose box is ticked, only those shown.
+    """
+    shown = {tile.id for tile in tiles}
+    state = st.session_state.get(key) or {}
+    selected = [name for name in state.get("selected") or [] if name in shown]
+    result = _gallery(
+        key=key,
+        data={
+            "tiles": [_as_data(tile) for tile in tiles],
+            "selected": selected,
+            "selectable": selectable,
+        },
+        on_opened_change=lambda: None,
+        on_selected_change=lambda: None,
+    )
+    chosen = [name for name in result.selected or [] if name in shown]
+    return result.opened, chosen
+
+
+def _as_data(tile: Tile) -> dict[str, object]:
+    data = asdict(tile)
+    picture = data.pop("picture")
+    encoded = base64.b64encode(picture).decode() if picture else ""
+    return {**data, "source": f"data:image/jpeg;base64,{encoded}" if encoded else ""}

@@ -1,0 +1,205 @@
+"""A model's view of a whole dataset: doubtful labels, outliers and a map, computed once."""
+
+import hashlib
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final
+
+import numpy as np
+import pandas as pd
+
+from har_core.bundle import BundleManifest, read_manifest
+from har_core.cache import cache_dir, load_arrays, store_arrays
+from har_core.errors import DatasetError
+from har_core.features import PhotoFeatures, compute_features, load_features
+from har_core.suspects import cross_validated_probabilities
+
+Progress = Callable[[str, int, int], None]
+_VERSION: Final = 1
+_COMPONENTS: Final = 50
+_NEIGHBOURS: Final = 10
+_PERPLEXITY: Final = 30
+# t-SNE takes about a minute for these; of larger sets it arranges a sample.
+MAX_ON_MAP: Final = 12_000
+
+
+@dataclass(frozen=True)
+class Analysis:
+    """What a model's feature vectors say about a scanned dataset.
+
+    Parameters
+    ----------
+    table : DataFrame
+        One row per usable photograph (index: its row in the scan): ``prediction``, ``confidence``
+        of the model in [0, 1]; ``outlier_score`` in [0, 1] (low is far from all others),
+        ``is_outlier_issue`` (bool); ``x``, ``y`` on the map (NaN if not in its sample).
+    probabilities : ndarray of float64, shape (M, C)
+        Cross-validated, of the labelled photographs.
+    labelled : ndarray of int64, shape (M,)
+        Their rows in the scan.
+    class_names : ndarray of str, shape (C,)
+        Of the columns.
+    """
+
+    table: pd.DataFrame
+    probabilities: np.ndarray
+    labelled: np.ndarray
+    class_names: np.ndarray
+
+
+def load_analysis(manifest: BundleManifest, photographs: pd.DataFrame) -> Analysis | None:
+    """Return the stored analysis of exactly these photographs and labels by this model, if any.
+
+    Parameters
+    ----------
+    manifest : BundleManifest
+        Of the model.
+    photographs : DataFrame
+        From `har_core.scan.scan_dataset`.
+    """
+    stored = load_arrays(_path(manifest, photographs))
+    if stored is None:
+        return None
+    features = load_features(manifest, photographs)
+    return None if features is None else _assemble(photographs, features, stored)
+
+
+def analyse_photographs(
+    folder: Path, photographs: pd.DataFrame, *, progress: Progress | None = None
+) -> Analysis:
+    """Run a model over a dataset and derive doubtful labels, outliers and a map; remember them.
+
+    Parameters
+    ----------
+    folder : Path
+        Model bundle with an ONNX graph.
+    photographs : DataFrame
+        From `har_core.scan.scan_dataset`.
+    progress : callable, optional
+        Called with (what is being done, done, total); what it raises cancels the work. Features
+        computed until then are kept.
+
+    Returns
+    -------
+    Analysis
+
+    Raises
+    ------
+    ModelBundleError
+        If the bundle cannot be used for this.
+    DatasetError
+        If there are too few photographs or classes.
+    """
+    report = progress or (lambda *_: None)
+    manifest = read_manifest(folder)
+    features = compute_features(folder, photographs, progress=report)
+    usable, vectors = _vectors_of(photographs, features)
+    if len(usable) <= _NEIGHBOURS:
+        raise DatasetError(
+            f"Comparing photographs needs more than {_NEIGHBOURS} usable ones; there are "
+            f"{len(usable)}."
+        )
+    labelled = usable[photographs["label"].to_numpy()[usable] != ""]
+    probabilities, class_names = cross_validated_probabilities(
+        vectors[np.isin(usable, labelled)],
+        photographs["label"].to_numpy(dtype=str)[labelled],
+        group_numbers(photographs)[labelled],
+        progress=report,
+    )
+    report("Looking for outliers", 0, 1)
+    components = _principal_components(vectors)
+    outlier_scores = _outlier_scores(components)
+    report("Arranging the map", 0, 1)
+    coordinates = _arrange(components)
+    stored = {
+        "probabilities": probabilities.astype(np.float32),
+        "labelled": labelled,
+        "class_names": class_names,
+        "outlier_scores": outlier_scores,
+        "coordinates": coordinates,
+    }
+    store_arrays(_path(manifest, photographs), stored)
+    return _assemble(photographs, features, stored)
+
+
+def group_numbers(photographs: pd.DataFrame) -> np.ndarray:
+    """Return a number per photograph that only duplicates share, int64, shape (N,)."""
+    groups = photographs["duplicate_group"]
+    alone = np.arange(len(photographs)) + len(photographs) + 1
+    return np.where(groups.isna(), alone, groups.fillna(0).to_numpy(np.int64))
+
+
+def _path(manifest: BundleManifest, photographs: pd.DataFrame) -> Path:
+    usable = photographs[photographs["pixels"].notna()]
+    identity = hashlib.sha256(f"{_VERSION} {sorted(manifest.files.items())}\n".encode())
+    for column in ("sha256", "label"):
+        identity.update("\n".join(usable[column]).encode(errors="surrogateescape") + b"\0")
+    return cache_dir() / "analyses" / f"{manifest.name}-{identity.hexdigest()[:16]}.npz"
+
+
+def _vectors_of(
+    photographs: pd.DataFrame, features: PhotoFeatures
+) -> tuple[np.ndarray, np.ndarray]:
+    """Return the rows of the usable photographs, and their feature vectors."""
+    usable = np.flatnonzero(photographs["pixels"].notna())
+    return usable, features.features[features.rows_of(photographs["sha256"].iloc[usable])]
+
+
+def _principal_components(vectors: np.ndarray) -> np.ndarray:
+    from sklearn.decomposition import PCA
+
+    n = min(_COMPONENTS, *vectors.shape)
+    return PCA(n, svd_solver="randomized", random_state=0).fit_transform(vectors)
+
+
+def _outlier_scores(components: np.ndarray) -> np.ndarray:
+    """Score by the distance to the nearest neighbours, as cleanlab does; low is far."""
+    from cleanlab.outlier import OutOfDistribution
+
+    detector = OutOfDistribution({"k": _NEIGHBOURS})
+    return np.asarray(detector.fit_score(features=components, verbose=False), np.float64)
+
+
+def _arrange(components: np.ndarray) -> np.ndarray:
+    """Return t-SNE coordinates, float32 (N, 2); NaN outside the sample of a very large set."""
+    from sklearn.manifold import TSNE
+
+    coordinates = np.full((len(components), 2), np.nan, np.float32)
+    rows = np.arange(len(components))
+    if len(rows) > MAX_ON_MAP:
+        rows = np.sort(np.random.default_rng(0).choice(rows, MAX_ON_MAP, replace=False))
+    perplexity = min(_PERPLEXITY, (len(rows) - 1) / 3)
+    embedding = TSNE(perplexity=perplexity, init="pca", random_state=0, n_jobs=-1)
+    coordinates[rows] = embedding.fit_transform(components[rows])
+    return coordinates
+
+
+def _assemble(
+    photographs: pd.DataFrame, features: PhotoFeatures, stored: dict[str, np.ndarray]
+) -> Analysis:
+    usable = np.flatnonzero(photographs["pixels"].notna())
+    model = features.probabilities[features.rows_of(photographs["sha256"].iloc[usable])]
+    names = np.asarray(features.class_names, dtype=object)
+    scores = stored["outlier_scores"]
+    table = pd.DataFrame(
+        {
+            "prediction": names[model.argmax(axis=1)],
+            "confidence": model.max(axis=1),
+            "outlier_score": scores,
+            "is_outlier_issue": scores < outlier_threshold(scores),
+            "x": stored["coordinates"][:, 0],
+            "y": stored["coordinates"][:, 1],
+        },
+        index=photographs.index[usable],
+    )
+    return Analysis(table, stored["probabilities"], stored["labelled"], stored["class_names"])
+
+
+def outlier_threshold(scores: np.ndarray) -> float:
+    """Return the score below which a photograph is an outlier: Tukey's far fence.
+
+    Three interquartile ranges below the first quartile, as for cleanvision's odd sizes.
+    """
+    q1, q3 = np.percentile(scores, [25, 75])
+    return float(q1 - 3 * (q3 - q1))

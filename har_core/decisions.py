@@ -1,0 +1,251 @@
+"""What people decide about photographs: exclude, relabel; kept in a file, undone, exported."""
+
+import hashlib
+import json
+import os
+import threading
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any, Final, Literal
+
+import pandas as pd
+
+from har_core.bundle import write_atomically
+from har_core.cache import cache_dir
+from har_core.dataset import PHOTO_FOLDER, read_labels
+from har_core.errors import DatasetError
+from har_core.exports import neutralise_formula
+
+DECISIONS_FILE: Final = "har_decisions.json"
+Action = Literal["exclude", "relabel", "keep"]
+_FORMAT: Final = 1
+_lock = threading.Lock()
+
+
+@dataclass(frozen=True)
+class Decision:
+    """One step: the same for one or many photographs.
+
+    Parameters
+    ----------
+    action : {"exclude", "relabel", "keep"}
+        ``"keep"`` takes back whatever was decided before.
+    filenames : tuple of str
+        Base names.
+    label : str
+        The new label of ``"relabel"``, else ``""``.
+    time : str
+        ISO 8601 in UTC.
+    """
+
+    action: Action
+    filenames: tuple[str, ...]
+    label: str = ""
+    time: str = ""
+
+
+@dataclass(frozen=True)
+class Decisions:
+    """All decisions about one dataset.
+
+    Parameters
+    ----------
+    path : Path
+        The file they are kept in.
+    steps : tuple of Decision
+        In the order in which they were made; a later one overrules an earlier one.
+    """
+
+    path: Path
+    steps: tuple[Decision, ...] = ()
+
+    @property
+    def current(self) -> dict[str, Decision]:
+        """What holds now: filename to its last decision, ``"keep"`` left out."""
+        last = {name: step for step in self.steps for name in step.filenames}
+        return {name: step for name, step in last.items() if step.action != "keep"}
+
+    @property
+    def excluded(self) -> set[str]:
+        """Filenames to be left out."""
+        return {name for name, step in self.current.items() if step.action == "exclude"}
+
+    @property
+    def relabelled(self) -> dict[str, str]:
+        """Filename to new label."""
+        return {name: s.label for name, s in self.current.items() if s.action == "relabel"}
+
+
+def decisions_path(folder: str | Path) -> Path:
+    """Return where a dataset's decisions are kept.
+
+    Beside ``train.csv``; in the cache folder where the dataset's folder cannot be written.
+    """
+    folder = Path(folder).expanduser().resolve()
+    beside = folder / DECISIONS_FILE
+    if beside.is_file() or _is_writable(folder):
+        return beside
+    name = hashlib.sha256(str(folder).encode()).hexdigest()[:16]
+    return cache_dir() / "decisions" / f"{folder.name}-{name}.json"
+
+
+def _is_writable(folder: Path) -> bool:
+    # The superuser may write what its mode forbids; a folder without any write bit is meant to be
+    # left alone all the same.
+    return os.access(folder, os.W_OK) and bool(folder.stat().st_mode & 0o222)
+
+
+def load_decisions(folder: str | Path) -> Decisions:
+    """Read the decisions about a dataset; none if there is no file yet.
+
+    Raises
+    ------
+    DatasetError
+        If the file cannot be read; it is left as it is.
+    """
+    path = decisions_path(folder)
+    try:
+        body = json.loads(path.read_text(encoding="utf-8"))
+        return Decisions(path, tuple(_parse_step(step) for step in _steps_of(body)))
+    except FileNotFoundError:
+        return Decisions(path)
+    except (OSError, ValueError, TypeError, KeyError) as error:
+        raise DatasetError(
+            f"Cannot read the decisions in {path}: {error}. Repair the file or move it away."
+        ) from error
+
+
+def _steps_of(body: Any) -> list[Any]:
+    if not isinstance(body, dict) or body.get("format") != _FORMAT:
+        raise ValueError(f"it is not of format {_FORMAT}")
+    steps = body["steps"]
+    if not isinstance(steps, list):
+        raise TypeError("its steps are no list")
+    return steps
+
+
+def _parse_step(step: Mapping[str, Any]) -> Decision:
+    action, label = step["action"], str(step.get("label", ""))
+    if action not in ("exclude", "relabel", "keep") or (action == "relabel" and not label):
+        raise ValueError(f"it holds an unknown step {dict(step)}")
+    return Decision(action, tuple(map(str, step["filenames"])), label, str(step.get("time", "")))
+
+
+def decide(
+    folder: str | Path, action: Action, filenames: Sequence[str], label: str = ""
+) -> Decisions:
+    """Add one step and write the file.
+
+    Parameters
+    ----------
+    folder : str or Path
+        Dataset folder.
+    action : {"exclude", "relabel", "keep"}
+    filenames : sequence of str
+        Base names.
+    label : str
+        Needed to relabel.
+
+    Returns
+    -------
+    Decisions
+        With the new step.
+
+    Raises
+    ------
+    DatasetError
+        If a new label is empty, or the file cannot be read or written.
+    """
+    label = label.strip()
+    if action == "relabel" and not label:
+        raise DatasetError("The new label is empty; name a class, or exclude the photograph.")
+    now = datetime.now(UTC).replace(microsecond=0).isoformat()
+    step = Decision(action, tuple(filenames), label if action == "relabel" else "", now)
+    with _lock:
+        decisions = load_decisions(folder)
+        return _write(Decisions(decisions.path, (*decisions.steps, step)))
+
+
+def undo(folder: str | Path) -> Decisions:
+    """Take back the last step and write the file; without steps nothing happens."""
+    with _lock:
+        decisions = load_decisions(folder)
+        if not decisions.steps:
+            return decisions
+        return _write(Decisions(decisions.path, decisions.steps[:-1]))
+
+
+def _write(decisions: Decisions) -> Decisions:
+    body = {"format": _FORMAT, "steps": [asdict(step) for step in decisions.steps]}
+    try:
+        decisions.path.parent.mkdir(parents=True, exist_ok=True)
+        content = json.dumps(body, indent=1, ensure_ascii=False) + "\n"
+        write_atomically(decisions.path, content.encode())
+    except OSError as error:
+        raise DatasetError(
+            f"Cannot write the decisions to {decisions.path}: {error.strerror or error}."
+        ) from error
+    return decisions
+
+
+def cleaned_table(table: pd.DataFrame, decisions: Decisions) -> pd.DataFrame:
+    """Apply decisions to a table of labels.
+
+    Parameters
+    ----------
+    table : DataFrame
+        ``filename`` and ``label``, e.g. from `har_core.dataset.read_labels`.
+    decisions : Decisions
+
+    Returns
+    -------
+    DataFrame
+        ``filename`` and ``label`` without the excluded rows, relabelled rows with their new
+        label; a relabelled photograph that the table does not list is added.
+    """
+    kept = table.loc[~table["filename"].isin(decisions.excluded), ["filename", "label"]]
+    relabelled = decisions.relabelled
+    kept = kept.assign(label=kept["filename"].map(relabelled).fillna(kept["label"]))
+    known = set(table["filename"])
+    added = [(name, label) for name, label in relabelled.items() if name not in known]
+    extra = pd.DataFrame(added, columns=["filename", "label"])
+    return pd.concat([kept, extra], ignore_index=True) if added else kept.reset_index(drop=True)
+
+
+def cleaned_csv(folder: str | Path, csv: str | Path | None = None) -> str:
+    """Return a dataset's table with all decisions applied, as CSV that training accepts.
+
+    Parameters
+    ----------
+    folder : str or Path
+        Dataset folder.
+    csv : str or Path, optional
+        Table to use instead of the folder's ``train.csv``.
+
+    Raises
+    ------
+    DatasetError
+        If the table or the decisions cannot be read.
+    """
+    table = read_labels(csv if csv is not None else Path(folder).expanduser() / "train.csv")
+    return labels_csv(cleaned_table(table, load_decisions(folder)))
+
+
+def labels_csv(table: pd.DataFrame) -> str:
+    """Return ``filename,label`` as CSV that is safe in a spreadsheet and still names the files.
+
+    A filename such as ``=1.jpg`` becomes ``train/=1.jpg``: no formula, and the base name, which
+    is what counts, stays. A label of that kind gets an apostrophe in all its rows.
+    """
+    safe = pd.DataFrame(
+        {
+            "filename": [
+                name if neutralise_formula(name) == name else f"{PHOTO_FOLDER}/{name}"
+                for name in table["filename"]
+            ],
+            "label": table["label"].map(neutralise_formula).to_numpy(),
+        }
+    )
+    return safe.to_csv(index=False, lineterminator="\n")

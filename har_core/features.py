@@ -1,0 +1,286 @@
+"""What a model sees in photographs: pooled feature vectors, and its probabilities, remembered."""
+
+import hashlib
+import sqlite3
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Final
+
+import numpy as np
+import pandas as pd
+
+from har_core import bundle
+from har_core.cache import cache_dir
+from har_core.errors import DatasetError, InvalidImageError, ModelBundleError
+from har_core.images import read_image_file
+from har_core.model import apply_temperature
+from har_core.preprocessing import resize_image, scale_pixels
+
+Progress = Callable[[str, int, int], None]
+_BATCH: Final = 32
+_INPUT_RANK: Final = 4
+
+
+@dataclass(frozen=True)
+class PhotoFeatures:
+    """Feature vectors and probabilities of photographs that a model has seen.
+
+    Parameters
+    ----------
+    sha256 : list of str
+        Content of each photograph, unique.
+    features : ndarray of float32, shape (N, D)
+        The last feature map of the network, averaged over the picture.
+    probabilities : ndarray of float64, shape (N, C)
+        Calibrated; rows sum to 1.
+    class_names : tuple of str
+        Of the C columns.
+    """
+
+    sha256: list[str]
+    features: np.ndarray
+    probabilities: np.ndarray
+    class_names: tuple[str, ...]
+
+    def rows_of(self, hashes: Sequence[str]) -> np.ndarray:
+        """Return the row of each content, -1 where it is unknown; int64."""
+        return pd.Index(self.sha256).get_indexer(pd.Index(hashes))
+
+
+class FeatureNetwork:
+    """A bundle's network, with its last feature map as a second output.
+
+    Parameters
+    ----------
+    folder : Path
+        A bundle with an ONNX graph.
+
+    Raises
+    ------
+    ModelBundleError
+        If the bundle is damaged, has no ONNX graph, or that has no feature map.
+    """
+
+    def __init__(self, folder: Path) -> None:
+        import onnx
+        import onnxruntime
+
+        self.manifest = bundle.verify_bundle(folder)
+        if bundle.ONNX_FILE not in self.manifest.files:
+            raise ModelBundleError(
+                f"The model {self.manifest.name!r} has no {bundle.ONNX_FILE}, which comparing "
+                "photographs needs; choose another model."
+            )
+        graph = onnx.load(folder / bundle.ONNX_FILE)
+        name, self._spatial_axes = _last_feature_map(graph)
+        if name not in {output.name for output in graph.graph.output}:
+            graph.graph.output.append(onnx.helper.make_empty_tensor_value_info(name))
+        try:
+            self._session = onnxruntime.InferenceSession(
+                graph.SerializeToString(), providers=["CPUExecutionProvider"]
+            )
+        except Exception as error:  # onnxruntime's exceptions share no narrower base
+            raise ModelBundleError(
+                f"The feature map {name} of {folder / bundle.ONNX_FILE} cannot be read: {error}."
+            ) from error
+        self._input = self._session.get_inputs()[0].name
+        self._outputs = [self._session.get_outputs()[0].name, name]
+
+    def run(self, pixels: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """Return features and calibrated probabilities of photographs.
+
+        Parameters
+        ----------
+        pixels : ndarray of uint8, shape (N, S, S, 3)
+            RGB, with S the bundle's input size.
+
+        Returns
+        -------
+        features : ndarray of float32, shape (N, D)
+        probabilities : ndarray of float64, shape (N, C)
+        """
+        batch = scale_pixels(pixels, self.manifest.preprocessing)
+        probabilities, maps = self._session.run(self._outputs, {self._input: batch})
+        features = maps.mean(axis=self._spatial_axes, dtype=np.float32)
+        return features, apply_temperature(probabilities, self.manifest.temperature)
+
+
+def _last_feature_map(graph: Any) -> tuple[str, tuple[int, int]]:
+    """Return the last tensor of rank 4 before the graph flattens it, and its spatial axes."""
+    import onnx
+
+    inferred = onnx.shape_inference.infer_shapes(graph).graph
+    shapes = {
+        value.name: [dim.dim_value for dim in value.type.tensor_type.shape.dim]
+        for value in (*inferred.input, *inferred.value_info)
+    }
+    produced = [value.name for value in inferred.input]
+    produced += [name for node in inferred.node for name in node.output]
+    for name in reversed(produced):
+        shape = shapes.get(name, [])
+        if len(shape) != _INPUT_RANK:
+            continue
+        # Feature maps are square, since inputs are.
+        if shape[1] == shape[2] > 0:
+            return name, (1, 2)
+        if shape[2] == shape[3] > 0:
+            return name, (2, 3)
+    raise ModelBundleError("The network has no feature map, so photographs cannot be compared.")
+
+
+class FeatureCache:
+    """Features on disk, by content, of one model; use as a context manager.
+
+    Parameters
+    ----------
+    manifest : BundleManifest
+        Another network or scaling of the same name has another cache.
+    """
+
+    def __init__(self, manifest: bundle.BundleManifest) -> None:
+        identity = "\n".join(
+            [manifest.files.get(bundle.ONNX_FILE, ""), manifest.preprocessing]
+        ).encode()
+        name = f"{manifest.name}-{hashlib.sha256(identity).hexdigest()[:16]}.sqlite"
+        path = cache_dir() / "features" / name
+        try:
+            path.parent.mkdir(parents=True, exist_ok=True)
+            self._db = sqlite3.connect(path, timeout=30)
+            self._db.execute("PRAGMA journal_mode = WAL")
+            self._db.execute("PRAGMA synchronous = NORMAL")
+            self._db.execute(
+                "CREATE TABLE IF NOT EXISTS photographs"
+                " (sha256 TEXT PRIMARY KEY, features BLOB, probabilities BLOB)"
+            )
+        except (OSError, sqlite3.Error) as error:
+            raise DatasetError(
+                f"Cannot use the feature cache {path}: {error}. Delete it, or set HAR_CACHE_DIR "
+                "to a folder that can be written."
+            ) from error
+
+    def __enter__(self) -> "FeatureCache":
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._db.close()
+
+    def known(self) -> set[str]:
+        """Return the contents whose features are stored."""
+        return {sha256 for (sha256,) in self._db.execute("SELECT sha256 FROM photographs")}
+
+    def store(self, hashes: Sequence[str], features: np.ndarray, probabilities: np.ndarray) -> None:
+        """Record the features and probabilities of some contents."""
+        rows = [
+            (sha256, vector.astype(np.float16).tobytes(), row.astype(np.float64).tobytes())
+            for sha256, vector, row in zip(hashes, features, probabilities, strict=True)
+        ]
+        with self._db:
+            self._db.executemany("INSERT OR REPLACE INTO photographs VALUES (?, ?, ?)", rows)
+
+    def load(self, hashes: Sequence[str], class_names: tuple[str, ...]) -> PhotoFeatures:
+        """Return what is stored of these contents, in their order."""
+        wanted = dict.fromkeys(hashes)
+        rows = {row[0]: row for row in self._db.execute("SELECT * FROM photographs")}
+        found = [rows[sha256] for sha256 in wanted if sha256 in rows]
+        features = [np.frombuffer(row[1], np.float16) for row in found]
+        probabilities = [np.frombuffer(row[2]) for row in found]
+        return PhotoFeatures(
+            [row[0] for row in found],
+            np.array(features, np.float32) if found else np.empty((0, 1), np.float32),
+            np.array(probabilities) if found else np.empty((0, len(class_names))),
+            class_names,
+        )
+
+
+def load_features(
+    manifest: bundle.BundleManifest, photographs: pd.DataFrame
+) -> PhotoFeatures | None:
+    """Return the stored features of a scanned dataset, or None unless all are there.
+
+    Parameters
+    ----------
+    manifest : BundleManifest
+        Of the model.
+    photographs : DataFrame
+        From `har_core.scan.scan_dataset`.
+    """
+    hashes = usable_hashes(photographs)
+    with FeatureCache(manifest) as cache:
+        stored = cache.load(hashes, manifest.class_names)
+    return stored if len(stored.sha256) == len(hashes) > 0 else None
+
+
+def usable_hashes(photographs: pd.DataFrame) -> list[str]:
+    """Return the distinct contents of the usable photographs, in order of appearance."""
+    return list(photographs.loc[photographs["pixels"].notna(), "sha256"].unique())
+
+
+def compute_features(
+    folder: Path, photographs: pd.DataFrame, *, progress: Progress | None = None
+) -> PhotoFeatures:
+    """Run a model over a scanned dataset; what it has seen before is not run again.
+
+    Parameters
+    ----------
+    folder : Path
+        Model bundle with an ONNX graph.
+    photographs : DataFrame
+        From `har_core.scan.scan_dataset`.
+    progress : callable, optional
+        Called with (what is being done, done, total); what it raises cancels the work, and what
+        was computed is kept.
+
+    Returns
+    -------
+    PhotoFeatures
+        Of the usable photographs' contents.
+
+    Raises
+    ------
+    ModelBundleError
+        If the bundle cannot be used for this.
+    DatasetError
+        If there is no usable photograph, or one has vanished since the scan.
+    """
+    network = FeatureNetwork(folder)
+    usable = photographs[photographs["pixels"].notna()].drop_duplicates("sha256")
+    if usable.empty:
+        raise DatasetError("The dataset has no usable photographs to compare.")
+    hashes = list(usable["sha256"])
+    report = progress or (lambda *_: None)
+    with FeatureCache(network.manifest) as cache:
+        known = cache.known()
+        pending = usable[~usable["sha256"].isin(known)]
+        done = len(usable) - len(pending)
+        report("Looking at photographs", done, len(usable))
+        size = network.manifest.input_size
+        for contents, pixels in _decoded_batches(pending, size):
+            cache.store(contents, *network.run(pixels))
+            done += len(contents)
+            report("Looking at photographs", done, len(usable))
+        return cache.load(hashes, network.manifest.class_names)
+
+
+def _decoded_batches(
+    photographs: pd.DataFrame, size: int
+) -> Iterator[tuple[list[str], np.ndarray]]:
+    """Yield contents and pixels; the next batch is decoded while the network runs."""
+
+    def read(path: str) -> np.ndarray:
+        try:
+            return resize_image(read_image_file(path, min_side=size), size)
+        except InvalidImageError as error:
+            raise DatasetError(
+                f"{path} has changed since the scan ({error}) Scan the dataset again."
+            ) from error
+
+    paths, hashes = list(photographs["path"]), list(photographs["sha256"])
+    with ThreadPoolExecutor(2) as pool:
+        ahead = [pool.submit(read, path) for path in paths[:_BATCH]]
+        for start in range(0, len(paths), _BATCH):
+            current = ahead
+            following = paths[start + _BATCH : start + 2 * _BATCH]
+            ahead = [pool.submit(read, path) for path in following]
+            yield hashes[start : start + _BATCH], np.stack([f.result() for f in current])

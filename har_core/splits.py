@@ -1,0 +1,109 @@
+"""Which photograph is in which split, and what leaks from one into another."""
+
+from pathlib import Path
+from typing import Final
+
+import pandas as pd
+
+from har_core.bundle import SPLITS_FILE, BundleManifest
+from har_core.dataset import read_table
+from har_core.errors import DatasetError, ModelBundleError
+
+_SPLIT_VALUES: Final = {"train", "training", "validation", "valid", "val", "dev", "test", "testing"}
+_RECORDED_COLUMNS: Final = ("filename", "label", "split", "sha256")
+
+
+def recorded_splits(folder: Path, manifest: BundleManifest) -> pd.DataFrame | None:
+    """Read which photographs a model was trained, validated and tested on.
+
+    Returns
+    -------
+    DataFrame or None
+        ``filename``, ``label``, ``split``, ``sha256``; None if the bundle does not record it.
+
+    Raises
+    ------
+    ModelBundleError
+        If the file cannot be read.
+    """
+    if SPLITS_FILE not in manifest.files:
+        return None
+    path = folder / SPLITS_FILE
+    try:
+        return pd.read_parquet(path, columns=list(_RECORDED_COLUMNS))
+    except (OSError, ValueError, KeyError) as error:
+        raise ModelBundleError(f"Cannot read {path}: {error}.") from error
+
+
+def match_splits(photographs: pd.DataFrame, recorded: pd.DataFrame) -> pd.Series:
+    """Return the recorded split of each photograph.
+
+    Parameters
+    ----------
+    photographs : DataFrame
+        ``filename``, and ``sha256`` if the dataset was scanned: a file of the same name but other
+        content is another photograph then.
+    recorded : DataFrame
+        From `recorded_splits`.
+
+    Returns
+    -------
+    Series of str
+        Index as `photographs`; ``""`` where no split is recorded.
+    """
+    keys = ["filename", "sha256"] if "sha256" in photographs else ["filename"]
+    known = recorded.drop_duplicates(keys).set_index(keys)["split"]
+    wanted = pd.MultiIndex.from_frame(photographs[keys]) if len(keys) > 1 else photographs[keys[0]]
+    return pd.Series(known.reindex(wanted).fillna("").to_numpy(), index=photographs.index)
+
+
+def split_columns(csv: str | Path) -> pd.DataFrame:
+    """Read the columns of a dataset's table that divide it into splits.
+
+    Parameters
+    ----------
+    csv : str or Path
+        E.g. a dataset's ``train.csv``.
+
+    Returns
+    -------
+    DataFrame
+        ``filename`` and every other column whose values are all names of splits (train,
+        validation, test and their usual variants, or empty), at least two of them.
+
+    Raises
+    ------
+    DatasetError
+        If the table cannot be read.
+    """
+    table = read_table(csv)
+    columns = []
+    for column in table.columns.drop(["filename", "label"]):
+        values = set(table[column].str.strip().str.lower().unique()) - {""}
+        if len(values) >= 2 and values <= _SPLIT_VALUES:
+            columns.append(column)
+    return table[["filename", *columns]].drop_duplicates("filename", ignore_index=True)
+
+
+def leaking_groups(photographs: pd.DataFrame, split: pd.Series) -> pd.DataFrame:
+    """Find duplicate groups whose photographs are in more than one split.
+
+    Parameters
+    ----------
+    photographs : DataFrame
+        ``filename``, ``label``, ``duplicate_group`` of a scan.
+    split : Series of str
+        Split of each, ``""`` for none.
+
+    Returns
+    -------
+    DataFrame
+        ``duplicate_group``, ``filename``, ``label``, ``split`` of all photographs of those groups,
+        by group; index as `photographs`.
+    """
+    if len(split) != len(photographs):
+        raise DatasetError(f"{len(split)} splits for {len(photographs)} photographs.")
+    rows = photographs[["duplicate_group", "filename", "label"]].assign(split=split)
+    rows = rows[rows["duplicate_group"].notna() & rows["split"].ne("")]
+    crossing = rows.groupby("duplicate_group")["split"].transform("nunique").gt(1)
+    return rows[crossing].sort_values("duplicate_group", kind="stable")

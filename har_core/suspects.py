@@ -1,0 +1,187 @@
+"""Labels that the photographs contradict: confident learning on out-of-sample probabilities."""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final
+
+import numpy as np
+import pandas as pd
+
+from har_core.bundle import PREDICTIONS_FILE, BundleManifest
+from har_core.errors import DatasetError, ModelBundleError
+
+Progress = Callable[[str, int, int], None]
+N_FOLDS: Final = 5
+# Inverse regularisation of the logistic regression; see `cross_validated_probabilities`.
+_C: Final = 0.01
+_MAX_ITERATIONS: Final = 300
+
+
+@dataclass(frozen=True)
+class LabelSuspects:
+    """What confident learning says about the labels of some photographs.
+
+    Parameters
+    ----------
+    ranking : DataFrame
+        Most suspect first; index: row of the photograph. ``label`` (given), ``suggested`` (most
+        probable class), ``label_score`` in [0, 1] (probability of the given label, low is bad),
+        ``suggested_probability``, ``is_label_issue`` (bool; the suspects).
+    by_class : DataFrame
+        Index: class. ``photographs``, ``suspects``, ``noise`` (estimated share of photographs with
+        this label that belong to another class, in [0, 1]).
+    """
+
+    ranking: pd.DataFrame
+    by_class: pd.DataFrame
+
+
+def find_label_suspects(
+    labels: pd.Series, probabilities: np.ndarray, class_names: Sequence[str]
+) -> LabelSuspects:
+    """Rank labels by how much out-of-sample probabilities contradict them.
+
+    Confident learning (Northcutt, Jiang and Chuang, "Confident Learning: Estimating Uncertainty in
+    Dataset Labels", JAIR 70, 2021; arXiv:1911.00068) as cleanlab implements it.
+
+    Parameters
+    ----------
+    labels : Series of str, length N
+        Given labels, each in `class_names`; the index names the photographs.
+    probabilities : ndarray of float, shape (N, C)
+        Of a model that has not seen the photograph; rows sum to 1.
+    class_names : sequence of str
+        Of the C columns.
+
+    Returns
+    -------
+    LabelSuspects
+    """
+    from cleanlab.count import compute_confident_joint, estimate_joint
+    from cleanlab.filter import find_label_issues
+    from cleanlab.rank import get_label_quality_scores
+
+    given = pd.Index(class_names).get_indexer(pd.Index(labels))
+    # cleanlab wants every class to occur among the labels.
+    present = np.unique(given)
+    codes = np.searchsorted(present, given)
+    kept = probabilities[:, present]
+    kept = kept / np.maximum(kept.sum(axis=1, keepdims=True), 1e-12)
+    names = np.asarray(class_names, dtype=object)[present]
+
+    scores = get_label_quality_scores(codes, kept)
+    if len(present) > 1:
+        flagged = find_label_issues(codes, kept, n_jobs=1)
+        joint = estimate_joint(codes, kept, confident_joint=compute_confident_joint(codes, kept))
+        noise = 1 - np.diag(joint) / joint.sum(axis=1)
+    else:
+        flagged = np.zeros(len(codes), bool)
+        noise = np.zeros(len(present))
+    best = kept.argmax(axis=1)
+    ranking = pd.DataFrame(
+        {
+            "label": labels.to_numpy(dtype=object),
+            "suggested": names[best],
+            "label_score": scores,
+            "suggested_probability": kept[np.arange(len(best)), best],
+            "is_label_issue": flagged & (best != codes),
+        },
+        index=labels.index,
+    ).sort_values(["is_label_issue", "label_score"], ascending=[False, True], kind="stable")
+    suspects = ranking.groupby("label")["is_label_issue"].sum()
+    by_class = pd.DataFrame(
+        {
+            "photographs": np.bincount(codes, minlength=len(present)),
+            "suspects": suspects.reindex(names).to_numpy(int),
+            "noise": np.clip(noise, 0, 1),
+        },
+        index=pd.Index(names, name="label"),
+    )
+    return LabelSuspects(ranking, by_class.sort_values("noise", ascending=False))
+
+
+def cross_validated_probabilities(
+    features: np.ndarray,
+    labels: np.ndarray,
+    groups: np.ndarray,
+    *,
+    progress: Progress | None = None,
+) -> tuple[np.ndarray, np.ndarray]:
+    """Predict every photograph by a logistic regression that was fitted without it.
+
+    Five folds, stratified by class; near duplicates share a fold, so that no photograph is judged
+    by its own copy.
+
+    Parameters
+    ----------
+    features : ndarray of float32, shape (N, D)
+        Feature vectors.
+    labels : ndarray of str, shape (N,)
+        Given labels.
+    groups : ndarray of int, shape (N,)
+        Near-duplicate group of each.
+    progress : callable, optional
+        Called with (what is being done, done, total) after every fold.
+
+    Returns
+    -------
+    probabilities : ndarray of float64, shape (N, C)
+        Rows sum to 1.
+    class_names : ndarray of str, shape (C,)
+        Sorted.
+
+    Raises
+    ------
+    DatasetError
+        If there are fewer than two classes, or a class has too few photographs.
+    """
+    from sklearn.linear_model import LogisticRegression
+    from sklearn.model_selection import StratifiedGroupKFold
+    from sklearn.pipeline import make_pipeline
+    from sklearn.preprocessing import StandardScaler
+
+    report = progress or (lambda *_: None)
+    class_names, counts = np.unique(labels, return_counts=True)
+    if len(class_names) < 2:
+        raise DatasetError("Finding doubtful labels needs at least two classes.")
+    if counts.min() < N_FOLDS:
+        raise DatasetError(
+            f"The class {class_names[counts.argmin()]!r} has only {counts.min()} usable "
+            f"photographs; finding doubtful labels needs {N_FOLDS} of each class."
+        )
+    probabilities = np.zeros((len(labels), len(class_names)))
+    folds = StratifiedGroupKFold(N_FOLDS, shuffle=True, random_state=0)
+    report("Comparing labels", 0, N_FOLDS)
+    for done, (seen, unseen) in enumerate(folds.split(features, labels, groups), start=1):
+        model = make_pipeline(StandardScaler(), LogisticRegression(C=_C, max_iter=_MAX_ITERATIONS))
+        model.fit(features[seen], labels[seen])
+        # A class may be missing from a fold whose photographs are all duplicates of each other.
+        columns = np.searchsorted(class_names, model.classes_)
+        probabilities[np.ix_(unseen, columns)] = model.predict_proba(features[unseen])
+        report("Comparing labels", done, N_FOLDS)
+    return probabilities, class_names
+
+
+def held_out_predictions(folder: Path, manifest: BundleManifest) -> pd.DataFrame | None:
+    """Read the probabilities that a model gave to photographs it was not trained on.
+
+    Returns
+    -------
+    DataFrame or None
+        ``filename``, ``label``, ``split`` (validation or test) and one column per class; None if
+        the bundle does not hold them.
+
+    Raises
+    ------
+    ModelBundleError
+        If the file cannot be read or lacks a column.
+    """
+    if PREDICTIONS_FILE not in manifest.files:
+        return None
+    path = folder / PREDICTIONS_FILE
+    columns = ["filename", "label", "split", *manifest.class_names]
+    try:
+        return pd.read_parquet(path, columns=columns)
+    except (OSError, ValueError, KeyError) as error:
+        raise ModelBundleError(f"Cannot read {path}: {error}.") from error

@@ -1,0 +1,93 @@
+"""What is in a folder of photographs, what is wrong with it, and what to do about it."""
+
+import streamlit as st
+
+from dashboard import sidebar
+from dashboard.dataset_actions import offer_analysis, offer_rescan, offer_scan, show_key_figures
+from dashboard.dataset_browser import show_browser
+from dashboard.dataset_cleanup import show_cleanup
+from dashboard.dataset_data import DatasetView, chosen_model_folder, dataset_view
+from dashboard.dataset_findings import show_findings
+from dashboard.dataset_leakage import show_leakage
+from dashboard.dataset_map import show_map
+from dashboard.dataset_overview import show_overview
+from dashboard.dataset_suspects import show_suspects
+from dashboard.dataset_table_check import show_recorded_classes, show_table_check
+from dashboard.photo_tiles import show_opened_photograph
+from dashboard.wording import escape_markdown
+from har_core.decisions import load_decisions
+from har_core.errors import DatasetError
+
+SECTIONS = {
+    "Overview": ":material/bar_chart:",
+    "Photographs": ":material/photo_library:",
+    "Findings": ":material/troubleshoot:",
+    "Label suspects": ":material/contract_edit:",
+    "Map": ":material/scatter_plot:",
+    "Leakage": ":material/leak_add:",
+    "Clean up": ":material/cleaning_services:",
+}
+
+
+def show_section(view: DatasetView, section: str) -> None:
+    if section == "Overview":
+        show_overview(view)
+    elif section == "Photographs":
+        show_browser(view)
+    elif section == "Clean up":
+        show_cleanup(view)
+    elif section == "Label suspects":
+        offer_analysis(view)
+        show_suspects(view)
+    elif section == "Map":
+        offer_analysis(view)
+        show_map(view)
+    elif not view.scanned:
+        st.info("Scan the photographs first (above).", icon=":material/troubleshoot:")
+    elif section == "Findings":
+        offer_rescan(view)
+        show_findings(view)
+    else:
+        show_leakage(view)
+
+
+def show_dataset(folder: str) -> None:
+    try:
+        view = dataset_view(folder, chosen_model_folder())
+        load_decisions(view.folder)  # a damaged file is reported before anything relies on it
+    except DatasetError as error:
+        st.error(escape_markdown(str(error)), icon=":material/folder_off:")
+        return
+    show_key_figures(view)
+    if view.photographs_missing:
+        st.warning(escape_markdown(view.photographs_missing), icon=":material/no_photography:")
+        show_overview(view)
+        return
+    offer_scan(view)
+    section = st.segmented_control(
+        "Section",
+        list(SECTIONS),
+        default="Overview",
+        required=True,
+        format_func=lambda name: f"{SECTIONS[name]} {name}",
+        key="section",
+        bind="query-params",
+        label_visibility="collapsed",
+    )
+    show_section(view, section or "Overview")
+    show_opened_photograph(view)
+
+
+st.title("Know your photographs", anchor=False)
+if chosen := str(st.session_state.get(sidebar.DATASET_KEY, "")).strip():
+    show_dataset(chosen)
+else:
+    st.info(
+        "No dataset folder yet. Type its path on the server into **Dataset folder** in the "
+        "sidebar, or set `HAR_DATASET` before starting: a folder with `train.csv` "
+        "(`filename,label`) and the photographs in `train/`.",
+        icon=":material/folder_open:",
+    )
+    show_recorded_classes(chosen_model_folder())
+    st.subheader("Check a table", anchor=False)
+    show_table_check()
