@@ -11,6 +11,7 @@ import numpy as np
 from fastapi import APIRouter, FastAPI, HTTPException, Request
 from fastapi.responses import JSONResponse
 from pydantic import BaseModel, Field
+from starlette.exceptions import HTTPException as StarletteHTTPException
 from starlette.requests import ClientDisconnect
 from starlette.routing import Route
 from starlette.types import Receive, Scope, Send
@@ -146,7 +147,7 @@ router = APIRouter()
     "/predict",
     summary="Classify one photograph",
     response_model=PredictionBody,
-    responses=_errors(400, 404, 413, 415, 503),
+    responses=_errors(400, 404, 405, 413, 415, 503),
     openapi_extra=_form("file", _IMAGE),
 )
 async def predict(request: Request) -> PredictionBody:
@@ -168,7 +169,7 @@ async def predict(request: Request) -> PredictionBody:
     "/predict/batch",
     summary="Classify several photographs",
     response_model=BatchBody,
-    responses=_errors(400, 404, 413, 503),
+    responses=_errors(400, 404, 405, 413, 503),
     openapi_extra=_form("files", {"type": "array", "items": _IMAGE, "maxItems": MAX_BATCH_FILES}),
     description=(
         f"At most {MAX_BATCH_FILES} files and {MAX_BATCH_BYTES // 2**20} MB in total. A file that "
@@ -199,7 +200,7 @@ async def predict_batch(request: Request) -> BatchBody:
     "/health",
     summary="Tell whether predictions can be answered",
     response_model=HealthBody,
-    responses=_errors(503),
+    responses=_errors(405, 503),
 )
 async def health() -> HealthBody:
     """Answer 200 once the default model is loaded, 503 before that or without one."""
@@ -210,7 +211,7 @@ async def health() -> HealthBody:
     return HealthBody(status="ready", model=loading.result().name)
 
 
-@router.get("/models", summary="List the models", response_model=ModelsBody)
+@router.get("/models", summary="List the models", response_model=ModelsBody, responses=_errors(405))
 async def models() -> ModelsBody:
     """List every model of the models folder, newest first, damaged ones last."""
     return await _in_worker(_list_models)
@@ -248,7 +249,7 @@ def install(app: FastAPI) -> None:
     for route in router.routes:
         allowed = ", ".join(sorted(getattr(route, "methods", None) or ()))
         app.router.routes.append(Route(getattr(route, "path", ""), _MethodNotAllowed(allowed)))
-    app.add_exception_handler(HTTPException, _answer_http_error)
+    app.add_exception_handler(StarletteHTTPException, _answer_http_error)
     app.add_exception_handler(InvalidImageError, _answer_invalid_image)
     app.add_exception_handler(ModelBundleError, _answer_no_model)
     app.add_exception_handler(ClientDisconnect, _answer_disconnect)
@@ -312,7 +313,7 @@ def _list_models() -> ModelsBody:
 
 
 async def _answer_http_error(request: Request, error: Exception) -> JSONResponse:
-    assert isinstance(error, HTTPException)
+    assert isinstance(error, StarletteHTTPException)
     return JSONResponse(
         {"error": error.detail}, status_code=error.status_code, headers=error.headers
     )

@@ -6,15 +6,14 @@ import streamlit as st
 
 from dashboard import sidebar
 
+# Pages have no icon of their own: it would become the browser tab's for a moment, and browsers
+# would fetch that one from fonts.gstatic.com.
 page = st.navigation(
     [
-        st.Page(
-            "../pages/predict.py", title="Predict", icon=":material/image_search:", default=True
-        ),
-        st.Page("../pages/dataset.py", title="Dataset", icon=":material/photo_library:"),
+        st.Page("../pages/predict.py", title="Predict", default=True),
+        st.Page("../pages/dataset.py", title="Dataset"),
     ]
 )
-# A page's icon would become the browser tab's, and that one is fetched from the internet.
 icon = str(Path(__file__).parent / "examples" / "icon.png")
 st.set_page_config(page_icon=icon, layout="wide")
 st.logo(icon, size="large")

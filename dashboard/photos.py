@@ -23,11 +23,24 @@ _THUMBNAIL_SIZE: Final = (120, 80)
 
 @dataclass(frozen=True)
 class Photo:
-    """A photograph as handed in: its name, its file's bytes, and its label if one is known."""
+    """A photograph as handed in.
+
+    Parameters
+    ----------
+    name : str
+        Of its file.
+    data : bytes
+        Content of its file.
+    label : str, optional
+        Class that a dataset gives it.
+    on_screen : bool, default False
+        Whether the input that it came from shows it already.
+    """
 
     name: str
     data: bytes
     label: str | None = None
+    on_screen: bool = False
 
 
 @dataclass(frozen=True)

@@ -6,7 +6,7 @@ import pandas as pd
 import streamlit as st
 
 from dashboard.photos import ClassifiedPhoto, classify_photo
-from har_core import ActionModel, InvalidImageError
+from har_core import ActionModel, DatasetError, InvalidImageError
 from har_core.dataset import CSV_FILE, load_dataset
 
 
@@ -22,10 +22,14 @@ def classified(model: ActionModel, data: bytes) -> ClassifiedPhoto | InvalidImag
 
 def dataset_table(folder: str) -> pd.DataFrame:
     """Read a dataset's table once, and again when it changes; see `har_core.dataset`."""
-    csv = Path(folder).expanduser() / CSV_FILE
-    return _dataset_table(folder, csv.stat().st_mtime_ns if csv.is_file() else 0)
+    try:
+        csv = Path(folder).expanduser().absolute() / CSV_FILE
+        return _dataset_table(csv.parent, csv.stat().st_mtime_ns)
+    except (OSError, ValueError, RuntimeError) as error:  # "~nobody" is a RuntimeError
+        reason = getattr(error, "strerror", None) or error
+        raise DatasetError(f"Cannot read {CSV_FILE} in {folder}: {reason}.") from error
 
 
 @st.cache_data(max_entries=4, show_spinner=False)
-def _dataset_table(folder: str, modified_ns: int) -> pd.DataFrame:
+def _dataset_table(folder: Path, modified_ns: int) -> pd.DataFrame:
     return load_dataset(folder)

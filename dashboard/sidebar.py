@@ -1,14 +1,15 @@
 """The choices that all pages share: the model and the dataset folder."""
 
 import os
+from collections.abc import Sequence
 from typing import Final
 
 import streamlit as st
 
 from dashboard.resources import dataset_table
-from dashboard.wording import accuracy, escape_markdown
+from dashboard.wording import accuracy, escape_markdown, short_accuracy
 from har_core import ActionModel, DatasetError, ModelBundleError, load_model
-from har_core.bundle import list_bundles, models_dir
+from har_core.bundle import BundleEntry, list_bundles, read_manifest
 from har_core.model import find_model
 
 MODEL_KEY: Final = "model"
@@ -17,18 +18,13 @@ DATASET_KEY: Final = "dataset"
 
 def pick_model() -> None:
     """Draw the model picker; the choice is part of the page's address."""
-    entries = list_bundles()
+    entries = _entries()
     usable = {entry.name: entry.manifest for entry in entries if entry.manifest is not None}
     if usable:
-        try:
-            default = find_model().name
-        except ModelBundleError:
-            default = ""
-        names = list(usable)
         name = st.selectbox(
             "Model",
-            names,
-            index=names.index(default) if default in usable else 0,
+            list(usable),
+            index=_default_position(entries),
             key=MODEL_KEY,
             bind="query-params",
         )
@@ -36,8 +32,11 @@ def pick_model() -> None:
     if len(entries) > 1 or (entries and not usable):
         with st.expander("All models"):
             for entry in entries:
-                says = accuracy(entry.manifest) if entry.manifest else f":red[{entry.error}]"
-                st.markdown(f"**{escape_markdown(entry.name)}**  \n:small[{says}]")
+                name = escape_markdown(entry.name)
+                if entry.manifest is not None:
+                    st.markdown(f"{name} · {short_accuracy(entry.manifest) or 'not measured'}")
+                else:
+                    st.markdown(f"{name}  \n:red[:small[{escape_markdown(entry.error or '')}]]")
 
 
 def pick_dataset() -> None:
@@ -60,8 +59,9 @@ def pick_dataset() -> None:
 def chosen_model() -> ActionModel | None:
     """Return the chosen model, loaded; without one say what to do and return None."""
     name = st.session_state.get(MODEL_KEY)
+    path = next((entry.path for entry in _entries() if entry.name == name), None)
     try:
-        return load_model(models_dir() / name if name else None)
+        return load_model(path)
     except ModelBundleError as error:
         st.error(escape_markdown(str(error)), icon=":material/model_training:")
         return None
@@ -74,3 +74,25 @@ def chosen_dataset() -> str | None:
         return folder if folder and len(dataset_table(folder)) else None
     except DatasetError:
         return None
+
+
+def _entries() -> list[BundleEntry]:
+    """List the models folder, led by the default model if that one lies elsewhere."""
+    entries = list_bundles()
+    try:
+        default = find_model()
+        if default.is_dir() and default not in [entry.path.resolve() for entry in entries]:
+            entries.insert(0, BundleEntry(default.name, default, read_manifest(default)))
+    except ModelBundleError:
+        return entries  # `chosen_model` says why there is no default
+    return entries
+
+
+def _default_position(entries: Sequence[BundleEntry]) -> int:
+    """Return where the default model stands among the usable ones."""
+    try:
+        default = find_model()
+    except ModelBundleError:
+        return 0
+    usable = [entry.path.resolve() for entry in entries if entry.manifest is not None]
+    return usable.index(default) if default in usable else 0

@@ -1,5 +1,6 @@
 """Reading multipart uploads into memory, with every limit enforced while the bytes arrive."""
 
+import logging
 from collections.abc import AsyncGenerator
 from dataclasses import dataclass
 from typing import Final
@@ -15,6 +16,9 @@ MAX_BATCH_BYTES: Final = 100 * 2**20
 # Boundaries, part headers and small text fields around the files.
 _FRAMING_BYTES: Final = 64 * 2**10
 _MAX_TEXT_FIELDS: Final = 16
+
+# Its warnings quote the bytes of malformed uploads.
+logging.getLogger("python_multipart").setLevel(logging.ERROR)
 
 
 @dataclass(frozen=True)
@@ -81,6 +85,8 @@ async def _read_files(
         form = await parser.parse()
     except MultiPartException as error:
         raise HTTPException(400, f"The upload cannot be read: {error.message}") from error
+    except ValueError as error:  # a charset parameter may name any of Python's codecs
+        raise HTTPException(400, f"The upload cannot be read: {error}.") from error
     try:
         sent = [part for part in form.getlist(field) if isinstance(part, UploadFile)]
         # A browser's form without a chosen file sends a nameless, empty part.
@@ -90,13 +96,13 @@ async def _read_files(
             raise HTTPException(
                 400, f"There is no file in the field '{field}'; fields received: {names}."
             )
-        return [Upload(part.filename or "", await part.read()) for part in sent]
+        return [Upload(_encodable(part.filename or ""), await part.read()) for part in sent]
     finally:
         await form.close()
 
 
 async def _limited_stream(request: Request, max_bytes: int) -> AsyncGenerator[bytes, None]:
-    """Yield the body; stop with 413 as soon as it is, or says it is, too large."""
+    """Yield the body; end with 413 if it is, or says it is, too large."""
     limit = max_bytes + _FRAMING_BYTES
     declared = request.headers.get("content-length", "")
     if declared.isdecimal() and int(declared) > limit:
@@ -104,15 +110,25 @@ async def _limited_stream(request: Request, max_bytes: int) -> AsyncGenerator[by
     received = 0
     async for chunk in request.stream():
         received += len(chunk)
-        if received > limit:
-            raise _too_large(max_bytes)
-        yield chunk
+        if received <= limit:
+            yield chunk
+        # As much again is read and thrown away: an answer that is sent while the client still
+        # sends gets lost when the connection is reset.
+        elif received > 2 * limit:
+            break
+    if received > limit:
+        raise _too_large(max_bytes)
 
 
 def _too_large(max_bytes: int) -> HTTPException:
-    # The rest of the body stays unread, so the connection cannot serve another request.
+    # What is left of the body stays unread, so the connection cannot serve another request.
     return HTTPException(
         413,
         f"The upload is larger than {max_bytes // 2**20} MB; send smaller or fewer files.",
         headers={"Connection": "close"},
     )
+
+
+def _encodable(name: str) -> str:
+    """Replace lone surrogates, which some charsets decode to and no answer can hold."""
+    return name.encode("utf-8", "replace").decode("utf-8")

@@ -1,6 +1,7 @@
 """Predictions in words that need no training in statistics."""
 
-from typing import Any, Final
+import re
+from typing import Final
 
 from har_core import Prediction
 from har_core.bundle import BundleManifest
@@ -25,7 +26,7 @@ def percent(probability: float) -> str:
     """Return a probability as a whole percentage that never claims 0 % or certainty."""
     if probability >= 0.995:
         return "> 99\N{NO-BREAK SPACE}%"
-    if probability < 0.005:
+    if probability <= 0.005:  # which would round to 0 %
         return "< 1\N{NO-BREAK SPACE}%"
     return _spaced(f"{probability:.0%}")
 
@@ -53,13 +54,22 @@ def hint(prediction: Prediction) -> str | None:
 
 def accuracy(manifest: BundleManifest) -> str:
     """Return a model's test accuracy with its split and interval, or that it is unknown."""
-    top1: Any = manifest.metrics.get("top1")
-    if not isinstance(top1, dict) or "value" not in top1:
+    value = short_accuracy(manifest)
+    if value is None:
         return "Accuracy not measured"
-    text = f"Right on {top1['value']:.1%} of {manifest.metrics.get('n', 0):,} test photographs"
+    top1 = manifest.metrics["top1"]
+    text = f"Right on {value} of {manifest.metrics.get('n', 0):,} test photographs"
     if "low" in top1 and "high" in top1:
         text += f" (95% interval {top1['low']:.0%} to {top1['high']:.0%})"
     return _spaced(text)
+
+
+def short_accuracy(manifest: BundleManifest) -> str | None:
+    """Return a model's test accuracy as a bare percentage, or None if it was not measured."""
+    top1 = manifest.metrics.get("top1")
+    if not isinstance(top1, dict) or "value" not in top1:
+        return None
+    return _spaced(f"{top1['value']:.1%}")
 
 
 def escape_markdown(text: str) -> str:
@@ -68,4 +78,4 @@ def escape_markdown(text: str) -> str:
 
 
 def _spaced(text: str) -> str:
-    return text.replace("%", "\N{NO-BREAK SPACE}%")
+    return re.sub(r"(?<=\d)%", "\N{NO-BREAK SPACE}%", text)

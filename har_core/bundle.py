@@ -1,5 +1,6 @@
 """Model bundles: one folder per model with a manifest, checksums, and crash-safe writing."""
 
+import contextlib
 import dataclasses
 import hashlib
 import json
@@ -52,7 +53,8 @@ class BundleManifest:
     files : dict of str to str
         Relative path to sha256 (hex) of every other file of the bundle.
     training : dict
-        Settings, package versions and dataset fingerprint of the run; empty if imported.
+        Settings, package versions and dataset fingerprint of the run; if imported, the origin
+        (see `har_core.importing.import_model`).
     metrics : dict
         Headline metrics: ``split``, ``n`` and, per metric, ``{"value", "low", "high"}``.
     """
@@ -124,7 +126,7 @@ def read_manifest(folder: str | Path) -> BundleManifest:
         raise ModelBundleError(
             f"{folder} is not a model bundle: it has no {MANIFEST_FILE}."
         ) from error
-    except (OSError, ValueError) as error:
+    except (OSError, ValueError, RecursionError) as error:
         raise ModelBundleError(f"Cannot read {path}: {error}.") from error
     if not isinstance(body, dict):
         raise ModelBundleError(f"{path} must hold a JSON object.")
@@ -178,17 +180,17 @@ def verify_bundle(folder: str | Path) -> BundleManifest:
     manifest = read_manifest(folder)
     for relative, expected in manifest.files.items():
         path = folder / relative
-        if not path.resolve().is_relative_to(folder.resolve()):
-            raise ModelBundleError(f"{folder / MANIFEST_FILE} lists {relative!r}, outside it.")
         try:
+            if not path.resolve().is_relative_to(folder.resolve()):
+                raise ModelBundleError(f"{folder / MANIFEST_FILE} lists {relative!r}, outside it.")
             found = sha256_of_file(path)
         except FileNotFoundError as error:
             raise ModelBundleError(
                 f"{path} is missing from the model bundle {manifest.name!r}; restore the folder "
                 "(for the shipped model: git checkout) or train it again."
             ) from error
-        except OSError as error:
-            raise ModelBundleError(f"Cannot read {path}: {error}.") from error
+        except (OSError, ValueError) as error:  # ValueError: a NUL character in the path
+            raise ModelBundleError(f"Cannot read {str(path)!r}: {error}.") from error
         if found != expected:
             raise ModelBundleError(
                 f"{path} is damaged: its sha256 is not the one in {MANIFEST_FILE}; restore the "
@@ -225,19 +227,22 @@ def write_bundle(
     Raises
     ------
     ModelBundleError
-        If the folder exists and `overwrite` is false, or cannot be written.
+        If the manifest is invalid, or the folder exists and `overwrite` is false, or it cannot be
+        written.
     """
     folder = Path(folder)
     check_bundle_name(manifest.name)
     if folder.name != manifest.name:
         raise ValueError(f"The folder {folder} must be named {manifest.name!r} like the bundle.")
+    _parse_manifest(json.loads(manifest.to_json()), folder / MANIFEST_FILE)
+    # First of all, or a bundle that a crash has put aside would be replaced unasked.
+    restore_interrupted_replacement(folder)
     if folder.exists() and not overwrite:
         raise ModelBundleError(
             f"{folder} exists already; choose another name or allow overwriting."
         )
     try:
         folder.parent.mkdir(parents=True, exist_ok=True)
-        restore_interrupted_replacement(folder)
         staging = Path(tempfile.mkdtemp(prefix=f".{folder.name}.", dir=folder.parent))
         try:
             staging.chmod(0o755)
@@ -314,14 +319,16 @@ def list_bundles(folder: str | Path | None = None) -> list[BundleEntry]:
 
 
 def restore_interrupted_replacement(folder: Path) -> None:
-    """Finish or undo a replacement of `folder` that was killed between its two renames."""
+    """Finish or undo a replacement of `folder` that was killed between its two renames.
+
+    In a folder that cannot be written (or where another process is faster) nothing happens.
+    """
     previous = folder.parent / f".{folder.name}.replaced"
-    if not previous.exists():
-        return
     if folder.exists():
         shutil.rmtree(previous, ignore_errors=True)
     else:
-        previous.rename(folder)
+        with contextlib.suppress(OSError):
+            previous.rename(folder)
 
 
 def sha256_of_file(path: str | Path) -> str:

@@ -1,4 +1,4 @@
-"""The command line: predict, train, import-model, export, models."""
+"""The command line: predict, train, import-model, export, models; other commands are included."""
 
 import csv
 import dataclasses
@@ -16,7 +16,8 @@ import typer
 from rich.console import Console
 from rich.table import Table
 
-from har_core import bundle, cli_scan
+from har_core import bundle, cli_evaluate, cli_scan
+from har_core.cli_options import EXIT_SOME_FAILED, EXIT_UNUSABLE, DatasetOption, ModelOption
 from har_core.dataset import PHOTO_SUFFIXES
 from har_core.errors import HarError, InvalidImageError
 from har_core.exports import neutralise_formula
@@ -25,8 +26,6 @@ from har_core.terminal import progress_bar, stderr, write_output
 from har_core.training import TrainingSettings
 from har_core.training import train as run_training
 
-EXIT_SOME_FAILED = 1
-EXIT_UNUSABLE = 2
 _DEFAULTS = TrainingSettings()
 
 app = typer.Typer(
@@ -37,18 +36,7 @@ app = typer.Typer(
     context_settings={"help_option_names": ["-h", "--help"]},
 )
 app.add_typer(cli_scan.app)
-
-ModelOption = Annotated[
-    str | None,
-    typer.Option("--model", help="Bundle name or path. Default: HAR_MODEL, else the newest."),
-]
-DatasetOption = Annotated[
-    Path,
-    typer.Option(
-        envvar="HAR_DATASET",
-        help="Folder with train.csv (filename,label) and the photographs in train/.",
-    ),
-]
+app.add_typer(cli_evaluate.commands)
 
 
 def main() -> None:
@@ -331,11 +319,13 @@ def import_model_command(
 
 @app.command()
 def models(
-    as_json: Annotated[bool, typer.Option("--json", help="JSON on stdout.")] = False,
+    json_file: Annotated[
+        str | None, typer.Option("--json", metavar="[FILE]", help="JSON, to a file or stdout.")
+    ] = None,
 ) -> None:
     """List the model bundles; the first is the default."""
     entries = bundle.list_bundles()
-    if as_json:
+    if json_file:
         described = [
             {
                 "name": e.name,
@@ -349,7 +339,7 @@ def models(
             }
             for e in entries
         ]
-        print(json.dumps(described, indent=2, ensure_ascii=False))
+        write_output(json_file, json.dumps(described, indent=2, ensure_ascii=False) + "\n")
         return
     if not entries:
         raise HarError(f"There is no model in {bundle.models_dir()}; train or import one.")

@@ -33,6 +33,15 @@ class McNemarTest:
     p_value: float
     method: Literal["exact", "corrected"]
 
+    def describe(self, first: str, second: str) -> str:
+        """Return the outcome as a sentence, given the models' names."""
+        kind = {"exact": "exact binomial", "corrected": "chi-squared, continuity corrected"}
+        p_value = f"p = {self.p_value:.3f}" if self.p_value >= 0.001 else "p < 0.001"
+        return (
+            f"Only {first} is right on {self.only_first:,} photographs, only {second} on "
+            f"{self.only_second:,}: McNemar's test ({kind[self.method]}) gives {p_value}."
+        )
+
 
 @dataclass(frozen=True, eq=False)
 class Comparison:

@@ -198,14 +198,18 @@ def network_sha256(manifest: BundleManifest) -> str:
     return manifest.files.get(bundle.ONNX_FILE) or manifest.files.get(bundle.KERAS_FILE, "")
 
 
-def caveats(evaluation: Evaluation, folder: str | Path) -> list[str]:
+def caveats(
+    evaluation: Evaluation, manifest: BundleManifest, splits: pd.DataFrame | None
+) -> list[str]:
     """Say in plain words what makes the numbers of an evaluation less than they seem.
 
     Parameters
     ----------
     evaluation : Evaluation
-    folder : str or Path
-        Of the bundle.
+    manifest : BundleManifest
+        Of the model as it is now.
+    splits : DataFrame or None
+        From `read_splits`.
 
     Returns
     -------
@@ -213,8 +217,6 @@ def caveats(evaluation: Evaluation, folder: str | Path) -> list[str]:
         Photographs that the model was trained or tuned on (by file hash), labels and classes that
         do not match, rows that were left out, another network than the present one.
     """
-    folder = Path(folder)
-    manifest = bundle.read_manifest(folder)
     result = evaluation.raw
     found = []
     present = network_sha256(manifest)
@@ -223,7 +225,7 @@ def caveats(evaluation: Evaluation, folder: str | Path) -> list[str]:
             f"This evaluation was made with an earlier model of the name {manifest.name}; evaluate "
             "the set again."
         )
-    found += _overlap(evaluation, folder)
+    found += _overlap(evaluation, splits)
     if len(evaluation.skipped):
         reasons = evaluation.skipped["reason"].value_counts()
         listed = "; ".join(f"{n:,} × {reason}" for reason, n in reasons.items())
@@ -238,9 +240,8 @@ def caveats(evaluation: Evaluation, folder: str | Path) -> list[str]:
     return found
 
 
-def _overlap(evaluation: Evaluation, folder: Path) -> list[str]:
+def _overlap(evaluation: Evaluation, splits: pd.DataFrame | None) -> list[str]:
     known = evaluation.sha256[evaluation.sha256 != ""]
-    splits = read_splits(folder)
     if splits is None or not len(known):
         return [
             "It is not known which photographs the model was trained on; these may be among them."

@@ -24,12 +24,14 @@ def read_class_indices(path: str | Path) -> tuple[str, ...]:
     Raises
     ------
     ModelBundleError
-        If the file cannot be read or its indices are not exactly 0 … n-1.
+        If the file cannot be read, has a key twice, or its indices are not exactly 0 … n-1.
     """
     path = Path(path)
     try:
-        mapping = json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, UnicodeDecodeError, json.JSONDecodeError) as error:
+        # "-sig": Windows tools put a byte order mark in front.
+        text = path.read_text(encoding="utf-8-sig")
+        mapping = json.loads(text, object_pairs_hook=_dict_of_distinct_keys)
+    except (OSError, ValueError, RecursionError) as error:
         raise ModelBundleError(f"Cannot read the class index file {path}: {error}.") from error
     return parse_class_indices(mapping, source=str(path))
 
@@ -74,6 +76,14 @@ def parse_class_indices(mapping: object, source: str = "class indices") -> tuple
     if len(set(names)) != len(names) or not all(name.strip() for name in names):
         raise ModelBundleError(f"{source} has empty or repeated class names: {list(names)}.")
     return names
+
+
+def _dict_of_distinct_keys(pairs: list[tuple[str, object]]) -> dict[str, object]:
+    """Build a JSON object; of a repeated key `json` would silently keep the last."""
+    mapping = dict(pairs)
+    if len(mapping) != len(pairs):
+        raise ValueError("it has a key twice")
+    return mapping
 
 
 def format_class_indices(class_names: Sequence[str]) -> str:

@@ -267,7 +267,7 @@ class _Trainer:
             peak=self.settings.head_learning_rate,
             warmup_epochs=0.0,
             batches=batches,
-            validate=lambda: _probabilities(head, validation_features),
+            validate=lambda: _run_in_batches(head, validation_features),
         )
         (self.run.path / "features.npy").unlink(missing_ok=True)
 
@@ -471,10 +471,10 @@ class _Trainer:
         return features
 
     def _features_of(self, backbone: Any, pixels: np.ndarray) -> np.ndarray:
-        return _run_in_batches(lambda x: backbone(scale_pixels(x, PREPROCESSING)), pixels)
+        return _run_in_batches(backbone, pixels, PREPROCESSING)
 
     def _predict_pixels(self, pixels: np.ndarray) -> np.ndarray:
-        return _probabilities(self.network, pixels, PREPROCESSING)
+        return _run_in_batches(self.network, pixels, PREPROCESSING)
 
     def _decode_rows(self, rows: np.ndarray) -> np.ndarray:
         """Decode photographs exactly as a prediction does; uint8 (N, 224, 224, 3)."""
@@ -501,21 +501,17 @@ class _Trainer:
         }
 
 
-def _probabilities(
+def _run_in_batches(
     model: Any, inputs: np.ndarray, preprocessing: Preprocessing | None = None
 ) -> np.ndarray:
-    """Run a model in inference mode; float64 (N, C)."""
-
-    def run(batch: np.ndarray) -> Any:
+    """Run a model in inference mode, scaling pixels first; float32."""
+    outputs = []
+    for start in range(0, len(inputs), _INFERENCE_BATCH):
+        batch = inputs[start : start + _INFERENCE_BATCH]
         scaled = batch if preprocessing is None else scale_pixels(batch, preprocessing)
-        return model(scaled, training=False)
-
-    return _run_in_batches(run, inputs).astype(np.float64)
-
-
-def _run_in_batches(run: Callable[[np.ndarray], Any], inputs: np.ndarray) -> np.ndarray:
-    starts = range(0, len(inputs), _INFERENCE_BATCH)
-    return np.concatenate([np.asarray(run(inputs[s : s + _INFERENCE_BATCH])) for s in starts])
+        # Calling the model directly would keep every layer's output of the batch in memory.
+        outputs.append(model.predict_on_batch(scaled))
+    return np.concatenate(outputs)
 
 
 def _top1_and_log_loss(probabilities: np.ndarray, labels: np.ndarray) -> tuple[float, float]:

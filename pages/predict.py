@@ -45,7 +45,7 @@ def photos_handed_in() -> list[Photo]:
     )
     if camera_tab.open:  # drawn only when open, because drawing it asks for the camera
         shot = camera_tab.camera_input("Take a photograph", label_visibility="collapsed")
-        return [Photo("camera.jpg", shot.getvalue())] if shot else []
+        return [Photo("camera.jpg", shot.getvalue(), on_screen=True)] if shot else []
     with upload_tab:
         files = st.file_uploader(
             "Photographs",
@@ -194,8 +194,9 @@ def predict(model: ActionModel) -> None:
         else:
             show_summary(good, bad)
     if len(photos) == 1 and good:
-        with inputs:
-            show_picture(*good[0])
+        if not photos[0].on_screen:
+            with inputs:
+                show_picture(*good[0])
     elif good:
         row = choose_from_table(good)
         picture, answer = st.columns([5, 6], gap="large")

@@ -11,7 +11,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-import httpx
+import httpx2
 
 ROOT = Path(__file__).parents[1]
 START_TIMEOUT_S = 60
@@ -75,8 +75,8 @@ def _wait_until_served(server: DashboardProcess) -> None:
         if server.process.poll() is not None:
             raise RuntimeError(f"The dashboard ended at once:\n{server.log.read_text()}")
         try:
-            if httpx.get(f"{server.url}/_stcore/health", timeout=1).is_success:
+            if httpx2.get(f"{server.url}/_stcore/health", timeout=1).is_success:
                 return
-        except httpx.TransportError:
+        except httpx2.TransportError:
             time.sleep(0.1)
     raise RuntimeError(f"No dashboard after {START_TIMEOUT_S} s:\n{server.log.read_text()}")

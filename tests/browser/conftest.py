@@ -7,7 +7,7 @@ from pathlib import Path
 from urllib.parse import urlsplit
 
 import pytest
-from playwright.sync_api import Browser, Page, sync_playwright
+from playwright.sync_api import Browser, BrowserContext, Page, sync_playwright
 
 from tests.dashboard_process import DashboardProcess, running_dashboard
 from tests.drawing import write_dataset, write_tiny_bundle
@@ -22,6 +22,8 @@ CHROMIUM_ARGUMENTS = [
     "--disable-component-update",
     "--disable-sync",
     "--no-first-run",
+    "--use-fake-device-for-media-stream",
+    "--host-resolver-rules=MAP * ~NOTFOUND, EXCLUDE 127.0.0.1",
 ]
 
 
@@ -51,24 +53,24 @@ def dashboard(tmp_path_factory: pytest.TempPathFactory) -> Iterator[DashboardPro
         yield server
 
 
-@pytest.fixture
-def page(browser: Browser, dashboard: DashboardProcess) -> Iterator[Page]:
-    """Open an empty browser page whose relative addresses lead to the dashboard."""
-    context = browser.new_context(base_url=dashboard.url, viewport=DESKTOP)
-    external, errors = [], []
-
-    def refuse_external(route) -> None:
-        if urlsplit(route.request.url).hostname in ("127.0.0.1", None):
-            route.continue_()
-        else:
-            external.append(route.request.url)
-            route.abort()
-
-    context.route("**/*", refuse_external)
-    opened = context.new_page()
-    opened.set_default_timeout(15_000)
-    opened.on("pageerror", lambda error: errors.append(str(error)))
-    yield opened
+@pytest.fixture(scope="session")
+def context(browser: Browser, dashboard: DashboardProcess) -> Iterator[BrowserContext]:
+    """Share one browser cache between the tests; every page is a visit of its own all the same."""
+    context = browser.new_context(base_url=dashboard.url, viewport=DESKTOP, permissions=["camera"])
+    context.set_default_timeout(15_000)
+    yield context
     context.close()
+
+
+@pytest.fixture
+def page(context: BrowserContext) -> Iterator[Page]:
+    """Open an empty browser page whose relative addresses lead to the dashboard."""
+    external, errors = [], []
+    opened = context.new_page()
+    opened.on("pageerror", lambda error: errors.append(str(error)))
+    opened.on("request", lambda request: external.append(request.url))
+    yield opened
+    opened.close()
+    external = [url for url in external if urlsplit(url).hostname not in ("127.0.0.1", None)]
     assert not errors, f"script errors in the page: {errors}"
     assert not external, f"the page asked other servers: {external}"

@@ -1,14 +1,131 @@
-import pytest
+import json
 
-from tests.drawing import photo_bytes
+import pytest
+from playwright.sync_api import expect
+
+from tests.browser.conftest import PHONE
+from tests.drawing import CLASS_NAMES, photo_bytes
 
 pytestmark = pytest.mark.browser
 
+CHART_NAMES = ".js-plotly-plot .ytick text"
+BAR_LABELS = ".js-plotly-plot .bartext"
 
-def test_uploaded_picture_shows_action_and_chart(page):
+
+def picture(name, data):
+    return {"name": name, "mimeType": "image/jpeg", "buffer": data}
+
+
+def open_page(page):
     page.goto("/")
-    page.set_input_files(
-        "input[type=file]",
-        {"name": "photo.jpg", "mimeType": "image/jpeg", "buffer": photo_bytes("running")},
+    expect(page.get_by_role("heading", name="What is the person doing?")).to_be_visible()
+    expect(page.locator(CHART_NAMES)).to_have_count(len(CLASS_NAMES))
+
+
+def upload(page, *pictures):
+    page.set_input_files("input[type=file]", list(pictures))
+
+
+def test_uploaded_picture_shows_action_and_chart_and_gives_json(page):
+    open_page(page)
+    upload(page, picture("photo.jpg", photo_bytes("running")))
+    expect(page.get_by_role("heading", name="Almost certainly running")).to_be_visible()
+    expect(page.locator(BAR_LABELS)).to_have_count(len(CLASS_NAMES))
+    assert page.locator(CHART_NAMES).all_text_contents()[-1].strip() == "running"
+    shown = page.get_by_role("img", name="The photograph photo.jpg")
+    expect(shown).to_be_visible()
+    assert shown.evaluate("image => image.naturalWidth") == 275
+
+    with page.expect_download() as download:
+        page.get_by_role("button", name="JSON").click()
+    body = json.loads(download.value.path().read_text())
+    assert (body["action"], body["model"]) == ("running", "tiny")
+    assert download.value.suggested_filename == "photo.json"
+
+
+def test_several_pictures_get_a_table_and_the_bad_one_its_reason(page):
+    open_page(page)
+    upload(
+        page,
+        picture("first.jpg", photo_bytes("clapping")),
+        picture("second.jpg", photo_bytes("sitting")),
+        picture("notes.jpg", b"this is a text file"),
     )
-    page.get_by_text("running").first.wait_for()
+    expect(page.get_by_role("heading", name="2 photographs classified")).to_be_visible()
+    expect(page.get_by_text("1 could not be used")).to_be_visible()
+    reason = page.get_by_role("paragraph").filter(has_text="not an image")
+    expect(reason).to_contain_text("notes.jpg")
+    expect(page.get_by_role("img", name="The photograph first.jpg")).to_be_visible()
+
+
+def test_click_on_a_row_shows_its_picture(page):
+    open_page(page)
+    upload(
+        page,
+        picture("first.jpg", photo_bytes("clapping")),
+        picture("second.jpg", photo_bytes("sitting")),
+    )
+    expect(page.get_by_role("heading", name="Almost certainly clapping")).to_be_visible()
+    table = page.get_by_test_id("stDataFrame")
+    box = table.bounding_box()
+    header, row = 36, 56
+    page.mouse.click(box["x"] + box["width"] / 3, box["y"] + header + 1.5 * row)
+    expect(page.get_by_role("heading", name="Almost certainly sitting")).to_be_visible()
+    expect(page.get_by_role("img", name="The photograph second.jpg")).to_be_visible()
+
+
+def test_example_and_dataset_photograph_are_one_click_away(page):
+    open_page(page)
+    page.get_by_role("button", name="Try an example").click()
+    expect(page.get_by_role("img", name="The photograph cycling.jpg")).to_be_visible()
+    page.get_by_role("button", name="Surprise me").click()
+    expect(page.get_by_text("in the dataset", exact=False).first).to_be_visible()
+    expect(page.get_by_role("img", name="The photograph cycling.jpg")).to_be_hidden()
+
+
+def test_camera_is_asked_for_only_in_its_tab_and_its_shot_is_classified(page):
+    page.add_init_script(
+        "window.asked = 0; const devices = navigator.mediaDevices;"
+        "const original = devices.getUserMedia.bind(devices);"
+        "devices.getUserMedia = (...args) => { window.asked += 1; return original(...args); };"
+    )
+    open_page(page)
+    assert page.evaluate("window.asked") == 0
+    page.get_by_role("tab", name="Camera").click()
+    page.get_by_role("button", name="Take Photo").click()
+    # Chromium's stand-in for a camera is a green picture, like those drawn for "running".
+    expect(page.get_by_role("heading", name="running")).to_be_visible()
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+def test_page_follows_the_systems_appearance(page, scheme):
+    page.emulate_media(color_scheme=scheme)
+    open_page(page)
+    colour = page.get_by_test_id("stApp").evaluate(
+        "element => getComputedStyle(element).backgroundColor"
+    )
+    assert colour == {"light": "rgb(251, 250, 247)", "dark": "rgb(18, 25, 29)"}[scheme]
+
+
+def test_phone_needs_no_sideways_scrolling_and_cuts_no_label(page):
+    page.set_viewport_size(PHONE)
+    open_page(page)
+    upload(page, picture("photo.jpg", photo_bytes("running", size=(1200, 800))))
+    expect(page.locator(BAR_LABELS)).to_have_count(len(CLASS_NAMES))
+    expect(page.locator(".js-plotly-plot")).to_have_count(1)
+    widest = page.get_by_test_id("stMain").evaluate(
+        "main => Math.max(main.scrollWidth, document.documentElement.scrollWidth)"
+    )
+    assert widest <= PHONE["width"]
+    shown = page.get_by_role("img", name="The photograph photo.jpg").bounding_box()
+    assert shown["x"] + shown["width"] <= PHONE["width"]
+    chart = page.locator(".js-plotly-plot").bounding_box()
+    for text in [*page.locator(CHART_NAMES).all(), *page.locator(BAR_LABELS).all()]:
+        box = text.bounding_box()
+        assert box["x"] >= chart["x"] - 1
+        assert box["x"] + box["width"] <= chart["x"] + chart["width"] + 1
+
+
+def test_documentation_of_the_api_works_without_the_internet(page):
+    page.goto("/docs")
+    expect(page.get_by_text("Classify one photograph", exact=True)).to_be_visible()

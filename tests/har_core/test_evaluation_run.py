@@ -38,7 +38,7 @@ def test_rows_that_cannot_be_used_are_listed_with_their_reason(tiny_models, tiny
     evaluation = evaluate_dataset(har_core.load_model(), table)
     skipped = evaluation.skipped.groupby("filename")["reason"].first().to_dict()
     assert skipped == {
-        "running_1.jpg": "unreadable photograph (not_an_image)",
+        "running_1.jpg": "unreadable photograph (html)",
         "running_2.jpg": "photograph missing",
         "sitting_0.jpg": "listed twice",
         "sitting_1.jpg": "listed with different labels",

@@ -12,6 +12,7 @@ from har_core.evaluations import (
     keep_evaluation,
     list_evaluations,
     read_evaluation,
+    read_splits,
 )
 from har_core.model import apply_temperature
 from tests.evaluated import HAR_CLASSES, draw_table, write_evaluated_bundle
@@ -27,6 +28,10 @@ def folder(tmp_path, table, monkeypatch):
     monkeypatch.setenv("HAR_CACHE_DIR", str(tmp_path / "cache"))
     write_evaluated_bundle(tmp_path / "models", table)
     return tmp_path / "models" / "drawn"
+
+
+def find_caveats(evaluation: Evaluation, folder) -> list[str]:
+    return caveats(evaluation, bundle.read_manifest(folder), read_splits(folder))
 
 
 def rewrite_predictions(folder, change) -> None:
@@ -47,7 +52,7 @@ def test_bundle_splits_are_read_with_groups_and_hashes(folder, table):
     assert evaluation.result.label_names.tolist() == expected["label"].tolist()
     assert evaluation.result.groups.tolist() == expected.index.tolist()
     assert all(len(digest) == 64 for digest in evaluation.sha256)
-    assert caveats(evaluation, folder) == []
+    assert find_caveats(evaluation, folder) == []
 
 
 def test_the_stored_temperature_applies_to_what_is_read(folder):
@@ -141,7 +146,7 @@ def test_caveats_name_overlap_skipped_rows_absent_classes_and_old_networks(folde
     sha256 = evaluation.sha256[rows]
     sha256[:3] = trained[:3]
     evaluation = kept(folder, raw=evaluation.raw.take(rows), sha256=sha256, network="other")
-    old, overlap, skipped, absent = caveats(evaluation, folder)
+    old, overlap, skipped, absent = find_caveats(evaluation, folder)
     assert "earlier model" in old
     assert overlap.startswith(f"3 of {len(rows)} photographs")
     assert "1 × label unknown to the model: flying" in skipped
@@ -150,4 +155,5 @@ def test_caveats_name_overlap_skipped_rows_absent_classes_and_old_networks(folde
 
 def test_unknown_training_photographs_are_admitted(folder):
     (folder / bundle.SPLITS_FILE).unlink()
-    assert "not known which photographs" in caveats(read_evaluation(folder, "test"), folder)[0]
+    found = find_caveats(read_evaluation(folder, "test"), folder)
+    assert "not known which photographs" in found[0]

@@ -1,0 +1,215 @@
+"""The commands ``evaluate`` and ``compare``."""
+
+import json
+from collections.abc import Callable
+from importlib.metadata import entry_points
+from pathlib import Path
+from typing import Annotated, Final
+
+import pandas as pd
+import typer
+from rich.console import Console
+from rich.table import Table
+
+from har_core.cli_options import EXIT_SOME_FAILED, DatasetOption, ModelOption
+from har_core.comparison import Comparison, compare_models
+from har_core.dataset import load_dataset
+from har_core.errors import HarError
+from har_core.evaluation import EvaluationResult
+from har_core.evaluation_run import evaluate_dataset, rows_of_split
+from har_core.evaluations import Evaluation, caveats, read_splits
+from har_core.exports import neutralise_formula
+from har_core.model import find_model, load_model
+from har_core.terminal import progress_bar, stderr, write_output
+
+ReportRenderer = Callable[[Evaluation, list[str]], str]
+REPORT_RENDERERS: Final = "har_core.report_renderers"
+METRIC_TITLES: Final = {
+    "top1": "Top-1 accuracy",
+    "top3": "Top-3 accuracy",
+    "macro_f1": "Macro F1",
+    "log_loss": "Log loss",
+    "ece": "Expected calibration error",
+}
+
+commands = typer.Typer()
+
+CsvOption = Annotated[
+    Path | None,
+    typer.Option("--csv", metavar="FILE", help="Table to use instead of DATASET/train.csv."),
+]
+SplitOption = Annotated[
+    str | None,
+    typer.Option(
+        "--split",
+        metavar="NAME",
+        help="Only the photographs of a split that the (first) model records: train, validation "
+        "or test. Default: every row of the table.",
+    ),
+]
+
+
+@commands.command()
+def evaluate(
+    dataset: DatasetOption,
+    model: ModelOption = None,
+    csv: CsvOption = None,
+    split: SplitOption = None,
+    report: Annotated[
+        str | None, typer.Option(metavar="FILE", help="HTML report that opens without a network.")
+    ] = None,
+    json_file: Annotated[
+        str | None, typer.Option("--json", metavar="[FILE]", help="Metrics, to a file or stdout.")
+    ] = None,
+    predictions: Annotated[
+        str | None, typer.Option(metavar="FILE", help="CSV with every photograph's probabilities.")
+    ] = None,
+) -> None:
+    r"""Measure a model on labelled photographs, with 95 % bootstrap intervals.
+
+    Exit code 0: every row was evaluated; 1: some rows were left out; 2: nothing could be done.
+
+    \b
+    har_core evaluate --dataset DataSet --split test
+    har_core evaluate --model mine --dataset DataSet --report report.html --json metrics.json
+    """
+    render = _report_renderer() if report else None
+    evaluation, warnings = _run(model, dataset, csv, split)
+    result = evaluation.result
+    if json_file:
+        write_output(json_file, _as_json(evaluation, dataset, split, warnings))
+    if predictions:
+        write_output(predictions, predictions_csv(result))
+    if report and render:
+        write_output(report, render(evaluation, warnings))
+    if "-" not in (json_file, predictions, report):
+        _print_metrics(evaluation)
+    _print_caveats(evaluation.model, warnings)
+    if len(evaluation.skipped):
+        for row in evaluation.skipped.itertuples():
+            stderr.print(f"{row.filename}: {row.reason}", style="red", markup=False, soft_wrap=True)
+        raise typer.Exit(EXIT_SOME_FAILED)
+
+
+@commands.command()
+def compare(
+    models: Annotated[
+        list[str],
+        typer.Argument(metavar="A B…", help="Bundle names or paths; the first is the baseline."),
+    ],
+    dataset: DatasetOption,
+    csv: CsvOption = None,
+    split: SplitOption = None,
+) -> None:
+    r"""Compare models on the same photographs: paired differences and McNemar's test.
+
+    Exit codes as of evaluate.
+
+    \b
+    har_core compare old new --dataset DataSet --split test
+    """
+    if len(models) < 2:
+        raise typer.BadParameter("name at least two models to compare.")
+    if len(set(models)) != len(models):
+        raise typer.BadParameter("the models must differ.")
+    evaluations: dict[str, Evaluation] = {}
+    for name in models:
+        evaluations[name], warnings = _run(name, dataset, csv, split, splits_of=models[0])
+        _print_caveats(name, warnings)
+    comparison = compare_models({name: e.result for name, e in evaluations.items()})
+    _print_comparison(comparison)
+    if any(len(e.skipped) for e in evaluations.values()):
+        raise typer.Exit(EXIT_SOME_FAILED)
+
+
+def predictions_csv(result: EvaluationResult) -> str:
+    """Return ``filename,label,prediction,confidence`` and one column per class, as CSV."""
+    table = result.predictions_table()
+    for column in ("filename", "label", "prediction"):
+        table[column] = table[column].map(neutralise_formula)
+    table.columns = pd.Index([neutralise_formula(name) for name in table.columns])
+    return table.to_csv(index=False, lineterminator="\n")
+
+
+def _run(
+    model: str | None,
+    dataset: Path,
+    csv: Path | None,
+    split: str | None,
+    *,
+    splits_of: str | None = None,
+) -> tuple[Evaluation, list[str]]:
+    loaded, folder = load_model(model), find_model(model)
+    table = load_dataset(dataset, csv)
+    if split:
+        table = rows_of_split(table, find_model(splits_of) if splits_of else folder, split)
+    with progress_bar() as report:
+        evaluation = evaluate_dataset(
+            loaded,
+            table,
+            name=split or "all",
+            folder=str(dataset),
+            progress=lambda done, total: report(f"Evaluating {loaded.name}", done, total),
+        )
+    return evaluation, caveats(evaluation, loaded.manifest, read_splits(folder))
+
+
+def _report_renderer() -> ReportRenderer:
+    """Return the renderer that the dashboard registers; this package draws nothing itself."""
+    for entry_point in entry_points(group=REPORT_RENDERERS):
+        return entry_point.load()
+    raise HarError("--report needs the installed dashboard; run 'make install' or leave it out.")
+
+
+def _as_json(evaluation: Evaluation, dataset: Path, split: str | None, warnings: list[str]) -> str:
+    body = {
+        "model": evaluation.model,
+        "created": evaluation.created,
+        "dataset": str(dataset),
+        "split": split,
+        "temperature": evaluation.temperature,
+        **evaluation.result.metrics(),
+        "skipped": evaluation.skipped.to_dict("records"),
+        "caveats": warnings,
+    }
+    return json.dumps(body, indent=2, ensure_ascii=False) + "\n"
+
+
+def _print_metrics(evaluation: Evaluation) -> None:
+    result = evaluation.result
+    table = Table("metric", "value", "95 % interval", box=None, pad_edge=False)
+    for name, interval in result.headline_intervals.items():
+        table.add_row(
+            METRIC_TITLES[name],
+            f"{interval.value:.4f}",
+            f"{interval.low:.4f} – {interval.high:.4f}",
+        )
+    console = Console(highlight=False)
+    console.print(f"{evaluation.model} on {result.n:,} photographs")
+    console.print(table)
+
+
+def _print_caveats(model: str, warnings: list[str]) -> None:
+    for warning in warnings:
+        stderr.print(f"{model}: {warning}", style="yellow", markup=False, soft_wrap=True)
+
+
+def _print_comparison(comparison: Comparison) -> None:
+    first, *others = comparison.results
+    console = Console(highlight=False)
+    console.print(f"{comparison.results[first].n:,} photographs that every model was evaluated on")
+    for name in others:
+        table = Table(
+            "metric", first, name, "difference", "95 % interval", box=None, pad_edge=False
+        )
+        for metric, title in METRIC_TITLES.items():
+            difference = comparison.differences[name][metric]
+            table.add_row(
+                title,
+                f"{comparison.results[first].headline_intervals[metric].value:.4f}",
+                f"{comparison.results[name].headline_intervals[metric].value:.4f}",
+                f"{difference.value:+.4f}",
+                f"{difference.low:+.4f} – {difference.high:+.4f}",
+            )
+        console.print(table)
+        console.print(comparison.tests[name].describe(first, name))

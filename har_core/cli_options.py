@@ -1,0 +1,21 @@
+"""Options and exit codes that several commands share."""
+
+from pathlib import Path
+from typing import Annotated, Final
+
+import typer
+
+EXIT_SOME_FAILED: Final = 1
+EXIT_UNUSABLE: Final = 2
+
+ModelOption = Annotated[
+    str | None,
+    typer.Option("--model", help="Bundle name or path. Default: HAR_MODEL, else the newest."),
+]
+DatasetOption = Annotated[
+    Path,
+    typer.Option(
+        envvar="HAR_DATASET",
+        help="Folder with train.csv (filename,label) and the photographs in train/.",
+    ),
+]

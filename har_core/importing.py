@@ -1,0 +1,190 @@
+"""Making a model bundle from a Keras file that was trained elsewhere."""
+
+import dataclasses
+import tempfile
+from pathlib import Path
+from typing import Any, Final, cast
+
+import numpy as np
+
+from har_core import bundle
+from har_core.bundle import BundleManifest
+from har_core.errors import ModelBundleError
+from har_core.keras_files import load_network
+from har_core.labels import format_class_indices, read_class_indices
+from har_core.onnx_export import export_onnx
+from har_core.preprocessing import PREPROCESSINGS, Preprocessing, scale_pixels
+
+_SUM_TOLERANCE: Final = 1e-3
+
+
+def import_model(
+    source: str | Path,
+    class_indices: str | Path,
+    *,
+    preprocessing: str,
+    name: str,
+    models_folder: str | Path | None = None,
+    overwrite: bool = False,
+) -> BundleManifest:
+    """Make a bundle from an ``.h5`` or ``.keras`` file; imports TensorFlow.
+
+    Parameters
+    ----------
+    source : str or Path
+        A whole Keras model, of Keras 3 or (``.h5`` only) Keras 2. Nothing in it is executed.
+    class_indices : str or Path
+        Its class index file, in either order; see `har_core.labels.read_class_indices`.
+    preprocessing : {"minus_one_to_one", "zero_to_one"}
+        Scaling that the network was trained with. No check can tell whether it is the right one.
+    name : str
+        Name of the new bundle.
+    models_folder : str or Path, optional
+        Where to make it. Default: `har_core.bundle.models_dir`.
+    overwrite : bool, default False
+        Replace a bundle of that name.
+
+    Returns
+    -------
+    BundleManifest
+        As written. ``training["onnx_error"]`` says why the bundle holds no ONNX graph and is
+        served through Keras (slower, and TensorFlow is imported); it is ``None`` normally.
+
+    Raises
+    ------
+    ModelBundleError
+        If the file cannot be loaded, takes anything but square RGB pictures, has another number
+        of outputs than there are classes, or does not give probabilities; if `preprocessing` or
+        `name` is invalid; or if the bundle exists already or cannot be written.
+
+    See Also
+    --------
+    har_core.model.load_model : Loads the bundle.
+    """
+    source = Path(source)
+    root = bundle.models_dir() if models_folder is None else Path(models_folder)
+    folder = root / bundle.check_bundle_name(name)
+    if preprocessing not in PREPROCESSINGS:
+        raise ModelBundleError(
+            f"The preprocessing must be {' or '.join(PREPROCESSINGS)}, not {preprocessing!r}."
+        )
+    scaling = cast(Preprocessing, preprocessing)
+    # Also checked when writing; here it saves loading TensorFlow first.
+    if folder.exists() and not overwrite:
+        raise ModelBundleError(
+            f"{folder} exists already; choose another name or allow overwriting."
+        )
+    class_names = read_class_indices(class_indices)
+    network = load_network(source)
+    size = _input_size(network, source)
+    n_outputs = network.output_shape[-1]
+    if len(network.output_shape) != 2 or n_outputs != len(class_names):
+        raise ModelBundleError(
+            f"{source} has outputs of shape {network.output_shape}, but {class_indices} names "
+            f"{len(class_names)} classes; give the class index file of this very model."
+        )
+    probe = scale_pixels(_probe_pictures(size), scaling)
+    _check_probabilities(np.asarray(network(probe, training=False), dtype=np.float64), source)
+    manifest = BundleManifest(
+        name=name,
+        architecture=(
+            f"imported Keras network ({len(network.layers)} layers, "
+            f"{network.count_params() / 1e6:.1f} million parameters)"
+        ),
+        input_size=size,
+        preprocessing=scaling,
+        class_names=class_names,
+    )
+    with tempfile.TemporaryDirectory() as temporary:
+        keras_file = Path(temporary) / bundle.KERAS_FILE
+        network.save(keras_file, include_optimizer=False)
+        files: dict[str, bytes | Path] = {
+            bundle.KERAS_FILE: keras_file,
+            bundle.CLASS_INDICES_FILE: format_class_indices(class_names).encode(),
+        }
+        onnx_file = Path(temporary) / bundle.ONNX_FILE
+        onnx_error, onnx_difference = None, None
+        try:
+            onnx_difference = export_onnx(network, onnx_file, probe=probe)
+            files[bundle.ONNX_FILE] = onnx_file
+        except ModelBundleError as error:
+            onnx_error = str(error)
+        manifest = dataclasses.replace(
+            manifest,
+            training={
+                "imported_from": source.name,
+                "imported_sha256": bundle.sha256_of_file(source),
+                "onnx_difference": onnx_difference,
+                "onnx_error": onnx_error,
+            },
+        )
+        files[bundle.MODEL_CARD_FILE] = _model_card(manifest).encode()
+        return bundle.write_bundle(folder, manifest, files, overwrite=overwrite)
+
+
+def _input_size(network: Any, source: Path) -> int:
+    shape = network.input_shape
+    if len(shape) != 4 or shape[3] != 3 or shape[1] is None or shape[1] != shape[2]:
+        raise ModelBundleError(
+            f"{source} takes inputs of shape {shape}; only square RGB pictures, (None, S, S, 3), "
+            "are supported."
+        )
+    return int(shape[1])
+
+
+def _probe_pictures(size: int) -> np.ndarray:
+    """Draw pictures to compare two runs of a network on: colour gradients of every contrast.
+
+    Returns
+    -------
+    ndarray of uint8, shape (8, size, size, 3)
+    """
+    rng = np.random.default_rng(0)
+    ramp = np.linspace(-1, 1, size)
+    across, down = rng.uniform(-90, 90, (2, 8, 1, 1, 3))
+    gradients = across * ramp[:, np.newaxis] + down * ramp[:, np.newaxis, np.newaxis]
+    noise = rng.normal(0, 1, (8, size, size, 3)) * np.linspace(0, 60, 8)[:, None, None, None]
+    return np.clip(rng.uniform(40, 215, (8, 1, 1, 3)) + gradients + noise, 0, 255).astype(np.uint8)
+
+
+def _check_probabilities(outputs: np.ndarray, source: Path) -> None:
+    if not np.isfinite(outputs).all():
+        raise ModelBundleError(f"{source} gives NaN or infinite outputs; its weights are broken.")
+    sums = outputs.sum(axis=1)
+    if outputs.min() >= 0 and np.abs(sums - 1).max() <= _SUM_TOLERANCE:
+        return
+    if outputs.min() >= 0 and outputs.max() <= 1:
+        advice = (
+            "they look like independent probabilities (sigmoid); only one class per photograph is "
+            "supported, so the last layer must be a softmax"
+        )
+    else:
+        advice = "they look like logits; append a softmax layer and save it again"
+    raise ModelBundleError(
+        f"The outputs of {source} are no probabilities: they lie in [{outputs.min():.3g}, "
+        f"{outputs.max():.3g}] and sum to {sums.min():.3g} … {sums.max():.3g} instead of 1; "
+        f"{advice}."
+    )
+
+
+def _model_card(manifest: BundleManifest) -> str:
+    origin = manifest.training
+    if origin["onnx_error"] is None:
+        served = (
+            f"through ONNX Runtime; its probabilities differ from Keras' by at most "
+            f"{origin['onnx_difference']:.1g} (measured on drawn pictures)."
+        )
+    else:
+        served = f"through Keras, because there is no ONNX graph: {origin['onnx_error']}"
+    return f"""# {manifest.name}
+
+An imported model; its training, its data and its accuracy are not known here. Measure it on
+photographs of your own before relying on it.
+
+- **From:** `{origin["imported_from"]}` (sha256 `{origin["imported_sha256"]}`), {manifest.created}
+- **Network:** {manifest.architecture}
+- **Input:** {manifest.input_size} × {manifest.input_size} RGB, scaled `{manifest.preprocessing}`
+  as stated at import; a wrong scaling fails silently
+- **Classes:** {", ".join(manifest.class_names)}
+- **Runs** {served}
+"""

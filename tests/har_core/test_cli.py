@@ -1,0 +1,121 @@
+import csv
+import io
+import json
+import subprocess
+import sys
+import zipfile
+
+import pytest
+
+from har_core import bundle
+from tests.drawing import CLASS_NAMES, photo_bytes
+
+
+@pytest.fixture
+def run(tiny_models, tmp_path, monkeypatch):
+    """Run the command line as a process in a folder of its own."""
+    monkeypatch.delenv("HAR_DATASET", raising=False)
+
+    def run_command(*arguments, stdin=b""):
+        return subprocess.run(
+            [sys.executable, "-m", "har_core", *map(str, arguments)],
+            input=stdin,
+            capture_output=True,
+            cwd=tmp_path,
+            timeout=120,
+        )
+
+    return run_command
+
+
+@pytest.fixture
+def photos(tmp_path):
+    folder = tmp_path / "photos"
+    folder.mkdir()
+    for seed, label in enumerate(CLASS_NAMES):
+        (folder / f"{label}.jpg").write_bytes(photo_bytes(label, seed))
+    return folder
+
+
+def test_folder_is_predicted_as_lines_for_a_pipe(run, photos):
+    result = run("predict", photos)
+    assert result.returncode == 0
+    lines = [line.split("\t") for line in result.stdout.decode().splitlines()]
+    assert [line[1] for line in lines] == list(CLASS_NAMES)
+    assert all(len(line) == 7 for line in lines)
+
+
+def test_json_goes_to_stdout_or_a_file(run, photos, tmp_path):
+    entries = json.loads(run("predict", photos, "--json").stdout)
+    assert entries[0].keys() == {"file", "action", "confidence", "all_predictions", "model"}
+    assert sum(entries[0]["all_predictions"].values()) == pytest.approx(1)
+    assert run("predict", photos, "--json", "out.json").stdout == b""
+    assert json.loads((tmp_path / "out.json").read_text()) == entries
+
+
+def test_csv_ranks_the_actions_and_neutralises_formulas(run, tmp_path):
+    (tmp_path / "=cmd.jpg").write_bytes(photo_bytes("running"))
+    result = run("predict", "=cmd.jpg", "--csv", "--top", "2")
+    rows = list(csv.DictReader(io.StringIO(result.stdout.decode())))
+    assert rows[0]["file"] == "'=cmd.jpg"
+    assert rows[0]["action_1"] == "running"
+    assert list(rows[0]) == [
+        "file",
+        "action_1",
+        "confidence_1",
+        "action_2",
+        "confidence_2",
+        "error",
+    ]
+
+
+def test_bad_file_is_reported_and_exits_1_while_the_others_are_predicted(run, photos):
+    (photos / "page.jpg").write_text("<html>404</html>")
+    result = run("predict", photos)
+    assert result.returncode == 1
+    assert len(result.stdout.splitlines()) == 3
+    assert b"page.jpg" in result.stderr
+
+
+def test_pattern_and_stdin_are_read(run, photos):
+    assert run("predict", str(photos / "r*.jpg")).stdout.count(b"\n") == 1
+    assert b"sitting" in run("predict", "-", stdin=photo_bytes("sitting")).stdout
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (("predict", "x.jpg", "--model", "nowhere"), b"There is no model 'nowhere'"),
+        (("predict", "*.nothing"), b"Nothing matches"),
+        (("predict",), b"Missing argument"),
+        (("predict", "--json", "photo.jpg", "x"), b"looks like a photograph"),
+        (("train", "--name", "x"), b"HAR_DATASET"),
+        (("train", "--name", "x", "--dataset", "nowhere"), b"no dataset folder"),
+        (("train", "--name", "../x", "--dataset", "."), b"cannot be a model name"),
+        (("export", "model.txt"), b".onnx, .keras or .zip"),
+        (("import-model", "x.h5"), b"--class-indices"),
+    ],
+)
+def test_usage_and_set_up_mistakes_exit_2_in_few_words(run, arguments, message):
+    result = run(*arguments)
+    assert result.returncode == 2
+    assert message in result.stderr
+    assert b"Traceback" not in result.stderr
+
+
+def test_models_are_listed_and_exported(run, tmp_path):
+    assert run("models").stdout.decode().startswith("tiny\t3 classes")
+    assert json.loads(run("models", "--json").stdout)[0]["name"] == "tiny"
+    assert run("export", "tiny.zip").returncode == 0
+    with zipfile.ZipFile(tmp_path / "tiny.zip") as archive:
+        archive.extractall(tmp_path / "unpacked")
+    assert bundle.verify_bundle(tmp_path / "unpacked" / "tiny").name == "tiny"
+    assert run("export", "tiny.onnx").returncode == 0
+    assert run("export", "tiny.keras").returncode == 2
+
+
+def test_every_command_explains_itself(run):
+    for command in ("predict", "train", "import-model", "models", "export"):
+        result = run(command, "--help")
+        assert result.returncode == 0
+        assert b"Usage" in result.stdout

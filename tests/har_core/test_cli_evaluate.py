@@ -1,0 +1,109 @@
+import json
+import sys
+
+import numpy as np
+import pandas as pd
+import pytest
+from typer.testing import CliRunner, Result
+
+from har_core import cli
+from har_core.cli_evaluate import commands
+from har_core.dataset import load_dataset
+from tests.drawing import CLASS_NAMES, COLOUR_WEIGHTS
+from tests.evaluated import write_evaluated_bundle
+
+
+@pytest.fixture
+def dataset(tiny_dataset, tmp_path, monkeypatch):
+    """Two models that know the dataset's splits: one tells colours, one confuses them."""
+    models = tmp_path / "models"
+    monkeypatch.setenv("HAR_MODELS_DIR", str(models))
+    monkeypatch.delenv("HAR_MODEL", raising=False)
+    table = load_dataset(tiny_dataset).assign(split=["train", "validation", "test", "test"] * 3)
+    rolled = np.roll(COLOUR_WEIGHTS, 1, axis=1)
+    for name, weights in (("good", COLOUR_WEIGHTS), ("bad", rolled)):
+        write_evaluated_bundle(models, table, CLASS_NAMES, name=name, weights=weights)
+    return tiny_dataset
+
+
+def run(*arguments) -> Result:
+    return CliRunner().invoke(commands, [str(a) for a in arguments], catch_exceptions=False)
+
+
+def test_evaluate_writes_metrics_and_predictions(dataset, tmp_path):
+    metrics, predictions = tmp_path / "metrics.json", tmp_path / "predictions.csv"
+    answer = run(
+        *("evaluate", "--model", "good", "--dataset", dataset, "--split", "test"),
+        *("--json", metrics, "--predictions", predictions),
+    )
+    assert answer.exit_code == 0
+    assert "Top-1 accuracy" in answer.stdout
+    body = json.loads(metrics.read_text())
+    assert (body["model"], body["n"]) == ("good", 6)
+    for name in ("top1", "top3", "macro_f1", "log_loss", "ece"):
+        assert set(body[name]) == {"value", "low", "high"}
+    assert body["top1"]["value"] == 1
+    assert set(body["per_class"]) == set(CLASS_NAMES)
+    table = pd.read_csv(predictions)
+    assert list(table) == ["filename", "label", "prediction", "confidence", *CLASS_NAMES]
+    assert (table["label"] == table["prediction"]).all()
+    assert np.allclose(table[list(CLASS_NAMES)].sum(axis=1), 1)
+    assert body["caveats"] == []
+
+
+def test_evaluating_training_photographs_is_pointed_out(dataset):
+    answer = run("evaluate", "--model", "good", "--dataset", dataset)
+    assert answer.exit_code == 0
+    assert "6 of 12 photographs are among those that the model was trained" in answer.stderr
+
+
+def test_metrics_alone_on_stdout_are_json(dataset):
+    answer = run("evaluate", "--model", "good", "--dataset", dataset, "--json", "-")
+    assert json.loads(answer.stdout)["n"] == 12
+
+
+def test_another_table_and_rows_left_out_exit_with_1(dataset, tmp_path):
+    csv = tmp_path / "other.csv"
+    csv.write_text("filename,label\nrunning_0.jpg,running\ngone.jpg,running\nsitting_0.jpg,fly\n")
+    answer = run("evaluate", "--model", "good", "--dataset", dataset, "--csv", csv)
+    assert answer.exit_code == 1
+    assert "gone.jpg: photograph missing" in answer.stderr
+    assert "sitting_0.jpg: label unknown to the model: fly" in answer.stderr
+
+
+def test_the_report_is_one_file_without_external_references(dataset, tmp_path):
+    report = tmp_path / "report.html"
+    answer = run("evaluate", "--model", "good", "--dataset", dataset, "--report", report)
+    assert answer.exit_code == 0
+    html = report.read_text()
+    assert "good" in html
+    assert 'src="http' not in html
+    assert 'href="http' not in html
+
+
+def test_compare_prints_differences_and_the_test(dataset):
+    answer = run("compare", "good", "bad", "--dataset", dataset, "--split", "test")
+    assert answer.exit_code == 0
+    assert "6 photographs" in answer.stdout
+    assert "-1.0000" in answer.stdout
+    assert "Only good is right on 6" in " ".join(answer.stdout.split())
+    assert "exact binomial" in " ".join(answer.stdout.split())
+
+
+@pytest.mark.parametrize(
+    ("arguments", "named"),
+    [
+        (("evaluate", "--dataset", "/nowhere"), "no dataset folder"),
+        (("evaluate", "--model", "none", "--dataset", "DATASET"), "no model 'none'"),
+        (("evaluate", "--dataset", "DATASET", "--split", "dev"), "no split 'dev'"),
+        (("compare", "good", "--dataset", "DATASET"), "at least two"),
+        (("compare", "good", "good", "--dataset", "DATASET"), "must differ"),
+    ],
+)
+def test_what_cannot_work_exits_with_2(dataset, arguments, named, monkeypatch, capsys):
+    arguments = [str(dataset) if a == "DATASET" else a for a in arguments]
+    monkeypatch.setattr(sys, "argv", ["har_core", *arguments])
+    with pytest.raises(SystemExit) as ended:
+        cli.main()
+    assert ended.value.code == 2
+    assert named in capsys.readouterr().err

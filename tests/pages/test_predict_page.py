@@ -1,0 +1,152 @@
+import json
+from pathlib import Path
+
+import pytest
+from streamlit.testing.v1 import AppTest
+
+from tests.drawing import CLASS_NAMES, photo_bytes, write_dataset, write_tiny_bundle
+
+SCRIPT = Path(__file__).parents[2] / "dashboard" / "navigation.py"
+
+
+@pytest.fixture
+def app(tiny_models, monkeypatch):
+    monkeypatch.delenv("HAR_DATASET", raising=False)
+    return AppTest.from_file(str(SCRIPT), default_timeout=20)
+
+
+def upload(app, **files):
+    uploader = app.file_uploader[0]
+    for name, data in files.items():
+        uploader.upload(f"{name}.jpg", data)
+    app.run()
+    assert not app.exception
+
+
+def headlines(app):
+    return [element.value.replace("\N{NO-BREAK SPACE}", " ") for element in app.subheader]
+
+
+def texts(app):
+    return "\n".join(element.value for element in [*app.markdown, *app.caption])
+
+
+def chart(app):
+    return json.loads(app.get("plotly_chart")[0].proto.spec)["data"][0]
+
+
+def test_page_before_a_photograph_lists_the_actions(app):
+    app.run()
+    assert not app.exception
+    assert headlines(app) == ["It can tell 3 actions apart"]
+    assert set(chart(app)["y"]) == set(CLASS_NAMES)
+
+
+def test_one_photograph_gets_words_chart_and_time(app):
+    upload(app.run(), photo=photo_bytes("sitting"))
+    assert headlines(app) == ["Almost certainly sitting — > 99 %"]
+    assert chart(app)["y"][-1] == "sitting"
+    assert "Took" in texts(app)
+    assert [button.label for button in app.get("download_button")] == ["JSON"]
+
+
+def test_unusable_file_alone_is_explained(app):
+    upload(app.run(), notes=b"<html>not found</html>")
+    assert headlines(app) == []
+    assert "1 could not be used" in texts(app)
+    assert r"notes\.jpg" in texts(app)
+
+
+def test_several_photographs_get_a_table_and_the_bad_one_its_reason(app):
+    files = {label: photo_bytes(label) for label in CLASS_NAMES}
+    upload(app.run(), **files, broken=photo_bytes()[:500])
+    assert headlines(app)[0] == "3 photographs classified"
+    table = app.dataframe[0].value
+    assert list(table["file"]) == [f"{label}.jpg" for label in CLASS_NAMES]
+    assert list(table["action"]) == list(CLASS_NAMES)
+    assert "1 could not be used" in texts(app)
+    assert r"broken\.jpg" in texts(app)
+    assert chart(app)["y"][-1] == "clapping"
+
+
+def test_example_can_be_tried_at_once_and_gives_way_to_an_upload(app):
+    app.run()
+    next(button for button in app.button if button.label == "Try an example").click().run()
+    assert not app.exception
+    assert r"cycling\.jpg" in texts(app)
+    upload(app, mine=photo_bytes("running"))
+    assert r"mine\.jpg" in texts(app)
+    assert r"cycling\.jpg" not in texts(app)
+
+
+def test_surprise_shows_a_photograph_of_the_dataset_with_its_label(app, tiny_dataset):
+    app.run()
+    assert [button.label for button in app.button] == ["Try an example"]
+    app.text_input(key="dataset").set_value(str(tiny_dataset)).run()
+    assert "12 labelled photographs" in texts(app)
+    next(button for button in app.button if button.label == "Surprise me").click().run()
+    assert not app.exception
+    assert "in the dataset" in texts(app)
+    assert "Took" in texts(app)
+
+
+def test_dataset_folder_starts_with_the_environments(app, monkeypatch, tmp_path):
+    monkeypatch.setenv("HAR_DATASET", str(write_dataset(tmp_path / "from_environment")))
+    app.run()
+    assert "12 labelled photographs" in texts(app)
+
+
+@pytest.mark.parametrize("folder", ["/no/such/folder", "~nobody-here/x", "/etc", "\0"])
+def test_unusable_dataset_folder_is_explained_beside_its_field(app, folder):
+    app.run()
+    app.text_input(key="dataset").set_value(folder).run()
+    assert not app.exception
+    assert len(app.sidebar.error) == 1
+    assert "Surprise me" not in [button.label for button in app.button]
+
+
+def test_without_a_model_the_page_says_what_to_do(app, monkeypatch, tmp_path):
+    monkeypatch.setenv("HAR_MODELS_DIR", str(tmp_path / "none"))
+    app.run()
+    assert not app.exception
+    assert "train" in app.error[0].value
+    assert not app.get("file_uploader")
+
+
+def test_every_model_is_listed_with_its_accuracy_or_its_error(app, tiny_models):
+    metrics = {"split": "test", "n": 50, "top1": {"value": 0.8, "low": 0.7, "high": 0.9}}
+    write_tiny_bundle(tiny_models, "older", metrics=metrics, created="2001-01-01T00:00:00+00:00")
+    (tiny_models / "damaged").mkdir()
+    app.run()
+    assert app.selectbox(key="model").options == ["tiny", "older"]
+    listed = texts(app).replace("\N{NO-BREAK SPACE}", " ")
+    assert "older · 80.0 %" in listed
+    assert "tiny · not measured" in listed
+    assert ":red[" in listed and "is not a model bundle" in listed
+
+
+def test_chosen_model_answers_and_is_in_the_address(app, tiny_models):
+    write_tiny_bundle(tiny_models, "older", created="2001-01-01T00:00:00+00:00")
+    app.query_params["model"] = "older"
+    app.run()
+    assert app.selectbox(key="model").value == "older"
+    app.selectbox(key="model").select("tiny").run()
+    app.selectbox(key="model").select("older").run()
+    assert app.query_params["model"] == "older"
+
+
+def test_model_with_a_changed_file_is_refused_without_breaking_the_page(app, tiny_models):
+    (tiny_models / "tiny" / "model.onnx").write_bytes(b"damaged")
+    app.run()
+    assert not app.exception
+    assert "damaged" in app.error[0].value
+
+
+def test_model_outside_the_models_folder_can_be_the_default(app, monkeypatch, tmp_path):
+    write_tiny_bundle(tmp_path / "elsewhere", "own")
+    monkeypatch.setenv("HAR_MODEL", str(tmp_path / "elsewhere" / "own"))
+    app.run()
+    assert app.selectbox(key="model").value == "own"
+    assert app.selectbox(key="model").options == ["own", "tiny"]
+    upload(app, photo=photo_bytes("running"))
+    assert headlines(app)[0].startswith("Almost certainly running")
