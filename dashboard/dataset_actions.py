@@ -28,7 +28,7 @@ def show_key_figures(view: DatasetView) -> None:
         ]
     if view.scanned:
         figures.append(("With findings", f"{int(any_issue(photographs).sum()):,}"))
-    with st.grid("auto", min_column_width=130, gap="small"):
+    with st.grid("auto", min_column_width=112, gap="small"):
         for label, value in figures:
             st.metric(label, value, border=True)
 

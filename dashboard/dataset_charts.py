@@ -48,10 +48,10 @@ def class_balance(
     plotly.graph_objects.Figure
         Horizontal bars, stacked by column; every class shows its total.
     """
-    order = counts.sum(axis=1)
     # Plotly stacks categories upwards.
-    order = order.sort_index(ascending=False) if by_name else order.sort_values(kind="stable")
-    counts = counts.loc[order.index]
+    counts = counts.sort_index(ascending=False)
+    if not by_name:
+        counts = counts.loc[counts.sum(axis=1).sort_values(kind="stable").index]
     scale = 100 / max(int(counts.to_numpy().sum()), 1) if shares else 1
     unit, decimals = (" %", 1) if shares else ("", 0)
     names = [human_name(str(name)) or "(no label)" for name in counts.index]
@@ -82,7 +82,14 @@ def class_balance(
         barmode="stack",
         bargap=0.32,
         showlegend=len(counts.columns) > 1,
-        legend={"orientation": "h", "y": 1, "yanchor": "bottom", "x": 0, "title": None},
+        legend={
+            "orientation": "h",
+            "y": 1,
+            "yanchor": "bottom",
+            "x": 0,
+            "title": None,
+            "traceorder": "normal",
+        },
     )
     figure.update_xaxes(visible=False, fixedrange=True, range=[0, 1.12 * max(totals.max(), 1e-9)])
     figure.update_yaxes(automargin=True, fixedrange=True, ticksuffix="  ", showgrid=False)

@@ -36,13 +36,12 @@ def show_class_balance(labels: pd.Series, splits: pd.Series | None = None) -> No
         st.info("No photograph has a label.", icon=":material/label_off:")
         return
     st.subheader("Class balance", anchor=False)
-    with st.container(horizontal=True, vertical_alignment="center", gap="large"):
-        st.markdown(
-            f"**{_capitalised(balance.describe())}**  \n"
-            f":small[Largest : smallest class {balance.imbalance_ratio:.2f} : 1 · normalised "
-            f"entropy {balance.normalised_entropy:.3f} (1 is perfectly even)]",
-            width="content",
-        )
+    st.markdown(
+        f"**{_capitalised(balance.describe())}**  \n"
+        f":small[Largest to smallest class {balance.imbalance_ratio:.2f} : 1 · normalised "
+        f"entropy {balance.normalised_entropy:.3f} (1 is perfectly even)]"
+    )
+    with st.container(horizontal=True, vertical_alignment="center"):
         measure = st.segmented_control(
             "Measure",
             ["Counts", "Shares"],

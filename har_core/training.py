@@ -187,23 +187,27 @@ def train(
     if recorded is not None:
         settings = TrainingSettings.from_dict(recorded["settings"])
     settings = settings or TrainingSettings()
-    started = time.monotonic()
-
-    prepared = prepare_dataset(dataset, run.path, csv=csv, seed=settings.seed, progress=progress)
-    if recorded is None:
-        run.write_settings(
-            {"settings": dataclasses.asdict(settings), "dataset": prepared.fingerprint}
+    try:
+        prepared = prepare_dataset(
+            dataset, run.path, csv=csv, seed=settings.seed, progress=progress
         )
-    elif recorded["dataset"] != prepared.fingerprint:
+        trainer = _Trainer(prepared, settings, run, progress, on_epoch)
+        if recorded is None:
+            run.write_settings(
+                {"settings": dataclasses.asdict(settings), "dataset": prepared.fingerprint}
+            )
+    except BaseException:
+        if recorded is None:  # nothing to resume yet
+            shutil.rmtree(run.path, ignore_errors=True)
+        raise
+    if recorded is not None and recorded["dataset"] != prepared.fingerprint:
         raise DatasetError(
             f"{dataset} is not the dataset that the run in {run.path} was started on: photographs "
             "or labels changed. Remove the run folder to start anew."
         )
-
-    trainer = _Trainer(prepared, settings, run, progress, on_epoch)
     trainer.train_head()
     trainer.fine_tune()
-    manifest = trainer.write_bundle(destination, overwrite, time.monotonic() - started)
+    manifest = trainer.write_bundle(destination, overwrite)
     shutil.rmtree(run.path, ignore_errors=True)
     return manifest
 
@@ -300,7 +304,7 @@ class _Trainer:
             validate=lambda: self._predict_pixels(self.validation_pixels),
         )
 
-    def write_bundle(self, destination: Path, overwrite: bool, seconds: float) -> BundleManifest:
+    def write_bundle(self, destination: Path, overwrite: bool) -> BundleManifest:
         """Evaluate the best epoch on the test split and write the bundle."""
         import keras
 
@@ -330,7 +334,7 @@ class _Trainer:
             preprocessing=PREPROCESSING,
             class_names=class_names,
             temperature=temperature,
-            training=self._training_record(seconds),
+            training=self._training_record(),
             metrics={"split": "test", "n": len(test_rows), **result.headline()},
         )
         with tempfile.TemporaryDirectory() as folder:
@@ -485,7 +489,8 @@ class _Trainer:
         if self.progress is not None:
             self.progress(what, done, total)
 
-    def _training_record(self, seconds: float) -> dict[str, Any]:
+    def _training_record(self) -> dict[str, Any]:
+        assert self.checkpoint is not None
         packages = ("tensorflow", "keras", "numpy", "pillow", "scikit-learn", "onnxruntime")
         counts = self.prepared.table["split"].value_counts()
         settings = dataclasses.asdict(self.settings)
@@ -495,7 +500,7 @@ class _Trainer:
             "photographs": {split: int(n) for split, n in counts.items()},
             "skipped": self.prepared.skipped.to_dict("records"),
             "dataset_fingerprint": self.prepared.fingerprint,
-            "seconds": round(seconds),
+            "training_seconds": round(sum(row["seconds"] for row in self.checkpoint.log)),
             "python": platform.python_version(),
             "packages": {package: version(package) for package in packages},
         }
