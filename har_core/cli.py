@@ -198,7 +198,8 @@ def train(
     backbone_weights: Annotated[
         str,
         typer.Option(
-            help="'imagenet' (Keras downloads), 'random', or a .weights.h5 or .keras file."
+            help="'imagenet' (Keras downloads), 'random', or a file: .weights.h5, or .keras, "
+            "also that of a bundle."
         ),
     ] = _DEFAULTS.backbone_weights,
     epochs: Annotated[
@@ -220,7 +221,16 @@ def train(
     mixup: Annotated[
         float, typer.Option(min=0, help="Strength of mixup; 0 turns it off.")
     ] = _DEFAULTS.augmentation.mixup,
-    seed: Annotated[int, typer.Option()] = _DEFAULTS.seed,
+    teacher: Annotated[
+        list[str] | None,
+        typer.Option(help="Bundle to learn from as well (distillation); may be repeated."),
+    ] = None,
+    teacher_weight: Annotated[
+        float, typer.Option(help="Share of the teachers' opinion in the targets.")
+    ] = _DEFAULTS.teacher_weight,
+    seed: Annotated[
+        int, typer.Option(help="Of the split, the order and the augmentation.")
+    ] = _DEFAULTS.seed,
     runs_dir: Annotated[
         Path, typer.Option(help="Checkpoints are kept in RUNS_DIR/NAME until the run is done.")
     ] = Path("runs"),
@@ -252,6 +262,8 @@ def train(
         label_smoothing=label_smoothing,
         dropout=dropout,
         seed=seed,
+        teachers=tuple(teacher or ()),
+        teacher_weight=teacher_weight,
         augmentation=dataclasses.replace(_DEFAULTS.augmentation, mixup=mixup),
     )
     with progress_bar() as report:

@@ -15,6 +15,7 @@ from typing import Any, Final
 import numpy as np
 
 from har_core import bundle
+from har_core.ancestry import Teachers, check_held_out
 from har_core.augmentation import AugmentationSettings, augment_batch
 from har_core.bundle import BundleManifest, check_bundle_name, models_dir, write_bundle
 from har_core.calibration import fit_temperature
@@ -75,6 +76,10 @@ class TrainingSettings:
         Time constant, in epochs, of the moving average of the weights that is evaluated and kept.
     augmentation : AugmentationSettings
         Of the fine-tuning.
+    teachers : tuple of str
+        Bundles whose mean opinion is mixed into the targets while fine-tuning.
+    teacher_weight : float
+        Share of that opinion in the targets, in [0, 1].
     """
 
     backbone_weights: str = "imagenet"
@@ -92,6 +97,8 @@ class TrainingSettings:
     dropout: float = 0.4
     ema_epochs: float = 0.5
     augmentation: AugmentationSettings = field(default_factory=AugmentationSettings)
+    teachers: tuple[str, ...] = ()
+    teacher_weight: float = 0.5
 
     def __post_init__(self) -> None:
         wrong = [
@@ -104,6 +111,7 @@ class TrainingSettings:
                 (not 0 <= self.dropout < 1, "dropout must be in [0, 1)"),
                 (not 0 <= self.label_smoothing < 1, "label smoothing must be in [0, 1)"),
                 (not 0 < self.layer_decay <= 1, "the layer decay must be in (0, 1]"),
+                (not 0 <= self.teacher_weight <= 1, "the teacher weight must be in [0, 1]"),
             )
             if invalid
         ]
@@ -114,7 +122,8 @@ class TrainingSettings:
     def from_dict(cls, values: dict[str, Any]) -> "TrainingSettings":
         """Rebuild settings from `dataclasses.asdict`."""
         augmentation = AugmentationSettings(**values["augmentation"])
-        return cls(**{**values, "augmentation": augmentation})
+        teachers = tuple(values["teachers"])
+        return cls(**{**values, "augmentation": augmentation, "teachers": teachers})
 
 
 def train(
@@ -230,6 +239,8 @@ class _Trainer:
         self.run = run
         self.progress = progress
         self.on_epoch = on_epoch
+        self.teachers = Teachers(settings.teachers, prepared) if settings.teachers else None
+        check_held_out(Path(settings.backbone_weights).parent, prepared)
         keras.utils.set_random_seed(settings.seed)
         self.network = build_network(
             len(prepared.class_names),
@@ -442,10 +453,7 @@ class _Trainer:
                 yield self.prepared.pixels[rows], self.targets[rows], seed
 
         def augment(pixels: Any, targets: Any, seed: Any) -> tuple[Any, Any]:
-            images, mixed = augment_batch(
-                pixels, targets, seed, INPUT_SIZE, self.settings.augmentation
-            )
-            return images / 127.5 - 1, mixed  # PREPROCESSING, on tensors
+            return augment_batch(pixels, targets, seed, INPUT_SIZE, self.settings.augmentation)
 
         dataset = tf.data.Dataset.from_generator(
             gather,
@@ -455,7 +463,11 @@ class _Trainer:
                 tf.TensorSpec((2,), tf.int32),
             ),
         )
-        yield from dataset.map(augment).prefetch(2)
+        for pixels, targets in dataset.map(augment).prefetch(2).as_numpy_iterator():
+            if self.teachers is not None:
+                weight = self.settings.teacher_weight
+                targets = (1 - weight) * targets + weight * self.teachers.probabilities(pixels)
+            yield scale_pixels(pixels, PREPROCESSING), targets
 
     def _order(self, stage: str, epoch: int) -> np.ndarray:
         """Return the order of the training photographs, as positions in `train_rows`."""
@@ -494,7 +506,9 @@ class _Trainer:
         packages = ("tensorflow", "keras", "numpy", "pillow", "scikit-learn", "onnxruntime")
         counts = self.prepared.table["split"].value_counts()
         settings = dataclasses.asdict(self.settings)
+        # Names, not paths, which would tell strangers about this machine.
         settings["backbone_weights"] = Path(self.settings.backbone_weights).name
+        settings["teachers"] = [Path(name).name for name in self.settings.teachers]
         return {
             "settings": settings,
             "photographs": {split: int(n) for split, n in counts.items()},
