@@ -19,7 +19,7 @@ def batch():
 
 def run(batch, settings, seed=(0, 1)):
     images, targets = augment_batch(*batch, np.array(seed, np.int32), 256, settings)
-    return images.numpy(), targets.numpy()
+    return np.asarray(images), np.asarray(targets)
 
 
 def test_without_strength_each_picture_stays_or_is_mirrored(batch):
