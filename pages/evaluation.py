@@ -8,12 +8,12 @@ from dashboard import evaluation_sections as sections
 from dashboard import sidebar
 from dashboard.evaluation_data import find_caveats, load_evaluation, photograph_paths
 from dashboard.evaluation_jobs import JOB_PREFIX, start_folder_evaluation, start_zip_evaluation
-from dashboard.evaluation_wording import evaluation_title, what_was_measured
+from dashboard.evaluation_wording import what_was_measured
 from dashboard.job_view import show_jobs
 from dashboard.jobs import Job
 from dashboard.report import render_report
 from dashboard.wording import escape_markdown
-from har_core.bundle import list_bundles, models_dir, read_manifest
+from har_core.bundle import list_bundles, read_manifest
 from har_core.cli_evaluate import predictions_csv
 from har_core.errors import HarError
 from har_core.evaluations import BUNDLE_SPLITS, delete_evaluation, list_evaluations
@@ -43,7 +43,6 @@ def pick_evaluation(names: list[str]) -> str:
         names,
         key=EVALUATION_KEY,
         bind="query-params",
-        format_func=evaluation_title,
         width=280,
     )
 
@@ -155,12 +154,11 @@ def show_evaluation(folder: Path, names: list[str]) -> None:
 
 
 st.title("How good is the model?", anchor=False)
-model_name = st.session_state.get(sidebar.MODEL_KEY)
+model_folder = sidebar.chosen_model_folder()
 show_jobs(JOB_PREFIX, open_result=open_evaluation)
-if model_name is None:
+if model_folder is None:
     st.info("There is no model yet: train one, or import one.", icon=":material/model_training:")
 else:
-    model_folder = models_dir() / model_name
     try:
         evaluations = list_evaluations(model_folder, read_manifest(model_folder))
         if evaluations:
