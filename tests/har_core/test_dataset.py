@@ -44,7 +44,7 @@ def test_missing_folder_and_table_are_said(tmp_path):
 
 def test_binary_table_is_refused(tmp_path):
     (tmp_path / "train.csv").write_bytes(b"\xff\xfe\x00\x81" * 50)
-    with pytest.raises(DatasetError, match="Cannot read"):
+    with pytest.raises(DatasetError, match="cannot be read as UTF-8 CSV"):
         read_labels(tmp_path / "train.csv")
 
 
