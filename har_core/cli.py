@@ -23,8 +23,8 @@ from har_core.errors import HarError, InvalidImageError
 from har_core.exports import neutralise_formula
 from har_core.model import ImageSource, Prediction, find_model, load_model
 from har_core.terminal import progress_bar, stderr, write_output
-from har_core.training import TrainingSettings
 from har_core.training import train as run_training
+from har_core.training_settings import TrainingSettings
 
 _DEFAULTS = TrainingSettings()
 
@@ -77,15 +77,16 @@ def predict(
         str | None, typer.Option("--csv", metavar="[FILE]", help="CSV, to a file or stdout.")
     ] = None,
 ) -> None:
-    r"""Say what the person in each photograph is doing.
+    """Say what the person in each photograph is doing.
 
-    Exit code 0: all predicted; 1: some files were no usable photographs; 2: nothing could be done.
+    Exit code 0: all predicted; 1: some files were no usable photographs;
+    2: nothing could be done.
 
     \b
     python -m har_core predict photo.jpg
     python -m har_core predict holiday/ 'more/*.png' --csv actions.csv
     curl -s https://example.org/photo.jpg | python -m har_core predict - --json
-    """
+    """  # noqa: D301 - \b keeps the lines of the examples
     for destination in (json_file, csv_file):
         if destination and destination.lower().endswith(PHOTO_SUFFIXES):
             raise typer.BadParameter(
@@ -241,15 +242,16 @@ def train(
         bool, typer.Option("--overwrite", help="Replace a bundle of that name.")
     ] = False,
 ) -> None:
-    r"""Train a model on your photographs and write it as a bundle.
+    """Train a model on your photographs and write it as a bundle.
 
-    Splits 80/10/10 by near-duplicate group, trains the head on frozen features, then fine-tunes the
-    whole network; the validation split picks the epoch, the test split is used once at the end.
+    Splits 80/10/10 by near-duplicate group, trains the head on frozen features,
+    then fine-tunes the whole network. The validation split picks the epoch;
+    the test split is used once, at the end.
 
     \b
     python -m har_core train --dataset DataSet --name mine
     python -m har_core train --dataset DataSet --name mine --resume
-    """
+    """  # noqa: D301 - \b keeps the lines of the examples
     settings = dataclasses.replace(
         _DEFAULTS,
         backbone_weights=backbone_weights,
