@@ -123,7 +123,11 @@ def train(
         trainer = _Trainer(prepared, settings, run, progress, on_epoch)
         if recorded is None:
             run.write_settings(
-                {"settings": dataclasses.asdict(settings), "dataset": prepared.fingerprint}
+                {
+                    "settings": dataclasses.asdict(settings),
+                    "dataset": prepared.fingerprint,
+                    **_versions(),
+                }
             )
     except BaseException:
         if recorded is None:  # nothing to resume yet
@@ -423,7 +427,6 @@ class _Trainer:
 
     def _training_record(self) -> dict[str, Any]:
         assert self.checkpoint is not None
-        packages = ("tensorflow", "keras", "numpy", "pillow", "scikit-learn", "onnxruntime")
         counts = self.prepared.table["split"].value_counts()
         settings = dataclasses.asdict(self.settings)
         # Names, not paths, which would tell strangers about this machine.
@@ -435,9 +438,16 @@ class _Trainer:
             "skipped": self.prepared.skipped.to_dict("records"),
             "dataset_fingerprint": self.prepared.fingerprint,
             "training_seconds": round(sum(row["seconds"] for row in self.checkpoint.log)),
-            "python": platform.python_version(),
-            "packages": {package: version(package) for package in packages},
+            **_versions(),
         }
+
+
+def _versions() -> dict[str, Any]:
+    packages = ("tensorflow", "keras", "numpy", "pillow", "scikit-learn", "onnxruntime")
+    return {
+        "python": platform.python_version(),
+        "packages": {package: version(package) for package in packages},
+    }
 
 
 def _run_in_batches(
