@@ -28,9 +28,9 @@ def show_key_figures(view: DatasetView) -> None:
         ]
     if view.scanned:
         figures.append(("With findings", f"{int(any_issue(photographs).sum()):,}"))
-    with st.grid("auto", min_column_width=112, gap="small"):
+    with st.container(horizontal=True, gap="large"):
         for label, value in figures:
-            st.metric(label, value, border=True)
+            st.metric(label, value, width="content")
 
 
 def offer_scan(view: DatasetView) -> None:

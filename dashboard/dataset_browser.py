@@ -95,10 +95,7 @@ def show_browser(view: DatasetView) -> None:
         view, shown, key="browser_gallery", note=_describe_prediction if by_confidence else None
     )
     with bar:
-        if selected:
-            show_decision_bar(view, selected, key="browser")
-        else:
-            st.caption("Click a photograph to open it; tick several to decide about them together.")
+        show_decision_bar(view, selected, key="browser")
 
 
 def _describe_prediction(row: pd.Series) -> str:

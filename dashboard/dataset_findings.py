@@ -12,6 +12,7 @@ from dashboard.photo_tiles import (
     PAGE_SIZE,
     issue_title,
     show_decision_bar,
+    show_groups,
     show_tiles,
 )
 from dashboard.wording import percent
@@ -94,13 +95,14 @@ def _show_groups(view: DatasetView, rows: pd.DataFrame, issue: str) -> None:
     members = view.photographs[view.photographs["duplicate_group"].isin(numbers)]
     selected: list[str] = []
     bar = st.container()
-    for number in numbers[(page - 1) * _GROUPS_PER_PAGE : page * _GROUPS_PER_PAGE]:
-        group = members[members["duplicate_group"].eq(number)]
-        with st.container(border=True):
-            st.caption(f"Group {number} · {len(group)} photographs")
-            selected += show_tiles(
-                view, group.head(PAGE_SIZE), key=f"group_{number}", note=_compare
-            )
+    shown = numbers[(page - 1) * _GROUPS_PER_PAGE : page * _GROUPS_PER_PAGE]
+    groups = {
+        f"Group {number} · {len(rows)} photographs": rows
+        for number, rows in members[members["duplicate_group"].isin(shown)].groupby(
+            "duplicate_group"
+        )
+    }
+    selected += show_groups(view, groups, key=issue, note=_compare)
     if len(alone):
         st.markdown("**Listed more than once, under different labels**")
         selected += show_tiles(view, alone.head(PAGE_SIZE), key="listed_twice")

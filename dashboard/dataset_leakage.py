@@ -6,7 +6,8 @@ import pandas as pd
 import streamlit as st
 
 from dashboard.dataset_data import DatasetView
-from dashboard.photo_tiles import show_decision_bar, show_tiles
+from dashboard.photo_tiles import show_decision_bar, show_groups
+from dashboard.wording import escape_markdown
 from har_core.dataset import CSV_FILE
 from har_core.splits import leaking_groups, split_columns
 
@@ -23,12 +24,15 @@ def show_leakage(view: DatasetView) -> None:
             icon=":material/call_split:",
         )
         return
-    source = st.segmented_control(
-        "Splits", list(columns), default=next(iter(columns)), required=True, key="split_source"
-    )
+    source = next(iter(columns))
+    if len(columns) > 1:
+        source = st.segmented_control(
+            "Splits", list(columns), default=source, required=True, key="split_source"
+        )
     split = columns[source]
     counts = split[split.ne("")].value_counts()
-    st.caption(" · ".join(f"{name} {n:,}" for name, n in counts.items()))
+    sizes = " · ".join(f"{name} {n:,}" for name, n in counts.items())
+    st.caption(f"Splits {escape_markdown(source)}: {sizes}")
     leaks = leaking_groups(view.photographs, split)
     if leaks.empty:
         shared = view.photographs["duplicate_group"].nunique()
@@ -47,17 +51,14 @@ def show_leakage(view: DatasetView) -> None:
     pages = -(-len(groups) // _GROUPS_PER_PAGE)
     page = st.pagination(pages, key="leak_page") if pages > 1 else 1
     bar = st.container()
-    selected: list[str] = []
-    for number in groups[(page - 1) * _GROUPS_PER_PAGE : page * _GROUPS_PER_PAGE]:
-        rows = leaks[leaks["duplicate_group"].eq(number)]
-        with st.container(border=True):
-            st.caption(f"Group {number} · {' and '.join(sorted(set(rows['split'])))}")
-            selected += show_tiles(
-                view,
-                view.photographs.loc[rows.index],
-                key=f"leak_{number}",
-                note=lambda row: str(split[row.name]),
-            )
+    shown = groups[(page - 1) * _GROUPS_PER_PAGE : page * _GROUPS_PER_PAGE]
+    by_heading = {
+        f"Group {number} · {' and '.join(sorted(set(rows['split'])))}": view.photographs.loc[
+            rows.index
+        ]
+        for number, rows in leaks[leaks["duplicate_group"].isin(shown)].groupby("duplicate_group")
+    }
+    selected = show_groups(view, by_heading, key="leak", note=lambda row: str(split[row.name]))
     with bar:
         show_decision_bar(view, selected, key="leaks")
 

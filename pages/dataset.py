@@ -18,15 +18,7 @@ from dashboard.wording import escape_markdown
 from har_core.decisions import load_decisions
 from har_core.errors import DatasetError
 
-SECTIONS = {
-    "Overview": ":material/bar_chart:",
-    "Photographs": ":material/photo_library:",
-    "Findings": ":material/troubleshoot:",
-    "Label suspects": ":material/contract_edit:",
-    "Map": ":material/scatter_plot:",
-    "Leakage": ":material/leak_add:",
-    "Clean up": ":material/cleaning_services:",
-}
+SECTIONS = ("Overview", "Photographs", "Findings", "Label suspects", "Map", "Leakage", "Clean up")
 
 
 def show_section(view: DatasetView, section: str) -> None:
@@ -66,10 +58,9 @@ def show_dataset(folder: str) -> None:
     offer_scan(view)
     section = st.segmented_control(
         "Section",
-        list(SECTIONS),
+        SECTIONS,
         default="Overview",
         required=True,
-        format_func=lambda name: f"{SECTIONS[name]} {name}",
         key="section",
         bind="query-params",
         label_visibility="collapsed",

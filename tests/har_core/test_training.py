@@ -8,7 +8,8 @@ import pytest
 from har_core import bundle, load_model
 from har_core.checkpoint import RunFolder
 from har_core.errors import DatasetError, HarError, ModelBundleError
-from har_core.training import TrainingSettings, train
+from har_core.training import train
+from har_core.training_settings import TrainingSettings
 from tests.drawing import CLASS_NAMES, write_dataset
 
 SETTINGS = TrainingSettings(

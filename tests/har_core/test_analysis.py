@@ -1,0 +1,224 @@
+"""A model's view of a dataset: features, doubtful labels, outliers, map; remembered, resumable."""
+
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+from PIL import Image
+
+from har_core import analysis as analysis_module
+from har_core import bundle, features
+from har_core.analysis import analyse_photographs, group_numbers, load_analysis
+from har_core.errors import DatasetError, ModelBundleError
+from har_core.features import FeatureNetwork, compute_features, load_features
+from har_core.scan import scan_dataset
+from har_core.suspects import (
+    cross_validated_probabilities,
+    find_label_suspects,
+    held_out_predictions,
+)
+from tests.drawing import CLASS_NAMES, encode, photo_bytes, write_dataset
+
+
+@pytest.fixture(autouse=True)
+def cache_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    monkeypatch.setenv("HAR_CACHE_DIR", str(tmp_path / "cache"))
+    return tmp_path / "cache"
+
+
+@pytest.fixture
+def model(tiny_models: Path) -> Path:
+    return tiny_models / "tiny"
+
+
+@pytest.fixture
+def photographs(tmp_path: Path) -> pd.DataFrame:
+    folder = write_dataset(tmp_path / "photos", per_class=10)
+    csv = folder / "train.csv"
+    # One red picture is labelled as running, whose pictures are green.
+    csv.write_text(csv.read_text().replace("clapping_3.jpg,clapping", "clapping_3.jpg,running"))
+    (folder / "train" / "sitting_9.jpg").write_bytes(b"")
+    return scan_dataset(folder, workers=1)
+
+
+def test_features_of_a_network_are_its_pooled_last_map(model: Path) -> None:
+    network = FeatureNetwork(model)
+    red = np.zeros((1, 224, 224, 3), np.uint8)
+    red[..., 0] = 255
+    vectors, probabilities = network.run(red)
+    assert vectors == pytest.approx(np.array([[1, -1, -1]]))
+    assert probabilities.argmax() == CLASS_NAMES.index("clapping")
+    assert probabilities.sum() == pytest.approx(1)
+
+
+def test_feature_map_inside_a_convolutional_graph_is_found() -> None:
+    from onnx import TensorProto, helper, numpy_helper
+
+    weights = np.ones((6, 3, 32, 32), np.float32)
+    graph = helper.make_graph(
+        [
+            helper.make_node("Transpose", ["pixels"], ["nchw"], perm=[0, 3, 1, 2]),
+            helper.make_node("Conv", ["nchw", "weights"], ["maps"], strides=[32, 32]),
+            helper.make_node("Relu", ["maps"], ["relu"]),
+            helper.make_node("Flatten", ["relu"], ["flat"]),
+            helper.make_node("Softmax", ["flat"], ["probabilities"]),
+        ],
+        "net",
+        [helper.make_tensor_value_info("pixels", TensorProto.FLOAT, ["N", 224, 224, 3])],
+        [helper.make_tensor_value_info("probabilities", TensorProto.FLOAT, ["N", 294])],
+        [numpy_helper.from_array(weights, "weights")],
+    )
+    model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)], ir_version=8)
+    assert features._last_feature_map(model) == ("relu", (2, 3))
+
+
+def test_model_without_onnx_graph_is_refused(tmp_path: Path) -> None:
+    manifest = bundle.BundleManifest("k", "net", 224, "minus_one_to_one", CLASS_NAMES)
+    bundle.write_bundle(tmp_path / "k", manifest, {bundle.KERAS_FILE: b"keras"})
+    with pytest.raises(ModelBundleError, match=r"no model\.onnx"):
+        FeatureNetwork(tmp_path / "k")
+
+
+def test_features_are_computed_once_and_go_on_after_cancelling(
+    model: Path, photographs: pd.DataFrame, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(features, "_BATCH", 8)
+    manifest = bundle.read_manifest(model)
+
+    def cancel(what: str, done: int, total: int) -> None:
+        if done >= 16:
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        compute_features(model, photographs, progress=cancel)
+    assert load_features(manifest, photographs) is None
+    steps: list[tuple[str, int, int]] = []
+    computed = compute_features(model, photographs, progress=lambda *step: steps.append(step))
+    assert steps[0][1:] == (16, 29)
+    assert computed.features.shape == (29, 3)
+    assert load_features(manifest, photographs) is not None
+    steps.clear()
+    compute_features(model, photographs, progress=lambda *step: steps.append(step))
+    assert [step[1:] for step in steps] == [(29, 29)]
+
+
+def test_photograph_that_vanished_since_the_scan_is_a_clear_error(
+    model: Path, photographs: pd.DataFrame
+) -> None:
+    Path(photographs["path"].iloc[0]).unlink()
+    with pytest.raises(DatasetError, match="Scan the dataset again"):
+        compute_features(model, photographs)
+
+
+def test_analysis_finds_the_wrong_label_and_is_remembered(
+    model: Path, photographs: pd.DataFrame, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    manifest = bundle.read_manifest(model)
+    assert load_analysis(manifest, photographs) is None
+    analysis = analyse_photographs(model, photographs)
+    assert len(analysis.table) == 29
+    assert analysis.table[["x", "y"]].notna().all().all()
+    assert analysis.table["outlier_score"].between(0, 1).all()
+    labels = photographs["label"].iloc[analysis.labelled]
+    suspects = find_label_suspects(labels, analysis.probabilities, list(analysis.class_names))
+    worst = suspects.ranking.iloc[0]
+    assert photographs.loc[worst.name, "filename"] == "clapping_3.jpg"
+    assert (worst["label"], worst["suggested"]) == ("running", "clapping")
+    monkeypatch.setattr(
+        analysis_module, "cross_validated_probabilities", lambda *a, **k: pytest.fail("again")
+    )
+    loaded = load_analysis(manifest, photographs)
+    assert loaded is not None
+    pd.testing.assert_frame_equal(loaded.table, analysis.table)
+
+
+def test_analysis_belongs_to_the_labels_it_was_made_of(
+    model: Path, photographs: pd.DataFrame
+) -> None:
+    analyse_photographs(model, photographs)
+    relabelled = photographs.assign(label=photographs["label"].replace("running", "clapping"))
+    assert load_analysis(bundle.read_manifest(model), relabelled) is None
+
+
+def test_oddest_photographs_are_outliers() -> None:
+    scores = np.linspace(0.1, 1, 1000)
+    assert analysis_module.find_outliers(scores).sum() == 5
+    assert analysis_module.find_outliers(scores)[:5].all()
+    assert not analysis_module.find_outliers(scores[:100]).any()
+
+
+def test_copies_share_a_fold_so_that_none_is_judged_by_its_copy() -> None:
+    rng = np.random.default_rng(0)
+    # Noise without any signal, in pairs of copies that carry the same label.
+    vectors = np.repeat(rng.normal(size=(150, 300)), 2, axis=0)
+    labels = np.repeat(rng.choice(["a", "b"], 150), 2)
+    pairs = np.repeat(np.arange(150), 2)
+    apart, _ = cross_validated_probabilities(vectors, labels, np.arange(300))
+    together, names = cross_validated_probabilities(vectors, labels, pairs)
+    assert together.sum(axis=1) == pytest.approx(1)
+
+    def accuracy(probabilities: np.ndarray) -> float:
+        return float((names[probabilities.argmax(axis=1)] == labels).mean())
+
+    assert accuracy(apart) > 0.85
+    assert accuracy(together) < 0.7
+
+
+def test_class_that_is_too_small_to_judge_is_named() -> None:
+    labels = np.array(["a"] * 20 + ["rare"] * 3)
+    with pytest.raises(DatasetError, match="'rare' has only 3"):
+        cross_validated_probabilities(np.zeros((23, 2)), labels, np.arange(23))
+
+
+def test_estimated_noise_of_a_class_is_near_the_planted_share() -> None:
+    rng = np.random.default_rng(0)
+    truth = rng.integers(0, 3, 1500)
+    given = truth.copy()
+    wrong = (truth == 0) & (rng.random(1500) < 0.2)
+    given[wrong] = 1
+    probabilities = np.full((1500, 3), 0.03)
+    probabilities[np.arange(1500), truth] = 0.94
+    names = np.array(CLASS_NAMES)
+    suspects = find_label_suspects(pd.Series(names[given]), probabilities, CLASS_NAMES)
+    planted = wrong.sum() / (given == 1).sum()
+    assert suspects.by_class.loc["running", "noise"] == pytest.approx(planted, abs=0.03)
+    assert suspects.by_class.loc["sitting", "noise"] == pytest.approx(0, abs=0.02)
+    assert set(np.flatnonzero(wrong)) == set(suspects.ranking.index[: wrong.sum()])
+
+
+def test_groups_number_only_duplicates_alike() -> None:
+    groups = pd.array([1, None, 1, None], dtype="Int64")
+    numbers = group_numbers(pd.DataFrame({"duplicate_group": groups}))
+    assert numbers[0] == numbers[2]
+    assert len(set(numbers)) == 3
+
+
+def test_damaged_predictions_are_a_clear_error(tmp_path: Path) -> None:
+    manifest = bundle.BundleManifest("m", "net", 224, "minus_one_to_one", CLASS_NAMES)
+    files = {bundle.PREDICTIONS_FILE: b"no parquet"}
+    manifest = bundle.write_bundle(tmp_path / "m", manifest, files)
+    with pytest.raises(ModelBundleError, match=r"predictions\.parquet"):
+        held_out_predictions(tmp_path / "m", manifest)
+
+
+def test_thumbnail_is_made_once_and_again_when_the_file_changes(
+    tmp_path: Path, cache_folder: Path
+) -> None:
+    from har_core.thumbnails import thumbnail, thumbnails
+
+    path = tmp_path / "photo.jpg"
+    path.write_bytes(photo_bytes(size=(1200, 800)))
+    first = thumbnail(path)
+    assert first is not None
+    assert Image.open(next(cache_folder.rglob("*.jpg"))).size == (260, 173)
+    assert thumbnail(path) == first
+    assert len(list(cache_folder.rglob("*.jpg"))) == 1
+    path.write_bytes(encode(Image.new("RGB", (90, 90), "red")))
+    assert thumbnail(path) != first
+    (tmp_path / "broken.jpg").write_bytes(b"<html>")
+    assert thumbnails([str(tmp_path / "broken.jpg"), None, str(tmp_path / "gone.jpg")]) == [
+        None,
+        None,
+        None,
+    ]

@@ -1,0 +1,126 @@
+"""Decisions survive, can be undone, never touch the originals, and end in a trainable table."""
+
+import json
+from pathlib import Path
+
+import pandas as pd
+import pytest
+
+from har_core.dataset import load_dataset
+from har_core.decisions import (
+    DECISIONS_FILE,
+    cleaned_csv,
+    decide,
+    decisions_path,
+    labels_csv,
+    load_decisions,
+    undo,
+)
+from har_core.errors import DatasetError
+
+
+def test_decisions_are_kept_beside_the_dataset_and_survive(tiny_dataset: Path) -> None:
+    decide(tiny_dataset, "exclude", ["running_0.jpg", "running_1.jpg"])
+    decide(tiny_dataset, "relabel", ["sitting_0.jpg"], " clapping ")
+    decisions = load_decisions(tiny_dataset)
+    assert decisions.path == tiny_dataset / DECISIONS_FILE
+    assert decisions.excluded == {"running_0.jpg", "running_1.jpg"}
+    assert decisions.relabelled == {"sitting_0.jpg": "clapping"}
+
+
+def test_undo_takes_back_one_step_after_another(tiny_dataset: Path) -> None:
+    decide(tiny_dataset, "relabel", ["sitting_0.jpg"], "clapping")
+    decide(tiny_dataset, "exclude", ["sitting_0.jpg", "running_0.jpg"])
+    assert undo(tiny_dataset).relabelled == {"sitting_0.jpg": "clapping"}
+    assert undo(tiny_dataset).current == {}
+    assert undo(tiny_dataset).steps == ()
+
+
+def test_keep_takes_back_a_single_photograph(tiny_dataset: Path) -> None:
+    decide(tiny_dataset, "exclude", ["running_0.jpg", "running_1.jpg"])
+    assert decide(tiny_dataset, "keep", ["running_0.jpg"]).excluded == {"running_1.jpg"}
+
+
+def test_cleaned_table_is_accepted_as_a_dataset_table(tiny_dataset: Path, tmp_path: Path) -> None:
+    original = (tiny_dataset / "train.csv").read_bytes()
+    decide(tiny_dataset, "exclude", ["running_0.jpg"])
+    decide(tiny_dataset, "relabel", ["sitting_0.jpg"], "clapping")
+    csv = tmp_path / "cleaned.csv"
+    csv.write_text(cleaned_csv(tiny_dataset))
+    table = load_dataset(tiny_dataset, csv).set_index("filename")
+    assert len(table) == 11
+    assert "running_0.jpg" not in table.index
+    assert table.loc["sitting_0.jpg", "label"] == "clapping"
+    assert table["path"].notna().all()
+    assert (tiny_dataset / "train.csv").read_bytes() == original
+
+
+def test_relabelled_photograph_that_was_not_listed_is_added(
+    tiny_dataset: Path, tmp_path: Path
+) -> None:
+    photos = tiny_dataset / "train"
+    (photos / "new.jpg").write_bytes((photos / "running_0.jpg").read_bytes())
+    decide(tiny_dataset, "relabel", ["new.jpg"], "running")
+    csv = tmp_path / "cleaned.csv"
+    csv.write_text(cleaned_csv(tiny_dataset))
+    assert load_dataset(tiny_dataset, csv).iloc[-1]["filename"] == "new.jpg"
+
+
+@pytest.mark.parametrize("name", ["=1+1.jpg", "+1.jpg", "-1.jpg", "@SUM(A1).jpg"])
+def test_filename_that_looks_like_a_formula_is_neutral_but_still_found(
+    tiny_dataset: Path, tmp_path: Path, name: str
+) -> None:
+    photos = tiny_dataset / "train"
+    (photos / "running_0.jpg").rename(photos / name)
+    csv = tmp_path / "cleaned.csv"
+    csv.write_text(labels_csv(pd.DataFrame({"filename": [name], "label": ["=running"]})))
+    assert not any(line.startswith(tuple("=+-@")) for line in csv.read_text().splitlines())
+    table = load_dataset(tiny_dataset, csv)
+    assert table["path"].notna().all()
+    assert list(table["label"]) == ["'=running"]
+
+
+def test_read_only_dataset_keeps_decisions_in_the_cache_folder(
+    tiny_dataset: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("HAR_CACHE_DIR", str(tmp_path / "cache"))
+    tiny_dataset.chmod(0o555)
+    try:
+        decide(tiny_dataset, "exclude", ["running_0.jpg"])
+        assert load_decisions(tiny_dataset).excluded == {"running_0.jpg"}
+        assert decisions_path(tiny_dataset).is_relative_to(tmp_path / "cache")
+        assert not (tiny_dataset / DECISIONS_FILE).exists()
+    finally:
+        tiny_dataset.chmod(0o755)
+
+
+@pytest.mark.parametrize(
+    "content",
+    [
+        "not JSON",
+        "[]",
+        '{"format": 2, "steps": []}',
+        '{"format": 1, "steps": [{"action": "delete", "filenames": []}]}',
+        '{"format": 1, "steps": [{"action": "relabel", "filenames": ["a"], "label": ""}]}',
+    ],
+)
+def test_damaged_file_is_an_error_and_stays_as_it_is(tiny_dataset: Path, content: str) -> None:
+    path = tiny_dataset / DECISIONS_FILE
+    path.write_text(content)
+    with pytest.raises(DatasetError, match=DECISIONS_FILE):
+        decide(tiny_dataset, "exclude", ["running_0.jpg"])
+    assert path.read_text() == content
+
+
+def test_empty_label_is_refused(tiny_dataset: Path) -> None:
+    with pytest.raises(DatasetError, match="new label is empty"):
+        decide(tiny_dataset, "relabel", ["running_0.jpg"], "  ")
+    assert not (tiny_dataset / DECISIONS_FILE).exists()
+
+
+def test_file_is_readable_json(tiny_dataset: Path) -> None:
+    decide(tiny_dataset, "exclude", ["running_0.jpg"])
+    (step,) = json.loads((tiny_dataset / DECISIONS_FILE).read_text())["steps"]
+    assert step["action"] == "exclude"
+    assert step["filenames"] == ["running_0.jpg"]
+    assert step["time"].endswith("+00:00")
