@@ -2,7 +2,7 @@
 
 from typing import Final
 
-from dashboard.wording import human_name
+from dashboard.wording import human_name, percent
 from har_core.bootstrap import Interval
 from har_core.evaluations import BUNDLE_SPLITS, Evaluation
 
@@ -65,9 +65,10 @@ def abstention_sentence(threshold: float, coverage: float, accuracy: float) -> s
     """Return what a confidence threshold does."""
     if coverage == 0:
         return f"From {threshold:.2f} on the model answers no photograph at all."
+    answered, right = ("all" if share == 1 else percent(share) for share in (coverage, accuracy))
     return (
-        f"From {threshold:.2f} on the model answers {coverage:.0%} of the photographs and is right "
-        f"on {accuracy:.0%} of those.".replace("%", "\N{NO-BREAK SPACE}%")
+        f"From {threshold:.2f} on the model answers {answered} of the photographs and is right on "
+        f"{right} of those."
     )
 
 
