@@ -28,6 +28,7 @@ _RIGHT_SCALE: Final = ((0.0, "rgba(15, 117, 115, 0.10)"), (1.0, RIGHT))
 _WRONG_SCALE: Final = ((0.0, "rgba(200, 96, 22, 0.10)"), (1.0, WRONG))
 # Counts fit into the cells up to here; beyond, hovering tells them.
 _MOST_CLASSES_WITH_TEXT: Final = 20
+_MOST_COLUMN_LABELS: Final = 60
 # On a light page, cells need to be strong to carry white text.
 _WHITE_TEXT_FROM: Final = 0.8
 _DARK_TEXT: Final = "#1b2a30"
@@ -72,7 +73,7 @@ def confusion_figure(
         mistakes stay visible beside a strong diagonal.
     """
     order = np.arange(len(class_names)) if order is None else np.asarray(order)
-    names = [class_names[index] for index in order]
+    names = [class_names[index] for index in order.tolist()]
     counts = matrix[np.ix_(order, order)]
     values = confusion_shares(matrix, share)[np.ix_(order, order)]
     diagonal = np.eye(len(names), dtype=bool)
@@ -172,12 +173,12 @@ def _short_percent(share: float) -> str:
 
 
 def _cell_side(n_classes: int) -> int:
-    return 38 if n_classes <= _MOST_CLASSES_WITH_TEXT else max(9, round(760 / n_classes))
+    return 31 if n_classes <= _MOST_CLASSES_WITH_TEXT else max(11, round(900 / n_classes))
 
 
 def _style_confusion(figure: go.Figure, labels: list[str]) -> None:
     n = len(labels)
-    font = {"size": 12 if n <= _MOST_CLASSES_WITH_TEXT else max(7, min(11, round(760 / n)))}
+    font = {"size": 12 if n <= _MOST_CLASSES_WITH_TEXT else max(8, min(11, round(900 / n)))}
     axis = {
         "type": "category",
         "categoryorder": "array",
@@ -192,11 +193,15 @@ def _style_confusion(figure: go.Figure, labels: list[str]) -> None:
         "tickvals": labels,
         "automargin": True,
     }
+    # Every class has its row label; columns, in the same order, only as many as fit.
+    columns = labels[:: -(-n // _MOST_COLUMN_LABELS)]
     figure.update_xaxes(axis, title="predicted", side="top", tickangle=-90 if n > 8 else 0)
+    figure.update_xaxes(tickvals=columns)
     figure.update_yaxes(axis, title="true", autorange=False, range=[n - 0.5, -0.5])
     figure.update_layout(
         _layout(height=_cell_side(n) * n + 150),
         clickmode="event+select",
+        plot_bgcolor="rgba(128, 142, 148, 0.06)",
         dragmode=False if n <= _MOST_CLASSES_WITH_TEXT else "pan",
         hoverdistance=12,
     )
@@ -404,6 +409,7 @@ def coverage_figure(curve: CoverageCurve, coverage: float, accuracy: float) -> g
     figure.update_layout(_layout(height=380), showlegend=False)
     _share_axes(figure, "share of photographs answered", "share right among them")
     low = float(curve.accuracy.min())
+    figure.update_xaxes(dtick=0.25)
     figure.update_yaxes(range=[max(0.0, np.floor(low * 10 - 0.5) / 10), 1.02])
     return figure
 

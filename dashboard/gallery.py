@@ -14,7 +14,7 @@ _HTML: Final = """
 _CSS: Final = """
 .gallery {
   display: grid;
-  grid-template-columns: repeat(auto-fill, minmax(150px, 1fr));
+  grid-template-columns: repeat(auto-fill, minmax(var(--tile-width), 1fr));
   gap: 12px;
   font-family: var(--st-font);
   color: var(--st-text-color);
@@ -56,6 +56,7 @@ _JS: Final = """
 export default function (component) {
   const { data, parentElement, setStateValue, setTriggerValue } = component
   const root = parentElement.querySelector(".gallery")
+  root.style.setProperty("--tile-width", `${data.tileWidth}px`)
   const selected = new Set(data.selected)
   const element = (kind, name, text) => {
     const made = document.createElement(kind)
@@ -140,7 +141,7 @@ class Tile:
 
 
 def gallery(
-    tiles: Sequence[Tile], *, key: str, selectable: bool = False
+    tiles: Sequence[Tile], *, key: str, selectable: bool = False, tile_width: int = 150
 ) -> tuple[str | None, list[str]]:
     """Draw a gallery.
 
@@ -152,6 +153,8 @@ def gallery(
         Names the gallery; the selection lives under it.
     selectable : bool
         Whether tiles have boxes.
+    tile_width : int, default 150
+        Least width of a tile in pixels; as many as fit stand in a row.
 
     Returns
     -------
@@ -169,6 +172,7 @@ def gallery(
             "tiles": [_as_data(tile) for tile in tiles],
             "selected": selected,
             "selectable": selectable,
+            "tileWidth": tile_width,
         },
         on_opened_change=lambda: None,
         on_selected_change=lambda: None,

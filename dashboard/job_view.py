@@ -1,11 +1,13 @@
 """How a page shows background jobs: progress, time left, cancel, and what became of them."""
 
+from collections.abc import Callable
+
 import streamlit as st
 
 from dashboard.jobs import Job, dismiss_job, find_jobs
 
 
-def show_jobs(prefix: str) -> None:
+def show_jobs(prefix: str, open_result: Callable[[Job], None] | None = None) -> None:
     """Show the jobs of a kind; running ones refresh by themselves, without the rest of the page.
 
     When one ends, the whole page runs again, so that its result appears.
@@ -14,13 +16,15 @@ def show_jobs(prefix: str) -> None:
     ----------
     prefix : str
         As in `dashboard.jobs.find_jobs`.
+    open_result : callable, optional
+        What "Open" does with a job that is done; without it there is no such button.
     """
     jobs = find_jobs(prefix)
     if any(job.state == "running" for job in jobs):
         _show_running_jobs(prefix)
     for job in jobs:
         if job.state != "running":
-            _show_ended_job(job)
+            _show_ended_job(job, open_result)
 
 
 @st.fragment(run_every=1.0)
@@ -58,7 +62,7 @@ def _describe_progress(job: Job) -> str:
     return f"{text}, about {f'{minutes} min' if minutes >= 2 else f'{left:.0f} s'} left"
 
 
-def _show_ended_job(job: Job) -> None:
+def _show_ended_job(job: Job, open_result: Callable[[Job], None] | None) -> None:
     outcome = {
         "done": (st.success, ":material/check_circle:", f"{job.title}: done."),
         "failed": (st.error, ":material/error:", f"{job.title}: {job.error}"),
@@ -67,6 +71,19 @@ def _show_ended_job(job: Job) -> None:
     with st.container(horizontal=True, vertical_alignment="center"):
         show, icon, text = outcome[job.state]
         show(text, icon=icon)
+        if open_result is not None and job.state == "done":
+            st.button(
+                "Open",
+                key=f"open {job.key}",
+                on_click=_open_and_dismiss,
+                args=(job, open_result),
+                width="content",
+            )
         st.button(
             "Dismiss", key=f"dismiss {job.key}", on_click=dismiss_job, args=(job,), width="content"
         )
+
+
+def _open_and_dismiss(job: Job, open_result: Callable[[Job], None]) -> None:
+    open_result(job)
+    dismiss_job(job)

@@ -12,6 +12,7 @@ page = st.navigation(
     [
         st.Page("../pages/predict.py", title="Predict", default=True),
         st.Page("../pages/dataset.py", title="Dataset"),
+        st.Page("../pages/evaluation.py", title="Evaluation"),
     ]
 )
 icon = str(Path(__file__).parent / "examples" / "icon.png")

@@ -2,6 +2,7 @@
 
 import os
 from collections.abc import Sequence
+from pathlib import Path
 from typing import Final
 
 import streamlit as st
@@ -58,13 +59,17 @@ def pick_dataset() -> None:
 
 def chosen_model() -> ActionModel | None:
     """Return the chosen model, loaded; without one say what to do and return None."""
-    name = st.session_state.get(MODEL_KEY)
-    path = next((entry.path for entry in _entries() if entry.name == name), None)
     try:
-        return load_model(path)
+        return load_model(chosen_model_folder())
     except ModelBundleError as error:
         st.error(escape_markdown(str(error)), icon=":material/model_training:")
         return None
+
+
+def chosen_model_folder() -> Path | None:
+    """Return the folder of the chosen model's bundle, None if there is none to choose."""
+    name = st.session_state.get(MODEL_KEY)
+    return next((entry.path for entry in _entries() if entry.name == name), None)
 
 
 def chosen_dataset() -> str | None:

@@ -1,5 +1,6 @@
 """Random changes to training photographs: crop, flip, colour, erasing, mixup; whole batches."""
 
+import math
 from dataclasses import dataclass
 from typing import Any
 
@@ -90,7 +91,7 @@ def _blend(first: Any, second: Any, weight: Any) -> Any:
 def _random_boxes(uniform: Any, settings: AugmentationSettings) -> Any:
     import tensorflow as tf
 
-    limit = tf.math.log(settings.max_aspect_change)
+    limit = math.log(settings.max_aspect_change)
     area = uniform(settings.min_crop_area, 1.0)
     aspect = tf.exp(uniform(-1.0, 1.0) * limit)
     height = tf.minimum(tf.sqrt(area / aspect), 1.0)

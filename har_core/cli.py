@@ -23,8 +23,8 @@ from har_core.errors import HarError, InvalidImageError
 from har_core.exports import neutralise_formula
 from har_core.model import ImageSource, Prediction, find_model, load_model
 from har_core.terminal import progress_bar, stderr, write_output
-from har_core.training import TrainingSettings
 from har_core.training import train as run_training
+from har_core.training_settings import TrainingSettings
 
 _DEFAULTS = TrainingSettings()
 
@@ -77,15 +77,16 @@ def predict(
         str | None, typer.Option("--csv", metavar="[FILE]", help="CSV, to a file or stdout.")
     ] = None,
 ) -> None:
-    r"""Say what the person in each photograph is doing.
+    """Say what the person in each photograph is doing.
 
-    Exit code 0: all predicted; 1: some files were no usable photographs; 2: nothing could be done.
+    Exit code 0: all predicted; 1: some files were no usable photographs;
+    2: nothing could be done.
 
     \b
     python -m har_core predict photo.jpg
     python -m har_core predict holiday/ 'more/*.png' --csv actions.csv
     curl -s https://example.org/photo.jpg | python -m har_core predict - --json
-    """
+    """  # noqa: D301 - \b keeps the lines of the examples
     for destination in (json_file, csv_file):
         if destination and destination.lower().endswith(PHOTO_SUFFIXES):
             raise typer.BadParameter(
@@ -198,7 +199,8 @@ def train(
     backbone_weights: Annotated[
         str,
         typer.Option(
-            help="'imagenet' (Keras downloads), 'random', or a .weights.h5 or .keras file."
+            help="'imagenet' (Keras downloads), 'random', or a file: .weights.h5, or .keras, "
+            "also that of a bundle."
         ),
     ] = _DEFAULTS.backbone_weights,
     epochs: Annotated[
@@ -220,7 +222,16 @@ def train(
     mixup: Annotated[
         float, typer.Option(min=0, help="Strength of mixup; 0 turns it off.")
     ] = _DEFAULTS.augmentation.mixup,
-    seed: Annotated[int, typer.Option()] = _DEFAULTS.seed,
+    teacher: Annotated[
+        list[str] | None,
+        typer.Option(help="Bundle to learn from as well (distillation); may be repeated."),
+    ] = None,
+    teacher_weight: Annotated[
+        float, typer.Option(help="Share of the teachers' opinion in the targets.")
+    ] = _DEFAULTS.teacher_weight,
+    seed: Annotated[
+        int, typer.Option(help="Of the split, the order and the augmentation.")
+    ] = _DEFAULTS.seed,
     runs_dir: Annotated[
         Path, typer.Option(help="Checkpoints are kept in RUNS_DIR/NAME until the run is done.")
     ] = Path("runs"),
@@ -231,15 +242,16 @@ def train(
         bool, typer.Option("--overwrite", help="Replace a bundle of that name.")
     ] = False,
 ) -> None:
-    r"""Train a model on your photographs and write it as a bundle.
+    """Train a model on your photographs and write it as a bundle.
 
-    Splits 80/10/10 by near-duplicate group, trains the head on frozen features, then fine-tunes the
-    whole network; the validation split picks the epoch, the test split is used once at the end.
+    Splits 80/10/10 by near-duplicate group, trains the head on frozen features,
+    then fine-tunes the whole network. The validation split picks the epoch;
+    the test split is used once, at the end.
 
     \b
     python -m har_core train --dataset DataSet --name mine
     python -m har_core train --dataset DataSet --name mine --resume
-    """
+    """  # noqa: D301 - \b keeps the lines of the examples
     settings = dataclasses.replace(
         _DEFAULTS,
         backbone_weights=backbone_weights,
@@ -252,6 +264,8 @@ def train(
         label_smoothing=label_smoothing,
         dropout=dropout,
         seed=seed,
+        teachers=tuple(teacher or ()),
+        teacher_weight=teacher_weight,
         augmentation=dataclasses.replace(_DEFAULTS.augmentation, mixup=mixup),
     )
     with progress_bar() as report:

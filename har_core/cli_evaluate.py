@@ -65,14 +65,14 @@ def evaluate(
         str | None, typer.Option(metavar="FILE", help="CSV with every photograph's probabilities.")
     ] = None,
 ) -> None:
-    r"""Measure a model on labelled photographs, with 95 % bootstrap intervals.
+    """Measure a model on labelled photographs, with 95 % bootstrap intervals.
 
     Exit code 0: every row was evaluated; 1: some rows were left out; 2: nothing could be done.
 
     \b
     har_core evaluate --dataset DataSet --split test
     har_core evaluate --model mine --dataset DataSet --report report.html --json metrics.json
-    """
+    """  # noqa: D301 - \b keeps the lines of the examples
     render = _report_renderer() if report else None
     evaluation, warnings = _run(model, dataset, csv, split)
     result = evaluation.result
@@ -101,13 +101,13 @@ def compare(
     csv: CsvOption = None,
     split: SplitOption = None,
 ) -> None:
-    r"""Compare models on the same photographs: paired differences and McNemar's test.
+    """Compare models on the same photographs: paired differences and McNemar's test.
 
     Exit codes as of evaluate.
 
     \b
     har_core compare old new --dataset DataSet --split test
-    """
+    """  # noqa: D301 - \b keeps the lines of the examples
     if len(models) < 2:
         raise typer.BadParameter("name at least two models to compare.")
     if len(set(models)) != len(models):

@@ -41,7 +41,7 @@ def scan(
         typer.Option(min=1, help="Parallel workers.", show_default="one per processor"),
     ] = None,
 ) -> None:
-    r"""Find unreadable, duplicate, mislabelled, dark, blurry and other odd photographs.
+    """Find unreadable, duplicate, mislabelled, dark, blurry and other odd photographs.
 
     Measurements are remembered by content: only new and changed photographs are read again, and an
     interrupted scan goes on where it stopped.
@@ -51,7 +51,7 @@ def scan(
     \b
     python -m har_core scan DataSet
     python -m har_core scan DataSet --csv findings.csv --json counts.json
-    """
+    """  # noqa: D301 - \b keeps the lines of the examples
     # Imported here, because pandas would slow down every other command's help.
     from har_core.findings import findings_csv, findings_json
     from har_core.quality import any_issue

@@ -39,7 +39,10 @@ def load_dataset(folder: str | Path, csv: str | Path | None = None) -> pd.DataFr
     DatasetError
         If the folder or table is missing or has another layout.
     """
-    folder = Path(folder).expanduser()
+    try:
+        folder = Path(folder).expanduser()
+    except RuntimeError as error:  # "~somebody" without a home
+        raise DatasetError(f"There is no dataset folder {folder}: {error}") from error
     if not folder.is_dir():
         raise DatasetError(f"There is no dataset folder {folder}.")
     table = read_labels(csv if csv is not None else folder / CSV_FILE)

@@ -10,8 +10,8 @@ import pandas as pd
 
 from har_core.bootstrap import Interval, percentile_interval, resampled_totals
 from har_core.calibration import N_BINS, equal_mass_bins, negative_log_likelihood
-from har_core.confusion import confusion_matrix
-from har_core.curves import RankingCurves, one_vs_rest_curves
+from har_core.confusion import confusion_matrix, similarity_order
+from har_core.curves import RankingCurves, micro_curves, one_vs_rest_curves
 from har_core.errors import DatasetError
 from har_core.model import apply_temperature
 
@@ -160,9 +160,19 @@ class EvaluationResult:
         return confusion_matrix(self.labels, self.predictions, len(self.class_names))
 
     @cached_property
+    def similarity_order(self) -> np.ndarray:
+        """Class indices so that classes taken for each other are neighbours, int, shape (C,)."""
+        return similarity_order(self.confusion)
+
+    @cached_property
     def curves(self) -> list[RankingCurves]:
         """Precision–recall and ROC curves of each class against the rest."""
         return one_vs_rest_curves(self.labels, self.probabilities)
+
+    @cached_property
+    def micro_curves(self) -> RankingCurves:
+        """The same over all (photograph, class) pairs."""
+        return micro_curves(self.labels, self.probabilities)
 
     @cached_property
     def totals(self) -> "MetricTotals":

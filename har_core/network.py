@@ -29,7 +29,8 @@ def build_network(
     backbone_weights : str or Path
         ``"imagenet"`` (Keras downloads them), ``"random"``, the path of a weights file for
         ``keras.applications.MobileNetV2(include_top=False)`` (``.weights.h5``), or the path of a
-        whole backbone model with the same input and output shapes (``.keras``).
+        ``.keras`` file: a whole backbone model with the same input and output shapes, or a network
+        that this function built, whose backbone is taken.
     dropout : float
         Rate before the softmax, in [0, 1).
 
@@ -71,6 +72,8 @@ def _load_backbone(weights: str | Path) -> Any:
 
     if str(weights).endswith(".keras"):
         backbone = load_network(weights)
+        if any(layer.name == SEQUENCE_LAYER for layer in backbone.layers):
+            backbone = keras.Model(backbone.input, backbone.get_layer(SEQUENCE_LAYER).input)
     else:
         if weights not in ("random", "imagenet") and not Path(weights).is_file():
             raise ModelBundleError(f"There is no backbone weights file {weights}.")

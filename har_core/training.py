@@ -7,7 +7,6 @@ import shutil
 import tempfile
 import time
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, field
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any, Final
@@ -15,7 +14,8 @@ from typing import Any, Final
 import numpy as np
 
 from har_core import bundle
-from har_core.augmentation import AugmentationSettings, augment_batch
+from har_core.ancestry import Teachers, check_held_out
+from har_core.augmentation import augment_batch
 from har_core.bundle import BundleManifest, check_bundle_name, models_dir, write_bundle
 from har_core.calibration import fit_temperature
 from har_core.checkpoint import Checkpoint, RunFolder, log_csv
@@ -35,6 +35,7 @@ from har_core.onnx_export import export_onnx
 from har_core.optimization import cosine_learning_rate, make_optimizer
 from har_core.preparation import PreparedDataset, Progress, prepare_dataset
 from har_core.preprocessing import Preprocessing, resize_image, scale_pixels
+from har_core.training_settings import TrainingSettings
 
 PREPROCESSING: Final[Preprocessing] = "minus_one_to_one"
 HEAD_STAGE: Final = "head"
@@ -43,78 +44,6 @@ _INFERENCE_BATCH: Final = 64
 _PROBE_PHOTOGRAPHS: Final = 64
 
 EpochReport = Callable[[dict[str, Any]], None]
-
-
-@dataclass(frozen=True)
-class TrainingSettings:
-    """Everything that decides a training run besides the dataset.
-
-    Parameters
-    ----------
-    backbone_weights : str
-        See `har_core.network.build_network`.
-    seed : int
-        Of the split, the initial head, the order of photographs and the augmentation.
-    head_epochs : int
-        Epochs of the head on the frozen backbone's features; at least 1.
-    epochs : int
-        Epochs of fine-tuning the whole network; 0 leaves the backbone as it is.
-    batch_size : int
-        Photographs per step.
-    head_learning_rate, learning_rate : float
-        Peaks of the two stages' schedules; the second is that of the last backbone block.
-    head_factor : float
-        While fine-tuning, the head's learning rate is this times the backbone's.
-    layer_decay : float
-        Learning-rate factor from one backbone stage to the one before it.
-    warmup_epochs : float
-        Length of the fine-tuning's linear warm-up.
-    weight_decay, label_smoothing, dropout : float
-        Regularisation.
-    ema_epochs : float
-        Time constant, in epochs, of the moving average of the weights that is evaluated and kept.
-    augmentation : AugmentationSettings
-        Of the fine-tuning.
-    """
-
-    backbone_weights: str = "imagenet"
-    seed: int = 0
-    head_epochs: int = 6
-    epochs: int = 12
-    batch_size: int = 32
-    head_learning_rate: float = 1e-3
-    learning_rate: float = 1e-4
-    head_factor: float = 2.0
-    layer_decay: float = 0.9
-    warmup_epochs: float = 1.0
-    weight_decay: float = 0.02
-    label_smoothing: float = 0.1
-    dropout: float = 0.4
-    ema_epochs: float = 0.5
-    augmentation: AugmentationSettings = field(default_factory=AugmentationSettings)
-
-    def __post_init__(self) -> None:
-        wrong = [
-            message
-            for invalid, message in (
-                (self.head_epochs < 1, "head epochs must be at least 1"),
-                (self.epochs < 0, "epochs must not be negative"),
-                (self.batch_size < 2, "the batch size must be at least 2"),
-                (not 0 < self.learning_rate < 1, "the learning rate must be in (0, 1)"),
-                (not 0 <= self.dropout < 1, "dropout must be in [0, 1)"),
-                (not 0 <= self.label_smoothing < 1, "label smoothing must be in [0, 1)"),
-                (not 0 < self.layer_decay <= 1, "the layer decay must be in (0, 1]"),
-            )
-            if invalid
-        ]
-        if wrong:
-            raise HarError(f"Training settings: {'; '.join(wrong)}.")
-
-    @classmethod
-    def from_dict(cls, values: dict[str, Any]) -> "TrainingSettings":
-        """Rebuild settings from `dataclasses.asdict`."""
-        augmentation = AugmentationSettings(**values["augmentation"])
-        return cls(**{**values, "augmentation": augmentation})
 
 
 def train(
@@ -187,23 +116,31 @@ def train(
     if recorded is not None:
         settings = TrainingSettings.from_dict(recorded["settings"])
     settings = settings or TrainingSettings()
-    started = time.monotonic()
-
-    prepared = prepare_dataset(dataset, run.path, csv=csv, seed=settings.seed, progress=progress)
-    if recorded is None:
-        run.write_settings(
-            {"settings": dataclasses.asdict(settings), "dataset": prepared.fingerprint}
+    try:
+        prepared = prepare_dataset(
+            dataset, run.path, csv=csv, seed=settings.seed, progress=progress
         )
-    elif recorded["dataset"] != prepared.fingerprint:
+        trainer = _Trainer(prepared, settings, run, progress, on_epoch)
+        if recorded is None:
+            run.write_settings(
+                {
+                    "settings": dataclasses.asdict(settings),
+                    "dataset": prepared.fingerprint,
+                    **_versions(),
+                }
+            )
+    except BaseException:
+        if recorded is None:  # nothing to resume yet
+            shutil.rmtree(run.path, ignore_errors=True)
+        raise
+    if recorded is not None and recorded["dataset"] != prepared.fingerprint:
         raise DatasetError(
             f"{dataset} is not the dataset that the run in {run.path} was started on: photographs "
             "or labels changed. Remove the run folder to start anew."
         )
-
-    trainer = _Trainer(prepared, settings, run, progress, on_epoch)
     trainer.train_head()
     trainer.fine_tune()
-    manifest = trainer.write_bundle(destination, overwrite, time.monotonic() - started)
+    manifest = trainer.write_bundle(destination, overwrite)
     shutil.rmtree(run.path, ignore_errors=True)
     return manifest
 
@@ -226,6 +163,8 @@ class _Trainer:
         self.run = run
         self.progress = progress
         self.on_epoch = on_epoch
+        self.teachers = Teachers(settings.teachers, prepared) if settings.teachers else None
+        check_held_out(Path(settings.backbone_weights).parent, prepared)
         keras.utils.set_random_seed(settings.seed)
         self.network = build_network(
             len(prepared.class_names),
@@ -300,7 +239,7 @@ class _Trainer:
             validate=lambda: self._predict_pixels(self.validation_pixels),
         )
 
-    def write_bundle(self, destination: Path, overwrite: bool, seconds: float) -> BundleManifest:
+    def write_bundle(self, destination: Path, overwrite: bool) -> BundleManifest:
         """Evaluate the best epoch on the test split and write the bundle."""
         import keras
 
@@ -330,7 +269,7 @@ class _Trainer:
             preprocessing=PREPROCESSING,
             class_names=class_names,
             temperature=temperature,
-            training=self._training_record(seconds),
+            training=self._training_record(),
             metrics={"split": "test", "n": len(test_rows), **result.headline()},
         )
         with tempfile.TemporaryDirectory() as folder:
@@ -438,10 +377,7 @@ class _Trainer:
                 yield self.prepared.pixels[rows], self.targets[rows], seed
 
         def augment(pixels: Any, targets: Any, seed: Any) -> tuple[Any, Any]:
-            images, mixed = augment_batch(
-                pixels, targets, seed, INPUT_SIZE, self.settings.augmentation
-            )
-            return images / 127.5 - 1, mixed  # PREPROCESSING, on tensors
+            return augment_batch(pixels, targets, seed, INPUT_SIZE, self.settings.augmentation)
 
         dataset = tf.data.Dataset.from_generator(
             gather,
@@ -451,7 +387,11 @@ class _Trainer:
                 tf.TensorSpec((2,), tf.int32),
             ),
         )
-        yield from dataset.map(augment).prefetch(2)
+        for pixels, targets in dataset.map(augment).prefetch(2).as_numpy_iterator():
+            if self.teachers is not None:
+                weight = self.settings.teacher_weight
+                targets = (1 - weight) * targets + weight * self.teachers.probabilities(pixels)
+            yield scale_pixels(pixels, PREPROCESSING), targets
 
     def _order(self, stage: str, epoch: int) -> np.ndarray:
         """Return the order of the training photographs, as positions in `train_rows`."""
@@ -485,20 +425,29 @@ class _Trainer:
         if self.progress is not None:
             self.progress(what, done, total)
 
-    def _training_record(self, seconds: float) -> dict[str, Any]:
-        packages = ("tensorflow", "keras", "numpy", "pillow", "scikit-learn", "onnxruntime")
+    def _training_record(self) -> dict[str, Any]:
+        assert self.checkpoint is not None
         counts = self.prepared.table["split"].value_counts()
         settings = dataclasses.asdict(self.settings)
+        # Names, not paths, which would tell strangers about this machine.
         settings["backbone_weights"] = Path(self.settings.backbone_weights).name
+        settings["teachers"] = [Path(name).name for name in self.settings.teachers]
         return {
             "settings": settings,
             "photographs": {split: int(n) for split, n in counts.items()},
             "skipped": self.prepared.skipped.to_dict("records"),
             "dataset_fingerprint": self.prepared.fingerprint,
-            "seconds": round(seconds),
-            "python": platform.python_version(),
-            "packages": {package: version(package) for package in packages},
+            "training_seconds": round(sum(row["seconds"] for row in self.checkpoint.log)),
+            **_versions(),
         }
+
+
+def _versions() -> dict[str, Any]:
+    packages = ("tensorflow", "keras", "numpy", "pillow", "scikit-learn", "onnxruntime")
+    return {
+        "python": platform.python_version(),
+        "packages": {package: version(package) for package in packages},
+    }
 
 
 def _run_in_batches(

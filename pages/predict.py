@@ -27,7 +27,12 @@ def show_example() -> None:
 def show_random_photo(folder: str) -> None:
     """Replace whatever is on the page by a random photograph of the dataset."""
     row = dataset_table(folder).dropna(subset="path").sample().iloc[0]
-    replace_photos(Photo(row["filename"], Path(row["path"]).read_bytes(), row["label"]))
+    try:
+        data = Path(row["path"]).read_bytes()
+    except OSError as error:
+        st.toast(f"Cannot read {escape_markdown(row['filename'])}: {error.strerror}.")
+        return
+    replace_photos(Photo(row["filename"], data, row["label"]))
 
 
 def replace_photos(photo: Photo | None) -> None:

@@ -7,11 +7,12 @@ from pathlib import Path
 from urllib.parse import urlsplit
 
 import pytest
-from playwright.sync_api import Browser, BrowserContext, Page, sync_playwright
+from playwright.sync_api import Browser, BrowserContext, Page, expect, sync_playwright
 
 from tests.dashboard_process import DashboardProcess, running_dashboard
 from tests.drawing import write_dataset, write_tiny_bundle
 
+TIMEOUT_MS = 20_000  # generous, for machines that do something else as well
 DESKTOP = {"width": 1280, "height": 900}
 PHONE = {"width": 390, "height": 844}
 CHROMIUM_NAMES = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable")
@@ -57,7 +58,8 @@ def dashboard(tmp_path_factory: pytest.TempPathFactory) -> Iterator[DashboardPro
 def context(browser: Browser, dashboard: DashboardProcess) -> Iterator[BrowserContext]:
     """Share one browser cache between the tests; every page is a visit of its own all the same."""
     context = browser.new_context(base_url=dashboard.url, viewport=DESKTOP, permissions=["camera"])
-    context.set_default_timeout(15_000)
+    context.set_default_timeout(TIMEOUT_MS)
+    expect.set_options(timeout=TIMEOUT_MS)
     yield context
     context.close()
 

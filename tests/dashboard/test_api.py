@@ -1,4 +1,6 @@
 import re
+import subprocess
+import sys
 import tempfile
 import threading
 from concurrent.futures import ThreadPoolExecutor
@@ -230,6 +232,17 @@ def test_health_turns_ready_when_a_model_arrives(running_app, monkeypatch, tmp_p
     write_tiny_bundle(tmp_path, "fresh")
     answer = running_app.get("/health")
     assert (answer.status_code, answer.json()) == (200, {"status": "ready", "model": "fresh"})
+
+
+def test_model_is_loaded_when_the_server_starts_not_with_the_first_request():
+    # In a process of its own, because Streamlit's runtime starts once per process.
+    code = (
+        "import threading; from fastapi.testclient import TestClient;"
+        "from dashboard import api, app; loaded = threading.Event();"
+        "api.load_model = loaded.set; client = TestClient(app.app); client.__enter__();"
+        "assert loaded.wait(10); client.__exit__()"
+    )
+    subprocess.run([sys.executable, "-c", code], check=True, capture_output=True)
 
 
 def test_health_is_503_while_the_model_is_loading(client, monkeypatch):

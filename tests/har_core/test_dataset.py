@@ -36,13 +36,15 @@ def test_paths_out_of_the_folder_are_never_resolved(tiny_dataset, tmp_path):
 def test_missing_folder_and_table_are_said(tmp_path):
     with pytest.raises(DatasetError, match="no dataset folder"):
         load_dataset(tmp_path / "nowhere")
+    with pytest.raises(DatasetError, match="no dataset folder"):
+        load_dataset("~nobody-of-that-name/DataSet")
     with pytest.raises(DatasetError, match="filename,label"):
         load_dataset(tmp_path)
 
 
 def test_binary_table_is_refused(tmp_path):
     (tmp_path / "train.csv").write_bytes(b"\xff\xfe\x00\x81" * 50)
-    with pytest.raises(DatasetError, match="Cannot read"):
+    with pytest.raises(DatasetError, match="cannot be read as UTF-8 CSV"):
         read_labels(tmp_path / "train.csv")
 
 

@@ -218,3 +218,18 @@ def test_invalid_name_and_missing_files_are_refused(source, indices, models, tmp
     with pytest.raises(ModelBundleError, match="zero_to_one, not 'imagenet'"):
         import_model(source, indices, preprocessing="imagenet", name="mine")
     assert not models.exists()
+
+
+def test_plain_keras_file_is_served_with_the_class_names_beside_it(source, indices, network):
+    image = np.asarray(draw_photo("running"))
+    pixels = scale_pixels(resize_image(image, SIDE), "zero_to_one")[np.newaxis]
+    expected = np.asarray(network(pixels, training=False))[0]
+    model = load_model(source, preprocessing="zero_to_one")
+    assert model.class_names == CLASS_NAMES
+    got = list(model.predict(image).probabilities.values())
+    assert got == pytest.approx(expected.tolist(), abs=1e-6)
+
+
+def test_plain_keras_file_without_class_names_is_refused_with_advice(source):
+    with pytest.raises(ModelBundleError, match=r"needs a class_indices\.json beside it"):
+        load_model(source)

@@ -126,6 +126,15 @@ def nested_model_as_output(k2, backbone):
     return k2.Model(pixels, inner(k2.layers.ReLU()(pixels)))
 
 
+def second_call_of_a_shared_model_as_output(k2, backbone):
+    layers = k2.layers
+    vector = k2.Input((CLASSES,))
+    inner = k2.Model(vector, layers.Dense(CLASSES, activation="softmax")(vector))
+    pixels = k2.Input((SIDE, SIDE, 3))
+    x = layers.Dense(CLASSES)(layers.GlobalAveragePooling2D()(layers.ReLU()(pixels)))
+    return k2.Model(pixels, inner(inner(x)))
+
+
 def nested_sequential_as_output(k2, backbone):
     pixels = k2.Input((SIDE, SIDE, 3))
     return k2.Model(pixels, k2.Sequential(small_layers(k2))(k2.layers.ReLU()(pixels)))
@@ -179,6 +188,7 @@ def drop_modules(item: Any) -> None:
         flat_sequential,
         sequential_with_shape_in_first_layer,
         nested_model_as_output,
+        second_call_of_a_shared_model_as_output,
         nested_sequential_as_output,
         mixed_precision,
     ],

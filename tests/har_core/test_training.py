@@ -8,7 +8,8 @@ import pytest
 from har_core import bundle, load_model
 from har_core.checkpoint import RunFolder
 from har_core.errors import DatasetError, HarError, ModelBundleError
-from har_core.training import TrainingSettings, train
+from har_core.training import train
+from har_core.training_settings import TrainingSettings
 from tests.drawing import CLASS_NAMES, write_dataset
 
 SETTINGS = TrainingSettings(
@@ -127,3 +128,12 @@ def test_nothing_to_resume_is_said(tmp_path, monkeypatch):
 def test_impossible_settings_are_refused():
     with pytest.raises(HarError, match=r"dropout must be in \[0, 1\)"):
         TrainingSettings(dropout=1.0)
+
+
+def test_run_that_cannot_start_leaves_nothing_to_resume(tmp_path, monkeypatch):
+    monkeypatch.setenv("HAR_MODELS_DIR", str(tmp_path / "models"))
+    dataset = write_dataset(tmp_path / "dataset")
+    settings = TrainingSettings(backbone_weights=str(tmp_path / "nowhere.weights.h5"))
+    with pytest.raises(ModelBundleError, match=r"no backbone weights file .*nowhere"):
+        train(dataset, "new", settings, runs_dir=tmp_path / "runs")
+    assert not (tmp_path / "runs" / "new").exists()

@@ -1,0 +1,130 @@
+"""The photographs behind an evaluation's numbers: tiles with the answer, one opened large."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final
+
+import pandas as pd
+import streamlit as st
+
+from dashboard.charts import probability_bars
+from dashboard.gallery import Tile, gallery
+from dashboard.wording import escape_markdown, human_name, percent
+from har_core import Prediction
+from har_core.evaluation import EvaluationResult
+from har_core.images import MAX_BYTES
+from har_core.thumbnails import thumbnails
+
+NO_PHOTOGRAPHS_HINT: Final = (
+    "Set the dataset folder in the sidebar to see the photographs behind these names."
+)
+_OPENED: Final = "opened_evaluated_photograph"
+_SHOWN_PROBABILITIES: Final = 6
+
+
+@dataclass(frozen=True, eq=False)
+class EvaluatedPhotos:
+    """An evaluation and where its photographs are.
+
+    Parameters
+    ----------
+    result : EvaluationResult
+    paths : mapping of str to str
+        Filename to path; those that it lacks are shown by their names.
+    """
+
+    result: EvaluationResult
+    paths: Mapping[str, str]
+
+    def show(
+        self, rows: pd.DataFrame, *, key: str, page_size: int = 12, tile_width: int = 150
+    ) -> None:
+        """Draw photographs as tiles, a page at a time; a click opens one.
+
+        Parameters
+        ----------
+        rows : DataFrame
+            Rows of `EvaluationResult.photographs`, in the order to show; with a column ``note``
+            that replaces the second line of a tile.
+        key : str
+            Unique on the page.
+        page_size, tile_width : int
+            Tiles per page; least width of a tile in pixels.
+        """
+        if rows.empty:
+            st.caption("No photographs.")
+            return
+        n_pages = -(-len(rows) // page_size)
+        # A filter may have left fewer pages than the one that was open.
+        page = min(int(st.session_state.get(f"{key}_page", 1)), n_pages)
+        shown = rows.iloc[(page - 1) * page_size : page * page_size]
+        paths = [self.paths.get(name) for name in shown["filename"]]
+        if not any(paths):
+            st.caption(f":material/folder_open: {NO_PHOTOGRAPHS_HINT}")
+        tiles = [
+            Tile(
+                id=row["filename"],
+                title=_title(row),
+                note=row.get("note") or f"{percent(row['confidence'])} sure · {row['filename']}",
+                picture=picture,
+                placeholder=row["filename"],
+            )
+            for (_, row), picture in zip(shown.iterrows(), thumbnails(paths), strict=True)
+        ]
+        opened, _ = gallery(tiles, key=key, tile_width=tile_width)
+        if n_pages > 1:
+            if page != st.session_state.get(f"{key}_page", 1):
+                st.session_state[f"{key}_page"] = page
+            st.pagination(n_pages, key=f"{key}_page")
+        if opened is not None:
+            st.session_state[_OPENED] = opened
+            _photograph_dialog(self)
+
+
+def _title(row: pd.Series) -> str:
+    if row["correct"]:
+        return human_name(row["label"])
+    return f"{human_name(row['label'])} → {human_name(row['prediction'])}"
+
+
+@st.dialog("Photograph", width="large")
+def _photograph_dialog(photos: EvaluatedPhotos) -> None:
+    filename = st.session_state[_OPENED]
+    result = photos.result
+    row = int((result.filenames == filename).argmax())
+    prediction = Prediction.from_probabilities(result.class_names, result.probabilities[row])
+    picture, answer = st.columns([3, 2], gap="medium")
+    path = photos.paths.get(filename)
+    with picture:
+        data = _read(path) if path else None
+        if data is None:
+            st.info(NO_PHOTOGRAPHS_HINT, icon=":material/image_not_supported:")
+        else:
+            st.image(data, width="stretch", alt=f"The photograph {filename}")
+    with answer:
+        label = result.class_names[result.labels[row]]
+        right = label == prediction.action
+        st.markdown(
+            f"#### {escape_markdown(human_name(label))}\n:small[{escape_markdown(filename)}]"
+        )
+        st.badge(
+            "recognised" if right else f"taken for {human_name(prediction.action)}",
+            icon=":material/check:" if right else ":material/close:",
+            color="green" if right else "orange",
+        )
+        top = dict(prediction.top(_SHOWN_PROBABILITIES))
+        st.plotly_chart(
+            probability_bars(Prediction(prediction.action, prediction.confidence, top)),
+            key="opened_probabilities",
+            config={"displayModeBar": False},
+            alt="The most probable actions",
+        )
+
+
+def _read(path: str) -> bytes | None:
+    file = Path(path)
+    try:
+        return file.read_bytes() if file.stat().st_size <= MAX_BYTES else None
+    except OSError:
+        return None

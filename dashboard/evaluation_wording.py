@@ -1,0 +1,94 @@
+"""What the numbers of an evaluation mean, in one sentence each."""
+
+from typing import Final
+
+from dashboard.wording import human_name
+from har_core.bootstrap import Interval
+from har_core.evaluations import BUNDLE_SPLITS, Evaluation
+
+METRIC_TITLES: Final = {
+    "top1": "Right answer",
+    "top3": "In the top three",
+    "macro_f1": "Macro F1",
+    "log_loss": "Log loss",
+    "ece": "Calibration error",
+}
+METRIC_MEANINGS: Final = {
+    "top1": "Top-1 accuracy: the share of photographs whose most likely action is the true one.",
+    "top3": "Top-3 accuracy: the share of photographs whose true action is among the three most "
+    "likely ones.",
+    "macro_f1": "The F1 score (a balance of precision and recall) averaged over classes, so that "
+    "rare actions count as much as frequent ones.",
+    "log_loss": "How surprised the model is by the true action, on average; 0 is perfect, and "
+    "confident mistakes cost most.",
+    "ece": "Expected calibration error: by how much, on average, the confidence differs from the "
+    "share of right answers (15 bins with equally many photographs).",
+}
+_SHARES: Final = ("top1", "top3", "macro_f1", "ece")
+
+
+def metric_value(name: str, value: float) -> str:
+    """Return a metric as a percentage, or the log loss as a number."""
+    return f"{value:.1%}".replace("%", "\N{NO-BREAK SPACE}%") if name in _SHARES else f"{value:.3f}"
+
+
+def metric_interval(name: str, interval: Interval) -> str:
+    """Return the ends of a 95 % interval."""
+    if name in _SHARES:
+        return f"{100 * interval.low:.1f} – {100 * interval.high:.1f}\N{NO-BREAK SPACE}%"
+    return f"{interval.low:.3f} – {interval.high:.3f}"
+
+
+def signed_difference(name: str, interval: Interval) -> str:
+    """Return a difference with its interval; shares in percentage points."""
+    if name in _SHARES:
+        value, low, high = (100 * number for number in interval)
+        return f"{value:+.1f} ({low:+.1f} … {high:+.1f}) points"
+    return f"{interval.value:+.3f} ({interval.low:+.3f} … {interval.high:+.3f})"
+
+
+def evaluation_title(name: str) -> str:
+    """Return an evaluation's name for people."""
+    return f"the model's {name} split" if name in BUNDLE_SPLITS else name
+
+
+def what_was_measured(evaluation: Evaluation) -> str:
+    """Return model, set, number of photographs and date in a line."""
+    return (
+        f"{evaluation.model} · {evaluation_title(evaluation.name)} · "
+        f"{evaluation.raw.n:,} photographs · {len(evaluation.raw.class_names)} classes · "
+        f"{evaluation.created[:10]}"
+    )
+
+
+def abstention_sentence(threshold: float, coverage: float, accuracy: float) -> str:
+    """Return what a confidence threshold does."""
+    if coverage == 0:
+        return f"From {threshold:.2f} on the model answers no photograph at all."
+    return (
+        f"From {threshold:.2f} on the model answers {coverage:.0%} of the photographs and is right "
+        f"on {accuracy:.0%} of those.".replace("%", "\N{NO-BREAK SPACE}%")
+    )
+
+
+def calibration_sentence(confidence: float, accuracy: float) -> str:
+    """Return whether the model is over- or underconfident, from mean confidence and accuracy."""
+    gap = confidence - accuracy
+    if abs(gap) < 0.02:
+        verdict = "on the whole, its confidence can be taken at its word"
+    else:
+        verdict = "it is overconfident" if gap > 0 else "it is too modest"
+    return (
+        f"The model is {confidence:.1%} sure on average and right on {accuracy:.1%}: {verdict}."
+    ).replace("%", "\N{NO-BREAK SPACE}%")
+
+
+def cell_title(label: str | None, prediction: str | None) -> str:
+    """Return what a filter by true and predicted class shows."""
+    if label and label == prediction:
+        return f"{human_name(label)}, recognised"
+    if label and prediction:
+        return f"{human_name(label)} taken for {human_name(prediction)}"
+    if label:
+        return f"every {human_name(label)}"
+    return f"everything taken for {human_name(prediction or '')}"

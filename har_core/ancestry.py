@@ -1,0 +1,78 @@
+"""Earlier models that a training builds on, and what they must not have seen."""
+
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+
+from har_core import bundle
+from har_core.errors import ModelBundleError
+from har_core.model import find_model, load_model
+from har_core.preparation import PreparedDataset
+
+
+class Teachers:
+    """Models whose mean opinion a new network learns from (knowledge distillation).
+
+    The soft targets tell which classes a photograph resembles, which a single label does not
+    (Hinton et al. 2015, arXiv:1503.02531); teacher and student see the same augmented pixels
+    (Beyer et al. 2022, arXiv:2106.05237).
+
+    Parameters
+    ----------
+    names : sequence of str
+        Names or paths of bundles.
+    prepared : PreparedDataset
+        What the student is trained on.
+
+    Raises
+    ------
+    ModelBundleError
+        If a teacher cannot be loaded, knows other classes, or was trained on photographs that
+        are held out now.
+    """
+
+    def __init__(self, names: Sequence[str], prepared: PreparedDataset) -> None:
+        self._models = [load_model(name) for name in names]
+        for name, model in zip(names, self._models, strict=True):
+            if model.class_names != prepared.class_names:
+                raise ModelBundleError(
+                    f"The teacher {name!r} tells other classes apart than the dataset's: "
+                    f"{', '.join(model.class_names)}."
+                )
+            check_held_out(find_model(name), prepared)
+
+    def probabilities(self, pixels: np.ndarray) -> np.ndarray:
+        """Return the teachers' mean probabilities, float32 (N, C), of pixels in [0, 255]."""
+        opinions = [model.predict_probabilities(pixels) for model in self._models]
+        return np.mean(opinions, axis=0).astype(np.float32)
+
+
+def check_held_out(folder: Path, prepared: PreparedDataset) -> None:
+    """Refuse a bundle that was trained on photographs of the validation or test split.
+
+    Parameters
+    ----------
+    folder : Path
+        The bundle. One without a record of its splits passes: nothing is known of it.
+    prepared : PreparedDataset
+        With the split of the new training.
+
+    Raises
+    ------
+    ModelBundleError
+        With the number of such photographs; the metrics of a network that builds on that
+        bundle would be too good.
+    """
+    if not (folder / bundle.SPLITS_FILE).is_file():
+        return
+    splits = pd.read_parquet(folder / bundle.SPLITS_FILE, columns=["split", "sha256"])
+    seen = splits.loc[splits["split"] == "train", "sha256"]
+    held_out = prepared.table.loc[prepared.table["split"] != "train", "sha256"]
+    n_leaking = int(held_out.isin(seen).sum())
+    if n_leaking:
+        raise ModelBundleError(
+            f"{folder} was trained on {n_leaking} of the {len(held_out)} photographs that are held "
+            "out for validation and test now; use the same --seed and table as for that model."
+        )

@@ -1,0 +1,87 @@
+"""The settings that decide a training run besides the dataset."""
+
+from dataclasses import dataclass, field
+from typing import Any
+
+from har_core.augmentation import AugmentationSettings
+from har_core.errors import HarError
+
+
+@dataclass(frozen=True)
+class TrainingSettings:
+    """Everything that decides a training run besides the dataset.
+
+    Parameters
+    ----------
+    backbone_weights : str
+        See `har_core.network.build_network`.
+    seed : int
+        Of the split, the initial head, the order of photographs and the augmentation.
+    head_epochs : int
+        Epochs of the head on the frozen backbone's features; at least 1.
+    epochs : int
+        Epochs of fine-tuning the whole network; 0 leaves the backbone as it is.
+    batch_size : int
+        Photographs per step.
+    head_learning_rate, learning_rate : float
+        Peaks of the two stages' schedules; the second is that of the last backbone block.
+    head_factor : float
+        While fine-tuning, the head's learning rate is this times the backbone's.
+    layer_decay : float
+        Learning-rate factor from one backbone stage to the one before it.
+    warmup_epochs : float
+        Length of the fine-tuning's linear warm-up.
+    weight_decay, label_smoothing, dropout : float
+        Regularisation.
+    ema_epochs : float
+        Time constant, in epochs, of the moving average of the weights that is evaluated and kept.
+    augmentation : AugmentationSettings
+        Of the fine-tuning.
+    teachers : tuple of str
+        Bundles whose mean opinion is mixed into the targets while fine-tuning.
+    teacher_weight : float
+        Share of that opinion in the targets, in [0, 1].
+    """
+
+    backbone_weights: str = "imagenet"
+    seed: int = 0
+    head_epochs: int = 6
+    epochs: int = 12
+    batch_size: int = 32
+    head_learning_rate: float = 1e-3
+    learning_rate: float = 1e-4
+    head_factor: float = 2.0
+    layer_decay: float = 0.9
+    warmup_epochs: float = 1.0
+    weight_decay: float = 0.02
+    label_smoothing: float = 0.1
+    dropout: float = 0.4
+    ema_epochs: float = 0.5
+    augmentation: AugmentationSettings = field(default_factory=AugmentationSettings)
+    teachers: tuple[str, ...] = ()
+    teacher_weight: float = 0.5
+
+    def __post_init__(self) -> None:
+        wrong = [
+            message
+            for invalid, message in (
+                (self.head_epochs < 1, "head epochs must be at least 1"),
+                (self.epochs < 0, "epochs must not be negative"),
+                (self.batch_size < 2, "the batch size must be at least 2"),
+                (not 0 < self.learning_rate < 1, "the learning rate must be in (0, 1)"),
+                (not 0 <= self.dropout < 1, "dropout must be in [0, 1)"),
+                (not 0 <= self.label_smoothing < 1, "label smoothing must be in [0, 1)"),
+                (not 0 < self.layer_decay <= 1, "the layer decay must be in (0, 1]"),
+                (not 0 <= self.teacher_weight <= 1, "the teacher weight must be in [0, 1]"),
+            )
+            if invalid
+        ]
+        if wrong:
+            raise HarError(f"Training settings: {'; '.join(wrong)}.")
+
+    @classmethod
+    def from_dict(cls, values: dict[str, Any]) -> "TrainingSettings":
+        """Rebuild settings from `dataclasses.asdict`."""
+        augmentation = AugmentationSettings(**values["augmentation"])
+        teachers = tuple(values["teachers"])
+        return cls(**{**values, "augmentation": augmentation, "teachers": teachers})

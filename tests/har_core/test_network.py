@@ -1,0 +1,71 @@
+import numpy as np
+import pytest
+
+from har_core.errors import ModelBundleError
+from har_core.network import build_network, split_at_features
+from har_core.optimization import cosine_learning_rate, layer_depths
+
+
+@pytest.fixture(scope="module")
+def network():
+    return build_network(15, backbone_weights="random", dropout=0.25)
+
+
+def test_network_is_mobilenet_sequence_lstm_dropout_softmax(network):
+    assert network.input_shape == (None, 224, 224, 3)
+    assert [layer.name for layer in network.layers[-5:]] == [
+        "out_relu",
+        "sequence",
+        "lstm",
+        "dropout",
+        "action",
+    ]
+    assert network.get_layer("sequence").output.shape == (None, 49, 1280)
+    assert network.get_layer("lstm").units == 128
+    assert network.get_layer("dropout").rate == 0.25
+    # MobileNetV2 without its top has 2,257,984 parameters (Keras applications table).
+    head = 4 * 128 * (1280 + 128 + 1) + 15 * 129
+    assert network.count_params() == 2_257_984 + head
+
+
+def test_backbone_and_head_together_are_the_network(network):
+    backbone, head = split_at_features(network)
+    pixels = np.random.default_rng(0).uniform(-1, 1, (2, 224, 224, 3)).astype(np.float32)
+    together = head.predict_on_batch(backbone.predict_on_batch(pixels))
+    np.testing.assert_allclose(together, network.predict_on_batch(pixels), atol=1e-6)
+
+
+def test_backbone_of_a_trained_network_is_taken_for_other_classes(network, tmp_path):
+    network.save(tmp_path / "model.keras")
+    other = build_network(3, backbone_weights=tmp_path / "model.keras")
+    assert other.output_shape == (None, 3)
+    np.testing.assert_array_equal(
+        other.get_layer("block_16_project").get_weights()[0],
+        network.get_layer("block_16_project").get_weights()[0],
+    )
+
+
+def test_missing_backbone_file_is_named(tmp_path):
+    with pytest.raises(ModelBundleError, match=r"nowhere\.weights\.h5"):
+        build_network(3, backbone_weights=tmp_path / "nowhere.weights.h5")
+
+
+def test_file_that_is_no_backbone_is_refused_with_advice(tmp_path):
+    (tmp_path / "broken.weights.h5").write_bytes(b"not HDF5")
+    with pytest.raises(ModelBundleError, match="--backbone-weights"):
+        build_network(3, backbone_weights=tmp_path / "broken.weights.h5")
+
+
+def test_learning_rate_warms_up_then_falls_to_nearly_zero():
+    rates = [cosine_learning_rate(s, total=100, warmup=10, peak=1.0) for s in range(100)]
+    assert rates[0] == pytest.approx(0.1)
+    assert max(rates) == rates[9] == pytest.approx(1.0)
+    assert rates[55] == pytest.approx(0.5)
+    assert np.all(np.diff(rates[10:]) < 0)
+    assert rates[-1] < 0.001
+
+
+def test_layers_nearer_to_the_input_are_deeper(network):
+    depths = layer_depths([layer.name for layer in network.layers])
+    path = ["Conv1", "block_1_expand", "block_16_project", "Conv_1", "action"]
+    assert [depths[name] for name in path] == [18, 17, 2, 1, 0]

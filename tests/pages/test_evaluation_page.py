@@ -1,0 +1,342 @@
+import io
+import json
+import time
+import zipfile
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+from streamlit.testing.v1 import AppTest
+
+from dashboard.jobs import dismiss_job, find_jobs, start_job
+from har_core import bundle
+from har_core.calibration import fit_temperature
+from har_core.dataset import load_dataset
+from har_core.evaluations import read_evaluation
+from tests.drawing import CLASS_NAMES, photo_bytes, write_dataset, write_tiny_bundle
+from tests.evaluated import write_evaluated_bundle
+
+SCRIPT = Path(__file__).parents[2] / "dashboard" / "navigation.py"
+
+
+@pytest.fixture(autouse=True)
+def forget_jobs():
+    yield
+    for job in find_jobs("evaluate/"):
+        job.cancel()
+        job.wait(10)
+        dismiss_job(job)
+
+
+@pytest.fixture(scope="module")
+def dataset(tmp_path_factory) -> Path:
+    return write_dataset(tmp_path_factory.mktemp("evaluated") / "dataset", per_class=30)
+
+
+@pytest.fixture
+def model(tmp_path, dataset, monkeypatch) -> Path:
+    """A model with 30 test photographs, of which it takes two running ones for sitting."""
+    table = load_dataset(dataset)
+    table["split"] = ["train", "validation", "test"] * 30
+    held_out = table[table["split"] != "train"]
+    true = pd.Index(CLASS_NAMES).get_indexer(held_out["label"])
+    said = true.copy()
+    said[np.flatnonzero((held_out["split"] == "test") & (held_out["label"] == "running"))[:2]] = 2
+    confidence = np.linspace(0.5, 0.99, len(true))[:, np.newaxis]
+    probabilities = (1 - confidence) / 2 * np.ones((1, 3))
+    probabilities[np.arange(len(true)), said] = confidence[:, 0]
+    monkeypatch.setenv("HAR_MODELS_DIR", str(tmp_path / "models"))
+    monkeypatch.setenv("HAR_CACHE_DIR", str(tmp_path / "cache"))
+    monkeypatch.setenv("HAR_DATASET", str(dataset))
+    monkeypatch.delenv("HAR_MODEL", raising=False)
+    write_evaluated_bundle(
+        tmp_path / "models",
+        table,
+        CLASS_NAMES,
+        probabilities=probabilities,
+        metrics={"split": "test", "n": 30},
+    )
+    return tmp_path / "models" / "drawn"
+
+
+@pytest.fixture
+def app(model) -> AppTest:
+    app = AppTest.from_file(str(SCRIPT), default_timeout=60).run()
+    return app.switch_page("../pages/evaluation.py")
+
+
+def view(app: AppTest, tab: str) -> AppTest:
+    app.query_params["view"] = tab
+    app.run()
+    assert not app.exception
+    return app
+
+
+def texts(app: AppTest) -> str:
+    found = [*app.markdown, *app.caption, *app.info, *app.warning, *app.error, *app.success]
+    text = "\n".join(element.value for element in found)
+    return text.replace("\N{NO-BREAK SPACE}", " ").replace("\\", "")
+
+
+def tiles(app: AppTest) -> list[str]:
+    """Return the filenames in the first gallery."""
+    data = json.loads(app.get("bidi_component")[0].proto.json)
+    return [tile["id"] for tile in data["tiles"]]
+
+
+def test_headline_and_what_was_measured(app):
+    app.run()
+    assert not app.exception
+    assert r"drawn · the model's test split · 30 photographs · 3 classes" in texts(app).replace(
+        "\\", ""
+    )
+    values = {
+        metric.label: metric.value.replace("\N{NO-BREAK SPACE}", " ") for metric in app.metric
+    }
+    assert values["Right answer"] == "93.3 %"
+    assert len(values) == 5
+    assert all(metric.delta for metric in app.metric)
+
+
+def test_the_address_chooses_evaluation_view_and_cell(app):
+    app.query_params["evaluation"] = "validation"
+    app.query_params["true"] = "running"
+    app.query_params["predicted"] = "running"
+    view(app, "Confusions")
+    assert app.selectbox(key="evaluation").value == "validation"
+    assert "running, recognised · 10" in [button.label for button in app.button]
+
+
+def test_a_link_to_another_models_class_or_evaluation_still_opens(app):
+    app.query_params["evaluation"] = "gone"
+    app.query_params["true"] = "flying"
+    view(app, "Confusions")
+    assert app.selectbox(key="evaluation").value == "test"
+    assert app.selectbox(key="true").value is None
+
+
+def test_a_cell_shows_exactly_its_photographs_until_the_filter_is_removed(app, model):
+    view(app, "Confusions")
+    assert "Most confused" in texts(app)
+    app.button(key="pair_0").click().run()
+    expected = read_evaluation(model, "test").result.photographs()
+    expected = expected[(expected["label"] == "running") & (expected["prediction"] == "sitting")]
+    assert sorted(tiles(app)) == sorted(expected["filename"])
+    assert app.selectbox(key="true").value == "running"
+    app.button(key="clear_cell").click().run()
+    assert "Most confused" in texts(app)
+    assert app.selectbox(key="true").value is None
+
+
+@pytest.mark.parametrize(
+    "tab", ["Confusions", "Classes", "Curves", "Confidence", "Errors", "Compare"]
+)
+def test_every_view_works_without_photographs(app, monkeypatch, tab):
+    monkeypatch.setenv("HAR_DATASET", "")
+    app.text_input(key="dataset").set_value("")
+    view(app, tab)
+    if tab == "Errors":
+        assert "Set the dataset folder in the sidebar" in texts(app)
+
+
+def test_the_table_of_classes_holds_their_metrics(app):
+    view(app, "Classes")
+    table = app.dataframe[0].value.set_index("class")
+    assert table.loc["running", "recall"] == pytest.approx(80)
+    assert table.loc["sitting", "precision"] == pytest.approx(100 * 10 / 12)
+    app.toggle(key="class_intervals").set_value(True).run()
+    assert "–" in app.dataframe[0].value["f1_interval"].iloc[0]
+
+
+def test_curves_give_macro_and_micro_areas(app, model):
+    view(app, "Curves")
+    result = read_evaluation(model, "test").result
+    mean = np.mean([curve.average_precision for curve in result.curves])
+    assert f"(macro): **{mean:.3f}**" in texts(app)
+    app.segmented_control(key="curve").set_value("roc").run()
+    assert f"(micro): **{result.micro_curves.roc_area:.3f}**" in texts(app)
+
+
+def test_the_threshold_tells_coverage_and_accuracy(app, model):
+    view(app, "Confidence")
+    result = read_evaluation(model, "test").result
+    app.slider(key="threshold").set_value(0.8).run()
+    answered = result.confidence >= 0.8
+    sentence = (
+        f"From 0.80 on the model answers {answered.mean():.0%} of the photographs and is right on "
+        f"{result.correct[answered].mean():.0%} of those."
+    )
+    assert sentence.replace("%", " %") in texts(app)
+    app.slider(key="threshold").set_value(1.0).run()
+    assert "answers no photograph at all" in texts(app)
+
+
+def test_a_fitted_temperature_is_compared_and_stored(app, model):
+    view(app, "Confidence")
+    app.toggle(key="fit_temperature").set_value(True).run()
+    raw = read_evaluation(model, "validation").raw
+    fitted = fit_temperature(raw.labels, raw.probabilities)
+    table = app.table[0].value
+    assert list(table.columns) == ["now (1.00)", f"fitted ({fitted:.2f})"]
+    assert table.loc["Right answer"].nunique() == 1
+    before = read_evaluation(model, "test").result
+    app.button(key="store_temperature").click().run()
+    assert not app.exception
+    manifest = bundle.verify_bundle(model)
+    assert manifest.temperature == pytest.approx(fitted)
+    after = read_evaluation(model, "test").result
+    assert np.array_equal(after.predictions, before.predictions)
+    assert manifest.metrics["log_loss"]["value"] == pytest.approx(
+        after.headline()["log_loss"]["value"]
+    )
+    assert "uses the fitted temperature already" in texts(app)
+
+
+def test_a_bundle_that_cannot_be_written_keeps_its_temperature_and_says_so(app, monkeypatch):
+    view(app, "Confidence")
+    app.toggle(key="fit_temperature").set_value(True).run()
+
+    def refuse(*_: object) -> None:
+        raise PermissionError(13, "Permission denied")
+
+    monkeypatch.setattr(bundle, "write_atomically", refuse)
+    app.button(key="store_temperature").click().run()
+    assert not app.exception
+    assert "Permission denied" in texts(app)
+
+
+def test_errors_are_filtered_by_class_and_file_name(app, model):
+    view(app, "Errors")
+    result = read_evaluation(model, "test").result
+    wrong = result.photographs()[~result.correct].sort_values("confidence", ascending=False)
+    assert tiles(app) == wrong["filename"].tolist()
+    app.segmented_control(key="errors_or_hits").set_value(True).run()
+    app.multiselect(key="error_labels").set_value(["sitting"]).run()
+    hits = result.photographs()[result.correct & (result.label_names == "sitting")]
+    assert tiles(app) == hits.sort_values("confidence")["filename"].tolist()
+    app.text_input(key="error_search").set_value("NG_2.").run()
+    assert tiles(app) == ["sitting_2.jpg"]
+    app.text_input(key="error_search").set_value("[").run()
+    assert "No photographs." in texts(app)
+
+
+def test_two_models_are_compared_on_the_same_photographs(app, model, dataset):
+    table = load_dataset(dataset)
+    table["split"] = ["train", "validation", "test"] * 30
+    write_evaluated_bundle(
+        model.parent, table, CLASS_NAMES, name="rival", created="2001-01-01T00:00:00+00:00"
+    )
+    view(app, "Compare")
+    assert "McNemar's test (exact binomial)" in texts(app)
+    assert list(app.table[0].value.columns) == ["drawn", "rival", "rival minus drawn"]
+    assert "30 photographs that every model was evaluated on" in texts(app)
+
+
+def run_job(app: AppTest) -> None:
+    job = find_jobs("evaluate/drawn/")[-1]
+    assert job.wait(30)
+    app.run()
+    assert not app.exception
+
+
+def test_another_folder_is_evaluated_kept_and_opened(app, tiny_dataset):
+    view(app, "Evaluate another set")
+    app.text_input(key="set_name").set_value("twelve")
+    app.text_input(key="set_folder").set_value(str(tiny_dataset))
+    app.form_submit_button[0].click().run()
+    run_job(app)
+    assert "Evaluating drawn on twelve: done" in texts(app)
+    app.button(key="open evaluate/drawn/twelve").click().run()
+    assert app.selectbox(key="evaluation").value == "twelve"
+    assert "12 photographs" in texts(app)
+    assert find_jobs("evaluate/") == []
+    app.button(key="delete_twelve").click().run()
+    assert not app.exception
+    assert app.selectbox(key="evaluation").value == "test"
+
+
+def test_a_zip_is_evaluated_and_its_photographs_are_not_kept(app, tmp_path, monkeypatch):
+    monkeypatch.setattr("tempfile.tempdir", str(tmp_path / "temporary"))
+    (tmp_path / "temporary").mkdir()
+    buffer = io.BytesIO()
+    with zipfile.ZipFile(buffer, "w") as archive:
+        archive.writestr("set/train.csv", "filename,label\na.jpg,running\nb.jpg,flying\n")
+        archive.writestr("set/train/a.jpg", photo_bytes("running"))
+        archive.writestr("set/train/b.jpg", photo_bytes("sitting"))
+    view(app, "Evaluate another set")
+    app.segmented_control(key="set_source").set_value("a ZIP archive").run()
+    app.text_input(key="set_name").set_value("zipped")
+    app.file_uploader(key="set_zip").upload("set.zip", buffer.getvalue())
+    app.form_submit_button[0].click().run()
+    run_job(app)
+    app.button(key="open evaluate/drawn/zipped").click().run()
+    assert "1 photographs · 3 classes" in texts(app)
+    assert "label unknown to the model: flying" in texts(app)
+    assert list((tmp_path / "temporary").iterdir()) == []
+
+
+@pytest.mark.parametrize(
+    ("name", "folder", "message"),
+    [
+        ("test", "DATASET", "belongs to the model's own splits"),
+        ("../evil", "DATASET", "cannot be an evaluation's name"),
+        ("fine", "/nowhere", "no dataset folder"),
+        ("fine", "", "Choose the photographs first"),
+    ],
+)
+def test_what_cannot_be_evaluated_is_said_at_once(app, dataset, name, folder, message):
+    view(app, "Evaluate another set")
+    app.text_input(key="set_name").set_value(name)
+    app.text_input(key="set_folder").set_value(str(dataset) if folder == "DATASET" else folder)
+    app.form_submit_button[0].click().run()
+    assert not app.exception
+    assert message in texts(app)
+    assert find_jobs("evaluate/") == []
+
+
+def test_a_running_job_is_shown_after_a_page_change_and_can_be_cancelled(app):
+    def work(job) -> None:
+        for step in range(1000):
+            job.report(step, 1000)
+            time.sleep(0.02)
+
+    job = start_job("evaluate/drawn/slow", "Evaluating drawn on slow", work)
+    app.run()
+    app.switch_page("../pages/predict.py").run()
+    app.switch_page("../pages/evaluation.py").run()
+    assert "Evaluating drawn on slow" in app.progress[0].text
+    app.button(key="cancel evaluate/drawn/slow").click().run()
+    assert job.wait(5)
+    app.run()
+    assert "cancelled, nothing was kept" in texts(app)
+
+
+def test_damaged_predictions_are_named_and_nothing_is_drawn(app, model):
+    path = model / bundle.PREDICTIONS_FILE
+    table = pd.read_parquet(path)
+    table.loc[table["split"] == "test", "running"] = np.nan
+    table.to_parquet(path, index=False)
+    manifest = bundle.read_manifest(model)
+    files = manifest.files | {bundle.PREDICTIONS_FILE: bundle.sha256_of_file(path)}
+    bundle.update_manifest(model, files=files)
+    app.run()
+    assert not app.exception
+    assert "NaN" in app.error[0].value
+    assert not app.metric
+
+
+def test_a_model_without_predictions_offers_to_evaluate_it(app, model):
+    write_tiny_bundle(model.parent, "bare")
+    app.run()
+    app.selectbox(key="model").select("bare").run()
+    assert not app.exception
+    assert "comes without predictions" in texts(app)
+    assert app.text_input(key="set_name")
+
+
+def test_without_a_model_the_page_says_what_to_do(app, tmp_path, monkeypatch):
+    monkeypatch.setenv("HAR_MODELS_DIR", str(tmp_path / "none"))
+    app.run()
+    assert not app.exception
+    assert "no model yet" in texts(app)
