@@ -106,6 +106,8 @@ def _load_view(
     folder: str, model_folder: Path | None, stamps: tuple[tuple[int, int], ...]
 ) -> DatasetView:
     root = Path(folder)
+    if not root.is_dir():
+        raise DatasetError(f"There is no dataset folder {root}.")
     manifest = read_manifest(model_folder) if model_folder else None
     missing = ""
     scan = None

@@ -122,17 +122,19 @@ def _show_table(view: DatasetView, rows: pd.DataFrame) -> None:
             "Photograph": view.photographs.loc[rows.index, "filename"],
             "Given": rows["label"].map(human_name),
             "Suggested": rows["suggested"].map(human_name),
-            "Given label": 100 * rows["label_score"],
-            "Suggested label": 100 * rows["suggested_probability"],
+            "Given %": 100 * rows["label_score"],
+            "Suggested %": 100 * rows["suggested_probability"],
         }
     )
-    share = st.column_config.ProgressColumn(min_value=0, max_value=100, format="%.0f %%")
+    share = st.column_config.NumberColumn(
+        format="%.0f %%", help="Probability of this label", width="small"
+    )
     st.dataframe(
         table,
         hide_index=True,
         height=320,
         key="suspect_table",
-        column_config={"Given label": share, "Suggested label": share},
+        column_config={"Given %": share, "Suggested %": share},
         alt="Doubtful labels, the most doubtful first",
     )
 

@@ -207,7 +207,11 @@ def cleaned_table(table: pd.DataFrame, decisions: Decisions) -> pd.DataFrame:
     """
     kept = table.loc[~table["filename"].isin(decisions.excluded), ["filename", "label"]]
     relabelled = decisions.relabelled
-    kept = kept.assign(label=kept["filename"].map(relabelled).fillna(kept["label"]))
+    labels = [
+        relabelled.get(name, label)
+        for name, label in zip(kept["filename"], kept["label"], strict=True)
+    ]
+    kept = kept.assign(label=labels)
     known = set(table["filename"])
     added = [(name, label) for name, label in relabelled.items() if name not in known]
     extra = pd.DataFrame(added, columns=["filename", "label"])

@@ -1,0 +1,235 @@
+"""The Dataset page, as Streamlit runs it: every section, with and without a dataset."""
+
+import io
+import shutil
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+from streamlit.testing.v1 import AppTest
+
+from dashboard.jobs import find_jobs
+from har_core import bundle
+from har_core.analysis import analyse_photographs
+from har_core.decisions import decide, load_decisions
+from har_core.labels import format_class_indices
+from har_core.scan import scan_dataset
+from tests.drawing import CLASS_NAMES, colour_network, write_dataset
+
+ROOT = Path(__file__).parents[2]
+SECTIONS = ("Overview", "Photographs", "Findings", "Label suspects", "Map", "Leakage", "Clean up")
+
+
+@pytest.fixture(scope="module")
+def template(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Write a dataset, a model that knows it, and a cache, once for all tests.
+
+    Eight pictures of each class, one of them twice, one unreadable. The model records splits (the
+    copy's and its original's apart) and predictions.
+    """
+    folder = tmp_path_factory.mktemp("template")
+    dataset = write_dataset(folder / "photos", per_class=8)
+    photos = dataset / "train"
+    (photos / "copy.jpg").write_bytes((photos / "running_0.jpg").read_bytes())
+    (photos / "sitting_7.jpg").write_bytes(b"")
+    with (dataset / "train.csv").open("a") as table:
+        table.write("copy.jpg,running\n")
+    scan = scan_dataset(dataset, workers=1, cache=folder / "cache" / "template.sqlite")
+    splits = scan[["filename", "label", "sha256"]].copy()
+    splits["split"] = np.resize(["train", "validation", "test"], len(splits))
+    splits.loc[splits["filename"] == "running_0.jpg", "split"] = "train"
+    splits.loc[splits["filename"] == "copy.jpg", "split"] = "test"
+    predictions = splits[splits["split"] != "train"].drop(columns="sha256")
+    for name in CLASS_NAMES:
+        predictions[name] = np.where(predictions["label"] == name, 0.8, 0.1)
+    files = {
+        bundle.ONNX_FILE: colour_network(),
+        bundle.CLASS_INDICES_FILE: format_class_indices(CLASS_NAMES).encode(),
+        bundle.SPLITS_FILE: as_parquet(splits),
+        bundle.PREDICTIONS_FILE: as_parquet(predictions),
+    }
+    manifest = bundle.BundleManifest("tiny", "colour", 224, "minus_one_to_one", CLASS_NAMES)
+    bundle.write_bundle(folder / "models" / "tiny", manifest, files)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("HAR_CACHE_DIR", str(folder / "cache"))
+        analyse_photographs(folder / "models" / "tiny", scan)
+    return folder
+
+
+@pytest.fixture(autouse=True)
+def environment(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("HAR_CACHE_DIR", str(tmp_path / "cache"))
+    for name in ("HAR_DATASET", "HAR_MODEL"):
+        monkeypatch.delenv(name, raising=False)
+
+
+@pytest.fixture
+def unscanned(tmp_path: Path, template: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """Copy the dataset beside its model; nothing is scanned yet."""
+    monkeypatch.setenv("HAR_MODELS_DIR", str(template / "models"))
+    return shutil.copytree(template / "photos", tmp_path / "photos")
+
+
+@pytest.fixture
+def dataset(unscanned: Path) -> Path:
+    """Scan the copied dataset."""
+    scan_dataset(unscanned, workers=1)
+    return unscanned
+
+
+@pytest.fixture
+def analysed(tmp_path: Path, template: Path, dataset: Path) -> Path:
+    """Take over the analysis, which belongs to contents and labels, not to a folder."""
+    for kept in ("features", "analyses"):
+        shutil.copytree(template / "cache" / kept, tmp_path / "cache" / kept)
+    return dataset
+
+
+def as_parquet(table: pd.DataFrame) -> bytes:
+    buffer = io.BytesIO()
+    table.to_parquet(buffer)
+    return buffer.getvalue()
+
+
+def open_page(dataset: Path | None = None, section: str | None = None, **state) -> AppTest:
+    page = AppTest.from_file(str(ROOT / "dashboard" / "navigation.py"), default_timeout=60)
+    page.session_state["dataset"] = str(dataset) if dataset else ""
+    page.run()
+    page.switch_page("../pages/dataset.py")
+    for key, value in state.items():
+        page.session_state[key] = value
+    if section:
+        page.query_params["section"] = section
+    page.run()
+    assert not page.exception, page.exception
+    return page
+
+
+def texts(page: AppTest) -> str:
+    elements = [*page.markdown, *page.caption, *page.info, *page.success, *page.error]
+    return "\n".join(str(element.value) for element in [*elements, *page.warning])
+
+
+def metrics(page: AppTest) -> dict[str, str]:
+    return {metric.label: metric.value for metric in page.metric}
+
+
+def test_unscanned_dataset_shows_its_balance_and_offers_a_scan(
+    unscanned: Path,
+) -> None:
+    page = open_page(unscanned)
+    assert metrics(page) == {
+        "Photographs": "25",
+        "Classes": "3",
+        "Missing files": "0",
+        "Unlisted files": "0",
+        "Total size": "0 MB",
+    }
+    assert "Balanced" in texts(page)
+    page.button(key="scan").click().run()
+    (job,) = find_jobs(f"scan/{unscanned.resolve()}")
+    assert job.wait(30)
+    assert job.state == "done", job.error
+    page.run()
+    assert metrics(page)["With findings"] == "3"
+    assert "Scan the photographs" not in [button.label for button in page.button]
+
+
+@pytest.mark.parametrize("section", SECTIONS)
+def test_every_section_opens_before_the_scan(unscanned: Path, section: str) -> None:
+    open_page(unscanned, section)
+
+
+@pytest.mark.parametrize("section", SECTIONS)
+def test_every_section_opens_after_scan_and_analysis(analysed: Path, section: str) -> None:
+    page = open_page(analysed, section)
+    assert "first (above)" not in texts(page)
+
+
+def test_findings_are_counted_and_named(dataset: Path) -> None:
+    page = open_page(dataset, "Findings")
+    assert page.pills(key="finding").options == ["Unreadable 1", "Exact duplicates 2"]
+    assert "**3** photographs (12" in texts(page)
+
+
+def test_browser_filters_by_name_class_and_finding(dataset: Path) -> None:
+    page = open_page(dataset, "Photographs")
+    assert "**25** photographs" in texts(page)
+    page.text_input(key="browse_search").set_value("RUNNING_").run()
+    assert "**8** photographs" in texts(page)
+    page.selectbox(key="browse_finding").select("exact_duplicates").run()
+    assert "**1** photograph\n" in texts(page)
+    page.selectbox(key="browse_class").select("sitting").run()
+    assert "No photograph matches" in texts(page)
+
+
+def test_opened_photograph_can_be_excluded_and_the_decision_undone(dataset: Path) -> None:
+    page = open_page(dataset, "Photographs", opened_photograph="running_1.jpg")
+    assert "The model says" in texts(page)
+    page.button(key="opened_exclude").click().run()
+    assert not page.exception
+    assert load_decisions(dataset).excluded == {"running_1.jpg"}
+    cleanup = open_page(dataset, "Clean up")
+    assert "**24** of 25 rows are kept" in texts(cleanup)
+    cleanup.button(key="undo").click().run()
+    assert "**25** of 25 rows are kept" in texts(cleanup)
+    assert load_decisions(dataset).current == {}
+
+
+def test_suggestions_exclude_the_surplus_in_one_click(dataset: Path) -> None:
+    page = open_page(dataset, "Clean up")
+    assert "Unreadable files: **1**" in texts(page)
+    assert "all but the largest of each group: **1**" in texts(page)
+    for button in [b for b in page.button if b.label == "Exclude"]:
+        button.click()
+    page.run()
+    assert load_decisions(dataset).excluded >= {"sitting_7.jpg"}
+
+
+def test_leak_between_splits_is_reported(dataset: Path) -> None:
+    assert "1 groups of duplicates cross splits" in texts(open_page(dataset, "Leakage"))
+
+
+def test_damaged_decisions_are_reported_instead_of_overwritten(dataset: Path) -> None:
+    decide(dataset, "exclude", ["running_0.jpg"])
+    path = load_decisions(dataset).path
+    path.write_text("{")
+    page = open_page(dataset)
+    assert "Cannot read the decisions" in texts(page).replace("\\", "")
+    assert path.read_text() == "{"
+
+
+def test_vanished_folder_is_a_message(tmp_path: Path, tiny_models: Path) -> None:
+    page = open_page(tmp_path / "gone")
+    assert "There is no" in texts(page).replace("\\", "")
+
+
+def test_table_without_photographs_shows_its_balance(tmp_path: Path, tiny_models: Path) -> None:
+    folder = tmp_path / "labels"
+    folder.mkdir()
+    (folder / "train.csv").write_text("filename,label\n1.jpg,running\n2.jpg,sitting\n")
+    page = open_page(folder)
+    assert metrics(page) == {"Photographs": "2", "Classes": "2"}
+    assert "Cannot list" in texts(page).replace("\\", "")
+    assert "Class balance" in [heading.value for heading in page.subheader]
+
+
+def test_without_a_dataset_the_model_tells_what_it_learned_from(unscanned: Path) -> None:
+    page = open_page()
+    assert "No dataset folder yet" in texts(page)
+    assert "**25** photographs, **3** classes" in texts(page)
+
+
+def test_uploaded_table_is_checked_and_fixed(tiny_models: Path) -> None:
+    page = open_page()
+    table = b"filename,label\n1.jpg,running\n2.jpg,Running \n3.jpg,running\n4.jpg,\n1.jpg,running\n"
+    page.file_uploader(key="table").upload("train.csv", table).run()
+    assert not page.exception
+    assert "1 spelling variants" in texts(page)
+    assert "1 rows without a label" in texts(page)
+    assert "1 filenames are listed more than once" in texts(page)
+    assert "Fixed train.csv" in [b.label for b in page.get("download_button")]
+    page.file_uploader(key="table").clear().run()
+    page.file_uploader(key="table").upload("train.csv", b"\xff\xd8 no table").run()
+    assert page.error
