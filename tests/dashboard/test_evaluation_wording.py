@@ -30,8 +30,8 @@ def test_calibration_in_words(confidence, accuracy, verdict):
 
 def test_metrics_in_words():
     interval = Interval(0.1234, 0.1, 0.15)
-    assert wording.metric_value("top1", 0.8765) == "87.7\N{NO-BREAK SPACE}%"
-    assert wording.metric_value("log_loss", 0.8765) == "0.876"
+    assert wording.metric_value("top1", 0.8764) == "87.6\N{NO-BREAK SPACE}%"
+    assert wording.metric_value("log_loss", 0.8764) == "0.876"
     assert wording.metric_interval("ece", interval) == "10.0 – 15.0\N{NO-BREAK SPACE}%"
     assert wording.signed_difference("top1", Interval(0.02, -0.01, 0.05)) == (
         "+2.0 (-1.0 … +5.0) points"
