@@ -506,7 +506,7 @@ def show_errors(shown: Shown) -> None:
         photographs = photographs[found]
     photographs = photographs.sort_values("confidence", ascending=hits, kind="stable")
     st.caption(f"{len(photographs):,} photographs, {'least' if hits else 'most'} confident first")
-    shown.photos.show(photographs, key="error_photographs", page_size=18)
+    shown.photos.show(photographs, key="error_photographs", page_size=20)
 
 
 def show_comparison(shown: Shown, others: Mapping[str, Path]) -> None:

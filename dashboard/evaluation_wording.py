@@ -42,9 +42,12 @@ def metric_interval(name: str, interval: Interval) -> str:
 def signed_difference(name: str, interval: Interval) -> str:
     """Return a difference with its interval; shares in percentage points."""
     if name in _SHARES:
-        value, low, high = (100 * number for number in interval)
-        return f"{value:+.1f} ({low:+.1f} … {high:+.1f}) points"
-    return f"{interval.value:+.3f} ({interval.low:+.3f} … {interval.high:+.3f})"
+        value, low, high = (f"{100 * number:+.1f}" for number in interval)
+        told = f"{value} ({low} … {high}) points"
+    else:
+        value, low, high = (f"{number:+.3f}" for number in interval)
+        told = f"{value} ({low} … {high})"
+    return told.replace("-", "−")
 
 
 def evaluation_title(name: str) -> str:

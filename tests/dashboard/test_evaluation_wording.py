@@ -34,7 +34,7 @@ def test_metrics_in_words():
     assert wording.metric_value("log_loss", 0.8764) == "0.876"
     assert wording.metric_interval("ece", interval) == "10.0 – 15.0\N{NO-BREAK SPACE}%"
     assert wording.signed_difference("top1", Interval(0.02, -0.01, 0.05)) == (
-        "+2.0 (-1.0 … +5.0) points"
+        "+2.0 (−1.0 … +5.0) points"
     )
     assert list(wording.METRIC_TITLES) == list(wording.METRIC_MEANINGS)
 

@@ -62,7 +62,7 @@ def model(tmp_path, dataset, monkeypatch) -> Path:
 
 @pytest.fixture
 def app(model) -> AppTest:
-    app = AppTest.from_file(str(SCRIPT), default_timeout=60).run()
+    app = AppTest.from_file(str(SCRIPT), default_timeout=60)
     return app.switch_page("../pages/evaluation.py")
 
 
@@ -134,7 +134,6 @@ def test_a_cell_shows_exactly_its_photographs_until_the_filter_is_removed(app, m
 )
 def test_every_view_works_without_photographs(app, monkeypatch, tab):
     monkeypatch.setenv("HAR_DATASET", "")
-    app.text_input(key="dataset").set_value("")
     view(app, tab)
     if tab == "Errors":
         assert "Set the dataset folder in the sidebar" in texts(app)
