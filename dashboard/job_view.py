@@ -32,7 +32,8 @@ def _show_running_jobs(prefix: str) -> None:
     shown = st.session_state.setdefault("_running_jobs", {})
     running = [job for job in find_jobs(prefix) if job.state == "running"]
     before, shown[prefix] = shown.get(prefix, set()), {id(job) for job in running}
-    if before - shown[prefix]:
+    # Nothing running: the job ended between the page's look and this one.
+    if before - shown[prefix] or not running:
         st.rerun()
     for job in running:
         with st.container(border=True, horizontal=True, vertical_alignment="center"):

@@ -1,0 +1,67 @@
+"""The Dataset page in a real browser: filter, open a photograph, exclude it, export."""
+
+import csv
+import io
+import re
+
+from playwright.sync_api import Page, expect
+
+
+def open_section(page: Page, name: str) -> None:
+    page.get_by_role("radio", name=name).or_(page.get_by_role("button", name=name)).first.click()
+
+
+def tiles(page: Page):
+    return page.get_by_role("button", name=re.compile("^Open "))
+
+
+def test_filter_open_exclude_and_export(page: Page) -> None:
+    page.goto("/dataset?section=Photographs")
+    expect(tiles(page)).to_have_count(12)
+    page.get_by_placeholder("part of a name").fill("sitting")
+    page.keyboard.press("Enter")
+    expect(tiles(page)).to_have_count(4)
+
+    page.get_by_role("button", name=re.compile("^Open sitting_2.jpg")).click()
+    dialog = page.get_by_role("dialog")
+    expect(dialog.get_by_role("img", name="The photograph sitting_2.jpg")).to_be_visible()
+    expect(dialog.get_by_text("The model says")).to_be_visible()
+    page.keyboard.press("ArrowRight")
+    expect(dialog.get_by_text("sitting_3.jpg")).to_be_visible()
+    dialog.get_by_role("button", name="Exclude").click()
+    expect(dialog.get_by_text("Excluded")).to_be_visible()
+    dialog.get_by_role("button", name="Close").click()
+    expect(page.get_by_text("excluded", exact=True)).to_be_visible()
+
+    open_section(page, "Clean up")
+    expect(page.get_by_text("11 of 12 rows are kept")).to_be_visible()
+    with page.expect_download() as download:
+        page.get_by_role("button", name="Cleaned train.csv").click()
+    rows = list(csv.DictReader(io.StringIO(download.value.path().read_text())))
+    assert len(rows) == 11
+    assert "sitting_3.jpg" not in {row["filename"] for row in rows}
+
+    page.get_by_role("button", name="Undo").click()
+    expect(page.get_by_text("12 of 12 rows are kept")).to_be_visible()
+
+
+def test_scan_runs_with_progress_and_leads_to_its_findings(page: Page) -> None:
+    page.goto("/dataset")
+    page.get_by_role("button", name="Scan the photographs").click()
+    expect(page.get_by_text("With findings")).to_be_visible()
+    open_section(page, "Findings")
+    expect(page.get_by_text("have at least one finding").or_(page.get_by_text("Nothing is wrong"))).to_be_visible()
+
+
+def test_ticked_photographs_are_relabelled_together(page: Page) -> None:
+    page.goto("/dataset?section=Photographs")
+    for name in ("running_0.jpg", "running_1.jpg"):
+        page.get_by_label(f"Select {name}").check()
+    expect(page.get_by_text("2 selected")).to_be_visible()
+    page.get_by_role("button", name="Relabel to").click()
+    page.get_by_role("menuitem", name="sitting").or_(page.get_by_role("option", name="sitting")).first.click()
+    expect(page.get_by_text("→ sitting")).to_have_count(2)
+    open_section(page, "Clean up")
+    expect(page.get_by_text("2 with a new label")).to_be_visible()
+    page.get_by_role("button", name="Undo").click()
+    expect(page.get_by_text("0 with a new label")).to_be_visible()
