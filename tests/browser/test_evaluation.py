@@ -44,8 +44,10 @@ def models(tmp_path_factory) -> Path:
 @pytest.fixture(scope="module")
 def server(models, tmp_path_factory) -> Iterator[DashboardProcess]:
     log = tmp_path_factory.mktemp("log") / "log.txt"
-    with running_dashboard(log, models, models.parent / "dataset") as process:
-        yield process
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("HAR_CACHE_DIR", str(models.parent / "cache"))
+        with running_dashboard(log, models, models.parent / "dataset") as process:
+            yield process
 
 
 @pytest.fixture(scope="module")
