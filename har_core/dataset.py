@@ -45,8 +45,10 @@ def load_dataset(folder: str | Path, csv: str | Path | None = None) -> pd.DataFr
         raise DatasetError(f"There is no dataset folder {folder}: {error}") from error
     if not folder.is_dir():
         raise DatasetError(f"There is no dataset folder {folder}.")
-    table = read_labels(csv if csv is not None else folder / CSV_FILE)
-    photographs = list_photographs(folder)
+    csv = Path(csv) if csv is not None else folder / CSV_FILE
+    # Listing comes first where there is a table: a huge one without photographs fails at once.
+    photographs = list_photographs(folder) if csv.is_file() else {}
+    table = read_labels(csv)
     paths = [photographs.get(name) for name in table["filename"]]
     table["path"] = pd.Series(paths, dtype=object)  # a str column would turn None into NaN
     return table

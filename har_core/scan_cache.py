@@ -1,6 +1,7 @@
 """The scan's memory: what was measured, by content, and which content each file had."""
 
 import dataclasses
+import os
 import sqlite3
 from collections.abc import Iterable, Mapping
 from pathlib import Path
@@ -90,13 +91,12 @@ class ScanCache:
     def known_files(self, stamps: Mapping[str, FileStamp]) -> dict[str, str]:
         """Return path to sha256 of the files that still have the recorded stamp."""
         known = {}
-        folders = {str(Path(path).parent) for path in stamps}
-        for folder in folders:
+        for folder in {path.rpartition(os.sep)[0] for path in stamps}:
             rows = self._db.execute(
                 # A range scan of the primary key: all paths that start with the folder.
                 "SELECT f.path, f.size, f.mtime_ns, f.sha256 FROM files f"
                 " JOIN measurements m USING (sha256) WHERE f.path > ? AND f.path < ?",
-                (f"{folder}/", f"{folder}0"),
+                (folder + os.sep, folder + chr(ord(os.sep) + 1)),
             )
             for path, size, mtime_ns, sha256 in rows:
                 if stamps.get(path) == FileStamp(size, mtime_ns):

@@ -50,7 +50,9 @@ def test_scan_runs_with_progress_and_leads_to_its_findings(page: Page) -> None:
     page.get_by_role("button", name="Scan the photographs").click()
     expect(page.get_by_text("With findings")).to_be_visible()
     open_section(page, "Findings")
-    expect(page.get_by_text("have at least one finding").or_(page.get_by_text("Nothing is wrong"))).to_be_visible()
+    expect(
+        page.get_by_text("have at least one finding").or_(page.get_by_text("Nothing is wrong"))
+    ).to_be_visible()
 
 
 def test_ticked_photographs_are_relabelled_together(page: Page) -> None:
@@ -59,7 +61,9 @@ def test_ticked_photographs_are_relabelled_together(page: Page) -> None:
         page.get_by_label(f"Select {name}").check()
     expect(page.get_by_text("2 selected")).to_be_visible()
     page.get_by_role("button", name="Relabel to").click()
-    page.get_by_role("menuitem", name="sitting").or_(page.get_by_role("option", name="sitting")).first.click()
+    page.get_by_role("menuitem", name="sitting").or_(
+        page.get_by_role("option", name="sitting")
+    ).first.click()
     expect(page.get_by_text("→ sitting")).to_have_count(2)
     open_section(page, "Clean up")
     expect(page.get_by_text("2 with a new label")).to_be_visible()

@@ -14,6 +14,7 @@ from PIL import Image, ImageFilter, ImageOps
 from har_core import scan as scan_module
 from har_core.errors import DatasetError
 from har_core.findings import findings_csv, findings_json
+from har_core.measurement import measure_photograph, measure_sharpness
 from har_core.quality import ISSUE_KINDS, count_issues, issue_column, score_column
 from har_core.scan import scan_dataset
 from tests.drawing import encode, write_dataset
@@ -207,8 +208,6 @@ def test_hundreds_of_copies_of_one_photograph_do_not_pair_up(tmp_path: Path) -> 
 
 
 def test_sharpness_falls_with_every_blur() -> None:
-    from har_core.measurement import measure_sharpness
-
     scene = draw_scene(3)
     values = [measure_sharpness(scene.filter(ImageFilter.GaussianBlur(r))) for r in (0, 1, 2, 4)]
     assert values == sorted(values, reverse=True)
@@ -258,3 +257,16 @@ def test_command_exits_with_0_when_clean_1_when_found_2_when_it_cannot_run(
     assert unusable.returncode == 2
     assert unusable.stderr.lstrip().startswith("Error: There is no dataset folder")
     assert "Traceback" not in unusable.stderr
+
+
+@pytest.mark.parametrize("seed", range(4))
+def test_brightness_and_entropy_agree_with_cleanvision(seed: int) -> None:
+    from cleanvision.issue_managers.image_property import BrightnessProperty, EntropyProperty
+
+    scene = draw_scene(seed).point(lambda value: value * (seed + 1) // 4)
+    measured = measure_photograph(encode(scene, "PNG"))
+    expected = BrightnessProperty("dark").calculate(scene) | EntropyProperty().calculate(scene)
+    for name in ("brightness_perc_5", "brightness_perc_99"):
+        assert getattr(measured, name) == pytest.approx(expected[name], abs=1 / 2040)
+    assert measured.brightness == pytest.approx(expected["brightness"], abs=1e-5)
+    assert measured.entropy == pytest.approx(expected["entropy"])
