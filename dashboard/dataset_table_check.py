@@ -40,7 +40,9 @@ def show_recorded_classes(model_folder: Path | None) -> None:
 
 def show_table_check() -> None:
     """Take an uploaded table and show what it says by itself."""
-    file = st.file_uploader("A table with the columns filename,label", type="csv", key="table")
+    file = st.file_uploader(
+        "A table with the columns filename,label", type="csv", key="table", max_upload_size=20
+    )
     if file is None:
         return
     try:

@@ -11,7 +11,7 @@ from dashboard.wording import escape_markdown
 from har_core.errors import HarError
 from har_core.evaluations import BUNDLE_SPLITS, delete_evaluation
 
-MAX_ZIP_MB: Final = 500
+MAX_ZIP_MB: Final = 200  # as server.maxUploadSize in .streamlit/config.toml
 
 
 def show_new_evaluation(folder: Path, names: list[str]) -> None:

@@ -13,6 +13,7 @@ from dashboard.photos import ClassifiedPhoto, Photo, result_json, results_csv, r
 from dashboard.resources import classified, dataset_table
 from dashboard.wording import certainty, escape_markdown, hint, human_name, percent
 from har_core import ActionModel, InvalidImageError
+from har_core.images import MAX_BYTES
 
 EXAMPLE = Path(__file__).parents[1] / "dashboard" / "examples" / "cycling.jpg"
 SUFFIXES = ["jpg", "jpeg", "png", "webp", "bmp", "tif", "tiff", "gif"]
@@ -56,6 +57,7 @@ def photos_handed_in() -> list[Photo]:
             "Photographs",
             type=SUFFIXES,
             accept_multiple_files=True,
+            max_upload_size=MAX_BYTES // 2**20,
             key=f"uploads_{st.session_state.get('uploads_cleared', 0)}",
             label_visibility="collapsed",
         )

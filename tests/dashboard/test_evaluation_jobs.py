@@ -1,10 +1,12 @@
 import io
+import tomllib
 import zipfile
 from pathlib import Path
 
 import pytest
 
 from dashboard.evaluation_jobs import start_folder_evaluation, start_zip_evaluation
+from dashboard.evaluation_new_set import MAX_ZIP_MB
 from dashboard.jobs import dismiss_job, find_jobs
 from har_core import bundle
 from har_core.errors import DatasetError
@@ -81,3 +83,8 @@ def test_an_unusable_name_is_refused_before_anything_starts(model, tiny_dataset)
     with pytest.raises(DatasetError, match="cannot be"):
         start_zip_evaluation(model, "a/b", b"")
     assert find_jobs("evaluate/") == []
+
+
+def test_the_server_takes_zips_as_large_as_the_page_promises():
+    config = tomllib.loads((Path(__file__).parents[2] / ".streamlit/config.toml").read_text())
+    assert config["server"]["maxUploadSize"] >= MAX_ZIP_MB
