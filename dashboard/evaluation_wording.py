@@ -7,16 +7,15 @@ from har_core.bootstrap import Interval
 from har_core.evaluations import BUNDLE_SPLITS, Evaluation
 
 METRIC_TITLES: Final = {
-    "top1": "Right answer",
-    "top3": "In the top three",
+    "top1": "Top-1 accuracy",
+    "top3": "Top-3 accuracy",
     "macro_f1": "Macro F1",
     "log_loss": "Log loss",
     "ece": "Calibration error",
 }
 METRIC_MEANINGS: Final = {
-    "top1": "Top-1 accuracy: the share of photographs whose most likely action is the true one.",
-    "top3": "Top-3 accuracy: the share of photographs whose true action is among the three most "
-    "likely ones.",
+    "top1": "The share of photographs whose most likely action is the true one.",
+    "top3": "The share of photographs whose true action is among the three most likely ones.",
     "macro_f1": "The F1 score (a balance of precision and recall) averaged over classes, so that "
     "rare actions count as much as frequent ones.",
     "log_loss": "How surprised the model is by the true action, on average; 0 is perfect, and "

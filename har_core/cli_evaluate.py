@@ -68,8 +68,8 @@ def evaluate(
     Exit code 0: every row was evaluated; 1: some rows were left out; 2: nothing could be done.
 
     \b
-    har_core evaluate --dataset DataSet --split test
-    har_core evaluate --model mine --dataset DataSet --report report.html --json metrics.json
+    python -m har_core evaluate --dataset DataSet --split test
+    python -m har_core evaluate --model mine --dataset DataSet --report report.html
     """  # noqa: D301 - \b keeps the lines of the examples
     render = _report_renderer() if report else None
     evaluation, warnings = _run(model, dataset, csv, split)
@@ -104,7 +104,7 @@ def compare(
     Exit codes as of evaluate.
 
     \b
-    har_core compare old new --dataset DataSet --split test
+    python -m har_core compare old new --dataset DataSet --split test
     """  # noqa: D301 - \b keeps the lines of the examples
     if len(models) < 2:
         raise typer.BadParameter("name at least two models to compare.")

@@ -94,7 +94,7 @@ def test_headline_and_what_was_measured(app):
     values = {
         metric.label: metric.value.replace("\N{NO-BREAK SPACE}", " ") for metric in app.metric
     }
-    assert values["Right answer"] == "93.3 %"
+    assert values["Top-1 accuracy"] == "93.3 %"
     assert len(values) == 5
     assert all(metric.delta for metric in app.metric)
 
@@ -179,7 +179,7 @@ def test_a_fitted_temperature_is_compared_and_stored(app, model):
     fitted = fit_temperature(raw.labels, raw.probabilities)
     table = app.table[0].value
     assert list(table.columns) == ["now (1.00)", f"fitted ({fitted:.2f})"]
-    assert table.loc["Right answer"].nunique() == 1
+    assert table.loc["Top-1 accuracy"].nunique() == 1
     before = read_evaluation(model, "test").result
     app.button(key="store_temperature").click().run()
     assert not app.exception
