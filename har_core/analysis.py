@@ -12,11 +12,11 @@ import pandas as pd
 from har_core.bundle import BundleManifest, read_manifest
 from har_core.cache import cache_dir, load_arrays, store_arrays
 from har_core.errors import DatasetError
-from har_core.features import PhotoFeatures, compute_features, load_features
+from har_core.features import PhotoFeatures, compute_features
 from har_core.suspects import cross_validated_probabilities
 
 Progress = Callable[[str, int, int], None]
-_VERSION: Final = 1
+_VERSION: Final = 2
 _COMPONENTS: Final = 50
 _NEIGHBOURS: Final = 10
 _PERPLEXITY: Final = 30
@@ -61,10 +61,7 @@ def load_analysis(manifest: BundleManifest, photographs: pd.DataFrame) -> Analys
         From `har_core.scan.scan_dataset`.
     """
     stored = load_arrays(_path(manifest, photographs))
-    if stored is None:
-        return None
-    features = load_features(manifest, photographs)
-    return None if features is None else _assemble(photographs, features, stored)
+    return None if stored is None else _assemble(photographs, manifest, stored)
 
 
 def analyse_photographs(
@@ -114,7 +111,9 @@ def analyse_photographs(
     outlier_scores = _outlier_scores(components)
     report("Arranging the map", 0, 1)
     coordinates = _arrange(components)
+    model = features.probabilities[features.rows_of(photographs["sha256"].iloc[usable])]
     stored = {
+        "model_probabilities": model.astype(np.float32),
         "probabilities": probabilities.astype(np.float32),
         "labelled": labelled,
         "class_names": class_names,
@@ -122,7 +121,7 @@ def analyse_photographs(
         "coordinates": coordinates,
     }
     store_arrays(_path(manifest, photographs), stored)
-    return _assemble(photographs, features, stored)
+    return _assemble(photographs, manifest, stored)
 
 
 def group_numbers(photographs: pd.DataFrame) -> np.ndarray:
@@ -180,11 +179,10 @@ def _arrange(components: np.ndarray) -> np.ndarray:
 
 
 def _assemble(
-    photographs: pd.DataFrame, features: PhotoFeatures, stored: dict[str, np.ndarray]
+    photographs: pd.DataFrame, manifest: BundleManifest, stored: dict[str, np.ndarray]
 ) -> Analysis:
-    usable = np.flatnonzero(photographs["pixels"].notna())
-    model = features.probabilities[features.rows_of(photographs["sha256"].iloc[usable])]
-    names = np.asarray(features.class_names, dtype=object)
+    model = stored["model_probabilities"]
+    names = np.asarray(manifest.class_names, dtype=object)
     scores = stored["outlier_scores"]
     table = pd.DataFrame(
         {
@@ -195,7 +193,7 @@ def _assemble(
             "x": stored["coordinates"][:, 0],
             "y": stored["coordinates"][:, 1],
         },
-        index=photographs.index[usable],
+        index=photographs.index[photographs["pixels"].notna()],
     )
     return Analysis(table, stored["probabilities"], stored["labelled"], stored["class_names"])
 
