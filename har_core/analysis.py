@@ -1,6 +1,7 @@
 """A model's view of a whole dataset: doubtful labels, outliers and a map, computed once."""
 
 import hashlib
+import os
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -8,6 +9,7 @@ from typing import Final
 
 import numpy as np
 import pandas as pd
+from threadpoolctl import threadpool_limits
 
 from har_core.bundle import BundleManifest, read_manifest
 from har_core.cache import cache_dir, load_arrays, store_arrays
@@ -100,17 +102,20 @@ def analyse_photographs(
             f"{len(usable)}."
         )
     labelled = usable[photographs["label"].to_numpy()[usable] != ""]
-    probabilities, class_names = cross_validated_probabilities(
-        vectors[np.isin(usable, labelled)],
-        photographs["label"].to_numpy(dtype=str)[labelled],
-        group_numbers(photographs)[labelled],
-        progress=report,
-    )
-    report("Looking for outliers", 0, 1)
-    components = _principal_components(vectors)
-    outlier_scores = _outlier_scores(components)
-    report("Arranging the map", 0, 1)
-    coordinates = _arrange(components)
+    # Half of the processor stays free for pages. More threads than free cores are also slower by
+    # far than fewer: each step waits for the last of them.
+    with threadpool_limits(max(1, (os.cpu_count() or 1) // 2)):
+        probabilities, class_names = cross_validated_probabilities(
+            vectors[np.isin(usable, labelled)],
+            photographs["label"].to_numpy(dtype=str)[labelled],
+            group_numbers(photographs)[labelled],
+            progress=report,
+        )
+        report("Looking for outliers", 0, 1)
+        components = _principal_components(vectors)
+        outlier_scores = _outlier_scores(components)
+        report("Arranging the map", 0, 1)
+        coordinates = _arrange(components)
     model = features.probabilities[features.rows_of(photographs["sha256"].iloc[usable])]
     stored = {
         "model_probabilities": model.astype(np.float32),
