@@ -32,4 +32,4 @@ format: install
 	$(BIN)/ruff check --fix .
 
 clean:
-	rm -rf .venv .har_cache .pytest_cache .mypy_cache .ruff_cache *.egg-info
+	rm -rf .venv .har_cache .pytest_cache .mypy_cache .ruff_cache

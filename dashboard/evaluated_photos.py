@@ -1,5 +1,6 @@
 """The photographs behind an evaluation's numbers: tiles with the answer, one opened large."""
 
+import io
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -7,6 +8,7 @@ from typing import Final
 
 import pandas as pd
 import streamlit as st
+from PIL import Image
 
 from dashboard.charts import probability_bars
 from dashboard.gallery import Tile, gallery
@@ -21,6 +23,7 @@ NO_PHOTOGRAPHS_HINT: Final = (
 )
 _OPENED: Final = "opened_evaluated_photograph"
 _SHOWN_PROBABILITIES: Final = 6
+_DISPLAY_HEIGHT: Final = 520
 
 
 @dataclass(frozen=True, eq=False)
@@ -38,7 +41,7 @@ class EvaluatedPhotos:
     paths: Mapping[str, str]
 
     def show(
-        self, rows: pd.DataFrame, *, key: str, page_size: int = 12, tile_width: int = 150
+        self, rows: pd.DataFrame, *, key: str, page_size: int = 15, tile_width: int = 150
     ) -> None:
         """Draw photographs as tiles, a page at a time; a click opens one.
 
@@ -101,12 +104,12 @@ def _photograph_dialog(photos: EvaluatedPhotos) -> None:
         if data is None:
             st.info(NO_PHOTOGRAPHS_HINT, icon=":material/image_not_supported:")
         else:
-            st.image(data, width="stretch", alt=f"The photograph {filename}")
+            st.image(data, width=_display_width(data), alt=f"The photograph {filename}")
     with answer:
         label = result.class_names[result.labels[row]]
         right = label == prediction.action
         st.markdown(
-            f"#### {escape_markdown(human_name(label))}\n:small[{escape_markdown(filename)}]"
+            f"### {escape_markdown(human_name(label))}\n:small[{escape_markdown(filename)}]"
         )
         st.badge(
             "recognised" if right else f"taken for {human_name(prediction.action)}",
@@ -120,6 +123,16 @@ def _photograph_dialog(photos: EvaluatedPhotos) -> None:
             config={"displayModeBar": False},
             alt="The most probable actions",
         )
+
+
+def _display_width(data: bytes) -> int:
+    """Return a width at which the picture is at most `_DISPLAY_HEIGHT` high, never enlarged."""
+    try:
+        with Image.open(io.BytesIO(data)) as image:
+            width, height = image.size
+    except (OSError, ValueError):
+        return _DISPLAY_HEIGHT
+    return max(1, min(width, round(width * _DISPLAY_HEIGHT / height)))
 
 
 def _read(path: str) -> bytes | None:

@@ -23,6 +23,7 @@ RIGHT: Final = "rgb(15, 117, 115)"
 WRONG: Final = "rgb(200, 96, 22)"
 CONTEXT: Final = "rgba(128, 142, 148, 0.55)"
 GRID: Final = "rgba(128, 142, 148, 0.2)"
+NO_TOOLBAR: Final = {"displayModeBar": False}
 LINE_COLOURS: Final = (ACCENT, "#d08a2e", "#5a6fa8", "#b3523f", "#8a6a9c", "#6c8f4e")
 _RIGHT_SCALE: Final = ((0.0, "rgba(15, 117, 115, 0.10)"), (1.0, RIGHT))
 _WRONG_SCALE: Final = ((0.0, "rgba(200, 96, 22, 0.10)"), (1.0, WRONG))

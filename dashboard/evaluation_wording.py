@@ -2,7 +2,7 @@
 
 from typing import Final
 
-from dashboard.wording import human_name
+from dashboard.wording import human_name, percent
 from har_core.bootstrap import Interval
 from har_core.evaluations import BUNDLE_SPLITS, Evaluation
 
@@ -42,9 +42,12 @@ def metric_interval(name: str, interval: Interval) -> str:
 def signed_difference(name: str, interval: Interval) -> str:
     """Return a difference with its interval; shares in percentage points."""
     if name in _SHARES:
-        value, low, high = (100 * number for number in interval)
-        return f"{value:+.1f} ({low:+.1f} … {high:+.1f}) points"
-    return f"{interval.value:+.3f} ({interval.low:+.3f} … {interval.high:+.3f})"
+        value, low, high = (f"{100 * number:+.1f}" for number in interval)
+        told = f"{value} ({low} … {high}) points"
+    else:
+        value, low, high = (f"{number:+.3f}" for number in interval)
+        told = f"{value} ({low} … {high})"
+    return told.replace("-", "−")
 
 
 def evaluation_title(name: str) -> str:
@@ -65,9 +68,10 @@ def abstention_sentence(threshold: float, coverage: float, accuracy: float) -> s
     """Return what a confidence threshold does."""
     if coverage == 0:
         return f"From {threshold:.2f} on the model answers no photograph at all."
+    answered, right = ("all" if share == 1 else percent(share) for share in (coverage, accuracy))
     return (
-        f"From {threshold:.2f} on the model answers {coverage:.0%} of the photographs and is right "
-        f"on {accuracy:.0%} of those.".replace("%", "\N{NO-BREAK SPACE}%")
+        f"From {threshold:.2f} on the model answers {answered} of the photographs and is right on "
+        f"{right} of those."
     )
 
 

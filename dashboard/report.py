@@ -40,7 +40,7 @@ h2 { margin-top: 2.6rem; border-top: 1px solid #ddd7ca; padding-top: 1.2rem; }
 .scroll { overflow-x: auto; }
 table { border-collapse: collapse; width: 100%; font-variant-numeric: tabular-nums; }
 th, td { text-align: left; padding: .3rem .7rem .3rem 0; border-bottom: 1px solid #e6e1d6; }
-td.number, th.number { text-align: right; }
+td:not(:last-child) { white-space: nowrap; }
 """
 
 

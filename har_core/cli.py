@@ -229,6 +229,9 @@ def train(
     teacher_weight: Annotated[
         float, typer.Option(help="Share of the teachers' opinion in the targets.")
     ] = _DEFAULTS.teacher_weight,
+    notes: Annotated[
+        str, typer.Option(help="For the model card, e.g. the origin of photographs and weights.")
+    ] = _DEFAULTS.notes,
     seed: Annotated[
         int, typer.Option(help="Of the split, the order and the augmentation.")
     ] = _DEFAULTS.seed,
@@ -266,6 +269,7 @@ def train(
         seed=seed,
         teachers=tuple(teacher or ()),
         teacher_weight=teacher_weight,
+        notes=notes,
         augmentation=dataclasses.replace(_DEFAULTS.augmentation, mixup=mixup),
     )
     with progress_bar() as report:

@@ -6,7 +6,6 @@ from importlib.metadata import entry_points
 from pathlib import Path
 from typing import Annotated, Final
 
-import pandas as pd
 import typer
 from rich.console import Console
 from rich.table import Table
@@ -15,10 +14,9 @@ from har_core.cli_options import EXIT_SOME_FAILED, DatasetOption, ModelOption
 from har_core.comparison import Comparison, compare_models
 from har_core.dataset import load_dataset
 from har_core.errors import HarError
-from har_core.evaluation import EvaluationResult
 from har_core.evaluation_run import evaluate_dataset, rows_of_split
 from har_core.evaluations import Evaluation, caveats, read_splits
-from har_core.exports import neutralise_formula
+from har_core.exports import table_csv
 from har_core.model import find_model, load_model
 from har_core.terminal import progress_bar, stderr, write_output
 
@@ -79,7 +77,7 @@ def evaluate(
     if json_file:
         write_output(json_file, _as_json(evaluation, dataset, split, warnings))
     if predictions:
-        write_output(predictions, predictions_csv(result))
+        write_output(predictions, table_csv(result.predictions_table()))
     if report and render:
         write_output(report, render(evaluation, warnings))
     if "-" not in (json_file, predictions, report):
@@ -120,15 +118,6 @@ def compare(
     _print_comparison(comparison)
     if any(len(e.skipped) for e in evaluations.values()):
         raise typer.Exit(EXIT_SOME_FAILED)
-
-
-def predictions_csv(result: EvaluationResult) -> str:
-    """Return ``filename,label,prediction,confidence`` and one column per class, as CSV."""
-    table = result.predictions_table()
-    for column in ("filename", "label", "prediction"):
-        table[column] = table[column].map(neutralise_formula)
-    table.columns = pd.Index([neutralise_formula(name) for name in table.columns])
-    return table.to_csv(index=False, lineterminator="\n")
 
 
 def _run(

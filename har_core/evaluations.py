@@ -73,10 +73,16 @@ def now() -> str:
 
 
 def list_evaluations(folder: Path, manifest: BundleManifest) -> list[str]:
-    """Return the names of a model's evaluations: its own splits, then kept ones by name."""
+    """Return the names of a model's evaluations: its own splits, then kept ones by name.
+
+    Raises
+    ------
+    ModelBundleError
+        If the bundle's predictions cannot be read.
+    """
     own: list[str] = []
     if bundle.PREDICTIONS_FILE in manifest.files:
-        splits = pd.read_parquet(folder / bundle.PREDICTIONS_FILE, columns=["split"])["split"]
+        splits = _read_parquet(folder / bundle.PREDICTIONS_FILE, ["split"])["split"]
         own = [split for split in BUNDLE_SPLITS if (splits == split).any()]
     kept = sorted(path.stem for path in _kept_folder(manifest.name).glob(f"[!.]*{_SUFFIX}"))
     return own + kept
@@ -376,11 +382,11 @@ def _read_result(
         raise DatasetError(f"{path}: {error}") from error
 
 
-def _read_parquet(path: Path) -> pd.DataFrame:
+def _read_parquet(path: Path, columns: list[str] | None = None) -> pd.DataFrame:
     import pyarrow as pa
 
     try:
-        return pd.read_parquet(path)
+        return pd.read_parquet(path, columns=columns)
     except (OSError, ValueError, pa.ArrowException) as error:
         raise ModelBundleError(f"Cannot read {path}: {error}.") from error
 

@@ -2,6 +2,8 @@
 
 from typing import Final
 
+import pandas as pd
+
 _FORMULA_STARTS: Final = ("=", "+", "-", "@", "\t", "\r", "\n")
 
 
@@ -28,3 +30,20 @@ def neutralise_formula(cell: str) -> str:
     'photo.jpg'
     """
     return f"'{cell}" if cell.startswith(_FORMULA_STARTS) else cell
+
+
+def table_csv(table: pd.DataFrame) -> str:
+    """Return a table as CSV whose texts and headings no spreadsheet runs as formulas.
+
+    Parameters
+    ----------
+    table : DataFrame
+        Texts in columns of strings; the index is left out.
+    """
+    safe = table.copy(deep=False)
+    for column in range(table.shape[1]):
+        values = table.iloc[:, column]
+        if not pd.api.types.is_numeric_dtype(values):
+            safe.isetitem(column, values.map(neutralise_formula))
+    safe.columns = pd.Index([neutralise_formula(str(name)) for name in table.columns])
+    return safe.to_csv(index=False, lineterminator="\n")

@@ -21,6 +21,11 @@ def format_model_card(manifest: BundleManifest, result: EvaluationResult) -> str
     training = manifest.training
     settings = training["settings"]
     n = training["photographs"]
+    teachers = ""
+    if settings["teachers"]:
+        names = ", ".join(f"`{name}`" for name in settings["teachers"])
+        teachers = f" While fine-tuning it also learned from the opinion of {names}."
+    notes = f"\n{settings['notes']}\n" if settings["notes"] else ""
     metrics = "\n".join(
         f"| {title} | {_format(key, result.headline()[key])} |"
         for key, title in (
@@ -57,9 +62,9 @@ before that.
 {len(training["skipped"])} skipped as unreadable or missing. Backbone weights: \
 `{settings["backbone_weights"]}`. {settings["head_epochs"]} epochs of the head on frozen features, \
 then up to {settings["epochs"]} epochs of the whole network; the epoch with the best validation \
-accuracy was kept. All settings and package versions are in `bundle.json`, the log in \
+accuracy was kept.{teachers} All settings and package versions are in `bundle.json`, the log in \
 `training_log.csv`, the split in `splits.parquet`.
-
+{notes}
 ## What it is not for
 
 It knows only the actions above and always names one of them, whatever the picture shows. It has \

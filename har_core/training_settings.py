@@ -41,6 +41,8 @@ class TrainingSettings:
         Bundles whose mean opinion is mixed into the targets while fine-tuning.
     teacher_weight : float
         Share of that opinion in the targets, in [0, 1].
+    notes : str
+        For the model card, e.g. the origin and licence of the photographs and weights.
     """
 
     backbone_weights: str = "imagenet"
@@ -60,6 +62,7 @@ class TrainingSettings:
     augmentation: AugmentationSettings = field(default_factory=AugmentationSettings)
     teachers: tuple[str, ...] = ()
     teacher_weight: float = 0.5
+    notes: str = ""
 
     def __post_init__(self) -> None:
         wrong = [

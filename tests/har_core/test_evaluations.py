@@ -88,6 +88,8 @@ def test_a_damaged_predictions_file_is_named(folder):
     path.write_bytes(path.read_bytes()[:-40])
     with pytest.raises(ModelBundleError, match=r"predictions\.parquet is damaged"):
         read_evaluation(folder, "test")
+    with pytest.raises(ModelBundleError, match=r"predictions\.parquet"):
+        list_evaluations(folder, bundle.read_manifest(folder))
 
 
 def kept(folder, name: str = "holiday", **fields) -> Evaluation:

@@ -1,6 +1,7 @@
+import pandas as pd
 import pytest
 
-from har_core.exports import neutralise_formula
+from har_core.exports import neutralise_formula, table_csv
 
 
 @pytest.mark.parametrize("start", ["=", "+", "-", "@", "\t", "\r", "\n"])
@@ -11,3 +12,14 @@ def test_text_that_a_spreadsheet_would_run_is_made_literal(start):
 @pytest.mark.parametrize("cell", ["", "photo.jpg", "a=b", "Zoë-1.png", "'=1"])
 def test_other_text_is_unchanged(cell):
     assert neutralise_formula(cell) == cell
+
+
+def test_a_table_keeps_its_numbers_and_loses_its_formulas():
+    table = pd.DataFrame([["=1+1", -0.5], ["Zoë, 1.jpg", 0.1 + 0.2]], columns=["name", "@share"])
+    assert table_csv(table).splitlines() == [
+        "name,'@share",
+        "'=1+1,-0.5",
+        '"Zoë, 1.jpg",0.30000000000000004',
+    ]
+    assert list(table.columns) == ["name", "@share"]
+    assert table["name"].tolist() == ["=1+1", "Zoë, 1.jpg"]

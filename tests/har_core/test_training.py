@@ -13,7 +13,12 @@ from har_core.training_settings import TrainingSettings
 from tests.drawing import CLASS_NAMES, write_dataset
 
 SETTINGS = TrainingSettings(
-    backbone_weights="random", head_epochs=1, epochs=2, batch_size=8, warmup_epochs=0.5
+    backbone_weights="random",
+    head_epochs=1,
+    epochs=2,
+    batch_size=8,
+    warmup_epochs=0.5,
+    notes="Drawn, not photographed.",
 )
 
 
@@ -79,6 +84,9 @@ def test_bundle_is_complete_and_predicts_as_recorded(runs, monkeypatch):
     assert straight.class_names == CLASS_NAMES
     assert set(predictions["split"]) == {"validation", "test"}
     assert len(splits) == 30
+    card = (folder / bundle.MODEL_CARD_FILE).read_text()
+    assert "24 photographs for training" in card
+    assert "Drawn, not photographed." in card
     assert splits.groupby("duplicate_group")["split"].nunique().max() == 1
     photo = predictions[predictions["split"] == "test"].iloc[0]
     served = load_model(folder).predict(root / "dataset" / "train" / photo["filename"])

@@ -1,0 +1,76 @@
+"""The section that evaluates another labelled set, and lists the evaluations that were kept."""
+
+from pathlib import Path
+from typing import Final
+
+import streamlit as st
+
+from dashboard import sidebar
+from dashboard.evaluation_jobs import start_folder_evaluation, start_zip_evaluation
+from dashboard.wording import escape_markdown
+from har_core.errors import HarError
+from har_core.evaluations import BUNDLE_SPLITS, delete_evaluation
+
+MAX_ZIP_MB: Final = 500
+
+
+def show_new_evaluation(folder: Path, names: list[str]) -> None:
+    """Draw the forms that evaluate another labelled set, and the list of kept evaluations."""
+    source = st.segmented_control(
+        "Photographs from",
+        ["a folder on the server", "a ZIP archive"],
+        default="a folder on the server",
+        required=True,
+        key="set_source",
+    )
+    with st.form("new_evaluation", width=620):
+        name = st.text_input(
+            "Name of the evaluation",
+            key="set_name",
+            placeholder="holiday-2024",
+            help="Letters, digits, '.', '_' and '-'. An evaluation of that name is replaced.",
+        )
+        archive = set_folder = csv = None
+        if source == "a ZIP archive":
+            archive = st.file_uploader(
+                "ZIP with train.csv (filename,label) and the photographs",
+                type="zip",
+                max_upload_size=MAX_ZIP_MB,
+                key="set_zip",
+            )
+            st.caption("The photographs are deleted once they are evaluated.")
+        else:
+            set_folder = st.text_input(
+                "Folder", value=sidebar.chosen_dataset() or "", key="set_folder"
+            )
+            csv = st.text_input(
+                "Table", key="set_csv", placeholder="train.csv in the folder", help="Optional."
+            )
+        started = st.form_submit_button("Evaluate", type="primary", icon=":material/play_arrow:")
+    if started:
+        try:
+            if archive is not None:
+                start_zip_evaluation(folder, name.strip(), archive.getvalue())
+            elif set_folder:
+                start_folder_evaluation(folder, name.strip(), set_folder.strip(), csv or None)
+            else:
+                st.error("Choose the photographs first.")
+                return
+        except HarError as error:
+            st.error(escape_markdown(str(error)))
+            return
+        st.rerun()
+    kept = [name for name in names if name not in BUNDLE_SPLITS]
+    if kept:
+        st.markdown("**Kept evaluations of this model**")
+    for name in kept:
+        with st.container(horizontal=True, vertical_alignment="center", width=620):
+            st.markdown(escape_markdown(name))
+            st.button(
+                "Delete",
+                key=f"delete_{name}",
+                icon=":material/delete:",
+                type="tertiary",
+                on_click=delete_evaluation,
+                args=(folder.name, name),
+            )

@@ -1,0 +1,195 @@
+import re
+from collections.abc import Iterator
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+from playwright.sync_api import Browser, BrowserContext, Page, expect
+
+from har_core.dataset import load_dataset
+from har_core.evaluations import read_evaluation
+from tests.browser.conftest import DESKTOP
+from tests.dashboard_process import DashboardProcess, running_dashboard
+from tests.drawing import CLASS_NAMES, write_dataset
+from tests.evaluated import draw_table, write_evaluated_bundle
+
+pytestmark = pytest.mark.browser
+
+MANY = tuple(f"action_{index:02}" for index in range(100))
+# The first drawing of a page can take long on a busy machine.
+expect.set_options(timeout=20_000)
+CELLS = ".js-plotly-plot .scatterlayer .point"
+
+
+@pytest.fixture(scope="module")
+def models(tmp_path_factory) -> Path:
+    """Two models: one of three classes whose photographs exist, one of a hundred classes."""
+    folder = tmp_path_factory.mktemp("evaluation")
+    table = load_dataset(write_dataset(folder / "dataset", per_class=10))
+    table["split"] = "test"
+    true = pd.Index(CLASS_NAMES).get_indexer(table["label"])
+    said = true.copy()
+    said[np.flatnonzero(table["label"] == "running")[:3]] = CLASS_NAMES.index("sitting")
+    confidence = np.linspace(0.42, 0.99, len(true))[:, np.newaxis]
+    probabilities = np.repeat((1 - confidence) / 2, 3, axis=1)
+    probabilities[np.arange(len(true)), said] = confidence[:, 0]
+    write_evaluated_bundle(
+        folder / "models", table, CLASS_NAMES, name="three", probabilities=probabilities
+    )
+    write_evaluated_bundle(folder / "models", draw_table(3000, MANY), MANY, name="hundred")
+    return folder / "models"
+
+
+@pytest.fixture(scope="module")
+def server(models, tmp_path_factory) -> Iterator[DashboardProcess]:
+    log = tmp_path_factory.mktemp("log") / "log.txt"
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("HAR_CACHE_DIR", str(models.parent / "cache"))
+        with running_dashboard(log, models, models.parent / "dataset") as process:
+            yield process
+
+
+@pytest.fixture(scope="module")
+def visits(browser: Browser, server: DashboardProcess) -> Iterator[BrowserContext]:
+    """One browser cache for the module's tests."""
+    context = browser.new_context(base_url=server.url, viewport=DESKTOP)
+    context.set_default_timeout(20_000)
+    yield context
+    context.close()
+
+
+@pytest.fixture
+def page(visits: BrowserContext, server: DashboardProcess) -> Iterator[Page]:
+    """A page on this module's server; it must run without script errors, asking nobody else."""
+    opened, errors, external = visits.new_page(), [], []
+    opened.on("pageerror", lambda error: errors.append(str(error)))
+    opened.on("request", lambda request: external.append(request.url))
+    yield opened
+    opened.close()
+    external = [url for url in external if not url.startswith((server.url, "data:", "blob:"))]
+    assert not errors
+    assert not external
+
+
+def open_view(page: Page, model: str, view: str, **address: str) -> None:
+    query = "&".join(f"{key}={value}" for key, value in address.items())
+    page.goto(f"/evaluation?model={model}&view={view}&{query}")
+    expect(page.get_by_role("heading", name="How good is the model?")).to_be_visible()
+
+
+def click_cell(page: Page, label: str, prediction: str) -> None:
+    expect(page.locator(CELLS).first).to_be_attached()
+    reported = page.evaluate(
+        "() => document.querySelector('.js-plotly-plot').data"
+        ".filter(trace => trace.type === 'scatter').flatMap(trace => trace.customdata)"
+    )
+    index = [cell[:2] for cell in reported].index([label, prediction])
+    cell = page.locator(CELLS).nth(index)
+    cell.scroll_into_view_if_needed()
+    box = cell.bounding_box()
+    page.mouse.click(box["x"] + box["width"] / 2, box["y"] + box["height"] / 2)
+
+
+def tiles(page: Page) -> list[str]:
+    names = page.locator(".gallery .open").evaluate_all(
+        "tiles => tiles.map(tile => tile.getAttribute('aria-label'))"
+    )
+    return sorted(re.match(r"Open ([^:]+):", name).group(1) for name in names)
+
+
+def test_clicking_a_cell_shows_exactly_its_photographs(page, models):
+    open_view(page, "three", "Confusions")
+    click_cell(page, "running", "sitting")
+    chip = page.get_by_role("button", name="running taken for sitting · 3")
+    expect(chip).to_be_visible()
+    expect(page.locator(".gallery .open")).to_have_count(3)
+    assert tiles(page) == ["running_0.jpg", "running_1.jpg", "running_2.jpg"]
+    for image in page.locator(".gallery img").all():
+        assert image.evaluate("image => image.decode().then(() => image.naturalWidth)") > 100
+    expect(page).to_have_url(re.compile("true=running&predicted=sitting"))
+
+    click_cell(page, "clapping", "clapping")
+    expect(page.locator(".gallery .open")).to_have_count(10)
+    assert all(name.startswith("clapping_") for name in tiles(page))
+    page.get_by_role("button", name="clapping, recognised · 10").click()
+    expect(page.get_by_text("Most confused")).to_be_visible()
+    expect(page).not_to_have_url(re.compile("true="))
+
+
+def test_a_link_shows_the_same_cell_and_a_tile_opens_its_photograph(page):
+    open_view(page, "three", "Confusions", true="running", predicted="sitting")
+    expect(page.locator(".gallery .open")).to_have_count(3)
+    page.get_by_role("button", name=re.compile("Open running_1.jpg")).click()
+    dialog = page.get_by_role("dialog")
+    expect(dialog.get_by_role("img", name="The photograph running_1.jpg")).to_be_visible()
+    expect(dialog.get_by_text("taken for sitting")).to_be_visible()
+
+
+def test_cells_of_a_hundred_classes_can_be_clicked(page, models):
+    result = read_evaluation(models / "hundred", "test").result
+    mistakes = result.confusion - np.diag(np.diag(result.confusion))
+    row, column = np.unravel_index(mistakes.argmax(), mistakes.shape)
+    open_view(page, "hundred", "Confusions")
+    click_cell(page, MANY[row], MANY[column])
+    title = f"{MANY[row]} taken for {MANY[column]} · {mistakes[row, column]}".replace("_", " ")
+    expect(page.get_by_role("button", name=title)).to_be_visible()
+    expect(page.locator(".gallery .open")).to_have_count(int(mistakes[row, column]))
+    assert tiles(page) == sorted(
+        result.filenames[(result.labels == row) & (result.predictions == column)].tolist()
+    )
+
+
+def test_moving_the_threshold_changes_the_sentence_and_the_address(page, models):
+    open_view(page, "three", "Confidence")
+    expect(page.get_by_text("From 0.50 on the model answers")).to_be_visible()
+    slider = page.get_by_role("slider")
+    slider.focus()
+    for _ in range(10):
+        slider.press("ArrowRight")
+    result = read_evaluation(models / "three", "test").result
+    answered = result.confidence >= 0.6
+    text = (
+        f"From 0.60 on the model answers {answered.mean():.0%} of the photographs and is right on "
+        f"{result.correct[answered].mean():.0%} of those."
+    ).replace("%", "\N{NO-BREAK SPACE}%")
+    expect(page.get_by_text(text)).to_be_visible()
+    expect(page).to_have_url(re.compile(r"threshold=0\.6"))
+
+
+def test_the_downloaded_report_opens_offline_with_its_plots(page, browser, tmp_path):
+    open_view(page, "three", "Classes")
+    page.get_by_role("button", name="Take it away").click()
+    with page.expect_download() as download:
+        page.get_by_role("button", name="Report (HTML, opens offline)").click()
+    report = tmp_path / download.value.suggested_filename
+    download.value.save_as(report)
+    assert report.name == "three_test_report.html"
+    context = browser.new_context(offline=True)
+    requested, errors = [], []
+    offline = context.new_page()
+    offline.on("request", lambda request: requested.append(request.url))
+    offline.on("pageerror", lambda error: errors.append(str(error)))
+    offline.goto(report.as_uri())
+    expect(offline.get_by_role("heading", name="How good is three?")).to_be_visible()
+    expect(offline.locator(".js-plotly-plot .main-svg").first).to_be_visible()
+    expect(offline.locator(".js-plotly-plot")).to_have_count(6)
+    assert [url for url in requested if not url.startswith(("file:", "data:", "blob:"))] == []
+    assert errors == []
+    context.close()
+
+
+def test_a_running_evaluation_survives_a_page_change(page, models, tmp_path_factory):
+    folder = write_dataset(tmp_path_factory.mktemp("other") / "set", per_class=40)
+    open_view(page, "three", "Evaluate another set")
+    page.get_by_role("textbox", name="Name of the evaluation").fill("other")
+    page.get_by_role("textbox", name="Folder", exact=True).fill(str(folder))
+    page.get_by_role("button", name="Evaluate", exact=True).click()
+    expect(page.get_by_text(re.compile("Evaluating three on other")).first).to_be_visible()
+    page.get_by_role("link", name="Predict").click()
+    expect(page.get_by_role("heading", name="What is the person doing?")).to_be_visible()
+    page.get_by_role("link", name="Evaluation").click()
+    expect(page.get_by_text("Evaluating three on other: done.")).to_be_visible()
+    page.locator(".st-key-open-evaluate-three-other button").click()
+    expect(page.get_by_text("three · other · 120 photographs")).to_be_visible()
+    expect(page).to_have_url(re.compile("evaluation=other"))

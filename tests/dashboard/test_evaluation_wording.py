@@ -1,0 +1,46 @@
+import pytest
+
+from dashboard import evaluation_wording as wording
+from har_core.bootstrap import Interval
+
+
+@pytest.mark.parametrize(
+    ("coverage", "accuracy", "sentence"),
+    [
+        (0.78, 0.91, "answers 78 % of the photographs and is right on 91 % of those."),
+        (1.0, 0.9, "answers all of the photographs and is right on 90 % of those."),
+        (0.3, 0.999, "answers 30 % of the photographs and is right on > 99 % of those."),
+        (0.3, 1.0, "answers 30 % of the photographs and is right on all of those."),
+        (0.0, float("nan"), "answers no photograph at all."),
+    ],
+)
+def test_a_threshold_in_words(coverage, accuracy, sentence):
+    told = wording.abstention_sentence(0.62, coverage, accuracy).replace("\N{NO-BREAK SPACE}", " ")
+    assert told.startswith("From 0.62 on the model ")
+    assert told.endswith(sentence)
+
+
+@pytest.mark.parametrize(
+    ("confidence", "accuracy", "verdict"),
+    [(0.9, 0.8, "overconfident"), (0.7, 0.8, "too modest"), (0.8, 0.79, "at its word")],
+)
+def test_calibration_in_words(confidence, accuracy, verdict):
+    assert verdict in wording.calibration_sentence(confidence, accuracy)
+
+
+def test_metrics_in_words():
+    interval = Interval(0.1234, 0.1, 0.15)
+    assert wording.metric_value("top1", 0.8764) == "87.6\N{NO-BREAK SPACE}%"
+    assert wording.metric_value("log_loss", 0.8764) == "0.876"
+    assert wording.metric_interval("ece", interval) == "10.0 – 15.0\N{NO-BREAK SPACE}%"
+    assert wording.signed_difference("top1", Interval(0.02, -0.01, 0.05)) == (
+        "+2.0 (−1.0 … +5.0) points"
+    )
+    assert list(wording.METRIC_TITLES) == list(wording.METRIC_MEANINGS)
+
+
+def test_a_cell_in_words():
+    assert wording.cell_title("using_laptop", "texting") == "using laptop taken for texting"
+    assert wording.cell_title("texting", "texting") == "texting, recognised"
+    assert wording.cell_title("texting", None) == "every texting"
+    assert wording.cell_title(None, "texting") == "everything taken for texting"

@@ -1,0 +1,66 @@
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from har_core import bundle, load_model
+from har_core.evaluation import EvaluationResult
+from har_core.model import apply_temperature
+
+PROJECT = Path(__file__).parents[1]
+FOLDER = PROJECT / "models" / "cnn_lstm_har15"
+
+
+@pytest.fixture(scope="module")
+def model():
+    return load_model(FOLDER)
+
+
+@pytest.fixture(scope="module")
+def recorded():
+    """Return the recorded predictions with each photograph's near-duplicate group."""
+    predictions = pd.read_parquet(FOLDER / bundle.PREDICTIONS_FILE)
+    splits = pd.read_parquet(FOLDER / bundle.SPLITS_FILE)
+    return predictions.merge(splits, on=["filename", "label", "split"], validate="one_to_one")
+
+
+def test_bundle_is_whole_and_small(model):
+    size = sum(path.stat().st_size for path in FOLDER.rglob("*") if path.is_file())
+    assert size < 30e6
+    assert len(model.class_names) == 15
+
+
+def test_headline_is_what_the_recorded_test_predictions_give(model, recorded):
+    manifest = model.manifest
+    test = recorded[recorded["split"] == "test"]
+    probabilities = apply_temperature(test[list(model.class_names)], manifest.temperature)
+    result = EvaluationResult.from_predictions(
+        test["label"], probabilities, model.class_names, groups=test["duplicate_group"]
+    )
+    assert manifest.metrics["n"] == len(test)
+    assert manifest.metrics["split"] == "test"
+    for name, metric in result.headline().items():
+        assert manifest.metrics[name] == pytest.approx(metric, abs=1e-6)
+    assert manifest.metrics["top1"]["value"] >= 0.70
+
+
+def test_no_group_or_file_is_in_two_splits():
+    splits = pd.read_parquet(FOLDER / bundle.SPLITS_FILE)
+    assert splits.groupby("duplicate_group")["split"].nunique().max() == 1
+    assert splits.groupby("sha256")["split"].nunique().max() == 1
+
+
+def test_example_of_the_predict_page_is_recognised(model):
+    prediction = model.predict(PROJECT / "dashboard" / "examples" / "cycling.jpg")
+    assert prediction.action == "cycling"
+    assert prediction.confidence > 0.6
+
+
+@pytest.mark.dataset
+def test_served_predictions_are_the_recorded_ones(model, recorded, real_dataset):
+    rows = recorded[recorded["split"] == "test"].sample(50, random_state=0)
+    served = model.predict_batch([real_dataset / "train" / name for name in rows["filename"]])
+    expected = apply_temperature(rows[list(model.class_names)], model.manifest.temperature)
+    got = np.array([list(prediction.probabilities.values()) for prediction in served])
+    np.testing.assert_allclose(got, expected, atol=1e-3)
