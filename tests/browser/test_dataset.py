@@ -4,7 +4,10 @@ import csv
 import io
 import re
 
+import pytest
 from playwright.sync_api import Page, expect
+
+pytestmark = pytest.mark.browser
 
 
 def open_section(page: Page, name: str) -> None:
