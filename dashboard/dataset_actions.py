@@ -28,7 +28,7 @@ def show_key_figures(view: DatasetView) -> None:
         ]
     if view.scanned:
         figures.append(("With findings", f"{int(any_issue(photographs).sum()):,}"))
-    with st.container(horizontal=True, gap="large"):
+    with st.container(horizontal=True, gap="medium"):
         for label, value in figures:
             st.metric(label, value, width="content")
 

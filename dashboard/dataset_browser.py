@@ -38,31 +38,30 @@ _ORDERS: Final = {
 
 def show_browser(view: DatasetView) -> None:
     """Draw filters, a page of thumbnails, and what can be decided about them."""
-    with st.container(key="browser_filters"):
-        filters = st.columns([3, 2, 2, 2, 2], vertical_alignment="bottom")
-    search = filters[0].text_input(
+    filters = st.grid("auto", min_column_width=140)
+    search = filters.text_input(
         "Filename", placeholder="part of a name", icon=":material/search:", key="browse_search"
     )
-    label = filters[1].selectbox(
+    label = filters.selectbox(
         "Class",
         ["", *view.class_names],
         format_func=lambda name: human_name(name) or "All classes",
         key="browse_class",
     )
-    finding = filters[2].selectbox(
+    finding = filters.selectbox(
         "Finding",
         _finding_options(view),
         format_func=_finding_title,
         key="browse_finding",
         help=None if view.scanned else "Scan the photographs to filter by finding.",
     )
-    split = filters[3].selectbox(
+    split = filters.selectbox(
         "Split",
         ["", *(name for name in SPLITS if view.photographs["split"].eq(name).any())],
         format_func=lambda name: name.capitalize() or "All splits",
         key="browse_split",
     )
-    order = filters[4].selectbox("Sort by", _orders_of(view), key="browse_order")
+    order = filters.selectbox("Sort by", _orders_of(view), key="browse_order")
     decided = st.segmented_control(
         "Decision",
         list(_DECIDED),

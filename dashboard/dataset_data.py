@@ -1,5 +1,6 @@
 """What the Dataset page shows, loaded once and again when a file behind it changes."""
 
+import contextlib
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -163,7 +164,8 @@ def _with_predictions(
     photographs = photographs.assign(prediction=None, confidence=np.nan)
     held_out = None
     if model_folder is not None and manifest is not None:
-        held_out = held_out_predictions(model_folder, manifest)
+        with contextlib.suppress(ModelBundleError):  # the label suspects say what is wrong
+            held_out = held_out_predictions(model_folder, manifest)
     if held_out is not None and manifest is not None:
         known = held_out.drop_duplicates("filename").set_index("filename")
         values = known[list(manifest.class_names)]

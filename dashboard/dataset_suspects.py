@@ -8,9 +8,10 @@ import streamlit as st
 
 from dashboard.dataset_charts import noise_by_class
 from dashboard.dataset_data import DatasetView
-from dashboard.photo_tiles import PAGE_SIZE, show_decision_bar, show_tiles
-from dashboard.wording import human_name
+from dashboard.photo_tiles import PAGE_SIZE, report_failure, show_decision_bar, show_tiles
+from dashboard.wording import escape_markdown, human_name
 from har_core.decisions import decide
+from har_core.errors import ModelBundleError
 from har_core.suspects import LabelSuspects, find_label_suspects, held_out_predictions
 
 _HELD_OUT: Final = "Held-out photographs"
@@ -89,7 +90,11 @@ def _sources(view: DatasetView) -> dict[str, str]:
 def _held_out(view: DatasetView) -> pd.DataFrame | None:
     if view.model_folder is None or view.manifest is None:
         return None
-    return held_out_predictions(view.model_folder, view.manifest)
+    try:
+        return held_out_predictions(view.model_folder, view.manifest)
+    except ModelBundleError as error:
+        st.error(escape_markdown(str(error)))
+        return None
 
 
 @st.cache_data(
@@ -169,6 +174,13 @@ def _show_gallery(view: DatasetView, rows: pd.DataFrame) -> None:
 
 def _accept(view: DatasetView, filenames: list[str]) -> None:
     suggestions: dict[str, str] = st.session_state.get("suggested_labels", {})
-    for label in sorted({suggestions[name] for name in filenames if name in suggestions}):
-        names = [name for name in filenames if suggestions.get(name) == label]
-        decide(view.folder, "relabel", names, label)
+    by_label: dict[str, list[str]] = {}
+    for name in filenames:
+        if name in suggestions:
+            by_label.setdefault(suggestions[name], []).append(name)
+
+    def relabel() -> None:
+        for label, names in by_label.items():
+            decide(view.folder, "relabel", names, label)
+
+    report_failure(relabel)

@@ -1,6 +1,7 @@
 """A model's view of a whole dataset: doubtful labels, outliers and a map, computed once."""
 
 import hashlib
+import os
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -8,15 +9,16 @@ from typing import Final
 
 import numpy as np
 import pandas as pd
+from threadpoolctl import threadpool_limits
 
 from har_core.bundle import BundleManifest, read_manifest
 from har_core.cache import cache_dir, load_arrays, store_arrays
 from har_core.errors import DatasetError
-from har_core.features import PhotoFeatures, compute_features, load_features
+from har_core.features import PhotoFeatures, compute_features
 from har_core.suspects import cross_validated_probabilities
 
 Progress = Callable[[str, int, int], None]
-_VERSION: Final = 1
+_VERSION: Final = 2
 _COMPONENTS: Final = 50
 _NEIGHBOURS: Final = 10
 _PERPLEXITY: Final = 30
@@ -61,10 +63,7 @@ def load_analysis(manifest: BundleManifest, photographs: pd.DataFrame) -> Analys
         From `har_core.scan.scan_dataset`.
     """
     stored = load_arrays(_path(manifest, photographs))
-    if stored is None:
-        return None
-    features = load_features(manifest, photographs)
-    return None if features is None else _assemble(photographs, features, stored)
+    return None if stored is None else _assemble(photographs, manifest, stored)
 
 
 def analyse_photographs(
@@ -103,18 +102,23 @@ def analyse_photographs(
             f"{len(usable)}."
         )
     labelled = usable[photographs["label"].to_numpy()[usable] != ""]
-    probabilities, class_names = cross_validated_probabilities(
-        vectors[np.isin(usable, labelled)],
-        photographs["label"].to_numpy(dtype=str)[labelled],
-        group_numbers(photographs)[labelled],
-        progress=report,
-    )
-    report("Looking for outliers", 0, 1)
-    components = _principal_components(vectors)
-    outlier_scores = _outlier_scores(components)
-    report("Arranging the map", 0, 1)
-    coordinates = _arrange(components)
+    # Half of the processor stays free for pages. More threads than free cores are also slower by
+    # far than fewer: each step waits for the last of them.
+    with threadpool_limits(max(1, (os.cpu_count() or 1) // 2)):
+        probabilities, class_names = cross_validated_probabilities(
+            vectors[np.isin(usable, labelled)],
+            photographs["label"].to_numpy(dtype=str)[labelled],
+            group_numbers(photographs)[labelled],
+            progress=report,
+        )
+        report("Looking for outliers", 0, 1)
+        components = _principal_components(vectors)
+        outlier_scores = _outlier_scores(components)
+        report("Arranging the map", 0, 1)
+        coordinates = _arrange(components)
+    model = features.probabilities[features.rows_of(photographs["sha256"].iloc[usable])]
     stored = {
+        "model_probabilities": model.astype(np.float32),
         "probabilities": probabilities.astype(np.float32),
         "labelled": labelled,
         "class_names": class_names,
@@ -122,7 +126,7 @@ def analyse_photographs(
         "coordinates": coordinates,
     }
     store_arrays(_path(manifest, photographs), stored)
-    return _assemble(photographs, features, stored)
+    return _assemble(photographs, manifest, stored)
 
 
 def group_numbers(photographs: pd.DataFrame) -> np.ndarray:
@@ -180,11 +184,10 @@ def _arrange(components: np.ndarray) -> np.ndarray:
 
 
 def _assemble(
-    photographs: pd.DataFrame, features: PhotoFeatures, stored: dict[str, np.ndarray]
+    photographs: pd.DataFrame, manifest: BundleManifest, stored: dict[str, np.ndarray]
 ) -> Analysis:
-    usable = np.flatnonzero(photographs["pixels"].notna())
-    model = features.probabilities[features.rows_of(photographs["sha256"].iloc[usable])]
-    names = np.asarray(features.class_names, dtype=object)
+    model = stored["model_probabilities"]
+    names = np.asarray(manifest.class_names, dtype=object)
     scores = stored["outlier_scores"]
     table = pd.DataFrame(
         {
@@ -195,7 +198,7 @@ def _assemble(
             "x": stored["coordinates"][:, 0],
             "y": stored["coordinates"][:, 1],
         },
-        index=photographs.index[usable],
+        index=photographs.index[photographs["pixels"].notna()],
     )
     return Analysis(table, stored["probabilities"], stored["labelled"], stored["class_names"])
 

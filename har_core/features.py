@@ -194,29 +194,6 @@ class FeatureCache:
         )
 
 
-def load_features(
-    manifest: bundle.BundleManifest, photographs: pd.DataFrame
-) -> PhotoFeatures | None:
-    """Return the stored features of a scanned dataset, or None unless all are there.
-
-    Parameters
-    ----------
-    manifest : BundleManifest
-        Of the model.
-    photographs : DataFrame
-        From `har_core.scan.scan_dataset`.
-    """
-    hashes = usable_hashes(photographs)
-    with FeatureCache(manifest) as cache:
-        stored = cache.load(hashes, manifest.class_names)
-    return stored if len(stored.sha256) == len(hashes) > 0 else None
-
-
-def usable_hashes(photographs: pd.DataFrame) -> list[str]:
-    """Return the distinct contents of the usable photographs, in order of appearance."""
-    return list(photographs.loc[photographs["pixels"].notna(), "sha256"].unique())
-
-
 def compute_features(
     folder: Path, photographs: pd.DataFrame, *, progress: Progress | None = None
 ) -> PhotoFeatures:

@@ -89,7 +89,7 @@ def plant_faults(folder: Path, scale: float = 1.0) -> pd.DataFrame:
                 other = next(c for c in table["label"].unique() if c != label)
                 rows.append((name, other if "label" in fault else label))
             elif fault == "missing":
-                name, original = name, None
+                original = None
                 rows.append((name, label))
             elif fault == "unlisted":
                 path.rename(photos / name)

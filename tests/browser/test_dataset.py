@@ -3,8 +3,14 @@
 import csv
 import io
 import re
+from pathlib import Path
 
+import pytest
 from playwright.sync_api import Page, expect
+
+from tests.drawing import write_dataset
+
+pytestmark = pytest.mark.browser
 
 
 def open_section(page: Page, name: str) -> None:
@@ -69,3 +75,27 @@ def test_ticked_photographs_are_relabelled_together(page: Page) -> None:
     expect(page.get_by_text("2 with a new label")).to_be_visible()
     page.get_by_role("button", name="Undo").click()
     expect(page.get_by_text("0 with a new label")).to_be_visible()
+
+
+def test_region_lassoed_on_the_map_shows_its_photographs(page: Page, tmp_path: Path) -> None:
+    # Doubtful labels need five photographs of each class.
+    dataset = write_dataset(tmp_path / "own", per_class=8)
+    page.goto("/dataset?section=Map")
+    page.get_by_role("textbox", name="Dataset folder").fill(str(dataset))
+    page.keyboard.press("Enter")
+    page.get_by_role("button", name="Scan the photographs").click()
+    page.get_by_role("button", name="Start").click()
+    area = page.locator(".js-plotly-plot .nsewdrag").first
+    area.wait_for(timeout=60_000)
+    page.wait_for_timeout(500)
+    box = area.bounding_box()
+    assert box is not None
+    left, top = box["x"] + 4, box["y"] + 4
+    right, bottom = left + box["width"] - 8, top + box["height"] - 8
+    page.mouse.move(left, top)
+    page.mouse.down()
+    for x, y in ((right, top), (right, bottom), (left, bottom), (left, top + 5)):
+        page.mouse.move(x, y, steps=8)
+    page.mouse.up()
+    expect(page.get_by_text("24 photographs in this region")).to_be_visible()
+    expect(tiles(page)).to_have_count(24)

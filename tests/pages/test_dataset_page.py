@@ -233,3 +233,15 @@ def test_uploaded_table_is_checked_and_fixed(tiny_models: Path) -> None:
     page.file_uploader(key="table").clear().run()
     page.file_uploader(key="table").upload("train.csv", b"\xff\xd8 no table").run()
     assert page.error
+
+
+def test_damaged_predictions_do_not_hide_the_dataset(
+    analysed: Path, template: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    models = shutil.copytree(template / "models", tmp_path / "models")
+    (models / "tiny" / bundle.PREDICTIONS_FILE).write_bytes(b"no parquet")
+    monkeypatch.setenv("HAR_MODELS_DIR", str(models))
+    assert metrics(open_page(analysed))["Photographs"] == "25"
+    page = open_page(analysed, "Label suspects")
+    assert "Cannot read" in page.error[0].value
+    assert "labels are doubtful" in texts(page)
