@@ -32,7 +32,7 @@ def show_recorded_classes(model_folder: Path | None) -> None:
         st.caption(f"The model {escape_markdown(manifest.name)} records no dataset.")
         return
     st.markdown(
-        f"What the model **{escape_markdown(manifest.name)}** learned from: "
+        f"The photographs that **{escape_markdown(manifest.name)}** was made from: "
         f"**{len(recorded):,}** photographs, **{recorded['label'].nunique()}** classes"
     )
     show_class_balance(recorded["label"], recorded["split"])
