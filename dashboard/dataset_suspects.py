@@ -1,5 +1,7 @@
 """The Dataset page's label suspects: photographs whose label the model disputes."""
 
+from collections.abc import Callable
+from pathlib import Path
 from typing import Final
 
 import numpy as np
@@ -10,9 +12,15 @@ from dashboard.dataset_charts import noise_by_class
 from dashboard.dataset_data import DatasetView
 from dashboard.photo_tiles import PAGE_SIZE, report_failure, show_decision_bar, show_tiles
 from dashboard.wording import escape_markdown, human_name
+from har_core.bundle import BundleManifest
 from har_core.decisions import decide
 from har_core.errors import ModelBundleError
-from har_core.suspects import LabelSuspects, find_label_suspects, held_out_predictions
+from har_core.suspects import (
+    LabelSuspects,
+    find_label_suspects,
+    held_out_predictions,
+    recorded_cross_validation,
+)
 
 _HELD_OUT: Final = "Held-out photographs"
 _WHOLE_SET: Final = "Whole set"
@@ -66,14 +74,18 @@ def show_suspects(view: DatasetView) -> None:
 def _sources(view: DatasetView) -> dict[str, str]:
     """Return the evidence on offer, best first, with what is to be known about it."""
     sources = {}
-    if (view.photographs["split"].isin(["validation", "test"])).any() and _held_out(
-        view
-    ) is not None:
+    held_out = view.photographs["split"].isin(["validation", "test"]).any()
+    if held_out and _recorded(view, held_out_predictions) is not None:
         sources[_HELD_OUT] = (
             "From what the model says of validation and test photographs, none of which it was "
             "trained on."
         )
-    if view.analysis is not None:
+    if _recorded(view, recorded_cross_validation) is not None:
+        sources[_WHOLE_SET] = (
+            "From a logistic regression on the image features of the backbone before it was "
+            "fine-tuned, fitted five times without the photographs that it then judges."
+        )
+    elif view.analysis is not None:
         text = (
             "From a logistic regression on the model's image features, fitted five times without "
             "the photographs that it then judges."
@@ -87,11 +99,16 @@ def _sources(view: DatasetView) -> dict[str, str]:
     return sources
 
 
-def _held_out(view: DatasetView) -> pd.DataFrame | None:
+def _recorded(
+    view: DatasetView, read: Callable[[Path, BundleManifest], pd.DataFrame | None]
+) -> pd.DataFrame | None:
+    """Return probabilities that the model's bundle records of this dataset, if any."""
     if view.model_folder is None or view.manifest is None:
         return None
+    if not view.photographs["split"].ne("").any():
+        return None
     try:
-        return held_out_predictions(view.model_folder, view.manifest)
+        return read(view.model_folder, view.manifest)
     except ModelBundleError as error:
         st.error(escape_markdown(str(error)))
         return None
@@ -104,21 +121,24 @@ def _held_out(view: DatasetView) -> pd.DataFrame | None:
 )
 def _rank(view: DatasetView, source: str) -> LabelSuspects:
     photographs = view.photographs
-    if source == _WHOLE_SET and view.analysis is not None:
+    whole = source == _WHOLE_SET
+    recorded = _recorded(view, recorded_cross_validation if whole else held_out_predictions)
+    if recorded is None and whole and view.analysis is not None:
         analysis = view.analysis
         labels = photographs["label"].iloc[analysis.labelled]
         return find_label_suspects(labels, analysis.probabilities, list(analysis.class_names))
-    held_out, manifest = _held_out(view), view.manifest
-    if held_out is None or manifest is None:
-        raise ValueError("The model holds no held-out predictions.")
-    known = held_out.drop_duplicates("filename").set_index("filename")
+    if recorded is None or view.manifest is None:
+        raise ValueError(f"The model records nothing for {source!r}.")
+    known = recorded.drop_duplicates("filename").set_index("filename")
+    splits = ["train", "validation", "test"] if whole else ["validation", "test"]
+    class_names = view.manifest.class_names
     rows = photographs[
-        photographs["split"].isin(["validation", "test"])
+        photographs["split"].isin(splits)
         & photographs["filename"].isin(known.index)
-        & photographs["label"].isin(manifest.class_names)
+        & photographs["label"].isin(class_names)
     ]
-    probabilities = known.loc[rows["filename"], list(manifest.class_names)].to_numpy(np.float64)
-    return find_label_suspects(rows["label"], probabilities, manifest.class_names)
+    probabilities = known.loc[rows["filename"], list(class_names)].to_numpy(np.float64)
+    return find_label_suspects(rows["label"], probabilities, class_names)
 
 
 def _show_table(view: DatasetView, rows: pd.DataFrame) -> None:

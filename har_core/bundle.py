@@ -23,6 +23,7 @@ KERAS_FILE: Final = "model.keras"
 ONNX_FILE: Final = "model.onnx"
 SPLITS_FILE: Final = "splits.parquet"
 PREDICTIONS_FILE: Final = "evaluation/predictions.parquet"
+CROSS_VALIDATED_FILE: Final = "evaluation/cross_validated.parquet"
 TRAINING_LOG_FILE: Final = "training_log.csv"
 MODEL_CARD_FILE: Final = "README.md"
 

@@ -8,7 +8,7 @@ from typing import Final
 import numpy as np
 import pandas as pd
 
-from har_core.bundle import PREDICTIONS_FILE, BundleManifest
+from har_core.bundle import CROSS_VALIDATED_FILE, PREDICTIONS_FILE, BundleManifest
 from har_core.errors import DatasetError, ModelBundleError
 
 Progress = Callable[[str, int, int], None]
@@ -182,11 +182,37 @@ def held_out_predictions(folder: Path, manifest: BundleManifest) -> pd.DataFrame
     ModelBundleError
         If the file cannot be read or lacks a column.
     """
-    if PREDICTIONS_FILE not in manifest.files:
-        return None
-    path = folder / PREDICTIONS_FILE
     columns = ["filename", "label", "split", *manifest.class_names]
+    return _read_probabilities(folder, manifest, PREDICTIONS_FILE, columns)
+
+
+def recorded_cross_validation(folder: Path, manifest: BundleManifest) -> pd.DataFrame | None:
+    """Read the cross-validated probabilities that the model's training kept.
+
+    They come from the backbone before it was fine-tuned, so that training photographs, too, are
+    judged by features that have not learned their labels.
+
+    Returns
+    -------
+    DataFrame or None
+        ``filename``, ``label``, ``sha256`` and one column per class, for every photograph of the
+        training table; None if the bundle does not hold them.
+
+    Raises
+    ------
+    ModelBundleError
+        If the file cannot be read or lacks a column.
+    """
+    columns = ["filename", "label", "sha256", *manifest.class_names]
+    return _read_probabilities(folder, manifest, CROSS_VALIDATED_FILE, columns)
+
+
+def _read_probabilities(
+    folder: Path, manifest: BundleManifest, file: str, columns: list[str]
+) -> pd.DataFrame | None:
+    if file not in manifest.files:
+        return None
     try:
-        return pd.read_parquet(path, columns=columns)
+        return pd.read_parquet(folder / file, columns=columns)
     except (OSError, ValueError, KeyError) as error:
-        raise ModelBundleError(f"Cannot read {path}: {error}.") from error
+        raise ModelBundleError(f"Cannot read {folder / file}: {error}.") from error

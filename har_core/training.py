@@ -16,7 +16,13 @@ import numpy as np
 from har_core import bundle
 from har_core.ancestry import Teachers, check_held_out
 from har_core.augmentation import augment_batch
-from har_core.bundle import BundleManifest, check_bundle_name, models_dir, write_bundle
+from har_core.bundle import (
+    BundleManifest,
+    check_bundle_name,
+    models_dir,
+    write_atomically,
+    write_bundle,
+)
 from har_core.calibration import fit_temperature
 from har_core.checkpoint import Checkpoint, RunFolder, log_csv
 from har_core.errors import DatasetError, HarError, ModelBundleError
@@ -35,6 +41,7 @@ from har_core.onnx_export import export_onnx
 from har_core.optimization import cosine_learning_rate, make_optimizer
 from har_core.preparation import PreparedDataset, Progress, prepare_dataset
 from har_core.preprocessing import Preprocessing, resize_image, scale_pixels
+from har_core.suspects import cross_validated_probabilities
 from har_core.training_settings import TrainingSettings
 
 PREPROCESSING: Final[Preprocessing] = "minus_one_to_one"
@@ -42,6 +49,7 @@ HEAD_STAGE: Final = "head"
 FINE_TUNING_STAGE: Final = "fine-tuning"
 _INFERENCE_BATCH: Final = 64
 _PROBE_PHOTOGRAPHS: Final = 64
+_CROSS_VALIDATED: Final = "cross_validated.parquet"
 
 EpochReport = Callable[[dict[str, Any]], None]
 
@@ -189,6 +197,7 @@ class _Trainer:
         backbone, head = split_at_features(self.network)
         features = self._compute_features(backbone, self.train_rows)
         validation_features = self._features_of(backbone, self.validation_pixels)
+        self._cross_validate(backbone, features, validation_features)
         optimizer = keras.optimizers.Adam(global_clipnorm=1.0)
         batch_size = self.settings.batch_size
 
@@ -280,10 +289,12 @@ class _Trainer:
             probe = scale_pixels(test_pixels[:_PROBE_PHOTOGRAPHS], PREPROCESSING)
             export_onnx(plain, onnx_file, probe=probe)
             splits = table[["filename", "label", "split", "duplicate_group", "sha256"]]
+            judged = self.run.path / _CROSS_VALIDATED
             return write_bundle(
                 destination,
                 manifest,
                 {
+                    **({bundle.CROSS_VALIDATED_FILE: judged} if judged.exists() else {}),
                     bundle.KERAS_FILE: keras_file,
                     bundle.ONNX_FILE: onnx_file,
                     bundle.CLASS_INDICES_FILE: format_class_indices(class_names).encode(),
@@ -296,6 +307,37 @@ class _Trainer:
                 },
                 overwrite=overwrite,
             )
+
+    def _cross_validate(
+        self, backbone: Any, features: np.ndarray, validation_features: np.ndarray
+    ) -> None:
+        """Judge every photograph by a regression on frozen features that was fitted without it.
+
+        Whoever looks for wrong labels needs such probabilities. Later it is too late: fine-tuned
+        features have learned the training photographs' labels, the wrong ones included.
+        """
+        test_rows = self.prepared.rows_of("test")
+        test_features = self._features_of(backbone, self._decode_rows(test_rows))
+        rows = np.concatenate([self.train_rows, self.validation_rows, test_rows])
+        pooled = np.concatenate(
+            [
+                block.mean(axis=1, dtype=np.float32)
+                for block in (features, validation_features, test_features)
+            ]
+        )
+        table = self.prepared.table.loc[rows, ["filename", "label", "sha256"]]
+        try:
+            probabilities, class_names = cross_validated_probabilities(
+                pooled,
+                table["label"].to_numpy(dtype=str),
+                self.prepared.table.loc[rows, "duplicate_group"].to_numpy(),
+                progress=self.progress,
+            )
+        except DatasetError:  # too few photographs of a class; the model can do without
+            return
+        table[list(class_names)] = probabilities.astype(np.float32)
+        content = table.sort_index().to_parquet(index=False, compression="zstd")
+        write_atomically(self.run.path / _CROSS_VALIDATED, content)
 
     @property
     def _steps_per_epoch(self) -> int:

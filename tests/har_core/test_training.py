@@ -8,6 +8,7 @@ import pytest
 from har_core import bundle, load_model
 from har_core.checkpoint import RunFolder
 from har_core.errors import DatasetError, HarError, ModelBundleError
+from har_core.suspects import recorded_cross_validation
 from har_core.training import train
 from har_core.training_settings import TrainingSettings
 from tests.drawing import CLASS_NAMES, write_dataset
@@ -84,6 +85,9 @@ def test_bundle_is_complete_and_predicts_as_recorded(runs, monkeypatch):
     assert straight.class_names == CLASS_NAMES
     assert set(predictions["split"]) == {"validation", "test"}
     assert len(splits) == 30
+    judged = recorded_cross_validation(folder, straight)
+    assert judged["filename"].tolist() == splits["filename"].tolist()
+    np.testing.assert_allclose(judged[list(CLASS_NAMES)].sum(axis=1), 1, atol=1e-5)
     card = (folder / bundle.MODEL_CARD_FILE).read_text()
     assert "24 photographs for training" in card
     assert "Drawn, not photographed." in card

@@ -245,3 +245,25 @@ def test_damaged_predictions_do_not_hide_the_dataset(
     page = open_page(analysed, "Label suspects")
     assert "Cannot read" in page.error[0].value
     assert "labels are doubtful" in texts(page)
+
+
+def test_cross_validation_kept_from_training_judges_the_whole_set_without_an_analysis(
+    dataset: Path, template: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    source, models = template / "models" / "tiny", tmp_path / "models"
+    manifest = bundle.read_manifest(source)
+    judged = pd.read_parquet(source / bundle.SPLITS_FILE).drop(columns="split")
+    for name in CLASS_NAMES:
+        judged[name] = np.where(judged["label"] == name, 0.8, 0.1)
+    disputed = judged["filename"] == "running_3.jpg"
+    judged.loc[disputed, list(CLASS_NAMES)] = [0.98, 0.01, 0.01]
+    files = {name: source / name for name in manifest.files}
+    files[bundle.CROSS_VALIDATED_FILE] = as_parquet(judged)
+    bundle.write_bundle(models / "tiny", manifest, files)
+    monkeypatch.setenv("HAR_MODELS_DIR", str(models))
+    page = open_page(dataset, "Label suspects", suspect_source="Whole set")
+    assert "before it was fine-tuned" in texts(page)
+    assert "**1** of 25 labels are doubtful" in texts(page)
+    table = page.dataframe[0].value
+    assert table["Photograph"].tolist() == ["running_3.jpg"]
+    assert table["Suggested"].tolist() == ["clapping"]
