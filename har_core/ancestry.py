@@ -2,14 +2,18 @@
 
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pandas as pd
 
 from har_core import bundle
 from har_core.errors import ModelBundleError
-from har_core.model import find_model, load_model
+from har_core.keras_files import load_network
+from har_core.model import find_model
+from har_core.network import resize_input
 from har_core.preparation import PreparedDataset
+from har_core.preprocessing import scale_pixels
 
 
 class Teachers:
@@ -34,19 +38,32 @@ class Teachers:
     """
 
     def __init__(self, names: Sequence[str], prepared: PreparedDataset) -> None:
-        self._models = [load_model(name) for name in names]
-        for name, model in zip(names, self._models, strict=True):
-            if model.class_names != prepared.class_names:
+        self._teachers = []
+        self._networks: dict[int, list[Any]] = {}
+        for name in names:
+            folder = find_model(name)
+            manifest = bundle.read_manifest(folder)
+            if manifest.class_names != prepared.class_names:
                 raise ModelBundleError(
                     f"The teacher {name!r} tells other classes apart than the dataset's: "
-                    f"{', '.join(model.class_names)}."
+                    f"{', '.join(manifest.class_names)}."
                 )
-            check_held_out(find_model(name), prepared)
+            check_held_out(folder, prepared)
+            network = load_network(folder / bundle.KERAS_FILE)
+            self._teachers.append((network, manifest.preprocessing))
 
     def probabilities(self, pixels: np.ndarray) -> np.ndarray:
         """Return the teachers' mean probabilities, float32 (N, C), of pixels in [0, 255]."""
-        opinions = [model.predict_probabilities(pixels) for model in self._models]
-        return np.mean(opinions, axis=0).astype(np.float32)
+        size = pixels.shape[1]
+        if size not in self._networks:
+            self._networks[size] = [resize_input(network, size) for network, _ in self._teachers]
+        opinions = [
+            network.predict_on_batch(scale_pixels(pixels, preprocessing))
+            for network, (_, preprocessing) in zip(
+                self._networks[size], self._teachers, strict=True
+            )
+        ]
+        return np.mean(opinions, axis=0)
 
 
 def check_held_out(folder: Path, prepared: PreparedDataset) -> None:

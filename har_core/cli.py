@@ -209,6 +209,15 @@ def train(
     head_epochs: Annotated[
         int, typer.Option(min=1, help="Epochs of the head on the frozen backbone.")
     ] = _DEFAULTS.head_epochs,
+    small_epochs: Annotated[
+        int, typer.Option(min=0, help="So many of these epochs at SMALL_SIZE, at half the cost.")
+    ] = _DEFAULTS.small_epochs,
+    small_size: Annotated[
+        int, typer.Option(help="Side in pixels, a multiple of 32.")
+    ] = _DEFAULTS.small_size,
+    frozen_blocks: Annotated[
+        int, typer.Option(min=0, help="Blocks next to the input that are not fine-tuned.")
+    ] = _DEFAULTS.frozen_blocks,
     batch_size: Annotated[int, typer.Option(min=2)] = _DEFAULTS.batch_size,
     learning_rate: Annotated[
         float, typer.Option(help="Peak while fine-tuning.")
@@ -260,6 +269,9 @@ def train(
         backbone_weights=backbone_weights,
         epochs=epochs,
         head_epochs=head_epochs,
+        small_epochs=small_epochs,
+        small_size=small_size,
+        frozen_blocks=frozen_blocks,
         batch_size=batch_size,
         learning_rate=learning_rate,
         layer_decay=layer_decay,

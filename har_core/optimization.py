@@ -3,7 +3,9 @@
 import math
 import re
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, Final
+
+_BLOCK: Final = re.compile(r"block_(\d+)_")
 
 
 def cosine_learning_rate(step: int, *, total: int, warmup: int, peak: float) -> float:
@@ -30,30 +32,53 @@ def cosine_learning_rate(step: int, *, total: int, warmup: int, peak: float) -> 
 
 
 def layer_depths(layer_names: Sequence[str]) -> dict[str, int]:
-    """Count the stages between each layer and the output: head 0, last block 1, …, stem 18.
+    """Count the stages between each layer and the output: head 0, last block 2, …, stem.
 
     Parameters
     ----------
     layer_names : sequence of str
-        Names of the network's layers.
+        Names of the network's layers, as in Keras' MobileNetV2.
 
     Returns
     -------
     dict of str to int
-        Layer name to the number of stages between it and the head.
+        Layer name to the number of stages between it and the head; 18 for the stem of MobileNetV2.
     """
+    blocks = {name: int(match[1]) for name in layer_names if (match := _BLOCK.match(name))}
+    last = max(blocks.values(), default=0)
     depths = {}
     for name in layer_names:
-        block = re.match(r"block_(\d+)_", name)
-        if block:
-            depths[name] = 17 - int(block.group(1)) + 1
+        if name in blocks:
+            depths[name] = last - blocks[name] + 2
         elif name.startswith("Conv_1"):
             depths[name] = 1
         elif name in ("Conv1", "bn_Conv1") or name.startswith("expanded_conv"):
-            depths[name] = 18
+            depths[name] = last + 2
         else:
             depths[name] = 0
     return depths
+
+
+def set_trainable(network: Any, *, frozen_blocks: int) -> None:
+    """Freeze all normalisation, and the stages before a block.
+
+    The first stages see the most pixels, so that they take the most time, and change the least.
+
+    Parameters
+    ----------
+    network : keras.Model
+        Its layer names tell the stages.
+    frozen_blocks : int
+        The stem and this many blocks keep their weights; 0 trains the stem, too.
+    """
+    import keras
+
+    depths = layer_depths([layer.name for layer in network.layers])
+    deepest_trained = max(depths.values()) - frozen_blocks
+    for layer in network.layers:
+        # In Keras a frozen BatchNormalization also keeps its statistics.
+        normalises = isinstance(layer, keras.layers.BatchNormalization)
+        layer.trainable = not normalises and depths[layer.name] <= deepest_trained
 
 
 def make_optimizer(

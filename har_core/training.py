@@ -35,10 +35,11 @@ from har_core.network import (
     ARCHITECTURE,
     INPUT_SIZE,
     build_network,
+    resize_input,
     split_at_features,
 )
 from har_core.onnx_export import export_onnx
-from har_core.optimization import cosine_learning_rate, make_optimizer
+from har_core.optimization import cosine_learning_rate, make_optimizer, set_trainable
 from har_core.preparation import PreparedDataset, Progress, prepare_dataset
 from har_core.preprocessing import Preprocessing, resize_image, scale_pixels
 from har_core.suspects import cross_validated_probabilities
@@ -210,6 +211,7 @@ class _Trainer:
         self._run_stage(
             HEAD_STAGE,
             model=head,
+            model_of_epoch=lambda epoch: head,
             optimizer=optimizer,
             epochs=epochs,
             peak=self.settings.head_learning_rate,
@@ -221,29 +223,28 @@ class _Trainer:
 
     def fine_tune(self) -> None:
         """Stage 2: the whole network learns from augmented photographs."""
-        import keras
-
-        if self.settings.epochs == 0:
+        settings = self.settings
+        if settings.epochs == 0:
             return
         if self.checkpoint is None or self.checkpoint.stage == HEAD_STAGE:
             self.network.set_weights(self.run.read_best())
-        for layer in self.network.layers:
-            # In Keras a frozen BatchNormalization also keeps its statistics.
-            layer.trainable = not isinstance(layer, keras.layers.BatchNormalization)
+        set_trainable(self.network, frozen_blocks=settings.frozen_blocks)
+        small = resize_input(self.network, settings.small_size)
         optimizer = make_optimizer(
             self.network,
-            weight_decay=self.settings.weight_decay,
-            layer_decay=self.settings.layer_decay,
-            head_factor=self.settings.head_factor,
-            ema_momentum=1 - 1 / max(2.0, self.settings.ema_epochs * self._steps_per_epoch),
+            weight_decay=settings.weight_decay,
+            layer_decay=settings.layer_decay,
+            head_factor=settings.head_factor,
+            ema_momentum=1 - 1 / max(2.0, settings.ema_epochs * self._steps_per_epoch),
         )
         self._run_stage(
             FINE_TUNING_STAGE,
             model=self.network,
+            model_of_epoch=lambda epoch: small if epoch < settings.small_epochs else self.network,
             optimizer=optimizer,
-            epochs=self.settings.epochs,
-            peak=self.settings.learning_rate,
-            warmup_epochs=self.settings.warmup_epochs,
+            epochs=settings.epochs,
+            peak=settings.learning_rate,
+            warmup_epochs=settings.warmup_epochs,
             batches=self._augmented_batches,
             validate=lambda: self._predict_pixels(self.validation_pixels),
         )
@@ -348,6 +349,7 @@ class _Trainer:
         stage: str,
         *,
         model: Any,
+        model_of_epoch: Callable[[int], Any],
         optimizer: Any,
         epochs: int,
         peak: float,
@@ -356,7 +358,6 @@ class _Trainer:
         validate: Callable[[], np.ndarray],
     ) -> None:
         optimizer.build(model.trainable_variables)
-        model.compile(optimizer, loss="categorical_crossentropy", jit_compile=False)
         previous = self.checkpoint
         best_top1 = previous.best_top1 if previous else -1.0
         log = list(previous.log) if previous else []
@@ -368,12 +369,15 @@ class _Trainer:
         steps = self._steps_per_epoch
         for epoch in range(first_epoch, epochs):
             started, losses = time.monotonic(), []
+            stepped = model_of_epoch(epoch)
+            if not stepped.compiled:
+                stepped.compile(optimizer, loss="categorical_crossentropy", jit_compile=False)
             for step, (x, y) in enumerate(batches(epoch), start=epoch * steps):
                 rate = cosine_learning_rate(
                     step, total=epochs * steps, warmup=round(warmup_epochs * steps), peak=peak
                 )
                 optimizer.learning_rate.assign(rate)
-                losses.append(float(model.train_on_batch(x, y)))
+                losses.append(float(stepped.train_on_batch(x, y)))
                 self._report(f"{stage} epoch {epoch + 1}/{epochs}", step - epoch * steps + 1, steps)
             raw = [np.asarray(v) for v in model.trainable_variables]
             if optimizer.use_ema:
@@ -411,6 +415,8 @@ class _Trainer:
         order = self._order(FINE_TUNING_STAGE, epoch)
         n_classes = self.targets.shape[1]
         side = self.prepared.pixels.shape[1]
+        small = epoch < self.settings.small_epochs
+        size = self.settings.small_size if small else INPUT_SIZE
 
         def gather() -> Iterator[tuple[np.ndarray, np.ndarray, list[int]]]:
             for step, start in enumerate(range(0, len(order), self.settings.batch_size)):
@@ -419,7 +425,7 @@ class _Trainer:
                 yield self.prepared.pixels[rows], self.targets[rows], seed
 
         def augment(pixels: Any, targets: Any, seed: Any) -> tuple[Any, Any]:
-            return augment_batch(pixels, targets, seed, INPUT_SIZE, self.settings.augmentation)
+            return augment_batch(pixels, targets, seed, size, self.settings.augmentation)
 
         dataset = tf.data.Dataset.from_generator(
             gather,

@@ -21,6 +21,14 @@ class TrainingSettings:
         Epochs of the head on the frozen backbone's features; at least 1.
     epochs : int
         Epochs of fine-tuning the whole network; 0 leaves the backbone as it is.
+    small_epochs : int
+        So many of the fine-tuning's first epochs see photographs of `small_size`: progressive
+        resizing, at half the cost (Touvron et al. 2019, arXiv:1906.06423, on what sizes suit).
+    small_size : int
+        Side in pixels, a multiple of 32.
+    frozen_blocks : int
+        While fine-tuning, the stem and the blocks before the one of this number keep their
+        pretrained weights; 0 trains all.
     batch_size : int
         Photographs per step.
     head_learning_rate, learning_rate : float
@@ -49,6 +57,9 @@ class TrainingSettings:
     seed: int = 0
     head_epochs: int = 6
     epochs: int = 12
+    small_epochs: int = 0
+    small_size: int = 160
+    frozen_blocks: int = 0
     batch_size: int = 32
     head_learning_rate: float = 1e-3
     learning_rate: float = 1e-4
@@ -70,6 +81,12 @@ class TrainingSettings:
             for invalid, message in (
                 (self.head_epochs < 1, "head epochs must be at least 1"),
                 (self.epochs < 0, "epochs must not be negative"),
+                (not 0 <= self.small_epochs <= self.epochs, "small epochs must be in [0, epochs]"),
+                (
+                    self.small_size < 32 or self.small_size % 32 != 0,
+                    "the small size must be a multiple of 32",
+                ),
+                (self.frozen_blocks < 0, "frozen blocks must not be negative"),
                 (self.batch_size < 2, "the batch size must be at least 2"),
                 (not 0 < self.learning_rate < 1, "the learning rate must be in (0, 1)"),
                 (not 0 <= self.dropout < 1, "dropout must be in [0, 1)"),

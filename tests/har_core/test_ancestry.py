@@ -1,13 +1,16 @@
+import dataclasses
+
 import numpy as np
 import pandas as pd
 import pytest
 
-from har_core import bundle, load_model
+from har_core import bundle
 from har_core.ancestry import Teachers, check_held_out
 from har_core.errors import ModelBundleError
+from har_core.network import resize_input
 from har_core.preparation import prepare_dataset
-from har_core.preprocessing import resize_image
-from tests.drawing import draw_photo, write_tiny_bundle
+from har_core.preprocessing import resize_image, scale_pixels
+from tests.drawing import draw_photo
 
 
 @pytest.fixture
@@ -20,14 +23,31 @@ def write_splits(folder, prepared, splits):
     (folder / bundle.SPLITS_FILE).write_bytes(table.to_parquet())
 
 
-def test_teachers_give_their_mean_probabilities(tiny_models, prepared):
-    write_tiny_bundle(tiny_models, "soft", temperature=3.0)
-    pixels = resize_image(np.asarray(draw_photo("running")), 224)[np.newaxis]
-    teachers = Teachers(["tiny", "soft"], prepared)
-    expected = [load_model(name).predict_probabilities(pixels)[0] for name in ("tiny", "soft")]
-    np.testing.assert_allclose(
-        teachers.probabilities(pixels.astype(np.float32))[0], np.mean(expected, axis=0), atol=1e-6
-    )
+def write_teacher(folder, seed):
+    """Write a bundle around a tiny Keras network, and return that."""
+    import keras
+
+    keras.utils.set_random_seed(seed)
+    pixels = keras.Input((224, 224, 3))
+    x = keras.layers.Conv2D(4, 32, strides=32)(pixels)
+    x = keras.layers.GlobalAveragePooling2D()(x)
+    network = keras.Model(pixels, keras.layers.Dense(3, activation="softmax")(x))
+    network.save(folder / "network.keras")
+    name = f"teacher{seed}"
+    manifest = dataclasses.replace(bundle.read_manifest(folder / "tiny"), name=name)
+    bundle.write_bundle(folder / name, manifest, {bundle.KERAS_FILE: folder / "network.keras"})
+    return network
+
+
+@pytest.mark.parametrize("size", [224, 160])
+def test_teachers_give_their_mean_probabilities_at_any_size(tiny_models, prepared, size):
+    networks = [write_teacher(tiny_models, seed) for seed in (1, 2)]
+    pixels = resize_image(np.asarray(draw_photo("running")), size)[np.newaxis]
+    teachers = Teachers(["teacher1", "teacher2"], prepared)
+    given = teachers.probabilities(pixels.astype(np.float32))
+    scaled = scale_pixels(pixels, "minus_one_to_one")
+    expected = [resize_input(network, size).predict_on_batch(scaled) for network in networks]
+    np.testing.assert_allclose(given, np.mean(expected, axis=0), atol=1e-6)
 
 
 def test_teacher_of_other_classes_is_refused(tiny_models, prepared):

@@ -2,8 +2,8 @@ import numpy as np
 import pytest
 
 from har_core.errors import ModelBundleError
-from har_core.network import build_network, split_at_features
-from har_core.optimization import cosine_learning_rate, layer_depths
+from har_core.network import build_network, resize_input, split_at_features
+from har_core.optimization import cosine_learning_rate, layer_depths, set_trainable
 
 
 @pytest.fixture(scope="module")
@@ -69,3 +69,26 @@ def test_layers_nearer_to_the_input_are_deeper(network):
     depths = layer_depths([layer.name for layer in network.layers])
     path = ["Conv1", "block_1_expand", "block_16_project", "Conv_1", "action"]
     assert [depths[name] for name in path] == [18, 17, 2, 1, 0]
+
+
+def test_network_for_small_photographs_shares_every_weight(network):
+    small = resize_input(network, 160)
+    assert small.input_shape == (None, 160, 160, 3)
+    assert small.get_layer("sequence").output.shape == (None, 25, 1280)
+    assert [id(v) for v in small.variables] == [id(v) for v in network.variables]
+    pixels = np.random.default_rng(1).uniform(-1, 1, (2, 224, 224, 3)).astype(np.float32)
+    np.testing.assert_allclose(
+        resize_input(network, 224).predict_on_batch(pixels),
+        network.predict_on_batch(pixels),
+        atol=1e-6,
+    )
+
+
+def test_frozen_blocks_and_all_normalisation_keep_their_weights():
+    network = build_network(3, backbone_weights="random")
+    set_trainable(network, frozen_blocks=3)
+    trained = [layer.name for layer in network.layers if layer.trainable_variables]
+    assert trained[0] == "block_3_expand"
+    assert not [name for name in trained if "BN" in name or name.startswith("bn_")]
+    set_trainable(network, frozen_blocks=0)
+    assert network.get_layer("Conv1").trainable
