@@ -93,3 +93,29 @@ def check_held_out(folder: Path, prepared: PreparedDataset) -> None:
             f"{folder} was trained on {n_leaking} of the {len(held_out)} photographs that are held "
             "out for validation and test now; use the same --seed and table as for that model."
         )
+
+
+def find_cross_validation(folders: Sequence[Path], prepared: PreparedDataset) -> bytes | None:
+    """Return the first record of cross-validated probabilities of just these photographs.
+
+    Parameters
+    ----------
+    folders : sequence of Path
+        Bundles.
+    prepared : PreparedDataset
+        What the record must be of: the same contents under the same labels.
+
+    Returns
+    -------
+    bytes or None
+        A bundle's ``evaluation/cross_validated.parquet``.
+    """
+    columns = ["sha256", "label"]
+    wanted = prepared.table[columns].sort_values(columns, ignore_index=True)
+    for folder in folders:
+        path = folder / bundle.CROSS_VALIDATED_FILE
+        if path.is_file():
+            judged = pd.read_parquet(path, columns=columns)
+            if judged.sort_values(columns, ignore_index=True).equals(wanted):
+                return path.read_bytes()
+    return None

@@ -24,7 +24,14 @@ def format_model_card(manifest: BundleManifest, result: EvaluationResult) -> str
     teachers = ""
     if settings["teachers"]:
         names = ", ".join(f"`{name}`" for name in settings["teachers"])
-        teachers = f" While fine-tuning it also learned from the opinion of {names}."
+        teachers = (
+            f" While fine-tuning, {settings['teacher_weight']:.0%} of each target was the opinion "
+            f"of {names} (knowledge distillation)."
+        )
+    small, frozen = settings["small_epochs"], settings["frozen_blocks"]
+    side = settings["small_size"]
+    details = f", the first {small} at {side}×{side} pixels" if small else ""
+    details += f", without the stem and the first {frozen} blocks" if frozen else ""
     notes = f"\n{settings['notes']}\n" if settings["notes"] else ""
     metrics = "\n".join(
         f"| {title} | {_format(key, result.headline()[key])} |"
@@ -60,9 +67,9 @@ before that.
 
 {n["train"]} photographs for training, {n["validation"]} for validation, {n["test"]} for testing; \
 {len(training["skipped"])} skipped as unreadable or missing. Backbone weights: \
-`{settings["backbone_weights"]}`. {settings["head_epochs"]} epochs of the head on frozen features, \
-then up to {settings["epochs"]} epochs of the whole network; the epoch with the best validation \
-accuracy was kept.{teachers} All settings and package versions are in `bundle.json`, the log in \
+`{settings["backbone_weights"]}`. {settings["head_epochs"]} epochs of the head on frozen \
+features, then up to {settings["epochs"]} epochs of the whole network{details}; the epoch with \
+the best validation accuracy was kept.{teachers} All settings and package versions are in `bundle.json`, the log in \
 `training_log.csv`, the split in `splits.parquet`.
 {notes}
 ## What it is not for

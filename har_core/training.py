@@ -14,7 +14,7 @@ from typing import Any, Final
 import numpy as np
 
 from har_core import bundle
-from har_core.ancestry import Teachers, check_held_out
+from har_core.ancestry import Teachers, check_held_out, find_cross_validation
 from har_core.augmentation import augment_batch
 from har_core.bundle import (
     BundleManifest,
@@ -29,7 +29,7 @@ from har_core.errors import DatasetError, HarError, ModelBundleError
 from har_core.evaluation import EvaluationResult
 from har_core.images import read_image_file
 from har_core.labels import format_class_indices
-from har_core.model import apply_temperature
+from har_core.model import apply_temperature, find_model
 from har_core.model_card import format_model_card
 from har_core.network import (
     ARCHITECTURE,
@@ -315,8 +315,17 @@ class _Trainer:
         """Judge every photograph by a regression on frozen features that was fitted without it.
 
         Whoever looks for wrong labels needs such probabilities. Later it is too late: fine-tuned
-        features have learned the training photographs' labels, the wrong ones included.
+        features have learned the training photographs' labels, the wrong ones included. So a
+        backbone that was trained before gives none; an ancestor's record serves then.
         """
+        backbone_folder = Path(self.settings.backbone_weights).parent
+        ancestors = [*map(find_model, self.settings.teachers), backbone_folder]
+        record = find_cross_validation(ancestors, self.prepared)
+        if record is not None:
+            write_atomically(self.run.path / _CROSS_VALIDATED, record)
+            return
+        if (backbone_folder / bundle.SPLITS_FILE).is_file():
+            return
         test_rows = self.prepared.rows_of("test")
         test_features = self._features_of(backbone, self._decode_rows(test_rows))
         rows = np.concatenate([self.train_rows, self.validation_rows, test_rows])
@@ -478,7 +487,11 @@ class _Trainer:
         counts = self.prepared.table["split"].value_counts()
         settings = dataclasses.asdict(self.settings)
         # Names, not paths, which would tell strangers about this machine.
-        settings["backbone_weights"] = Path(self.settings.backbone_weights).name
+        weights = Path(self.settings.backbone_weights)
+        of_bundle = (weights.parent / bundle.SPLITS_FILE).is_file()
+        settings["backbone_weights"] = (
+            f"{weights.parent.name}/{weights.name}" if of_bundle else weights.name
+        )
         settings["teachers"] = [Path(name).name for name in self.settings.teachers]
         return {
             "settings": settings,

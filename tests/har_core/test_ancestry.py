@@ -5,7 +5,7 @@ import pandas as pd
 import pytest
 
 from har_core import bundle
-from har_core.ancestry import Teachers, check_held_out
+from har_core.ancestry import Teachers, check_held_out, find_cross_validation
 from har_core.errors import ModelBundleError
 from har_core.network import resize_input
 from har_core.preparation import prepare_dataset
@@ -65,3 +65,15 @@ def test_model_that_saw_held_out_photographs_is_refused(tiny_models, prepared):
     n_held_out = sum(split != "train" for split in same)
     with pytest.raises(ModelBundleError, match=f"{n_held_out} of the {n_held_out} photographs"):
         Teachers(["tiny"], prepared)
+
+
+def test_cross_validation_of_the_same_photographs_is_found_again(tiny_models, prepared):
+    folder = tiny_models / "tiny"
+    path = folder / bundle.CROSS_VALIDATED_FILE
+    path.parent.mkdir()
+    assert find_cross_validation([folder], prepared) is None
+    shuffled = prepared.table[["sha256", "label"]].sample(frac=1, random_state=0)
+    shuffled.to_parquet(path)
+    assert find_cross_validation([folder], prepared) == path.read_bytes()
+    shuffled.assign(label="running").to_parquet(path)
+    assert find_cross_validation([folder], prepared) is None
