@@ -69,8 +69,8 @@ before that.
 {len(training["skipped"])} skipped as unreadable or missing. Backbone weights: \
 `{settings["backbone_weights"]}`. {settings["head_epochs"]} epochs of the head on frozen \
 features, then up to {settings["epochs"]} epochs of the whole network{details}; the epoch with \
-the best validation accuracy was kept.{teachers} All settings and package versions are in `bundle.json`, the log in \
-`training_log.csv`, the split in `splits.parquet`.
+the best validation accuracy was kept.{teachers} All settings and package versions are in \
+`bundle.json`, the log in `training_log.csv`, the split in `splits.parquet`.
 {notes}
 ## What it is not for
 
