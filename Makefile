@@ -3,7 +3,13 @@ PORT ?= 8501
 HOST ?= localhost
 BIN := .venv/bin
 
-.PHONY: install run test check format clean
+# Of `make model`.
+DATASET ?= $(HAR_DATASET)
+BACKBONE ?= imagenet
+NAME ?= retrained
+TRAIN = $(BIN)/python -m har_core train --dataset "$(DATASET)"
+
+.PHONY: install run test check model format clean
 
 install: .venv/.installed
 
@@ -26,6 +32,18 @@ check: install
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
+
+# The shipped model's three runs; docs/training.md explains them, and how to resume one.
+model: install
+	@test -f "$(TEACHER)" || { echo "Usage: make model DATASET=folder TEACHER=efficientnet-lite2.pth (docs/training.md)"; exit 2; }
+	mkdir -p runs
+	$(BIN)/python -m har_core.efficientnet_lite "$(TEACHER)" runs/efficientnet_lite2.keras
+	$(TRAIN) --name plain --backbone-weights "$(BACKBONE)" --epochs 10 --small-epochs 0 \
+		--frozen-blocks 0 --learning-rate 1e-4
+	$(TRAIN) --name teacher_lite2 --backbone-weights runs/efficientnet_lite2.keras \
+		--head-epochs 2 --epochs 7 --small-epochs 6 --learning-rate 1.5e-4 --mixup 0
+	$(TRAIN) --name $(NAME) --backbone-weights models/plain/model.keras --head-epochs 2 \
+		--teacher teacher_lite2 --teacher plain
 
 format: install
 	$(BIN)/ruff format .

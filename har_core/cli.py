@@ -210,7 +210,8 @@ def train(
         int, typer.Option(min=1, help="Epochs of the head on the frozen backbone.")
     ] = _DEFAULTS.head_epochs,
     small_epochs: Annotated[
-        int, typer.Option(min=0, help="So many of these epochs at SMALL_SIZE, at half the cost.")
+        int,
+        typer.Option(min=0, help="So many of these, never the last, at SMALL_SIZE: half the cost."),
     ] = _DEFAULTS.small_epochs,
     small_size: Annotated[
         int, typer.Option(help="Side in pixels, a multiple of 32.")

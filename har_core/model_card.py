@@ -28,9 +28,10 @@ def format_model_card(manifest: BundleManifest, result: EvaluationResult) -> str
             f" While fine-tuning, {settings['teacher_weight']:.0%} of each target was the opinion "
             f"of {names} (knowledge distillation)."
         )
-    small, frozen = settings["small_epochs"], settings["frozen_blocks"]
+    small = min(settings["small_epochs"], settings["epochs"] - 1)
+    frozen = settings["frozen_blocks"]
     side = settings["small_size"]
-    details = f", the first {small} at {side}×{side} pixels" if small else ""
+    details = f", the first {small} at {side}×{side} pixels" if small > 0 else ""
     details += f", without the stem and the first {frozen} blocks" if frozen else ""
     notes = f"\n{settings['notes']}\n" if settings["notes"] else ""
     metrics = "\n".join(

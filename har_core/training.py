@@ -240,7 +240,7 @@ class _Trainer:
         self._run_stage(
             FINE_TUNING_STAGE,
             model=self.network,
-            model_of_epoch=lambda epoch: small if epoch < settings.small_epochs else self.network,
+            model_of_epoch=lambda epoch: small if settings.is_small(epoch) else self.network,
             optimizer=optimizer,
             epochs=settings.epochs,
             peak=settings.learning_rate,
@@ -424,8 +424,7 @@ class _Trainer:
         order = self._order(FINE_TUNING_STAGE, epoch)
         n_classes = self.targets.shape[1]
         side = self.prepared.pixels.shape[1]
-        small = epoch < self.settings.small_epochs
-        size = self.settings.small_size if small else INPUT_SIZE
+        size = self.settings.small_size if self.settings.is_small(epoch) else INPUT_SIZE
 
         def gather() -> Iterator[tuple[np.ndarray, np.ndarray, list[int]]]:
             for step, start in enumerate(range(0, len(order), self.settings.batch_size)):

@@ -22,8 +22,9 @@ class TrainingSettings:
     epochs : int
         Epochs of fine-tuning the whole network; 0 leaves the backbone as it is.
     small_epochs : int
-        So many of the fine-tuning's first epochs see photographs of `small_size`: progressive
-        resizing, at half the cost (Touvron et al. 2019, arXiv:1906.06423, on what sizes suit).
+        So many of the fine-tuning's first epochs see photographs of `small_size`, never the last
+        one: progressive resizing, at half the cost (Touvron et al. 2019, arXiv:1906.06423, on
+        what sizes suit).
     small_size : int
         Side in pixels, a multiple of 32.
     frozen_blocks : int
@@ -55,14 +56,14 @@ class TrainingSettings:
 
     backbone_weights: str = "imagenet"
     seed: int = 0
-    head_epochs: int = 6
-    epochs: int = 12
-    small_epochs: int = 0
+    head_epochs: int = 4
+    epochs: int = 14
+    small_epochs: int = 9
     small_size: int = 160
-    frozen_blocks: int = 0
+    frozen_blocks: int = 3
     batch_size: int = 32
     head_learning_rate: float = 1e-3
-    learning_rate: float = 1e-4
+    learning_rate: float = 2e-4
     head_factor: float = 2.0
     layer_decay: float = 0.9
     warmup_epochs: float = 1.0
@@ -72,7 +73,7 @@ class TrainingSettings:
     ema_epochs: float = 0.5
     augmentation: AugmentationSettings = field(default_factory=AugmentationSettings)
     teachers: tuple[str, ...] = ()
-    teacher_weight: float = 0.5
+    teacher_weight: float = 0.7
     notes: str = ""
 
     def __post_init__(self) -> None:
@@ -81,7 +82,7 @@ class TrainingSettings:
             for invalid, message in (
                 (self.head_epochs < 1, "head epochs must be at least 1"),
                 (self.epochs < 0, "epochs must not be negative"),
-                (not 0 <= self.small_epochs <= self.epochs, "small epochs must be in [0, epochs]"),
+                (self.small_epochs < 0, "small epochs must not be negative"),
                 (
                     self.small_size < 32 or self.small_size % 32 != 0,
                     "the small size must be a multiple of 32",
@@ -98,6 +99,10 @@ class TrainingSettings:
         ]
         if wrong:
             raise HarError(f"Training settings: {'; '.join(wrong)}.")
+
+    def is_small(self, epoch: int) -> bool:
+        """Tell whether a fine-tuning epoch, counted from 0, sees photographs of `small_size`."""
+        return epoch < min(self.small_epochs, self.epochs - 1)
 
     @classmethod
     def from_dict(cls, values: dict[str, Any]) -> "TrainingSettings":

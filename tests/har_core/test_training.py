@@ -151,3 +151,9 @@ def test_run_that_cannot_start_leaves_nothing_to_resume(tmp_path, monkeypatch):
     with pytest.raises(ModelBundleError, match=r"no backbone weights file .*nowhere"):
         train(dataset, "new", settings, runs_dir=tmp_path / "runs")
     assert not (tmp_path / "runs" / "new").exists()
+
+
+def test_last_epoch_is_never_small():
+    settings = TrainingSettings(epochs=3, small_epochs=9)
+    assert [settings.is_small(epoch) for epoch in range(3)] == [True, True, False]
+    assert not TrainingSettings(epochs=1, small_epochs=9).is_small(0)
