@@ -3,7 +3,9 @@
 import io
 import os
 import stat
+import threading
 from collections.abc import Callable
+from contextlib import nullcontext
 from pathlib import Path
 from typing import Final
 
@@ -35,6 +37,9 @@ _TURNED: Final = (5, 6, 7, 8)
 # Pixels that are converted at a time: a copy of all 50 million would take 200 MB, of which some
 # conversions need three.
 _STRIP_PIXELS: Final = 2**20
+# Larger ones are decoded one at a time, or a few requests together would take gigabytes.
+_LARGE_PIXELS: Final = 16_000_000
+_ONE_LARGE: Final = threading.Lock()
 # How much larger than the wanted side a JPEG is decoded: resizing by half or more with
 # antialiasing hides that the decoder has dropped the highest frequencies.
 _REDUCED_DECODING_MARGIN: Final = 2
@@ -81,8 +86,9 @@ def decode_image(data: bytes, *, min_side: int | None = None) -> np.ndarray:
                 side = min_side * _REDUCED_DECODING_MARGIN
                 # Only JPEG decoders follow it; each side stays at least `side`, turned or not.
                 image.draft(None, (side, side))
-            image.load()
-            return _to_upright_rgb(image, _exif_orientation(image))
+            with _ONE_LARGE if image.width * image.height > _LARGE_PIXELS else nullcontext():
+                image.load()
+                return _to_upright_rgb(image, _exif_orientation(image))
     except InvalidImageError:
         raise
     except (Image.DecompressionBombError, Image.DecompressionBombWarning) as error:

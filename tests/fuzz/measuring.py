@@ -3,6 +3,7 @@
 import contextlib
 import ctypes
 import multiprocessing
+import os
 import time
 import warnings
 from collections.abc import Iterator
@@ -110,6 +111,7 @@ def measure_all(seed: int, inputs: int) -> Iterator[Measured]:
 
 
 def _work(sender: Connection, seed: int, start: int, stop: int) -> None:
+    os.dup2(os.open(os.devnull, os.O_WRONLY), 2)  # libtiff reports every fault there
     for number in range(start, stop):
         sender.send(measure(seed, number))
 
