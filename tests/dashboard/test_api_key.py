@@ -6,7 +6,12 @@ from dashboard import api
 from tests.drawing import photo_bytes
 
 KEY = "sésame 42"
-PROTECTED = [("POST", "/predict"), ("POST", "/predict/batch"), ("GET", "/models"), ("GET", "/metrics")]
+PROTECTED = [
+    ("POST", "/predict"),
+    ("POST", "/predict/batch"),
+    ("GET", "/models"),
+    ("GET", "/metrics"),
+]
 
 
 @pytest.fixture

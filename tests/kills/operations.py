@@ -110,7 +110,7 @@ def _store_scan(folder: Path, name: str) -> None:
 
 
 def _measurement(sha256: str) -> Measurement:
-    fields = {name: None for name in Measurement.__dataclass_fields__}
+    fields = dict.fromkeys(Measurement.__dataclass_fields__)
     fields |= {"sha256": sha256, "thumbnail": bytes(1024)}
     return Measurement(**fields)
 
