@@ -8,17 +8,22 @@ from pathlib import Path
 from typing import Any, Final, TypeVar
 
 import numpy as np
-from fastapi import APIRouter, FastAPI, HTTPException, Request
-from fastapi.responses import JSONResponse
+from fastapi import APIRouter, Depends, FastAPI, HTTPException, Request
+from fastapi.responses import JSONResponse, PlainTextResponse
+from prometheus_client import generate_latest
 from pydantic import BaseModel, Field
 from starlette.exceptions import HTTPException as StarletteHTTPException
 from starlette.requests import ClientDisconnect
 from starlette.routing import Route
 from starlette.types import Receive, Scope, Send
 
+from dashboard import telemetry
+from dashboard.api_key import require_api_key
+from dashboard.limits import RequestQueue
 from dashboard.uploads import (
     MAX_BATCH_BYTES,
     MAX_BATCH_FILES,
+    announced_size,
     read_batch_upload,
     read_single_upload,
 )
@@ -36,6 +41,9 @@ _WORKERS: Final = ThreadPoolExecutor(
 )
 _LOADER: Final = ThreadPoolExecutor(1, thread_name_prefix="load-model")
 _HEALTH_PATIENCE_S: Final = 1.0
+_queue: Final = RequestQueue()
+telemetry.queued.set_function(lambda: _queue.requests)
+telemetry.queue_limit.set_function(lambda: _queue.max_requests)
 
 
 class ErrorBody(BaseModel):
@@ -109,20 +117,30 @@ class ModelsBody(BaseModel):
 def _errors(*codes: int) -> dict[int | str, dict[str, Any]]:
     meaning = {
         400: "No file, a wrong field name, or a malformed form.",
+        401: "The server has an API key, and the request does not bring it.",
         404: "No model of that name.",
         405: "Another method than the one documented here; see the Allow header.",
-        413: f"Larger than {MAX_BYTES // 2**20} MB or 50 megapixels.",
+        408: "The upload stopped coming.",
+        413: f"Larger than {MAX_BYTES // 2**20} MB or 50 megapixels (WebP: 30).",
         415: "The file is not an image that can be read; the message says why.",
-        503: "No model is loaded.",
+        503: "No model is loaded, or too many requests wait: then with Retry-After, in seconds.",
     }
     return {code: {"model": ErrorBody, "description": meaning[code]} for code in codes}
 
 
-def _form(field: str, schema: dict[str, Any]) -> dict[str, Any]:
+def _form(field: str, schema: dict[str, Any], **encoding: str) -> dict[str, Any]:
     """Describe a multipart form, which is read by hand, to OpenAPI."""
     body = {"type": "object", "required": [field], "properties": {field: schema}}
     return {
-        "requestBody": {"required": True, "content": {"multipart/form-data": {"schema": body}}},
+        "requestBody": {
+            "required": True,
+            "content": {
+                "multipart/form-data": {
+                    "schema": body,
+                    "encoding": {field: encoding},
+                }
+            },
+        },
         "parameters": [
             {
                 "name": "model",
@@ -135,11 +153,13 @@ def _form(field: str, schema: dict[str, Any]) -> dict[str, Any]:
     }
 
 
+_IMAGE_TYPES: Final = "image/jpeg, image/png, image/webp, image/bmp, image/tiff, image/gif"
 _IMAGE: Final = {
     "type": "string",
     "format": "binary",
     "description": f"JPEG, PNG, WebP, BMP, TIFF or GIF, at most {MAX_BYTES // 2**20} MB.",
 }
+_needs_key: Final = [Depends(require_api_key)]
 router = APIRouter()
 
 
@@ -147,8 +167,9 @@ router = APIRouter()
     "/predict",
     summary="Classify one photograph",
     response_model=PredictionBody,
-    responses=_errors(400, 404, 405, 413, 415, 503),
-    openapi_extra=_form("file", _IMAGE),
+    dependencies=_needs_key,
+    responses=_errors(400, 401, 404, 405, 408, 413, 415, 503),
+    openapi_extra=_form("file", _IMAGE, contentType=_IMAGE_TYPES),
 )
 async def predict(request: Request) -> PredictionBody:
     """Say what the person in a photograph is doing.
@@ -156,20 +177,24 @@ async def predict(request: Request) -> PredictionBody:
     `curl -F file=@photo.jpg http://localhost:8501/predict`
     """
     bundle = _requested_bundle(request)
-    upload = await read_single_upload(request)
+    with _queue.place(announced_size(request, MAX_BYTES)):
+        upload = await read_single_upload(request)
 
-    def work() -> PredictionBody:
-        model = load_model(bundle)
-        return PredictionBody(model=model.name, **_body(model.predict(upload.data)))
+        def work() -> PredictionBody:
+            model = load_model(bundle)
+            body = PredictionBody(model=model.name, **_body(model.predict(upload.data)))
+            telemetry.predictions.labels(model.name).inc()
+            return body
 
-    return await _in_worker(work)
+        return await _in_worker(work)
 
 
 @router.post(
     "/predict/batch",
     summary="Classify several photographs",
     response_model=BatchBody,
-    responses=_errors(400, 404, 405, 413, 503),
+    dependencies=_needs_key,
+    responses=_errors(400, 401, 404, 405, 408, 413, 503),
     openapi_extra=_form("files", {"type": "array", "items": _IMAGE, "maxItems": MAX_BATCH_FILES}),
     description=(
         f"At most {MAX_BATCH_FILES} files and {MAX_BATCH_BYTES // 2**20} MB in total. A file that "
@@ -180,20 +205,23 @@ async def predict(request: Request) -> PredictionBody:
 async def predict_batch(request: Request) -> BatchBody:
     """Classify several photographs; one bad file does not spoil the rest."""
     bundle = _requested_bundle(request)
-    uploads = await read_batch_upload(request)
+    with _queue.place(announced_size(request, MAX_BATCH_BYTES)):
+        uploads = await read_batch_upload(request)
 
-    def work() -> BatchBody:
-        model = load_model(bundle)
-        answers = model.predict_batch([upload.data for upload in uploads])
-        results: list[BatchPrediction | BatchError] = []
-        for upload, answer in zip(uploads, answers, strict=True):
-            if isinstance(answer, Prediction):
-                results.append(BatchPrediction(filename=upload.filename, **_body(answer)))
-            else:
-                results.append(BatchError(filename=upload.filename, error=str(answer)))
-        return BatchBody(model=model.name, results=results)
+        def work() -> BatchBody:
+            model = load_model(bundle)
+            answers = model.predict_batch([upload.data for upload in uploads])
+            results: list[BatchPrediction | BatchError] = []
+            for upload, answer in zip(uploads, answers, strict=True):
+                if isinstance(answer, Prediction):
+                    results.append(BatchPrediction(filename=upload.filename, **_body(answer)))
+                else:
+                    results.append(BatchError(filename=upload.filename, error=str(answer)))
+            classified = sum(isinstance(answer, Prediction) for answer in answers)
+            telemetry.predictions.labels(model.name).inc(classified)
+            return BatchBody(model=model.name, results=results)
 
-    return await _in_worker(work)
+        return await _in_worker(work)
 
 
 @router.get(
@@ -211,10 +239,28 @@ async def health() -> HealthBody:
     return HealthBody(status="ready", model=loading.result().name)
 
 
-@router.get("/models", summary="List the models", response_model=ModelsBody, responses=_errors(405))
+@router.get(
+    "/models",
+    summary="List the models",
+    response_model=ModelsBody,
+    dependencies=_needs_key,
+    responses=_errors(401, 405),
+)
 async def models() -> ModelsBody:
     """List every model of the models folder, newest first, damaged ones last."""
     return await _in_worker(_list_models)
+
+
+@router.get(
+    "/metrics",
+    summary="Numbers for Prometheus",
+    response_class=PlainTextResponse,
+    dependencies=_needs_key,
+    responses=_errors(401, 405),
+)
+async def metrics() -> PlainTextResponse:
+    """Report requests by status, their times, the queue and the model in use."""
+    return PlainTextResponse(generate_latest(telemetry.registry))
 
 
 def load_default_model(*, warm_up: bool = False) -> Future[ActionModel]:
@@ -236,6 +282,7 @@ def load_default_model(*, warm_up: bool = False) -> Future[ActionModel]:
         if warm_up:
             side = model.manifest.input_size
             model.predict(np.zeros((side, side, 3), dtype=np.uint8))
+        telemetry.set_model_in_use(model.name)
         return model
 
     return _LOADER.submit(load)
@@ -253,6 +300,9 @@ def install(app: FastAPI) -> None:
     app.add_exception_handler(InvalidImageError, _answer_invalid_image)
     app.add_exception_handler(ModelBundleError, _answer_no_model)
     app.add_exception_handler(ClientDisconnect, _answer_disconnect)
+    app.add_exception_handler(Exception, _answer_defect)
+    paths = frozenset(getattr(route, "path", "") for route in router.routes)
+    app.add_middleware(telemetry.RequestTelemetry, routes=paths)
 
 
 class _MethodNotAllowed:
@@ -332,3 +382,10 @@ async def _answer_no_model(request: Request, error: Exception) -> JSONResponse:
 async def _answer_disconnect(request: Request, error: Exception) -> JSONResponse:
     """End quietly when the client hung up during its upload; nobody reads this answer."""
     return JSONResponse({"error": "The upload was interrupted."}, status_code=400)
+
+
+async def _answer_defect(request: Request, error: Exception) -> JSONResponse:
+    return JSONResponse(
+        {"error": "The server failed; its log says why. This is a defect, please report it."},
+        status_code=500,
+    )

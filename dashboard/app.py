@@ -12,7 +12,7 @@ import streamlit as st
 from fastapi import FastAPI
 from fastapi_swagger import patch_fastapi
 
-from dashboard import api
+from dashboard import api, telemetry
 
 ui = st.App(Path(__file__).parent / "navigation.py")
 _run_ui = ui.lifespan()
@@ -21,6 +21,7 @@ _run_ui = ui.lifespan()
 @asynccontextmanager
 async def lifespan(app: FastAPI) -> AsyncIterator[None]:
     """Run the pages' runtime, and load the default model while the server already answers."""
+    telemetry.start_request_log()
     async with _run_ui(app):
         api.load_default_model(warm_up=True)
         yield

@@ -5,7 +5,7 @@ from typing import Final
 
 import plotly.graph_objects as go
 
-from dashboard.wording import human_name, percent
+from dashboard.wording import chart_name, percent
 from har_core import Prediction
 
 ACCENT: Final = "#1b8f89"
@@ -62,7 +62,7 @@ def _class_bars(class_names: Sequence[str], values: Sequence[float]) -> go.Figur
     figure = go.Figure(
         go.Bar(
             x=values[::-1],
-            y=[human_name(name) for name in reversed(class_names)],
+            y=[chart_name(name) for name in reversed(class_names)],
             orientation="h",
             textposition="outside",
             textfont_size=_FONT_SIZE,

@@ -8,7 +8,7 @@ import pandas as pd
 import plotly.graph_objects as go
 
 from dashboard.charts import ACCENT, MUTED, TRANSPARENT
-from dashboard.wording import human_name
+from dashboard.wording import chart_name, chart_text
 
 _BAR_HEIGHT: Final = 26
 _GREY_INK: Final = "rgba(128, 142, 148, 0.9)"
@@ -54,7 +54,7 @@ def class_balance(
         counts = counts.loc[counts.sum(axis=1).sort_values(kind="stable").index]
     scale = 100 / max(int(counts.to_numpy().sum()), 1) if shares else 1
     unit, decimals = (" %", 1) if shares else ("", 0)
-    names = [human_name(str(name)) or "(no label)" for name in counts.index]
+    names = [chart_name(str(name)) or "(no label)" for name in counts.index]
     totals = counts.sum(axis=1) * scale
     figure = go.Figure()
     for column in counts.columns:
@@ -116,7 +116,7 @@ def size_scatter(photographs: pd.DataFrame, highlighted: str | None = None) -> g
     figure = go.Figure()
     layers = [("all photographs", sized, MUTED if highlighted else ACCENT)]
     if highlighted:
-        layers.append((human_name(highlighted), sized[sized["label"] == highlighted], ACCENT))
+        layers.append((chart_name(highlighted), sized[sized["label"] == highlighted], ACCENT))
     for name, rows, colour in layers:
         sizes = rows.groupby(["width", "height"]).size().reset_index(name="n")
         figure.add_trace(
@@ -179,7 +179,7 @@ def distribution_by_class(
     quantiles = values[usable].astype(float).groupby(labels[usable]).quantile(levels).unstack()
     quantiles = quantiles.sort_values(0.5)
     low, q1, median, q3, high = (quantiles[level] for level in levels)
-    names = [human_name(str(name)) for name in quantiles.index]
+    names = [chart_name(str(name)) for name in quantiles.index]
     figure = go.Figure(
         go.Box(
             y=names,
@@ -246,10 +246,10 @@ def photo_map(
                 x=rows["x"],
                 y=rows["y"],
                 mode="markers",
-                name=human_name(str(group)) or "none",
+                name=chart_name(str(group)) or "none",
                 marker={"color": colours.get(group, MUTED), "size": 5, "opacity": 0.75},
                 customdata=rows.index,
-                text=rows["filename"],
+                text=rows["filename"].map(chart_text),
                 hovertemplate="%{text}<extra>%{fullData.name}</extra>",
             )
         )
@@ -270,7 +270,7 @@ def noise_by_class(noise: pd.Series) -> go.Figure:
     figure = go.Figure(
         go.Bar(
             x=100 * ordered,
-            y=[human_name(str(name)) for name in ordered.index],
+            y=[chart_name(str(name)) for name in ordered.index],
             orientation="h",
             marker={"color": ACCENT, "cornerradius": 3},
             text=[f"{value:.0%}".replace("%", " %") for value in ordered],

@@ -7,7 +7,7 @@ import streamlit as st
 
 from dashboard.dataset_data import DatasetView
 from dashboard.photo_tiles import report_failure, undo_last
-from dashboard.wording import escape_markdown, human_name
+from dashboard.wording import escape_markdown, human_name, markdown_name
 from har_core.dataset import CSV_FILE, read_labels
 from har_core.decisions import Decisions, cleaned_table, decide, labels_csv, load_decisions
 from har_core.findings import findings_csv
@@ -128,7 +128,7 @@ def _show_decisions(view: DatasetView, decisions: Decisions) -> None:
         )
         what = {
             "exclude": f"excluded {many}",
-            "relabel": f"relabelled {many} to {escape_markdown(human_name(last.label))}",
+            "relabel": f"relabelled {many} to {markdown_name(last.label)}",
             "keep": f"kept {many} as it was",
         }[last.action]
         with st.container(horizontal=True, vertical_alignment="center"):

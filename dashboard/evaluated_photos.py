@@ -12,7 +12,7 @@ from PIL import Image
 
 from dashboard.charts import probability_bars
 from dashboard.gallery import Tile, gallery
-from dashboard.wording import escape_markdown, human_name, percent
+from dashboard.wording import escape_markdown, human_name, markdown_name, percent
 from har_core import Prediction
 from har_core.evaluation import EvaluationResult
 from har_core.images import MAX_BYTES
@@ -108,11 +108,9 @@ def _photograph_dialog(photos: EvaluatedPhotos) -> None:
     with answer:
         label = result.class_names[result.labels[row]]
         right = label == prediction.action
-        st.markdown(
-            f"### {escape_markdown(human_name(label))}\n:small[{escape_markdown(filename)}]"
-        )
+        st.markdown(f"### {markdown_name(label)}\n:small[{escape_markdown(filename)}]")
         st.badge(
-            "recognised" if right else f"taken for {human_name(prediction.action)}",
+            "recognised" if right else f"taken for {markdown_name(prediction.action)}",
             icon=":material/check:" if right else ":material/close:",
             color="green" if right else "orange",
         )

@@ -13,7 +13,7 @@ import plotly.graph_objects as go
 from plotly.subplots import make_subplots
 
 from dashboard.charts import ACCENT, TRANSPARENT
-from dashboard.wording import human_name
+from dashboard.wording import chart_name, chart_text
 from har_core.calibration import ReliabilityBins
 from har_core.confusion import Share, confusion_shares
 from har_core.curves import RankingCurves
@@ -124,8 +124,8 @@ def confusion_figure(
 
 def _unique_labels(names: Sequence[str]) -> list[str]:
     """Return readable labels; two names may not become one category of an axis."""
-    readable = [human_name(name) for name in names]
-    return readable if len(set(readable)) == len(readable) else list(names)
+    readable = [chart_name(name) for name in names]
+    return readable if len(set(readable)) == len(readable) else [chart_text(n) for n in names]
 
 
 def _add_cell_markers(
@@ -255,7 +255,7 @@ def ranking_figure(
         figure.add_scatter(
             x=np.concatenate([np.append(x, np.nan) for _, x, _ in others]),
             y=np.concatenate([np.append(y, np.nan) for _, _, y in others]),
-            text=[human_name(name) for name, x, _ in others for _ in range(len(x) + 1)],
+            text=[chart_name(name) for name, x, _ in others for _ in range(len(x) + 1)],
             mode="lines",
             name="other classes" if highlighted else "each class",
             line={"color": CONTEXT, "width": 1},
@@ -269,13 +269,13 @@ def ranking_figure(
             x=x,
             y=y,
             mode="lines",
-            name=f"{human_name(name)} ({area} {value:.3f})",
+            name=f"{chart_name(name)} ({area} {value:.3f})",
             line={
                 "color": LINE_COLOURS[index % len(LINE_COLOURS)],
                 "width": 2.5,
                 "dash": ("solid", "dash", "dot")[index // len(LINE_COLOURS) % 3],
             },
-            hovertemplate=f"{human_name(name)}<br>%{{x:.1%}}, %{{y:.1%}}<extra></extra>",
+            hovertemplate=f"{chart_name(name)}<br>%{{x:.1%}}, %{{y:.1%}}<extra></extra>",
         )
     x, y = _points(micro, is_roc)
     value = micro.roc_area if is_roc else micro.average_precision

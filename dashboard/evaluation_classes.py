@@ -5,7 +5,7 @@ import streamlit as st
 
 from dashboard import evaluation_charts as charts
 from dashboard.evaluation_overview import Shown
-from dashboard.wording import human_name
+from dashboard.wording import human_name, markdown_name
 from har_core.curves import DRAWN_POINTS, macro_areas
 from har_core.evaluation import CLASS_METRICS
 
@@ -79,7 +79,7 @@ def _show_hits_and_misses(shown: Shown, name: str) -> None:
         "wrongly given": photographs[~is_class & said],
         "recognised": photographs[is_class & said],
     }
-    st.markdown(f"#### {human_name(name)}")
+    st.markdown(f"#### {markdown_name(name)}")
     kind = st.segmented_control(
         "Photographs",
         list(kinds),

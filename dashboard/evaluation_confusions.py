@@ -8,7 +8,7 @@ import streamlit as st
 from dashboard import evaluation_charts as charts
 from dashboard.evaluation_overview import Shown
 from dashboard.evaluation_wording import cell_title
-from dashboard.wording import human_name, percent
+from dashboard.wording import escape_markdown, human_name, markdown_name, percent
 from har_core.confusion import Share, most_confused_pairs
 from har_core.thumbnails import thumbnails
 
@@ -122,7 +122,7 @@ def _show_cell(shown: Shown, cell: tuple[str | None, str | None]) -> None:
         photographs = photographs[photographs["prediction"] == prediction]
     photographs = photographs.sort_values("confidence", ascending=False, kind="stable")
     st.button(
-        f"{cell_title(label, prediction)} · {len(photographs):,}",
+        f"{escape_markdown(cell_title(label, prediction))} · {len(photographs):,}",
         key="clear_cell",
         icon=":material/close:",
         icon_position="right",
@@ -143,7 +143,7 @@ def _show_confused_pairs(shown: Shown) -> None:
     for rank, pair in enumerate(pairs.itertuples()):
         with st.container(border=True, gap="xsmall"):
             st.button(
-                f"**{cell_title(pair.label, pair.prediction)}**",
+                f"**{escape_markdown(cell_title(pair.label, pair.prediction))}**",
                 key=f"pair_{rank}",
                 type="tertiary",
                 icon=":material/arrow_forward:",
@@ -152,7 +152,7 @@ def _show_confused_pairs(shown: Shown) -> None:
                 args=(pair.label, pair.prediction),
             )
             n = pairs["count"].iloc[rank]
-            st.caption(f"{n:,} photographs, {percent(pair.share)} of {human_name(pair.label)}")
+            st.caption(f"{n:,} photographs, {percent(pair.share)} of {markdown_name(pair.label)}")
             chosen = (photographs["label"] == pair.label) & (
                 photographs["prediction"] == pair.prediction
             )

@@ -5,6 +5,7 @@ from collections.abc import Callable
 import streamlit as st
 
 from dashboard.jobs import Job, dismiss_job, find_jobs
+from dashboard.wording import escape_markdown
 
 
 def show_jobs(prefix: str, open_result: Callable[[Job], None] | None = None) -> None:
@@ -37,7 +38,7 @@ def _show_running_jobs(prefix: str) -> None:
         st.rerun()
     for job in running:
         with st.container(border=True, horizontal=True, vertical_alignment="center"):
-            st.progress(job.fraction, text=_describe_progress(job))
+            st.progress(job.fraction, text=escape_markdown(_describe_progress(job)))
             st.button(
                 "Cancel",
                 key=f"cancel {job.key}",
@@ -71,7 +72,7 @@ def _show_ended_job(job: Job, open_result: Callable[[Job], None] | None) -> None
     }
     with st.container(horizontal=True, vertical_alignment="center"):
         show, icon, text = outcome[job.state]
-        show(text, icon=icon)
+        show(escape_markdown(text), icon=icon)
         if open_result is not None and job.state == "done":
             st.button(
                 "Open",

@@ -12,7 +12,7 @@ from PIL import Image
 from dashboard.dataset_data import DatasetView
 from dashboard.gallery import Tile, gallery
 from dashboard.resources import classified
-from dashboard.wording import escape_markdown, human_name, percent
+from dashboard.wording import escape_markdown, human_name, markdown_name, percent
 from har_core import InvalidImageError, ModelBundleError, load_model
 from har_core.decisions import Decisions, decide, load_decisions, undo
 from har_core.errors import DatasetError
@@ -159,13 +159,13 @@ def _decision_buttons(
         icon=":material/sell:",
         key=f"{key}_relabel",
         disabled=nothing or not view.class_names,
-        format_func=human_name,
+        format_func=markdown_name,
         on_click=_relabel_to_chosen,
         args=(view.folder, names, f"{key}_relabel"),
     )
     if suggested:
         st.button(
-            f"Accept “{human_name(suggested)}”",
+            f"Accept “{markdown_name(suggested)}”",
             icon=":material/check:",
             key=f"{key}_accept",
             type="primary",
@@ -301,7 +301,7 @@ def _show_facts(view: DatasetView, row: pd.Series) -> None:
     if decision is not None:
         excluded = decision.action == "exclude"
         st.badge(
-            "Excluded" if excluded else f"Relabelled to {human_name(decision.label)}",
+            "Excluded" if excluded else f"Relabelled to {markdown_name(decision.label)}",
             icon=":material/block:" if excluded else ":material/sell:",
             color="red" if excluded else "primary",
         )
@@ -339,7 +339,7 @@ def _show_prediction(view: DatasetView, row: pd.Series) -> None:
         return
     if isinstance(result, InvalidImageError):
         return
-    lines = [f"{human_name(name)} {percent(p)}" for name, p in result.prediction.top(3)]
+    lines = [f"{markdown_name(name)} {percent(p)}" for name, p in result.prediction.top(3)]
     st.markdown("**The model says** " + " · ".join(lines))
     if row["split"] == "train":
         st.caption("The model was trained on this photograph, so its answer is no second opinion.")

@@ -1,5 +1,6 @@
 """Reading multipart uploads into memory, with every limit enforced while the bytes arrive."""
 
+import asyncio
 import logging
 from collections.abc import AsyncGenerator
 from dataclasses import dataclass
@@ -16,6 +17,9 @@ MAX_BATCH_BYTES: Final = 100 * 2**20
 # Boundaries, part headers and small text fields around the files.
 _FRAMING_BYTES: Final = 64 * 2**10
 _MAX_TEXT_FIELDS: Final = 16
+# How long a sender may pause, and take altogether. 20 MB in that time are half a megabit a second.
+_MAX_PAUSE_S: Final = 15.0
+_MAX_UPLOAD_S: Final = 300.0
 
 # Its warnings quote the bytes of malformed uploads.
 logging.getLogger("python_multipart").setLevel(logging.ERROR)
@@ -29,10 +33,16 @@ class Upload:
     data: bytes
 
 
-class _InMemoryParser(MultiPartParser):
-    """Starlette's parser, but uploaded photographs never touch the disk."""
+# Uploads never touch the disk, neither here nor in Streamlit's own route, which uses the same
+# parser; both count the bytes while they arrive.
+MultiPartParser.spool_max_size = 2**30
 
-    spool_max_size = MAX_BATCH_BYTES + _FRAMING_BYTES
+
+def announced_size(request: Request, max_bytes: int) -> int:
+    """Return the size that an upload says it has, at most the largest that is read."""
+    declared = request.headers.get("content-length", "")
+    limit = max_bytes + _FRAMING_BYTES
+    return min(int(declared), limit) if declared.isdecimal() else limit
 
 
 async def read_single_upload(request: Request) -> Upload:
@@ -74,7 +84,7 @@ async def _read_files(
             f"Send the photograph as multipart/form-data in the field '{field}', for example: "
             f"curl -F {field}=@photo.jpg {request.url.replace(query='')}",
         )
-    parser = _InMemoryParser(
+    parser = MultiPartParser(
         Headers(raw=request.headers.raw),
         _limited_stream(request, max_bytes),
         max_files=max_files,
@@ -108,7 +118,7 @@ async def _limited_stream(request: Request, max_bytes: int) -> AsyncGenerator[by
     if declared.isdecimal() and int(declared) > limit:
         raise _too_large(max_bytes)
     received = 0
-    async for chunk in request.stream():
+    async for chunk in _patient_stream(request):
         received += len(chunk)
         if received <= limit:
             yield chunk
@@ -118,6 +128,24 @@ async def _limited_stream(request: Request, max_bytes: int) -> AsyncGenerator[by
             break
     if received > limit:
         raise _too_large(max_bytes)
+
+
+async def _patient_stream(request: Request) -> AsyncGenerator[bytes, None]:
+    """Yield the body; end with 408 if its sender stops sending, which would hold a place."""
+    chunks = request.stream()
+    clock = asyncio.get_running_loop().time
+    deadline = clock() + _MAX_UPLOAD_S
+    try:
+        while True:
+            async with asyncio.timeout_at(min(clock() + _MAX_PAUSE_S, deadline)):
+                chunk = await anext(chunks, None)
+            if chunk is None:
+                return
+            yield chunk
+    except TimeoutError as error:
+        raise HTTPException(
+            408, "The upload stopped coming; send it again.", headers={"Connection": "close"}
+        ) from error
 
 
 def _too_large(max_bytes: int) -> HTTPException:

@@ -1,6 +1,7 @@
 """Predictions in words that need no training in statistics."""
 
 import re
+from html import escape
 from typing import Final
 
 from har_core import Prediction
@@ -22,6 +23,21 @@ def human_name(class_name: str) -> str:
     return class_name.replace("_", " ").strip()
 
 
+def markdown_name(class_name: str) -> str:
+    """Return a class name as people write it, for text that is Markdown."""
+    return escape_markdown(human_name(class_name))
+
+
+def chart_text(text: str) -> str:
+    """Return text from outside for a chart, which would take ``<a href=…>`` for a link."""
+    return escape(text, quote=False)
+
+
+def chart_name(class_name: str) -> str:
+    """Return a class name as people write it, for a chart."""
+    return chart_text(human_name(class_name))
+
+
 def percent(probability: float) -> str:
     """Return a probability as a whole percentage that never claims 0 % or certainty."""
     if probability >= 0.995:
@@ -37,12 +53,12 @@ def certainty(confidence: float) -> str:
 
 
 def hint(prediction: Prediction) -> str | None:
-    """Return advice on a prediction that should not be taken at face value, else None."""
+    """Return advice, as Markdown, on a prediction not to be taken at face value, else None."""
     (first, p_first), (second, p_second) = prediction.top(2)
     if p_first - p_second < _CLOSE_CALL:
         return (
-            f"A close call: {human_name(first)} ({percent(p_first)}) and {human_name(second)} "
-            f"({percent(p_second)}) look almost equally likely."
+            f"A close call: {markdown_name(first)} ({percent(p_first)}) and "
+            f"{markdown_name(second)} ({percent(p_second)}) look almost equally likely."
         )
     if p_first < _LOW_CONFIDENCE:
         return (

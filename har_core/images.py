@@ -3,6 +3,9 @@
 import io
 import os
 import stat
+import threading
+from collections.abc import Callable
+from contextlib import nullcontext
 from pathlib import Path
 from typing import Final
 
@@ -14,19 +17,29 @@ from har_core.file_signatures import identify_content
 
 MAX_BYTES: Final = 20 * 2**20
 MAX_PIXELS: Final = 50_000_000
+# WebP's decoder holds 16 bytes a pixel at its peak, the others 8.
+MAX_WEBP_PIXELS: Final = 30_000_000
 FORMATS: Final = ("JPEG", "PNG", "WEBP", "BMP", "TIFF", "GIF")
 _FORMATS_IN_WORDS: Final = "JPEG, PNG, WebP, BMP, TIFF or GIF"
 
-# What turns the stored picture upright, by EXIF orientation (EXIF 2.32, tag 0x0112).
-_UPRIGHT: Final = {
-    2: Image.Transpose.FLIP_LEFT_RIGHT,
-    3: Image.Transpose.ROTATE_180,
-    4: Image.Transpose.FLIP_TOP_BOTTOM,
-    5: Image.Transpose.TRANSPOSE,
-    6: Image.Transpose.ROTATE_270,
-    7: Image.Transpose.TRANSVERSE,
-    8: Image.Transpose.ROTATE_90,
+# The picture as it is stored, as a view of the upright one, by EXIF orientation (EXIF 2.32, tag
+# 0x0112); 1 and invalid ones are upright already.
+_AS_STORED: Final[dict[int, Callable[[np.ndarray], np.ndarray]]] = {
+    2: lambda upright: upright[:, ::-1],
+    3: lambda upright: upright[::-1, ::-1],
+    4: lambda upright: upright[::-1],
+    5: lambda upright: upright.swapaxes(0, 1),
+    6: np.rot90,
+    7: lambda upright: upright[::-1, ::-1].swapaxes(0, 1),
+    8: lambda upright: np.rot90(upright, -1),
 }
+_TURNED: Final = (5, 6, 7, 8)
+# Pixels that are converted at a time: a copy of all 50 million would take 200 MB, of which some
+# conversions need three.
+_STRIP_PIXELS: Final = 2**20
+# Larger ones are decoded one at a time, or a few requests together would take gigabytes.
+_LARGE_PIXELS: Final = 16_000_000
+_ONE_LARGE: Final = threading.Lock()
 # How much larger than the wanted side a JPEG is decoded: resizing by half or more with
 # antialiasing hides that the decoder has dropped the highest frequencies.
 _REDUCED_DECODING_MARGIN: Final = 2
@@ -55,7 +68,7 @@ def decode_image(data: bytes, *, min_side: int | None = None) -> np.ndarray:
     ------
     InvalidImageError
         If the bytes are no such image, are cut short or damaged, or exceed `MAX_BYTES` or
-        `MAX_PIXELS`; both limits are checked before a pixel is decoded.
+        `MAX_PIXELS` (`MAX_WEBP_PIXELS`); the limits are checked before a pixel is decoded.
 
     Examples
     --------
@@ -68,17 +81,14 @@ def decode_image(data: bytes, *, min_side: int | None = None) -> np.ndarray:
         raise _too_large(len(data))
     try:
         with Image.open(io.BytesIO(data), formats=FORMATS) as image:
-            _check_dimensions(image.size)
+            _check_dimensions(image)
             if min_side is not None:
                 side = min_side * _REDUCED_DECODING_MARGIN
                 # Only JPEG decoders follow it; each side stays at least `side`, turned or not.
                 image.draft(None, (side, side))
-            image.load()
-            orientation = _exif_orientation(image)
-            rgb = _to_rgb(image)
-        if orientation in _UPRIGHT:
-            rgb = rgb.transpose(_UPRIGHT[orientation])
-        return np.array(rgb)
+            with _ONE_LARGE if image.width * image.height > _LARGE_PIXELS else nullcontext():
+                image.load()
+                return _to_upright_rgb(image, _exif_orientation(image))
     except InvalidImageError:
         raise
     except (Image.DecompressionBombError, Image.DecompressionBombWarning) as error:
@@ -126,12 +136,14 @@ def _too_large(n_bytes: int) -> InvalidImageError:
     )
 
 
-def _check_dimensions(size: tuple[int, int]) -> None:
-    width, height = size
-    if width * height > MAX_PIXELS:
+def _check_dimensions(image: Image.Image) -> None:
+    width, height = image.size
+    limit = MAX_WEBP_PIXELS if image.format == "WEBP" else MAX_PIXELS
+    if width * height > limit:
+        of_webp = " of a WebP" if image.format == "WEBP" else ""
         raise InvalidImageError(
             f"The image has {width} × {height} pixels ({width * height / 1e6:.0f} megapixels); "
-            f"at most {MAX_PIXELS // 10**6} megapixels are decoded. Send a smaller version.",
+            f"at most {limit // 10**6} megapixels{of_webp} are decoded. Send a smaller version.",
             "too_many_pixels",
         )
 
@@ -145,9 +157,25 @@ def _exif_orientation(image: Image.Image) -> int:
     return orientation if isinstance(orientation, int) else 1
 
 
+def _to_upright_rgb(image: Image.Image, orientation: int) -> np.ndarray:
+    """Convert a loaded picture strip by strip into a new array, uint8 of shape (H, W, 3)."""
+    width, height = image.size
+    shape = (width, height, 3) if orientation in _TURNED else (height, width, 3)
+    upright = np.empty(shape, np.uint8)
+    stored = _AS_STORED[orientation](upright) if orientation in _AS_STORED else upright
+    is_wide = image.mode.startswith("I") or image.mode == "F"
+    grey_range = _grey_range(image) if is_wide else (0.0, 0.0)
+    rows = max(1, _STRIP_PIXELS // width)
+    for top in range(0, height, rows):
+        strip = image.crop((0, top, width, min(top + rows, height))) if rows < height else image
+        if is_wide:
+            stored[top : top + rows] = _grey_to_uint8(np.asarray(strip), grey_range)[..., None]
+        else:
+            stored[top : top + rows] = np.asarray(_to_rgb(strip))
+    return upright
+
+
 def _to_rgb(image: Image.Image) -> Image.Image:
-    if image.mode.startswith("I") or image.mode == "F":
-        return Image.fromarray(_grey_to_uint8(np.asarray(image))).convert("RGB")
     if image.has_transparency_data:
         rgba = image.convert("RGBA")
         white = Image.new("RGBA", rgba.size, "white")
@@ -155,33 +183,36 @@ def _to_rgb(image: Image.Image) -> Image.Image:
     return image if image.mode == "RGB" else image.convert("RGB")
 
 
-def _grey_to_uint8(values: np.ndarray) -> np.ndarray:
-    """Scale grey values of more than 8 bits to uint8.
+def _grey_range(image: Image.Image) -> tuple[float, float]:
+    """Return the values of black and white of a grey picture of more than 8 bits.
 
-    Parameters
-    ----------
-    values : ndarray of uint16, int32 or float32, shape (H, W)
-        16-bit values span 0 … 65535. Wider types do not say what white is: it is taken to be the
-        smallest of 1 (floats only), 255 and 65535 that no value exceeds. With values beyond
-        that, or below zero, the range found becomes black to white.
-
-    Returns
-    -------
-    ndarray of uint8, shape (H, W)
+    16-bit values span 0 … 65535. Wider types do not say what white is: it is taken to be the
+    smallest of 1 (floats only), 255 and 65535 that no value exceeds. With values beyond that, or
+    below zero, the range found becomes black to white. NaN and infinity count as 0.
     """
+    values = np.asarray(image)
     if values.dtype.kind == "u" and values.dtype.itemsize == 2:
-        # Exact rounding of v / 257 without going through floats.
-        return ((values.astype(np.uint32) + 128) // 257).astype(np.uint8)
-    # In place: at the limit of 50 megapixels each copy would take 400 MB.
+        return 0.0, 65535.0
+    lowest, highest = float(values.min()), float(values.max())
+    if not np.isfinite([lowest, highest]).all():
+        finite = values[np.isfinite(values)]
+        lowest = float(finite.min(initial=0.0))
+        highest = float(finite.max(initial=0.0))
+    whites = (1, 255, 65535) if values.dtype.kind == "f" else (255, 65535)
+    if lowest >= 0:
+        for white in whites:
+            if highest <= white:
+                return 0.0, float(white)
+    return lowest, highest
+
+
+def _grey_to_uint8(values: np.ndarray, grey_range: tuple[float, float]) -> np.ndarray:
+    """Scale grey values, uint16, int32 or float32 of shape (H, W), from black … white to uint8."""
+    black, white = grey_range
     grey = values.astype(np.float64)
     np.nan_to_num(grey, copy=False, posinf=0.0, neginf=0.0)
-    black, peak = float(grey.min()), float(grey.max())
-    whites = (1, 255, 65535) if values.dtype.kind == "f" else (255, 65535)
-    white: float | None = next((w for w in whites if black >= 0 and peak <= w), None)
-    if white is None:
-        grey -= black
-        white = (peak - black) or 1.0
-    grey *= 255 / white
+    grey -= black
+    grey *= 255 / ((white - black) or 1.0)
     return np.rint(grey, out=grey).astype(np.uint8)
 
 

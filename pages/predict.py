@@ -11,7 +11,7 @@ from dashboard import sidebar
 from dashboard.charts import even_bars, probability_bars
 from dashboard.photos import ClassifiedPhoto, Photo, result_json, results_csv, results_table
 from dashboard.resources import classified, dataset_table
-from dashboard.wording import certainty, escape_markdown, hint, human_name, percent
+from dashboard.wording import certainty, escape_markdown, hint, human_name, markdown_name, percent
 from har_core import ActionModel, InvalidImageError
 from har_core.images import MAX_BYTES
 
@@ -105,14 +105,14 @@ def show_chart(figure: Figure, alt: str) -> None:
 def show_answer(model: ActionModel, photo: Photo, result: ClassifiedPhoto) -> None:
     prediction = result.prediction
     st.subheader(
-        f"{certainty(prediction.confidence)} {human_name(prediction.action)} — "
+        f"{certainty(prediction.confidence)} {markdown_name(prediction.action)} — "
         f"{percent(prediction.confidence)}",
         anchor=False,
     )
     if photo.label:
         agrees = photo.label == prediction.action
         st.badge(
-            f"Labelled {human_name(photo.label)} in the dataset",
+            f"Labelled {markdown_name(photo.label)} in the dataset",
             icon=":material/check:" if agrees else ":material/close:",
             color="green" if agrees else "orange",
         )

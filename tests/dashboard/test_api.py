@@ -197,7 +197,7 @@ def test_batch_of_too_many_files_is_400(client, monkeypatch):
     assert "Maximum number of files is 2" in answer.json()["error"]
 
 
-@pytest.mark.parametrize("path", ["/predict", "/predict/batch", "/health", "/models"])
+@pytest.mark.parametrize("path", ["/predict", "/predict/batch", "/health", "/models", "/metrics"])
 @pytest.mark.parametrize("method", ["GET", "POST", "PUT", "DELETE", "PATCH", "OPTIONS", "HEAD"])
 def test_other_methods_are_405_with_allow_and_never_the_web_page(client, path, method):
     allowed = "POST" if path.startswith("/predict") else "GET"
@@ -308,6 +308,9 @@ def test_documentation_page_needs_no_other_server(client):
         assert client.get(address).is_success
 
 
+ANSWERS_TO_UPLOADS = {"200", "400", "401", "404", "405", "408", "413", "503"}
+
+
 def test_every_answer_is_documented(client):
     paths = client.get("/openapi.json").json()["paths"]
     documented = {
@@ -316,10 +319,11 @@ def test_every_answer_is_documented(client):
         for method, operation in operations.items()
     }
     assert documented == {
-        ("/predict", "post"): {"200", "400", "404", "405", "413", "415", "503"},
-        ("/predict/batch", "post"): {"200", "400", "404", "405", "413", "503"},
+        ("/predict", "post"): {*ANSWERS_TO_UPLOADS, "415"},
+        ("/predict/batch", "post"): ANSWERS_TO_UPLOADS,
         ("/health", "get"): {"200", "405", "503"},
-        ("/models", "get"): {"200", "405"},
+        ("/models", "get"): {"200", "401", "405"},
+        ("/metrics", "get"): {"200", "401", "405"},
     }
     form = paths["/predict"]["post"]["requestBody"]["content"]["multipart/form-data"]["schema"]
     assert form["properties"]["file"]["format"] == "binary"

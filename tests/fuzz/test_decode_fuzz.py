@@ -1,57 +1,51 @@
-import warnings
+import sys
 
 import numpy as np
 import pytest
 
 from har_core.errors import InvalidImageError
 from har_core.images import decode_image
-from tests.drawing import draw_photo, encode
+from tests.fuzz.__main__ import MAX_MEGABYTES
+from tests.fuzz.corpus import heavy_file, small_files
+from tests.fuzz.measuring import measure, measure_decoding
+from tests.fuzz.mutations import make_input
 
-MUTANTS_PER_FORMAT = 60
-
-
-def mutate(data: bytes, rng: np.random.Generator) -> bytes:
-    """Damage a file as disks, networks and attackers do."""
-    damaged = bytearray(data)
-    kind = rng.integers(0, 6)
-    # Half of the damage hits the header, where the parsers decide most.
-    span = len(damaged) if rng.random() < 0.5 else min(len(damaged), 128)
-    start = int(rng.integers(0, span))
-    length = int(rng.integers(1, 16))
-    if kind == 0:
-        return bytes(damaged[:start])
-    if kind == 1:
-        del damaged[start : start + length]
-    elif kind == 2:
-        damaged[start:start] = rng.bytes(length)
-    elif kind == 3:
-        damaged[start : start + length] = rng.choice([b"\0", b"\xff", b"\x7f"]) * length
-    elif kind == 4:
-        damaged[start:] = damaged[: len(damaged) - start]
-    else:
-        for position in rng.integers(0, span, length):
-            damaged[position] ^= 1 << int(rng.integers(0, 8))
-    return bytes(damaged)
+SEED = 2024
+# The heavy and the noisy inputs are left to `python -m tests.fuzz`.
+NUMBERS = [number for number in range(4, 800) if number % 200 > 3]
 
 
-@pytest.mark.parametrize("image_format", ["JPEG", "PNG", "WEBP", "BMP", "TIFF", "GIF", "MPO"])
-def test_damaged_file_gives_pixels_or_invalid_image_error(image_format):
-    photo = draw_photo(size=(40, 30))
-    options = {"save_all": True, "append_images": [photo]} if image_format == "MPO" else {}
-    sound = encode(photo, image_format, **options)
-    rng = np.random.default_rng([2024, *image_format.encode()])
-    refused = 0
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")
-        for _ in range(MUTANTS_PER_FORMAT):
-            try:
-                pixels = decode_image(mutate(sound, rng), min_side=8)
-            except InvalidImageError as error:
-                refused += 1
-                assert str(error).endswith(".")
-            else:
-                assert pixels.dtype == np.uint8 and pixels.ndim == 3 and pixels.shape[2] == 3
-    assert refused > 0
+@pytest.mark.parametrize("name", sorted(small_files()))
+def test_undamaged_file_of_the_corpus_is_read(name):
+    assert sorted(decode_image(small_files()[name]).shape) == [3, 44, 60]  # some are turned
+
+
+measures_memory = pytest.mark.skipif(sys.platform != "linux", reason="it is read from /proc")
+
+
+@measures_memory
+@pytest.mark.parametrize(
+    "name", ["jpeg 50 megapixels", "png rgba 50 megapixels", "webp 30 megapixels"]
+)
+def test_largest_allowed_picture_stays_within_the_memory_limit(name):
+    data = heavy_file(name)
+    cost = measure_decoding(data)
+    assert cost.outcome == "pixels"
+    assert cost.megabytes < MAX_MEGABYTES
+
+
+@measures_memory
+def test_damaged_files_end_in_pixels_or_invalid_image_error_within_the_memory_limit():
+    measured = [measure(SEED, number) for number in NUMBERS]
+    assert [m for m in measured if not m.is_allowed] == []
+    assert max(m.megabytes for m in measured) < MAX_MEGABYTES
+    outcomes = {m.outcome for m in measured}
+    assert {"pixels", "damaged", "truncated", "not_an_image", "too_many_pixels"} <= outcomes
+
+
+def test_an_input_follows_from_its_seed_and_number():
+    assert make_input(SEED, 77) == make_input(SEED, 77)
+    assert make_input(SEED, 77) != make_input(SEED + 1, 77)
 
 
 def test_random_bytes_are_never_an_image():

@@ -7,7 +7,7 @@ import zlib
 
 import numpy as np
 import pytest
-from PIL import Image, ImageFile
+from PIL import ExifTags, Image, ImageFile, ImageOps
 
 import har_core
 from har_core import images
@@ -299,6 +299,25 @@ def test_bomb_in_a_gif_is_refused_by_its_header():
     data = bytearray(encode(corner_picture(), "GIF"))
     data[6:10] = struct.pack("<HH", 60_000, 60_000)
     assert reason_of(bytes(data)) == "too_many_pixels"
+
+
+def test_webp_has_a_limit_of_its_own(monkeypatch):
+    monkeypatch.setattr(images, "MAX_WEBP_PIXELS", 48 * 32 - 1)
+    photo = draw_photo(size=(48, 32))
+    assert decode_image(encode(photo, "PNG")).shape == (32, 48, 3)
+    with pytest.raises(InvalidImageError, match="megapixels of a WebP") as caught:
+        decode_image(encode(photo, "WEBP"))
+    assert caught.value.reason == "too_many_pixels"
+
+
+def test_strips_join_without_a_seam(monkeypatch):
+    monkeypatch.setattr(images, "_STRIP_PIXELS", 48 * 5)
+    photo = draw_photo(size=(48, 32))
+    exif = Image.Exif()
+    for orientation in range(1, 9):
+        exif[ExifTags.Base.Orientation] = orientation
+        upright = ImageOps.exif_transpose(Image.open(io.BytesIO(encode(photo, "PNG", exif=exif))))
+        assert np.array_equal(decode_image(encode(photo, "PNG", exif=exif)), np.array(upright))
 
 
 def test_fifty_megapixels_are_the_limit(monkeypatch):

@@ -1,0 +1,64 @@
+import pytest
+from fastapi import FastAPI
+from fastapi.testclient import TestClient
+
+from dashboard import api
+from tests.drawing import photo_bytes
+
+KEY = "sésame 42"
+PROTECTED = [
+    ("POST", "/predict"),
+    ("POST", "/predict/batch"),
+    ("GET", "/models"),
+    ("GET", "/metrics"),
+]
+
+
+@pytest.fixture
+def client(tiny_models, monkeypatch):
+    monkeypatch.setenv("HAR_API_KEY", KEY)
+    app = FastAPI()
+    api.install(app)
+    with TestClient(app) as client:
+        yield client
+
+
+@pytest.mark.parametrize(("method", "path"), PROTECTED)
+@pytest.mark.parametrize(
+    "headers",
+    [
+        {},
+        {"X-API-Key": ""},
+        {"X-API-Key": "sesame"},
+        {"X-API-Key": KEY.encode() + b"x"},
+        {"X-API-Key": "wrong", "Authorization": f"Bearer {KEY}".encode()},
+        {"Authorization": b"Basic " + KEY.encode()},
+        {"Authorization": "Bearer"},
+        {"Authorization": "Bearer \xff"},
+    ],
+)
+def test_request_without_the_key_is_401(client, method, path, headers):
+    encoded = {k: v if isinstance(v, bytes) else v.encode("latin-1") for k, v in headers.items()}
+    answer = client.request(method, path, headers=encoded)
+    assert (answer.status_code, answer.json().keys()) == (401, {"error"})
+    assert answer.headers["WWW-Authenticate"] == "Bearer"
+
+
+@pytest.mark.parametrize(
+    "headers", [{"X-API-Key": KEY.encode()}, {"Authorization": b"Bearer " + KEY.encode()}]
+)
+def test_key_opens_every_route(client, headers):
+    files = {"file": ("a.jpg", photo_bytes())}
+    assert client.post("/predict", files=files, headers=headers).status_code == 200
+    for _, path in PROTECTED[2:]:
+        assert client.get(path, headers=headers).status_code == 200
+
+
+def test_health_needs_no_key(client):
+    assert client.get("/health").status_code == 200
+
+
+@pytest.mark.parametrize("value", ["", "  "])
+def test_empty_key_is_none(client, monkeypatch, value):
+    monkeypatch.setenv("HAR_API_KEY", value)
+    assert client.get("/models").status_code == 200
