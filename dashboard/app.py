@@ -13,6 +13,7 @@ from fastapi import FastAPI
 from fastapi_swagger import patch_fastapi
 
 from dashboard import api, telemetry
+from dashboard.sockets import send_without_delay
 
 ui = st.App(Path(__file__).parent / "navigation.py")
 _run_ui = ui.lifespan()
@@ -22,6 +23,7 @@ _run_ui = ui.lifespan()
 async def lifespan(app: FastAPI) -> AsyncIterator[None]:
     """Run the pages' runtime, and load the default model while the server already answers."""
     telemetry.start_request_log()
+    send_without_delay()
     async with _run_ui(app):
         api.load_default_model(warm_up=True)
         yield

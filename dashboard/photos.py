@@ -82,7 +82,7 @@ def classify_photo(model: ActionModel, data: bytes) -> ClassifiedPhoto | Invalid
     """
     start = time.perf_counter()
     try:
-        pixels = decode_image(data)
+        pixels = decode_image(data, min_side=min(_PREVIEW_SIZE))
     except InvalidImageError as error:
         return error
     prediction = model.predict(pixels)

@@ -15,9 +15,10 @@ from har_core.errors import DatasetError, InvalidImageError
 from har_core.evaluation import EvaluationResult
 from har_core.evaluations import Evaluation, network_sha256, now, read_splits
 from har_core.images import decode_image
-from har_core.model import DEFAULT_BATCH_SIZE, ActionModel, apply_temperature
+from har_core.model import ActionModel, apply_temperature
 from har_core.preprocessing import resize_image
 
+_BATCH_SIZE: Final = 32
 _DECODING_THREADS: Final = 4
 
 
@@ -164,10 +165,10 @@ def _read_batches(
     with ThreadPoolExecutor(_DECODING_THREADS) as pool:
 
         def submit(start: int) -> list[Future["_Photograph | InvalidImageError"]]:
-            chunk = paths[start : start + DEFAULT_BATCH_SIZE]
+            chunk = paths[start : start + _BATCH_SIZE]
             return [pool.submit(_read_photograph, path, size) for path in chunk]
 
         ahead = submit(0)
-        for start in range(0, len(paths), DEFAULT_BATCH_SIZE):
-            current, ahead = ahead, submit(start + DEFAULT_BATCH_SIZE)
+        for start in range(0, len(paths), _BATCH_SIZE):
+            current, ahead = ahead, submit(start + _BATCH_SIZE)
             yield start, [future.result() for future in current]

@@ -3,10 +3,11 @@
 import os
 import threading
 from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures import Future, ThreadPoolExecutor
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Final
+from typing import Any
 
 import numpy as np
 
@@ -19,8 +20,6 @@ from har_core.labels import read_class_indices
 from har_core.preprocessing import Preprocessing, resize_image, scale_pixels
 
 ImageSource = bytes | str | os.PathLike[str] | np.ndarray
-DEFAULT_BATCH_SIZE: Final = 32
-_DECODING_THREADS: Final = min(4, os.cpu_count() or 1)
 
 
 @dataclass(frozen=True)
@@ -80,6 +79,8 @@ class ActionModel:
             )
         self.manifest = manifest
         self._engine = engine
+        self._callers = 0
+        self._callers_lock = threading.Lock()
 
     def __repr__(self) -> str:
         return f"ActionModel({self.name!r}, {len(self.class_names)} classes)"
@@ -117,26 +118,27 @@ class ActionModel:
         >>> model.predict("photo.jpg").action  # doctest: +SKIP
         'running'
         """
-        pixels = self._prepare(source)
-        return Prediction.from_probabilities(
-            self.class_names, self.predict_probabilities(pixels[np.newaxis])[0]
-        )
+        with self._at_work():
+            pixels = self._prepare(source)
+            (probabilities,) = self._run(pixels[np.newaxis])
+        return Prediction.from_probabilities(self.class_names, probabilities)
 
     def predict_batch(
         self,
         sources: Sequence[ImageSource],
         *,
-        batch_size: int = DEFAULT_BATCH_SIZE,
+        batch_size: int | None = None,
         progress: Callable[[int, int], None] | None = None,
     ) -> list[Prediction | InvalidImageError]:
-        """Classify many photographs; one bad image does not spoil the rest.
+        """Classify many photographs on all cores; one bad image does not spoil the rest.
 
         Parameters
         ----------
         sources : sequence
             Each as in `predict`.
-        batch_size : int, default 32
-            Photographs per forward pass; also bounds the memory for decoded pixels.
+        batch_size : int, optional
+            Photographs per forward pass; also bounds the memory for decoded pixels. Default: what
+            suits the engine.
         progress : callable, optional
             Called with (done, total) after every batch.
 
@@ -145,17 +147,19 @@ class ActionModel:
         list of Prediction or InvalidImageError
             In the order of `sources`; the error of an unusable photograph stands in its place.
         """
+        size = batch_size or self._engine.batch_size
+        batches = [sources[start : start + size] for start in range(0, len(sources), size)]
         results: list[Prediction | InvalidImageError] = []
-        for batch in self._prepared_batches(sources, batch_size):
-            usable = [item for item in batch if isinstance(item, np.ndarray)]
-            rows = iter(self.predict_probabilities(np.stack(usable)) if usable else ())
-            for item in batch:
-                if isinstance(item, InvalidImageError):
-                    results.append(item)
-                else:
-                    results.append(Prediction.from_probabilities(self.class_names, next(rows)))
-            if progress is not None:
-                progress(len(results), len(sources))
+        # Every thread decodes its own batches, so that no core waits for another.
+        with ThreadPoolExecutor(os.cpu_count()) as pool:
+            answers = [pool.submit(self._predict_one_batch, batch) for batch in batches]
+            try:
+                for answer in answers:
+                    results += answer.result()
+                    if progress is not None:
+                        progress(len(results), len(sources))
+            finally:
+                pool.shutdown(cancel_futures=True)  # `progress` may have raised
         return results
 
     def predict_probabilities(self, pixels: np.ndarray) -> np.ndarray:
@@ -171,8 +175,38 @@ class ActionModel:
         ndarray of float64, shape (N, C)
             Rows sum to 1; the bundle's temperature is applied.
         """
+        with self._at_work():
+            return self._run(pixels)
+
+    def _run(self, pixels: np.ndarray) -> np.ndarray:
         batch = scale_pixels(pixels, self.manifest.preprocessing)
-        return apply_temperature(self._engine.run(batch), self.manifest.temperature)
+        probabilities = self._engine.run(batch, alone=self._callers == 1)
+        return apply_temperature(probabilities, self.manifest.temperature)
+
+    @contextmanager
+    def _at_work(self) -> Iterator[None]:
+        """Count the callers from decoding on: one that is still decoding needs its core as well."""
+        with self._callers_lock:
+            self._callers += 1
+        try:
+            yield
+        finally:
+            with self._callers_lock:
+                self._callers -= 1
+
+    def _predict_one_batch(
+        self, sources: Sequence[ImageSource]
+    ) -> list[Prediction | InvalidImageError]:
+        with self._at_work():
+            prepared = [self._prepare_or_error(source) for source in sources]
+            usable = [item for item in prepared if isinstance(item, np.ndarray)]
+            rows = iter(self._run(np.stack(usable)) if usable else ())
+        return [
+            item
+            if isinstance(item, InvalidImageError)
+            else Prediction.from_probabilities(self.class_names, next(rows))
+            for item in prepared
+        ]
 
     def _prepare(self, source: ImageSource) -> np.ndarray:
         size = self.manifest.input_size
@@ -189,22 +223,6 @@ class ActionModel:
             return self._prepare(source)
         except InvalidImageError as error:
             return error
-
-    def _prepared_batches(
-        self, sources: Sequence[ImageSource], batch_size: int
-    ) -> Iterator[list[np.ndarray | InvalidImageError]]:
-        """Decode one batch ahead in threads, so that decoding overlaps inference."""
-        starts = range(0, len(sources), batch_size)
-        with ThreadPoolExecutor(_DECODING_THREADS) as pool:
-
-            def submit(start: int) -> list[Future[np.ndarray | InvalidImageError]]:
-                chunk = sources[start : start + batch_size]
-                return [pool.submit(self._prepare_or_error, source) for source in chunk]
-
-            ahead = submit(0)
-            for start in starts:
-                current, ahead = ahead, submit(start + batch_size)
-                yield [future.result() for future in current]
 
 
 def apply_temperature(probabilities: np.ndarray, temperature: float) -> np.ndarray:

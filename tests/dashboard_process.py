@@ -36,7 +36,7 @@ def running_dashboard(
     log: Path, models: Path, dataset: Path | None = None
 ) -> Iterator[DashboardProcess]:
     """Serve on a free port until the block ends; ready when ``/_stcore/health`` answers."""
-    port = _free_port()
+    port = free_port()
     environment = os.environ | {"PYTHONPATH": str(ROOT), "HAR_MODELS_DIR": str(models)}
     environment.pop("HAR_MODEL", None)
     environment["HAR_DATASET"] = str(dataset) if dataset else ""
@@ -63,7 +63,7 @@ def running_dashboard(
                 process.wait()
 
 
-def _free_port() -> int:
+def free_port() -> int:
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         return probe.getsockname()[1]

@@ -234,7 +234,7 @@ def test_multi_picture_jpeg_of_a_phone_is_read():
 
 
 @pytest.mark.parametrize("orientation", [1, 6])
-def test_large_jpeg_is_decoded_reduced_but_never_below_twice_the_side(orientation):
+def test_large_jpeg_is_decoded_reduced_but_stays_well_above_the_side(orientation):
     exif = Image.Exif()
     exif[0x0112] = orientation
     image = draw_photo(size=(1000, 700))
@@ -246,9 +246,19 @@ def test_large_jpeg_is_decoded_reduced_but_never_below_twice_the_side(orientatio
     assert np.abs(reduced - full).mean() < 1.5
 
 
-def test_small_jpeg_and_other_formats_are_decoded_in_full():
+def test_twelve_megapixels_are_decoded_at_an_eighth_for_the_network():
+    for size in [(4000, 3000), (4608, 2592)]:
+        data = encode(draw_photo(size=size), "JPEG")
+        assert decode_image(data, min_side=224).shape == (size[1] // 8, size[0] // 8, 3)
+
+
+def test_jpeg_not_much_larger_than_the_side_is_decoded_exactly():
+    data = encode(draw_photo(size=(800, 626)), "JPEG")
+    assert np.array_equal(decode_image(data, min_side=224), decode_image(data))
+
+
+def test_other_formats_are_decoded_in_full():
     image = draw_photo(size=(400, 300))
-    assert decode_image(encode(image, "JPEG"), min_side=224).shape == (300, 400, 3)
     assert decode_image(encode(image, "PNG"), min_side=10).shape == (300, 400, 3)
 
 

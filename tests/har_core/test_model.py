@@ -1,13 +1,34 @@
 import subprocess
 import sys
+import threading
+from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
 import pytest
 
 import har_core
+from har_core import ActionModel
 from har_core.errors import InvalidImageError
 from har_core.model import apply_temperature
 from tests.drawing import CLASS_NAMES, draw_photo, photo_bytes
+
+
+class RecordingEngine:
+    """Notes whether its callers were alone; with `meet`, each waits until all have begun."""
+
+    batch_size = 1
+
+    def __init__(self, n_classes, n_callers):
+        self.n_classes = n_classes
+        self.alone = []
+        self.meet = False
+        self._barrier = threading.Barrier(n_callers, timeout=20)
+
+    def run(self, batch, *, alone=True):
+        self.alone.append(alone)
+        if self.meet:
+            self._barrier.wait()
+        return np.full((len(batch), self.n_classes), 1 / self.n_classes, np.float32)
 
 
 def test_prediction_from_bytes_path_and_array_agree(tiny_models, tmp_path):
@@ -34,6 +55,42 @@ def test_one_bad_image_does_not_spoil_the_batch(tiny_models):
     assert results[4].confidence == pytest.approx(model.predict(sources[4]).confidence, abs=1e-6)
     assert seen == [(2, 5), (4, 5), (5, 5)]
     assert model.predict_batch([]) == []
+
+
+def test_batch_gives_the_predictions_of_one_at_a_time_in_order(tiny_models):
+    model = har_core.load_model()
+    sources = [photo_bytes(name, seed) for seed in range(9) for name in CLASS_NAMES[:3]]
+    single = [list(model.predict(source).probabilities.values()) for source in sources]
+    batch = [list(result.probabilities.values()) for result in model.predict_batch(sources)]
+    assert np.allclose(single, batch, atol=1e-4)  # sums in another order
+
+
+def test_exception_in_progress_ends_a_batch_early(tiny_models, monkeypatch):
+    model = har_core.load_model()
+    prepared = []
+    monkeypatch.setattr(
+        type(model), "_prepare", lambda self, source: prepared.append(source) or source
+    )
+    pixels = np.zeros((model.manifest.input_size,) * 2 + (3,), np.uint8)
+
+    def cancel(done, total):
+        raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        model.predict_batch([pixels] * 5000, batch_size=1, progress=cancel)
+    assert len(prepared) < 5000
+
+
+def test_only_a_lone_caller_gets_all_cores(tiny_models):
+    model = har_core.load_model()
+    engine = RecordingEngine(len(CLASS_NAMES), n_callers=2)
+    shared = ActionModel(model.manifest, engine)
+    shared.predict(photo_bytes())
+    assert engine.alone == [True]
+    engine.meet = True
+    with ThreadPoolExecutor(2) as pool:
+        list(pool.map(shared.predict, [photo_bytes()] * 2))
+    assert engine.alone[-1] is False
 
 
 def test_same_model_is_loaded_once(tiny_models):
