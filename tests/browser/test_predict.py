@@ -22,6 +22,26 @@ def open_page(page):
     expect(page.locator(CHART_NAMES)).to_have_count(len(CLASS_NAMES))
 
 
+def take_photograph(page):
+    """Click "Take Photo" at a moment when the camera shows a picture.
+
+    Streamlit enables the button when the camera answers, before its first picture, and starts the
+    camera anew a second later, when it knows how wide the picture is; a click in between does
+    nothing. Checking and clicking in one step leaves no time for that.
+    """
+    expect(page.get_by_role("button", name="Take Photo")).to_be_enabled()
+    page.wait_for_function(
+        """() => {
+            const video = document.querySelector("video")
+            const button = [...document.querySelectorAll("button")].find(
+                button => button.textContent === "Take Photo" && !button.disabled)
+            const ready = button && video.videoWidth > 0 && video.readyState >= 2
+            if (ready) button.click()
+            return ready
+        }"""
+    )
+
+
 def upload(page, *pictures):
     page.set_input_files("input[type=file]", list(pictures))
 
@@ -92,7 +112,7 @@ def test_camera_is_asked_for_only_in_its_tab_and_its_shot_is_classified(page):
     open_page(page)
     assert page.evaluate("window.asked") == 0
     page.get_by_role("tab", name="Camera").click()
-    page.get_by_role("button", name="Take Photo").click()
+    take_photograph(page)
     # Chromium's stand-in for a camera is a green picture, like those drawn for "running".
     expect(page.get_by_role("heading", name="running")).to_be_visible()
 
