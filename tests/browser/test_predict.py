@@ -54,7 +54,7 @@ def test_uploaded_picture_shows_action_and_chart_and_gives_json(page):
     assert page.locator(CHART_NAMES).all_text_contents()[-1].strip() == "running"
     shown = page.get_by_role("img", name="The photograph photo.jpg")
     expect(shown).to_be_visible()
-    assert shown.evaluate("image => image.naturalWidth") == 275
+    assert shown.evaluate("image => image.decode().then(() => image.naturalWidth)") == 275
 
     with page.expect_download() as download:
         page.get_by_role("button", name="JSON").click()
@@ -87,9 +87,9 @@ def test_click_on_a_row_shows_its_picture(page):
     )
     expect(page.get_by_role("heading", name="Almost certainly clapping")).to_be_visible()
     table = page.get_by_test_id("stDataFrame")
-    box = table.bounding_box()
+    expect(table.locator("[role=gridcell]").first).to_be_attached()  # drawn, not just there
     header, row = 36, 56
-    page.mouse.click(box["x"] + box["width"] / 3, box["y"] + header + 1.5 * row)
+    table.click(position={"x": table.bounding_box()["width"] / 3, "y": header + 1.5 * row})
     expect(page.get_by_role("heading", name="Almost certainly sitting")).to_be_visible()
     expect(page.get_by_role("img", name="The photograph second.jpg")).to_be_visible()
 
