@@ -1,6 +1,7 @@
 """The Dataset page's clean-up: suggestions in bulk, what was decided, and the exports."""
 
 from pathlib import Path
+from shlex import quote
 
 import pandas as pd
 import streamlit as st
@@ -110,7 +111,8 @@ def _show_exports(view: DatasetView, decisions: Decisions) -> None:
             )
     st.caption("Train on it:")
     st.code(
-        f"python -m har_core train --dataset {view.folder} --csv train_cleaned.csv --name cleaned",
+        f"python -m har_core train --dataset {quote(str(view.folder))} --csv train_cleaned.csv "
+        "--name cleaned",
         language="bash",
         wrap_lines=True,
     )

@@ -188,7 +188,8 @@ def test_suggestions_exclude_the_surplus_in_one_click(dataset: Path) -> None:
 
 
 def test_leak_between_splits_is_reported(dataset: Path) -> None:
-    assert "1 groups of duplicates cross splits" in texts(open_page(dataset, "Leakage"))
+    page = open_page(dataset, "Leakage")
+    assert "Duplicates cross splits: 1 group, 2 photographs" in texts(page)
 
 
 def test_damaged_decisions_are_reported_instead_of_overwritten(dataset: Path) -> None:
