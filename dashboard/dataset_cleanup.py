@@ -11,6 +11,7 @@ from dashboard.photo_tiles import report_failure, undo_last
 from dashboard.wording import escape_markdown, human_name
 from har_core.dataset import CSV_FILE, read_labels
 from har_core.decisions import Decisions, cleaned_table, decide, labels_csv, load_decisions
+from har_core.exports import neutralise_formulas
 from har_core.findings import findings_csv
 
 
@@ -156,7 +157,7 @@ def _show_decisions(view: DatasetView, decisions: Decisions) -> None:
             columns=["Photograph", "Label", "Decision", "When (UTC)"],
         )
         st.dataframe(
-            table,
+            neutralise_formulas(table),
             hide_index=True,
             key="decisions",
             height=min(38 + 35 * len(table), 320),

@@ -15,6 +15,7 @@ from dashboard.wording import escape_markdown, human_name, percent
 from har_core.bundle import BundleManifest
 from har_core.decisions import decide
 from har_core.errors import ModelBundleError
+from har_core.exports import neutralise_formulas
 from har_core.suspects import (
     LabelSuspects,
     find_label_suspects,
@@ -155,7 +156,7 @@ def _show_table(view: DatasetView, rows: pd.DataFrame) -> None:
         format="%.0f %%", help="Probability of this label", width="small"
     )
     st.dataframe(
-        table,
+        neutralise_formulas(table),
         hide_index=True,
         height=320,
         key="suspect_table",

@@ -12,6 +12,7 @@ from har_core.bundle import read_manifest
 from har_core.dataset import read_labels
 from har_core.decisions import labels_csv
 from har_core.errors import DatasetError, ModelBundleError
+from har_core.exports import neutralise_formulas
 from har_core.label_table import LabelSlips, find_label_slips, fix_label_slips
 from har_core.splits import recorded_splits
 
@@ -79,8 +80,8 @@ def show_slips(table: pd.DataFrame, slips: LabelSlips) -> None:
                 f"{counted(len(slips.variants), 'spelling variant')}. Offered: the most frequent "
                 "spelling."
             )
-            shown = slips.variants.assign(
-                label=slips.variants["label"].map(repr), suggested=slips.variants["suggested"]
+            shown = neutralise_formulas(
+                slips.variants.assign(label=slips.variants["label"].map(repr))
             )
             st.dataframe(
                 shown.rename(
@@ -93,7 +94,7 @@ def show_slips(table: pd.DataFrame, slips: LabelSlips) -> None:
         if len(slips.empty):
             st.markdown(f"{counted(len(slips.empty), 'row')} without a label. Offered: left out.")
             st.dataframe(
-                slips.empty.head(_SHOWN),
+                neutralise_formulas(slips.empty.head(_SHOWN)),
                 hide_index=True,
                 key="empty_labels",
                 alt="Rows without a label",
@@ -108,7 +109,7 @@ def show_slips(table: pd.DataFrame, slips: LabelSlips) -> None:
                 text += f", none of the {conflicts:,} whose labels differ"
             st.markdown(f"{text}.")
             st.dataframe(
-                slips.repeated.head(_SHOWN),
+                neutralise_formulas(slips.repeated.head(_SHOWN)),
                 hide_index=True,
                 key="repeated_names",
                 column_config={"conflict": "labels differ"},

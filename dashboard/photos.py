@@ -113,7 +113,7 @@ def results_table(photos: Sequence[tuple[Photo, ClassifiedPhoto]]) -> pd.DataFra
                 result.thumbnail,
                 human_name(first),
                 100 * p_first,
-                photo.name,
+                neutralise_formula(photo.name),  # the page's table can be saved as CSV
                 human_name(second),
                 100 * p_second,
             )
