@@ -1,6 +1,7 @@
 """The Dataset page's clean-up: suggestions in bulk, what was decided, and the exports."""
 
 from pathlib import Path
+from shlex import quote
 
 import pandas as pd
 import streamlit as st
@@ -10,6 +11,7 @@ from dashboard.photo_tiles import report_failure, undo_last
 from dashboard.wording import escape_markdown, human_name, markdown_name
 from har_core.dataset import CSV_FILE, read_labels
 from har_core.decisions import Decisions, cleaned_table, decide, labels_csv, load_decisions
+from har_core.exports import neutralise_formulas
 from har_core.findings import findings_csv
 
 
@@ -110,7 +112,8 @@ def _show_exports(view: DatasetView, decisions: Decisions) -> None:
             )
     st.caption("Train on it:")
     st.code(
-        f"python -m har_core train --dataset {view.folder} --csv train_cleaned.csv --name cleaned",
+        f"python -m har_core train --dataset {quote(str(view.folder))} --csv train_cleaned.csv "
+        "--name cleaned",
         language="bash",
         wrap_lines=True,
     )
@@ -154,7 +157,7 @@ def _show_decisions(view: DatasetView, decisions: Decisions) -> None:
             columns=["Photograph", "Label", "Decision", "When (UTC)"],
         )
         st.dataframe(
-            table,
+            neutralise_formulas(table),
             hide_index=True,
             key="decisions",
             height=min(38 + 35 * len(table), 320),

@@ -111,7 +111,7 @@ def _show_groups(view: DatasetView, rows: pd.DataFrame, issue: str) -> None:
 
 
 def _compare(row: pd.Series) -> str:
-    kind = "exact copy" if row["copies"] > 1 else f"{row['correlation']:.0%} alike"
+    kind = "exact copy" if row["copies"] > 1 else f"{percent(row['correlation'])} alike"
     split = f"{row['split']} · " if row["split"] else ""
     return f"{split}{kind} · {row['width']:.0f}×{row['height']:.0f}"
 

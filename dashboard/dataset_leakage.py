@@ -7,7 +7,7 @@ import streamlit as st
 
 from dashboard.dataset_data import DatasetView
 from dashboard.photo_tiles import show_decision_bar, show_groups
-from dashboard.wording import escape_markdown
+from dashboard.wording import counted, escape_markdown
 from har_core.dataset import CSV_FILE
 from har_core.splits import leaking_groups, split_columns
 
@@ -43,9 +43,9 @@ def show_leakage(view: DatasetView) -> None:
         return
     groups = leaks["duplicate_group"].unique()
     st.error(
-        f"{len(groups):,} groups of duplicates cross splits ({len(leaks):,} photographs): the "
-        "measured accuracy is too good by what the model has seen before. Keep each group in one "
-        "split, or exclude all but one.",
+        f"Duplicates cross splits: {counted(len(groups), 'group')}, {len(leaks):,} photographs. "
+        "The measured accuracy is too good by what the model has seen before. Keep each group in "
+        "one split, or exclude all but one.",
         icon=":material/leak_add:",
     )
     pages = -(-len(groups) // _GROUPS_PER_PAGE)

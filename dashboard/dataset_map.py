@@ -9,6 +9,7 @@ from dashboard.charts import ACCENT, MUTED
 from dashboard.dataset_charts import SPLIT_COLOURS, photo_map
 from dashboard.dataset_data import DatasetView
 from dashboard.photo_tiles import PAGE_SIZE, issue_title, show_decision_bar, show_tiles
+from dashboard.wording import counted
 from har_core.quality import ISSUE_KINDS, issue_column
 
 _COLOURINGS: Final = ("Class", "Split", "Finding")
@@ -73,7 +74,7 @@ def _show_region(view: DatasetView, chosen: list[int]) -> None:
     if not chosen:
         return
     rows = view.photographs.loc[chosen]
-    st.markdown(f"**{len(rows):,} photographs in this region**")
+    st.markdown(f"**{counted(len(rows), 'photograph')} in this region**")
     pages = -(-len(rows) // PAGE_SIZE)
     page = st.pagination(pages, key=f"map_page_{hash(tuple(chosen))}") if pages > 1 else 1
     bar = st.container()

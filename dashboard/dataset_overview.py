@@ -7,7 +7,7 @@ import streamlit as st
 
 from dashboard.dataset_charts import class_balance, distribution_by_class, size_scatter
 from dashboard.dataset_data import DatasetView
-from dashboard.wording import human_name
+from dashboard.wording import human_name, percent
 from har_core.dataset import SPLITS
 from har_core.label_table import ClassBalance
 
@@ -36,11 +36,13 @@ def show_class_balance(labels: pd.Series, splits: pd.Series | None = None) -> No
         st.info("No photograph has a label.", icon=":material/label_off:")
         return
     st.subheader("Class balance", anchor=False)
-    st.markdown(
-        f"**{_capitalised(balance.describe())}**  \n"
-        f":small[Largest to smallest class {balance.imbalance_ratio:.2f} : 1 · normalised "
-        f"entropy {balance.normalised_entropy:.3f} (1 is perfectly even)]"
-    )
+    reading = f"**{_capitalised(balance.describe())}**"
+    if len(balance.counts) > 1:
+        reading += (
+            f"  \n:small[Largest to smallest class {balance.imbalance_ratio:.2f} : 1 · normalised "
+            f"entropy {balance.normalised_entropy:.3f} (1 is perfectly even)]"
+        )
+    st.markdown(reading)
     with st.container(horizontal=True, vertical_alignment="center"):
         measure = st.segmented_control(
             "Measure",
@@ -89,9 +91,10 @@ def show_image_properties(view: DatasetView) -> None:
         return
     st.subheader("The pictures", anchor=False)
     small = usable[["width", "height"]].min(axis=1).lt(_INPUT_SIDE).mean()
+    share = f"**{percent(small)}** have" if small else "none has"
     st.markdown(
         f"Typically **{usable['width'].median():.0f} × {usable['height'].median():.0f}** pixels; "
-        f"**{small:.0%}** have a side below the network's {_INPUT_SIDE} pixels and are enlarged."
+        f"{share} a side below the network's {_INPUT_SIDE} pixels, to which it is enlarged."
     )
     sizes, spread = st.columns(2, gap="large")
     with sizes:

@@ -11,10 +11,11 @@ import streamlit as st
 from dashboard.dataset_charts import noise_by_class
 from dashboard.dataset_data import DatasetView
 from dashboard.photo_tiles import PAGE_SIZE, report_failure, show_decision_bar, show_tiles
-from dashboard.wording import escape_markdown, human_name
+from dashboard.wording import escape_markdown, human_name, percent
 from har_core.bundle import BundleManifest
 from har_core.decisions import decide
 from har_core.errors import ModelBundleError
+from har_core.exports import neutralise_formulas
 from har_core.suspects import (
     LabelSuspects,
     find_label_suspects,
@@ -155,7 +156,7 @@ def _show_table(view: DatasetView, rows: pd.DataFrame) -> None:
         format="%.0f %%", help="Probability of this label", width="small"
     )
     st.dataframe(
-        table,
+        neutralise_formulas(table),
         hide_index=True,
         height=320,
         key="suspect_table",
@@ -178,7 +179,7 @@ def _show_gallery(view: DatasetView, rows: pd.DataFrame) -> None:
         key="suspect_gallery",
         note=lambda row: (
             f"model: {human_name(suggested[row.name])} "
-            f"{shown.loc[row.name, 'suggested_probability']:.0%}"
+            f"{percent(shown.loc[row.name, 'suggested_probability'])}"
         ),
     )
     with bar:

@@ -7,11 +7,12 @@ import pandas as pd
 import streamlit as st
 
 from dashboard.dataset_overview import show_class_balance
-from dashboard.wording import escape_markdown
+from dashboard.wording import counted, escape_markdown
 from har_core.bundle import read_manifest
 from har_core.dataset import read_labels
 from har_core.decisions import labels_csv
 from har_core.errors import DatasetError, ModelBundleError
+from har_core.exports import neutralise_formulas
 from har_core.label_table import LabelSlips, find_label_slips, fix_label_slips
 from har_core.splits import recorded_splits
 
@@ -38,27 +39,30 @@ def show_recorded_classes(model_folder: Path | None) -> None:
     show_class_balance(recorded["label"], recorded["split"])
 
 
-def show_table_check() -> None:
-    """Take an uploaded table and show what it says by itself."""
+def show_table_check() -> bool:
+    """Take an uploaded table and show what it says by itself; tell whether there is one."""
     file = st.file_uploader(
         "A table with the columns filename,label", type="csv", key="table", max_upload_size=20
     )
     if file is None:
-        return
+        return False
     try:
-        table, slips = _check(file.getvalue())
+        table, slips, fixed = _check(file.getvalue())
     except DatasetError as error:
         st.error(escape_markdown(str(error)))
-        return
-    st.markdown(f"**{len(table):,}** rows, **{table['label'].str.strip().nunique():,}** labels")
+        return True
+    st.markdown(f"**{counted(len(table), 'row')}, {counted(fixed['label'].nunique(), 'label')}**")
     show_slips(table, slips)
-    show_class_balance(table["label"].str.strip())
+    if slips:
+        st.caption("What follows counts the fixed table.")
+    show_class_balance(fixed["label"])
+    return True
 
 
 @st.cache_data(max_entries=4, show_spinner="Reading the table …")
-def _check(content: bytes) -> tuple[pd.DataFrame, LabelSlips]:
+def _check(content: bytes) -> tuple[pd.DataFrame, LabelSlips, pd.DataFrame]:
     table = read_labels(BytesIO(content), strip=False)
-    return table, find_label_slips(table)
+    return table, find_label_slips(table), fix_label_slips(table)
 
 
 def show_slips(table: pd.DataFrame, slips: LabelSlips) -> None:
@@ -72,9 +76,12 @@ def show_slips(table: pd.DataFrame, slips: LabelSlips) -> None:
     with st.container(border=True):
         st.markdown("**Slips in the table**")
         if len(slips.variants):
-            st.markdown(f"{len(slips.variants)} spelling variants. Offered: the most frequent one.")
-            shown = slips.variants.assign(
-                label=slips.variants["label"].map(repr), suggested=slips.variants["suggested"]
+            st.markdown(
+                f"{counted(len(slips.variants), 'spelling variant')}. Offered: the most frequent "
+                "spelling."
+            )
+            shown = neutralise_formulas(
+                slips.variants.assign(label=slips.variants["label"].map(repr))
             )
             st.dataframe(
                 shown.rename(
@@ -85,9 +92,9 @@ def show_slips(table: pd.DataFrame, slips: LabelSlips) -> None:
                 alt="Spelling variants of labels",
             )
         if len(slips.empty):
-            st.markdown(f"{len(slips.empty):,} rows without a label. Offered: leave them out.")
+            st.markdown(f"{counted(len(slips.empty), 'row')} without a label. Offered: left out.")
             st.dataframe(
-                slips.empty.head(_SHOWN),
+                neutralise_formulas(slips.empty.head(_SHOWN)),
                 hide_index=True,
                 key="empty_labels",
                 alt="Rows without a label",
@@ -95,14 +102,14 @@ def show_slips(table: pd.DataFrame, slips: LabelSlips) -> None:
         if len(slips.repeated):
             conflicts = slips.repeated.loc[slips.repeated["conflict"], "filename"].nunique()
             text = (
-                f"{slips.repeated['filename'].nunique():,} filenames are listed more than once. "
-                "Offered: keep one row"
+                f"{counted(slips.repeated['filename'].nunique(), 'filename')} listed more than "
+                "once. Offered: one row of each"
             )
             if conflicts:
-                text += f"; leave out the {conflicts:,} whose labels differ"
+                text += f", none of the {conflicts:,} whose labels differ"
             st.markdown(f"{text}.")
             st.dataframe(
-                slips.repeated.head(_SHOWN),
+                neutralise_formulas(slips.repeated.head(_SHOWN)),
                 hide_index=True,
                 key="repeated_names",
                 column_config={"conflict": "labels differ"},

@@ -41,7 +41,7 @@ class EvaluatedPhotos:
     paths: Mapping[str, str]
 
     def show(
-        self, rows: pd.DataFrame, *, key: str, page_size: int = 15, tile_width: int = 150
+        self, rows: pd.DataFrame, *, key: str, page_size: int = 24, tile_width: int = 150
     ) -> None:
         """Draw photographs as tiles, a page at a time; a click opens one.
 

@@ -474,7 +474,7 @@ def _thinned(x: np.ndarray, y: np.ndarray, n_points: int) -> tuple[np.ndarray, n
 def _layout(height: int) -> dict[str, object]:
     return {
         "height": height,
-        "margin": {"l": 8, "r": 8, "t": 16, "b": 8},
+        "margin": {"l": 8, "r": 22, "t": 16, "b": 8},
         "paper_bgcolor": TRANSPARENT,
         "plot_bgcolor": TRANSPARENT,
         "hoverlabel": {"align": "left"},

@@ -8,6 +8,7 @@ from dashboard.evaluation_overview import Shown
 from dashboard.wording import human_name, markdown_name
 from har_core.curves import DRAWN_POINTS, macro_areas
 from har_core.evaluation import CLASS_METRICS
+from har_core.exports import neutralise_formulas
 
 
 def show_classes(shown: Shown) -> None:
@@ -29,7 +30,7 @@ def show_classes(shown: Shown) -> None:
     display["support"] = table["support"]
     bar = st.column_config.ProgressColumn
     selection = st.dataframe(
-        display,
+        neutralise_formulas(display),
         key="classes",
         hide_index=True,
         on_select="rerun",

@@ -8,7 +8,7 @@ import streamlit as st
 from dashboard import evaluation_charts as charts
 from dashboard.evaluation_overview import Shown
 from dashboard.evaluation_wording import cell_title
-from dashboard.wording import escape_markdown, human_name, markdown_name, percent
+from dashboard.wording import counted, escape_markdown, human_name, markdown_name, percent
 from har_core.confusion import Share, most_confused_pairs
 from har_core.thumbnails import thumbnails
 
@@ -37,8 +37,8 @@ def show_confusions(shown: Shown) -> None:
                 key="cells",
                 format_func={
                     "count": "photographs",
-                    "row": "share of true class",
-                    "column": "share of answers",
+                    "row": "% of true class",
+                    "column": "% of answers",
                 }.__getitem__,
             )
             with st.popover("Arrange", icon=":material/tune:"):
@@ -130,7 +130,7 @@ def _show_cell(shown: Shown, cell: tuple[str | None, str | None]) -> None:
         args=(None, None),
         help="Remove this filter",
     )
-    shown.photos.show(photographs, key="cell_photographs", tile_width=124)
+    shown.photos.show(photographs, key="cell_photographs", page_size=12, tile_width=124)
 
 
 def _show_confused_pairs(shown: Shown) -> None:
@@ -152,7 +152,9 @@ def _show_confused_pairs(shown: Shown) -> None:
                 args=(pair.label, pair.prediction),
             )
             n = pairs["count"].iloc[rank]
-            st.caption(f"{n:,} photographs, {percent(pair.share)} of {markdown_name(pair.label)}")
+            st.caption(
+                f"{counted(n, 'photograph')}, {percent(pair.share)} of {markdown_name(pair.label)}"
+            )
             chosen = (photographs["label"] == pair.label) & (
                 photographs["prediction"] == pair.prediction
             )

@@ -3,7 +3,7 @@
 import streamlit as st
 
 from dashboard.evaluation_overview import Shown
-from dashboard.wording import human_name
+from dashboard.wording import counted, human_name
 
 
 def show_errors(shown: Shown) -> None:
@@ -47,5 +47,6 @@ def show_errors(shown: Shown) -> None:
         found = photographs["filename"].str.contains(search.strip(), case=False, regex=False)
         photographs = photographs[found]
     photographs = photographs.sort_values("confidence", ascending=hits, kind="stable")
-    st.caption(f"{len(photographs):,} photographs, {'least' if hits else 'most'} confident first")
-    shown.photos.show(photographs, key="error_photographs", page_size=20)
+    count = counted(len(photographs), "photograph")
+    st.caption(f"{count}, {'least' if hits else 'most'} confident first")
+    shown.photos.show(photographs, key="error_photographs")

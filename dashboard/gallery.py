@@ -21,8 +21,10 @@ _CSS: Final = """
 }
 .tile { position: relative; min-width: 0; }
 .open {
-  display: block;
+  display: flex;
+  flex-direction: column;
   width: 100%;
+  height: 100%;
   padding: 0;
   border: 1px solid var(--st-border-color);
   border-radius: var(--st-base-radius);
@@ -35,11 +37,14 @@ _CSS: Final = """
 }
 .open:hover, .open:focus-visible { border-color: var(--st-primary-color); outline: none;
   box-shadow: 0 0 0 1px var(--st-primary-color); }
-.picture { display: flex; align-items: center; justify-content: center; height: 122px; }
+.picture { display: flex; align-items: center; justify-content: center; height: 122px;
+  width: 100%; flex: none; }
 .picture img { width: 100%; height: 100%; object-fit: contain; display: block; }
 .picture span { font-size: 12px; opacity: 0.7; padding: 0 10px; text-align: center; }
-.text { padding: 7px 9px 8px; background: var(--st-background-color); }
-.title, .note { white-space: nowrap; overflow: hidden; text-overflow: ellipsis; }
+.text { padding: 7px 9px 8px; background: var(--st-background-color); flex: 1; width: 100%;
+  box-sizing: border-box; }
+.title, .note { overflow: hidden; overflow-wrap: anywhere; display: -webkit-box;
+  -webkit-box-orient: vertical; -webkit-line-clamp: 2; }
 .title { font-size: 13px; font-weight: 600; }
 .note { font-size: 12px; opacity: 0.75; min-height: 16px; }
 .mark { position: absolute; left: 7px; top: 7px; padding: 1px 7px; border-radius: 9px;

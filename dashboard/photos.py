@@ -101,8 +101,9 @@ def results_table(photos: Sequence[tuple[Photo, ClassifiedPhoto]]) -> pd.DataFra
     Returns
     -------
     DataFrame
-        ``picture`` (data URI), ``file``, ``action``, ``confidence`` in percent, ``second`` (the
-        next likely action) and ``second_confidence`` in percent.
+        ``picture`` (data URI), ``action``, ``confidence`` in percent, ``file``, ``second`` (the
+        next likely action) and ``second_confidence`` in percent. What counts comes first, because
+        a phone shows three columns.
     """
     rows = []
     for photo, result in photos:
@@ -110,14 +111,14 @@ def results_table(photos: Sequence[tuple[Photo, ClassifiedPhoto]]) -> pd.DataFra
         rows.append(
             (
                 result.thumbnail,
-                photo.name,
                 human_name(first),
                 100 * p_first,
+                neutralise_formula(photo.name),  # the page's table can be saved as CSV
                 human_name(second),
                 100 * p_second,
             )
         )
-    columns = ["picture", "file", "action", "confidence", "second", "second_confidence"]
+    columns = ["picture", "action", "confidence", "file", "second", "second_confidence"]
     return pd.DataFrame(rows, columns=columns)
 
 

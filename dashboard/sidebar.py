@@ -8,7 +8,7 @@ from typing import Final
 import streamlit as st
 
 from dashboard.resources import dataset_table
-from dashboard.wording import accuracy, escape_markdown, short_accuracy
+from dashboard.wording import accuracy, counted, escape_markdown, short_accuracy
 from har_core import ActionModel, DatasetError, ModelBundleError, load_model
 from har_core.bundle import BundleEntry, list_bundles, read_manifest
 from har_core.model import find_model
@@ -52,7 +52,7 @@ def pick_dataset() -> None:
     ).strip()
     if folder:
         try:
-            st.caption(f"{len(dataset_table(folder)):,} labelled photographs")
+            st.caption(counted(len(dataset_table(folder)), "labelled photograph"))
         except DatasetError as error:
             st.error(escape_markdown(str(error)))
 

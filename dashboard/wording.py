@@ -47,6 +47,11 @@ def percent(probability: float) -> str:
     return _spaced(f"{probability:.0%}")
 
 
+def counted(n: int, noun: str) -> str:
+    """Return a number with its noun, both as written in a sentence: ``1 row``, ``1,204 rows``."""
+    return f"{n:,} {noun}" if n == 1 else f"{n:,} {noun}s"
+
+
 def certainty(confidence: float) -> str:
     """Return a probability in [0, 1] as an adverb, from "Hard to say, maybe" upwards."""
     return next((word for least, word in _CERTAINTY if confidence >= least), "Hard to say, maybe")

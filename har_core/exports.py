@@ -40,10 +40,28 @@ def table_csv(table: pd.DataFrame) -> str:
     table : DataFrame
         Texts in columns of strings; the index is left out.
     """
+    return neutralise_formulas(table).to_csv(index=False, lineterminator="\n")
+
+
+def neutralise_formulas(table: pd.DataFrame) -> pd.DataFrame:
+    """Return a table whose texts and headings no spreadsheet runs as formulas.
+
+    Also for tables on a page: a button over them saves what they show as CSV.
+
+    Parameters
+    ----------
+    table : DataFrame
+        Texts in columns of strings.
+
+    Returns
+    -------
+    DataFrame
+        A copy; numbers are as they were.
+    """
     safe = table.copy(deep=False)
     for column in range(table.shape[1]):
         values = table.iloc[:, column]
         if not pd.api.types.is_numeric_dtype(values):
             safe.isetitem(column, values.map(neutralise_formula))
     safe.columns = pd.Index([neutralise_formula(str(name)) for name in table.columns])
-    return safe.to_csv(index=False, lineterminator="\n")
+    return safe

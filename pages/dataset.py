@@ -79,6 +79,8 @@ else:
         "(`filename,label`) and the photographs in `train/`.",
         icon=":material/folder_open:",
     )
-    show_recorded_classes(chosen_model_folder())
+    recorded = st.container()
     st.subheader("Check a table", anchor=False)
-    show_table_check()
+    if not show_table_check():
+        with recorded:
+            show_recorded_classes(chosen_model_folder())

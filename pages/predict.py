@@ -11,13 +11,22 @@ from dashboard import sidebar
 from dashboard.charts import even_bars, probability_bars
 from dashboard.photos import ClassifiedPhoto, Photo, result_json, results_csv, results_table
 from dashboard.resources import classified, dataset_table
-from dashboard.wording import certainty, escape_markdown, hint, human_name, markdown_name, percent
+from dashboard.wording import (
+    certainty,
+    counted,
+    escape_markdown,
+    hint,
+    human_name,
+    markdown_name,
+    percent,
+)
 from har_core import ActionModel, InvalidImageError
 from har_core.images import MAX_BYTES
 
 EXAMPLE = Path(__file__).parents[1] / "dashboard" / "examples" / "cycling.jpg"
 SUFFIXES = ["jpg", "jpeg", "png", "webp", "bmp", "tif", "tiff", "gif"]
 ROW_HEIGHT = 56
+ROWS_SHOWN = 7.5  # half a row tells that there are more
 
 
 def show_example() -> None:
@@ -138,7 +147,7 @@ def show_summary(
     good: list[tuple[Photo, ClassifiedPhoto]], bad: list[tuple[Photo, InvalidImageError]]
 ) -> None:
     if good:
-        st.subheader(f"{len(good)} photographs classified", anchor=False)
+        st.subheader(f"{counted(len(good), 'photograph')} classified", anchor=False)
         st.download_button(
             "CSV",
             results_csv(good),
@@ -149,7 +158,8 @@ def show_summary(
         )
     if bad:
         with st.container(border=True):
-            st.markdown(f":material/broken_image: **{len(bad)} could not be used**")
+            what = "This file" if not good and len(bad) == 1 else f"{len(bad):,}"
+            st.markdown(f":material/broken_image: **{what} could not be used**")
             for photo, error in bad:
                 st.markdown(
                     f"{escape_markdown(photo.name)}  \n:small[{escape_markdown(str(error))}]"
@@ -165,15 +175,15 @@ def choose_from_table(good: list[tuple[Photo, ClassifiedPhoto]]) -> int:
         on_select="rerun",
         selection_mode="single-cell",
         row_height=ROW_HEIGHT,
-        height=ROW_HEIGHT * min(len(good), 8) + 38,
+        height=int(ROW_HEIGHT * min(len(good), ROWS_SHOWN)) + 38,
         alt="The photographs with their most likely actions",
         column_config={
             "picture": st.column_config.ImageColumn("", width="small"),
-            "file": "File",
             "action": "Action",
             "confidence": st.column_config.ProgressColumn(
                 "Confidence", min_value=0, max_value=100, format="%.0f %%"
             ),
+            "file": "File",
             "second": "Second guess",
             "second_confidence": st.column_config.NumberColumn("Its confidence", format="%.0f %%"),
         },

@@ -7,7 +7,15 @@ from pathlib import Path
 from urllib.parse import urlsplit
 
 import pytest
-from playwright.sync_api import Browser, BrowserContext, Page, expect, sync_playwright
+from playwright.sync_api import (
+    Browser,
+    BrowserContext,
+    FloatRect,
+    Locator,
+    Page,
+    expect,
+    sync_playwright,
+)
 
 from tests.dashboard_process import DashboardProcess, running_dashboard
 from tests.drawing import write_dataset, write_tiny_bundle
@@ -26,6 +34,15 @@ CHROMIUM_ARGUMENTS = [
     "--use-fake-device-for-media-stream",
     "--host-resolver-rules=MAP * ~NOTFOUND, EXCLUDE 127.0.0.1",
 ]
+
+
+def steady_box(locator: Locator) -> FloatRect:
+    """Return where an element is once it has stopped moving, for the mouse to go there."""
+    element = locator.element_handle()
+    element.wait_for_element_state("stable")
+    box = element.bounding_box()
+    assert box is not None
+    return box
 
 
 @pytest.fixture(scope="session")

@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 from playwright.sync_api import Page, expect
 
+from tests.browser.conftest import steady_box
 from tests.drawing import write_dataset
 
 pytestmark = pytest.mark.browser
@@ -87,9 +88,7 @@ def test_region_lassoed_on_the_map_shows_its_photographs(page: Page, tmp_path: P
     page.get_by_role("button", name="Start").click()
     area = page.locator(".js-plotly-plot .nsewdrag").first
     area.wait_for(timeout=60_000)
-    page.wait_for_timeout(500)
-    box = area.bounding_box()
-    assert box is not None
+    box = steady_box(area)
     left, top = box["x"] + 4, box["y"] + 4
     right, bottom = left + box["width"] - 8, top + box["height"] - 8
     page.mouse.move(left, top)

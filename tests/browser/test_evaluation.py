@@ -9,7 +9,7 @@ from playwright.sync_api import Browser, BrowserContext, Page, expect
 
 from har_core.dataset import load_dataset
 from har_core.evaluations import read_evaluation
-from tests.browser.conftest import DESKTOP
+from tests.browser.conftest import DESKTOP, steady_box
 from tests.dashboard_process import DashboardProcess, running_dashboard
 from tests.drawing import CLASS_NAMES, write_dataset
 from tests.evaluated import draw_table, write_evaluated_bundle
@@ -87,7 +87,7 @@ def click_cell(page: Page, label: str, prediction: str) -> None:
     index = [cell[:2] for cell in reported].index([label, prediction])
     cell = page.locator(CELLS).nth(index)
     cell.scroll_into_view_if_needed()
-    box = cell.bounding_box()
+    box = steady_box(cell)
     page.mouse.click(box["x"] + box["width"] / 2, box["y"] + box["height"] / 2)
 
 

@@ -22,6 +22,26 @@ def open_page(page):
     expect(page.locator(CHART_NAMES)).to_have_count(len(CLASS_NAMES))
 
 
+def take_photograph(page):
+    """Click "Take Photo" at a moment when the camera shows a picture.
+
+    Streamlit enables the button when the camera answers, before its first picture, and starts the
+    camera anew a second later, when it knows how wide the picture is; a click in between does
+    nothing. Checking and clicking in one step leaves no time for that.
+    """
+    expect(page.get_by_role("button", name="Take Photo")).to_be_enabled()
+    page.wait_for_function(
+        """() => {
+            const video = document.querySelector("video")
+            const button = [...document.querySelectorAll("button")].find(
+                button => button.textContent === "Take Photo" && !button.disabled)
+            const ready = button && video.videoWidth > 0 && video.readyState >= 2
+            if (ready) button.click()
+            return ready
+        }"""
+    )
+
+
 def upload(page, *pictures):
     page.set_input_files("input[type=file]", list(pictures))
 
@@ -34,7 +54,7 @@ def test_uploaded_picture_shows_action_and_chart_and_gives_json(page):
     assert page.locator(CHART_NAMES).all_text_contents()[-1].strip() == "running"
     shown = page.get_by_role("img", name="The photograph photo.jpg")
     expect(shown).to_be_visible()
-    assert shown.evaluate("image => image.naturalWidth") == 275
+    assert shown.evaluate("image => image.decode().then(() => image.naturalWidth)") == 275
 
     with page.expect_download() as download:
         page.get_by_role("button", name="JSON").click()
@@ -67,9 +87,9 @@ def test_click_on_a_row_shows_its_picture(page):
     )
     expect(page.get_by_role("heading", name="Almost certainly clapping")).to_be_visible()
     table = page.get_by_test_id("stDataFrame")
-    box = table.bounding_box()
+    expect(table.locator("[role=gridcell]").first).to_be_attached()  # drawn, not just there
     header, row = 36, 56
-    page.mouse.click(box["x"] + box["width"] / 3, box["y"] + header + 1.5 * row)
+    table.click(position={"x": table.bounding_box()["width"] / 3, "y": header + 1.5 * row})
     expect(page.get_by_role("heading", name="Almost certainly sitting")).to_be_visible()
     expect(page.get_by_role("img", name="The photograph second.jpg")).to_be_visible()
 
@@ -92,7 +112,7 @@ def test_camera_is_asked_for_only_in_its_tab_and_its_shot_is_classified(page):
     open_page(page)
     assert page.evaluate("window.asked") == 0
     page.get_by_role("tab", name="Camera").click()
-    page.get_by_role("button", name="Take Photo").click()
+    take_photograph(page)
     # Chromium's stand-in for a camera is a green picture, like those drawn for "running".
     expect(page.get_by_role("heading", name="running")).to_be_visible()
 

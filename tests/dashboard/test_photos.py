@@ -22,6 +22,12 @@ def test_answer_is_the_models_own(tiny_models):
     assert result.seconds > 0
 
 
+def test_table_on_the_page_holds_no_formula_because_its_toolbar_saves_it_as_csv(tiny_models):
+    table = results_table([classified(name="=cmd.jpg")])
+    assert table["file"].tolist() == ["'=cmd.jpg"]
+    assert table["confidence"].dtype == float
+
+
 def test_preview_is_small_and_keeps_the_shape(tiny_models):
     _, result = classified(size=(3000, 2000))
     assert Image.open(io.BytesIO(result.preview)).size == (640, 427)

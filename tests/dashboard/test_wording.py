@@ -6,6 +6,13 @@ from har_core import Prediction
 from har_core.bundle import BundleManifest
 
 
+@pytest.mark.parametrize(
+    ("n", "text"), [(0, "0 rows"), (1, "1 row"), (2, "2 rows"), (1204, "1,204 rows")]
+)
+def test_one_thing_has_a_singular(n, text):
+    assert wording.counted(n, "row") == text
+
+
 def prediction(*probabilities):
     names = ["running", "using_laptop", "sitting", "eating", "texting"]
     return Prediction.from_probabilities(names[: len(probabilities)], np.array(probabilities))

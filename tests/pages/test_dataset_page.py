@@ -188,7 +188,8 @@ def test_suggestions_exclude_the_surplus_in_one_click(dataset: Path) -> None:
 
 
 def test_leak_between_splits_is_reported(dataset: Path) -> None:
-    assert "1 groups of duplicates cross splits" in texts(open_page(dataset, "Leakage"))
+    page = open_page(dataset, "Leakage")
+    assert "Duplicates cross splits: 1 group, 2 photographs" in texts(page)
 
 
 def test_damaged_decisions_are_reported_instead_of_overwritten(dataset: Path) -> None:
@@ -226,13 +227,24 @@ def test_uploaded_table_is_checked_and_fixed(tiny_models: Path) -> None:
     table = b"filename,label\n1.jpg,running\n2.jpg,Running \n3.jpg,running\n4.jpg,\n1.jpg,running\n"
     page.file_uploader(key="table").upload("train.csv", table).run()
     assert not page.exception
-    assert "1 spelling variants" in texts(page)
-    assert "1 rows without a label" in texts(page)
-    assert "1 filenames are listed more than once" in texts(page)
+    assert "5 rows, 1 label" in texts(page)
+    assert "1 spelling variant" in texts(page)
+    assert "1 row without a label" in texts(page)
+    assert "1 filename listed more than once" in texts(page)
     assert "Fixed train.csv" in [b.label for b in page.get("download_button")]
     page.file_uploader(key="table").clear().run()
     page.file_uploader(key="table").upload("train.csv", b"\xff\xd8 no table").run()
     assert page.error
+
+
+def test_uploaded_table_takes_the_place_of_the_models_class_balance(unscanned: Path) -> None:
+    page = open_page()
+    table = b"filename,label\n1.jpg,running\n2.jpg,running\n3.jpg,Sitting\n"
+    page.file_uploader(key="table").upload("train.csv", table).run()
+    assert not page.exception
+    assert [heading.value for heading in page.subheader].count("Class balance") == 1
+    assert "3 rows, 2 labels" in texts(page)
+    assert "**25** photographs" not in texts(page)
 
 
 def test_damaged_predictions_do_not_hide_the_dataset(

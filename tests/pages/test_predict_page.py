@@ -53,7 +53,7 @@ def test_one_photograph_gets_words_chart_and_time(app):
 def test_unusable_file_alone_is_explained(app):
     upload(app.run(), notes=b"<html>not found</html>")
     assert headlines(app) == []
-    assert "1 could not be used" in texts(app)
+    assert "This file could not be used" in texts(app)
     assert r"notes\.jpg" in texts(app)
 
 
@@ -67,6 +67,11 @@ def test_several_photographs_get_a_table_and_the_bad_one_its_reason(app):
     assert "1 could not be used" in texts(app)
     assert r"broken\.jpg" in texts(app)
     assert chart(app)["y"][-1] == "clapping"
+
+
+def test_one_photograph_beside_a_bad_file_is_counted_in_the_singular(app):
+    upload(app.run(), good=photo_bytes("running"), notes=b"text")
+    assert headlines(app)[0] == "1 photograph classified"
 
 
 def test_example_can_be_tried_at_once_and_whatever_came_last_is_shown(app):
