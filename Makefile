@@ -9,7 +9,7 @@ BACKBONE ?= imagenet
 NAME ?= retrained
 TRAIN = $(BIN)/python -m har_core train --dataset "$(DATASET)"
 
-.PHONY: install run test check model format clean
+.PHONY: install run test check bench model format clean
 
 install: .venv/.installed
 
@@ -32,6 +32,10 @@ check: install
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
+
+# With HAR_DATASET also on real photographs; BENCH_ARGS="--only single" measures a part.
+bench: install
+	$(BIN)/python -m benchmarks $(BENCH_ARGS)
 
 # The shipped model's three runs; docs/training.md explains them, and how to resume one.
 model: install
