@@ -83,7 +83,7 @@ def main() -> None:
         predicted = [
             int(session.run(None, {source: row[np.newaxis]})[0].argmax()) for row in pixels
         ]
-        top1 = float((np.array(predicted) == labels).mean())
+        top1 = float((np.concatenate(outputs).argmax(axis=1) == labels).mean())
         print(
             f"{name:<42}{ms[name]:7.1f} ms {ms[name] / reference:6.2f} ×"
             f"   top-1 {top1:.2%} of {len(labels):,}",
