@@ -80,9 +80,7 @@ def main() -> None:
     reference = next(iter(ms.values()))
     for name, session in sessions.items():
         source = session.get_inputs()[0].name
-        predicted = [
-            int(session.run(None, {source: row[np.newaxis]})[0].argmax()) for row in pixels
-        ]
+        outputs = [session.run(None, {source: row[np.newaxis]})[0] for row in pixels]
         top1 = float((np.concatenate(outputs).argmax(axis=1) == labels).mean())
         print(
             f"{name:<42}{ms[name]:7.1f} ms {ms[name] / reference:6.2f} ×"
