@@ -9,7 +9,7 @@ from playwright.sync_api import Browser, BrowserContext, Page, expect
 
 from har_core.dataset import load_dataset
 from har_core.evaluations import read_evaluation
-from tests.browser.conftest import DESKTOP, steady_box
+from tests.browser.conftest import DESKTOP, TIMEOUT_MS, steady_box
 from tests.dashboard_process import DashboardProcess, running_dashboard
 from tests.drawing import CLASS_NAMES, write_dataset
 from tests.evaluated import draw_table, write_evaluated_bundle
@@ -18,7 +18,7 @@ pytestmark = pytest.mark.browser
 
 MANY = tuple(f"action_{index:02}" for index in range(100))
 # The first drawing of a page can take long on a busy machine.
-expect.set_options(timeout=20_000)
+expect.set_options(timeout=TIMEOUT_MS)
 CELLS = ".js-plotly-plot .scatterlayer .point"
 
 
@@ -54,7 +54,7 @@ def server(models, tmp_path_factory) -> Iterator[DashboardProcess]:
 def visits(browser: Browser, server: DashboardProcess) -> Iterator[BrowserContext]:
     """One browser cache for the module's tests."""
     context = browser.new_context(base_url=server.url, viewport=DESKTOP)
-    context.set_default_timeout(20_000)
+    context.set_default_timeout(TIMEOUT_MS)
     yield context
     context.close()
 
