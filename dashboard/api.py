@@ -195,7 +195,10 @@ async def predict(request: Request) -> PredictionBody:
     response_model=BatchBody,
     dependencies=_needs_key,
     responses=_errors(400, 401, 404, 405, 408, 413, 503),
-    openapi_extra=_form("files", {"type": "array", "items": _IMAGE, "maxItems": MAX_BATCH_FILES}),
+    openapi_extra=_form(
+        "files",
+        {"type": "array", "items": _IMAGE, "minItems": 1, "maxItems": MAX_BATCH_FILES},
+    ),
     description=(
         f"At most {MAX_BATCH_FILES} files and {MAX_BATCH_BYTES // 2**20} MB in total. A file that "
         "cannot be used gets an `error` in its place; the others get their prediction.\n\n"

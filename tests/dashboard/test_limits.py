@@ -1,6 +1,7 @@
 """Bounds: the queue, uploads that stall, and what one request may not do to the others."""
 
 import asyncio
+import itertools
 import threading
 import time
 from concurrent.futures import ThreadPoolExecutor
@@ -103,10 +104,12 @@ def test_upload_that_stalls_or_trickles_is_408_and_gives_its_place_back(
     app = FastAPI()
     api.install(app)
     sent = []
+    head = b'--B\r\nContent-Disposition: form-data; name="file"; filename="a.jpg"\r\n\r\n'
+    chunks = itertools.chain([head], itertools.repeat(b"x"))
 
     async def trickle():
         await asyncio.sleep(0.03 if limit == "_MAX_UPLOAD_S" else 5)
-        return {"type": "http.request", "body": b"-", "more_body": True}
+        return {"type": "http.request", "body": next(chunks), "more_body": True}
 
     async def send(message):
         sent.append(message)
