@@ -79,7 +79,7 @@ class RunFolder:
 
     def write_settings(self, settings: dict[str, Any]) -> None:
         """Record the settings that a resumed run must keep."""
-        write_atomically(self.path / _SETTINGS, json.dumps(settings, indent=2).encode())
+        self._write(_SETTINGS, json.dumps(settings, indent=2).encode())
 
     def read_checkpoint(self) -> Checkpoint | None:
         """Return the last checkpoint, or None before the first completed epoch."""
@@ -107,7 +107,7 @@ class RunFolder:
         arrays = {f"variable_{i}": v for i, v in enumerate(checkpoint.variables)}
         arrays |= {f"optimizer_{i}": v for i, v in enumerate(checkpoint.optimizer_variables)}
         self._write_arrays(_STATE, {"meta": np.array(json.dumps(meta)), **arrays})
-        write_atomically(self.path / _LOG, log_csv(checkpoint.log))
+        self._write(_LOG, log_csv(checkpoint.log))
 
     def read_best(self) -> list[np.ndarray]:
         """Return the weights with the highest validation accuracy."""
@@ -121,8 +121,11 @@ class RunFolder:
     def _write_arrays(self, name: str, arrays: dict[str, np.ndarray]) -> None:
         buffer = io.BytesIO()
         np.savez(buffer, allow_pickle=False, **arrays)
+        self._write(name, buffer.getvalue())
+
+    def _write(self, name: str, content: bytes) -> None:
         try:
-            write_atomically(self.path / name, buffer.getvalue())
+            write_atomically(self.path / name, content)
         except OSError as error:
             raise HarError(f"Cannot write {self.path / name}: {error.strerror}.") from error
 

@@ -49,7 +49,8 @@ class ScanCache:
     Raises
     ------
     DatasetError
-        If the file can be neither opened nor created.
+        If the file can be neither opened nor created; at the end of its context also if it could
+        not be read or written within.
     """
 
     def __init__(self, path: Path | None = None) -> None:
@@ -85,8 +86,13 @@ class ScanCache:
     def __enter__(self) -> "ScanCache":
         return self
 
-    def __exit__(self, *_: object) -> None:
+    def __exit__(self, kind: object, error: BaseException | None, trace: object) -> None:
         self._db.close()
+        if isinstance(error, sqlite3.Error):
+            raise DatasetError(
+                f"Cannot go on with the scan cache {self.path}: {error}. Make room on its disk, or "
+                "delete it: everything in it can be measured again."
+            ) from error
 
     def known_files(self, stamps: Mapping[str, FileStamp]) -> dict[str, str]:
         """Return path to sha256 of the files that still have the recorded stamp."""

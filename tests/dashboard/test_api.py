@@ -6,6 +6,7 @@ import threading
 from concurrent.futures import ThreadPoolExecutor
 
 import pytest
+import streamlit.runtime
 from fastapi.testclient import TestClient
 
 from dashboard import api, uploads
@@ -170,6 +171,18 @@ def test_uploads_never_touch_the_disk(client, monkeypatch):
     assert len(large) > 5 * 2**20
     assert client.post("/predict", files={"file": ("a.bmp", large)}).status_code == 200
     assert client.post("/predict/batch", files=[("files", ("a.bmp", large))] * 3).is_success
+
+
+def test_uploads_of_the_pages_never_touch_the_disk(client, monkeypatch):
+    def refuse(*args):
+        raise AssertionError("an upload was written to disk")
+
+    server = "streamlit.web.server.starlette.starlette_routes"
+    monkeypatch.setattr(f"{server}.is_xsrf_enabled", lambda: False)
+    monkeypatch.setattr(streamlit.runtime.get_instance(), "is_active_session", lambda _: True)
+    monkeypatch.setattr(tempfile.SpooledTemporaryFile, "rollover", refuse)
+    answer = client.put("/_stcore/upload_file/session/file", files={"f": ("a", bytes(5 * 2**20))})
+    assert answer.status_code == 204
 
 
 def test_batch_keeps_order_and_names_and_reports_the_bad_file_in_its_place(client):

@@ -1,13 +1,20 @@
 """What only a real server process shows; see `tests.dashboard.test_api` for the rest."""
 
+import json
+import os
+import signal
 import socket
+import subprocess
 import time
+import tomllib
+from contextlib import ExitStack
+from pathlib import Path
 from urllib.parse import urlsplit
 
 import httpx2
 import pytest
 
-from tests.dashboard_process import running_dashboard
+from tests.dashboard_process import ROOT, running_dashboard
 from tests.drawing import photo_bytes, write_tiny_bundle
 
 PART = b'--B\r\nContent-Disposition: form-data; name="file"; filename="a.jpg"\r\n\r\n'
@@ -96,8 +103,82 @@ def test_interrupted_upload_leaves_the_server_well(server, client):
     assert answer.json()["action"] == "running"
 
 
+def test_half_open_connections_keep_nobody_waiting_and_no_memory(server, client):
+    client.post("/predict", files={"file": ("a.jpg", photo_bytes())})
+    before = resident_mb(server)
+    with ExitStack() as stack:
+        for _ in range(20):
+            stack.enter_context(open_upload(server, "Content-Length: 1000000")).sendall(PART)
+            head = stack.enter_context(open_upload(server, "X-Endless: "))
+            head.settimeout(0)
+        answer = client.post("/predict", files={"file": ("a.jpg", photo_bytes("sitting"))})
+        assert answer.json()["action"] == "sitting"
+        assert client.get("/").status_code == 200
+    assert resident_mb(server) < before + 100
+
+
+def test_refused_uploads_leave_the_memory_flat(server, client):
+    large = bytes(15 * 2**20)
+
+    def refused():
+        for _ in range(10):
+            answer = client.post("/predict", files={"file": ("a.jpg", large)})
+            assert answer.status_code == 415
+
+    refused()
+    before = resident_mb(server)
+    refused()
+    assert resident_mb(server) < before + 30
+
+
+def test_other_sites_may_not_read_the_pages(client):
+    for path in ("/", "/_stcore/health", "/metrics"):
+        answer = client.get(path, headers={"Origin": "https://evil.example"})
+        assert "access-control-allow-origin" not in answer.headers
+
+
 def test_server_ends_cleanly_and_its_log_names_no_upload(server):
     assert server.stop() in (0, 1)  # Streamlit's command ends with 1 after Ctrl-C
     log = server.log.read_text()
     assert "Traceback" not in log
     assert "secret-name" not in log
+    requests = [json.loads(line) for line in log.splitlines() if line.startswith("{")]
+    assert {"/predict", "/health"} <= {request["route"] for request in requests}
+    assert all(request["status"] < 500 or request["status"] == 503 for request in requests)
+
+
+def test_sigterm_lets_a_running_request_finish_and_takes_no_new_one(tmp_path):
+    write_tiny_bundle(tmp_path / "models")
+    body = PART + photo_bytes("sitting") + b"\r\n--B--\r\n"
+    with running_dashboard(tmp_path / "log.txt", tmp_path / "models") as server:
+        with open_upload(server, f"Content-Length: {len(body)}") as connection:
+            connection.sendall(body[:1000])
+            time.sleep(0.5)
+            server.process.send_signal(signal.SIGTERM)
+            time.sleep(1)
+            with pytest.raises(OSError):
+                open_upload(server, "Content-Length: 1").close()
+            connection.sendall(body[1000:])
+            answer = connection.makefile("rb").read()
+        assert answer.startswith(b"HTTP/1.1 200 ")
+        assert b'"action":"sitting"' in answer
+        assert server.process.wait(timeout=20) in (0, -signal.SIGTERM)
+    assert "Traceback" not in server.log.read_text()
+
+
+@pytest.mark.parametrize(("setting", "address"), [("", "localhost"), ("HOST=0.0.0.0", "0.0.0.0")])
+def test_server_listens_on_this_machine_unless_told_otherwise(setting, address):
+    command = ["make", "--dry-run", "--silent", "run", *setting.split()]
+    environment = {k: v for k, v in os.environ.items() if k not in ("HOST", "MAKEFLAGS")}
+    told = subprocess.run(command, cwd=ROOT, env=environment, capture_output=True, text=True)
+    assert f"--server.address {address}" in told.stdout
+    config = tomllib.loads((ROOT / ".streamlit" / "config.toml").read_text())
+    assert config["server"]["address"] == "localhost"  # without make
+
+
+def resident_mb(server) -> float:
+    status = Path(f"/proc/{server.process.pid}/status")
+    if not status.exists():
+        pytest.skip("memory is read from /proc")
+    (line,) = [line for line in status.read_text().splitlines() if line.startswith("VmRSS:")]
+    return int(line.split()[1]) / 1024

@@ -16,7 +16,8 @@ from har_core.measurement import Measurement
 from har_core.scan_cache import FileStamp, ScanCache
 
 CLASSES = ("clapping", "running")
-SIZE = 200_000  # more than one write
+SIZE = 20_000
+PHOTOS = 40
 
 
 class Operation(NamedTuple):
@@ -64,10 +65,10 @@ def _read_decisions(folder: Path) -> str:
 
 
 def _keep_evaluation(folder: Path, text: str) -> None:
-    probabilities = np.tile([0.7, 0.3], (5000, 1))
-    raw = EvaluationResult.from_predictions(["clapping"] * 5000, probabilities, CLASSES)
+    probabilities = np.tile([0.7, 0.3], (500, 1))
+    raw = EvaluationResult.from_predictions(["clapping"] * 500, probabilities, CLASSES)
     keep_evaluation(
-        Evaluation("holiday", "a", text, raw, sha256=np.full(5000, ""), folder=str(folder))
+        Evaluation("holiday", "a", text, raw, sha256=np.full(500, ""), folder=str(folder))
     )
 
 
@@ -104,8 +105,8 @@ def _read_checkpoint(folder: Path) -> str:
 def _store_scan(folder: Path, name: str) -> None:
     with ScanCache(folder / "scan.sqlite") as store:
         store.store(
-            {f"{folder}/{name}_{i}.jpg": (FileStamp(1, i), f"{name}{i}") for i in range(200)},
-            [_measurement(f"{name}{i}") for i in range(200)],
+            {f"{folder}/{name}_{i}.jpg": (FileStamp(1, i), f"{name}{i}") for i in range(PHOTOS)},
+            [_measurement(f"{name}{i}") for i in range(PHOTOS)],
         )
 
 
@@ -119,10 +120,10 @@ def _read_scan(folder: Path) -> str:
     found = {}
     with ScanCache(folder / "scan.sqlite") as store:
         for name in ("old", "new"):
-            stamps = {f"{folder}/{name}_{i}.jpg": FileStamp(1, i) for i in range(200)}
+            stamps = {f"{folder}/{name}_{i}.jpg": FileStamp(1, i) for i in range(PHOTOS)}
             found[name] = len(store.known_files(stamps))
-            assert found[name] in (0, 200)  # a chunk is kept whole or not at all
-            assert len(store.load_thumbnails(f"{name}{i}" for i in range(200))) == found[name]
+            assert found[name] in (0, PHOTOS)  # a chunk is kept whole or not at all
+            assert len(store.load_thumbnails(f"{name}{i}" for i in range(PHOTOS))) == found[name]
     return "new" if found["new"] else "old" if found["old"] else "none"
 
 
