@@ -17,7 +17,7 @@ from har_core.scan_cache import FileStamp, ScanCache
 
 CLASSES = ("clapping", "running")
 SIZE = 20_000
-PHOTOS = 40
+PHOTOS = 8
 
 
 class Operation(NamedTuple):
