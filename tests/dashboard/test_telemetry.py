@@ -33,8 +33,10 @@ def lines(monkeypatch):
 
     log = logging.getLogger("har.requests")
     monkeypatch.setattr(log, "handlers", [Collector()])
-    monkeypatch.setattr(log, "level", logging.INFO)
-    return collected
+    before = log.level
+    log.setLevel(logging.INFO)
+    yield collected
+    log.setLevel(before)
 
 
 def samples(client):
