@@ -1,9 +1,10 @@
 """A temperature that is stored reaches what serves predictions, without a restart."""
 
+from fastapi import FastAPI
 from fastapi.testclient import TestClient
 from streamlit.testing.v1 import AppTest
 
-from dashboard.app import app
+from dashboard import api
 from har_core.bundle import update_manifest
 from tests.drawing import photo_bytes
 from tests.pages.test_predict_page import SCRIPT, headlines, upload
@@ -17,6 +18,8 @@ def test_running_rest_service_uses_the_stored_temperature(tiny_models):
         assert answer["action"] == "running"
         return answer["confidence"]
 
+    app = FastAPI()  # without the pages, whose runtime starts only once per process
+    api.install(app)
     with TestClient(app) as client:
         before = confidence(client)
         update_manifest(tiny_models / "tiny", temperature=5.0)

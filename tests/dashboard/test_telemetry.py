@@ -33,8 +33,10 @@ def lines(monkeypatch):
 
     log = logging.getLogger("har.requests")
     monkeypatch.setattr(log, "handlers", [Collector()])
-    monkeypatch.setattr(log, "level", logging.INFO)
-    return collected
+    level = log.level
+    log.setLevel(logging.INFO)  # not by monkeypatch: loggers remember what they are enabled for
+    yield collected
+    log.setLevel(level)
 
 
 def samples(client):
