@@ -32,7 +32,7 @@ CHANGES: Final[dict[str, tuple[Change, ...]]] = {
         ("Findings", "pills", "finding", None),
         ("Label suspects", "selectbox", "suspect_class", None),
         ("Map", "segmented_control", "map_colouring", None),
-        ("Leakage", "segmented_control", "split_source", None),
+        ("Overview", "segmented_control", "section", ("Leakage", "Overview")),
     ),
     "evaluation": (
         ("Confusions", "segmented_control", "cells", None),

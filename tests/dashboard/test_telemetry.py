@@ -33,10 +33,10 @@ def lines(monkeypatch):
 
     log = logging.getLogger("har.requests")
     monkeypatch.setattr(log, "handlers", [Collector()])
-    before = log.level
-    log.setLevel(logging.INFO)
+    level = log.level
+    log.setLevel(logging.INFO)  # not by monkeypatch: loggers remember what they are enabled for
     yield collected
-    log.setLevel(before)
+    log.setLevel(level)
 
 
 def samples(client):
