@@ -25,6 +25,7 @@ BODY = (
     + small_jpeg()
     + b"\r\n--B--\r\n"
 )
+BUSY = "503 with Retry-After"
 PAGE_LIMIT_S = 2.0
 
 
@@ -54,14 +55,16 @@ class Load:
                 connection.request("POST", "/predict", BODY, HEADERS)
                 answer = connection.getresponse()
                 answer.read()
-            except OSError as error:
+            except (OSError, http.client.HTTPException) as error:
                 self.outcomes[type(error).__name__] += 1
                 connection.close()
                 continue
-            self.outcomes[str(answer.status)] += 1
-            if answer.status == 503:
-                time.sleep(float(answer.headers["Retry-After"]))
+            patience = answer.headers["Retry-After"]
+            if answer.status == 503 and patience is not None:
+                self.outcomes[BUSY] += 1
+                time.sleep(float(patience))
             else:
+                self.outcomes[str(answer.status)] += 1
                 self.seconds.append(time.perf_counter() - start)
 
 
@@ -71,11 +74,13 @@ def visit_pages(address: str, until: threading.Event, seconds: list[float]) -> N
         for path in ("/", "/_stcore/health"):
             start = time.perf_counter()
             connection = http.client.HTTPConnection(address, timeout=60)
-            connection.request("GET", path)
-            if connection.getresponse().status != 200:
-                seconds.append(float("inf"))
+            try:
+                connection.request("GET", path)
+                usable = connection.getresponse().status == 200
+            except (OSError, http.client.HTTPException):
+                usable = False
             connection.close()
-            seconds.append(time.perf_counter() - start)
+            seconds.append(time.perf_counter() - start if usable else float("inf"))
 
 
 def resident_mb(server: DashboardProcess) -> float:
@@ -106,10 +111,10 @@ def main() -> int:
         visitor.join()
         growth = resident_mb(server) - before
     answered = load.outcomes["200"]
-    failed = {k: n for k, n in load.outcomes.items() if k not in ("200", "503")}
+    failed = {k: n for k, n in load.outcomes.items() if k not in ("200", BUSY)}
     print(f"{arguments.clients} clients, {arguments.seconds:.0f} s")
     print(f"answered        {answered:,} ({answered / arguments.seconds:.0f} a second)")
-    print(f"503, try again  {load.outcomes['503']:,}")
+    print(f"503, try again  {load.outcomes[BUSY]:,}")
     print(f"failed          {sum(failed.values())} {failed or ''}")
     print(f"waiting         median {median(load.seconds):.2f} s, 99 % {_p99(load.seconds):.2f} s")
     print(f"a page          median {median(pages):.3f} s, slowest {max(pages):.2f} s")
