@@ -51,10 +51,10 @@ def test_uploaded_picture_shows_action_and_chart_and_gives_json(page):
     upload(page, picture("photo.jpg", photo_bytes("running")))
     expect(page.get_by_role("heading", name="Almost certainly running")).to_be_visible()
     expect(page.locator(BAR_LABELS)).to_have_count(len(CLASS_NAMES))
-    assert page.locator(CHART_NAMES).all_text_contents()[-1].strip() == "running"
+    expect(page.locator(CHART_NAMES).last).to_have_text("running")
     shown = page.get_by_role("img", name="The photograph photo.jpg")
     expect(shown).to_be_visible()
-    assert shown.evaluate("image => image.decode().then(() => image.naturalWidth)") == 275
+    expect(shown).to_have_js_property("naturalWidth", 275)
 
     with page.expect_download() as download:
         page.get_by_role("button", name="JSON").click()
