@@ -123,7 +123,8 @@ def test_upload_that_stalls_or_trickles_is_408_and_gives_its_place_back(
         "query_string": b"",
         "headers": [(b"content-type", b"multipart/form-data; boundary=B")],
     }
-    asyncio.run(app(scope, trickle, send))
+    with ThreadPoolExecutor(1) as thread:  # the browser tests keep a loop in the main one
+        thread.submit(asyncio.run, app(scope, trickle, send)).result()
     assert sent[0]["status"] == 408
     assert api._queue.requests == 0
 
