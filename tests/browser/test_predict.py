@@ -1,6 +1,7 @@
 import json
 
 import pytest
+from playwright.sync_api import TimeoutError as PlaywrightTimeoutError
 from playwright.sync_api import expect
 
 from tests.browser.conftest import PHONE
@@ -23,23 +24,21 @@ def open_page(page):
 
 
 def take_photograph(page):
-    """Click "Take Photo" at a moment when the camera shows a picture.
+    """Click "Take Photo" until there is one, as a person does.
 
     Streamlit enables the button when the camera answers, before its first picture, and starts the
-    camera anew a second later, when it knows how wide the picture is; a click in between does
-    nothing. Checking and clicking in one step leaves no time for that.
+    camera anew when it knows how wide the picture is; a click in between does nothing.
     """
-    expect(page.get_by_role("button", name="Take Photo")).to_be_enabled()
-    page.wait_for_function(
-        """() => {
-            const video = document.querySelector("video")
-            const button = [...document.querySelectorAll("button")].find(
-                button => button.textContent === "Take Photo" && !button.disabled)
-            const ready = button && video.videoWidth > 0 && video.readyState >= 2
-            if (ready) button.click()
-            return ready
-        }"""
-    )
+    button, taken = (page.get_by_role("button", name=n) for n in ("Take Photo", "Clear photo"))
+    expect(button).to_be_enabled()
+    for _ in range(20):
+        button.click()
+        try:
+            taken.wait_for(timeout=2_000)
+            return
+        except PlaywrightTimeoutError:
+            continue
+    pytest.fail("twenty clicks took no photograph")
 
 
 def upload(page, *pictures):
