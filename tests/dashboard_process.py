@@ -40,6 +40,7 @@ def running_dashboard(
     environment = os.environ | {"PYTHONPATH": str(ROOT), "HAR_MODELS_DIR": str(models)}
     environment.pop("HAR_MODEL", None)
     environment["HAR_DATASET"] = str(dataset) if dataset else ""
+    environment.setdefault("HAR_CACHE_DIR", str(log.parent / "cache"))
     command = [sys.executable, "-m", "streamlit", "run", "dashboard/app.py"]
     with log.open("wb") as output:
         process = subprocess.Popen(
