@@ -34,10 +34,10 @@ from har_core.model import find_model
 
 Result = TypeVar("Result")
 
-# Decoding and inference leave the event loop to the pages' websockets. Two requests overlap
-# decoding with inference; more would only compete for the cores that ONNX Runtime already uses.
+# Decoding and inference leave the event loop to the pages' websockets. With one worker more than
+# cores no core waits for its next photograph while an answer is written.
 _WORKERS: Final = ThreadPoolExecutor(
-    min(4, max(2, os.cpu_count() or 1)), thread_name_prefix="predict"
+    min(4, (os.cpu_count() or 1) + 1), thread_name_prefix="predict"
 )
 _LOADER: Final = ThreadPoolExecutor(1, thread_name_prefix="load-model")
 _HEALTH_PATIENCE_S: Final = 1.0
@@ -182,7 +182,8 @@ async def predict(request: Request) -> PredictionBody:
 
         def work() -> PredictionBody:
             model = load_model(bundle)
-            body = PredictionBody(model=model.name, **_body(model.predict(upload.data)))
+            prediction = model.predict(upload.data, others_wait=_queue.requests > 1)
+            body = PredictionBody(model=model.name, **_body(prediction))
             telemetry.predictions.labels(model.name).inc()
             return body
 

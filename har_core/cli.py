@@ -18,12 +18,11 @@ from rich.table import Table
 
 from har_core import bundle, cli_evaluate, cli_scan
 from har_core.cli_options import EXIT_SOME_FAILED, EXIT_UNUSABLE, DatasetOption, ModelOption
-from har_core.dataset import PHOTO_SUFFIXES
 from har_core.errors import HarError, InvalidImageError
 from har_core.exports import neutralise_formula
+from har_core.images import PHOTO_SUFFIXES
 from har_core.model import ImageSource, Prediction, find_model, load_model
 from har_core.terminal import progress_bar, stderr, write_output
-from har_core.training import train as run_training
 from har_core.training_settings import TrainingSettings
 
 _DEFAULTS = TrainingSettings()
@@ -265,6 +264,9 @@ def train(
     python -m har_core train --dataset DataSet --name mine
     python -m har_core train --dataset DataSet --name mine --resume
     """  # noqa: D301 - \b keeps the lines of the examples
+    # Imported here, because pandas would slow down every other command.
+    from har_core.training import train as run_training
+
     settings = dataclasses.replace(
         _DEFAULTS,
         backbone_weights=backbone_weights,

@@ -4,23 +4,23 @@ import json
 from collections.abc import Callable
 from importlib.metadata import entry_points
 from pathlib import Path
-from typing import Annotated, Final
+from typing import TYPE_CHECKING, Annotated, Final
 
 import typer
 from rich.console import Console
 from rich.table import Table
 
 from har_core.cli_options import EXIT_SOME_FAILED, DatasetOption, ModelOption
-from har_core.comparison import Comparison, compare_models
-from har_core.dataset import load_dataset
 from har_core.errors import HarError
-from har_core.evaluation_run import evaluate_dataset, rows_of_split
-from har_core.evaluations import Evaluation, caveats, read_splits
 from har_core.exports import table_csv
 from har_core.model import find_model, load_model
 from har_core.terminal import progress_bar, stderr, write_output
 
-ReportRenderer = Callable[[Evaluation, list[str]], str]
+if TYPE_CHECKING:
+    from har_core.comparison import Comparison
+    from har_core.evaluations import Evaluation
+
+ReportRenderer = Callable[["Evaluation", list[str]], str]
 REPORT_RENDERERS: Final = "har_core.report_renderers"
 METRIC_TITLES: Final = {
     "top1": "Top-1 accuracy",
@@ -110,6 +110,8 @@ def compare(
         raise typer.BadParameter("name at least two models to compare.")
     if len(set(models)) != len(models):
         raise typer.BadParameter("the models must differ.")
+    from har_core.comparison import compare_models
+
     evaluations: dict[str, Evaluation] = {}
     for name in models:
         evaluations[name], warnings = _run(name, dataset, csv, split, splits_of=models[0])
@@ -127,7 +129,12 @@ def _run(
     split: str | None,
     *,
     splits_of: str | None = None,
-) -> tuple[Evaluation, list[str]]:
+) -> tuple["Evaluation", list[str]]:
+    # Imported here, because pandas would slow down every other command.
+    from har_core.dataset import load_dataset
+    from har_core.evaluation_run import evaluate_dataset, rows_of_split
+    from har_core.evaluations import caveats, read_splits
+
     loaded, folder = load_model(model), find_model(model)
     table = load_dataset(dataset, csv)
     if split:
@@ -150,7 +157,9 @@ def _report_renderer() -> ReportRenderer:
     raise HarError("--report needs the installed dashboard; run 'make install' or leave it out.")
 
 
-def _as_json(evaluation: Evaluation, dataset: Path, split: str | None, warnings: list[str]) -> str:
+def _as_json(
+    evaluation: "Evaluation", dataset: Path, split: str | None, warnings: list[str]
+) -> str:
     body = {
         "model": evaluation.model,
         "created": evaluation.created,
@@ -164,7 +173,7 @@ def _as_json(evaluation: Evaluation, dataset: Path, split: str | None, warnings:
     return json.dumps(body, indent=2, ensure_ascii=False) + "\n"
 
 
-def _print_metrics(evaluation: Evaluation) -> None:
+def _print_metrics(evaluation: "Evaluation") -> None:
     result = evaluation.result
     table = Table("metric", "value", "95 % interval", box=None, pad_edge=False)
     for name, interval in result.headline_intervals.items():
@@ -183,7 +192,7 @@ def _print_caveats(model: str, warnings: list[str]) -> None:
         stderr.print(f"{model}: {warning}", style="yellow", markup=False, soft_wrap=True)
 
 
-def _print_comparison(comparison: Comparison) -> None:
+def _print_comparison(comparison: "Comparison") -> None:
     first, *others = comparison.results
     console = Console(highlight=False)
     console.print(f"{comparison.results[first].n:,} photographs that every model was evaluated on")

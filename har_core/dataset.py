@@ -10,10 +10,10 @@ import numpy as np
 import pandas as pd
 
 from har_core.errors import DatasetError
+from har_core.images import PHOTO_SUFFIXES
 
 CSV_FILE: Final = "train.csv"
 PHOTO_FOLDER: Final = "train"
-PHOTO_SUFFIXES: Final = (".jpg", ".jpeg", ".png", ".webp", ".bmp", ".tif", ".tiff", ".gif")
 SPLITS: Final = ("train", "validation", "test")
 
 

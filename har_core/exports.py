@@ -1,8 +1,9 @@
 """Tables for other programs: what a file name may not do to the spreadsheet that opens it."""
 
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
-import pandas as pd
+if TYPE_CHECKING:
+    import pandas as pd
 
 _FORMULA_STARTS: Final = ("=", "+", "-", "@", "\t", "\r", "\n")
 
@@ -32,7 +33,7 @@ def neutralise_formula(cell: str) -> str:
     return f"'{cell}" if cell.startswith(_FORMULA_STARTS) else cell
 
 
-def table_csv(table: pd.DataFrame) -> str:
+def table_csv(table: "pd.DataFrame") -> str:
     """Return a table as CSV whose texts and headings no spreadsheet runs as formulas.
 
     Parameters
@@ -43,7 +44,7 @@ def table_csv(table: pd.DataFrame) -> str:
     return neutralise_formulas(table).to_csv(index=False, lineterminator="\n")
 
 
-def neutralise_formulas(table: pd.DataFrame) -> pd.DataFrame:
+def neutralise_formulas(table: "pd.DataFrame") -> "pd.DataFrame":
     """Return a table whose texts and headings no spreadsheet runs as formulas.
 
     Also for tables on a page: a button over them saves what they show as CSV.
@@ -58,6 +59,8 @@ def neutralise_formulas(table: pd.DataFrame) -> pd.DataFrame:
     DataFrame
         A copy; numbers are as they were.
     """
+    import pandas as pd
+
     safe = table.copy(deep=False)
     for column in range(table.shape[1]):
         values = table.iloc[:, column]

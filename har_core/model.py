@@ -15,7 +15,7 @@ from har_core import bundle
 from har_core.bundle import BundleManifest
 from har_core.engine import Engine, KerasEngine, OnnxEngine
 from har_core.errors import InvalidImageError, ModelBundleError
-from har_core.images import decode_image, read_image_file
+from har_core.images import decode_square, read_bytes
 from har_core.labels import read_class_indices
 from har_core.preprocessing import Preprocessing, resize_image, scale_pixels
 
@@ -95,13 +95,15 @@ class ActionModel:
         """Class names in the order of the network's outputs."""
         return self.manifest.class_names
 
-    def predict(self, source: ImageSource) -> Prediction:
+    def predict(self, source: ImageSource, *, others_wait: bool = False) -> Prediction:
         """Classify one photograph.
 
         Parameters
         ----------
         source : bytes, path, or ndarray of uint8 with shape (H, W, 3)
             The file's content, its path, or decoded RGB pixels.
+        others_wait : bool, default False
+            More calls are about to come: leave the other cores to them, even if none has come yet.
 
         Returns
         -------
@@ -120,7 +122,7 @@ class ActionModel:
         """
         with self._at_work():
             pixels = self._prepare(source)
-            (probabilities,) = self._run(pixels[np.newaxis])
+            (probabilities,) = self._run(pixels[np.newaxis], others_wait=others_wait)
         return Prediction.from_probabilities(self.class_names, probabilities)
 
     def predict_batch(
@@ -178,9 +180,9 @@ class ActionModel:
         with self._at_work():
             return self._run(pixels)
 
-    def _run(self, pixels: np.ndarray) -> np.ndarray:
+    def _run(self, pixels: np.ndarray, *, others_wait: bool = False) -> np.ndarray:
         batch = scale_pixels(pixels, self.manifest.preprocessing)
-        probabilities = self._engine.run(batch, alone=self._callers == 1)
+        probabilities = self._engine.run(batch, alone=self._callers == 1 and not others_wait)
         return apply_temperature(probabilities, self.manifest.temperature)
 
     @contextmanager
@@ -211,12 +213,8 @@ class ActionModel:
     def _prepare(self, source: ImageSource) -> np.ndarray:
         size = self.manifest.input_size
         if isinstance(source, np.ndarray):
-            image = _checked_array(source)
-        elif isinstance(source, bytes):
-            image = decode_image(source, min_side=size)
-        else:
-            image = read_image_file(source, min_side=size)
-        return resize_image(image, size)
+            return resize_image(_checked_array(source), size)
+        return decode_square(source if isinstance(source, bytes) else read_bytes(source), size)
 
     def _prepare_or_error(self, source: ImageSource) -> np.ndarray | InvalidImageError:
         try:

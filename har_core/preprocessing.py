@@ -9,12 +9,12 @@ Preprocessing = Literal["minus_one_to_one", "zero_to_one"]
 PREPROCESSINGS: tuple[str, ...] = get_args(Preprocessing)
 
 
-def resize_image(image: np.ndarray, size: int) -> np.ndarray:
+def resize_image(image: np.ndarray | Image.Image, size: int) -> np.ndarray:
     """Resize to a square, without keeping the aspect ratio, so that nothing is cropped away.
 
     Parameters
     ----------
-    image : ndarray of uint8, shape (H, W, 3)
+    image : ndarray of uint8, shape (H, W, 3), or PIL.Image.Image
         RGB photograph.
     size : int
         Side of the result in pixels.
@@ -24,10 +24,11 @@ def resize_image(image: np.ndarray, size: int) -> np.ndarray:
     ndarray of uint8, shape (size, size, 3)
         Bilinear with antialiasing (the filter's support grows when shrinking).
     """
-    if image.shape[:2] == (size, size):
-        return image
-    resized = Image.fromarray(image).resize((size, size), Image.Resampling.BILINEAR)
-    return np.asarray(resized, dtype=np.uint8)
+    if isinstance(image, np.ndarray):
+        if image.shape[:2] == (size, size):
+            return image
+        image = Image.fromarray(image)
+    return np.asarray(image.resize((size, size), Image.Resampling.BILINEAR))
 
 
 def scale_pixels(pixels: np.ndarray, preprocessing: Preprocessing) -> np.ndarray:

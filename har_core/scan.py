@@ -18,7 +18,7 @@ from typing import Final
 import numpy as np
 import pandas as pd
 
-from har_core.dataset import CSV_FILE, PHOTO_FOLDER, PHOTO_SUFFIXES, list_files, read_labels
+from har_core.dataset import CSV_FILE, PHOTO_FOLDER, list_files, read_labels
 from har_core.duplicates import (
     DUPLICATE_CORRELATION,
     duplicate_groups,
@@ -26,6 +26,7 @@ from har_core.duplicates import (
     normalise_thumbnails,
 )
 from har_core.errors import DatasetError
+from har_core.images import PHOTO_SUFFIXES
 from har_core.measurement import Measurement, measure_file
 from har_core.quality import find_issues
 from har_core.scan_cache import FileStamp, ScanCache

@@ -41,6 +41,11 @@ def test_tensorflow_is_imported_inside_functions_only(folder):
         assert not imported_packages(ast.parse(file.read_text()).body) & HEAVY, file
 
 
+def test_command_line_starts_without_pandas():
+    code = "import sys, har_core.cli; sys.exit('pandas' in sys.modules)"
+    subprocess.run([sys.executable, "-c", code], check=True, cwd=ROOT)
+
+
 def test_dashboard_starts_without_tensorflow():
     code = (
         "import sys, dashboard.app, dashboard.sidebar;"

@@ -12,7 +12,7 @@ from PIL import ExifTags, Image, ImageFile, ImageOps
 import har_core
 from har_core import images
 from har_core.errors import InvalidImageError
-from har_core.images import MAX_BYTES, decode_image, read_image_file
+from har_core.images import MAX_BYTES, decode_image, decode_square, read_image_file
 from har_core.preprocessing import resize_image
 from tests.drawing import draw_photo, encode, photo_bytes
 
@@ -275,6 +275,30 @@ def test_prediction_of_a_large_photograph_uses_reduced_decoding(tiny_models):
     from_bytes = model.predict(data)
     from_pixels = model.predict(decode_image(data))
     assert from_bytes.probabilities == pytest.approx(from_pixels.probabilities, abs=0.01)
+
+
+# --- straight to a square ----------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("mode", "format_", "orientation"),
+    [("RGB", "JPEG", 1), ("RGB", "JPEG", 6), ("L", "JPEG", 3), ("CMYK", "JPEG", 1)]
+    + [("RGB", "PNG", 1), ("RGBA", "PNG", 1), ("P", "GIF", 1), ("RGB", "TIFF", 8)],
+)
+@pytest.mark.parametrize("size", [(275, 183), (224, 224), (2000, 1400)])
+def test_square_equals_decoding_and_resizing(mode, format_, orientation, size):
+    exif = Image.Exif()
+    exif[0x0112] = orientation
+    options = {} if format_ == "GIF" else {"exif": exif.tobytes()}
+    data = encode(draw_photo(size=size).convert(mode), format_, **options)
+    expected = resize_image(decode_image(data, min_side=224), 224)
+    assert np.array_equal(decode_square(data, 224), expected)
+
+
+def test_square_keeps_a_transparent_colour_white():
+    image = Image.new("RGB", (60, 40), RED)
+    data = encode(image, "PNG", transparency=RED)
+    assert (decode_square(data, 32) == 255).all()
 
 
 # --- refusals ----------------------------------------------------------------------------------

@@ -93,6 +93,13 @@ def test_only_a_lone_caller_gets_all_cores(tiny_models):
     assert engine.alone[-1] is False
 
 
+def test_caller_that_others_wait_behind_leaves_them_the_other_cores(tiny_models):
+    model = har_core.load_model()
+    engine = RecordingEngine(len(CLASS_NAMES), n_callers=1)
+    ActionModel(model.manifest, engine).predict(photo_bytes(), others_wait=True)
+    assert engine.alone == [False]
+
+
 def test_same_model_is_loaded_once(tiny_models):
     assert har_core.load_model() is har_core.load_model("tiny")
     assert har_core.load_model(tiny_models / "tiny") is har_core.load_model()
