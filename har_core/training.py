@@ -129,7 +129,7 @@ def train(
         prepared = prepare_dataset(
             dataset, run.path, csv=csv, seed=settings.seed, progress=progress
         )
-        trainer = _Trainer(prepared, settings, run, progress, on_epoch)
+        trainer = Trainer(prepared, settings, run, progress, on_epoch)
         if recorded is None:
             run.write_settings(
                 {
@@ -154,8 +154,20 @@ def train(
     return manifest
 
 
-class _Trainer:
-    """One run's network, data and progress."""
+class Trainer:
+    """One run's network, data and progress; `train` is what most callers want.
+
+    Parameters
+    ----------
+    prepared : PreparedDataset
+        What is learned from and measured on.
+    settings : TrainingSettings
+        The recipe.
+    run : RunFolder
+        Where checkpoints are kept; an existing one is continued.
+    progress, on_epoch : callable, optional
+        See `train`.
+    """
 
     def __init__(
         self,

@@ -1,8 +1,5 @@
 import pytest
-from fastapi import FastAPI
-from fastapi.testclient import TestClient
 
-from dashboard import api
 from tests.drawing import photo_bytes
 
 KEY = "sésame 42"
@@ -15,12 +12,9 @@ PROTECTED = [
 
 
 @pytest.fixture
-def client(tiny_models, monkeypatch):
+def client(client, monkeypatch):
     monkeypatch.setenv("HAR_API_KEY", KEY)
-    app = FastAPI()
-    api.install(app)
-    with TestClient(app) as client:
-        yield client
+    return client
 
 
 @pytest.mark.parametrize(("method", "path"), PROTECTED)

@@ -16,14 +16,6 @@ from har_core import Prediction
 from tests.drawing import photo_bytes
 
 
-@pytest.fixture
-def client(tiny_models):
-    app = FastAPI()
-    api.install(app)
-    with TestClient(app) as client:
-        yield client
-
-
 def post(client):
     return client.post("/predict", files={"file": ("a.jpg", photo_bytes())})
 

@@ -4,22 +4,12 @@ import json
 import logging
 
 import pytest
-from fastapi import FastAPI
-from fastapi.testclient import TestClient
 from prometheus_client.parser import text_string_to_metric_families
 
 from dashboard import api
 from tests.drawing import photo_bytes
 
 SECRET = "secret-4711"
-
-
-@pytest.fixture
-def client(tiny_models):
-    app = FastAPI()
-    api.install(app)
-    with TestClient(app) as client:
-        yield client
 
 
 @pytest.fixture

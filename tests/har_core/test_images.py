@@ -282,8 +282,16 @@ def test_prediction_of_a_large_photograph_uses_reduced_decoding(tiny_models):
 
 @pytest.mark.parametrize(
     ("mode", "format_", "orientation"),
-    [("RGB", "JPEG", 1), ("RGB", "JPEG", 6), ("L", "JPEG", 3), ("CMYK", "JPEG", 1)]
-    + [("RGB", "PNG", 1), ("RGBA", "PNG", 1), ("P", "GIF", 1), ("RGB", "TIFF", 8)],
+    [
+        ("RGB", "JPEG", 1),
+        ("RGB", "JPEG", 6),
+        ("L", "JPEG", 3),
+        ("CMYK", "JPEG", 1),
+        ("RGB", "PNG", 1),
+        ("RGBA", "PNG", 1),
+        ("P", "GIF", 1),
+        ("RGB", "TIFF", 8),
+    ],
 )
 @pytest.mark.parametrize("size", [(275, 183), (224, 224), (2000, 1400)])
 def test_square_equals_decoding_and_resizing(mode, format_, orientation, size):
