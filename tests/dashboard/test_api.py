@@ -289,7 +289,7 @@ def test_slow_prediction_leaves_the_server_responsive(client, monkeypatch):
     class SlowModel:
         name = "slow"
 
-        def predict(self, data):
+        def predict(self, data, **_):
             started.set()
             assert finish.wait(10)
             return Prediction("running", 1.0, {"running": 1.0})

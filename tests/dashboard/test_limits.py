@@ -46,7 +46,7 @@ def test_requests_past_the_queue_get_503_at_once_and_the_others_their_answer(cli
     class SlowModel:
         name = "slow"
 
-        def predict(self, data):
+        def predict(self, data, **_):
             started.release()
             assert finish.wait(20)
             return Prediction("running", 1.0, {"running": 1.0})
