@@ -10,9 +10,9 @@ not repeated.
 
 import argparse
 import dataclasses
+import hashlib
 import json
 import os
-import shutil
 from pathlib import Path
 from typing import Any, Final
 
@@ -42,7 +42,7 @@ def variants(backbone: str, teachers: tuple[str, ...]) -> dict[str, TrainingSett
         "the recipe": recipe,
         "the recipe, another seed": but(seed=1),
         "head only": but(epochs=0),
-        "no ending at 224×224": but(epochs=4, small_epochs=3),
+        "all epochs at 224×224": but(small_epochs=0),
         "no mixup": augmented(mixup=0.0),
         "no erasing, no colours": augmented(erasing=0.0, colour=0.0, greyscale=0.0),
         "no crops": augmented(min_crop_area=1.0, max_aspect_change=1.0),
@@ -68,15 +68,24 @@ def run(prepared: PreparedDataset, settings: TrainingSettings, folder: Path) -> 
     """Train, and return the last row of the log with the time of all epochs; or read it."""
     result = folder.with_suffix(".json")
     if not result.exists():
-        trainer = Trainer(prepared, settings, RunFolder(folder), None, None)
+        files = RunFolder(folder)
+        files.make()
+        trainer = Trainer(prepared, settings, files, None, None)
         trainer.train_head()
         trainer.fine_tune()
         assert trainer.checkpoint is not None
         log = trainer.checkpoint.log
         last = {**log[-1], "seconds": sum(row["seconds"] for row in log)}
         write_atomically(result, json.dumps(last).encode())
-        shutil.rmtree(folder)
+        files.remove()
     return json.loads(result.read_text())
+
+
+def slug(name: str, settings: TrainingSettings, photographs: int) -> str:
+    """Return a folder name that changes with everything that a run depends on."""
+    readable = "".join(letter if letter.isalnum() else "_" for letter in name)
+    content = json.dumps([dataclasses.asdict(settings), photographs], sort_keys=True)
+    return f"{readable}-{hashlib.sha256(content.encode()).hexdigest()[:8]}"
 
 
 def main() -> None:
@@ -97,8 +106,7 @@ def main() -> None:
     for name, settings in variants(options.backbone, tuple(options.teacher)).items():
         if options.only and name not in options.only:
             continue
-        slug = "".join(letter if letter.isalnum() else "_" for letter in name)
-        last = run(part, settings, options.store / slug)
+        last = run(part, settings, options.store / slug(name, settings, options.photographs))
         top1 = 100 * last["validation_top1"]
         first = top1 if first is None else first
         cells = [name, f"{top1:.1f} %", f"{top1 - first:+.1f}"]

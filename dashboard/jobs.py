@@ -115,7 +115,8 @@ class Job:
             self.state = "failed"
         except Exception:
             # The thread's outermost frame: without this the page would show progress forever.
-            _LOG.exception("The job %r failed", self.key)
+            # Without the key, which may hold a name that a visitor chose.
+            _LOG.exception("A background job failed")
             self.error = "It stopped because of an internal error; the server's log has details."
             self.state = "failed"
         finally:

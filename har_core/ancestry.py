@@ -1,6 +1,6 @@
 """Earlier models that a training builds on, and what they must not have seen."""
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +13,7 @@ from har_core.keras_files import load_network
 from har_core.model import find_model
 from har_core.network import resize_input
 from har_core.preparation import PreparedDataset
-from har_core.preprocessing import scale_pixels
+from har_core.preprocessing import Preprocessing, scale_pixels
 
 
 class Teachers:
@@ -29,20 +29,23 @@ class Teachers:
         Names or paths of bundles.
     prepared : PreparedDataset
         What the student is trained on.
+    sizes : collection of int
+        Sides, in pixels, of the photographs that they will judge.
 
     Raises
     ------
     ModelBundleError
-        If a teacher cannot be loaded, knows other classes, or was trained on photographs that
-        are held out now.
+        If a teacher cannot be loaded, knows other classes, cannot take photographs of one of the
+        sizes, or was trained on photographs that are held out now.
     """
 
-    def __init__(self, names: Sequence[str], prepared: PreparedDataset) -> None:
-        self._teachers = []
-        self._networks: dict[int, list[Any]] = {}
+    def __init__(
+        self, names: Sequence[str], prepared: PreparedDataset, sizes: Collection[int]
+    ) -> None:
+        self._teachers: list[tuple[dict[int, Any], Preprocessing]] = []
         for name in names:
             folder = find_model(name)
-            manifest = bundle.read_manifest(folder)
+            manifest = bundle.verify_bundle(folder)
             if manifest.class_names != prepared.class_names:
                 raise ModelBundleError(
                     f"The teacher {name!r} tells other classes apart than the dataset's: "
@@ -50,20 +53,34 @@ class Teachers:
                 )
             check_held_out(folder, prepared)
             network = load_network(folder / bundle.KERAS_FILE)
-            self._teachers.append((network, manifest.preprocessing))
+            resized = {size: _resized(network, size, name) for size in sizes}
+            self._teachers.append((resized, manifest.preprocessing))
 
     def probabilities(self, pixels: np.ndarray) -> np.ndarray:
         """Return the teachers' mean probabilities, float32 (N, C), of pixels in [0, 255]."""
-        size = pixels.shape[1]
-        if size not in self._networks:
-            self._networks[size] = [resize_input(network, size) for network, _ in self._teachers]
         opinions = [
-            network.predict_on_batch(scale_pixels(pixels, preprocessing))
-            for network, (_, preprocessing) in zip(
-                self._networks[size], self._teachers, strict=True
-            )
+            resized[pixels.shape[1]].predict_on_batch(scale_pixels(pixels, preprocessing))
+            for resized, preprocessing in self._teachers
         ]
         return np.mean(opinions, axis=0)
+
+
+def _resized(network: Any, size: int, name: str) -> Any:
+    try:
+        return resize_input(network, size)
+    except Exception as error:  # Keras raises whatever a layer meets
+        raise ModelBundleError(
+            f"The teacher {name!r} cannot take photographs of {size} pixels: its head is made for "
+            "another size. A network that ends in pooling or the LSTM can."
+        ) from error
+
+
+def bundle_of_weights(weights: str) -> Path | None:
+    """Return the bundle that a setting ``backbone_weights`` points into, or None."""
+    path = Path(weights)
+    if weights in ("imagenet", "random") or not (path.parent / bundle.SPLITS_FILE).is_file():
+        return None
+    return path.parent
 
 
 def check_held_out(folder: Path, prepared: PreparedDataset) -> None:
@@ -86,7 +103,8 @@ def check_held_out(folder: Path, prepared: PreparedDataset) -> None:
         return
     splits = pd.read_parquet(folder / bundle.SPLITS_FILE, columns=["split", "sha256"])
     seen = splits.loc[splits["split"] == "train", "sha256"]
-    held_out = prepared.table.loc[prepared.table["split"] != "train", "sha256"]
+    is_held_out = prepared.table["split"].isin(["validation", "test"])
+    held_out = prepared.table.loc[is_held_out, "sha256"]
     n_leaking = int(held_out.isin(seen).sum())
     if n_leaking:
         raise ModelBundleError(

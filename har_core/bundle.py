@@ -2,6 +2,7 @@
 
 import contextlib
 import dataclasses
+import errno
 import hashlib
 import json
 import os
@@ -28,6 +29,7 @@ TRAINING_LOG_FILE: Final = "training_log.csv"
 MODEL_CARD_FILE: Final = "README.md"
 
 FORMAT_VERSION: Final = 1
+_REPLACEMENT_TRIES: Final = 10
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")
 
 
@@ -374,10 +376,19 @@ def _replace_folder(folder: Path, staging: Path) -> None:
         staging.rename(folder)
         return
     previous = folder.parent / f".{folder.name}.replaced"
-    folder.rename(previous)
-    try:
-        staging.rename(folder)
-    except BaseException:
-        previous.rename(folder)
-        raise
-    shutil.rmtree(previous, ignore_errors=True)
+    for _ in range(_REPLACEMENT_TRIES):
+        folder.rename(previous)
+        try:
+            staging.rename(folder)
+        except BaseException as error:
+            if previous.exists():
+                previous.rename(folder)
+                raise
+            if not isinstance(error, OSError):
+                raise
+            # Somebody who lists the models took the moment between the two for a killed
+            # replacement, and put the old bundle back.
+        else:
+            shutil.rmtree(previous, ignore_errors=True)
+            return
+    raise OSError(errno.EBUSY, "the folder is in use")

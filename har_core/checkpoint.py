@@ -3,6 +3,8 @@
 import dataclasses
 import io
 import json
+import shutil
+import zipfile
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Final
@@ -14,9 +16,19 @@ from har_core.bundle import write_atomically
 from har_core.errors import HarError
 
 _STATE: Final = "checkpoint.npz"
-_BEST: Final = "best.npz"
 _SETTINGS: Final = "settings.json"
 _LOG: Final = "training_log.csv"
+# What may be in a run's folder; anything else is somebody else's.
+_OWN: Final = (
+    _STATE,
+    _SETTINGS,
+    _LOG,
+    "best_*.npz",
+    "pixels.npy",
+    "features.npy",
+    "cross_validated.parquet",
+)
+_DAMAGE: Final = (OSError, ValueError, KeyError, TypeError, EOFError, zipfile.BadZipFile)
 
 
 @dataclass(frozen=True)
@@ -51,20 +63,35 @@ class RunFolder:
     Parameters
     ----------
     path : str or Path
-        Made if missing.
-
-    Raises
-    ------
-    HarError
-        If it cannot be made.
+        Need not exist; `make` makes it.
     """
 
     def __init__(self, path: str | Path) -> None:
         self.path = Path(path)
+
+    def make(self) -> None:
+        """Make the folder; one that holds anything but a run's files is left alone.
+
+        Raises
+        ------
+        HarError
+            If it cannot be made, or is somebody else's.
+        """
         try:
             self.path.mkdir(parents=True, exist_ok=True)
+            foreign = sorted(p.name for p in self.path.iterdir() if not _is_own(p))
         except OSError as error:
-            raise HarError(f"Cannot make the run folder {path}: {error.strerror}.") from error
+            raise HarError(f"Cannot make the run folder {self.path}: {error.strerror}.") from error
+        if foreign:
+            raise HarError(
+                f"{self.path} holds other files, such as {foreign[0]}; choose another --runs-dir "
+                "or --name."
+            )
+
+    def remove(self) -> None:
+        """Remove the run's files, and the folder if nothing else is in it."""
+        if self.path.is_dir() and all(map(_is_own, self.path.iterdir())):
+            shutil.rmtree(self.path, ignore_errors=True)
 
     def read_settings(self) -> dict[str, Any] | None:
         """Return what `write_settings` wrote, or None."""
@@ -73,13 +100,13 @@ class RunFolder:
             return None
         try:
             settings = json.loads(path.read_text(encoding="utf-8"))
-        except (OSError, ValueError) as error:
+            return dict(settings)
+        except _DAMAGE as error:
             raise HarError(f"Cannot read {path}: {error}. Remove the run folder.") from error
-        return dict(settings)
 
     def write_settings(self, settings: dict[str, Any]) -> None:
         """Record the settings that a resumed run must keep."""
-        self._write(_SETTINGS, json.dumps(settings, indent=2).encode())
+        self.write(_SETTINGS, json.dumps(settings, indent=2).encode())
 
     def read_checkpoint(self) -> Checkpoint | None:
         """Return the last checkpoint, or None before the first completed epoch."""
@@ -94,7 +121,7 @@ class RunFolder:
                     variables=_numbered(arrays, "variable"),
                     optimizer_variables=_numbered(arrays, "optimizer"),
                 )
-        except (OSError, ValueError, KeyError, TypeError) as error:
+        except _DAMAGE as error:
             raise HarError(f"Cannot read {path}: {error}. Remove the run folder.") from error
 
     def write_checkpoint(self, checkpoint: Checkpoint) -> None:
@@ -107,27 +134,51 @@ class RunFolder:
         arrays = {f"variable_{i}": v for i, v in enumerate(checkpoint.variables)}
         arrays |= {f"optimizer_{i}": v for i, v in enumerate(checkpoint.optimizer_variables)}
         self._write_arrays(_STATE, {"meta": np.array(json.dumps(meta)), **arrays})
-        self._write(_LOG, log_csv(checkpoint.log))
+        self.write(_LOG, log_csv(checkpoint.log))
 
-    def read_best(self) -> list[np.ndarray]:
-        """Return the weights with the highest validation accuracy."""
-        with np.load(self.path / _BEST, allow_pickle=False) as arrays:
-            return _numbered(arrays, "weight")
+    def read_best(self, *stages: str) -> list[np.ndarray]:
+        """Return the best weights of the first of these stages that improved on those before it.
 
-    def write_best(self, weights: list[np.ndarray]) -> None:
-        """Replace the weights with the highest validation accuracy."""
-        self._write_arrays(_BEST, {f"weight_{i}": w for i, w in enumerate(weights)})
+        Each stage has a file of its own, so that a run that is killed between writing its best
+        weights and its checkpoint starts the stage anew from the same weights.
+        """
+        path = next(p for p in map(self._best_of, stages) if p.exists())
+        try:
+            with np.load(path, allow_pickle=False) as arrays:
+                return _numbered(arrays, "weight")
+        except _DAMAGE as error:
+            raise HarError(f"Cannot read {path}: {error}. Remove the run folder.") from error
+
+    def write_best(self, stage: str, weights: list[np.ndarray]) -> None:
+        """Replace a stage's weights with the highest validation accuracy."""
+        name = self._best_of(stage).name
+        self._write_arrays(name, {f"weight_{i}": w for i, w in enumerate(weights)})
+
+    def _best_of(self, stage: str) -> Path:
+        return self.path / f"best_{stage}.npz"
 
     def _write_arrays(self, name: str, arrays: dict[str, np.ndarray]) -> None:
         buffer = io.BytesIO()
         np.savez(buffer, allow_pickle=False, **arrays)
-        self._write(name, buffer.getvalue())
+        self.write(name, buffer.getvalue())
 
-    def _write(self, name: str, content: bytes) -> None:
+    def write(self, name: str, content: bytes) -> None:
+        """Replace a file of the folder.
+
+        Raises
+        ------
+        HarError
+            If it cannot be written.
+        """
         try:
             write_atomically(self.path / name, content)
         except OSError as error:
             raise HarError(f"Cannot write {self.path / name}: {error.strerror}.") from error
+
+
+def _is_own(path: Path) -> bool:
+    # An interrupted write leaves a hidden file of a longer name.
+    return path.is_file() and any(path.match(p) or path.match(f".{p}.*") for p in _OWN)
 
 
 def log_csv(log: list[dict[str, Any]]) -> bytes:

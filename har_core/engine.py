@@ -80,18 +80,20 @@ class KerasEngine:
     Raises
     ------
     ModelBundleError
-        If the file cannot be loaded or is refused as unsafe.
+        If the file cannot be loaded, is refused as unsafe, or takes anything but square RGB
+        pictures.
     """
 
     batch_size = 32  # every run costs some 50 ms beside the work
 
     def __init__(self, path: Path) -> None:
         from har_core.keras_files import load_network
+        from har_core.network_checks import input_side
 
         self._network: Any = load_network(path)
         self._lock = threading.Lock()
+        self.input_size = input_side(self._network, path)
         self.n_classes = int(self._network.output_shape[-1])
-        self.input_size = int(self._network.input_shape[1])
 
     def run(self, batch: np.ndarray, *, alone: bool = True) -> np.ndarray:
         """See `Engine.run`; one caller at a time, on all cores."""

@@ -1,6 +1,9 @@
 """The errors that bad input raises; each message says what was wrong, with what, and what to do."""
 
-from typing import Literal
+import lzma
+import zipfile
+import zlib
+from typing import Final, Literal
 
 InvalidImageReason = Literal[
     "unreadable",
@@ -13,6 +16,18 @@ InvalidImageReason = Literal[
     "truncated",
     "damaged",
 ]
+
+
+# What `zipfile` raises on the way through a damaged or encrypted archive.
+ZIP_DAMAGE: Final = (
+    zipfile.BadZipFile,
+    zlib.error,
+    lzma.LZMAError,
+    EOFError,
+    ValueError,
+    IndexError,
+    RuntimeError,
+)
 
 
 class HarError(Exception):

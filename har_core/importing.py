@@ -3,7 +3,7 @@
 import dataclasses
 import tempfile
 from pathlib import Path
-from typing import Any, Final, cast
+from typing import cast
 
 import numpy as np
 
@@ -12,10 +12,9 @@ from har_core.bundle import BundleManifest
 from har_core.errors import ModelBundleError
 from har_core.keras_files import load_network
 from har_core.labels import format_class_indices, read_class_indices
+from har_core.network_checks import check_probabilities, input_side, probe_pictures
 from har_core.onnx_export import export_onnx
 from har_core.preprocessing import PREPROCESSINGS, Preprocessing, scale_pixels
-
-_SUM_TOLERANCE: Final = 1e-3
 
 
 def import_model(
@@ -76,15 +75,15 @@ def import_model(
         )
     class_names = read_class_indices(class_indices)
     network = load_network(source)
-    size = _input_size(network, source)
+    size = input_side(network, source)
     n_outputs = network.output_shape[-1]
-    if len(network.output_shape) != 2 or n_outputs != len(class_names):
+    if n_outputs != len(class_names):
         raise ModelBundleError(
             f"{source} has outputs of shape {network.output_shape}, but {class_indices} names "
             f"{len(class_names)} classes; give the class index file of this very model."
         )
-    probe = scale_pixels(_probe_pictures(size), scaling)
-    _check_probabilities(np.asarray(network(probe, training=False), dtype=np.float64), source)
+    probe = scale_pixels(probe_pictures(size), scaling)
+    check_probabilities(np.asarray(network(probe, training=False), dtype=np.float64), source)
     manifest = BundleManifest(
         name=name,
         architecture=(
@@ -120,51 +119,6 @@ def import_model(
         )
         files[bundle.MODEL_CARD_FILE] = _model_card(manifest).encode()
         return bundle.write_bundle(folder, manifest, files, overwrite=overwrite)
-
-
-def _input_size(network: Any, source: Path) -> int:
-    shape = network.input_shape
-    if len(shape) != 4 or shape[3] != 3 or shape[1] is None or shape[1] != shape[2]:
-        raise ModelBundleError(
-            f"{source} takes inputs of shape {shape}; only square RGB pictures, (None, S, S, 3), "
-            "are supported."
-        )
-    return int(shape[1])
-
-
-def _probe_pictures(size: int) -> np.ndarray:
-    """Draw pictures to compare two runs of a network on: colour gradients of every contrast.
-
-    Returns
-    -------
-    ndarray of uint8, shape (8, size, size, 3)
-    """
-    rng = np.random.default_rng(0)
-    ramp = np.linspace(-1, 1, size)
-    across, down = rng.uniform(-90, 90, (2, 8, 1, 1, 3))
-    gradients = across * ramp[:, np.newaxis] + down * ramp[:, np.newaxis, np.newaxis]
-    noise = rng.normal(0, 1, (8, size, size, 3)) * np.linspace(0, 60, 8)[:, None, None, None]
-    return np.clip(rng.uniform(40, 215, (8, 1, 1, 3)) + gradients + noise, 0, 255).astype(np.uint8)
-
-
-def _check_probabilities(outputs: np.ndarray, source: Path) -> None:
-    if not np.isfinite(outputs).all():
-        raise ModelBundleError(f"{source} gives NaN or infinite outputs; its weights are broken.")
-    sums = outputs.sum(axis=1)
-    if outputs.min() >= 0 and np.abs(sums - 1).max() <= _SUM_TOLERANCE:
-        return
-    if outputs.min() >= 0 and outputs.max() <= 1:
-        advice = (
-            "they look like independent probabilities (sigmoid); only one class per photograph is "
-            "supported, so the last layer must be a softmax"
-        )
-    else:
-        advice = "they look like logits; append a softmax layer and save it again"
-    raise ModelBundleError(
-        f"The outputs of {source} are no probabilities: they lie in [{outputs.min():.3g}, "
-        f"{outputs.max():.3g}] and sum to {sums.min():.3g} … {sums.max():.3g} instead of 1; "
-        f"{advice}."
-    )
 
 
 def _model_card(manifest: BundleManifest) -> str:

@@ -4,12 +4,11 @@ import json
 import shutil
 import tempfile
 import zipfile
-import zlib
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any, Final
 
-from har_core.errors import ModelBundleError
+from har_core.errors import ZIP_DAMAGE, ModelBundleError
 from har_core.file_signatures import identify_content
 from har_core.legacy_h5 import modernize_config, wrote_keras_2
 
@@ -167,14 +166,14 @@ def _load_keras_archive(path: Path) -> Any:
                     f"{path} is a ZIP archive but no Keras model: it lacks config.json or "
                     "model.weights.h5. Save it with model.save('NAME.keras')."
                 )
-            if archive.getinfo("config.json").file_size > _MAX_CONFIG_BYTES:
+            texts = [archive.getinfo(n) for n in ("config.json", "metadata.json") if n in names]
+            if any(text.file_size > _MAX_CONFIG_BYTES for text in texts):
                 raise ModelBundleError(f"The configuration in {path} is unreasonably large.")
             config = _parse(archive.read("config.json"), path)
             metadata = {}
             if "metadata.json" in names:
                 metadata = _parse(archive.read("metadata.json"), path)
-    # RuntimeError: an encrypted entry, or a compression that Python lacks.
-    except (zipfile.BadZipFile, zlib.error, EOFError, OSError, RuntimeError) as error:
+    except (*ZIP_DAMAGE, OSError) as error:
         raise ModelBundleError(f"{path} is damaged: {error}. Get the file again.") from error
     version = metadata.get("keras_version")
     if isinstance(version, str) and version.startswith("2."):

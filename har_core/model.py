@@ -17,6 +17,7 @@ from har_core.engine import Engine, KerasEngine, OnnxEngine
 from har_core.errors import InvalidImageError, ModelBundleError
 from har_core.images import decode_square, read_bytes
 from har_core.labels import read_class_indices
+from har_core.network_checks import check_probabilities, probe_pictures
 from har_core.preprocessing import Preprocessing, resize_image, scale_pixels
 
 ImageSource = bytes | str | os.PathLike[str] | np.ndarray
@@ -353,6 +354,8 @@ def _load_keras_file(path: Path, preprocessing: Preprocessing) -> ActionModel:
             "a bundle of it with 'python -m har_core import-model'."
         )
     engine = KerasEngine(path)
+    probe = scale_pixels(probe_pictures(engine.input_size), preprocessing)
+    check_probabilities(engine.run(probe), path)
     manifest = BundleManifest(
         name=path.stem,
         architecture="imported Keras model",

@@ -11,6 +11,7 @@ import numpy as np
 import pandas as pd
 
 from har_core.dataset import check_labels, load_dataset, stratified_group_split
+from har_core.disk_arrays import make_disk_array
 from har_core.duplicates import duplicate_groups, fingerprint_image, near_duplicate_pairs
 from har_core.errors import DatasetError, InvalidImageError
 from har_core.images import decode_image
@@ -90,6 +91,8 @@ def prepare_dataset(
 
     Raises
     ------
+    HarError
+        If the disk is full.
     DatasetError
         If the folder or table is unusable (see `load_dataset`, `check_labels`), a filename is
         listed under two labels, or more than 5 % of the rows have no usable photograph; the
@@ -102,12 +105,8 @@ def prepare_dataset(
             f"{len(repeated)} photographs are listed under two labels, e.g. "
             f"{', '.join(repeated[:5])}; keep one row for each."
         )
-    pixels = np.lib.format.open_memmap(
-        Path(store) / "pixels.npy",
-        mode="w+",
-        dtype=np.uint8,
-        shape=(len(table), STORED_SIZE, STORED_SIZE, 3),
-    )
+    shape = (len(table), STORED_SIZE, STORED_SIZE, 3)
+    pixels = make_disk_array(Path(store) / "pixels.npy", shape, np.uint8)
     fingerprints: list[np.ndarray] = []
     hashes: list[str] = []
     reasons: dict[int, str] = {}

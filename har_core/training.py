@@ -3,7 +3,6 @@
 import dataclasses
 import math
 import platform
-import shutil
 import tempfile
 import time
 from collections.abc import Callable, Iterator
@@ -14,17 +13,22 @@ from typing import Any, Final
 import numpy as np
 
 from har_core import bundle
-from har_core.ancestry import Teachers, check_held_out, find_cross_validation
+from har_core.ancestry import (
+    Teachers,
+    bundle_of_weights,
+    check_held_out,
+    find_cross_validation,
+)
 from har_core.augmentation import augment_batch
 from har_core.bundle import (
     BundleManifest,
     check_bundle_name,
     models_dir,
-    write_atomically,
     write_bundle,
 )
 from har_core.calibration import fit_temperature
 from har_core.checkpoint import Checkpoint, RunFolder, log_csv
+from har_core.disk_arrays import make_disk_array
 from har_core.errors import DatasetError, HarError, ModelBundleError
 from har_core.evaluation import EvaluationResult
 from har_core.images import read_image_file
@@ -51,6 +55,7 @@ FINE_TUNING_STAGE: Final = "fine-tuning"
 _INFERENCE_BATCH: Final = 64
 _PROBE_PHOTOGRAPHS: Final = 64
 _CROSS_VALIDATED: Final = "cross_validated.parquet"
+_RESERVED_NAMES: Final = {"filename", "label", "split", "sha256", "duplicate_group"}
 
 EpochReport = Callable[[dict[str, Any]], None]
 
@@ -110,11 +115,12 @@ def train(
         If there is nothing to resume, or something that was not asked to be resumed.
     """
     destination = models_dir() / check_bundle_name(name)
+    run = RunFolder(Path(runs_dir) / name)
     if destination.exists() and not overwrite:
         raise ModelBundleError(
-            f"{destination} exists already; choose another --name or add --overwrite."
+            f"{destination} exists already; choose another --name or add --overwrite"
+            + (f", or remove {run.path} if that run is the bundle's." if resume else ".")
         )
-    run = RunFolder(Path(runs_dir) / name)
     recorded = run.read_settings()
     if recorded is None and resume:
         raise HarError(f"There is no interrupted run in {run.path}; start without --resume.")
@@ -123,8 +129,15 @@ def train(
             f"{run.path} holds an interrupted run: continue it with --resume, or remove the folder."
         )
     if recorded is not None:
-        settings = TrainingSettings.from_dict(recorded["settings"])
+        try:
+            settings = TrainingSettings.from_dict(recorded["settings"])
+        except (KeyError, TypeError) as error:
+            raise HarError(
+                f"{run.path} was recorded by another version of this program ({error}). Remove the "
+                "folder to start anew."
+            ) from error
     settings = settings or TrainingSettings()
+    run.make()
     try:
         prepared = prepare_dataset(
             dataset, run.path, csv=csv, seed=settings.seed, progress=progress
@@ -140,7 +153,7 @@ def train(
             )
     except BaseException:
         if recorded is None:  # nothing to resume yet
-            shutil.rmtree(run.path, ignore_errors=True)
+            run.remove()
         raise
     if recorded is not None and recorded["dataset"] != prepared.fingerprint:
         raise DatasetError(
@@ -150,7 +163,7 @@ def train(
     trainer.train_head()
     trainer.fine_tune()
     manifest = trainer.write_bundle(destination, overwrite)
-    shutil.rmtree(run.path, ignore_errors=True)
+    run.remove()
     return manifest
 
 
@@ -184,8 +197,17 @@ class Trainer:
         self.run = run
         self.progress = progress
         self.on_epoch = on_epoch
-        self.teachers = Teachers(settings.teachers, prepared) if settings.teachers else None
-        check_held_out(Path(settings.backbone_weights).parent, prepared)
+        reserved = sorted(_RESERVED_NAMES.intersection(prepared.class_names))
+        if reserved:
+            raise DatasetError(
+                f"A class cannot be called {reserved[0]!r}: the tables in a model's bundle have a "
+                "column of that name. Rename the label."
+            )
+        sizes = {self._size_of(epoch) for epoch in range(settings.epochs)}
+        self.teachers = Teachers(settings.teachers, prepared, sizes) if settings.teachers else None
+        self.origin = bundle_of_weights(settings.backbone_weights)
+        if self.origin is not None:
+            check_held_out(self.origin, prepared)
         keras.utils.set_random_seed(settings.seed)
         self.network = build_network(
             len(prepared.class_names),
@@ -239,7 +261,7 @@ class Trainer:
         if settings.epochs == 0:
             return
         if self.checkpoint is None or self.checkpoint.stage == HEAD_STAGE:
-            self.network.set_weights(self.run.read_best())
+            self.network.set_weights(self.run.read_best(HEAD_STAGE))
         set_trainable(self.network, frozen_blocks=settings.frozen_blocks)
         small = resize_input(self.network, settings.small_size)
         optimizer = make_optimizer(
@@ -247,7 +269,7 @@ class Trainer:
             weight_decay=settings.weight_decay,
             layer_decay=settings.layer_decay,
             head_factor=settings.head_factor,
-            ema_momentum=1 - 1 / max(2.0, settings.ema_epochs * self._steps_per_epoch),
+            ema_momentum=1 - 1 / max(1.0, settings.ema_epochs * self._steps_per_epoch),
         )
         self._run_stage(
             FINE_TUNING_STAGE,
@@ -265,7 +287,7 @@ class Trainer:
         """Evaluate the best epoch on the test split and write the bundle."""
         import keras
 
-        self.network.set_weights(self.run.read_best())
+        self.network.set_weights(self.run.read_best(FINE_TUNING_STAGE, HEAD_STAGE))
         assert self.checkpoint is not None
         table, class_names = self.prepared.table, self.prepared.class_names
         labels = self.prepared.label_indices
@@ -330,13 +352,14 @@ class Trainer:
         features have learned the training photographs' labels, the wrong ones included. So a
         backbone that was trained before gives none; an ancestor's record serves then.
         """
-        backbone_folder = Path(self.settings.backbone_weights).parent
-        ancestors = [*map(find_model, self.settings.teachers), backbone_folder]
+        ancestors = [*map(find_model, self.settings.teachers)]
+        if self.origin is not None:
+            ancestors.append(self.origin)
         record = find_cross_validation(ancestors, self.prepared)
         if record is not None:
-            write_atomically(self.run.path / _CROSS_VALIDATED, record)
+            self.run.write(_CROSS_VALIDATED, record)
             return
-        if (backbone_folder / bundle.SPLITS_FILE).is_file():
+        if self.origin is not None:
             return
         test_rows = self.prepared.rows_of("test")
         test_features = self._features_of(backbone, self._decode_rows(test_rows))
@@ -359,7 +382,7 @@ class Trainer:
             return
         table[list(class_names)] = probabilities.astype(np.float32)
         content = table.sort_index().to_parquet(index=False, compression="zstd")
-        write_atomically(self.run.path / _CROSS_VALIDATED, content)
+        self.run.write(_CROSS_VALIDATED, content)
 
     @property
     def _steps_per_epoch(self) -> int:
@@ -416,7 +439,7 @@ class Trainer:
             log.append(row)
             if top1 >= best_top1:
                 best_top1 = top1
-                self.run.write_best(self.network.get_weights())
+                self.run.write_best(stage, self.network.get_weights())
             _assign(model.trainable_variables, raw)
             self.checkpoint = Checkpoint(
                 stage,
@@ -436,7 +459,7 @@ class Trainer:
         order = self._order(FINE_TUNING_STAGE, epoch)
         n_classes = self.targets.shape[1]
         side = self.prepared.pixels.shape[1]
-        size = self.settings.small_size if self.settings.is_small(epoch) else INPUT_SIZE
+        size = self._size_of(epoch)
 
         def gather() -> Iterator[tuple[np.ndarray, np.ndarray, list[int]]]:
             for step, start in enumerate(range(0, len(order), self.settings.batch_size)):
@@ -461,6 +484,10 @@ class Trainer:
                 targets = (1 - weight) * targets + weight * self.teachers.probabilities(pixels)
             yield scale_pixels(pixels, PREPROCESSING), targets
 
+    def _size_of(self, epoch: int) -> int:
+        """Return the side of the photographs that a fine-tuning epoch sees."""
+        return self.settings.small_size if self.settings.is_small(epoch) else INPUT_SIZE
+
     def _order(self, stage: str, epoch: int) -> np.ndarray:
         """Return the order of the training photographs, as positions in `train_rows`."""
         seed = [self.settings.seed, len(stage), epoch]
@@ -468,9 +495,7 @@ class Trainer:
 
     def _compute_features(self, backbone: Any, rows: np.ndarray) -> np.ndarray:
         shape = (len(rows), *backbone.output_shape[1:])
-        features = np.lib.format.open_memmap(
-            self.run.path / "features.npy", mode="w+", dtype=np.float16, shape=shape
-        )
+        features = make_disk_array(self.run.path / "features.npy", shape, np.float16)
         for start in range(0, len(rows), _INFERENCE_BATCH):
             chosen = rows[start : start + _INFERENCE_BATCH]
             pixels = np.stack([resize_image(self.prepared.pixels[r], INPUT_SIZE) for r in chosen])
@@ -498,11 +523,8 @@ class Trainer:
         counts = self.prepared.table["split"].value_counts()
         settings = dataclasses.asdict(self.settings)
         # Names, not paths, which would tell strangers about this machine.
-        weights = Path(self.settings.backbone_weights)
-        of_bundle = (weights.parent / bundle.SPLITS_FILE).is_file()
-        settings["backbone_weights"] = (
-            f"{weights.parent.name}/{weights.name}" if of_bundle else weights.name
-        )
+        weights = Path(self.settings.backbone_weights).name
+        settings["backbone_weights"] = f"{self.origin.name}/{weights}" if self.origin else weights
         settings["teachers"] = [Path(name).name for name in self.settings.teachers]
         return {
             "settings": settings,

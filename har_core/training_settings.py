@@ -43,7 +43,8 @@ class TrainingSettings:
     weight_decay, label_smoothing, dropout : float
         Regularisation.
     ema_epochs : float
-        Time constant, in epochs, of the moving average of the weights that is evaluated and kept.
+        Time constant, in epochs, of the moving average of the weights that is evaluated and kept;
+        0 turns it off.
     augmentation : AugmentationSettings
         Of the fine-tuning.
     teachers : tuple of str
@@ -80,6 +81,7 @@ class TrainingSettings:
         wrong = [
             message
             for invalid, message in (
+                (not 0 <= self.seed < 2**31, f"the seed must be from 0 to {2**31 - 1}"),
                 (self.head_epochs < 1, "head epochs must be at least 1"),
                 (self.epochs < 0, "epochs must not be negative"),
                 (self.small_epochs < 0, "small epochs must not be negative"),
@@ -88,6 +90,13 @@ class TrainingSettings:
                     "the small size must be a multiple of 32",
                 ),
                 (self.frozen_blocks < 0, "frozen blocks must not be negative"),
+                (self.ema_epochs < 0, "the moving average's epochs must not be negative"),
+                (self.warmup_epochs < 0, "warm-up epochs must not be negative"),
+                (not 0 <= self.weight_decay < 1, "the weight decay must be in [0, 1)"),
+                (
+                    not 0 < self.head_learning_rate < 1,
+                    "the head's learning rate must be in (0, 1)",
+                ),
                 (self.batch_size < 2, "the batch size must be at least 2"),
                 (not 0 < self.learning_rate < 1, "the learning rate must be in (0, 1)"),
                 (not 0 <= self.dropout < 1, "dropout must be in [0, 1)"),

@@ -2,12 +2,11 @@
 
 import stat
 import zipfile
-import zlib
 from pathlib import Path, PurePosixPath
 from typing import IO, Final
 
 from har_core.dataset import CSV_FILE, PHOTO_FOLDER
-from har_core.errors import DatasetError
+from har_core.errors import ZIP_DAMAGE, DatasetError
 from har_core.images import MAX_BYTES, PHOTO_SUFFIXES
 
 MAX_ENTRIES: Final = 50_000
@@ -61,7 +60,7 @@ def unpack_dataset(
             for name, entry in photographs.items():
                 target = destination / PHOTO_FOLDER / name
                 left -= _unpack(opened, entry, target, min(left, MAX_BYTES))
-    except (zipfile.BadZipFile, zlib.error, NotImplementedError, EOFError) as error:
+    except ZIP_DAMAGE as error:
         raise DatasetError(f"The file is no usable ZIP archive: {error}.") from error
     except OSError as error:
         raise DatasetError(f"Cannot unpack the ZIP archive: {error.strerror or error}.") from error

@@ -84,3 +84,11 @@ def test_a_failure_is_told_in_words():
     assert (refused.state, refused.error) == ("failed", "There is no train.csv.")
     assert crashed.state == "failed"
     assert "internal error" in crashed.error
+
+
+def test_defect_is_logged_without_the_name_that_a_visitor_chose(caplog):
+    key = "test/evaluate/my secret set"
+    job = start_job(key, "Evaluating", lambda job: 1 // 0)
+    job.wait(5)
+    assert "ZeroDivisionError" in caplog.text
+    assert "my secret set" not in caplog.text

@@ -1,11 +1,17 @@
 import dataclasses
+from pathlib import Path
 
 import numpy as np
 import pandas as pd
 import pytest
 
 from har_core import bundle
-from har_core.ancestry import Teachers, check_held_out, find_cross_validation
+from har_core.ancestry import (
+    Teachers,
+    bundle_of_weights,
+    check_held_out,
+    find_cross_validation,
+)
 from har_core.errors import ModelBundleError
 from har_core.network import resize_input
 from har_core.preparation import prepare_dataset
@@ -23,14 +29,14 @@ def write_splits(folder, prepared, splits):
     (folder / bundle.SPLITS_FILE).write_bytes(table.to_parquet())
 
 
-def write_teacher(folder, seed):
+def write_teacher(folder, seed, *, flat=False):
     """Write a bundle around a tiny Keras network, and return that."""
     import keras
 
     keras.utils.set_random_seed(seed)
     pixels = keras.Input((224, 224, 3))
     x = keras.layers.Conv2D(4, 32, strides=32)(pixels)
-    x = keras.layers.GlobalAveragePooling2D()(x)
+    x = keras.layers.Flatten()(x) if flat else keras.layers.GlobalAveragePooling2D()(x)
     network = keras.Model(pixels, keras.layers.Dense(3, activation="softmax")(x))
     network.save(folder / "network.keras")
     name = f"teacher{seed}"
@@ -43,17 +49,46 @@ def write_teacher(folder, seed):
 def test_teachers_give_their_mean_probabilities_at_any_size(tiny_models, prepared, size):
     networks = [write_teacher(tiny_models, seed) for seed in (1, 2)]
     pixels = resize_image(np.asarray(draw_photo("running")), size)[np.newaxis]
-    teachers = Teachers(["teacher1", "teacher2"], prepared)
+    teachers = Teachers(["teacher1", "teacher2"], prepared, [size])
     given = teachers.probabilities(pixels.astype(np.float32))
     scaled = scale_pixels(pixels, "minus_one_to_one")
     expected = [resize_input(network, size).predict_on_batch(scaled) for network in networks]
     np.testing.assert_allclose(given, np.mean(expected, axis=0), atol=1e-6)
 
 
+def test_teacher_that_fits_one_size_only_is_refused_at_once(tiny_models, prepared):
+    write_teacher(tiny_models, 1, flat=True)
+    Teachers(["teacher1"], prepared, [224])
+    with pytest.raises(ModelBundleError, match="cannot take photographs of 160 pixels"):
+        Teachers(["teacher1"], prepared, [224, 160])
+
+
+def test_damaged_teacher_is_refused(tiny_models, prepared):
+    write_teacher(tiny_models, 1)
+    with (tiny_models / "teacher1" / bundle.KERAS_FILE).open("ab") as file:
+        file.write(b"x")
+    with pytest.raises(ModelBundleError, match=bundle.KERAS_FILE):
+        Teachers(["teacher1"], prepared, [224])
+
+
+def test_photographs_that_are_left_out_may_have_been_seen(tiny_models, prepared):
+    write_splits(tiny_models / "tiny", prepared, prepared.table["split"].tolist())
+    prepared.table.loc[prepared.rows_of("train")[2:], "split"] = "left out"
+    check_held_out(tiny_models / "tiny", prepared)
+
+
+def test_keywords_are_no_files_of_the_current_folder(tiny_models, prepared, monkeypatch):
+    write_splits(tiny_models / "tiny", prepared, prepared.table["split"].tolist())
+    monkeypatch.chdir(tiny_models / "tiny")
+    assert bundle_of_weights("imagenet") is None
+    assert bundle_of_weights("random") is None
+    assert bundle_of_weights("model.keras") == Path()
+
+
 def test_teacher_of_other_classes_is_refused(tiny_models, prepared):
     object.__setattr__(prepared, "class_names", ("clapping", "running", "swimming"))
     with pytest.raises(ModelBundleError, match="other classes"):
-        Teachers(["tiny"], prepared)
+        Teachers(["tiny"], prepared, [224])
 
 
 def test_model_that_saw_held_out_photographs_is_refused(tiny_models, prepared):
@@ -64,7 +99,7 @@ def test_model_that_saw_held_out_photographs_is_refused(tiny_models, prepared):
     write_splits(tiny_models / "tiny", prepared, ["train"] * len(same))
     n_held_out = sum(split != "train" for split in same)
     with pytest.raises(ModelBundleError, match=f"{n_held_out} of the {n_held_out} photographs"):
-        Teachers(["tiny"], prepared)
+        Teachers(["tiny"], prepared, [224])
 
 
 def test_cross_validation_of_the_same_photographs_is_found_again(tiny_models, prepared):

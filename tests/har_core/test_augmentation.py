@@ -48,7 +48,10 @@ def test_values_stay_in_range(batch):
 
 def test_mixup_mixes_targets_as_pixels(batch):
     settings = dataclasses.replace(OFF, mixup=1.0)
-    _, targets = run(batch, settings)
+    colours = np.random.default_rng(0).integers(0, 256, (8, 3)).astype(np.uint8)
+    plain = np.broadcast_to(colours[:, None, None], (8, 256, 256, 3))  # mirroring changes nothing
+    images, targets = run((plain, batch[1]), settings)
+    np.testing.assert_allclose(images[:, 5, 5], targets @ colours, atol=0.01)
     np.testing.assert_allclose(targets.sum(axis=1), 1, atol=1e-6)
     assert (np.diag(targets) >= 0.5 - 1e-6).all()
     assert (targets[np.arange(8), np.arange(8)[::-1]] > 0).all()

@@ -164,6 +164,23 @@ def test_failure_of_the_second_rename_brings_the_old_bundle_back(models, monkeyp
     assert leftovers(models) == []
 
 
+def test_listing_the_models_between_the_renames_does_not_lose_the_new_bundle(models, monkeypatch):
+    write(models, content=b"old")
+    rename, listed = Path.rename, []
+
+    def list_before_staging_arrives(self, target):
+        if self.name.startswith(".a.") and not self.name.endswith(".replaced") and not listed:
+            listed.append(list_bundles(models))
+        return rename(self, target)
+
+    monkeypatch.setattr(Path, "rename", list_before_staging_arrives)
+    write(models, content=b"new", overwrite=True)
+    verify_bundle(models / "a")
+    assert [entry.name for entry in listed[0]] == ["a"]
+    assert (models / "a" / "model.onnx").read_bytes() == b"new"
+    assert leftovers(models) == []
+
+
 class Killed(BaseException):
     """Stands in for SIGKILL: nothing after it runs."""
 

@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 
 from har_core import bundle
+from har_core.disk_arrays import make_disk_array
 from har_core.errors import HarError, ModelBundleError
 from har_core.model import load_model
 from har_core.scan import scan_dataset
@@ -78,6 +79,11 @@ def test_full_disk_is_a_message_and_the_old_state_stays(
         with pytest.raises(HarError, match="No space left on device"):
             operation.write(disk)
     assert operation.read(disk) == "old"
+
+
+def test_array_that_does_not_fit_the_disk_is_refused_before_it_is_filled(small_disk: Path) -> None:
+    with pytest.raises(HarError, match=r"No space left .* It needs 8 MB"):
+        make_disk_array(small_disk / "pixels.npy", (8, 2**20), np.uint8)
 
 
 def test_full_disk_of_the_scan_cache_is_a_message(disk: Path) -> None:

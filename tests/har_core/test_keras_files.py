@@ -299,3 +299,23 @@ def test_network_without_a_known_input_is_refused(tmp_path):
     keras.Sequential([keras.layers.Dense(2)]).save(tmp_path / "unbuilt.keras")
     with pytest.raises(ModelBundleError, match="one input and one output"):
         load_network(tmp_path / "unbuilt.keras")
+
+
+def test_archive_with_a_broken_entry_name_is_damaged(keras_file):
+    content = keras_file.read_bytes().replace(b"metadata.json", b"meta\xffata.json")
+    # Bit 11 of the flags says that the name is UTF-8.
+    content = bytearray(content)
+    position = -1
+    while (position := content.find(b"PK\1\2", position + 1)) >= 0:
+        content[position + 9] |= 8
+    keras_file.write_bytes(content)
+    with pytest.raises(ModelBundleError, match="damaged"):
+        load_network(keras_file)
+
+
+@pytest.mark.parametrize("name", ["config__json", "metadata__json"])
+def test_text_that_unpacks_to_a_huge_one_is_refused(keras_file, name, monkeypatch):
+    monkeypatch.setattr("har_core.keras_files._MAX_CONFIG_BYTES", 10**6)
+    edit_archive(keras_file, **{name: b" " * (10**6 + 1)})
+    with pytest.raises(ModelBundleError, match="unreasonably large"):
+        load_network(keras_file)

@@ -8,7 +8,7 @@ import pytest
 
 import har_core
 from har_core import ActionModel
-from har_core.errors import InvalidImageError
+from har_core.errors import InvalidImageError, ModelBundleError
 from har_core.model import apply_temperature
 from tests.drawing import CLASS_NAMES, draw_photo, photo_bytes
 
@@ -122,3 +122,31 @@ def test_import_and_prediction_never_import_tensorflow(tiny_models, tmp_path):
         "sys.exit(any(m in sys.modules for m in ('tensorflow', 'keras', 'streamlit')))"
     )
     subprocess.run([sys.executable, "-c", code, str(tmp_path / "photo.jpg")], check=True)
+
+
+@pytest.mark.parametrize(
+    ("last", "message"),
+    [({"activation": None}, "no probabilities"), ({"activation": "sigmoid"}, "no probabilities")],
+)
+def test_plain_keras_file_that_gives_no_probabilities_is_refused(tmp_path, last, message):
+    import keras
+
+    pixels = keras.Input((32, 32, 3))
+    x = keras.layers.GlobalAveragePooling2D()(pixels)
+    keras.Model(pixels, keras.layers.Dense(2, **last)(x)).save(tmp_path / "raw.keras")
+    (tmp_path / "class_indices.json").write_text('{"0": "a", "1": "b"}')
+    with pytest.raises(ModelBundleError, match=message):
+        har_core.load_model(tmp_path / "raw.keras")
+
+
+@pytest.mark.parametrize("shape", [(None, None, 3), (32, 32, 1), (32, 16, 3)])
+def test_plain_keras_file_for_other_pictures_is_refused(tmp_path, shape):
+    import keras
+
+    pixels = keras.Input(shape)
+    x = keras.layers.GlobalAveragePooling2D()(pixels)
+    network = keras.Model(pixels, keras.layers.Dense(2, activation="softmax")(x))
+    network.save(tmp_path / "odd.keras")
+    (tmp_path / "class_indices.json").write_text('{"0": "a", "1": "b"}')
+    with pytest.raises(ModelBundleError, match="square RGB"):
+        har_core.load_model(tmp_path / "odd.keras")

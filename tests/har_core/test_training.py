@@ -128,6 +128,7 @@ def test_changed_dataset_is_not_resumed(tmp_path, monkeypatch):
     monkeypatch.setenv("HAR_MODELS_DIR", str(tmp_path / "models"))
     dataset = write_dataset(tmp_path / "dataset")
     run = RunFolder(tmp_path / "runs" / "changed")
+    run.make()
     run.write_settings({"settings": dataclasses.asdict(SETTINGS), "dataset": "another"})
     with pytest.raises(DatasetError, match="photographs or labels changed"):
         train(dataset, "changed", runs_dir=tmp_path / "runs", resume=True)
@@ -139,9 +140,52 @@ def test_nothing_to_resume_is_said(tmp_path, monkeypatch):
         train(tmp_path, "new", SETTINGS, runs_dir=tmp_path / "runs", resume=True)
 
 
-def test_impossible_settings_are_refused():
-    with pytest.raises(HarError, match=r"dropout must be in \[0, 1\)"):
-        TrainingSettings(dropout=1.0)
+@pytest.mark.parametrize(
+    ("settings", "message"),
+    [
+        ({"dropout": 1.0}, r"dropout must be in \[0, 1\)"),
+        ({"seed": -1}, "seed must be from 0"),
+        ({"seed": 3_000_000_000}, "seed must be from 0"),
+        ({"weight_decay": -5.0}, "weight decay"),
+        ({"head_learning_rate": -1.0}, "head's learning rate"),
+        ({"ema_epochs": -3.0}, "moving average"),
+        ({"warmup_epochs": -1.0}, "warm-up"),
+    ],
+)
+def test_impossible_settings_are_refused(settings, message):
+    with pytest.raises(HarError, match=message):
+        TrainingSettings(**settings)
+
+
+def test_folder_that_is_no_run_survives_a_mistyped_name(tmp_path, monkeypatch):
+    monkeypatch.setenv("HAR_MODELS_DIR", str(tmp_path / "models"))
+    precious = tmp_path / "runs" / "detect" / "weights.pt"
+    precious.parent.mkdir(parents=True)
+    precious.write_bytes(b"precious")
+    with pytest.raises(HarError, match="holds other files"):
+        train(tmp_path / "typo", "detect", SETTINGS, runs_dir=tmp_path / "runs")
+    assert precious.read_bytes() == b"precious"
+    with pytest.raises(HarError, match="no interrupted run"):
+        train(tmp_path, "typo", SETTINGS, runs_dir=tmp_path / "runs", resume=True)
+    assert not (tmp_path / "runs" / "typo").exists()
+
+
+def test_run_of_another_version_is_refused_with_what_to_do(tmp_path, monkeypatch):
+    monkeypatch.setenv("HAR_MODELS_DIR", str(tmp_path / "models"))
+    run = RunFolder(tmp_path / "runs" / "old")
+    run.make()
+    run.write_settings({"settings": {"seed": 0}, "dataset": "x"})
+    with pytest.raises(HarError, match="another version"):
+        train(tmp_path, "old", runs_dir=tmp_path / "runs", resume=True)
+
+
+def test_class_that_is_called_like_a_column_is_refused(tmp_path, monkeypatch):
+    monkeypatch.setenv("HAR_MODELS_DIR", str(tmp_path / "models"))
+    dataset = write_dataset(tmp_path / "dataset")
+    table = dataset / "train.csv"
+    table.write_text(table.read_text().replace("sitting\n", "split\n"))
+    with pytest.raises(DatasetError, match="cannot be called 'split'"):
+        train(dataset, "new", SETTINGS, runs_dir=tmp_path / "runs")
 
 
 def test_run_that_cannot_start_leaves_nothing_to_resume(tmp_path, monkeypatch):

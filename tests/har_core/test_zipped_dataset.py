@@ -2,6 +2,7 @@ import io
 import stat
 import zipfile
 
+import numpy as np
 import pytest
 
 from har_core.dataset import load_dataset
@@ -122,3 +123,22 @@ def test_too_many_entries_are_refused(tmp_path):
     archive = zipped({"train.csv": CSV} | {f"{i}.jpg": b"x" for i in range(20)})
     with pytest.raises(DatasetError, match="21 entries"):
         unpack_dataset(archive, tmp_path, max_entries=10)
+
+
+@pytest.mark.parametrize(
+    "compression", [zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED, zipfile.ZIP_BZIP2, zipfile.ZIP_LZMA]
+)
+def test_damage_anywhere_is_a_message(tmp_path, compression):
+    whole = zipped({"train.csv": CSV, "train/a.jpg": bytes(500)}, compression=compression)
+    rng, failed = np.random.default_rng(0), 0
+    for number in range(300):
+        content = bytearray(whole.getvalue())
+        for position in rng.integers(0, len(content), 3):
+            content[position] = rng.integers(0, 256)
+        destination = tmp_path / str(number)
+        destination.mkdir()
+        try:
+            unpack_dataset(io.BytesIO(content), destination)
+        except DatasetError:
+            failed += 1
+    assert failed > 100

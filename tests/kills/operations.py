@@ -85,9 +85,10 @@ def _read_evaluation(folder: Path) -> str:
 
 def _write_checkpoint(folder: Path, epochs: int) -> None:
     run = RunFolder(folder / "run")
+    run.make()
     variables = [np.full(SIZE, epochs, np.float32)]
     log = [{"epoch": epoch} for epoch in range(epochs)]
-    run.write_best(variables)
+    run.write_best("head", variables)
     run.write_checkpoint(Checkpoint("head", epochs, 0.5, log, variables, variables))
 
 
@@ -98,7 +99,7 @@ def _read_checkpoint(folder: Path) -> str:
     assert len(checkpoint.log) == checkpoint.epochs_done
     assert (checkpoint.variables[0] == checkpoint.epochs_done).all()
     # Kept before the checkpoint: it may be of the epoch that a resumed run repeats.
-    assert run.read_best()[0][0] in (checkpoint.epochs_done, checkpoint.epochs_done + 1)
+    assert run.read_best("head")[0][0] in (checkpoint.epochs_done, checkpoint.epochs_done + 1)
     return {1: "old", 2: "new"}[checkpoint.epochs_done]
 
 
