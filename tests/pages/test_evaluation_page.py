@@ -295,6 +295,37 @@ def test_what_cannot_be_evaluated_is_said_at_once(app, dataset, name, folder, me
     assert find_jobs("evaluate/") == []
 
 
+def test_a_table_is_looked_for_in_the_folder_of_the_set(app, tiny_dataset):
+    rows = (tiny_dataset / "train.csv").read_text().splitlines(keepends=True)
+    (tiny_dataset / "other.csv").write_text("".join(rows[:6]))
+    view(app, "Evaluate another set")
+    app.text_input(key="set_name").set_value("five")
+    app.text_input(key="set_folder").set_value(str(tiny_dataset))
+    app.text_input(key="set_csv").set_value("other.csv")
+    app.form_submit_button[0].click().run()
+    run_job(app)
+    assert "Evaluating drawn on five: done" in texts(app)
+
+
+@pytest.mark.parametrize(
+    "table", ["OUTSIDE", "../secrets.csv", "link.csv", "train/../../secrets.csv"]
+)
+def test_a_table_outside_the_folder_is_refused_unread(app, tmp_path, table):
+    folder = write_dataset(tmp_path / "set")
+    outside = tmp_path / "secrets.csv"
+    outside.write_text("HAR_API_KEY=hush,other\n1,2\n")
+    (folder / "link.csv").symlink_to(outside)
+    view(app, "Evaluate another set")
+    app.text_input(key="set_name").set_value("fine")
+    app.text_input(key="set_folder").set_value(str(folder))
+    app.text_input(key="set_csv").set_value(str(outside) if table == "OUTSIDE" else table)
+    app.form_submit_button[0].click().run()
+    assert not app.exception
+    assert "is not in the folder" in texts(app)
+    assert "hush" not in texts(app).lower()
+    assert find_jobs("evaluate/") == []
+
+
 def test_a_running_job_is_shown_after_a_page_change_and_can_be_cancelled(app):
     def work(job) -> None:
         for step in range(1000):
