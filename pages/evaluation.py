@@ -35,7 +35,10 @@ TABS = (
 
 
 def open_evaluation(job: Job) -> None:
-    st.session_state[EVALUATION_KEY] = job.result
+    # The page lists the jobs of all models.
+    model, name = job.result
+    st.session_state[sidebar.MODEL_KEY] = model
+    st.session_state[EVALUATION_KEY] = name
 
 
 def pick_evaluation(names: list[str]) -> str:

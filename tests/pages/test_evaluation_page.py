@@ -1,5 +1,6 @@
 import io
 import json
+import shutil
 import time
 import zipfile
 from pathlib import Path
@@ -221,12 +222,17 @@ def test_errors_are_filtered_by_class_and_file_name(app, model):
     assert "No photographs." in texts(app)
 
 
-def test_two_models_are_compared_on_the_same_photographs(app, model, dataset):
+def write_rival(dataset: Path, model: Path, name: str = "rival") -> Path:
+    """Write an older model with predictions for the photographs of `model`."""
     table = load_dataset(dataset)
     table["split"] = ["train", "validation", "test"] * 30
-    write_evaluated_bundle(
-        model.parent, table, CLASS_NAMES, name="rival", created="2001-01-01T00:00:00+00:00"
-    )
+    created = "2001-01-01T00:00:00+00:00"
+    write_evaluated_bundle(model.parent, table, CLASS_NAMES, name=name, created=created)
+    return model.parent / name
+
+
+def test_two_models_are_compared_on_the_same_photographs(app, model, dataset):
+    write_rival(dataset, model)
     view(app, "Compare")
     assert "McNemar's test (exact binomial)" in texts(app)
     assert list(app.table[0].value.columns) == ["drawn", "rival", "rival minus drawn"]
@@ -254,6 +260,21 @@ def test_another_folder_is_evaluated_kept_and_opened(app, tiny_dataset):
     app.button(key="delete_twelve").click().run()
     assert not app.exception
     assert app.selectbox(key="evaluation").value == "test"
+
+
+@pytest.mark.parametrize("gone", [False, True])
+def test_a_job_of_another_model_opens_that_model(app, model, dataset, gone):
+    rival = write_rival(dataset, model)
+    job = start_job("evaluate/rival/validation", "Evaluating", lambda _: ("rival", "validation"))
+    assert job.wait(10)
+    app.run()
+    assert app.selectbox(key="model").value == "drawn"
+    if gone:
+        shutil.rmtree(rival)
+    app.button(key="open evaluate/rival/validation").click().run()
+    assert not app.exception
+    assert app.selectbox(key="model").value == ("drawn" if gone else "rival")
+    assert app.selectbox(key="evaluation").value == "validation"
 
 
 def test_a_zip_is_evaluated_and_its_photographs_are_not_kept(app, tmp_path, monkeypatch):
