@@ -115,7 +115,7 @@ def show_curves(shown: Shown) -> None:
             default=hardest,
             format_func=human_name,
             max_selections=8,
-            key=f"highlighted_{shown.manifest.name}",
+            key=f"highlighted_{shown.folder.name}",
             width=520,
         )
     with st.spinner("Computing the curves …"):

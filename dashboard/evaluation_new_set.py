@@ -8,6 +8,7 @@ import streamlit as st
 from dashboard import sidebar
 from dashboard.evaluation_jobs import start_folder_evaluation, start_zip_evaluation
 from dashboard.wording import escape_markdown
+from har_core.bundle import read_manifest
 from har_core.dataset import CSV_FILE
 from har_core.errors import DatasetError, HarError
 from har_core.evaluations import BUNDLE_SPLITS, delete_evaluation
@@ -66,8 +67,12 @@ def show_new_evaluation(folder: Path, names: list[str]) -> None:
             st.error(escape_markdown(str(error)))
             return
         st.rerun()
-    kept = [name for name in names if name not in BUNDLE_SPLITS]
+    _list_kept_evaluations(folder, [name for name in names if name not in BUNDLE_SPLITS])
+
+
+def _list_kept_evaluations(folder: Path, kept: list[str]) -> None:
     if kept:
+        model = read_manifest(folder).name  # which a copied bundle has from its original
         st.markdown("**Kept evaluations of this model**")
     for name in kept:
         with st.container(horizontal=True, vertical_alignment="center", width=620):
@@ -78,7 +83,7 @@ def show_new_evaluation(folder: Path, names: list[str]) -> None:
                 icon=":material/delete:",
                 type="tertiary",
                 on_click=delete_evaluation,
-                args=(folder.name, name),
+                args=(model, name),
             )
 
 

@@ -3,6 +3,7 @@ import json
 import shutil
 import time
 import zipfile
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -14,7 +15,7 @@ from dashboard.jobs import dismiss_job, find_jobs, start_job
 from har_core import bundle
 from har_core.calibration import fit_temperature
 from har_core.dataset import load_dataset
-from har_core.evaluations import read_evaluation
+from har_core.evaluations import keep_evaluation, list_evaluations, read_evaluation
 from tests.drawing import CLASS_NAMES, photo_bytes, write_dataset, write_tiny_bundle
 from tests.evaluated import write_evaluated_bundle
 
@@ -237,6 +238,33 @@ def test_two_models_are_compared_on_the_same_photographs(app, model, dataset):
     assert "McNemar's test (exact binomial)" in texts(app)
     assert list(app.table[0].value.columns) == ["drawn", "rival", "rival minus drawn"]
     assert "30 photographs that every model was evaluated on" in texts(app)
+
+
+def test_a_copied_bundle_is_compared_under_its_folders_name(app, model):
+    shutil.copytree(model, model.parent / "copy")
+    app.query_params["model"] = "copy"
+    view(app, "Compare")
+    assert app.selectbox(key="model").value == "copy"
+    assert list(app.table[0].value.columns) == ["copy", "drawn", "drawn minus copy"]
+    assert "Only copy is right on 0 photographs, only drawn on 0" in texts(app)
+
+
+def test_a_copied_bundle_deletes_the_evaluation_that_it_shows(app, model):
+    shutil.copytree(model, model.parent / "copy")
+    evaluation = read_evaluation(model, "test")
+    keep_evaluation(replace(evaluation, name="again"))
+    app.query_params["model"] = "copy"
+    view(app, "Evaluate another set")
+    app.button(key="delete_again").click().run()
+    assert not app.exception
+    assert list_evaluations(model, bundle.read_manifest(model)) == ["test", "validation"]
+
+
+def test_a_rivals_name_is_text(app, model, dataset):
+    write_rival(dataset, model).rename(model.parent / "*a* [b](c)")
+    view(app, "Compare")
+    assert list(app.table[0].value.columns)[1] == r"\*a\* \[b\]\(c\)"
+    assert r"\*a\* \[b\]\(c\)" in app.segmented_control(key="winner").options[1]
 
 
 def run_job(app: AppTest) -> None:
