@@ -35,9 +35,13 @@ def show_comparison(shown: Shown, others: Mapping[str, Path]) -> None:
     folders = {first: shown.folder} | {name: others[name] for name in chosen}
     try:
         comparison = data.load_comparison(folders, shown.evaluation.name)
+        caveats = {name: data.find_caveats(others[name], shown.evaluation.name) for name in chosen}
     except HarError as error:
         st.warning(escape_markdown(str(error)), icon=":material/info:")
         return
+    for name, of_rival in caveats.items():  # the page's head has those of the shown model
+        for caveat in of_rival:
+            st.warning(escape_markdown(f"{name}: {caveat}"), icon=":material/warning:")
     table = {escape_markdown(first): _metric_column(comparison.results[first])}
     for name in chosen:
         table[escape_markdown(name)] = _metric_column(comparison.results[name])

@@ -260,6 +260,21 @@ def test_a_copied_bundle_deletes_the_evaluation_that_it_shows(app, model):
     assert list_evaluations(model, bundle.read_manifest(model)) == ["test", "validation"]
 
 
+def test_a_comparison_tells_the_rivals_caveats(app, model, dataset):
+    rival = write_rival(dataset, model)
+    view(app, "Compare")
+    assert "rival:" not in texts(app)
+    splits = pd.read_parquet(rival / bundle.SPLITS_FILE)
+    seen = splits["split"].where(splits["split"] != "test", "train")
+    splits["split"] = seen.mask(splits.index == splits.index[2], "test")
+    splits.to_parquet(rival / bundle.SPLITS_FILE, index=False)
+    files = bundle.read_manifest(rival).files
+    digest = bundle.sha256_of_file(rival / bundle.SPLITS_FILE)
+    bundle.update_manifest(rival, files=files | {bundle.SPLITS_FILE: digest})
+    app.run()
+    assert "rival: 29 of 30 photographs are among those that the model was trained" in texts(app)
+
+
 def test_a_rivals_name_is_text(app, model, dataset):
     write_rival(dataset, model).rename(model.parent / "*a* [b](c)")
     view(app, "Compare")
