@@ -87,7 +87,7 @@ def show_comparison(shown: Shown, others: Mapping[str, Path]) -> None:
     photographs["note"] = [
         f"the other says {human_name(name)}" for name in rows[f"prediction_{other}"]
     ]
-    EvaluatedPhotos(side, shown.paths).show(photographs, key="disagreements")
+    EvaluatedPhotos(side, shown.files).show(photographs, key="disagreements")
 
 
 def _metric_column(result: EvaluationResult) -> list[str]:

@@ -159,7 +159,7 @@ def _show_confused_pairs(shown: Shown) -> None:
                 photographs["prediction"] == pair.prediction
             )
             names = photographs.loc[chosen].nlargest(3, "confidence")["filename"]
-            pictures = thumbnails([shown.paths.get(name) for name in names])
+            pictures = thumbnails([shown.files.get(name) for name in names])
             if any(pictures):
                 with st.container(horizontal=True, gap="xsmall"):
                     for name, picture in zip(names, pictures, strict=True):

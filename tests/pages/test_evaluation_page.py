@@ -81,10 +81,14 @@ def texts(app: AppTest) -> str:
     return text.replace("\N{NO-BREAK SPACE}", " ").replace("\\", "")
 
 
+def gallery(app: AppTest) -> list[dict]:
+    """Return the tiles of the first gallery."""
+    return json.loads(app.get("bidi_component")[0].proto.json)["tiles"]
+
+
 def tiles(app: AppTest) -> list[str]:
     """Return the filenames in the first gallery."""
-    data = json.loads(app.get("bidi_component")[0].proto.json)
-    return [tile["id"] for tile in data["tiles"]]
+    return [tile["id"] for tile in gallery(app)]
 
 
 def test_headline_and_what_was_measured(app):
@@ -338,6 +342,32 @@ def test_a_zip_is_evaluated_and_its_photographs_are_not_kept(app, tmp_path, monk
     assert "1 photographs · 3 classes" in texts(app)
     assert "label unknown to the model: flying" in texts(app)
     assert list((tmp_path / "temporary").iterdir()) == []
+
+
+def test_an_archives_photographs_are_not_replaced_by_others_of_the_same_name(app, model):
+    keep_evaluation(replace(read_evaluation(model, "test"), name="zipped", folder=""))
+    app.query_params["evaluation"] = "zipped"
+    view(app, "Errors")
+    assert not any(tile["source"] for tile in gallery(app))
+    assert "were not kept" in texts(app)
+
+
+def test_a_photograph_that_has_changed_since_is_not_shown(
+    app, model, dataset, tmp_path, monkeypatch
+):
+    copy = shutil.copytree(dataset, tmp_path / "changed")
+    monkeypatch.setenv("HAR_DATASET", str(copy))
+    view(app, "Errors")
+    first, second = gallery(app)
+    assert first["source"]
+    assert second["source"]
+    (copy / "train" / first["id"]).write_bytes(photo_bytes("clapping", 999))
+    app.run()
+    assert not app.exception
+    assert [bool(tile["source"]) for tile in gallery(app)] == [False, True]
+    (copy / "train" / second["id"]).write_bytes(photo_bytes("clapping", 998))
+    app.run()
+    assert "has other photographs of these names" in texts(app)
 
 
 @pytest.mark.parametrize(
