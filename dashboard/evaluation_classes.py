@@ -103,6 +103,7 @@ def show_curves(shown: Shown) -> None:
             default="precision_recall",
             required=True,
             key="curve",
+            bind="query-params",
             format_func={"precision_recall": "precision–recall", "roc": "ROC"}.__getitem__,
         )
         highlighted = st.multiselect(

@@ -17,7 +17,7 @@ from har_core.calibration import fit_temperature
 from har_core.dataset import load_dataset
 from har_core.evaluations import keep_evaluation, list_evaluations, read_evaluation
 from tests.drawing import CLASS_NAMES, photo_bytes, write_dataset, write_tiny_bundle
-from tests.evaluated import write_evaluated_bundle
+from tests.evaluated import draw_table, write_evaluated_bundle
 
 SCRIPT = Path(__file__).parents[2] / "dashboard" / "navigation.py"
 
@@ -112,6 +112,29 @@ def test_the_address_chooses_evaluation_view_and_cell(app):
     view(app, "Confusions")
     assert app.selectbox(key="evaluation").value == "validation"
     assert "running, recognised · 10" in [button.label for button in app.button]
+
+
+@pytest.mark.parametrize("name", ["using_laptop", "using laptop"])
+def test_a_link_may_hold_a_classs_real_name_or_the_readable_one(app, model, name):
+    names = ("clapping", "running", "using_laptop")
+    write_evaluated_bundle(model.parent, draw_table(60, names), names, name="other")
+    app.query_params["model"] = "other"
+    app.query_params["true"] = name
+    view(app, "Confusions")
+    assert app.selectbox(key="true").value == "using_laptop"
+    app.button(key="clear_cell").click().run()
+    assert app.selectbox(key="true").value is None
+
+
+def test_a_link_keeps_how_cells_and_curves_are_shown(app):
+    app.query_params["cells"] = "% of true class"
+    app.query_params["order"] = "by name"
+    view(app, "Confusions")
+    assert app.segmented_control(key="cells").value == "row"
+    assert app.segmented_control(key="order").value is True
+    app.query_params["curve"] = "ROC"
+    view(app, "Curves")
+    assert app.segmented_control(key="curve").value == "roc"
 
 
 def test_a_link_to_another_models_class_or_evaluation_still_opens(app):
