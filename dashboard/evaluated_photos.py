@@ -56,8 +56,12 @@ class EvaluatedPhotos:
             st.caption("No photographs.")
             return
         n_pages = -(-len(rows) // page_size)
-        # A filter may have left fewer pages than the one that was open.
-        page = min(int(st.session_state.get(f"{key}_page", 1)), n_pages)
+        # Other photographs, such as another cell's, begin with their first page.
+        listed = hash(tuple(rows["filename"]))
+        if st.session_state.get(f"{key}_listed") != listed:
+            st.session_state[f"{key}_listed"] = listed
+            st.session_state[f"{key}_page"] = 1
+        page = int(st.session_state.get(f"{key}_page", 1))
         shown = rows.iloc[(page - 1) * page_size : page * page_size]
         paths = [self.files.get(name) for name in shown["filename"]]
         if not any(paths):
@@ -76,8 +80,6 @@ class EvaluatedPhotos:
         ]
         opened, _ = gallery(tiles, key=key, tile_width=tile_width)
         if n_pages > 1:
-            if page != st.session_state.get(f"{key}_page", 1):
-                st.session_state[f"{key}_page"] = page
             st.pagination(n_pages, key=f"{key}_page")
         if opened is not None:
             st.session_state[_OPENED] = opened
