@@ -1,7 +1,6 @@
 """The photographs behind an evaluation's numbers: tiles with the answer, one opened large."""
 
 import io
-from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
@@ -11,6 +10,7 @@ import streamlit as st
 from PIL import Image
 
 from dashboard.charts import probability_bars
+from dashboard.evaluated_files import EvaluatedFiles
 from dashboard.gallery import Tile, gallery
 from dashboard.wording import escape_markdown, human_name, markdown_name, percent
 from har_core import Prediction
@@ -18,9 +18,6 @@ from har_core.evaluation import EvaluationResult
 from har_core.images import MAX_BYTES
 from har_core.thumbnails import thumbnails
 
-NO_PHOTOGRAPHS_HINT: Final = (
-    "Set the dataset folder in the sidebar to see the photographs behind these names."
-)
 _OPENED: Final = "opened_evaluated_photograph"
 _SHOWN_PROBABILITIES: Final = 6
 _DISPLAY_HEIGHT: Final = 520
@@ -33,12 +30,12 @@ class EvaluatedPhotos:
     Parameters
     ----------
     result : EvaluationResult
-    paths : mapping of str to str
-        Filename to path; those that it lacks are shown by their names.
+    files : EvaluatedFiles
+        Photographs that it lacks are shown by their names.
     """
 
     result: EvaluationResult
-    paths: Mapping[str, str]
+    files: EvaluatedFiles
 
     def show(
         self, rows: pd.DataFrame, *, key: str, page_size: int = 24, tile_width: int = 150
@@ -59,12 +56,18 @@ class EvaluatedPhotos:
             st.caption("No photographs.")
             return
         n_pages = -(-len(rows) // page_size)
-        # A filter may have left fewer pages than the one that was open.
-        page = min(int(st.session_state.get(f"{key}_page", 1)), n_pages)
+        # Other photographs, such as another cell's, begin with their first page.
+        listed = hash(tuple(rows["filename"]))
+        if st.session_state.get(f"{key}_listed") != listed:
+            st.session_state[f"{key}_listed"] = listed
+            st.session_state[f"{key}_page"] = 1
+        page = int(st.session_state.get(f"{key}_page", 1))
         shown = rows.iloc[(page - 1) * page_size : page * page_size]
-        paths = [self.paths.get(name) for name in shown["filename"]]
+        paths = [self.files.get(name) for name in shown["filename"]]
         if not any(paths):
-            st.caption(f":material/folder_open: {NO_PHOTOGRAPHS_HINT}")
+            st.caption(
+                f":material/folder_open: {self.files.why_missing(shown['filename'].iloc[0])}"
+            )
         tiles = [
             Tile(
                 id=row["filename"],
@@ -77,8 +80,6 @@ class EvaluatedPhotos:
         ]
         opened, _ = gallery(tiles, key=key, tile_width=tile_width)
         if n_pages > 1:
-            if page != st.session_state.get(f"{key}_page", 1):
-                st.session_state[f"{key}_page"] = page
             st.pagination(n_pages, key=f"{key}_page")
         if opened is not None:
             st.session_state[_OPENED] = opened
@@ -98,11 +99,12 @@ def _photograph_dialog(photos: EvaluatedPhotos) -> None:
     row = int((result.filenames == filename).argmax())
     prediction = Prediction.from_probabilities(result.class_names, result.probabilities[row])
     picture, answer = st.columns([3, 2], gap="medium")
-    path = photos.paths.get(filename)
+    path = photos.files.get(filename)
     with picture:
         data = _read(path) if path else None
         if data is None:
-            st.info(NO_PHOTOGRAPHS_HINT, icon=":material/image_not_supported:")
+            hint = "The photograph cannot be read." if path else photos.files.why_missing(filename)
+            st.info(hint, icon=":material/image_not_supported:")
         else:
             st.image(data, width=_display_width(data), alt=f"The photograph {filename}")
     with answer:

@@ -13,6 +13,7 @@ import plotly.graph_objects as go
 from plotly.subplots import make_subplots
 
 from dashboard.charts import ACCENT, TRANSPARENT
+from dashboard.evaluation_wording import class_metric, class_share
 from dashboard.wording import chart_name, chart_text
 from har_core.calibration import ReliabilityBins
 from har_core.confusion import Share, confusion_shares
@@ -416,7 +417,7 @@ def coverage_figure(curve: CoverageCurve, coverage: float, accuracy: float) -> g
 
 
 def per_class_figure(table: pd.DataFrame) -> go.Figure:
-    """Draw the F1 score of every class with its interval, best on top.
+    """Draw the F1 score of every class with its interval, best on top; none where undefined.
 
     Parameters
     ----------
@@ -430,7 +431,7 @@ def per_class_figure(table: pd.DataFrame) -> go.Figure:
     ranked = table.sort_values("f1", kind="stable")
     figure = go.Figure(
         go.Scatter(
-            x=ranked["f1"],
+            x=class_metric(ranked, "f1"),
             y=_unique_labels(ranked["class"].tolist()),
             mode="markers",
             marker={"size": 9, "color": ACCENT},
@@ -443,10 +444,16 @@ def per_class_figure(table: pd.DataFrame) -> go.Figure:
                 "thickness": 1.5,
                 "width": 0,
             },
-            customdata=ranked[["precision", "recall", "support", "f1_low", "f1_high"]],
+            customdata=np.column_stack(
+                [
+                    class_metric(ranked, "precision").map(class_share),
+                    class_metric(ranked, "recall").map(class_share),
+                    ranked[["support", "f1_low", "f1_high"]],
+                ]
+            ),
             hovertemplate=(
                 "<b>%{y}</b><br>F1 %{x:.1%} (%{customdata[3]:.1%} – %{customdata[4]:.1%})<br>"
-                "precision %{customdata[0]:.1%}, recall %{customdata[1]:.1%}<br>"
+                "precision %{customdata[0]}, recall %{customdata[1]}<br>"
                 "%{customdata[2]:,} photographs<extra></extra>"
             ),
         )

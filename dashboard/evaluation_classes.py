@@ -5,6 +5,7 @@ import streamlit as st
 
 from dashboard import evaluation_charts as charts
 from dashboard.evaluation_overview import Shown
+from dashboard.evaluation_wording import class_interval, class_metric
 from dashboard.wording import human_name, markdown_name
 from har_core.curves import DRAWN_POINTS, macro_areas
 from har_core.evaluation import CLASS_METRICS
@@ -17,15 +18,10 @@ def show_classes(shown: Shown) -> None:
     with_intervals = st.toggle("95 % intervals", key="class_intervals")
     display = pd.DataFrame({"class": table["class"].map(human_name)})
     for name in ("f1", "precision", "recall"):
-        undefined = table["predicted"] + table["support"] == 0
-        undefined |= (name == "precision") & (table["predicted"] == 0)
-        undefined |= (name == "recall") & (table["support"] == 0)
-        display[name] = (100 * table[name]).where(~undefined)
+        display[name] = 100 * class_metric(table, name)
         if with_intervals:
-            display[f"{name}_interval"] = [
-                f"{100 * low:.0f} – {100 * high:.0f} %"
-                for low, high in zip(table[f"{name}_low"], table[f"{name}_high"], strict=True)
-            ]
+            ends = zip(table[f"{name}_low"], table[f"{name}_high"], strict=True)
+            display[f"{name}_interval"] = [class_interval(*interval) for interval in ends]
     display["average_precision"] = (100 * table["average_precision"]).where(table["support"] > 0)
     display["support"] = table["support"]
     bar = st.column_config.ProgressColumn
@@ -107,6 +103,7 @@ def show_curves(shown: Shown) -> None:
             default="precision_recall",
             required=True,
             key="curve",
+            bind="query-params",
             format_func={"precision_recall": "precision–recall", "roc": "ROC"}.__getitem__,
         )
         highlighted = st.multiselect(
@@ -115,7 +112,7 @@ def show_curves(shown: Shown) -> None:
             default=hardest,
             format_func=human_name,
             max_selections=8,
-            key=f"highlighted_{shown.manifest.name}",
+            key=f"highlighted_{shown.folder.name}",
             width=520,
         )
     with st.spinner("Computing the curves …"):

@@ -25,22 +25,27 @@ def show_comparison(shown: Shown, others: Mapping[str, Path]) -> None:
         "Compare with",
         list(others),
         default=[next(iter(others))],
-        key=f"compare_{shown.manifest.name}",
+        key=f"compare_{shown.folder.name}",
         width=520,
     )
     if not chosen:
         return
-    folders = {shown.manifest.name: shown.folder} | {name: others[name] for name in chosen}
+    # Folders tell models apart, as in the sidebar: a copied bundle has its original's name.
+    first = shown.folder.name
+    folders = {first: shown.folder} | {name: others[name] for name in chosen}
     try:
         comparison = data.load_comparison(folders, shown.evaluation.name)
+        caveats = {name: data.find_caveats(others[name], shown.evaluation.name) for name in chosen}
     except HarError as error:
         st.warning(escape_markdown(str(error)), icon=":material/info:")
         return
-    first = shown.manifest.name
-    table = {first: _metric_column(comparison.results[first])}
+    for name, of_rival in caveats.items():  # the page's head has those of the shown model
+        for caveat in of_rival:
+            st.warning(escape_markdown(f"{name}: {caveat}"), icon=":material/warning:")
+    table = {escape_markdown(first): _metric_column(comparison.results[first])}
     for name in chosen:
-        table[name] = _metric_column(comparison.results[name])
-        table[f"{name} minus {first}"] = [
+        table[escape_markdown(name)] = _metric_column(comparison.results[name])
+        table[escape_markdown(f"{name} minus {first}")] = [
             signed_difference(metric, comparison.differences[name][metric])
             for metric in HEADLINE_METRICS
         ]
@@ -59,11 +64,12 @@ def show_comparison(shown: Shown, others: Mapping[str, Path]) -> None:
     rival = chosen[0]
     if len(chosen) > 1:
         rival = st.segmented_control(
-            f"Where {human_name(first)} disagrees with",
+            f"Where {escape_markdown(first)} disagrees with",
             chosen,
             default=chosen[0],
             required=True,
             key="rival",
+            format_func=escape_markdown,
         )
     differing = disagreements(comparison.results[first], comparison.results[rival])
     winner = st.segmented_control(
@@ -72,7 +78,7 @@ def show_comparison(shown: Shown, others: Mapping[str, Path]) -> None:
         default=1,
         required=True,
         key="winner",
-        format_func=lambda which: f"only {first if which == 1 else rival} is right",
+        format_func=lambda which: f"only {escape_markdown((first, rival)[which - 1])} is right",
         label_visibility="collapsed",
     )
     rows = differing[differing["right"] == winner]
@@ -81,7 +87,7 @@ def show_comparison(shown: Shown, others: Mapping[str, Path]) -> None:
     photographs["note"] = [
         f"the other says {human_name(name)}" for name in rows[f"prediction_{other}"]
     ]
-    EvaluatedPhotos(side, shown.paths).show(photographs, key="disagreements")
+    EvaluatedPhotos(side, shown.files).show(photographs, key="disagreements")
 
 
 def _metric_column(result: EvaluationResult) -> list[str]:

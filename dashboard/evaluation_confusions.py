@@ -35,6 +35,7 @@ def show_confusions(shown: Shown) -> None:
                 default="count",
                 required=True,
                 key="cells",
+                bind="query-params",
                 format_func={
                     "count": "photographs",
                     "row": "% of true class",
@@ -48,6 +49,7 @@ def show_confusions(shown: Shown) -> None:
                     default=False,
                     required=True,
                     key="order",
+                    bind="query-params",
                     format_func=lambda by_name: "by name" if by_name else "similar side by side",
                 )
                 hide = st.toggle("Hide right answers", key="hide_right")
@@ -81,6 +83,10 @@ def chosen_cell(class_names: tuple[str, ...]) -> tuple[str | None, str | None]:
     for key in (TRUE_KEY, PREDICTED_KEY):
         if st.session_state.get(key, class_names[0]) not in (*class_names, None):
             st.session_state[key] = None  # chosen for a model with other classes
+        # The address holds readable names; one that was written by hand may hold the real one.
+        given = st.query_params.get(key)
+        if key not in st.session_state and given in class_names:
+            st.session_state[key] = given
     with st.grid(2, min_column_width=120, gap="small"):
         label, prediction = (
             st.selectbox(
@@ -159,7 +165,7 @@ def _show_confused_pairs(shown: Shown) -> None:
                 photographs["prediction"] == pair.prediction
             )
             names = photographs.loc[chosen].nlargest(3, "confidence")["filename"]
-            pictures = thumbnails([shown.paths.get(name) for name in names])
+            pictures = thumbnails([shown.files.get(name) for name in names])
             if any(pictures):
                 with st.container(horizontal=True, gap="xsmall"):
                     for name, picture in zip(names, pictures, strict=True):

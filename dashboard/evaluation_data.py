@@ -5,12 +5,20 @@ from pathlib import Path
 
 import streamlit as st
 
+from dashboard.evaluated_files import EvaluatedFiles
 from har_core import bundle
 from har_core.calibration import fit_temperature
 from har_core.comparison import Comparison, compare_models
-from har_core.dataset import list_photographs
+from har_core.dataset import PHOTO_FOLDER, list_photographs
 from har_core.errors import DatasetError
-from har_core.evaluations import Evaluation, caveats, evaluation_stamp, read_evaluation, read_splits
+from har_core.evaluations import (
+    BUNDLE_SPLITS,
+    Evaluation,
+    caveats,
+    evaluation_stamp,
+    read_evaluation,
+    read_splits,
+)
 
 Stamp = tuple[int, ...]
 
@@ -66,14 +74,19 @@ def _comparison(
     return compare_models({m: load_evaluation(Path(f), name).result for m, f in folders})
 
 
-def photograph_paths(*folders: str | None) -> Mapping[str, str]:
-    """Map base names to paths for the photographs of dataset folders; the first folder wins."""
+def evaluated_files(evaluation: Evaluation, dataset: str | None) -> EvaluatedFiles:
+    """Return where an evaluation's photographs may be: in its own folder, or else in `dataset`.
+
+    An evaluation that was kept without a folder is of a ZIP, whose photographs are gone.
+    """
+    kept = bool(evaluation.folder) or evaluation.name in BUNDLE_SPLITS
     found: dict[str, str] = {}
-    for folder in reversed([folder for folder in folders if folder]):
-        photo_folder = Path(folder).expanduser() / "train"
-        modified = photo_folder.stat().st_mtime_ns if photo_folder.is_dir() else 0
-        found.update(_photograph_paths(str(folder), modified))
-    return found
+    for folder in (dataset, evaluation.folder):  # the last one wins
+        if folder and kept:
+            photo_folder = Path(folder).expanduser() / PHOTO_FOLDER
+            modified = photo_folder.stat().st_mtime_ns if photo_folder.is_dir() else 0
+            found.update(_photograph_paths(folder, modified))
+    return EvaluatedFiles(found, evaluation.known_sha256, kept)
 
 
 @st.cache_data(max_entries=6, show_spinner=False)

@@ -17,6 +17,8 @@ JOB_PREFIX = "evaluate/"
 def start_folder_evaluation(model: Path, name: str, folder: str, csv: str | None) -> Job:
     """Evaluate a dataset folder and keep the result under `name`.
 
+    The job's result is the name of the model's folder, and `name`.
+
     Raises
     ------
     DatasetError
@@ -25,12 +27,12 @@ def start_folder_evaluation(model: Path, name: str, folder: str, csv: str | None
     check_evaluation_name(name)
     table = load_dataset(folder, csv)
 
-    def work(job: Job) -> str:
+    def work(job: Job) -> tuple[str, str]:
         evaluation = evaluate_dataset(
             load_model(model), table, name=name, folder=folder, progress=job.report
         )
         keep_evaluation(evaluation)
-        return name
+        return model.name, name
 
     return start_job(_key(model, name), _title(model, name), work)
 
@@ -38,7 +40,8 @@ def start_folder_evaluation(model: Path, name: str, folder: str, csv: str | None
 def start_zip_evaluation(model: Path, name: str, archive: bytes) -> Job:
     """Evaluate an uploaded ZIP and keep the result, not the photographs.
 
-    They are unpacked into a private temporary folder that is removed when the job ends.
+    They are unpacked into a private temporary folder that is removed when the job ends. Its result
+    is as of `start_folder_evaluation`.
 
     Raises
     ------
@@ -47,12 +50,12 @@ def start_zip_evaluation(model: Path, name: str, archive: bytes) -> Job:
     """
     check_evaluation_name(name)
 
-    def work(job: Job) -> str:
+    def work(job: Job) -> tuple[str, str]:
         with tempfile.TemporaryDirectory(prefix="har-evaluate-") as folder:
             table = load_dataset(unpack_dataset(io.BytesIO(archive), folder))
             evaluation = evaluate_dataset(load_model(model), table, name=name, progress=job.report)
         keep_evaluation(evaluation)
-        return name
+        return model.name, name
 
     return start_job(_key(model, name), _title(model, name), work)
 

@@ -8,7 +8,9 @@ import streamlit as st
 from dashboard import sidebar
 from dashboard.evaluation_jobs import start_folder_evaluation, start_zip_evaluation
 from dashboard.wording import escape_markdown
-from har_core.errors import HarError
+from har_core.bundle import read_manifest
+from har_core.dataset import CSV_FILE
+from har_core.errors import DatasetError, HarError
 from har_core.evaluations import BUNDLE_SPLITS, delete_evaluation
 
 MAX_ZIP_MB: Final = 200  # as server.maxUploadSize in .streamlit/config.toml
@@ -44,7 +46,10 @@ def show_new_evaluation(folder: Path, names: list[str]) -> None:
                 "Folder", value=sidebar.chosen_dataset() or "", key="set_folder"
             )
             csv = st.text_input(
-                "Table", key="set_csv", placeholder="train.csv in the folder", help="Optional."
+                "Table",
+                key="set_csv",
+                placeholder=CSV_FILE,
+                help="Optional: the name of another table in the folder.",
             )
         started = st.form_submit_button("Evaluate", type="primary", icon=":material/play_arrow:")
     if started:
@@ -52,7 +57,9 @@ def show_new_evaluation(folder: Path, names: list[str]) -> None:
             if archive is not None:
                 start_zip_evaluation(folder, name.strip(), archive.getvalue())
             elif set_folder:
-                start_folder_evaluation(folder, name.strip(), set_folder.strip(), csv or None)
+                set_folder = set_folder.strip()
+                table = table_inside(set_folder, csv.strip()) if csv and csv.strip() else None
+                start_folder_evaluation(folder, name.strip(), set_folder, table)
             else:
                 st.error("Choose the photographs first.")
                 return
@@ -60,8 +67,12 @@ def show_new_evaluation(folder: Path, names: list[str]) -> None:
             st.error(escape_markdown(str(error)))
             return
         st.rerun()
-    kept = [name for name in names if name not in BUNDLE_SPLITS]
+    _list_kept_evaluations(folder, [name for name in names if name not in BUNDLE_SPLITS])
+
+
+def _list_kept_evaluations(folder: Path, kept: list[str]) -> None:
     if kept:
+        model = read_manifest(folder).name  # which a copied bundle has from its original
         st.markdown("**Kept evaluations of this model**")
     for name in kept:
         with st.container(horizontal=True, vertical_alignment="center", width=620):
@@ -72,5 +83,29 @@ def show_new_evaluation(folder: Path, names: list[str]) -> None:
                 icon=":material/delete:",
                 type="tertiary",
                 on_click=delete_evaluation,
-                args=(folder.name, name),
+                args=(model, name),
             )
+
+
+def table_inside(folder: str, name: str) -> str:
+    """Return the path of a table in a dataset folder.
+
+    A message about a table that cannot be used quotes its first line, so that a visitor who could
+    name any file would read the beginning of each: of the server's environment, for one.
+
+    Raises
+    ------
+    DatasetError
+        If the path leads out of the folder, also by a link.
+    """
+    try:
+        inside = Path(folder).expanduser().resolve()
+        table = (inside / name).resolve()
+    except (OSError, RuntimeError, ValueError) as error:  # a circle of links, a zero byte
+        raise DatasetError(f"The table {name!r} cannot be found: {error}.") from error
+    if not table.is_relative_to(inside):
+        raise DatasetError(
+            f"The table {name!r} is not in the folder {folder}; name a table in it, such as "
+            f"{CSV_FILE}."
+        )
+    return str(table)

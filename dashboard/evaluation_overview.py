@@ -1,12 +1,13 @@
 """The head of the evaluation page: what is shown, headline metrics, files to take away."""
 
 import json
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
 import streamlit as st
 
+from dashboard.evaluated_files import EvaluatedFiles
 from dashboard.evaluated_photos import EvaluatedPhotos
 from dashboard.evaluation_wording import (
     METRIC_MEANINGS,
@@ -28,7 +29,7 @@ class Shown:
     folder: Path
     manifest: BundleManifest
     evaluation: Evaluation
-    paths: Mapping[str, str]
+    files: EvaluatedFiles
 
     @property
     def result(self) -> EvaluationResult:
@@ -38,7 +39,7 @@ class Shown:
     @property
     def photos(self) -> EvaluatedPhotos:
         """Draws photographs of the evaluation."""
-        return EvaluatedPhotos(self.result, self.paths)
+        return EvaluatedPhotos(self.result, self.files)
 
 
 def show_headline(result: EvaluationResult) -> None:

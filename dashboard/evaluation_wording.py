@@ -2,6 +2,8 @@
 
 from typing import Final
 
+import pandas as pd
+
 from dashboard.wording import human_name, percent
 from har_core.bootstrap import Interval
 from har_core.evaluations import BUNDLE_SPLITS, Evaluation
@@ -36,6 +38,21 @@ def metric_interval(name: str, interval: Interval) -> str:
     if name in _SHARES:
         return f"{100 * interval.low:.1f} – {100 * interval.high:.1f}\N{NO-BREAK SPACE}%"
     return f"{interval.low:.3f} – {interval.high:.3f}"
+
+
+def class_metric(table: pd.DataFrame, name: str) -> pd.Series:
+    """Return a metric of every class from `EvaluationResult.per_class`, NaN where undefined."""
+    return table[name].where(table[f"{name}_low"].notna())
+
+
+def class_share(share: float) -> str:
+    """Return a share as a percentage, or a dash if it is undefined."""
+    return "–" if pd.isna(share) else f"{share:.1%}"
+
+
+def class_interval(low: float, high: float) -> str:
+    """Return the ends of a class's 95 % interval, or a dash if there are none."""
+    return "–" if pd.isna(low) else f"{100 * low:.0f} – {100 * high:.0f}\N{NO-BREAK SPACE}%"
 
 
 def signed_difference(name: str, interval: Interval) -> str:

@@ -14,6 +14,7 @@ from dashboard.evaluation_wording import (
     METRIC_TITLES,
     abstention_sentence,
     calibration_sentence,
+    class_share,
     metric_interval,
     metric_value,
     what_was_measured,
@@ -112,12 +113,13 @@ def _classes(result: EvaluationResult) -> str:
     rows = pd.DataFrame({"Class": table["class"].map(human_name)})
     for name, heading in (("f1", "F1"), ("precision", "Precision"), ("recall", "Recall")):
         rows[heading] = [
-            f"{value:.1%} ({low:.0%} – {high:.0%})"
+            "–" if pd.isna(low) else f"{value:.1%} ({low:.0%} – {high:.0%})"
             for value, low, high in zip(
                 table[name], table[f"{name}_low"], table[f"{name}_high"], strict=True
             )
         ]
-    rows["Average precision"] = [f"{value:.1%}" for value in table["average_precision"]]
+    average_precision = table["average_precision"].where(table["support"] > 0)
+    rows["Average precision"] = average_precision.map(class_share)
     rows["Photographs"] = table["support"]
     return (
         "<h2>How does each class fare?</h2>"

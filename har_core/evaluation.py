@@ -245,7 +245,7 @@ class EvaluationResult:
             One row per class: ``class``, ``support`` (photographs of it), ``predicted`` (answers
             that name it), ``precision``, ``recall`` and ``f1``, each also with ``_low`` and
             ``_high`` (95 % bootstrap interval), and ``average_precision``. Undefined values are 0
-            as with scikit-learn's ``zero_division=0``; ``support`` and ``predicted`` tell.
+            as with scikit-learn's ``zero_division=0``, with NaN for the ends of their interval.
         """
         table = pd.DataFrame(
             {
@@ -261,7 +261,7 @@ class EvaluationResult:
                 percentile_interval(value, samples)
                 for value, samples in zip(values, replicates, strict=True)
             ]
-            table[name] = values
+            table[name] = np.nan_to_num(values)
             table[f"{name}_low"] = [interval.low for interval in intervals]
             table[f"{name}_high"] = [interval.high for interval in intervals]
         table["average_precision"] = [curve.average_precision for curve in self.curves]
@@ -274,10 +274,12 @@ class EvaluationResult:
         -------
         dict
             Ready for JSON. ``per_class`` maps a class to ``support``, ``predicted``,
-            ``average_precision`` and, as ``{"value", "low", "high"}``, precision, recall and f1.
+            ``average_precision`` and, as ``{"value", "low", "high"}``, precision, recall and f1;
+            an undefined one is 0 between None and None.
         """
         per_class = {}
-        for row in self.per_class().to_dict("records"):
+        table = self.per_class().astype(object)
+        for row in table.where(table.notna(), None).to_dict("records"):  # JSON has no NaN
             intervals = {
                 name: {"value": row[name], "low": row[f"{name}_low"], "high": row[f"{name}_high"]}
                 for name in CLASS_METRICS
@@ -359,26 +361,27 @@ class MetricTotals:
         return {
             "top1": self._hits / self.n,
             "top3": self._top3 / self.n,
-            "macro_f1": self.f1().sum(axis=0) / occurs.sum(axis=0),
+            "macro_f1": np.nansum(self.f1(), axis=0) / occurs.sum(axis=0),
             "log_loss": self._log_loss / self.n,
             "ece": np.abs(self._gaps).sum(axis=0) / self.n,
         }
 
     def precision(self) -> np.ndarray:
-        """Return the precision per class, shape (C, B); 0 for a class never predicted."""
+        """Return the precision per class, shape (C, B); NaN for a class never predicted."""
         return _share(self.class_hits, self.class_predictions)
 
     def recall(self) -> np.ndarray:
-        """Return the recall per class, shape (C, B); 0 for a class without photographs."""
+        """Return the recall per class, shape (C, B); NaN for a class without photographs."""
         return _share(self.class_hits, self.class_labels)
 
     def f1(self) -> np.ndarray:
-        """Return the F1 score per class, shape (C, B); 0 where it is undefined."""
+        """Return the F1 score per class, shape (C, B); NaN where it is undefined."""
         return _share(2 * self.class_hits, self.class_predictions + self.class_labels)
 
 
 def _share(part: np.ndarray, whole: np.ndarray) -> np.ndarray:
-    return np.divide(part, whole, out=np.zeros_like(part), where=whole > 0)
+    # Not 0: a resample that lacks a class knows nothing of it, and must not widen its interval.
+    return np.divide(part, whole, out=np.full_like(part, np.nan), where=whole > 0)
 
 
 def _check_filenames(filenames: np.ndarray) -> None:

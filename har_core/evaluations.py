@@ -66,6 +66,12 @@ class Evaluation:
         """The evaluation of what the model answers: with its temperature."""
         return self.raw if self.temperature == 1.0 else self.raw.calibrated(self.temperature)
 
+    @cached_property
+    def known_sha256(self) -> dict[str, str]:
+        """The sha256 of photographs' files by filename, of those where it is known."""
+        known = zip(self.raw.filenames.tolist(), self.sha256.tolist(), strict=False)
+        return {filename: sha256 for filename, sha256 in known if sha256}
+
 
 def now() -> str:
     """Return the time in UTC as evaluations and bundles record it."""

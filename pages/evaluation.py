@@ -9,7 +9,7 @@ from dashboard.evaluation_classes import show_classes, show_curves
 from dashboard.evaluation_comparison import show_comparison
 from dashboard.evaluation_confidence import show_confidence
 from dashboard.evaluation_confusions import show_confusions
-from dashboard.evaluation_data import find_caveats, load_evaluation, photograph_paths
+from dashboard.evaluation_data import evaluated_files, find_caveats, load_evaluation
 from dashboard.evaluation_errors import show_errors
 from dashboard.evaluation_jobs import JOB_PREFIX
 from dashboard.evaluation_new_set import show_new_evaluation
@@ -35,7 +35,10 @@ TABS = (
 
 
 def open_evaluation(job: Job) -> None:
-    st.session_state[EVALUATION_KEY] = job.result
+    # The page lists the jobs of all models.
+    model, name = job.result
+    st.session_state[sidebar.MODEL_KEY] = model
+    st.session_state[EVALUATION_KEY] = name
 
 
 def pick_evaluation(names: list[str]) -> str:
@@ -60,7 +63,7 @@ def show_evaluation(folder: Path, names: list[str]) -> None:
         folder=folder,
         manifest=read_manifest(folder),
         evaluation=evaluation,
-        paths=photograph_paths(evaluation.folder, sidebar.chosen_dataset()),
+        files=evaluated_files(evaluation, sidebar.chosen_dataset()),
     )
     caveats = find_caveats(folder, name)
     with actions:

@@ -41,7 +41,7 @@ def zipped(entries: dict[str, bytes]) -> bytes:
 def test_a_folder_is_evaluated_and_kept_with_its_place(model, tiny_dataset):
     job = start_folder_evaluation(model, "twelve", str(tiny_dataset), None)
     assert job.wait(30)
-    assert (job.state, job.result, job.fraction) == ("done", "twelve", 1)
+    assert (job.state, job.result, job.fraction) == ("done", ("tiny", "twelve"), 1)
     assert kept(model) == ["twelve"]
     evaluation = read_evaluation(model, "twelve")
     assert evaluation.folder == str(tiny_dataset)

@@ -2,6 +2,7 @@ import pytest
 
 from dashboard import evaluation_wording as wording
 from har_core.bootstrap import Interval
+from har_core.evaluation import EvaluationResult
 
 
 @pytest.mark.parametrize(
@@ -44,3 +45,17 @@ def test_a_cell_in_words():
     assert wording.cell_title("texting", "texting") == "texting, recognised"
     assert wording.cell_title("texting", None) == "every texting"
     assert wording.cell_title(None, "texting") == "everything taken for texting"
+
+
+def test_undefined_numbers_of_a_class_are_dashes():
+    result = EvaluationResult.from_predictions(["a"] * 3, [[0.9, 0.1]] * 3, ["a", "b"])
+    table = result.per_class()
+    assert wording.class_metric(table, "recall").map(wording.class_share).tolist() == [
+        "100.0%",
+        "–",
+    ]
+    ends = zip(table["recall_low"], table["recall_high"], strict=True)
+    assert [wording.class_interval(*interval) for interval in ends] == [
+        "100 – 100\N{NO-BREAK SPACE}%",
+        "–",
+    ]

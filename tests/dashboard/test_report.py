@@ -46,6 +46,17 @@ def test_the_report_is_one_file_that_needs_nothing_from_outside():
     assert "200 photographs" in html
 
 
+def test_a_class_without_photographs_has_dashes_in_the_report():
+    raw = make_evaluation(("running", "sitting")).raw
+    wider = np.column_stack([raw.probabilities, np.zeros(raw.n)])
+    names = (*raw.class_names, "eating")
+    result = EvaluationResult.from_predictions(raw.label_names.tolist(), wider, names)
+    html = render_report(Evaluation("set", "mine", "2024-05-01", result), [])
+    row = html[html.index("<td>eating</td>") :].split("</tr>")[0]
+    assert row.count("<td>–</td>") == 4
+    assert "nan" not in row.lower()
+
+
 def test_names_from_outside_are_text_in_the_report():
     html = render_report(make_evaluation(("running", EVIL, "eating")), [EVIL])
     assert EVIL not in html

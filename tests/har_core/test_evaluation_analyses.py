@@ -1,5 +1,7 @@
 """Confusion, curves, calibration, abstention and comparison against independent computations."""
 
+import json
+
 import numpy as np
 import pytest
 from scipy.stats import binom, chi2
@@ -45,8 +47,20 @@ def test_per_class_metrics_equal_scikit_learn(result):
     for name, values in zip(("precision", "recall", "f1", "support"), expected, strict=True):
         assert table[name].to_numpy() == pytest.approx(values, abs=1e-9), name
     for name in ("precision", "recall", "f1"):
-        assert (table[f"{name}_low"] <= table[name] + 1e-12).all()
-        assert (table[f"{name}_high"] >= table[name] - 1e-12).all()
+        whole = {"precision": "predicted", "recall": "support"}.get(name)
+        defined = table[whole] > 0 if whole else table["predicted"] + table["support"] > 0
+        assert (table[f"{name}_low"].notna() == defined).all()
+        assert (table[f"{name}_high"].notna() == defined).all()
+        assert (table[f"{name}_low"] <= table[name] + 1e-12)[defined].all()
+        assert (table[f"{name}_high"] >= table[name] - 1e-12)[defined].all()
+
+
+def test_resamples_that_lack_a_class_do_not_widen_its_interval():
+    """Of three photographs, all right, many resamples of a hundred draw none."""
+    labels = np.repeat([0, 1], [3, 97])
+    table = evaluate(labels, np.eye(2)[labels]).per_class()
+    assert table.loc[0, ["recall", "recall_low", "recall_high"]].tolist() == [1, 1, 1]
+    assert table.loc[0, ["f1", "f1_low", "f1_high"]].tolist() == [1, 1, 1]
 
 
 @pytest.mark.filterwarnings("ignore:No positive class")
@@ -223,6 +237,7 @@ def test_metrics_file_holds_the_promised_fields():
     assert set(metrics["top1"]) == {"value", "low", "high"}
     never = metrics["per_class"]["class 4"]
     assert never["predicted"] == 0
-    assert never["precision"]["value"] == 0
+    assert never["precision"] == {"value": 0, "low": None, "high": None}
+    json.dumps(metrics, allow_nan=False)
     table = result.predictions_table()
     assert list(table) == ["filename", "label", "prediction", "confidence", *result.class_names]

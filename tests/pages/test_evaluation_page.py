@@ -1,7 +1,9 @@
 import io
 import json
+import shutil
 import time
 import zipfile
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -13,9 +15,9 @@ from dashboard.jobs import dismiss_job, find_jobs, start_job
 from har_core import bundle
 from har_core.calibration import fit_temperature
 from har_core.dataset import load_dataset
-from har_core.evaluations import read_evaluation
+from har_core.evaluations import keep_evaluation, list_evaluations, read_evaluation
 from tests.drawing import CLASS_NAMES, photo_bytes, write_dataset, write_tiny_bundle
-from tests.evaluated import write_evaluated_bundle
+from tests.evaluated import draw_table, write_evaluated_bundle
 
 SCRIPT = Path(__file__).parents[2] / "dashboard" / "navigation.py"
 
@@ -79,10 +81,14 @@ def texts(app: AppTest) -> str:
     return text.replace("\N{NO-BREAK SPACE}", " ").replace("\\", "")
 
 
+def gallery(app: AppTest) -> list[dict]:
+    """Return the tiles of the first gallery."""
+    return json.loads(app.get("bidi_component")[0].proto.json)["tiles"]
+
+
 def tiles(app: AppTest) -> list[str]:
     """Return the filenames in the first gallery."""
-    data = json.loads(app.get("bidi_component")[0].proto.json)
-    return [tile["id"] for tile in data["tiles"]]
+    return [tile["id"] for tile in gallery(app)]
 
 
 def test_headline_and_what_was_measured(app):
@@ -106,6 +112,46 @@ def test_the_address_chooses_evaluation_view_and_cell(app):
     view(app, "Confusions")
     assert app.selectbox(key="evaluation").value == "validation"
     assert "running, recognised · 10" in [button.label for button in app.button]
+
+
+@pytest.mark.parametrize("name", ["using_laptop", "using laptop"])
+def test_a_link_may_hold_a_classs_real_name_or_the_readable_one(app, model, name):
+    names = ("clapping", "running", "using_laptop")
+    write_evaluated_bundle(model.parent, draw_table(60, names), names, name="other")
+    app.query_params["model"] = "other"
+    app.query_params["true"] = name
+    view(app, "Confusions")
+    assert app.selectbox(key="true").value == "using_laptop"
+    app.button(key="clear_cell").click().run()
+    assert app.selectbox(key="true").value is None
+
+
+def test_a_link_keeps_how_cells_and_curves_are_shown(app):
+    app.query_params["cells"] = "% of true class"
+    app.query_params["order"] = "by name"
+    view(app, "Confusions")
+    assert app.segmented_control(key="cells").value == "row"
+    assert app.segmented_control(key="order").value is True
+    app.query_params["curve"] = "ROC"
+    view(app, "Curves")
+    assert app.segmented_control(key="curve").value == "roc"
+
+
+def test_another_cell_begins_with_its_first_page(app, model):
+    names = CLASS_NAMES[:2]
+    table = draw_table(200, names).assign(split="test")
+    write_evaluated_bundle(model.parent, table, names, name="other")
+    app.query_params["model"] = "other"
+    app.query_params["true"] = names[0]
+    view(app, "Confusions")
+    first = tiles(app)
+    app.session_state["cell_photographs_page"] = 2
+    app.run()
+    assert tiles(app) != first
+    app.selectbox(key="true").set_value(names[1]).run()
+    assert app.session_state["cell_photographs_page"] == 1
+    app.selectbox(key="true").set_value(names[0]).run()
+    assert tiles(app) == first
 
 
 def test_a_link_to_another_models_class_or_evaluation_still_opens(app):
@@ -221,16 +267,63 @@ def test_errors_are_filtered_by_class_and_file_name(app, model):
     assert "No photographs." in texts(app)
 
 
-def test_two_models_are_compared_on_the_same_photographs(app, model, dataset):
+def write_rival(dataset: Path, model: Path, name: str = "rival") -> Path:
+    """Write an older model with predictions for the photographs of `model`."""
     table = load_dataset(dataset)
     table["split"] = ["train", "validation", "test"] * 30
-    write_evaluated_bundle(
-        model.parent, table, CLASS_NAMES, name="rival", created="2001-01-01T00:00:00+00:00"
-    )
+    created = "2001-01-01T00:00:00+00:00"
+    write_evaluated_bundle(model.parent, table, CLASS_NAMES, name=name, created=created)
+    return model.parent / name
+
+
+def test_two_models_are_compared_on_the_same_photographs(app, model, dataset):
+    write_rival(dataset, model)
     view(app, "Compare")
     assert "McNemar's test (exact binomial)" in texts(app)
     assert list(app.table[0].value.columns) == ["drawn", "rival", "rival minus drawn"]
     assert "30 photographs that every model was evaluated on" in texts(app)
+
+
+def test_a_copied_bundle_is_compared_under_its_folders_name(app, model):
+    shutil.copytree(model, model.parent / "copy")
+    app.query_params["model"] = "copy"
+    view(app, "Compare")
+    assert app.selectbox(key="model").value == "copy"
+    assert list(app.table[0].value.columns) == ["copy", "drawn", "drawn minus copy"]
+    assert "Only copy is right on 0 photographs, only drawn on 0" in texts(app)
+
+
+def test_a_copied_bundle_deletes_the_evaluation_that_it_shows(app, model):
+    shutil.copytree(model, model.parent / "copy")
+    evaluation = read_evaluation(model, "test")
+    keep_evaluation(replace(evaluation, name="again"))
+    app.query_params["model"] = "copy"
+    view(app, "Evaluate another set")
+    app.button(key="delete_again").click().run()
+    assert not app.exception
+    assert list_evaluations(model, bundle.read_manifest(model)) == ["test", "validation"]
+
+
+def test_a_comparison_tells_the_rivals_caveats(app, model, dataset):
+    rival = write_rival(dataset, model)
+    view(app, "Compare")
+    assert "rival:" not in texts(app)
+    splits = pd.read_parquet(rival / bundle.SPLITS_FILE)
+    seen = splits["split"].where(splits["split"] != "test", "train")
+    splits["split"] = seen.mask(splits.index == splits.index[2], "test")
+    splits.to_parquet(rival / bundle.SPLITS_FILE, index=False)
+    files = bundle.read_manifest(rival).files
+    digest = bundle.sha256_of_file(rival / bundle.SPLITS_FILE)
+    bundle.update_manifest(rival, files=files | {bundle.SPLITS_FILE: digest})
+    app.run()
+    assert "rival: 29 of 30 photographs are among those that the model was trained" in texts(app)
+
+
+def test_a_rivals_name_is_text(app, model, dataset):
+    write_rival(dataset, model).rename(model.parent / "*a* [b](c)")
+    view(app, "Compare")
+    assert list(app.table[0].value.columns)[1] == r"\*a\* \[b\]\(c\)"
+    assert r"\*a\* \[b\]\(c\)" in app.segmented_control(key="winner").options[1]
 
 
 def run_job(app: AppTest) -> None:
@@ -256,6 +349,21 @@ def test_another_folder_is_evaluated_kept_and_opened(app, tiny_dataset):
     assert app.selectbox(key="evaluation").value == "test"
 
 
+@pytest.mark.parametrize("gone", [False, True])
+def test_a_job_of_another_model_opens_that_model(app, model, dataset, gone):
+    rival = write_rival(dataset, model)
+    job = start_job("evaluate/rival/validation", "Evaluating", lambda _: ("rival", "validation"))
+    assert job.wait(10)
+    app.run()
+    assert app.selectbox(key="model").value == "drawn"
+    if gone:
+        shutil.rmtree(rival)
+    app.button(key="open evaluate/rival/validation").click().run()
+    assert not app.exception
+    assert app.selectbox(key="model").value == ("drawn" if gone else "rival")
+    assert app.selectbox(key="evaluation").value == "validation"
+
+
 def test_a_zip_is_evaluated_and_its_photographs_are_not_kept(app, tmp_path, monkeypatch):
     monkeypatch.setattr("tempfile.tempdir", str(tmp_path / "temporary"))
     (tmp_path / "temporary").mkdir()
@@ -276,6 +384,32 @@ def test_a_zip_is_evaluated_and_its_photographs_are_not_kept(app, tmp_path, monk
     assert list((tmp_path / "temporary").iterdir()) == []
 
 
+def test_an_archives_photographs_are_not_replaced_by_others_of_the_same_name(app, model):
+    keep_evaluation(replace(read_evaluation(model, "test"), name="zipped", folder=""))
+    app.query_params["evaluation"] = "zipped"
+    view(app, "Errors")
+    assert not any(tile["source"] for tile in gallery(app))
+    assert "were not kept" in texts(app)
+
+
+def test_a_photograph_that_has_changed_since_is_not_shown(
+    app, model, dataset, tmp_path, monkeypatch
+):
+    copy = shutil.copytree(dataset, tmp_path / "changed")
+    monkeypatch.setenv("HAR_DATASET", str(copy))
+    view(app, "Errors")
+    first, second = gallery(app)
+    assert first["source"]
+    assert second["source"]
+    (copy / "train" / first["id"]).write_bytes(photo_bytes("clapping", 999))
+    app.run()
+    assert not app.exception
+    assert [bool(tile["source"]) for tile in gallery(app)] == [False, True]
+    (copy / "train" / second["id"]).write_bytes(photo_bytes("clapping", 998))
+    app.run()
+    assert "has other photographs of these names" in texts(app)
+
+
 @pytest.mark.parametrize(
     ("name", "folder", "message"),
     [
@@ -292,6 +426,37 @@ def test_what_cannot_be_evaluated_is_said_at_once(app, dataset, name, folder, me
     app.form_submit_button[0].click().run()
     assert not app.exception
     assert message in texts(app)
+    assert find_jobs("evaluate/") == []
+
+
+def test_a_table_is_looked_for_in_the_folder_of_the_set(app, tiny_dataset):
+    rows = (tiny_dataset / "train.csv").read_text().splitlines(keepends=True)
+    (tiny_dataset / "other.csv").write_text("".join(rows[:6]))
+    view(app, "Evaluate another set")
+    app.text_input(key="set_name").set_value("five")
+    app.text_input(key="set_folder").set_value(str(tiny_dataset))
+    app.text_input(key="set_csv").set_value("other.csv")
+    app.form_submit_button[0].click().run()
+    run_job(app)
+    assert "Evaluating drawn on five: done" in texts(app)
+
+
+@pytest.mark.parametrize(
+    "table", ["OUTSIDE", "../secrets.csv", "link.csv", "train/../../secrets.csv"]
+)
+def test_a_table_outside_the_folder_is_refused_unread(app, tmp_path, table):
+    folder = write_dataset(tmp_path / "set")
+    outside = tmp_path / "secrets.csv"
+    outside.write_text("HAR_API_KEY=hush,other\n1,2\n")
+    (folder / "link.csv").symlink_to(outside)
+    view(app, "Evaluate another set")
+    app.text_input(key="set_name").set_value("fine")
+    app.text_input(key="set_folder").set_value(str(folder))
+    app.text_input(key="set_csv").set_value(str(outside) if table == "OUTSIDE" else table)
+    app.form_submit_button[0].click().run()
+    assert not app.exception
+    assert "is not in the folder" in texts(app)
+    assert "hush" not in texts(app).lower()
     assert find_jobs("evaluate/") == []
 
 
