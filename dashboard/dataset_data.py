@@ -61,7 +61,9 @@ class DatasetView:
     def issues_of(self, row: pd.Series) -> list[str]:
         """Return the names of a photograph's findings, an outlier included."""
         names = [*ISSUE_KINDS, "outlier"]
-        return [name for name in names if row.get(issue_column(name)) is True]
+        # A row holds numpy's booleans, and None or NaN where something was not judged.
+        flags = {name: row.get(issue_column(name)) for name in names}
+        return [name for name, flag in flags.items() if pd.notna(flag) and bool(flag)]
 
 
 def chosen_model_folder() -> Path | None:

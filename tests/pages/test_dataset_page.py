@@ -177,6 +177,18 @@ def test_opened_photograph_can_be_excluded_and_the_decision_undone(dataset: Path
     assert load_decisions(dataset).current == {}
 
 
+@pytest.mark.parametrize(
+    ("name", "finding"),
+    [("copy.jpg", "Exact duplicates"), ("sitting_7.jpg", "Unreadable"), ("running_1.jpg", None)],
+)
+def test_opened_photograph_names_its_findings(
+    analysed: Path, name: str, finding: str | None
+) -> None:
+    page = texts(open_page(analysed, "Photographs", opened_photograph=name))
+    assert ("No findings" in page) == (finding is None)
+    assert finding is None or f":orange-badge[{finding}]" in page
+
+
 def test_suggestions_exclude_the_surplus_in_one_click(dataset: Path) -> None:
     page = open_page(dataset, "Clean up")
     assert "Unreadable files: **1**" in texts(page)
