@@ -27,7 +27,7 @@ from har_core.duplicates import (
 )
 from har_core.errors import DatasetError
 from har_core.images import PHOTO_SUFFIXES
-from har_core.measurement import Measurement, measure_file
+from har_core.measurement import Measurement, is_readable, measure_file
 from har_core.quality import find_issues
 from har_core.scan_cache import FileStamp, ScanCache
 
@@ -93,6 +93,8 @@ def load_scan(
 ) -> pd.DataFrame | None:
     """Return what `scan_dataset` would, if that had nothing left to measure; else None.
 
+    Files that cannot be opened are never measured, so they count as unreadable here, too.
+
     Raises
     ------
     DatasetError
@@ -101,9 +103,12 @@ def load_scan(
     photographs = list_rows(folder, csv)
     paths = list(photographs["path"].dropna())
     with ScanCache(cache) as store:
-        contents = store.known_files(_stamp_files(paths))
-        if len(contents) < len(paths):
-            return None
+        contents: dict[str, str | Measurement] = dict(store.known_files(_stamp_files(paths)))
+        for path in paths:
+            if path not in contents:
+                if is_readable(path):
+                    return None
+                contents[path] = Measurement("", "unreadable", "", 0)
         return _judge(photographs, contents, store)
 
 
