@@ -39,19 +39,34 @@ def load_dataset(folder: str | Path, csv: str | Path | None = None) -> pd.DataFr
     DatasetError
         If the folder or table is missing or has another layout.
     """
-    try:
-        folder = Path(folder).expanduser()
-    except RuntimeError as error:  # "~somebody" without a home
-        raise DatasetError(f"There is no dataset folder {folder}: {error}") from error
-    if not folder.is_dir():
-        raise DatasetError(f"There is no dataset folder {folder}.")
+    folder = find_dataset(folder)
     csv = Path(csv) if csv is not None else folder / CSV_FILE
     # Listing comes first where there is a table: a huge one without photographs fails at once.
-    photographs = list_photographs(folder) if csv.is_file() else {}
+    photographs = list_photographs(folder) if os.path.isfile(csv) else {}  # noqa: PTH113
     table = read_labels(csv)
     paths = [photographs.get(name) for name in table["filename"]]
     table["path"] = pd.Series(paths, dtype=object)  # a str column would turn None into NaN
     return table
+
+
+def find_dataset(folder: str | Path) -> Path:
+    """Return a dataset's folder, ``~`` expanded.
+
+    Raises
+    ------
+    DatasetError
+        If it does not exist, or the system does not even let one ask: a name that is too long, a
+        folder around it that must not be entered, ``~somebody`` without a home.
+    """
+    try:
+        path = Path(folder).expanduser()
+        is_folder = path.is_dir()
+    except (OSError, ValueError, RuntimeError) as error:
+        reason = getattr(error, "strerror", None) or error
+        raise DatasetError(f"There is no dataset folder {folder}: {reason}.") from error
+    if not is_folder:
+        raise DatasetError(f"There is no dataset folder {path}.")
+    return path
 
 
 def read_labels(csv: str | Path | BytesIO, *, strip: bool = True) -> pd.DataFrame:
@@ -152,7 +167,7 @@ def list_files(folder: str | Path) -> dict[str, str]:
     DatasetError
         If ``train/`` is missing or holds no photograph.
     """
-    photo_folder = Path(folder).expanduser().resolve() / PHOTO_FOLDER
+    photo_folder = find_dataset(folder).resolve() / PHOTO_FOLDER
     try:
         with os.scandir(photo_folder) as entries:
             files = {e.name: e.path for e in entries if _is_inside(e, photo_folder)}

@@ -18,7 +18,7 @@ from typing import Final
 import numpy as np
 import pandas as pd
 
-from har_core.dataset import CSV_FILE, PHOTO_FOLDER, list_files, read_labels
+from har_core.dataset import CSV_FILE, PHOTO_FOLDER, find_dataset, list_files, read_labels
 from har_core.duplicates import (
     DUPLICATE_CORRELATION,
     duplicate_groups,
@@ -76,7 +76,7 @@ def scan_dataset(
     DatasetError
         If the folder or table cannot be read, or the folder vanishes during the scan.
     """
-    folder = Path(folder).expanduser()
+    folder = find_dataset(folder)
     report = progress or (lambda *_: None)
     photographs = list_rows(folder, csv)
     with ScanCache(cache) as store:
@@ -145,9 +145,7 @@ def list_rows(folder: str | Path, csv: str | Path | None = None) -> pd.DataFrame
     DatasetError
         If the folder or table cannot be read.
     """
-    folder = Path(folder).expanduser()
-    if not folder.is_dir():
-        raise DatasetError(f"There is no dataset folder {folder}.")
+    folder = find_dataset(folder)
     files = list_files(folder)
     listed = read_labels(csv if csv is not None else folder / CSV_FILE)
     rows = listed.drop_duplicates("filename", ignore_index=True)
