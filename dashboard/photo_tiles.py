@@ -1,16 +1,15 @@
 """Photographs of a dataset on a page: tiles, one opened large, and what is decided about them."""
 
 from collections.abc import Callable, Mapping, Sequence
-from io import BytesIO
 from pathlib import Path
 from typing import Any, Final
 
 import pandas as pd
 import streamlit as st
-from PIL import Image
 
 from dashboard.dataset_data import DatasetView
 from dashboard.gallery import Tile, gallery
+from dashboard.large_picture import LARGEST, large_picture
 from dashboard.resources import classified
 from dashboard.wording import escape_markdown, human_name, markdown_name, percent
 from har_core import InvalidImageError, ModelBundleError, load_model
@@ -22,8 +21,6 @@ from har_core.thumbnails import thumbnails
 
 PAGE_SIZE: Final = 24
 _SIDE_BY_SIDE: Final = 4
-# Largest width and height of an opened photograph, in CSS pixels.
-_LARGE: Final = (680, 520)
 OPENED: Final = "opened_photograph"
 _BROWSING: Final = "photographs_in_view"
 OUTLIER_TITLE: Final = "Outlier"
@@ -275,15 +272,15 @@ def suggested_label(view: DatasetView, row: pd.Series) -> str | None:
 def _show_picture(row: pd.Series) -> None:
     path = row["path"]
     data = _read(Path(path)) if isinstance(path, str) else None
-    if data is None or row.get("reason"):
+    picture = large_picture(data) if data is not None else None
+    if picture is None:
         st.info(
             f"There is no picture to show: {_placeholder(row)}.", icon=":material/broken_image:"
         )
     else:
-        with Image.open(BytesIO(data)) as image:
-            width, height = image.size
-        fitting = min(_LARGE[0], round(_LARGE[1] * width / height))
-        st.image(data, width=max(fitting, 1), alt=f"The photograph {row['filename']}")
+        width, height = LARGEST
+        fitting = min(width, round(height * picture.width / picture.height))
+        st.image(picture, width=max(fitting, 1), alt=f"The photograph {row['filename']}")
 
 
 def _read(path: Path) -> bytes | None:
