@@ -8,14 +8,12 @@ import numpy as np
 import pandas as pd
 import streamlit as st
 
-from dashboard.sidebar import MODEL_KEY
 from har_core.analysis import Analysis, load_analysis
 from har_core.bundle import BundleManifest, read_manifest
 from har_core.cache import cache_dir
-from har_core.dataset import CSV_FILE, PHOTO_FOLDER, read_labels
+from har_core.dataset import CSV_FILE, PHOTO_FOLDER, find_dataset, read_labels
 from har_core.errors import DatasetError, ModelBundleError
-from har_core.model import find_model
-from har_core.quality import ISSUE_KINDS, issue_column
+from har_core.quality import ISSUE_KINDS, any_issue, issue_column
 from har_core.scan import list_rows, load_scan
 from har_core.splits import match_splits, recorded_splits
 from har_core.suspects import held_out_predictions
@@ -66,16 +64,6 @@ class DatasetView:
         return [name for name, flag in flags.items() if pd.notna(flag) and bool(flag)]
 
 
-def chosen_model_folder() -> Path | None:
-    """Return the folder of the model chosen in the sidebar, None if there is no usable bundle."""
-    try:
-        path = find_model(st.session_state.get(MODEL_KEY))
-        read_manifest(path)
-    except ModelBundleError:
-        return None
-    return path
-
-
 def dataset_view(folder: str, model_folder: Path | None) -> DatasetView:
     """Load a dataset, its scan, and what the model knows of it.
 
@@ -84,7 +72,7 @@ def dataset_view(folder: str, model_folder: Path | None) -> DatasetView:
     DatasetError
         If the folder or table cannot be read.
     """
-    root = Path(folder).expanduser().resolve()
+    root = find_dataset(folder).resolve()
     manifest_file = model_folder / "bundle.json" if model_folder else None
     watched = (
         root / CSV_FILE,
@@ -109,9 +97,11 @@ def _load_view(
     folder: str, model_folder: Path | None, stamps: tuple[tuple[int, int], ...]
 ) -> DatasetView:
     root = Path(folder)
-    if not root.is_dir():
-        raise DatasetError(f"There is no dataset folder {root}.")
-    manifest = read_manifest(model_folder) if model_folder else None
+    manifest = None
+    try:
+        manifest = read_manifest(model_folder) if model_folder else None
+    except ModelBundleError:
+        model_folder = None  # damaged since it was chosen; the sidebar says so
     missing = ""
     scan = None
     try:
