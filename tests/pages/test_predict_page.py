@@ -95,6 +95,16 @@ def test_surprise_shows_a_photograph_of_the_dataset_with_its_label(app, tiny_dat
     assert "Took" in texts(app)
 
 
+def test_surprise_without_any_file_is_a_message(app, tiny_dataset):
+    for photo in (tiny_dataset / "train").iterdir():
+        photo.rename(photo.with_name(f"other_{photo.name}"))
+    app.run()
+    app.text_input(key="dataset").set_value(str(tiny_dataset)).run()
+    next(button for button in app.button if button.label == "Surprise me").click().run()
+    assert not app.exception
+    assert "None of the listed photographs" in app.toast[0].value
+
+
 def test_dataset_folder_starts_with_the_environments(app, monkeypatch, tmp_path):
     monkeypatch.setenv("HAR_DATASET", str(write_dataset(tmp_path / "from_environment")))
     app.run()
