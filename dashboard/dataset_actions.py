@@ -8,7 +8,6 @@ from dashboard.dataset_data import DatasetView
 from dashboard.job_view import show_jobs
 from dashboard.jobs import find_jobs, start_job
 from har_core.analysis import analyse_photographs
-from har_core.quality import any_issue
 from har_core.scan import scan_dataset
 
 
@@ -27,7 +26,7 @@ def show_key_figures(view: DatasetView) -> None:
             ("Total size", f"{photographs['size_bytes'].sum() / 1e6:,.0f} MB"),
         ]
     if view.scanned:
-        figures.append(("With findings", f"{int(any_issue(photographs).sum()):,}"))
+        figures.append(("With findings", f"{int(view.has_finding.sum()):,}"))
     with st.container(horizontal=True, gap="medium"):
         for label, value in figures:
             st.metric(label, value, width="content")

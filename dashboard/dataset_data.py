@@ -60,6 +60,14 @@ class DatasetView:
         """Return the names of a photograph's findings, an outlier included."""
         names = [*ISSUE_KINDS, "outlier"]
         # A row holds numpy's booleans, and None or NaN where something was not judged.
+    @property
+    def has_finding(self) -> pd.Series:
+        """Whether each photograph has a finding, as an outlier, too; bool, after a scan."""
+        found = any_issue(self.photographs)
+        if self.analysis is None:
+            return found
+        return found | self.photographs[issue_column("outlier")].eq(True)
+
         flags = {name: row.get(issue_column(name)) for name in names}
         return [name for name, flag in flags.items() if pd.notna(flag) and bool(flag)]
 
