@@ -1,6 +1,7 @@
 """What the Dataset page shows, loaded once and again when a file behind it changes."""
 
 import contextlib
+from collections.abc import Hashable
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -41,6 +42,8 @@ class DatasetView:
         Its manifest.
     analysis : Analysis or None
         The model's view of the scanned photographs, if it was computed.
+    identity : hashable
+        The same for views of the same state of the same files, and only for those.
     """
 
     folder: Path
@@ -50,16 +53,13 @@ class DatasetView:
     model_folder: Path | None
     manifest: BundleManifest | None
     analysis: Analysis | None
+    identity: Hashable
 
     @property
     def class_names(self) -> list[str]:
         """Labels in use, sorted, unlabelled left out."""
         return sorted(set(self.photographs["label"].unique()) - {""})
 
-    def issues_of(self, row: pd.Series) -> list[str]:
-        """Return the names of a photograph's findings, an outlier included."""
-        names = [*ISSUE_KINDS, "outlier"]
-        # A row holds numpy's booleans, and None or NaN where something was not judged.
     @property
     def has_finding(self) -> pd.Series:
         """Whether each photograph has a finding, as an outlier, too; bool, after a scan."""
@@ -68,6 +68,10 @@ class DatasetView:
             return found
         return found | self.photographs[issue_column("outlier")].eq(True)
 
+    def issues_of(self, row: pd.Series) -> list[str]:
+        """Return the names of a photograph's findings, an outlier included."""
+        names = [*ISSUE_KINDS, "outlier"]
+        # A row holds numpy's booleans, and None or NaN where something was not judged.
         flags = {name: row.get(issue_column(name)) for name in names}
         return [name for name, flag in flags.items() if pd.notna(flag) and bool(flag)]
 
@@ -132,6 +136,7 @@ def _load_view(
         model_folder=model_folder,
         manifest=manifest,
         analysis=analysis,
+        identity=(folder, str(model_folder), stamps),
     )
 
 
