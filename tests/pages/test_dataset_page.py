@@ -245,6 +245,18 @@ def test_ranking_belongs_to_a_state_of_the_dataset_not_to_an_object(
     assert len(ranked) == 2
 
 
+def test_suspects_say_which_classes_are_too_small_to_judge(analysed: Path, template: Path) -> None:
+    view = dataset_view(str(analysed), template / "models" / "tiny")
+    assert view.analysis is not None
+    assert "not judged" not in dataset_suspects._sources(view)["Whole set"]
+    rows = view.analysis.labelled
+    two_classes = rows[view.photographs["label"].iloc[rows].ne("sitting")]
+    partly = replace(view, analysis=replace(view.analysis, labelled=two_classes))
+    assert "fewer than 5 usable" in dataset_suspects._sources(partly)["Whole set"]
+    nobody = replace(view, analysis=replace(view.analysis, labelled=rows[:0]))
+    assert "Whole set" not in dataset_suspects._sources(nobody)
+
+
 def test_labels_that_no_model_class_matches_are_said(unscanned: Path) -> None:
     csv = unscanned / "train.csv"
     csv.write_text(
