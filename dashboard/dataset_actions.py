@@ -8,7 +8,6 @@ from dashboard.dataset_data import DatasetView
 from dashboard.job_view import show_jobs
 from dashboard.jobs import find_jobs, start_job
 from har_core.analysis import analyse_photographs
-from har_core.quality import any_issue
 from har_core.scan import scan_dataset
 
 
@@ -27,7 +26,7 @@ def show_key_figures(view: DatasetView) -> None:
             ("Total size", f"{photographs['size_bytes'].sum() / 1e6:,.0f} MB"),
         ]
     if view.scanned:
-        figures.append(("With findings", f"{int(any_issue(photographs).sum()):,}"))
+        figures.append(("With findings", f"{int(view.has_finding.sum()):,}"))
     with st.container(horizontal=True, gap="medium"):
         for label, value in figures:
             st.metric(label, value, width="content")
@@ -51,7 +50,7 @@ def offer_scan(view: DatasetView) -> None:
                 args=(view.folder,),
                 width="content",
             )
-    show_jobs(key)
+    show_jobs(key, exact=True)
 
 
 def offer_rescan(view: DatasetView) -> None:
@@ -73,7 +72,7 @@ def offer_analysis(view: DatasetView) -> None:
     if view.model_folder is None:
         st.info("This needs a model; choose or train one.", icon=":material/model_training:")
         return
-    key = f"analysis/{view.folder}/{view.model_folder.name}"
+    key = _analysis_key(view)
     if view.analysis is None and not _is_running(key):
         with st.container(border=True, horizontal=True, vertical_alignment="center"):
             st.markdown(
@@ -91,11 +90,16 @@ def offer_analysis(view: DatasetView) -> None:
                 args=(view,),
                 width="content",
             )
-    show_jobs(key)
+    show_jobs(key, exact=True)
+
+
+def _analysis_key(view: DatasetView) -> str:
+    # The whole path: models outside the models folder may share a name.
+    return f"analysis/{view.folder}/{view.model_folder}"
 
 
 def _is_running(key: str) -> bool:
-    return any(job.state == "running" for job in find_jobs(key))
+    return any(job.state == "running" for job in find_jobs(key, exact=True))
 
 
 def _start_scan(folder: Path) -> None:
@@ -112,7 +116,7 @@ def _start_analysis(view: DatasetView) -> None:
     if folder is None:
         return
     start_job(
-        f"analysis/{view.folder}/{folder.name}",
+        _analysis_key(view),
         "Looking at the photographs with the model",
         lambda job: len(analyse_photographs(folder, photographs, progress=job.report_step).table),
         if_cancelled="what the model has seen is kept and the next start goes on from there",

@@ -10,7 +10,7 @@ from dashboard.photo_tiles import PAGE_SIZE, issue_title, show_decision_bar, sho
 from dashboard.wording import human_name, percent
 from har_core.dataset import SPLITS
 from har_core.decisions import load_decisions
-from har_core.quality import ISSUE_KINDS, any_issue, issue_column
+from har_core.quality import ISSUE_KINDS, issue_column
 
 _ANY: Final = "any"
 _NONE: Final = "none"
@@ -139,7 +139,7 @@ def filter_photographs(
     if split:
         kept &= rows["split"].eq(split)
     if finding in (_ANY, _NONE):
-        kept &= any_issue(rows) == (finding == _ANY)
+        kept &= view.has_finding == (finding == _ANY)
     elif finding:
         kept &= rows[issue_column(finding)].eq(True)
     if decided != "any":

@@ -8,7 +8,7 @@ import pandas as pd
 import plotly.graph_objects as go
 
 from dashboard.charts import ACCENT, MUTED, TRANSPARENT
-from dashboard.wording import chart_name, chart_text
+from dashboard.wording import chart_name, chart_names, chart_text
 
 _BAR_HEIGHT: Final = 26
 _GREY_INK: Final = "rgba(128, 142, 148, 0.9)"
@@ -25,8 +25,6 @@ CLASS_COLOURS: Final = (
     *("#8a6a9c", "#3f8fc4", "#c2577e", "#94863a", "#4b9e6b"),
     *("#a3744b", "#7480d6", "#cf6a4a", "#2f9fb0", "#9a9a9a"),
 )
-# The sides of the square picture that the network sees.
-_NETWORK_SIDE: Final = 224
 
 
 def class_balance(
@@ -54,7 +52,7 @@ def class_balance(
         counts = counts.loc[counts.sum(axis=1).sort_values(kind="stable").index]
     scale = 100 / max(int(counts.to_numpy().sum()), 1) if shares else 1
     unit, decimals = (" %", 1) if shares else ("", 0)
-    names = [chart_name(str(name)) or "(no label)" for name in counts.index]
+    names = [name or "(no label)" for name in chart_names(list(counts.index.map(str)))]
     totals = counts.sum(axis=1) * scale
     figure = go.Figure()
     for column in counts.columns:
@@ -96,7 +94,9 @@ def class_balance(
     return figure
 
 
-def size_scatter(photographs: pd.DataFrame, highlighted: str | None = None) -> go.Figure:
+def size_scatter(
+    photographs: pd.DataFrame, highlighted: str | None = None, *, input_side: int | None = None
+) -> go.Figure:
     """Draw width against height, one mark per size that occurs.
 
     Parameters
@@ -105,12 +105,14 @@ def size_scatter(photographs: pd.DataFrame, highlighted: str | None = None) -> g
         ``width``, ``height``, ``label`` of a scan; rows without a size are left out.
     highlighted : str, optional
         A class to draw in colour over the others.
+    input_side : int, optional
+        Side of the square picture that a network sees, in pixels.
 
     Returns
     -------
     plotly.graph_objects.Figure
         The area of a mark grows with the number of photographs of that size; dotted lines show
-        the network's input side.
+        the network's input side if it is given.
     """
     sized = photographs.dropna(subset=["width"])
     figure = go.Figure()
@@ -136,18 +138,19 @@ def size_scatter(photographs: pd.DataFrame, highlighted: str | None = None) -> g
             )
         )
     _layout(figure, height=380)
-    for add in (figure.add_vline, figure.add_hline):
-        add(_NETWORK_SIDE, line={"color": _GREY_INK, "dash": "dot", "width": 1})
-    figure.add_annotation(
-        x=0.995,
-        xref="paper",
-        y=_NETWORK_SIDE,
-        text=f"{_NETWORK_SIDE} px, the network's input",
-        showarrow=False,
-        xanchor="right",
-        yanchor="bottom",
-        font={"size": 11, "color": _GREY_INK},
-    )
+    if input_side is not None:
+        for add in (figure.add_vline, figure.add_hline):
+            add(input_side, line={"color": _GREY_INK, "dash": "dot", "width": 1})
+        figure.add_annotation(
+            x=0.995,
+            xref="paper",
+            y=input_side,
+            text=f"{input_side} px, the network's input",
+            showarrow=False,
+            xanchor="right",
+            yanchor="bottom",
+            font={"size": 11, "color": _GREY_INK},
+        )
     figure.update_xaxes(title="Width (pixels)", rangemode="tozero")
     figure.update_yaxes(title="Height (pixels)", rangemode="tozero")
     return figure
@@ -177,9 +180,10 @@ def distribution_by_class(
     usable = values.notna() & labels.ne("")
     levels = [0.05, 0.25, 0.5, 0.75, 0.95]
     quantiles = values[usable].astype(float).groupby(labels[usable]).quantile(levels).unstack()
-    quantiles = quantiles.sort_values(0.5)
+    # Without a single value there are no columns.
+    quantiles = quantiles.reindex(columns=levels).sort_values(0.5)
     low, q1, median, q3, high = (quantiles[level] for level in levels)
-    names = [chart_name(str(name)) for name in quantiles.index]
+    names = chart_names(list(quantiles.index.map(str)))
     figure = go.Figure(
         go.Box(
             y=names,
@@ -270,7 +274,7 @@ def noise_by_class(noise: pd.Series) -> go.Figure:
     figure = go.Figure(
         go.Bar(
             x=100 * ordered,
-            y=[chart_name(str(name)) for name in ordered.index],
+            y=chart_names(list(ordered.index.map(str))),
             orientation="h",
             marker={"color": ACCENT, "cornerradius": 3},
             text=[f"{value:.0%}".replace("%", " %") for value in ordered],

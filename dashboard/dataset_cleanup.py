@@ -29,21 +29,25 @@ def show_cleanup(view: DatasetView) -> None:
     _show_decisions(view, decisions)
 
 
-def suggest_exclusions(photographs: pd.DataFrame) -> dict[str, list[str]]:
+def suggest_exclusions(photographs: pd.DataFrame, decisions: Decisions) -> dict[str, list[str]]:
     """Return what is safe to exclude in bulk: a reason for people to filenames.
 
     Parameters
     ----------
     photographs : DataFrame
         From `har_core.scan.scan_dataset`.
+    decisions : Decisions
+        What was decided so far: what is excluded already is no copy that stays.
     """
-    listed = photographs[photographs["listed"]]
-    in_group = listed[listed["duplicate_group"].notna() & ~listed["is_label_conflict_issue"]]
+    excluded = photographs["filename"].isin(decisions.excluded)
+    listed = photographs[photographs["listed"] & ~excluded]
+    differing = _labels_differ(listed, decisions)
+    in_group = listed[listed["duplicate_group"].notna() & listed["label"].ne("") & ~differing]
     # Of each group the largest picture stays.
     area = in_group["width"].astype(float) * in_group["height"].astype(float)
     ranked = in_group.loc[area.sort_values(ascending=False, kind="stable").index]
     surplus = ranked[ranked["duplicate_group"].duplicated()]
-    conflicts = listed[listed["is_label_conflict_issue"]]
+    conflicts = listed[differing]
     reasons = {
         "Rows whose file is missing": listed[listed["is_missing_issue"]],
         "Unreadable files": listed[listed["is_unreadable_issue"]],
@@ -54,6 +58,17 @@ def suggest_exclusions(photographs: pd.DataFrame) -> dict[str, list[str]]:
     return {reason: list(rows["filename"]) for reason, rows in reasons.items() if len(rows)}
 
 
+def _labels_differ(listed: pd.DataFrame, decisions: Decisions) -> pd.Series:
+    """Tell which photographs still are in a label conflict, given what was decided; bool."""
+    relabelled = listed["filename"].isin(decisions.relabelled)
+    labels = listed["label"].mask(relabelled, listed["filename"].map(decisions.relabelled))
+    groups = listed["duplicate_group"]
+    different = labels[labels.ne("")].groupby(groups).nunique()
+    in_conflict = groups.map(different).fillna(0).gt(1)
+    listed_twice = listed["labels"].gt(1) & ~relabelled
+    return listed["is_label_conflict_issue"] & (in_conflict | listed_twice)
+
+
 def _show_suggestions(view: DatasetView, decisions: Decisions) -> None:
     if not view.scanned:
         st.caption("Scan the photographs to get suggestions.")
@@ -61,7 +76,7 @@ def _show_suggestions(view: DatasetView, decisions: Decisions) -> None:
     decided = set(decisions.current)
     open_suggestions = {
         reason: [name for name in names if name not in decided]
-        for reason, names in suggest_exclusions(view.photographs).items()
+        for reason, names in suggest_exclusions(view.photographs, decisions).items()
     }
     if not any(open_suggestions.values()):
         st.caption("Nothing left to suggest.")
@@ -164,7 +179,8 @@ def _show_decisions(view: DatasetView, decisions: Decisions) -> None:
             alt="Decisions about photographs",
         )
     st.caption(
-        f"Kept in `{decisions.path}`. The photographs and `{CSV_FILE}` are never changed."
+        f"Kept in {escape_markdown(str(decisions.path))}. "
+        f"The photographs and `{CSV_FILE}` are never changed."
         + (
             ""
             if decisions.path.parent == view.folder

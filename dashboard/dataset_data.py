@@ -1,6 +1,7 @@
 """What the Dataset page shows, loaded once and again when a file behind it changes."""
 
 import contextlib
+from collections.abc import Hashable
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -8,14 +9,12 @@ import numpy as np
 import pandas as pd
 import streamlit as st
 
-from dashboard.sidebar import MODEL_KEY
 from har_core.analysis import Analysis, load_analysis
 from har_core.bundle import BundleManifest, read_manifest
 from har_core.cache import cache_dir
-from har_core.dataset import CSV_FILE, PHOTO_FOLDER, read_labels
+from har_core.dataset import CSV_FILE, PHOTO_FOLDER, find_dataset, read_labels
 from har_core.errors import DatasetError, ModelBundleError
-from har_core.model import find_model
-from har_core.quality import ISSUE_KINDS, issue_column
+from har_core.quality import ISSUE_KINDS, any_issue, issue_column
 from har_core.scan import list_rows, load_scan
 from har_core.splits import match_splits, recorded_splits
 from har_core.suspects import held_out_predictions
@@ -43,6 +42,8 @@ class DatasetView:
         Its manifest.
     analysis : Analysis or None
         The model's view of the scanned photographs, if it was computed.
+    identity : hashable
+        The same for views of the same state of the same files, and only for those.
     """
 
     folder: Path
@@ -52,26 +53,27 @@ class DatasetView:
     model_folder: Path | None
     manifest: BundleManifest | None
     analysis: Analysis | None
+    identity: Hashable
 
     @property
     def class_names(self) -> list[str]:
         """Labels in use, sorted, unlabelled left out."""
         return sorted(set(self.photographs["label"].unique()) - {""})
 
+    @property
+    def has_finding(self) -> pd.Series:
+        """Whether each photograph has a finding, as an outlier, too; bool, after a scan."""
+        found = any_issue(self.photographs)
+        if self.analysis is None:
+            return found
+        return found | self.photographs[issue_column("outlier")].eq(True)
+
     def issues_of(self, row: pd.Series) -> list[str]:
         """Return the names of a photograph's findings, an outlier included."""
         names = [*ISSUE_KINDS, "outlier"]
-        return [name for name in names if row.get(issue_column(name)) is True]
-
-
-def chosen_model_folder() -> Path | None:
-    """Return the folder of the model chosen in the sidebar, None if there is no usable bundle."""
-    try:
-        path = find_model(st.session_state.get(MODEL_KEY))
-        read_manifest(path)
-    except ModelBundleError:
-        return None
-    return path
+        # A row holds numpy's booleans, and None or NaN where something was not judged.
+        flags = {name: row.get(issue_column(name)) for name in names}
+        return [name for name, flag in flags.items() if pd.notna(flag) and bool(flag)]
 
 
 def dataset_view(folder: str, model_folder: Path | None) -> DatasetView:
@@ -82,7 +84,7 @@ def dataset_view(folder: str, model_folder: Path | None) -> DatasetView:
     DatasetError
         If the folder or table cannot be read.
     """
-    root = Path(folder).expanduser().resolve()
+    root = find_dataset(folder).resolve()
     manifest_file = model_folder / "bundle.json" if model_folder else None
     watched = (
         root / CSV_FILE,
@@ -107,9 +109,11 @@ def _load_view(
     folder: str, model_folder: Path | None, stamps: tuple[tuple[int, int], ...]
 ) -> DatasetView:
     root = Path(folder)
-    if not root.is_dir():
-        raise DatasetError(f"There is no dataset folder {root}.")
-    manifest = read_manifest(model_folder) if model_folder else None
+    manifest = None
+    try:
+        manifest = read_manifest(model_folder) if model_folder else None
+    except ModelBundleError:
+        model_folder = None  # damaged since it was chosen; the sidebar says so
     missing = ""
     scan = None
     try:
@@ -132,6 +136,7 @@ def _load_view(
         model_folder=model_folder,
         manifest=manifest,
         analysis=analysis,
+        identity=(folder, str(model_folder), stamps),
     )
 
 

@@ -16,7 +16,7 @@ from dashboard.photo_tiles import (
     show_tiles,
 )
 from dashboard.wording import percent
-from har_core.quality import ISSUE_KINDS, any_issue, count_issues, issue_column, score_column
+from har_core.quality import ISSUE_KINDS, count_issues, issue_column, score_column
 
 _GROUPS_PER_PAGE: Final = 8
 _DUPLICATES: Final = ("exact_duplicates", "near_duplicates", "label_conflict")
@@ -31,7 +31,7 @@ def show_findings(view: DatasetView) -> None:
     if not found:
         st.success("Nothing is wrong with these photographs.", icon=":material/check_circle:")
         return
-    affected = int(any_issue(view.photographs).sum())
+    affected = int(view.has_finding.sum())
     chart, explanation = st.columns([3, 2], gap="large")
     with chart:
         st.plotly_chart(

@@ -27,7 +27,12 @@ def show_leakage(view: DatasetView) -> None:
     source = next(iter(columns))
     if len(columns) > 1:
         source = st.segmented_control(
-            "Splits", list(columns), default=source, required=True, key="split_source"
+            "Splits",
+            list(columns),
+            default=source,
+            required=True,
+            format_func=escape_markdown,
+            key="split_source",
         )
     split = columns[source]
     counts = split[split.ne("")].value_counts()
@@ -76,7 +81,7 @@ def _split_columns(view: DatasetView) -> dict[str, pd.Series]:
         columns[f"of the model {name}"] = view.photographs["split"]
     by_name = _table_splits(view.folder).set_index("filename")
     for column in by_name.columns:
-        values = by_name[column].reindex(view.photographs["filename"]).fillna("").str.strip()
+        values = by_name[column].reindex(view.photographs["filename"]).fillna("")
         columns[f"column “{column}” of the table"] = pd.Series(
             values.to_numpy(), index=view.photographs.index
         )

@@ -7,11 +7,10 @@ import streamlit as st
 
 from dashboard.dataset_charts import class_balance, distribution_by_class, size_scatter
 from dashboard.dataset_data import DatasetView
-from dashboard.wording import human_name, percent
+from dashboard.wording import escape_markdown, human_name, percent
 from har_core.dataset import SPLITS
 from har_core.label_table import ClassBalance
 
-_INPUT_SIDE: Final = 224
 _STATIC: Final = {"displayModeBar": False}
 _PROPERTIES: Final = {
     "Aspect ratio": ("Width ÷ height", ""),
@@ -36,7 +35,7 @@ def show_class_balance(labels: pd.Series, splits: pd.Series | None = None) -> No
         st.info("No photograph has a label.", icon=":material/label_off:")
         return
     st.subheader("Class balance", anchor=False)
-    reading = f"**{_capitalised(balance.describe())}**"
+    reading = f"**{escape_markdown(_capitalised(balance.describe()))}**"
     if len(balance.counts) > 1:
         reading += (
             f"  \n:small[Largest to smallest class {balance.imbalance_ratio:.2f} : 1 · normalised "
@@ -90,12 +89,13 @@ def show_image_properties(view: DatasetView) -> None:
     if usable.empty:
         return
     st.subheader("The pictures", anchor=False)
-    small = usable[["width", "height"]].min(axis=1).lt(_INPUT_SIDE).mean()
-    share = f"**{percent(small)}** have" if small else "none has"
-    st.markdown(
-        f"Typically **{usable['width'].median():.0f} × {usable['height'].median():.0f}** pixels; "
-        f"{share} a side below the network's {_INPUT_SIDE} pixels, to which it is enlarged."
-    )
+    side = view.manifest.input_size if view.manifest else None
+    text = f"Typically **{usable['width'].median():.0f} × {usable['height'].median():.0f}** pixels"
+    if side is not None:
+        small = usable[["width", "height"]].min(axis=1).lt(side).mean()
+        share = f"**{percent(small)}** have" if small else "none has"
+        text += f"; {share} a side below the network's {side} pixels, to which it is enlarged"
+    st.markdown(f"{text}.")
     sizes, spread = st.columns(2, gap="large")
     with sizes:
         chosen = st.selectbox(
@@ -105,7 +105,7 @@ def show_image_properties(view: DatasetView) -> None:
             key="size_class",
         )
         st.plotly_chart(
-            size_scatter(usable, chosen),
+            size_scatter(usable, chosen, input_side=side),
             key="size_scatter",
             config=_STATIC,
             alt="Width and height of the photographs",
@@ -113,6 +113,9 @@ def show_image_properties(view: DatasetView) -> None:
     with spread:
         name = st.selectbox("Property by class", list(_PROPERTIES), key="property")
         title, unit = _PROPERTIES[name]
+        if usable["label"].eq("").all():
+            st.caption("No readable photograph has a label.")
+            return
         values = {
             "Aspect ratio": usable["width"] / usable["height"],
             "File size": usable["size_bytes"] / 1000,

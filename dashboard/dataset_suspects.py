@@ -10,13 +10,21 @@ import streamlit as st
 
 from dashboard.dataset_charts import noise_by_class
 from dashboard.dataset_data import DatasetView
-from dashboard.photo_tiles import PAGE_SIZE, report_failure, show_decision_bar, show_tiles
+from dashboard.photo_tiles import (
+    PAGE_SIZE,
+    remember_suggestions,
+    remembered_suggestions,
+    report_failure,
+    show_decision_bar,
+    show_tiles,
+)
 from dashboard.wording import escape_markdown, human_name, percent
 from har_core.bundle import BundleManifest
 from har_core.decisions import decide
 from har_core.errors import ModelBundleError
 from har_core.exports import neutralise_formulas
 from har_core.suspects import (
+    N_FOLDS,
     LabelSuspects,
     find_label_suspects,
     held_out_predictions,
@@ -31,6 +39,13 @@ def show_suspects(view: DatasetView) -> None:
     """Draw the ranking, from the chosen evidence."""
     sources = _sources(view)
     if not sources:
+        if view.analysis is not None:
+            st.info(
+                f"Doubtful labels are found among classes of at least {N_FOLDS} usable "
+                "photographs; there are not two such classes.",
+                icon=":material/label_off:",
+            )
+            return
         st.info(
             "Doubtful labels are found by comparing what a model says of photographs it has not "
             "learned from. Let the model look at all photographs first (above).",
@@ -46,6 +61,12 @@ def show_suspects(view: DatasetView) -> None:
     )
     suspects = _rank(view, source)
     st.caption(sources[source])
+    if suspects.ranking.empty:
+        st.info(
+            "None of these labels is a class of the model, so that it cannot judge them.",
+            icon=":material/label_off:",
+        )
+        return
     n = int(suspects.ranking["is_label_issue"].sum())
     ranking, classes = st.columns([3, 2], gap="large")
     with classes:
@@ -86,11 +107,14 @@ def _sources(view: DatasetView) -> dict[str, str]:
             "From a logistic regression on the image features of the backbone before it was "
             "fine-tuned, fitted five times without the photographs that it then judges."
         )
-    elif view.analysis is not None:
+    elif view.analysis is not None and len(view.analysis.labelled):
         text = (
             "From a logistic regression on the model's image features, fitted five times without "
             "the photographs that it then judges."
         )
+        judged = view.photographs["label"].iloc[view.analysis.labelled].nunique()
+        if judged < len(view.class_names):
+            text += f" Classes of fewer than {N_FOLDS} usable photographs are not judged."
         if view.photographs["split"].eq("train").any():
             text += (
                 " The features were learned from the training photographs and their labels, so "
@@ -118,7 +142,7 @@ def _recorded(
 @st.cache_data(
     max_entries=8,
     show_spinner="Ranking labels …",
-    hash_funcs={DatasetView: id},
+    hash_funcs={DatasetView: lambda view: view.identity},
 )
 def _rank(view: DatasetView, source: str) -> LabelSuspects:
     photographs = view.photographs
@@ -171,7 +195,7 @@ def _show_gallery(view: DatasetView, rows: pd.DataFrame) -> None:
     shown = rows.iloc[(page - 1) * PAGE_SIZE : page * PAGE_SIZE]
     suggested = shown["suggested"]
     names = view.photographs.loc[shown.index, "filename"]
-    st.session_state["suggested_labels"] = dict(zip(names, suggested, strict=True))
+    remember_suggestions(view, dict(zip(names, suggested, strict=True)))
     bar = st.container()
     selected = show_tiles(
         view,
@@ -194,7 +218,7 @@ def _show_gallery(view: DatasetView, rows: pd.DataFrame) -> None:
 
 
 def _accept(view: DatasetView, filenames: list[str]) -> None:
-    suggestions: dict[str, str] = st.session_state.get("suggested_labels", {})
+    suggestions = remembered_suggestions(view)
     by_label: dict[str, list[str]] = {}
     for name in filenames:
         if name in suggestions:

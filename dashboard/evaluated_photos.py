@@ -1,17 +1,16 @@
 """The photographs behind an evaluation's numbers: tiles with the answer, one opened large."""
 
-import io
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
 import pandas as pd
 import streamlit as st
-from PIL import Image
 
 from dashboard.charts import probability_bars
 from dashboard.evaluated_files import EvaluatedFiles
 from dashboard.gallery import Tile, gallery
+from dashboard.large_picture import LARGEST, large_picture
 from dashboard.wording import escape_markdown, human_name, markdown_name, percent
 from har_core import Prediction
 from har_core.evaluation import EvaluationResult
@@ -20,7 +19,6 @@ from har_core.thumbnails import thumbnails
 
 _OPENED: Final = "opened_evaluated_photograph"
 _SHOWN_PROBABILITIES: Final = 6
-_DISPLAY_HEIGHT: Final = 520
 
 
 @dataclass(frozen=True, eq=False)
@@ -102,11 +100,15 @@ def _photograph_dialog(photos: EvaluatedPhotos) -> None:
     path = photos.files.get(filename)
     with picture:
         data = _read(path) if path else None
+        large = large_picture(data) if data is not None else None
         if data is None:
             hint = "The photograph cannot be read." if path else photos.files.why_missing(filename)
             st.info(hint, icon=":material/image_not_supported:")
+        elif large is None:
+            st.info("The file is no picture.", icon=":material/broken_image:")
         else:
-            st.image(data, width=_display_width(data), alt=f"The photograph {filename}")
+            fitting = min(large.width, round(large.width * LARGEST[1] / large.height))
+            st.image(large, width=max(fitting, 1), alt=f"The photograph {filename}")
     with answer:
         label = result.class_names[result.labels[row]]
         right = label == prediction.action
@@ -123,16 +125,6 @@ def _photograph_dialog(photos: EvaluatedPhotos) -> None:
             config={"displayModeBar": False},
             alt="The most probable actions",
         )
-
-
-def _display_width(data: bytes) -> int:
-    """Return a width at which the picture is at most `_DISPLAY_HEIGHT` high, never enlarged."""
-    try:
-        with Image.open(io.BytesIO(data)) as image:
-            width, height = image.size
-    except (OSError, ValueError):
-        return _DISPLAY_HEIGHT
-    return max(1, min(width, round(width * _DISPLAY_HEIGHT / height)))
 
 
 def _read(path: str) -> bytes | None:

@@ -14,7 +14,7 @@ from plotly.subplots import make_subplots
 
 from dashboard.charts import ACCENT, TRANSPARENT
 from dashboard.evaluation_wording import class_metric, class_share
-from dashboard.wording import chart_name, chart_text
+from dashboard.wording import chart_name, chart_names
 from har_core.calibration import ReliabilityBins
 from har_core.confusion import Share, confusion_shares
 from har_core.curves import RankingCurves
@@ -79,7 +79,7 @@ def confusion_figure(
     counts = matrix[np.ix_(order, order)]
     values = confusion_shares(matrix, share)[np.ix_(order, order)]
     diagonal = np.eye(len(names), dtype=bool)
-    labels = _unique_labels(names)
+    labels = chart_names(names)
     figure = go.Figure()
     strength = np.zeros_like(values)
     for cells, scale in ((diagonal, _RIGHT_SCALE), (~diagonal, _WRONG_SCALE)):
@@ -121,12 +121,6 @@ def confusion_figure(
         )
     _style_confusion(figure, labels)
     return figure
-
-
-def _unique_labels(names: Sequence[str]) -> list[str]:
-    """Return readable labels; two names may not become one category of an axis."""
-    readable = [chart_name(name) for name in names]
-    return readable if len(set(readable)) == len(readable) else [chart_text(n) for n in names]
 
 
 def _add_cell_markers(
@@ -432,7 +426,7 @@ def per_class_figure(table: pd.DataFrame) -> go.Figure:
     figure = go.Figure(
         go.Scatter(
             x=class_metric(ranked, "f1"),
-            y=_unique_labels(ranked["class"].tolist()),
+            y=chart_names(ranked["class"].tolist()),
             mode="markers",
             marker={"size": 9, "color": ACCENT},
             error_x={

@@ -8,30 +8,32 @@ from dashboard.jobs import Job, dismiss_job, find_jobs
 from dashboard.wording import escape_markdown
 
 
-def show_jobs(prefix: str, open_result: Callable[[Job], None] | None = None) -> None:
+def show_jobs(
+    prefix: str, open_result: Callable[[Job], None] | None = None, *, exact: bool = False
+) -> None:
     """Show the jobs of a kind; running ones refresh by themselves, without the rest of the page.
 
     When one ends, the whole page runs again, so that its result appears.
 
     Parameters
     ----------
-    prefix : str
+    prefix, exact
         As in `dashboard.jobs.find_jobs`.
     open_result : callable, optional
         What "Open" does with a job that is done; without it there is no such button.
     """
-    jobs = find_jobs(prefix)
+    jobs = find_jobs(prefix, exact=exact)
     if any(job.state == "running" for job in jobs):
-        _show_running_jobs(prefix)
+        _show_running_jobs(prefix, exact)
     for job in jobs:
         if job.state != "running":
             _show_ended_job(job, open_result)
 
 
 @st.fragment(run_every=1.0)
-def _show_running_jobs(prefix: str) -> None:
+def _show_running_jobs(prefix: str, exact: bool) -> None:
     shown = st.session_state.setdefault("_running_jobs", {})
-    running = [job for job in find_jobs(prefix) if job.state == "running"]
+    running = [job for job in find_jobs(prefix, exact=exact) if job.state == "running"]
     before, shown[prefix] = shown.get(prefix, set()), {id(job) for job in running}
     # Nothing running: the job ended between the page's look and this one.
     if before - shown[prefix] or not running:

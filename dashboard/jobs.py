@@ -161,10 +161,21 @@ def start_job(
     return job
 
 
-def find_jobs(prefix: str) -> list[Job]:
-    """Return the running and ended jobs whose key starts with `prefix`, oldest first."""
+def find_jobs(prefix: str, *, exact: bool = False) -> list[Job]:
+    """Return the running and ended jobs whose key starts with `prefix`, oldest first.
+
+    Parameters
+    ----------
+    prefix : str
+    exact : bool, default False
+        Only the job of exactly that key: ``"scan/data"`` begins ``"scan/data2"``, too.
+    """
     with _lock:
-        return [job for key, job in _jobs.items() if key.startswith(prefix)]
+        return [
+            job
+            for key, job in _jobs.items()
+            if key == prefix or (not exact and key.startswith(prefix))
+        ]
 
 
 def dismiss_job(job: Job) -> None:

@@ -1,16 +1,15 @@
 """Photographs of a dataset on a page: tiles, one opened large, and what is decided about them."""
 
 from collections.abc import Callable, Mapping, Sequence
-from io import BytesIO
 from pathlib import Path
 from typing import Any, Final
 
 import pandas as pd
 import streamlit as st
-from PIL import Image
 
 from dashboard.dataset_data import DatasetView
 from dashboard.gallery import Tile, gallery
+from dashboard.large_picture import LARGEST, large_picture
 from dashboard.resources import classified
 from dashboard.wording import escape_markdown, human_name, markdown_name, percent
 from har_core import InvalidImageError, ModelBundleError, load_model
@@ -22,10 +21,9 @@ from har_core.thumbnails import thumbnails
 
 PAGE_SIZE: Final = 24
 _SIDE_BY_SIDE: Final = 4
-# Largest width and height of an opened photograph, in CSS pixels.
-_LARGE: Final = (680, 520)
 OPENED: Final = "opened_photograph"
 _BROWSING: Final = "photographs_in_view"
+_SUGGESTED: Final = "suggested_labels"
 OUTLIER_TITLE: Final = "Outlier"
 OUTLIER_MEANING: Final = (
     "Among the 0.5 % least like any other to the model: another subject, a collage or a drawing."
@@ -128,20 +126,18 @@ def _decisions(view: DatasetView) -> Decisions:
         return Decisions(view.folder)  # the page says above what is wrong with the file
 
 
-def show_decision_bar(
-    view: DatasetView, selected: Sequence[str], *, key: str, suggested: str | None = None
-) -> None:
+def show_decision_bar(view: DatasetView, selected: Sequence[str], *, key: str) -> None:
     """Draw what can be decided about the selected photographs, or how to select some."""
     if not selected:
         st.caption("Click a photograph to open it; tick several to decide about them together.")
         return
     with st.container(horizontal=True, vertical_alignment="center"):
         st.markdown(f"**{len(selected)}** selected", width="content")
-        _decision_buttons(view, selected, key=key, suggested=suggested)
+        _decision_buttons(view, selected, key=key)
 
 
 def _decision_buttons(
-    view: DatasetView, filenames: Sequence[str], *, key: str, suggested: str | None
+    view: DatasetView, filenames: Sequence[str], *, key: str, suggested: str | None = None
 ) -> None:
     names = list(filenames)
     nothing = not names
@@ -265,25 +261,35 @@ def _step_buttons() -> None:
     )
 
 
+def remember_suggestions(view: DatasetView, labels: dict[str, str]) -> None:
+    """Keep labels to suggest, by filename, until the dataset or the model is another."""
+    st.session_state[_SUGGESTED] = (view.identity, labels)
+
+
+def remembered_suggestions(view: DatasetView) -> dict[str, str]:
+    """Return the labels to suggest for photographs of this view, by filename."""
+    identity, labels = st.session_state.get(_SUGGESTED, (None, {}))
+    return labels if identity == view.identity else {}
+
+
 def suggested_label(view: DatasetView, row: pd.Series) -> str | None:
     """Return the label that the page suggests for a photograph, if it does."""
-    suggestions: dict[str, str] = st.session_state.get("suggested_labels", {})
-    suggestion = suggestions.get(row["filename"])
+    suggestion = remembered_suggestions(view).get(row["filename"])
     return suggestion if suggestion and suggestion != row["label"] else None
 
 
 def _show_picture(row: pd.Series) -> None:
     path = row["path"]
     data = _read(Path(path)) if isinstance(path, str) else None
-    if data is None or row.get("reason"):
+    picture = large_picture(data) if data is not None else None
+    if picture is None:
         st.info(
             f"There is no picture to show: {_placeholder(row)}.", icon=":material/broken_image:"
         )
     else:
-        with Image.open(BytesIO(data)) as image:
-            width, height = image.size
-        fitting = min(_LARGE[0], round(_LARGE[1] * width / height))
-        st.image(data, width=max(fitting, 1), alt=f"The photograph {row['filename']}")
+        width, height = LARGEST
+        fitting = min(width, round(height * picture.width / picture.height))
+        st.image(picture, width=max(fitting, 1), alt=f"The photograph {row['filename']}")
 
 
 def _read(path: Path) -> bytes | None:

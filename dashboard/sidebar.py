@@ -30,6 +30,7 @@ def pick_model() -> None:
             bind="query-params",
         )
         st.caption(accuracy(usable[name]))
+    _mention_keras_file()
     if len(entries) > 1 or (entries and not usable):
         with st.expander("All models"):
             for entry in entries:
@@ -38,6 +39,19 @@ def pick_model() -> None:
                     st.markdown(f"{name} · {short_accuracy(entry.manifest) or 'not measured'}")
                 else:
                     st.markdown(f"{name}  \n:red[:small[{escape_markdown(entry.error or '')}]]")
+
+
+def _mention_keras_file() -> None:
+    """Say why a ``.keras`` file that ``HAR_MODEL`` names is not among the models on offer."""
+    try:
+        default = find_model()
+    except ModelBundleError:
+        return
+    if not default.is_dir():
+        st.caption(
+            f"{escape_markdown(default.name)} (`HAR_MODEL`) is no model bundle and cannot be "
+            "chosen here: `python -m har_core import-model` makes one of it."
+        )
 
 
 def pick_dataset() -> None:
@@ -87,7 +101,10 @@ def _entries() -> list[BundleEntry]:
     try:
         default = find_model()
         if default.is_dir() and default not in [entry.path.resolve() for entry in entries]:
-            entries.insert(0, BundleEntry(default.name, default, read_manifest(default)))
+            # The name is what is chosen, so that it must be no other model's.
+            taken = default.name in [entry.name for entry in entries]
+            name = str(default) if taken else default.name
+            entries.insert(0, BundleEntry(name, default, read_manifest(default)))
     except ModelBundleError:
         return entries  # `chosen_model` says why there is no default
     return entries

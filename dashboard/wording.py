@@ -1,6 +1,7 @@
 """Predictions in words that need no training in statistics."""
 
 import re
+from collections.abc import Sequence
 from html import escape
 from typing import Final
 
@@ -36,6 +37,14 @@ def chart_text(text: str) -> str:
 def chart_name(class_name: str) -> str:
     """Return a class name as people write it, for a chart."""
     return chart_text(human_name(class_name))
+
+
+def chart_names(class_names: Sequence[str]) -> list[str]:
+    """Return names for an axis; two classes may not become one category of it."""
+    readable = [chart_name(name) for name in class_names]
+    if len(set(readable)) == len(readable):
+        return readable
+    return [chart_text(name) for name in class_names]
 
 
 def percent(probability: float) -> str:

@@ -15,10 +15,11 @@ from har_core.bundle import BundleManifest, read_manifest
 from har_core.cache import cache_dir, load_arrays, store_arrays
 from har_core.errors import DatasetError
 from har_core.features import PhotoFeatures, compute_features
-from har_core.suspects import cross_validated_probabilities
+from har_core.model import apply_temperature
+from har_core.suspects import N_FOLDS, cross_validated_probabilities
 
 Progress = Callable[[str, int, int], None]
-_VERSION: Final = 2
+_VERSION: Final = 3
 _COMPONENTS: Final = 50
 _NEIGHBOURS: Final = 10
 _PERPLEXITY: Final = 30
@@ -41,7 +42,8 @@ class Analysis:
     probabilities : ndarray of float64, shape (M, C)
         Cross-validated, of the labelled photographs.
     labelled : ndarray of int64, shape (M,)
-        Their rows in the scan.
+        Their rows in the scan. Classes of fewer than `har_core.suspects.N_FOLDS` photographs are
+        left out; none is left where fewer than two classes remain.
     class_names : ndarray of str, shape (C,)
         Of the columns.
     """
@@ -90,7 +92,7 @@ def analyse_photographs(
     ModelBundleError
         If the bundle cannot be used for this.
     DatasetError
-        If there are too few photographs or classes.
+        If there are too few photographs.
     """
     report = progress or (lambda *_: None)
     manifest = read_manifest(folder)
@@ -101,16 +103,18 @@ def analyse_photographs(
             f"Comparing photographs needs more than {_NEIGHBOURS} usable ones; there are "
             f"{len(usable)}."
         )
-    labelled = usable[photographs["label"].to_numpy()[usable] != ""]
+    labelled = _judged_rows(photographs, usable)
     # Half of the processor stays free for pages. More threads than free cores are also slower by
     # far than fewer: each step waits for the last of them.
     with threadpool_limits(max(1, (os.cpu_count() or 1) // 2)):
-        probabilities, class_names = cross_validated_probabilities(
-            vectors[np.isin(usable, labelled)],
-            photographs["label"].to_numpy(dtype=str)[labelled],
-            group_numbers(photographs)[labelled],
-            progress=report,
-        )
+        probabilities, class_names = np.zeros((0, 0)), np.array([], dtype=str)
+        if len(labelled):
+            probabilities, class_names = cross_validated_probabilities(
+                vectors[np.isin(usable, labelled)],
+                photographs["label"].to_numpy(dtype=str)[labelled],
+                group_numbers(photographs)[labelled],
+                progress=report,
+            )
         report("Looking for outliers", 0, 1)
         components = _principal_components(vectors)
         outlier_scores = _outlier_scores(components)
@@ -120,13 +124,25 @@ def analyse_photographs(
     stored = {
         "model_probabilities": model.astype(np.float32),
         "probabilities": probabilities.astype(np.float32),
-        "labelled": labelled,
+        # Among the usable ones: their rows in the scan change with the unusable ones between them.
+        "labelled": np.searchsorted(usable, labelled),
         "class_names": class_names,
         "outlier_scores": outlier_scores,
         "coordinates": coordinates,
     }
     store_arrays(_path(manifest, photographs), stored)
     return _assemble(photographs, manifest, stored)
+
+
+def _judged_rows(photographs: pd.DataFrame, usable: np.ndarray) -> np.ndarray:
+    """Return those of the usable rows whose label can be cross-validated."""
+    labels = photographs["label"].iloc[usable]
+    counts = labels[labels.ne("")].value_counts()
+    large = counts.index[counts >= N_FOLDS]
+    if len(large) < 2:
+        return usable[:0]
+    # One misspelt label would otherwise keep all others from being judged.
+    return usable[labels.isin(large).to_numpy()]
 
 
 def group_numbers(photographs: pd.DataFrame) -> np.ndarray:
@@ -186,7 +202,8 @@ def _arrange(components: np.ndarray) -> np.ndarray:
 def _assemble(
     photographs: pd.DataFrame, manifest: BundleManifest, stored: dict[str, np.ndarray]
 ) -> Analysis:
-    model = stored["model_probabilities"]
+    model = apply_temperature(stored["model_probabilities"], manifest.temperature)
+    usable = np.flatnonzero(photographs["pixels"].notna())
     names = np.asarray(manifest.class_names, dtype=object)
     scores = stored["outlier_scores"]
     table = pd.DataFrame(
@@ -198,9 +215,10 @@ def _assemble(
             "x": stored["coordinates"][:, 0],
             "y": stored["coordinates"][:, 1],
         },
-        index=photographs.index[photographs["pixels"].notna()],
+        index=photographs.index[usable],
     )
-    return Analysis(table, stored["probabilities"], stored["labelled"], stored["class_names"])
+    labelled = usable[stored["labelled"]]
+    return Analysis(table, stored["probabilities"], labelled, stored["class_names"])
 
 
 def find_outliers(scores: np.ndarray) -> np.ndarray:

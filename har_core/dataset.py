@@ -39,19 +39,34 @@ def load_dataset(folder: str | Path, csv: str | Path | None = None) -> pd.DataFr
     DatasetError
         If the folder or table is missing or has another layout.
     """
-    try:
-        folder = Path(folder).expanduser()
-    except RuntimeError as error:  # "~somebody" without a home
-        raise DatasetError(f"There is no dataset folder {folder}: {error}") from error
-    if not folder.is_dir():
-        raise DatasetError(f"There is no dataset folder {folder}.")
+    folder = find_dataset(folder)
     csv = Path(csv) if csv is not None else folder / CSV_FILE
     # Listing comes first where there is a table: a huge one without photographs fails at once.
-    photographs = list_photographs(folder) if csv.is_file() else {}
+    photographs = list_photographs(folder) if os.path.isfile(csv) else {}  # noqa: PTH113
     table = read_labels(csv)
     paths = [photographs.get(name) for name in table["filename"]]
     table["path"] = pd.Series(paths, dtype=object)  # a str column would turn None into NaN
     return table
+
+
+def find_dataset(folder: str | Path) -> Path:
+    """Return a dataset's folder, ``~`` expanded.
+
+    Raises
+    ------
+    DatasetError
+        If it does not exist, or the system does not even let one ask: a name that is too long, a
+        folder around it that must not be entered, ``~somebody`` without a home.
+    """
+    try:
+        path = Path(folder).expanduser()
+        is_folder = path.is_dir()
+    except (OSError, ValueError, RuntimeError) as error:
+        reason = getattr(error, "strerror", None) or error
+        raise DatasetError(f"There is no dataset folder {folder}: {reason}.") from error
+    if not is_folder:
+        raise DatasetError(f"There is no dataset folder {path}.")
+    return path
 
 
 def read_labels(csv: str | Path | BytesIO, *, strip: bool = True) -> pd.DataFrame:
@@ -73,7 +88,8 @@ def read_labels(csv: str | Path | BytesIO, *, strip: bool = True) -> pd.DataFram
     Raises
     ------
     DatasetError
-        If the file cannot be read, has no rows, or lacks one of the columns.
+        If the file cannot be read, has no rows, lacks one of the columns or has one twice, or if a
+        row has more fields than the first line.
     """
     table = read_table(csv)
     label = table["label"].str.strip() if strip else table["label"]
@@ -86,7 +102,8 @@ def read_table(csv: str | Path | BytesIO) -> pd.DataFrame:
     Returns
     -------
     DataFrame
-        All columns str, their names in lower case; ``filename`` holds base names.
+        All columns str, their names in lower case, nameless ones left out; ``filename`` holds base
+        names.
 
     Raises
     ------
@@ -96,14 +113,26 @@ def read_table(csv: str | Path | BytesIO) -> pd.DataFrame:
     source = csv if isinstance(csv, BytesIO) else Path(csv)
     name = "The table" if isinstance(csv, BytesIO) else str(csv)
     try:
-        table = pd.read_csv(source, dtype=str, keep_default_na=False, encoding="utf-8-sig")
+        # With the names as its header pandas would take the first column for an index where rows
+        # end in one comma more than the header.
+        table = pd.read_csv(
+            source, header=None, dtype=str, keep_default_na=False, encoding="utf-8-sig"
+        )
     except FileNotFoundError as error:
         raise DatasetError(
             f"There is no {name}; it must hold the columns filename,label."
         ) from error
     except (OSError, ValueError) as error:
         raise DatasetError(f"{name} cannot be read as UTF-8 CSV: {error}.") from error
-    table.columns = [str(column).strip().lower() for column in table.columns]
+    columns = [column.strip().lower() for column in table.iloc[0]]
+    table = table.iloc[1:].reset_index(drop=True)
+    table.columns = pd.Index(columns)
+    repeated = sorted({column for column in columns if column and columns.count(column) > 1})
+    if repeated:
+        raise DatasetError(
+            f"{name} has more than one column {' and '.join(repeated)}; keep one of each."
+        )
+    table = table.loc[:, [bool(column) for column in columns]]
     missing = [column for column in ("filename", "label") if column not in table.columns]
     if missing:
         raise DatasetError(
@@ -114,8 +143,7 @@ def read_table(csv: str | Path | BytesIO) -> pd.DataFrame:
         raise DatasetError(f"{name} has no rows.")
     # Base names of both path styles: tables are often written on another system.
     filenames = table["filename"].str.strip().str.replace("\\", "/", regex=False)
-    table["filename"] = filenames.str.rsplit("/", n=1).str[-1]
-    return table
+    return table.assign(filename=filenames.str.rsplit("/", n=1).str[-1])
 
 
 def list_photographs(folder: str | Path) -> dict[str, str]:
@@ -152,7 +180,7 @@ def list_files(folder: str | Path) -> dict[str, str]:
     DatasetError
         If ``train/`` is missing or holds no photograph.
     """
-    photo_folder = Path(folder).expanduser().resolve() / PHOTO_FOLDER
+    photo_folder = find_dataset(folder).resolve() / PHOTO_FOLDER
     try:
         with os.scandir(photo_folder) as entries:
             files = {e.name: e.path for e in entries if _is_inside(e, photo_folder)}

@@ -14,7 +14,7 @@ import pandas as pd
 
 from har_core.bundle import write_atomically
 from har_core.cache import cache_dir
-from har_core.dataset import PHOTO_FOLDER, read_labels
+from har_core.dataset import PHOTO_FOLDER
 from har_core.errors import DatasetError
 from har_core.exports import neutralise_formula
 
@@ -216,25 +216,6 @@ def cleaned_table(table: pd.DataFrame, decisions: Decisions) -> pd.DataFrame:
     added = [(name, label) for name, label in relabelled.items() if name not in known]
     extra = pd.DataFrame(added, columns=["filename", "label"])
     return pd.concat([kept, extra], ignore_index=True) if added else kept.reset_index(drop=True)
-
-
-def cleaned_csv(folder: str | Path, csv: str | Path | None = None) -> str:
-    """Return a dataset's table with all decisions applied, as CSV that training accepts.
-
-    Parameters
-    ----------
-    folder : str or Path
-        Dataset folder.
-    csv : str or Path, optional
-        Table to use instead of the folder's ``train.csv``.
-
-    Raises
-    ------
-    DatasetError
-        If the table or the decisions cannot be read.
-    """
-    table = read_labels(csv if csv is not None else Path(folder).expanduser() / "train.csv")
-    return labels_csv(cleaned_table(table, load_decisions(folder)))
 
 
 def labels_csv(table: pd.DataFrame) -> str:

@@ -19,6 +19,8 @@ from har_core.model import apply_temperature
 from har_core.preprocessing import resize_image, scale_pixels
 
 Progress = Callable[[str, int, int], None]
+# Change it when a stored value changes its meaning: older caches are not used then.
+_CONTENT: Final = "probabilities at temperature 1"
 _BATCH: Final = 32
 _INPUT_RANK: Final = 4
 
@@ -34,7 +36,7 @@ class PhotoFeatures:
     features : ndarray of float32, shape (N, D)
         The last feature map of the network, averaged over the picture.
     probabilities : ndarray of float64, shape (N, C)
-        Calibrated; rows sum to 1.
+        At temperature 1, so that they stay valid when the bundle's is changed; rows sum to 1.
     class_names : tuple of str
         Of the C columns.
     """
@@ -89,7 +91,7 @@ class FeatureNetwork:
         self._outputs = [self._session.get_outputs()[0].name, name]
 
     def run(self, pixels: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        """Return features and calibrated probabilities of photographs.
+        """Return features, and probabilities at temperature 1, of photographs.
 
         Parameters
         ----------
@@ -104,7 +106,7 @@ class FeatureNetwork:
         batch = scale_pixels(pixels, self.manifest.preprocessing)
         probabilities, maps = self._session.run(self._outputs, {self._input: batch})
         features = maps.mean(axis=self._spatial_axes, dtype=np.float32)
-        return features, apply_temperature(probabilities, self.manifest.temperature)
+        return features, apply_temperature(probabilities, 1.0)
 
 
 def _last_feature_map(graph: Any) -> tuple[str, tuple[int, int]]:
@@ -141,7 +143,7 @@ class FeatureCache:
 
     def __init__(self, manifest: bundle.BundleManifest) -> None:
         identity = "\n".join(
-            [manifest.files.get(bundle.ONNX_FILE, ""), manifest.preprocessing]
+            [_CONTENT, manifest.files.get(bundle.ONNX_FILE, ""), manifest.preprocessing]
         ).encode()
         name = f"{manifest.name}-{hashlib.sha256(identity).hexdigest()[:16]}.sqlite"
         path = cache_dir() / "features" / name

@@ -88,6 +88,16 @@ def measure_file(path: str | os.PathLike[str]) -> Measurement:
         return Measurement("", "unreadable", "", 0)
 
 
+def is_readable(path: str | os.PathLike[str]) -> bool:
+    """Tell whether `measure_file` could read a file, as far as it would."""
+    try:
+        with Path(path).open("rb") as file:
+            file.read(MAX_BYTES)
+    except OSError:
+        return False
+    return True
+
+
 def measure_photograph(data: bytes) -> Measurement:
     """Measure one file; an unusable one yields a reason instead of an error."""
     sha256 = hashlib.sha256(data).hexdigest()

@@ -18,7 +18,7 @@ from typing import Final
 import numpy as np
 import pandas as pd
 
-from har_core.dataset import CSV_FILE, PHOTO_FOLDER, list_files, read_labels
+from har_core.dataset import CSV_FILE, PHOTO_FOLDER, find_dataset, list_files, read_labels
 from har_core.duplicates import (
     DUPLICATE_CORRELATION,
     duplicate_groups,
@@ -27,7 +27,7 @@ from har_core.duplicates import (
 )
 from har_core.errors import DatasetError
 from har_core.images import PHOTO_SUFFIXES
-from har_core.measurement import Measurement, measure_file
+from har_core.measurement import Measurement, is_readable, measure_file
 from har_core.quality import find_issues
 from har_core.scan_cache import FileStamp, ScanCache
 
@@ -76,7 +76,7 @@ def scan_dataset(
     DatasetError
         If the folder or table cannot be read, or the folder vanishes during the scan.
     """
-    folder = Path(folder).expanduser()
+    folder = find_dataset(folder)
     report = progress or (lambda *_: None)
     photographs = list_rows(folder, csv)
     with ScanCache(cache) as store:
@@ -93,6 +93,8 @@ def load_scan(
 ) -> pd.DataFrame | None:
     """Return what `scan_dataset` would, if that had nothing left to measure; else None.
 
+    Files that cannot be opened are never measured, so they count as unreadable here, too.
+
     Raises
     ------
     DatasetError
@@ -101,9 +103,12 @@ def load_scan(
     photographs = list_rows(folder, csv)
     paths = list(photographs["path"].dropna())
     with ScanCache(cache) as store:
-        contents = store.known_files(_stamp_files(paths))
-        if len(contents) < len(paths):
-            return None
+        contents: dict[str, str | Measurement] = dict(store.known_files(_stamp_files(paths)))
+        for path in paths:
+            if path not in contents:
+                if is_readable(path):
+                    return None
+                contents[path] = Measurement("", "unreadable", "", 0)
         return _judge(photographs, contents, store)
 
 
@@ -140,9 +145,7 @@ def list_rows(folder: str | Path, csv: str | Path | None = None) -> pd.DataFrame
     DatasetError
         If the folder or table cannot be read.
     """
-    folder = Path(folder).expanduser()
-    if not folder.is_dir():
-        raise DatasetError(f"There is no dataset folder {folder}.")
+    folder = find_dataset(folder)
     files = list_files(folder)
     listed = read_labels(csv if csv is not None else folder / CSV_FILE)
     rows = listed.drop_duplicates("filename", ignore_index=True)

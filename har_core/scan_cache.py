@@ -109,12 +109,6 @@ class ScanCache:
                     known[path] = sha256
         return known
 
-    def known_content(self, hashes: Iterable[str]) -> set[str]:
-        """Return those of the sha256 that were measured already."""
-        wanted = set(hashes)
-        rows = self._db.execute("SELECT sha256 FROM measurements")
-        return {sha256 for (sha256,) in rows if sha256 in wanted}
-
     def store(
         self,
         files: Mapping[str, tuple[FileStamp, str]],

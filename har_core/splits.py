@@ -69,7 +69,8 @@ def split_columns(csv: str | Path) -> pd.DataFrame:
     -------
     DataFrame
         ``filename`` and every other column whose values are all names of splits (train,
-        validation, test and their usual variants, or empty), at least two of them.
+        validation, test and their usual variants, or empty), at least two of them; in lower case,
+        so that ``Train`` and ``train`` are one.
 
     Raises
     ------
@@ -77,12 +78,13 @@ def split_columns(csv: str | Path) -> pd.DataFrame:
         If the table cannot be read.
     """
     table = read_table(csv)
-    columns = []
+    columns = {"filename": table["filename"]}
     for column in table.columns.drop(["filename", "label"]):
-        values = set(table[column].str.strip().str.lower().unique()) - {""}
-        if len(values) >= 2 and values <= _SPLIT_VALUES:
-            columns.append(column)
-    return table[["filename", *columns]].drop_duplicates("filename", ignore_index=True)
+        values = table[column].str.strip().str.lower()
+        names = set(values.unique()) - {""}
+        if len(names) >= 2 and names <= _SPLIT_VALUES:
+            columns[column] = values
+    return pd.DataFrame(columns).drop_duplicates("filename", ignore_index=True)
 
 
 def leaking_groups(photographs: pd.DataFrame, split: pd.Series) -> pd.DataFrame:

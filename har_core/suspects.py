@@ -10,6 +10,7 @@ import pandas as pd
 
 from har_core.bundle import CROSS_VALIDATED_FILE, PREDICTIONS_FILE, BundleManifest
 from har_core.errors import DatasetError, ModelBundleError
+from har_core.model import apply_temperature
 
 Progress = Callable[[str, int, int], None]
 N_FOLDS: Final = 5
@@ -60,11 +61,14 @@ def find_label_suspects(
     Returns
     -------
     LabelSuspects
+        Without a photograph both tables are empty.
     """
     from cleanlab.count import compute_confident_joint, estimate_joint
     from cleanlab.filter import find_label_issues
     from cleanlab.rank import get_label_quality_scores
 
+    if not len(labels):
+        return _nothing_to_judge()
     given = pd.Index(class_names).get_indexer(pd.Index(labels))
     # cleanlab wants every class to occur among the labels.
     present = np.unique(given)
@@ -103,6 +107,22 @@ def find_label_suspects(
         index=pd.Index(names, name="label"),
     )
     return LabelSuspects(ranking, by_class.sort_values("noise", ascending=False))
+
+
+def _nothing_to_judge() -> LabelSuspects:
+    texts, numbers = pd.Series([], dtype=object), pd.Series([], dtype=float)
+    ranking = pd.DataFrame(
+        {
+            "label": texts,
+            "suggested": texts,
+            "label_score": numbers,
+            "suggested_probability": numbers,
+            "is_label_issue": pd.Series([], dtype=bool),
+        }
+    )
+    counts = pd.Series([], dtype=int)
+    by_class = pd.DataFrame({"photographs": counts, "suspects": counts, "noise": numbers})
+    return LabelSuspects(ranking, by_class.rename_axis("label"))
 
 
 def cross_validated_probabilities(
@@ -169,13 +189,14 @@ def cross_validated_probabilities(
 
 
 def held_out_predictions(folder: Path, manifest: BundleManifest) -> pd.DataFrame | None:
-    """Read the probabilities that a model gave to photographs it was not trained on.
+    """Read the probabilities that a model gives to photographs it was not trained on.
 
     Returns
     -------
     DataFrame or None
-        ``filename``, ``label``, ``split`` (validation or test) and one column per class; None if
-        the bundle does not hold them.
+        ``filename``, ``label``, ``split`` (validation or test) and one column per class, with the
+        manifest's temperature applied, which the file is not; None if the bundle does not hold
+        them.
 
     Raises
     ------
@@ -183,7 +204,11 @@ def held_out_predictions(folder: Path, manifest: BundleManifest) -> pd.DataFrame
         If the file cannot be read or lacks a column.
     """
     columns = ["filename", "label", "split", *manifest.class_names]
-    return _read_probabilities(folder, manifest, PREDICTIONS_FILE, columns)
+    recorded = _read_probabilities(folder, manifest, PREDICTIONS_FILE, columns)
+    if recorded is not None and len(recorded):
+        classes = list(manifest.class_names)
+        recorded[classes] = apply_temperature(recorded[classes].to_numpy(), manifest.temperature)
+    return recorded
 
 
 def recorded_cross_validation(folder: Path, manifest: BundleManifest) -> pd.DataFrame | None:
@@ -213,6 +238,7 @@ def _read_probabilities(
     if file not in manifest.files:
         return None
     try:
-        return pd.read_parquet(folder / file, columns=columns)
-    except (OSError, ValueError, KeyError) as error:
+        table = pd.read_parquet(folder / file, columns=columns)
+        return table.astype(dict.fromkeys(manifest.class_names, np.float64))
+    except (OSError, ValueError, KeyError, TypeError) as error:
         raise ModelBundleError(f"Cannot read {folder / file}: {error}.") from error

@@ -6,7 +6,7 @@ from dashboard import sidebar
 from dashboard.dataset_actions import offer_analysis, offer_rescan, offer_scan, show_key_figures
 from dashboard.dataset_browser import show_browser
 from dashboard.dataset_cleanup import show_cleanup
-from dashboard.dataset_data import DatasetView, chosen_model_folder, dataset_view
+from dashboard.dataset_data import DatasetView, dataset_view
 from dashboard.dataset_findings import show_findings
 from dashboard.dataset_leakage import show_leakage
 from dashboard.dataset_map import show_map
@@ -45,7 +45,7 @@ def show_section(view: DatasetView, section: str) -> None:
 
 def show_dataset(folder: str) -> None:
     try:
-        view = dataset_view(folder, chosen_model_folder())
+        view = dataset_view(folder, sidebar.chosen_model_folder())
         load_decisions(view.folder)  # a damaged file is reported before anything relies on it
     except DatasetError as error:
         st.error(escape_markdown(str(error)), icon=":material/folder_off:")
@@ -83,4 +83,4 @@ else:
     st.subheader("Check a table", anchor=False)
     if not show_table_check():
         with recorded:
-            show_recorded_classes(chosen_model_folder())
+            show_recorded_classes(sidebar.chosen_model_folder())

@@ -36,7 +36,11 @@ def show_example() -> None:
 
 def show_random_photo(folder: str) -> None:
     """Replace whatever is on the page by a random photograph of the dataset."""
-    row = dataset_table(folder).dropna(subset="path").sample().iloc[0]
+    present = dataset_table(folder).dropna(subset="path")
+    if present.empty:
+        st.toast("None of the listed photographs is in the folder.")
+        return
+    row = present.sample().iloc[0]
     try:
         data = Path(row["path"]).read_bytes()
     except OSError as error:

@@ -42,6 +42,9 @@ def test_a_key_runs_once_at_a_time():
     assert start_job("test/once", "Second", lambda job: None) is first
     dismiss_job(first)
     assert find_jobs("test/once") == [first]
+    assert find_jobs("test/onc") == [first]
+    assert find_jobs("test/onc", exact=True) == []
+    assert find_jobs("test/once", exact=True) == [first]
     go_on.set()
     first.wait(5)
     again = start_job("test/once", "Third", lambda job: None)

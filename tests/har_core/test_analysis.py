@@ -12,6 +12,7 @@ from har_core import bundle, features
 from har_core.analysis import analyse_photographs, group_numbers, load_analysis
 from har_core.errors import DatasetError, ModelBundleError
 from har_core.features import FeatureNetwork, compute_features
+from har_core.model import apply_temperature, load_model
 from har_core.scan import scan_dataset
 from har_core.suspects import (
     cross_validated_probabilities,
@@ -136,6 +137,79 @@ def test_analysis_belongs_to_the_labels_it_was_made_of(
     analyse_photographs(model, photographs)
     relabelled = photographs.assign(label=photographs["label"].replace("running", "clapping"))
     assert load_analysis(bundle.read_manifest(model), relabelled) is None
+
+
+def test_analysis_is_read_rightly_after_an_unusable_row_went(
+    model: Path, photographs: pd.DataFrame
+) -> None:
+    # The empty file, which stood last, now comes first.
+    first = photographs.iloc[[-1, *range(len(photographs) - 1)]].reset_index(drop=True)
+    analysis = analyse_photographs(model, first)
+    without = first.iloc[1:].reset_index(drop=True)
+    loaded = load_analysis(bundle.read_manifest(model), without)
+    assert loaded is not None
+    before = first["filename"].iloc[analysis.labelled]
+    assert without["filename"].iloc[loaded.labelled].tolist() == before.tolist()
+    assert np.array_equal(loaded.probabilities, analysis.probabilities)
+
+
+def test_changed_temperature_reaches_what_was_computed_before(
+    model: Path, photographs: pd.DataFrame
+) -> None:
+    bundle.update_manifest(model, temperature=4.0)
+    analyse_photographs(model, photographs)
+    bundle.update_manifest(model, temperature=0.5)
+    loaded = load_analysis(bundle.read_manifest(model), photographs)
+    assert loaded is not None
+    answer = load_model(model).predict(Path(photographs["path"].iloc[0]).read_bytes())
+    assert loaded.table["prediction"].iloc[0] == answer.action
+    assert loaded.table["confidence"].iloc[0] == pytest.approx(answer.confidence, abs=1e-4)
+    # Its features were kept, too: analysing other labels runs the network no more.
+    relabelled = photographs.assign(label=photographs["label"].replace("running", "sitting"))
+    again = analyse_photographs(model, relabelled).table
+    assert again["confidence"].tolist() == pytest.approx(loaded.table["confidence"].tolist())
+
+
+def test_held_out_predictions_are_what_the_model_answers_now(tmp_path: Path) -> None:
+    raw = pd.DataFrame({"filename": ["a.jpg"], "label": ["running"], "split": ["test"]})
+    raw[list(CLASS_NAMES)] = [[0.9, 0.09, 0.01]]
+    raw.to_parquet(tmp_path / "raw.parquet")
+    manifest = bundle.BundleManifest(
+        "m", "net", 224, "minus_one_to_one", CLASS_NAMES, temperature=2.0
+    )
+    files = {bundle.PREDICTIONS_FILE: (tmp_path / "raw.parquet").read_bytes()}
+    manifest = bundle.write_bundle(tmp_path / "m", manifest, files)
+    held_out = held_out_predictions(tmp_path / "m", manifest)
+    assert held_out is not None
+    expected = apply_temperature(np.array([0.9, 0.09, 0.01]), 2.0)
+    assert held_out.loc[0, list(CLASS_NAMES)].to_numpy(float) == pytest.approx(expected)
+
+
+def test_misspelt_label_does_not_keep_the_others_from_being_judged(
+    model: Path, photographs: pd.DataFrame
+) -> None:
+    misspelt = photographs.assign(
+        label=photographs["label"].where(photographs.index != 0, "claping")
+    )
+    analysis = analyse_photographs(model, misspelt)
+    assert analysis.class_names.tolist() == list(CLASS_NAMES)
+    assert analysis.labelled.tolist() == list(range(1, 29))
+    assert len(analysis.table) == 29
+
+
+def test_map_and_outliers_need_no_labels(model: Path, photographs: pd.DataFrame) -> None:
+    analyse_photographs(model, photographs.assign(label="running"))
+    analysis = load_analysis(bundle.read_manifest(model), photographs.assign(label="running"))
+    assert analysis is not None
+    assert analysis.table[["x", "y", "outlier_score"]].notna().all().all()
+    assert len(analysis.labelled) == len(analysis.probabilities) == 0
+
+
+def test_without_photographs_there_are_no_suspects() -> None:
+    nobody = pd.Series([], dtype=object)
+    suspects = find_label_suspects(nobody, np.zeros((0, 3)), CLASS_NAMES)
+    assert suspects.ranking.empty
+    assert suspects.by_class.empty
 
 
 def test_oddest_photographs_are_outliers() -> None:

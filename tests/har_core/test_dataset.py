@@ -1,9 +1,12 @@
+from pathlib import Path
+
 import numpy as np
 import pandas as pd
 import pytest
 
-from har_core.dataset import load_dataset, read_labels, stratified_group_split
+from har_core.dataset import load_dataset, read_labels, read_table, stratified_group_split
 from har_core.errors import DatasetError
+from har_core.scan import list_rows, scan_dataset
 
 
 def test_base_name_counts_whatever_the_path(tmp_path):
@@ -40,6 +43,49 @@ def test_missing_folder_and_table_are_said(tmp_path):
         load_dataset("~nobody-of-that-name/DataSet")
     with pytest.raises(DatasetError, match="filename,label"):
         load_dataset(tmp_path)
+
+
+@pytest.mark.parametrize("name", ["a" * 300, "nul\0character"])
+@pytest.mark.parametrize("read", [load_dataset, list_rows, scan_dataset])
+def test_folder_that_cannot_even_be_looked_for_is_said(tmp_path, name, read):
+    with pytest.raises(DatasetError, match="no dataset folder"):
+        read(tmp_path / name)
+
+
+def test_folder_behind_a_closed_one_is_said(tmp_path, monkeypatch):
+    def refuse(path):
+        raise PermissionError(13, "Permission denied")
+
+    monkeypatch.setattr(Path, "is_dir", refuse)
+    with pytest.raises(DatasetError, match="Permission denied"):
+        list_rows(tmp_path / "closed" / "DataSet")
+
+
+def test_rows_longer_than_the_header_are_refused_instead_of_shifted(tmp_path):
+    csv = tmp_path / "labels.csv"
+    csv.write_text("filename,label\na.jpg,run,\nb.jpg,sit,\n")
+    with pytest.raises(DatasetError, match="Expected 2 fields in line 2, saw 3"):
+        read_labels(csv)
+
+
+def test_nameless_columns_are_left_out(tmp_path):
+    csv = tmp_path / "labels.csv"
+    csv.write_text("filename,label,,\na.jpg,run,,\nb.jpg\n")
+    assert read_table(csv).to_dict("list") == {
+        "filename": ["a.jpg", "b.jpg"],
+        "label": ["run", ""],
+    }
+
+
+@pytest.mark.parametrize(
+    ("header", "column"),
+    [("filename,label, Label", "label"), ("filename,label,split,Split", "split")],
+)
+def test_column_that_comes_twice_is_refused(tmp_path, header, column):
+    csv = tmp_path / "labels.csv"
+    csv.write_text(f"{header}\n{','.join(['train'] * (header.count(',') + 1))}\n")
+    with pytest.raises(DatasetError, match=f"more than one column {column};"):
+        read_table(csv)
 
 
 def test_binary_table_is_refused(tmp_path):

@@ -6,10 +6,10 @@ from pathlib import Path
 import pandas as pd
 import pytest
 
-from har_core.dataset import load_dataset
+from har_core.dataset import load_dataset, read_labels
 from har_core.decisions import (
     DECISIONS_FILE,
-    cleaned_csv,
+    cleaned_table,
     decide,
     decisions_path,
     labels_csv,
@@ -17,6 +17,11 @@ from har_core.decisions import (
     undo,
 )
 from har_core.errors import DatasetError
+
+
+def cleaned_csv(folder: Path) -> str:
+    table = read_labels(folder / "train.csv")
+    return labels_csv(cleaned_table(table, load_decisions(folder)))
 
 
 def test_decisions_are_kept_beside_the_dataset_and_survive(tiny_dataset: Path) -> None:

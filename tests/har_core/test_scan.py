@@ -16,7 +16,7 @@ from har_core.errors import DatasetError
 from har_core.findings import findings_csv, findings_json
 from har_core.measurement import measure_photograph, measure_sharpness
 from har_core.quality import ISSUE_KINDS, count_issues, issue_column, score_column
-from har_core.scan import scan_dataset
+from har_core.scan import load_scan, scan_dataset
 from tests.drawing import encode, write_dataset
 from tests.faults import FAULTS, draw_scene, plant_faults, write_scenes
 
@@ -86,6 +86,29 @@ def test_second_scan_reads_no_photograph(tmp_path: Path, monkeypatch: pytest.Mon
     first = scan_dataset(folder)
     monkeypatch.setattr(scan_module, "measure_file", lambda path: pytest.fail(f"read {path}"))
     pd.testing.assert_frame_equal(scan_dataset(folder), first)
+
+
+def test_file_that_cannot_be_opened_does_not_hide_the_rest_of_the_scan(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folder = write_scenes(tmp_path / "dataset", 6)
+    forbidden = min((folder / "train").iterdir()).resolve()
+    open_path = Path.open
+
+    def refuse(path: Path, *args, **options):
+        if path == forbidden:
+            raise PermissionError(13, "Permission denied")
+        return open_path(path, *args, **options)
+
+    monkeypatch.setattr(Path, "open", refuse)
+    assert load_scan(folder) is None
+    scanned = scan_dataset(folder, workers=1)
+    loaded = load_scan(folder)
+    assert loaded is not None
+    assert issues_of(loaded, forbidden.name) == {"unreadable"}
+    pd.testing.assert_frame_equal(loaded, scanned)
+    monkeypatch.setattr(Path, "open", open_path)
+    assert load_scan(folder) is None  # it can be read now, so there is something to scan
 
 
 def test_changed_and_renamed_photographs_are_noticed(tmp_path: Path) -> None:

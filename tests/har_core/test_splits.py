@@ -55,9 +55,12 @@ def test_other_content_under_a_recorded_name_has_no_split() -> None:
 def test_split_columns_of_a_table_are_recognised_by_their_values(tmp_path: Path) -> None:
     csv = tmp_path / "train.csv"
     csv.write_text(
-        "filename,label,fold,subset,source\na.jpg,running,1,Train,web\nb.jpg,sitting,2,test,web\n"
+        "filename,label,fold,subset,source\na.jpg,running,1,Train ,web\n"
+        "b.jpg,sitting,2,test,web\nc.jpg,sitting,2,train,web\n"
     )
-    assert list(split_columns(csv).columns) == ["filename", "subset"]
+    splits = split_columns(csv)
+    assert list(splits.columns) == ["filename", "subset"]
+    assert splits["subset"].tolist() == ["train", "test", "train"]
 
 
 def test_groups_that_cross_splits_leak() -> None:

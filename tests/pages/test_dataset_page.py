@@ -1,7 +1,10 @@
 """The Dataset page, as Streamlit runs it: every section, with and without a dataset."""
 
 import io
+import re
 import shutil
+import threading
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -9,12 +12,16 @@ import pandas as pd
 import pytest
 from streamlit.testing.v1 import AppTest
 
-from dashboard.jobs import find_jobs
+from dashboard import dataset_suspects
+from dashboard.dataset_data import dataset_view
+from dashboard.jobs import dismiss_job, find_jobs, start_job
 from har_core import bundle
 from har_core.analysis import analyse_photographs
 from har_core.decisions import decide, load_decisions
 from har_core.labels import format_class_indices
+from har_core.model import apply_temperature
 from har_core.scan import scan_dataset
+from har_core.suspects import LabelSuspects, find_label_suspects
 from tests.drawing import CLASS_NAMES, colour_network, write_dataset
 
 ROOT = Path(__file__).parents[2]
@@ -177,6 +184,115 @@ def test_opened_photograph_can_be_excluded_and_the_decision_undone(dataset: Path
     assert load_decisions(dataset).current == {}
 
 
+@pytest.mark.parametrize(
+    ("name", "finding"),
+    [("copy.jpg", "Exact duplicates"), ("sitting_7.jpg", "Unreadable"), ("running_1.jpg", None)],
+)
+def test_opened_photograph_names_its_findings(
+    analysed: Path, name: str, finding: str | None
+) -> None:
+    page = texts(open_page(analysed, "Photographs", opened_photograph=name))
+    assert ("No findings" in page) == (finding is None)
+    assert finding is None or f":orange-badge[{finding}]" in page
+
+
+def test_file_that_is_no_picture_can_be_opened_before_the_scan(unscanned: Path) -> None:
+    (unscanned / "train" / "running_1.jpg").write_bytes(b"<html>")
+    page = open_page(unscanned, "Photographs", opened_photograph="running_1.jpg")
+    assert "There is no picture to show: no picture" in texts(page)
+
+
+def test_job_of_a_folder_with_a_longer_name_is_not_this_ones(unscanned: Path) -> None:
+    goes_on = threading.Event()
+    job = start_job(f"scan/{unscanned.resolve()}2", "Scanning", lambda job: goes_on.wait(30))
+    try:
+        page = open_page(unscanned)
+        assert "Scan the photographs" in [button.label for button in page.button]
+        assert "Cancel" not in [button.label for button in page.button]
+    finally:
+        goes_on.set()
+        job.wait(30)
+        dismiss_job(job)
+
+
+def test_an_outlier_is_a_finding(analysed: Path, template: Path) -> None:
+    view = dataset_view(str(analysed), template / "models" / "tiny")
+    assert view.has_finding.sum() == 3
+    outlier = view.photographs["filename"].eq("running_1.jpg")
+    photographs = view.photographs.assign(is_outlier_issue=outlier)
+    assert replace(view, photographs=photographs).has_finding.sum() == 4
+
+
+def test_ranking_belongs_to_a_state_of_the_dataset_not_to_an_object(
+    analysed: Path, template: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    ranked: list[int] = []
+
+    def count(labels: pd.Series, *others) -> LabelSuspects:
+        ranked.append(len(labels))
+        return find_label_suspects(labels, *others)
+
+    monkeypatch.setattr(dataset_suspects, "find_label_suspects", count)
+    view = dataset_view(str(analysed), template / "models" / "tiny")
+    dataset_suspects._rank(view, "Whole set")
+    dataset_suspects._rank(replace(view), "Whole set")
+    assert len(ranked) == 1
+    with (analysed / "train.csv").open("a") as table:
+        table.write("\n")
+    changed = dataset_view(str(analysed), template / "models" / "tiny")
+    assert changed.identity != view.identity
+    dataset_suspects._rank(changed, "Whole set")
+    assert len(ranked) == 2
+
+
+def test_suspects_say_which_classes_are_too_small_to_judge(analysed: Path, template: Path) -> None:
+    view = dataset_view(str(analysed), template / "models" / "tiny")
+    assert view.analysis is not None
+    assert "not judged" not in dataset_suspects._sources(view)["Whole set"]
+    rows = view.analysis.labelled
+    two_classes = rows[view.photographs["label"].iloc[rows].ne("sitting")]
+    partly = replace(view, analysis=replace(view.analysis, labelled=two_classes))
+    assert "fewer than 5 usable" in dataset_suspects._sources(partly)["Whole set"]
+    nobody = replace(view, analysis=replace(view.analysis, labelled=rows[:0]))
+    assert "Whole set" not in dataset_suspects._sources(nobody)
+
+
+def test_labels_that_no_model_class_matches_are_said(unscanned: Path) -> None:
+    csv = unscanned / "train.csv"
+    csv.write_text(
+        re.sub(",(.*)", r",\1 indoors", csv.read_text()).replace("label indoors", "label")
+    )
+    scan_dataset(unscanned, workers=1)
+    page = open_page(unscanned, "Label suspects")
+    assert "None of these labels is a class of the model" in texts(page)
+
+
+def test_overview_compares_sizes_with_the_models_own_input(
+    dataset: Path, template: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    source = template / "models" / "tiny"
+    manifest = replace(bundle.read_manifest(source), input_size=160)
+    files = {name: source / name for name in manifest.files}
+    bundle.write_bundle(tmp_path / "models" / "tiny", manifest, files)
+    monkeypatch.setenv("HAR_MODELS_DIR", str(tmp_path / "models"))
+    assert "none has a side below the network's 160 pixels" in texts(open_page(dataset))
+    monkeypatch.setenv("HAR_MODELS_DIR", str(tmp_path / "none"))
+    page = open_page(dataset)
+    assert "pixels." in texts(page)
+    assert "network" not in texts(page)
+
+
+def test_recorded_confidence_is_what_the_model_answers_now(
+    dataset: Path, template: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    models = shutil.copytree(template / "models", tmp_path / "models")
+    bundle.update_manifest(models / "tiny", temperature=2.0)
+    view = dataset_view(str(dataset), models / "tiny")
+    expected = apply_temperature(np.array([0.8, 0.1, 0.1]), 2.0).max()
+    held_out = view.photographs["split"].isin(["validation", "test"])
+    assert view.photographs.loc[held_out, "confidence"].to_numpy(float) == pytest.approx(expected)
+
+
 def test_suggestions_exclude_the_surplus_in_one_click(dataset: Path) -> None:
     page = open_page(dataset, "Clean up")
     assert "Unreadable files: **1**" in texts(page)
@@ -204,6 +320,23 @@ def test_damaged_decisions_are_reported_instead_of_overwritten(dataset: Path) ->
 def test_vanished_folder_is_a_message(tmp_path: Path, tiny_models: Path) -> None:
     page = open_page(tmp_path / "gone")
     assert "There is no" in texts(page).replace("\\", "")
+
+
+@pytest.mark.parametrize("name", ["~nobody-of-that-name/x", "/" + "a" * 300])
+def test_impossible_folder_is_a_message(tiny_models: Path, name: str) -> None:
+    page = open_page(Path(name))
+    assert "There is no dataset folder" in texts(page)
+
+
+def test_model_outside_the_models_folder_shows_what_it_knows(
+    dataset: Path, template: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    outer = shutil.copytree(template / "models" / "tiny", tmp_path / "elsewhere" / "outer")
+    monkeypatch.setenv("HAR_MODELS_DIR", str(tmp_path / "none"))
+    monkeypatch.setenv("HAR_MODEL", str(outer))
+    page = open_page(dataset, "Label suspects")
+    assert "needs a model" not in texts(page)
+    assert "validation and test photographs" in texts(page)
 
 
 def test_table_without_photographs_shows_its_balance(tmp_path: Path, tiny_models: Path) -> None:
@@ -279,3 +412,14 @@ def test_cross_validation_kept_from_training_judges_the_whole_set_without_an_ana
     table = page.dataframe[0].value
     assert table["Photograph"].tolist() == ["running_3.jpg"]
     assert table["Suggested"].tolist() == ["clapping"]
+    page.session_state["opened_photograph"] = "running_3.jpg"
+    page.run()
+    assert page.button(key="opened_accept").label == "Accept “clapping”"
+    other = shutil.copytree(dataset, tmp_path / "other")
+    page.session_state["dataset"] = str(other)
+    page.session_state["section"] = "Photographs"
+    page.session_state["opened_photograph"] = "running_3.jpg"
+    page.run()
+    assert not page.exception
+    assert "running\\_3\\.jpg" in texts(page)
+    assert "opened_accept" not in [button.key for button in page.button]

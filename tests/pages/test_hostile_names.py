@@ -28,15 +28,15 @@ RAW = (PICTURE, "[c](", "**c**", "$c$", ":red[c]")
 @pytest.fixture
 def dataset(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """A dataset and a model of it, both full of hostile names."""
-    folder = tmp_path / "data"
+    folder = tmp_path / "data `**c**`"
     (folder / "train").mkdir(parents=True)
-    rows = ["filename,label"]
+    rows = [f'filename,label,"{CLASSES[2].lower()}"']
     for number in range(24):
         kind = number % 3
         name = f"{number}{PICTURE}{MARKUP}.jpg"
         photo = photo_bytes(("clapping", "running", "sitting")[kind], number)
         (folder / "train" / name).write_bytes(photo)
-        rows.append(f'"{name}","{CLASSES[kind]}"')
+        rows.append(f'"{name}","{CLASSES[kind]}",{"train" if number % 2 else "test"}')
     (folder / "train.csv").write_text("\n".join(rows) + "\n")
     monkeypatch.setenv("HAR_MODELS_DIR", str(tmp_path / "models"))
     monkeypatch.setenv("HAR_CACHE_DIR", str(tmp_path / "cache"))
@@ -78,8 +78,10 @@ def assert_names_are_text(app: AppTest, *, shown_at_least: int = 1) -> None:
             shown += "&lt;img" in strings
             assert "<img" not in strings and "<a " not in strings
             continue
-        for field in ("body", "label", "text", "icon", "help"):
-            text = getattr(element.proto, field, "")
+        texts = [getattr(element.proto, f, "") for f in ("body", "label", "text", "icon", "help")]
+        if element.type == "button_group":
+            texts += [option.content for option in element.proto.options]
+        for text in texts:
             if isinstance(text, str):
                 shown += "evil" in text
                 assert not [raw for raw in RAW if raw in text], (element.type, text)
@@ -130,3 +132,14 @@ def test_opened_photograph(dataset: Path) -> None:
     app.run()
     assert not app.exception
     assert_names_are_text(app)
+
+
+def test_smallest_class_of_an_uneven_table(
+    tmp_path: Path, tiny_models: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folder = tmp_path / "labels"
+    folder.mkdir()
+    rows = [f"{number}.jpg,running" for number in range(20)]
+    (folder / "train.csv").write_text("\n".join(["filename,label", *rows, f'x.jpg,"{CLASSES[0]}"']))
+    monkeypatch.setenv("HAR_DATASET", str(folder))
+    assert_names_are_text(open_page("dataset"))

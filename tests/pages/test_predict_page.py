@@ -95,6 +95,16 @@ def test_surprise_shows_a_photograph_of_the_dataset_with_its_label(app, tiny_dat
     assert "Took" in texts(app)
 
 
+def test_surprise_without_any_file_is_a_message(app, tiny_dataset):
+    for photo in (tiny_dataset / "train").iterdir():
+        photo.rename(photo.with_name(f"other_{photo.name}"))
+    app.run()
+    app.text_input(key="dataset").set_value(str(tiny_dataset)).run()
+    next(button for button in app.button if button.label == "Surprise me").click().run()
+    assert not app.exception
+    assert "None of the listed photographs" in app.toast[0].value
+
+
 def test_dataset_folder_starts_with_the_environments(app, monkeypatch, tmp_path):
     monkeypatch.setenv("HAR_DATASET", str(write_dataset(tmp_path / "from_environment")))
     app.run()
@@ -162,3 +172,23 @@ def test_model_outside_the_models_folder_can_be_the_default(app, monkeypatch, tm
     assert app.selectbox(key="model").options == ["own", "tiny"]
     upload(app, photo=photo_bytes("running"))
     assert headlines(app)[0].startswith("Almost certainly running")
+
+
+def test_default_model_may_share_its_name_with_another(app, monkeypatch, tmp_path):
+    metrics = {"split": "test", "n": 50, "top1": {"value": 0.8}}
+    write_tiny_bundle(tmp_path / "elsewhere", "tiny", metrics=metrics)
+    outer = str((tmp_path / "elsewhere" / "tiny").resolve())
+    monkeypatch.setenv("HAR_MODEL", outer)
+    app.run()
+    assert app.selectbox(key="model").options == [outer, "tiny"]
+    assert "Right on 80.0" in app.sidebar.caption[0].value
+    app.selectbox(key="model").select("tiny").run()
+    assert app.sidebar.caption[0].value == "Accuracy not measured"
+
+
+def test_default_that_is_no_bundle_is_said(app, monkeypatch, tmp_path):
+    (tmp_path / "own.keras").write_bytes(b"")
+    monkeypatch.setenv("HAR_MODEL", str(tmp_path / "own.keras"))
+    app.run()
+    assert app.selectbox(key="model").options == ["tiny"]
+    assert "own\\.keras (`HAR_MODEL`) is no model bundle" in texts(app)
