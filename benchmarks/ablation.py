@@ -110,7 +110,7 @@ def main() -> None:
         top1 = 100 * last["validation_top1"]
         first = top1 if first is None else first
         cells = [name, f"{top1:.1f} %", f"{top1 - first:+.1f}"]
-        cells += [f"{last['validation_log_loss']:.3f}", f"{last['seconds']:.0f}"]
+        cells += [f"{last['validation_calibrated_log_loss']:.3f}", f"{last['seconds']:.0f}"]
         lines.append(f"| {' | '.join(cells)} |")
         print(lines[-1], flush=True)
     if options.markdown:

@@ -41,8 +41,8 @@ class Checkpoint:
         Stage that was running.
     epochs_done : int
         Completed epochs of that stage.
-    best_top1 : float
-        Highest validation top-1 accuracy so far, over all stages; -1 before the first.
+    best_loss : float
+        Lowest calibrated validation log loss so far, over all stages; infinite before the first.
     log : list of dict
         One row per completed epoch, over all stages.
     variables, optimizer_variables : list of ndarray
@@ -51,7 +51,7 @@ class Checkpoint:
 
     stage: str
     epochs_done: int
-    best_top1: float
+    best_loss: float
     log: list[dict[str, Any]] = field(default_factory=list)
     variables: list[np.ndarray] = field(default_factory=list)
     optimizer_variables: list[np.ndarray] = field(default_factory=list)
@@ -150,7 +150,7 @@ class RunFolder:
             raise HarError(f"Cannot read {path}: {error}. Remove the run folder.") from error
 
     def write_best(self, stage: str, weights: list[np.ndarray]) -> None:
-        """Replace a stage's weights with the highest validation accuracy."""
+        """Replace a stage's weights with the lowest calibrated validation log loss."""
         name = self._best_of(stage).name
         self._write_arrays(name, {f"weight_{i}": w for i, w in enumerate(weights)})
 

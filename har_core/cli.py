@@ -318,7 +318,7 @@ def _print_epoch(row: dict[str, Any]) -> None:
     stderr.print(
         f"{row['stage']} epoch {row['epoch']}: training loss {row['training_loss']:.3f}, "
         f"validation top-1 {row['validation_top1']:.1%}, log loss "
-        f"{row['validation_log_loss']:.3f}, {row['seconds']:.0f} s"
+        f"{row['validation_calibrated_log_loss']:.3f}, {row['seconds']:.0f} s"
     )
 
 
