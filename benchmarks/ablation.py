@@ -38,10 +38,11 @@ def variants(backbone: str, teachers: tuple[str, ...]) -> dict[str, TrainingSett
     def augmented(**changes: float) -> TrainingSettings:
         return but(augmentation=dataclasses.replace(augmentation, **changes))
 
-    named = {
+    return {
         "the recipe": recipe,
         "the recipe, another seed": but(seed=1),
         "head only": but(epochs=0),
+        **({"with teachers": but(teachers=teachers)} if teachers else {}),
         "all epochs at 224×224": but(small_epochs=0),
         "no mixup": augmented(mixup=0.0),
         "no erasing, no colours": augmented(erasing=0.0, colour=0.0, greyscale=0.0),
@@ -51,9 +52,6 @@ def variants(backbone: str, teachers: tuple[str, ...]) -> dict[str, TrainingSett
         "no moving average": but(ema_epochs=0.0),
         "no dropout": but(dropout=0.0),
     }
-    if teachers:
-        named["with teachers"] = but(teachers=teachers)
-    return named
 
 
 def part_of(prepared: PreparedDataset, n: int) -> PreparedDataset:

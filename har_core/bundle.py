@@ -3,6 +3,7 @@
 import contextlib
 import dataclasses
 import errno
+import functools
 import hashlib
 import json
 import os
@@ -306,19 +307,38 @@ def list_bundles(folder: str | Path | None = None) -> list[BundleEntry]:
     root = models_dir() if folder is None else Path(folder)
     if not root.is_dir():
         return []
-    for leftover in root.glob(".*.replaced"):
-        restore_interrupted_replacement(root / leftover.name[1 : -len(".replaced")])
+    names = os.listdir(root)  # noqa: PTH208 - every request lists them; this is a third of the time
+    leftovers = [n for n in names if n.startswith(".") and n.endswith(".replaced")]
+    for leftover in leftovers:
+        restore_interrupted_replacement(root / leftover[1 : -len(".replaced")])
+    if leftovers:
+        names = os.listdir(root)  # noqa: PTH208
+    stamps = ((name, _manifest_stamp(f"{root}/{name}")) for name in sorted(names) if name[0] != ".")
+    return list(_read_entries(root, tuple(stamp for stamp in stamps if stamp[1] is not None)))
+
+
+def _manifest_stamp(folder: str) -> tuple[int, ...] | None:
+    """Return what changes with a manifest; (0,) without one, None if `folder` is no folder."""
+    try:
+        status = os.stat(f"{folder}/{MANIFEST_FILE}")  # noqa: PTH116
+    except OSError:
+        return (0,) if Path(folder).is_dir() else None
+    return status.st_mtime_ns, status.st_ctime_ns, status.st_size, status.st_ino
+
+
+@functools.lru_cache(maxsize=8)
+def _read_entries(root: Path, stamps: tuple[tuple[str, Any], ...]) -> tuple[BundleEntry, ...]:
+    """Read the manifests of these folders once for each state that they are in."""
     entries = []
-    for path in sorted(root.iterdir()):
-        if path.name.startswith(".") or not path.is_dir():
-            continue
+    for name, _ in stamps:
+        path = root / name
         try:
-            entries.append(BundleEntry(path.name, path, read_manifest(path)))
+            entries.append(BundleEntry(name, path, read_manifest(path)))
         except ModelBundleError as error:
-            entries.append(BundleEntry(path.name, path, None, str(error)))
+            entries.append(BundleEntry(name, path, None, str(error)))
     usable = [e for e in entries if e.manifest is not None]
     usable.sort(key=lambda e: e.manifest.created if e.manifest else "", reverse=True)
-    return usable + [e for e in entries if e.manifest is None]
+    return (*usable, *(e for e in entries if e.manifest is None))
 
 
 def restore_interrupted_replacement(folder: Path) -> None:

@@ -70,8 +70,9 @@ before that.
 {len(training["skipped"])} skipped as unreadable or missing. Backbone weights: \
 `{settings["backbone_weights"]}`. {settings["head_epochs"]} epochs of the head on frozen \
 features, then up to {settings["epochs"]} epochs of the whole network{details}; the epoch with \
-the best validation accuracy was kept.{teachers} All settings and package versions are in \
-`bundle.json`, the log in `training_log.csv`, the split in `splits.parquet`.
+the lowest validation log loss, after the temperature that suits it best, was kept.{teachers} \
+All settings and package versions are in `bundle.json`, the log in `training_log.csv`, the split \
+in `splits.parquet`.
 {notes}
 ## What it is not for
 
