@@ -55,11 +55,8 @@ class EvaluatedPhotos:
             return
         n_pages = -(-len(rows) // page_size)
         # Other photographs, such as another cell's, begin with their first page.
-        listed = hash(tuple(rows["filename"]))
-        if st.session_state.get(f"{key}_listed") != listed:
-            st.session_state[f"{key}_listed"] = listed
-            st.session_state[f"{key}_page"] = 1
-        page = int(st.session_state.get(f"{key}_page", 1))
+        page_key = f"{key}_page_{hash(tuple(rows['filename']))}"
+        page = int(st.session_state.get(page_key, 1))
         shown = rows.iloc[(page - 1) * page_size : page * page_size]
         paths = [self.files.get(name) for name in shown["filename"]]
         if not any(paths):
@@ -78,7 +75,7 @@ class EvaluatedPhotos:
         ]
         opened, _ = gallery(tiles, key=key, tile_width=tile_width)
         if n_pages > 1:
-            st.pagination(n_pages, key=f"{key}_page")
+            st.pagination(n_pages, key=page_key)
         if opened is not None:
             st.session_state[_OPENED] = opened
             _photograph_dialog(self)
