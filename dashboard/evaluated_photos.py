@@ -1,7 +1,6 @@
 """The photographs behind an evaluation's numbers: tiles with the answer, one opened large."""
 
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Final
 
 import pandas as pd
@@ -10,11 +9,10 @@ import streamlit as st
 from dashboard.charts import probability_bars
 from dashboard.evaluated_files import EvaluatedFiles
 from dashboard.gallery import Tile, gallery
-from dashboard.large_picture import LARGEST, large_picture
+from dashboard.large_picture import show_large_picture
 from dashboard.wording import escape_markdown, human_name, markdown_name, percent
 from har_core import Prediction
 from har_core.evaluation import EvaluationResult
-from har_core.images import MAX_BYTES
 from har_core.thumbnails import thumbnails
 
 _OPENED: Final = "opened_evaluated_photograph"
@@ -96,16 +94,11 @@ def _photograph_dialog(photos: EvaluatedPhotos) -> None:
     picture, answer = st.columns([3, 2], gap="medium")
     path = photos.files.get(filename)
     with picture:
-        data = _read(path) if path else None
-        large = large_picture(data) if data is not None else None
-        if data is None:
-            hint = "The photograph cannot be read." if path else photos.files.why_missing(filename)
+        if path is None:
+            hint = photos.files.why_missing(filename)
             st.info(hint, icon=":material/image_not_supported:")
-        elif large is None:
-            st.info("The file is no picture.", icon=":material/broken_image:")
-        else:
-            fitting = min(large.width, round(large.width * LARGEST[1] / large.height))
-            st.image(large, width=max(fitting, 1), alt=f"The photograph {filename}")
+        elif not show_large_picture(path, alt=f"The photograph {filename}"):
+            st.info("There is no picture to show.", icon=":material/broken_image:")
     with answer:
         label = result.class_names[result.labels[row]]
         right = label == prediction.action
@@ -122,11 +115,3 @@ def _photograph_dialog(photos: EvaluatedPhotos) -> None:
             config={"displayModeBar": False},
             alt="The most probable actions",
         )
-
-
-def _read(path: str) -> bytes | None:
-    file = Path(path)
-    try:
-        return file.read_bytes() if file.stat().st_size <= MAX_BYTES else None
-    except OSError:
-        return None

@@ -1,35 +1,49 @@
 """An opened photograph: upright, decoded within the limits, as large as its place needs."""
 
+from pathlib import Path
 from typing import Final
 
+import streamlit as st
 from PIL import Image
 
 from har_core.errors import InvalidImageError
-from har_core.images import decode_image
+from har_core.images import read_image_file
 
 # Largest width and height of an opened photograph, in CSS pixels.
-LARGEST: Final = (680, 520)
+_LARGEST: Final = (680, 520)
 _PIXELS_PER_CSS_PIXEL: Final = 2  # of a dense screen
 
 
-def large_picture(data: bytes) -> Image.Image | None:
-    """Decode a photograph's file for showing it large.
+def show_large_picture(path: str | Path, *, alt: str) -> bool:
+    """Draw a photograph as large as its place; return whether it is one that can be read."""
+    picture = large_picture(path)
+    if picture is None:
+        return False
+    width, height = _LARGEST
+    fitting = min(width, round(height * picture.width / picture.height))
+    st.image(picture, width=max(fitting, 1), alt=alt)
+    return True
+
+
+def large_picture(path: str | Path) -> Image.Image | None:
+    """Decode a photograph for showing it large.
 
     Browsers and Streamlit would show phone pictures as they are stored, lying on their side.
 
     Parameters
     ----------
-    data : bytes
-        Content of the file.
+    path : str or Path
+        Of the file.
 
     Returns
     -------
     PIL image or None
-        Upright RGB, sharp within `LARGEST` on a dense screen; None if the file is no picture.
+        Upright RGB, sharp within its place on a dense screen; None if the file cannot be read or
+        is no picture.
     """
-    width, height = (_PIXELS_PER_CSS_PIXEL * side for side in LARGEST)
+    width, height = (_PIXELS_PER_CSS_PIXEL * side for side in _LARGEST)
     try:
-        picture = Image.fromarray(decode_image(data, min_side=min(width, height)))
+        picture = Image.fromarray(read_image_file(path, min_side=min(width, height)))
     except InvalidImageError:
         return None
     picture.thumbnail((width, height))

@@ -9,13 +9,13 @@ import streamlit as st
 
 from dashboard.dataset_data import DatasetView
 from dashboard.gallery import Tile, gallery
-from dashboard.large_picture import LARGEST, large_picture
+from dashboard.large_picture import show_large_picture
 from dashboard.resources import classified
 from dashboard.wording import escape_markdown, human_name, markdown_name, percent
 from har_core import InvalidImageError, ModelBundleError, load_model
 from har_core.decisions import Decisions, decide, load_decisions, undo
 from har_core.errors import DatasetError
-from har_core.images import MAX_BYTES
+from har_core.images import read_bytes
 from har_core.quality import ISSUE_KINDS, score_column
 from har_core.thumbnails import thumbnails
 
@@ -279,24 +279,11 @@ def suggested_label(view: DatasetView, row: pd.Series) -> str | None:
 
 
 def _show_picture(row: pd.Series) -> None:
-    path = row["path"]
-    data = _read(Path(path)) if isinstance(path, str) else None
-    picture = large_picture(data) if data is not None else None
-    if picture is None:
+    path, alt = row["path"], f"The photograph {row['filename']}"
+    if not (isinstance(path, str) and show_large_picture(path, alt=alt)):
         st.info(
             f"There is no picture to show: {_placeholder(row)}.", icon=":material/broken_image:"
         )
-    else:
-        width, height = LARGEST
-        fitting = min(width, round(height * picture.width / picture.height))
-        st.image(picture, width=max(fitting, 1), alt=f"The photograph {row['filename']}")
-
-
-def _read(path: Path) -> bytes | None:
-    try:
-        return path.read_bytes() if path.stat().st_size <= MAX_BYTES else None
-    except OSError:
-        return None
 
 
 def _show_facts(view: DatasetView, row: pd.Series) -> None:
@@ -335,13 +322,12 @@ def _show_facts(view: DatasetView, row: pd.Series) -> None:
 def _show_prediction(view: DatasetView, row: pd.Series) -> None:
     if view.model_folder is None or not isinstance(row["path"], str) or row.get("reason"):
         return
-    data = _read(Path(row["path"]))
-    if data is None:
-        return
     try:
-        result = classified(load_model(view.model_folder), data)
+        result = classified(load_model(view.model_folder), read_bytes(row["path"]))
     except ModelBundleError as error:
         st.caption(escape_markdown(str(error)))
+        return
+    except InvalidImageError:
         return
     if isinstance(result, InvalidImageError):
         return
