@@ -313,8 +313,19 @@ def list_bundles(folder: str | Path | None = None) -> list[BundleEntry]:
         restore_interrupted_replacement(root / leftover[1 : -len(".replaced")])
     if leftovers:
         names = os.listdir(root)  # noqa: PTH208
-    stamps = ((name, _manifest_stamp(f"{root}/{name}")) for name in sorted(names) if name[0] != ".")
-    return list(_read_entries(root, tuple(stamp for stamp in stamps if stamp[1] is not None)))
+    entries = []
+    for name in sorted(names):
+        stamp = _manifest_stamp(f"{root}/{name}")
+        if name.startswith(".") or stamp is None:
+            continue
+        path = root / name
+        try:
+            entries.append(BundleEntry(name, path, _read_manifest_once(path, stamp)))
+        except ModelBundleError as error:
+            entries.append(BundleEntry(name, path, None, str(error)))
+    usable = [e for e in entries if e.manifest is not None]
+    usable.sort(key=lambda e: e.manifest.created if e.manifest else "", reverse=True)
+    return usable + [e for e in entries if e.manifest is None]
 
 
 def _manifest_stamp(folder: str) -> tuple[int, ...] | None:
@@ -326,19 +337,10 @@ def _manifest_stamp(folder: str) -> tuple[int, ...] | None:
     return status.st_mtime_ns, status.st_ctime_ns, status.st_size, status.st_ino
 
 
-@functools.lru_cache(maxsize=8)
-def _read_entries(root: Path, stamps: tuple[tuple[str, Any], ...]) -> tuple[BundleEntry, ...]:
-    """Read the manifests of these folders once for each state that they are in."""
-    entries = []
-    for name, _ in stamps:
-        path = root / name
-        try:
-            entries.append(BundleEntry(name, path, read_manifest(path)))
-        except ModelBundleError as error:
-            entries.append(BundleEntry(name, path, None, str(error)))
-    usable = [e for e in entries if e.manifest is not None]
-    usable.sort(key=lambda e: e.manifest.created if e.manifest else "", reverse=True)
-    return (*usable, *(e for e in entries if e.manifest is None))
+@functools.lru_cache(maxsize=256)
+def _read_manifest_once(folder: Path, stamp: tuple[int, ...]) -> BundleManifest:
+    """Read a manifest once for each state that it is in; a failure is not remembered."""
+    return read_manifest(folder)
 
 
 def restore_interrupted_replacement(folder: Path) -> None:

@@ -359,3 +359,18 @@ def test_failed_atomic_write_leaves_the_old_file_and_nothing_else(tmp_path, monk
         write_atomically(path, b"new")
     assert path.read_bytes() == b"old"
     assert list(tmp_path.iterdir()) == [path]
+
+
+def test_manifest_that_could_not_be_read_for_a_moment_is_read_again(models, monkeypatch):
+    write(models)
+    read = bundle.read_manifest
+
+    def fail(folder):
+        raise ModelBundleError("Too many open files.")
+
+    monkeypatch.setattr(bundle, "read_manifest", fail)
+    (entry,) = list_bundles(models)
+    assert "Too many open files" in entry.error
+    monkeypatch.setattr(bundle, "read_manifest", read)
+    (entry,) = list_bundles(models)
+    assert entry.manifest.name == "a"
