@@ -79,9 +79,10 @@ def run(prepared: PreparedDataset, settings: TrainingSettings, folder: Path) -> 
     return json.loads(result.read_text())
 
 
-def slug(name: str, settings: TrainingSettings, photographs: int) -> str:
+def slug(name: str, settings: TrainingSettings, part: PreparedDataset) -> str:
     """Return a folder name that changes with everything that a run depends on."""
     readable = "".join(letter if letter.isalnum() else "_" for letter in name)
+    photographs = [part.fingerprint, len(part.rows_of("train"))]
     content = json.dumps([dataclasses.asdict(settings), photographs], sort_keys=True)
     return f"{readable}-{hashlib.sha256(content.encode()).hexdigest()[:8]}"
 
@@ -104,7 +105,7 @@ def main() -> None:
     for name, settings in variants(options.backbone, tuple(options.teacher)).items():
         if options.only and name not in options.only:
             continue
-        last = run(part, settings, options.store / slug(name, settings, options.photographs))
+        last = run(part, settings, options.store / slug(name, settings, part))
         top1 = 100 * last["validation_top1"]
         first = top1 if first is None else first
         cells = [name, f"{top1:.1f} %", f"{top1 - first:+.1f}"]

@@ -25,9 +25,9 @@ from onnxruntime.quantization import (
 from onnxruntime.quantization.shape_inference import quant_pre_process
 
 from har_core import bundle
-from har_core.images import read_image_file
+from har_core.images import decode_square, read_bytes
 from har_core.model import find_model
-from har_core.preprocessing import resize_image, scale_pixels
+from har_core.preprocessing import scale_pixels
 
 N_CALIBRATION: Final = 200
 ROUNDS: Final = 10
@@ -54,7 +54,7 @@ def main() -> None:
 
     def read(rows: pd.DataFrame) -> np.ndarray:
         paths = [photographs / name for name in rows["filename"]]
-        pixels = [resize_image(read_image_file(path), manifest.input_size) for path in paths]
+        pixels = [decode_square(read_bytes(path), manifest.input_size) for path in paths]
         return scale_pixels(np.stack(pixels), manifest.preprocessing)
 
     graph = folder / bundle.ONNX_FILE
