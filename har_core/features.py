@@ -14,9 +14,9 @@ import pandas as pd
 from har_core import bundle
 from har_core.cache import cache_dir
 from har_core.errors import DatasetError, InvalidImageError, ModelBundleError
-from har_core.images import read_image_file
+from har_core.images import decode_square, read_bytes
 from har_core.model import apply_temperature
-from har_core.preprocessing import resize_image, scale_pixels
+from har_core.preprocessing import scale_pixels
 
 Progress = Callable[[str, int, int], None]
 # Change it when a stored value changes its meaning: older caches are not used then.
@@ -249,7 +249,7 @@ def _decoded_batches(
 
     def read(path: str) -> np.ndarray:
         try:
-            return resize_image(read_image_file(path, min_side=size), size)
+            return decode_square(read_bytes(path), size)
         except InvalidImageError as error:
             raise DatasetError(
                 f"{path} has changed since the scan ({error}) Scan the dataset again."

@@ -31,7 +31,7 @@ from har_core.checkpoint import Checkpoint, RunFolder, log_csv
 from har_core.disk_arrays import make_disk_array
 from har_core.errors import DatasetError, HarError, ModelBundleError
 from har_core.evaluation import EvaluationResult
-from har_core.images import read_image_file
+from har_core.images import decode_square, read_bytes
 from har_core.labels import format_class_indices
 from har_core.model import apply_temperature, find_model
 from har_core.model_card import format_model_card
@@ -352,7 +352,7 @@ class Trainer:
         features have learned the training photographs' labels, the wrong ones included. So a
         backbone that was trained before gives none; an ancestor's record serves then.
         """
-        ancestors = [*map(find_model, self.settings.teachers)]
+        ancestors = list(map(find_model, self.settings.teachers))
         if self.origin is not None:
             ancestors.append(self.origin)
         record = find_cross_validation(ancestors, self.prepared)
@@ -436,7 +436,7 @@ class Trainer:
                 "seconds": time.monotonic() - started,
             }
             log.append(row)
-            # Not top-1: between epochs that differ by a tenth in log loss it is a toss-up.
+            # Not top-1: between epochs whose log loss differs by a twentieth it is a toss-up.
             if quality["validation_calibrated_log_loss"] < best_loss:
                 best_loss = quality["validation_calibrated_log_loss"]
                 self.run.write_best(stage, self.network.get_weights())
@@ -512,7 +512,7 @@ class Trainer:
     def _decode_rows(self, rows: np.ndarray) -> np.ndarray:
         """Decode photographs exactly as a prediction does; uint8 (N, 224, 224, 3)."""
         paths = self.prepared.table["path"].iloc[rows]
-        return np.stack([resize_image(read_image_file(p), INPUT_SIZE) for p in paths])
+        return np.stack([decode_square(read_bytes(path), INPUT_SIZE) for path in paths])
 
     def _report(self, what: str, done: int, total: int) -> None:
         if self.progress is not None:
