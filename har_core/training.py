@@ -5,6 +5,7 @@ import math
 import platform
 import tempfile
 import time
+import zlib
 from collections.abc import Callable, Iterator
 from importlib.metadata import version
 from pathlib import Path
@@ -208,6 +209,10 @@ class Trainer:
         self.origin = bundle_of_weights(settings.backbone_weights)
         if self.origin is not None:
             check_held_out(self.origin, prepared)
+        # A network that goes on from another must see other crops than that one saw.
+        self._seeds = [settings.seed]
+        if self.origin is not None:
+            self._seeds.append(zlib.crc32((self.origin / bundle.KERAS_FILE).read_bytes()))
         keras.utils.set_random_seed(settings.seed)
         self.network = build_network(
             len(prepared.class_names),
@@ -461,10 +466,10 @@ class Trainer:
         side = self.prepared.pixels.shape[1]
         size = self._size_of(epoch)
 
-        def gather() -> Iterator[tuple[np.ndarray, np.ndarray, list[int]]]:
+        def gather() -> Iterator[tuple[np.ndarray, np.ndarray, np.ndarray]]:
             for step, start in enumerate(range(0, len(order), self.settings.batch_size)):
                 rows = self.train_rows[order[start : start + self.settings.batch_size]]
-                seed = [self.settings.seed, epoch * self._steps_per_epoch + step]
+                seed = np.random.default_rng([*self._seeds, epoch, step]).integers(2**31, size=2)
                 yield self.prepared.pixels[rows], self.targets[rows], seed
 
         def augment(pixels: Any, targets: Any, seed: Any) -> tuple[Any, Any]:
@@ -490,7 +495,7 @@ class Trainer:
 
     def _order(self, stage: str, epoch: int) -> np.ndarray:
         """Return the order of the training photographs, as positions in `train_rows`."""
-        seed = [self.settings.seed, len(stage), epoch]
+        seed = [*self._seeds, len(stage), epoch]
         return np.random.default_rng(seed).permutation(len(self.train_rows))
 
     def _compute_features(self, backbone: Any, rows: np.ndarray) -> np.ndarray:

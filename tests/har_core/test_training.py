@@ -5,9 +5,10 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from har_core import bundle, load_model
+from har_core import bundle, load_model, training
 from har_core.checkpoint import RunFolder
 from har_core.errors import DatasetError, HarError, ModelBundleError
+from har_core.preprocessing import scale_pixels
 from har_core.suspects import recorded_cross_validation
 from har_core.training import train
 from har_core.training_settings import TrainingSettings
@@ -99,6 +100,31 @@ def test_bundle_is_complete_and_predicts_as_recorded(runs, monkeypatch):
     recorded = photo[list(CLASS_NAMES)].to_numpy(float) ** (1 / straight.temperature)
     recorded /= recorded.sum()
     np.testing.assert_allclose(list(served.probabilities.values()), recorded, atol=1e-4)
+
+
+def test_network_that_goes_on_from_another_sees_other_crops(runs, tmp_path, monkeypatch):
+    root, *_ = runs
+    monkeypatch.setenv("HAR_MODELS_DIR", str(root / "models"))
+
+    def first_batch(run, backbone_weights):
+        seen = []
+
+        def seize(pixels, preprocessing):
+            if pixels.dtype == np.uint8:
+                return scale_pixels(pixels, preprocessing)
+            seen.append(pixels)
+            raise Killed
+
+        settings = dataclasses.replace(SETTINGS, backbone_weights=str(backbone_weights))
+        with monkeypatch.context() as patch, pytest.raises(Killed):
+            patch.setattr(training, "scale_pixels", seize)
+            train(root / "dataset", "on", settings, runs_dir=tmp_path / run)
+        return seen[0]
+
+    earlier = root / "models" / "straight" / bundle.KERAS_FILE
+    on, again = first_batch("on", earlier), first_batch("again", earlier)
+    np.testing.assert_array_equal(on, again)
+    assert not np.array_equal(on, first_batch("afresh", "random"))
 
 
 def test_manifest_records_run_and_skipped_photographs(runs):
