@@ -483,7 +483,11 @@ class Trainer:
                 tf.TensorSpec((2,), tf.int32),
             ),
         )
-        for pixels, targets in dataset.map(augment).prefetch(2).as_numpy_iterator():
+        options = tf.data.Options()
+        # Nothing here is tuned, and ending the thread that tunes can take a minute.
+        options.autotune.enabled = False
+        dataset = dataset.map(augment).prefetch(2).with_options(options)
+        for pixels, targets in dataset.as_numpy_iterator():
             if self.teachers is not None:
                 weight = self.settings.teacher_weight
                 targets = (1 - weight) * targets + weight * self.teachers.probabilities(pixels)
