@@ -188,7 +188,8 @@ def _method(evaluation: Evaluation) -> str:
     n_groups = len(np.unique(result.groups))
     return (
         f"<h2>How it was measured</h2><p>Intervals are 95 % bootstrap intervals: {N_RESAMPLES:,} "
-        f"seeded resamples of {n_groups:,} near-duplicate groups ({result.n:,} photographs)."
+        f"seeded resamples of {n_groups:,} near-duplicate groups ({result.n:,} photographs); "
+        f"where none or all are right, Wilson score intervals of the groups."
         f" Macro F1 averages over classes that occur. The calibration error uses 15 bins of the "
         f"confidence with equally many photographs. The probabilities include the model's "
         f"temperature, {evaluation.temperature:.3f}.</p>"

@@ -1,4 +1,4 @@
-"""Bootstrap intervals of metrics, resampling groups of near-duplicate photographs."""
+"""Intervals of metrics, from resampling groups of near-duplicate photographs."""
 
 from typing import TYPE_CHECKING, Final, NamedTuple
 
@@ -105,3 +105,32 @@ def percentile_interval(
     low, middle, high = np.quantile(defined, [tail, 0.5, 1 - tail])
     shift = value - middle if centred else 0.0
     return Interval(float(value), float(max(low + shift, lowest)), float(high + shift))
+
+
+def share_interval(value: float, replicates: np.ndarray, n_groups: int) -> Interval:
+    """Return the interval of a metric in [0, 1] that counts right answers.
+
+    Where none or all are right, so are they in every resample, and a percentile interval would
+    claim certainty; there the open end is that of Wilson's score interval (1927, "Probable
+    inference, the law of succession, and statistical inference"), one observation a group.
+
+    Parameters
+    ----------
+    value : float
+        The metric on the photographs themselves.
+    replicates : ndarray of float, shape (B,)
+        The metric on each resample; NaN where it is undefined.
+    n_groups : int
+        Near-duplicate groups that the metric is of.
+
+    Returns
+    -------
+    Interval
+        NaN ends if the metric is undefined.
+    """
+    if value not in (0.0, 1.0):
+        return percentile_interval(value, replicates)
+    from scipy.stats import binomtest
+
+    wilson = binomtest(round(value * n_groups), n_groups).proportion_ci(LEVEL, "wilson")
+    return Interval(float(value), float(wilson.low), float(wilson.high))

@@ -8,7 +8,7 @@ from typing import Any, Final
 import numpy as np
 import pandas as pd
 
-from har_core.bootstrap import Interval, percentile_interval, resampled_totals
+from har_core.bootstrap import Interval, percentile_interval, resampled_totals, share_interval
 from har_core.calibration import N_BINS, equal_mass_bins, negative_log_likelihood
 from har_core.confusion import confusion_matrix, similarity_order
 from har_core.curves import RankingCurves, micro_curves, one_vs_rest_curves
@@ -200,12 +200,14 @@ class EvaluationResult:
     def headline_intervals(self) -> dict[str, Interval]:
         """Headline metrics by name, as `Interval`."""
         values, replicates = self.totals.headline(), self.resampled_totals.headline()
-        return {
-            name: percentile_interval(
-                float(values[name][0]), replicates[name], centred=name == "ece"
-            )
-            for name in HEADLINE_METRICS
-        }
+        intervals: dict[str, Interval] = {}
+        for name in HEADLINE_METRICS:
+            value, samples = float(values[name][0]), replicates[name]
+            if name in ("log_loss", "ece"):
+                intervals[name] = percentile_interval(value, samples, centred=name == "ece")
+            else:
+                intervals[name] = share_interval(value, samples, self._n_groups())
+        return intervals
 
     def photographs(self) -> pd.DataFrame:
         """Return one row per photograph.
@@ -244,8 +246,9 @@ class EvaluationResult:
         DataFrame
             One row per class: ``class``, ``support`` (photographs of it), ``predicted`` (answers
             that name it), ``precision``, ``recall`` and ``f1``, each also with ``_low`` and
-            ``_high`` (95 % bootstrap interval), and ``average_precision``. Undefined values are 0
-            as with scikit-learn's ``zero_division=0``, with NaN for the ends of their interval.
+            ``_high`` (95 % interval, see `har_core.bootstrap`), and ``average_precision``.
+            Undefined values are 0 as with scikit-learn's ``zero_division=0``, with NaN for the
+            ends of their interval.
         """
         table = pd.DataFrame(
             {
@@ -258,8 +261,8 @@ class EvaluationResult:
             values = getattr(self.totals, name)()[:, 0]
             replicates = getattr(self.resampled_totals, name)()
             intervals = [
-                percentile_interval(value, samples)
-                for value, samples in zip(values, replicates, strict=True)
+                share_interval(value, samples, self._n_groups(name, index))
+                for index, (value, samples) in enumerate(zip(values, replicates, strict=True))
             ]
             table[name] = np.nan_to_num(values)
             table[f"{name}_low"] = [interval.low for interval in intervals]
@@ -309,6 +312,12 @@ class EvaluationResult:
     def calibrated(self, temperature: float) -> "EvaluationResult":
         """Return the evaluation with a temperature applied to its probabilities."""
         return replace(self, probabilities=apply_temperature(self.probabilities, temperature))
+
+    def _n_groups(self, metric: str = "", index: int = 0) -> int:
+        """Count the near-duplicate groups of the photographs that a metric is of."""
+        labelled, predicted = self.labels == index, self.predictions == index
+        rows = {"recall": labelled, "precision": predicted, "f1": labelled | predicted}
+        return len(np.unique(self.groups[rows.get(metric, slice(None))]))
 
     @cached_property
     def _statistics(self):  # type: ignore[no-untyped-def]  # scipy is imported on use only

@@ -141,6 +141,26 @@ def test_intervals_respect_near_duplicates():
     assert widths[0] / widths[1] == pytest.approx(np.sqrt(10), rel=0.15)
 
 
+@pytest.mark.parametrize("right", [1, 0])
+def test_ten_of_ten_is_no_certainty(right):
+    """Wilson's interval of 10 of 10 is from 10 / (10 + 1.96²) to 1, of 0 of 10 its mirror."""
+    labels = np.repeat([0, 1], 20)
+    groups = np.arange(40) // 2
+    probabilities = np.eye(2)[labels if right else 1 - labels] * 0.8 + 0.1
+    result = evaluate(labels, probabilities, groups)
+    table = result.per_class().iloc[0]
+    intervals = {
+        (table[f"{name}_low"], table[f"{name}_high"], 20 if name == "f1" and not right else 10)
+        for name in ("precision", "recall", "f1")
+    }
+    for metric in ("top1", "macro_f1"):
+        intervals.add((*result.headline_intervals[metric][1:], 20))
+    for low, high, n_groups in intervals:
+        open_end = n_groups / (n_groups + 1.959964**2)
+        expected = (open_end, 1) if right else (0, 1 - open_end)
+        assert (low, high) == pytest.approx(expected, abs=1e-6)
+
+
 def test_calibration_error_interval_is_centred_although_resampling_inflates_it():
     rng = np.random.default_rng(5)
     confidence = rng.uniform(0.5, 1, 900)
