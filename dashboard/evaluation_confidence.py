@@ -12,6 +12,7 @@ from dashboard.evaluation_wording import (
     METRIC_TITLES,
     abstention_sentence,
     calibration_sentence,
+    chance_sentence,
     metric_value,
 )
 from dashboard.wording import escape_markdown
@@ -63,6 +64,8 @@ def _show_calibration(shown: Shown) -> None:
         f"{len(bins.counts)} bins with {each} photographs each. On the dotted line confidence and "
         "share of right answers agree; below it the model is too sure of itself."
     )
+    chance = shown.result.calibration_error_by_chance
+    st.caption(chance_sentence(bins.calibration_error, *chance))
 
 
 def _show_temperature(shown: Shown, fitted: float, after: EvaluationResult) -> None:

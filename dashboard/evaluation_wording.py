@@ -103,6 +103,16 @@ def calibration_sentence(confidence: float, accuracy: float) -> str:
     ).replace("%", "\N{NO-BREAK SPACE}%")
 
 
+def chance_sentence(error: float, mean: float, upper: float) -> str:
+    """Return how much of a calibration error chance explains, from that of a calibrated model."""
+    now, chance, most = (metric_value("ece", value) for value in (error, mean, upper))
+    verdict = "no more than chance explains" if error <= upper else "more than chance explains"
+    return (
+        f"The calibration error is {now}, {verdict}: on these photographs a perfectly calibrated "
+        f"model would measure {chance}, and at most {most} nineteen times out of twenty."
+    )
+
+
 def cell_title(label: str | None, prediction: str | None) -> str:
     """Return what a filter by true and predicted class shows."""
     if label and label == prediction:

@@ -86,6 +86,36 @@ def reliability_bins(
     )
 
 
+def calibration_error_by_chance(
+    confidence: np.ndarray, *, n_samples: int = 200, seed: int = 0
+) -> tuple[float, float]:
+    """Return the calibration error that a perfectly calibrated model would measure.
+
+    Few photographs never show a gap of 0: right answers are drawn with just the probability that
+    the confidence says (consistency resampling; Bröcker & Smith 2007, Weather and Forecasting 22).
+
+    Parameters
+    ----------
+    confidence : ndarray of float, shape (N,)
+        Probability of the predicted class.
+    n_samples : int, default 200
+        How often all answers are drawn.
+    seed : int, default 0
+
+    Returns
+    -------
+    mean, upper : float
+        Mean and 95 % quantile of the expected calibration error in `N_BINS` equal-mass bins.
+    """
+    bins = equal_mass_bins(confidence)
+    rng = np.random.default_rng(seed)
+    errors = []
+    for _ in range(n_samples):
+        gaps = confidence - (rng.random(len(confidence)) < confidence)
+        errors.append(np.abs(np.bincount(bins, weights=gaps)).sum() / len(confidence))
+    return float(np.mean(errors)), float(np.quantile(errors, 0.95))
+
+
 def negative_log_likelihood(labels: np.ndarray, probabilities: np.ndarray) -> np.ndarray:
     """Return the log loss of each photograph, clipped as by ``sklearn.metrics.log_loss``.
 

@@ -9,7 +9,12 @@ import numpy as np
 import pandas as pd
 
 from har_core.bootstrap import Interval, percentile_interval, resampled_totals, share_interval
-from har_core.calibration import N_BINS, equal_mass_bins, negative_log_likelihood
+from har_core.calibration import (
+    N_BINS,
+    calibration_error_by_chance,
+    equal_mass_bins,
+    negative_log_likelihood,
+)
 from har_core.confusion import confusion_matrix, similarity_order
 from har_core.curves import RankingCurves, micro_curves, one_vs_rest_curves
 from har_core.errors import DatasetError
@@ -208,6 +213,11 @@ class EvaluationResult:
             else:
                 intervals[name] = share_interval(value, samples, self._n_groups())
         return intervals
+
+    @cached_property
+    def calibration_error_by_chance(self) -> tuple[float, float]:
+        """Mean and 95 % quantile of the calibration error if the model were calibrated."""
+        return calibration_error_by_chance(self.confidence)
 
     def photographs(self) -> pd.DataFrame:
         """Return one row per photograph.

@@ -29,6 +29,13 @@ def test_calibration_in_words(confidence, accuracy, verdict):
     assert verdict in wording.calibration_sentence(confidence, accuracy)
 
 
+@pytest.mark.parametrize(("error", "verdict"), [(0.03, "no more than"), (0.05, "more than")])
+def test_calibration_error_beside_that_of_chance(error, verdict):
+    sentence = wording.chance_sentence(error, 0.029, 0.04).replace("\N{NO-BREAK SPACE}", " ")
+    assert f"The calibration error is {error:.1%}, {verdict}".replace("%", " %") in sentence
+    assert "would measure 2.9 %, and at most 4.0 % nineteen" in sentence
+
+
 def test_metrics_in_words():
     interval = Interval(0.1234, 0.1, 0.15)
     assert wording.metric_value("top1", 0.8764) == "87.6\N{NO-BREAK SPACE}%"

@@ -3,7 +3,12 @@ import pytest
 from sklearn.metrics import f1_score, log_loss, top_k_accuracy_score
 
 from har_core.bootstrap import percentile_interval
-from har_core.calibration import fit_temperature, negative_log_likelihood
+from har_core.calibration import (
+    calibration_error_by_chance,
+    fit_temperature,
+    negative_log_likelihood,
+    reliability_bins,
+)
 from har_core.errors import DatasetError
 from har_core.evaluation import HEADLINE_METRICS, EvaluationResult
 from har_core.model import apply_temperature
@@ -171,6 +176,19 @@ def test_calibration_error_interval_is_centred_although_resampling_inflates_it()
     assert interval.low < interval.value < interval.high
     assert np.median(result.resampled_totals.headline()["ece"]) > interval.value
     assert plain.low > interval.low
+
+
+def test_calibrated_models_exceed_the_calibration_error_of_chance_once_in_twenty():
+    rng = np.random.default_rng(8)
+    measured = []
+    confidence = rng.uniform(0.5, 1, 600)
+    mean, upper = calibration_error_by_chance(confidence, n_samples=1000)
+    for _ in range(400):
+        correct = rng.random(600) < confidence
+        measured.append(reliability_bins(confidence, correct).calibration_error)
+    assert np.mean(measured) == pytest.approx(mean, rel=0.03)
+    assert 0.02 < np.mean(np.array(measured) > upper) < 0.09
+    assert calibration_error_by_chance(np.ones(10)) == (0, 0)
 
 
 def good_table() -> dict:

@@ -11,6 +11,7 @@ import pandas as pd
 import pytest
 from streamlit.testing.v1 import AppTest
 
+from dashboard.evaluation_wording import chance_sentence
 from dashboard.jobs import dismiss_job, find_jobs, start_job
 from har_core import bundle
 from har_core.calibration import fit_temperature
@@ -206,6 +207,13 @@ def test_curves_give_macro_and_micro_areas(app, model):
     assert f"(macro): **{mean:.3f}**" in texts(app)
     app.segmented_control(key="curve").set_value("roc").run()
     assert f"(micro): **{result.micro_curves.roc_area:.3f}**" in texts(app)
+
+
+def test_the_calibration_error_is_compared_with_chance(app, model):
+    view(app, "Confidence")
+    result = read_evaluation(model, "test").result
+    errors = result.totals.headline()["ece"][0], *result.calibration_error_by_chance
+    assert chance_sentence(*errors).replace("\N{NO-BREAK SPACE}", " ") in texts(app)
 
 
 def test_the_threshold_tells_coverage_and_accuracy(app, model):
