@@ -568,7 +568,7 @@ def _run_in_batches(
 
 def _quality(probabilities: np.ndarray, labels: np.ndarray) -> dict[str, float]:
     """Return the log's validation columns; *calibrated* is at the temperature that suits best."""
-    temperature = fit_temperature(labels, probabilities)
+    temperature = fit_temperature(labels, probabilities, negative_log_likelihood)
     calibrated = apply_temperature(probabilities, temperature)
     return {
         "validation_top1": float((probabilities.argmax(axis=1) == labels).mean()),

@@ -1,9 +1,10 @@
 import numpy as np
 import pytest
-from sklearn.metrics import f1_score, log_loss, top_k_accuracy_score
+from sklearn.metrics import brier_score_loss, f1_score, log_loss, top_k_accuracy_score
 
 from har_core.bootstrap import percentile_interval
 from har_core.calibration import (
+    brier_scores,
     calibration_error_by_chance,
     fit_temperature,
     negative_log_likelihood,
@@ -229,18 +230,39 @@ def test_float32_rows_are_accepted():
     assert EvaluationResult.from_predictions(**table).headline()["top1"]["value"] == 1
 
 
-def test_temperature_undoes_overconfidence():
+@pytest.mark.parametrize("score", [brier_scores, negative_log_likelihood])
+def test_temperature_undoes_overconfidence(score):
     rng = np.random.default_rng(6)
     true = rng.dirichlet(np.full(5, 0.6), 20_000)
     labels = (true.cumsum(axis=1) > rng.random((20_000, 1))).argmax(axis=1)
     overconfident = apply_temperature(true, 1 / 2.5)
-    temperature = fit_temperature(labels, overconfident)
+    temperature = fit_temperature(labels, overconfident, score)
     assert temperature == pytest.approx(2.5, rel=0.05)
     around = [
-        negative_log_likelihood(labels, apply_temperature(overconfident, t)).mean()
+        score(labels, apply_temperature(overconfident, t)).mean()
         for t in (temperature * 0.98, temperature, temperature * 1.02)
     ]
     assert around[1] == min(around)
+
+
+def test_brier_score_agrees_with_scikit_learn():
+    labels, probabilities = make_case("random")
+    expected = brier_score_loss(labels, probabilities, labels=range(probabilities.shape[1]))
+    assert brier_scores(labels, probabilities).mean() == pytest.approx(expected)
+
+
+def test_lifted_small_probabilities_do_not_raise_the_confidence():
+    """A network that says 80 % and is right on 80 %, but was taught that nothing is impossible."""
+    rng = np.random.default_rng(9)
+    labels = np.where(rng.random(20_000) < 0.8, 0, 1)
+    probabilities = np.array([0.76, 0.16, *[0.08 / 18] * 18])[np.newaxis].repeat(20_000, axis=0)
+    confidence = {
+        score: apply_temperature(
+            probabilities[:1], fit_temperature(labels, probabilities, score)
+        ).max()
+        for score in (brier_scores, negative_log_likelihood)
+    }
+    assert abs(confidence[brier_scores] - 0.8) < abs(confidence[negative_log_likelihood] - 0.8)
 
 
 def test_temperature_of_certain_or_perfect_predictions_stays_in_range():
