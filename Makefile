@@ -37,7 +37,7 @@ check: install
 bench: install
 	$(BIN)/python -m benchmarks $(BENCH_ARGS)
 
-# The shipped model's five runs; docs/training.md explains them, and how to resume one.
+# The shipped model's six runs; docs/training.md explains them, and how to resume one.
 model: install
 	@test -f "$(TEACHER)" || { echo "Usage: make model DATASET=folder TEACHER=efficientnet-lite2.pth (docs/training.md)"; exit 2; }
 	mkdir -p runs
@@ -51,9 +51,12 @@ model: install
 	$(TRAIN) --name teacher2_lite2 --backbone-weights models/teacher_lite2/model.keras \
 		--head-epochs 1 --epochs 3 --small-epochs 0 --learning-rate 1e-4 \
 		--teacher distilled --teacher-weight 0.5
-	$(TRAIN) --name $(NAME) --backbone-weights models/distilled/model.keras --head-epochs 2 \
+	$(TRAIN) --name distilled2 --backbone-weights models/distilled/model.keras --head-epochs 2 \
 		--epochs 7 --small-epochs 0 --learning-rate 1.2e-4 \
 		--teacher teacher2_lite2 --teacher distilled --teacher-weight 0.8
+	$(TRAIN) --name $(NAME) --backbone-weights models/distilled2/model.keras --head-epochs 2 \
+		--epochs 12 --small-epochs 0 --learning-rate 1.5e-4 \
+		--teacher teacher_lite2 --teacher teacher2_lite2 --teacher distilled2 --teacher-weight 0.8
 
 format: install
 	$(BIN)/ruff format .
