@@ -63,6 +63,6 @@ def test_undefined_numbers_of_a_class_are_dashes():
     ]
     ends = zip(table["recall_low"], table["recall_high"], strict=True)
     assert [wording.class_interval(*interval) for interval in ends] == [
-        "100 – 100\N{NO-BREAK SPACE}%",
+        "44 – 100\N{NO-BREAK SPACE}%",
         "–",
     ]
