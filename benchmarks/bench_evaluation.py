@@ -67,6 +67,7 @@ def time_page(n: int, n_classes: int) -> None:
             result.curves, names, result.micro_curves, kind="roc", highlighted=names[:3]
         ),
     )
+    timed("calibration error by chance", lambda: result.calibration_error_by_chance)
     timed(
         "calibration and abstention with charts",
         lambda: (
