@@ -209,16 +209,16 @@ class Trainer:
         self.origin = bundle_of_weights(settings.backbone_weights)
         if self.origin is not None:
             check_held_out(self.origin, prepared)
-        # A network that goes on from another must see other crops than that one saw.
-        self._seeds = [settings.seed]
-        if self.origin is not None:
-            self._seeds.append(zlib.crc32((self.origin / bundle.KERAS_FILE).read_bytes()))
         keras.utils.set_random_seed(settings.seed)
         self.network = build_network(
             len(prepared.class_names),
             backbone_weights=settings.backbone_weights,
             dropout=settings.dropout,
         )
+        # A network that goes on from another must see other crops than that one saw.
+        self._seeds = [settings.seed]
+        if self.origin is not None:
+            self._seeds.append(zlib.crc32(Path(settings.backbone_weights).read_bytes()))
         self.train_rows = prepared.rows_of("train")
         self.validation_rows = prepared.rows_of("validation")
         self.validation_pixels = self._decode_rows(self.validation_rows)

@@ -127,6 +127,15 @@ def test_network_that_goes_on_from_another_sees_other_crops(runs, tmp_path, monk
     assert not np.array_equal(on, first_batch("afresh", "random"))
 
 
+def test_weights_that_are_gone_from_a_bundle_are_named(runs, tmp_path, monkeypatch):
+    root, *_ = runs
+    monkeypatch.setenv("HAR_MODELS_DIR", str(root / "models"))
+    gone = root / "models" / "straight" / "gone.keras"
+    settings = dataclasses.replace(SETTINGS, backbone_weights=str(gone))
+    with pytest.raises(ModelBundleError, match=r"gone\.keras"):
+        train(root / "dataset", "on", settings, runs_dir=tmp_path)
+
+
 def test_manifest_records_run_and_skipped_photographs(runs):
     _, straight, *_ = runs
     record = straight.training
