@@ -107,7 +107,7 @@ def percentile_interval(
     return Interval(float(value), float(max(low + shift, lowest)), float(high + shift))
 
 
-def share_interval(value: float, replicates: np.ndarray, n_groups: int) -> Interval:
+def share_interval(value: float, replicates: np.ndarray, groups: np.ndarray) -> Interval:
     """Return the interval of a metric in [0, 1] that counts right answers.
 
     Where none or all are right, so are they in every resample, and a percentile interval would
@@ -120,8 +120,8 @@ def share_interval(value: float, replicates: np.ndarray, n_groups: int) -> Inter
         The metric on the photographs themselves.
     replicates : ndarray of float, shape (B,)
         The metric on each resample; NaN where it is undefined.
-    n_groups : int
-        Near-duplicate groups that the metric is of.
+    groups : ndarray of int
+        Near-duplicate group of each photograph that the metric is of.
 
     Returns
     -------
@@ -132,5 +132,6 @@ def share_interval(value: float, replicates: np.ndarray, n_groups: int) -> Inter
         return percentile_interval(value, replicates)
     from scipy.stats import binomtest
 
+    n_groups = len(np.unique(groups))
     wilson = binomtest(round(value * n_groups), n_groups).proportion_ci(LEVEL, "wilson")
     return Interval(float(value), float(wilson.low), float(wilson.high))

@@ -211,7 +211,7 @@ class EvaluationResult:
             if name in ("log_loss", "ece"):
                 intervals[name] = percentile_interval(value, samples, centred=name == "ece")
             else:
-                intervals[name] = share_interval(value, samples, self._n_groups())
+                intervals[name] = share_interval(value, samples, self.groups)
         return intervals
 
     @cached_property
@@ -271,7 +271,7 @@ class EvaluationResult:
             values = getattr(self.totals, name)()[:, 0]
             replicates = getattr(self.resampled_totals, name)()
             intervals = [
-                share_interval(value, samples, self._n_groups(name, index))
+                share_interval(value, samples, self._groups_of(name, index))
                 for index, (value, samples) in enumerate(zip(values, replicates, strict=True))
             ]
             table[name] = np.nan_to_num(values)
@@ -323,11 +323,11 @@ class EvaluationResult:
         """Return the evaluation with a temperature applied to its probabilities."""
         return replace(self, probabilities=apply_temperature(self.probabilities, temperature))
 
-    def _n_groups(self, metric: str = "", index: int = 0) -> int:
-        """Count the near-duplicate groups of the photographs that a metric is of."""
+    def _groups_of(self, metric: str, index: int) -> np.ndarray:
+        """Return the near-duplicate groups of the photographs that a class's metric is of."""
         labelled, predicted = self.labels == index, self.predictions == index
         rows = {"recall": labelled, "precision": predicted, "f1": labelled | predicted}
-        return len(np.unique(self.groups[rows.get(metric, slice(None))]))
+        return self.groups[rows[metric]]
 
     @cached_property
     def _statistics(self):  # type: ignore[no-untyped-def]  # scipy is imported on use only

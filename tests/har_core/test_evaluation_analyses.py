@@ -14,6 +14,7 @@ from sklearn.metrics import (
     roc_curve,
 )
 
+from har_core.bootstrap import percentile_interval
 from har_core.calibration import reliability_bins
 from har_core.comparison import compare_models, disagreements, mcnemar_test
 from har_core.confusion import confusion_shares, most_confused_pairs, similarity_order
@@ -62,6 +63,7 @@ def test_resamples_that_lack_a_class_do_not_widen_its_interval():
     for metric in (samples.recall()[0], samples.f1()[0]):
         assert np.isnan(metric).any()
         assert set(metric[~np.isnan(metric)]) == {1}
+        assert percentile_interval(1, metric) == (1, 1, 1)
 
 
 @pytest.mark.filterwarnings("ignore:No positive class")

@@ -158,6 +158,8 @@ def test_another_cell_begins_with_its_first_page(app, model):
     app.selectbox(key="true").set_value(names[1]).run()
     (other,) = page_keys(app) - {page}
     assert app.session_state[other] == 1
+    app.selectbox(key="true").set_value(names[0]).run()
+    assert tiles(app) == first
 
 
 def test_a_link_to_another_models_class_or_evaluation_still_opens(app):
