@@ -99,8 +99,7 @@ def _sources(view: DatasetView) -> dict[str, str]:
     held_out = view.photographs["split"].isin(["validation", "test"]).any()
     if held_out and _recorded(view, held_out_predictions) is not None:
         sources[_HELD_OUT] = (
-            "From what the model says of validation and test photographs, none of which it was "
-            "trained on."
+            "From what the model says of the photographs that were held out when it was trained."
         )
     if _recorded(view, recorded_cross_validation) is not None:
         sources[_WHOLE_SET] = (

@@ -238,6 +238,14 @@ def train(
     teacher_weight: Annotated[
         float, typer.Option(help="Share of the teachers' opinion in the targets.")
     ] = _DEFAULTS.teacher_weight,
+    refit: Annotated[
+        bool,
+        typer.Option(
+            "--refit",
+            help="Train on the validation photographs as well, now that the model in "
+            "BACKBONE_WEIGHTS has been chosen by them; keeps its temperature and the last epoch.",
+        ),
+    ] = _DEFAULTS.refit,
     notes: Annotated[
         str, typer.Option(help="For the model card, e.g. the origin of photographs and weights.")
     ] = _DEFAULTS.notes,
@@ -284,6 +292,7 @@ def train(
         seed=seed,
         teachers=tuple(teacher or ()),
         teacher_weight=teacher_weight,
+        refit=refit,
         notes=notes,
         augmentation=dataclasses.replace(_DEFAULTS.augmentation, mixup=mixup),
     )
@@ -315,10 +324,15 @@ def train(
 
 
 def _print_epoch(row: dict[str, Any]) -> None:
+    validation = ""
+    if "validation_top1" in row:  # not when it refits
+        validation = (
+            f"validation top-1 {row['validation_top1']:.1%}, log loss "
+            f"{row['validation_calibrated_log_loss']:.3f}, "
+        )
     stderr.print(
         f"{row['stage']} epoch {row['epoch']}: training loss {row['training_loss']:.3f}, "
-        f"validation top-1 {row['validation_top1']:.1%}, log loss "
-        f"{row['validation_calibrated_log_loss']:.3f}, {row['seconds']:.0f} s"
+        f"{validation}{row['seconds']:.0f} s"
     )
 
 

@@ -305,6 +305,8 @@ def _read_bundle_split(folder: Path, manifest: BundleManifest, split: str) -> Ev
     table = _read_parquet(path)
     _check_columns(path, table, ("filename", "label", "split"), manifest)
     table = table[table["split"] == split].reset_index(drop=True)
+    if table.empty:
+        raise DatasetError(f"The model {manifest.name!r} kept no {split} photographs apart.")
     sha256, groups = _hashes_and_groups(folder, table["filename"])
     raw = _read_result(path, table, manifest, groups)
     return Evaluation(

@@ -33,6 +33,24 @@ def format_model_card(manifest: BundleManifest, result: EvaluationResult) -> str
     side = settings["small_size"]
     details = f", the first {small} at {side}×{side} pixels" if small > 0 else ""
     details += f", without the stem and the first {frozen} blocks" if frozen else ""
+    if settings.get("refit", False):
+        photographs = f"{n['train']} photographs for training, {n['test']} for testing"
+        kept = (
+            "the last was kept. Those 10 % of the photographs that had served to choose epochs and "
+            "the temperature of the model it goes on from were trained on as well, so nothing "
+            "was chosen any more"
+        )
+        fitted = "taken over from the model that it goes on from"
+    else:
+        photographs = (
+            f"{n['train']} photographs for training, {n['validation']} for validation, "
+            f"{n['test']} for testing"
+        )
+        kept = (
+            "the epoch with the lowest validation log loss, after the temperature that suits it "
+            "best, was kept"
+        )
+        fitted = "fitted on the validation split"
     notes = f"\n{settings['notes']}\n" if settings["notes"] else ""
     metrics = "\n".join(
         f"| {title} | {_format(key, result.headline()[key])} |"
@@ -60,17 +78,15 @@ over those groups:
 |---|---|
 {metrics}
 
-Probabilities are divided by a temperature of {manifest.temperature:.3f} (on the logits), fitted \
-on the validation split. `evaluation/predictions.parquet` holds each photograph's probabilities \
-before that.
+Probabilities are divided by a temperature of {manifest.temperature:.3f} (on the logits), \
+{fitted}. `evaluation/predictions.parquet` holds each photograph's probabilities before that.
 
 ## How it was trained
 
-{n["train"]} photographs for training, {n["validation"]} for validation, {n["test"]} for testing; \
+{photographs}; \
 {len(training["skipped"])} skipped as unreadable or missing. Backbone weights: \
 `{settings["backbone_weights"]}`. {settings["head_epochs"]} epochs of the head on frozen \
-features, then up to {settings["epochs"]} epochs of the whole network{details}; the epoch with \
-the lowest validation log loss, after the temperature that suits it best, was kept.{teachers} \
+features, then up to {settings["epochs"]} epochs of the whole network{details}; {kept}.{teachers} \
 All settings and package versions are in `bundle.json`, the log in `training_log.csv`, the split \
 in `splits.parquet`.
 {notes}

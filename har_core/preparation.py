@@ -1,5 +1,6 @@
 """Turning a dataset folder into what training reads: pixels in one array, and the split."""
 
+import dataclasses
 import hashlib
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
@@ -60,6 +61,11 @@ class PreparedDataset:
     def rows_of(self, split: str) -> np.ndarray:
         """Return the row numbers of a split, ascending, int64."""
         return np.flatnonzero(self.table["split"].to_numpy() == split)
+
+    def with_validation_in_training(self) -> "PreparedDataset":
+        """Return the same photographs with those of the validation split in the training split."""
+        split = self.table["split"].replace("validation", "train")
+        return dataclasses.replace(self, table=self.table.assign(split=split))
 
 
 def prepare_dataset(

@@ -194,9 +194,9 @@ def held_out_predictions(folder: Path, manifest: BundleManifest) -> pd.DataFrame
     Returns
     -------
     DataFrame or None
-        ``filename``, ``label``, ``split`` (validation or test) and one column per class, with the
-        manifest's temperature applied, which the file is not; None if the bundle does not hold
-        them.
+        ``filename``, ``label``, ``split`` (test; validation, unless the model was refitted) and
+        one column per class, with the manifest's temperature applied, which the file is not; None
+        if the bundle does not hold them.
 
     Raises
     ------

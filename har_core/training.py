@@ -77,7 +77,8 @@ def train(
 
     The photographs are split 80/10/10 by near-duplicate group. The validation split selects the
     epoch, by its log loss after the temperature that suits it best, and fits the temperature;
-    the test split is used once, at the end, for the metrics in the bundle.
+    the test split is used once, at the end, for the metrics in the bundle. With
+    ``settings.refit`` the validation photographs are trained on, and nothing is chosen.
 
     Parameters
     ----------
@@ -110,8 +111,8 @@ def train(
     DatasetError
         If the dataset cannot be trained on, or changed since the interrupted run.
     ModelBundleError
-        If the backbone cannot be loaded, the bundle exists, or its ONNX graph disagrees with
-        Keras.
+        If the backbone cannot be loaded, the bundle exists, its ONNX graph disagrees with Keras,
+        or there is no bundle to refit.
     HarError
         If there is nothing to resume, or something that was not asked to be resumed.
     """
@@ -193,6 +194,8 @@ class Trainer:
     ) -> None:
         import keras
 
+        if settings.refit:
+            prepared = prepared.with_validation_in_training()
         self.prepared = prepared
         self.settings = settings
         self.run = run
@@ -209,6 +212,7 @@ class Trainer:
         self.origin = bundle_of_weights(settings.backbone_weights)
         if self.origin is not None:
             check_held_out(self.origin, prepared)
+        self.chosen_temperature = _temperature_of(self.origin) if settings.refit else None
         keras.utils.set_random_seed(settings.seed)
         self.network = build_network(
             len(prepared.class_names),
@@ -256,7 +260,7 @@ class Trainer:
             peak=self.settings.head_learning_rate,
             warmup_epochs=0.0,
             batches=batches,
-            validate=lambda: _run_in_batches(head, validation_features),
+            predict_validation=lambda: _run_in_batches(head, validation_features),
         )
         (self.run.path / "features.npy").unlink(missing_ok=True)
 
@@ -285,7 +289,7 @@ class Trainer:
             peak=settings.learning_rate,
             warmup_epochs=settings.warmup_epochs,
             batches=self._augmented_batches,
-            validate=lambda: self._predict_pixels(self.validation_pixels),
+            predict_validation=lambda: self._predict_pixels(self.validation_pixels),
         )
 
     def write_bundle(self, destination: Path, overwrite: bool) -> BundleManifest:
@@ -300,7 +304,9 @@ class Trainer:
         test_pixels = self._decode_rows(test_rows)
         validation = self._predict_pixels(self.validation_pixels)
         test = self._predict_pixels(test_pixels)
-        temperature = fit_temperature(labels[self.validation_rows], validation)
+        temperature = self.chosen_temperature
+        if temperature is None:
+            temperature = fit_temperature(labels[self.validation_rows], validation)
         result = EvaluationResult.from_predictions(
             table["label"].iloc[test_rows],
             apply_temperature(test, temperature),
@@ -404,7 +410,7 @@ class Trainer:
         peak: float,
         warmup_epochs: float,
         batches: Callable[[int], Iterator[tuple[Any, Any]]],
-        validate: Callable[[], np.ndarray],
+        predict_validation: Callable[[], np.ndarray],
     ) -> None:
         optimizer.build(model.trainable_variables)
         previous = self.checkpoint
@@ -431,19 +437,20 @@ class Trainer:
             raw = [np.asarray(v) for v in model.trainable_variables]
             if optimizer.use_ema:
                 optimizer.finalize_variable_values(model.trainable_variables)
-            validation_labels = self.prepared.label_indices[self.validation_rows]
-            quality = _quality(validate(), validation_labels)
-            row = {
+            row: dict[str, Any] = {
                 "stage": stage,
                 "epoch": epoch + 1,
                 "training_loss": float(np.mean(losses)),
-                **quality,
-                "seconds": time.monotonic() - started,
             }
+            if len(self.validation_rows):
+                validation_labels = self.prepared.label_indices[self.validation_rows]
+                row |= _quality(predict_validation(), validation_labels)
+            row["seconds"] = time.monotonic() - started
             log.append(row)
             # Not top-1: between epochs whose log loss differs by a twentieth it is a toss-up.
-            if quality["validation_calibrated_log_loss"] < best_loss:
-                best_loss = quality["validation_calibrated_log_loss"]
+            loss = row.get("validation_calibrated_log_loss")
+            if loss is None or loss < best_loss:
+                best_loss = best_loss if loss is None else loss
                 self.run.write_best(stage, self.network.get_weights())
             _assign(model.trainable_variables, raw)
             self.checkpoint = Checkpoint(
@@ -520,8 +527,10 @@ class Trainer:
 
     def _decode_rows(self, rows: np.ndarray) -> np.ndarray:
         """Decode photographs exactly as a prediction does; uint8 (N, 224, 224, 3)."""
-        paths = self.prepared.table["path"].iloc[rows]
-        return np.stack([decode_square(read_bytes(path), INPUT_SIZE) for path in paths])
+        pixels = np.empty((len(rows), INPUT_SIZE, INPUT_SIZE, 3), np.uint8)
+        for place, path in zip(pixels, self.prepared.table["path"].iloc[rows], strict=True):
+            place[:] = decode_square(read_bytes(path), INPUT_SIZE)
+        return pixels
 
     def _report(self, what: str, done: int, total: int) -> None:
         if self.progress is not None:
@@ -545,6 +554,15 @@ class Trainer:
         }
 
 
+def _temperature_of(origin: Path | None) -> float:
+    if origin is None:
+        raise ModelBundleError(
+            "A refit goes on from a model that was chosen before: let --backbone-weights point to "
+            "the model.keras of its bundle."
+        )
+    return bundle.read_manifest(origin).temperature
+
+
 def _versions() -> dict[str, Any]:
     packages = ("tensorflow", "keras", "numpy", "pillow", "scikit-learn", "onnxruntime")
     return {
@@ -557,7 +575,7 @@ def _run_in_batches(
     model: Any, inputs: np.ndarray, preprocessing: Preprocessing | None = None
 ) -> np.ndarray:
     """Run a model in inference mode, scaling pixels first; float32."""
-    outputs = []
+    outputs = [np.empty((0, *model.output_shape[1:]), np.float32)]
     for start in range(0, len(inputs), _INFERENCE_BATCH):
         batch = inputs[start : start + _INFERENCE_BATCH]
         scaled = batch if preprocessing is None else scale_pixels(batch, preprocessing)

@@ -51,6 +51,9 @@ class TrainingSettings:
         Bundles whose mean opinion is mixed into the targets while fine-tuning.
     teacher_weight : float
         Share of that opinion in the targets, in [0, 1].
+    refit : bool
+        Learn from the validation photographs as well, once they have served to choose: the last
+        epoch is kept, at the temperature of the bundle that `backbone_weights` points into.
     notes : str
         For the model card, e.g. the origin and licence of the photographs and weights.
     """
@@ -75,6 +78,7 @@ class TrainingSettings:
     augmentation: AugmentationSettings = field(default_factory=AugmentationSettings)
     teachers: tuple[str, ...] = ()
     teacher_weight: float = 0.7
+    refit: bool = False
     notes: str = ""
 
     def __post_init__(self) -> None:

@@ -1,5 +1,6 @@
 import dataclasses
 import json
+import shutil
 
 import numpy as np
 import pandas as pd
@@ -8,6 +9,7 @@ import pytest
 from har_core import bundle, load_model, training
 from har_core.checkpoint import RunFolder
 from har_core.errors import DatasetError, HarError, ModelBundleError
+from har_core.evaluations import list_evaluations, read_evaluation
 from har_core.preprocessing import scale_pixels
 from har_core.suspects import recorded_cross_validation
 from har_core.training import train
@@ -125,6 +127,54 @@ def test_network_that_goes_on_from_another_sees_other_crops(runs, tmp_path, monk
     on, again = first_batch("on", earlier), first_batch("again", earlier)
     np.testing.assert_array_equal(on, again)
     assert not np.array_equal(on, first_batch("afresh", "random"))
+
+
+def test_refit_learns_from_validation_photographs_and_chooses_nothing(runs, tmp_path, monkeypatch):
+    root, *_ = runs
+    monkeypatch.setenv("HAR_MODELS_DIR", str(tmp_path / "models"))
+    chosen = tmp_path / "models" / "chosen"
+    shutil.copytree(root / "models" / "straight", chosen)
+    bundle.update_manifest(chosen, temperature=1.75)
+    settings = dataclasses.replace(
+        SETTINGS, backbone_weights=str(chosen / bundle.KERAS_FILE), refit=True
+    )
+    kept = []
+    write_best = RunFolder.write_best
+
+    def note_stage(run, stage, weights):
+        kept.append(stage)
+        write_best(run, stage, weights)
+
+    monkeypatch.setattr(RunFolder, "write_best", note_stage)
+    refitted = train(root / "dataset", "refitted", settings, runs_dir=tmp_path / "runs")
+    assert kept == ["head", "fine-tuning", "fine-tuning"]  # every epoch, so the last stays
+    folder = tmp_path / "models" / "refitted"
+    before, after = (pd.read_parquet(f / bundle.SPLITS_FILE)["split"] for f in (chosen, folder))
+    assert after.tolist() == before.replace("validation", "train").tolist()
+    assert refitted.training["photographs"] == {"train": 27, "test": 3}
+    assert refitted.temperature == 1.75
+    assert refitted.metrics["n"] == 3
+    assert list_evaluations(folder, refitted) == ["test"]
+    with pytest.raises(DatasetError, match="kept no validation photographs apart"):
+        read_evaluation(folder, "validation")
+    log = pd.read_csv(folder / bundle.TRAINING_LOG_FILE)
+    assert log.columns.tolist() == ["stage", "epoch", "training_loss", "seconds"]
+    card = (folder / bundle.MODEL_CARD_FILE).read_text()
+    assert "27 photographs for training, 3 for testing" in card
+    assert "taken over from the model that it goes on from" in card
+    # What learned from them may not teach a network that they are to choose.
+    taught = dataclasses.replace(SETTINGS, teachers=("refitted",))
+    with pytest.raises(ModelBundleError, match="trained on 3 of the 6 photographs"):
+        train(root / "dataset", "taught", taught, runs_dir=tmp_path / "runs")
+
+
+def test_refit_without_a_chosen_model_is_refused(runs, tmp_path, monkeypatch):
+    root, *_ = runs
+    monkeypatch.setenv("HAR_MODELS_DIR", str(tmp_path / "models"))
+    settings = dataclasses.replace(SETTINGS, refit=True)
+    with pytest.raises(ModelBundleError, match="--backbone-weights"):
+        train(root / "dataset", "refitted", settings, runs_dir=tmp_path / "runs")
+    assert not (tmp_path / "runs" / "refitted").exists()
 
 
 def test_weights_that_are_gone_from_a_bundle_are_named(runs, tmp_path, monkeypatch):
