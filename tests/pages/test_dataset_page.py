@@ -336,7 +336,7 @@ def test_model_outside_the_models_folder_shows_what_it_knows(
     monkeypatch.setenv("HAR_MODEL", str(outer))
     page = open_page(dataset, "Label suspects")
     assert "needs a model" not in texts(page)
-    assert "validation and test photographs" in texts(page)
+    assert "photographs that were held out" in texts(page)
 
 
 def test_table_without_photographs_shows_its_balance(tmp_path: Path, tiny_models: Path) -> None:
