@@ -1,6 +1,7 @@
 """Earlier models that a training builds on, and what they must not have seen."""
 
-from collections.abc import Collection, Sequence
+from collections.abc import Callable, Collection, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -8,12 +9,16 @@ import numpy as np
 import pandas as pd
 
 from har_core import bundle
+from har_core.bundle import BundleManifest
+from har_core.engine import OnnxEngine
 from har_core.errors import ModelBundleError
 from har_core.keras_files import load_network
 from har_core.model import find_model
 from har_core.network import resize_input
 from har_core.preparation import PreparedDataset
 from har_core.preprocessing import Preprocessing, scale_pixels
+
+_ForwardPass = Callable[[np.ndarray], np.ndarray]
 
 
 class Teachers:
@@ -42,7 +47,7 @@ class Teachers:
     def __init__(
         self, names: Sequence[str], prepared: PreparedDataset, sizes: Collection[int]
     ) -> None:
-        self._teachers: list[tuple[dict[int, Any], Preprocessing]] = []
+        self._teachers: list[tuple[dict[int, _ForwardPass], Preprocessing]] = []
         for name in names:
             folder = find_model(name)
             manifest = bundle.verify_bundle(folder)
@@ -52,17 +57,37 @@ class Teachers:
                     f"{', '.join(manifest.class_names)}."
                 )
             check_held_out(folder, prepared)
-            network = load_network(folder / bundle.KERAS_FILE)
-            resized = {size: _resized(network, size, name) for size in sizes}
-            self._teachers.append((resized, manifest.preprocessing))
+            passes = _forward_passes(folder, manifest, sizes, name)
+            self._teachers.append((passes, manifest.preprocessing))
 
     def probabilities(self, pixels: np.ndarray) -> np.ndarray:
         """Return the teachers' mean probabilities, float32 (N, C), of pixels in [0, 255]."""
         opinions = [
-            resized[pixels.shape[1]].predict_on_batch(scale_pixels(pixels, preprocessing))
-            for resized, preprocessing in self._teachers
+            passes[pixels.shape[1]](scale_pixels(pixels, preprocessing))
+            for passes, preprocessing in self._teachers
         ]
         return np.mean(opinions, axis=0)
+
+
+def _forward_passes(
+    folder: Path, manifest: BundleManifest, sizes: Collection[int], name: str
+) -> dict[int, _ForwardPass]:
+    """Return what answers at each size: the ONNX graph, the faster one, at the size it has."""
+    passes: dict[int, _ForwardPass] = {}
+    remaining = set(sizes)
+    if manifest.input_size in remaining and bundle.ONNX_FILE in manifest.files:
+        engine = OnnxEngine(folder / bundle.ONNX_FILE)
+        passes[manifest.input_size] = partial(_run_in_batches, engine)
+        remaining.remove(manifest.input_size)
+    if remaining:
+        network = load_network(folder / bundle.KERAS_FILE)
+        passes |= {size: _resized(network, size, name).predict_on_batch for size in remaining}
+    return passes
+
+
+def _run_in_batches(engine: OnnxEngine, pixels: np.ndarray) -> np.ndarray:
+    starts = range(0, len(pixels), engine.batch_size)
+    return np.concatenate([engine.run(pixels[i : i + engine.batch_size]) for i in starts])
 
 
 def _resized(network: Any, size: int, name: str) -> Any:

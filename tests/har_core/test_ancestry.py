@@ -14,6 +14,7 @@ from har_core.ancestry import (
 )
 from har_core.errors import ModelBundleError
 from har_core.network import resize_input
+from har_core.onnx_export import export_onnx
 from har_core.preparation import prepare_dataset
 from har_core.preprocessing import resize_image, scale_pixels
 from tests.drawing import draw_photo
@@ -54,6 +55,26 @@ def test_teachers_give_their_mean_probabilities_at_any_size(tiny_models, prepare
     scaled = scale_pixels(pixels, "minus_one_to_one")
     expected = [resize_input(network, size).predict_on_batch(scaled) for network in networks]
     np.testing.assert_allclose(given, np.mean(expected, axis=0), atol=1e-6)
+
+
+def test_teacher_answers_through_its_graph_at_the_size_that_this_has(tiny_models, prepared):
+    networks = [write_teacher(tiny_models, seed) for seed in (1, 2)]
+    photos = {size: resize_image(np.asarray(draw_photo("running")), size) for size in (160, 224)}
+    scaled = {
+        size: scale_pixels(photo[np.newaxis], "minus_one_to_one") for size, photo in photos.items()
+    }
+    # A graph of another network shows which of the two answered.
+    graph = tiny_models / "other.onnx"
+    export_onnx(networks[1], graph, probe=scaled[224])
+    keras_file = tiny_models / "teacher1" / bundle.KERAS_FILE
+    manifest = dataclasses.replace(bundle.read_manifest(tiny_models / "teacher1"), name="both")
+    files = {bundle.KERAS_FILE: keras_file, bundle.ONNX_FILE: graph}
+    bundle.write_bundle(tiny_models / "both", manifest, files)
+    teachers = Teachers(["both"], prepared, photos)
+    for size, network in ((160, networks[0]), (224, networks[1])):
+        given = teachers.probabilities(np.repeat(photos[size][np.newaxis], 6, axis=0))
+        expected = resize_input(network, size).predict_on_batch(scaled[size])
+        np.testing.assert_allclose(given, np.repeat(expected, 6, axis=0), atol=1e-5)
 
 
 def test_teacher_that_fits_one_size_only_is_refused_at_once(tiny_models, prepared):
