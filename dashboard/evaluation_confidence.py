@@ -20,6 +20,7 @@ from har_core import bundle
 from har_core.calibration import reliability_bins
 from har_core.errors import HarError
 from har_core.evaluation import EvaluationResult
+from har_core.evaluations import list_evaluations
 from har_core.selective import answer_above, coverage_curve
 
 THRESHOLD_KEY: Final = "threshold"
@@ -41,12 +42,7 @@ def _show_calibration(shown: Shown) -> None:
     bins = reliability_bins(result.confidence, result.correct)
     st.markdown(calibration_sentence(result.confidence.mean(), result.correct.mean()))
     series = {f"temperature {present:.2f}": bins}
-    fitted = None
-    if st.toggle("Compare with a freshly fitted temperature", key="fit_temperature"):
-        try:
-            fitted = data.fitted_temperature(shown.folder)
-        except HarError as error:
-            st.info(escape_markdown(str(error)), icon=":material/info:")
+    fitted = _offer_fitted_temperature(shown)
     if fitted is not None:
         after = shown.evaluation.raw.calibrated(fitted)
         series[f"temperature {fitted:.2f}"] = reliability_bins(after.confidence, after.correct)
@@ -66,6 +62,22 @@ def _show_calibration(shown: Shown) -> None:
     )
     chance = shown.result.calibration_error_by_chance
     st.caption(chance_sentence(bins.calibration_error, *chance))
+
+
+def _offer_fitted_temperature(shown: Shown) -> float | None:
+    """Return a temperature fitted on the model's validation split, if it is asked for."""
+    if "validation" not in list_evaluations(shown.folder, shown.manifest):
+        st.caption(
+            "No other temperature can be fitted: the model kept no validation photographs apart."
+        )
+        return None
+    if not st.toggle("Compare with a freshly fitted temperature", key="fit_temperature"):
+        return None
+    try:
+        return data.fitted_temperature(shown.folder)
+    except HarError as error:
+        st.info(escape_markdown(str(error)), icon=":material/info:")
+        return None
 
 
 def _show_temperature(shown: Shown, fitted: float, after: EvaluationResult) -> None:

@@ -267,6 +267,17 @@ def test_a_bundle_that_cannot_be_written_keeps_its_temperature_and_says_so(app, 
     assert "Permission denied" in texts(app)
 
 
+def test_no_temperature_is_offered_without_validation_photographs(app, model):
+    predictions = pd.read_parquet(model / bundle.PREDICTIONS_FILE)
+    test_only = predictions[predictions["split"] == "test"].to_parquet(index=False)
+    files = {name: model / name for name in bundle.read_manifest(model).files}
+    files[bundle.PREDICTIONS_FILE] = test_only
+    bundle.write_bundle(model, bundle.read_manifest(model), files, overwrite=True)
+    view(app, "Confidence")
+    assert "kept no validation photographs apart" in texts(app)
+    assert not [toggle for toggle in app.toggle if toggle.key == "fit_temperature"]
+
+
 def test_errors_are_filtered_by_class_and_file_name(app, model):
     view(app, "Errors")
     result = read_evaluation(model, "test").result
