@@ -9,7 +9,11 @@ from har_core.bundle import SPLITS_FILE, BundleManifest
 from har_core.dataset import read_table
 from har_core.errors import DatasetError, ModelBundleError
 
-_SPLIT_VALUES: Final = {"train", "training", "validation", "valid", "val", "dev", "test", "testing"}
+_SPLIT_OF_WORD: Final = {
+    **dict.fromkeys(("train", "training"), "train"),
+    **dict.fromkeys(("validation", "valid", "val", "dev"), "validation"),
+    **dict.fromkeys(("test", "testing"), "test"),
+}
 _RECORDED_COLUMNS: Final = ("filename", "label", "split", "sha256")
 
 
@@ -69,8 +73,8 @@ def split_columns(csv: str | Path) -> pd.DataFrame:
     -------
     DataFrame
         ``filename`` and every other column whose values are all names of splits (train,
-        validation, test and their usual variants, or empty), at least two of them; in lower case,
-        so that ``Train`` and ``train`` are one.
+        validation, test and their usual variants, or empty), at least two of them. Variants are
+        made one: ``Val`` and ``dev`` are ``validation``.
 
     Raises
     ------
@@ -80,10 +84,10 @@ def split_columns(csv: str | Path) -> pd.DataFrame:
     table = read_table(csv)
     columns = {"filename": table["filename"]}
     for column in table.columns.drop(["filename", "label"]):
-        values = table[column].str.strip().str.lower()
-        names = set(values.unique()) - {""}
-        if len(names) >= 2 and names <= _SPLIT_VALUES:
-            columns[column] = values
+        words = table[column].str.strip().str.lower()
+        splits = words.map(_SPLIT_OF_WORD).fillna("")
+        if splits[words.ne("")].ne("").all() and splits[splits.ne("")].nunique() >= 2:
+            columns[column] = splits
     return pd.DataFrame(columns).drop_duplicates("filename", ignore_index=True)
 
 

@@ -63,6 +63,18 @@ def test_split_columns_of_a_table_are_recognised_by_their_values(tmp_path: Path)
     assert splits["subset"].tolist() == ["train", "test", "train"]
 
 
+def test_variants_of_a_splits_name_are_one(tmp_path: Path) -> None:
+    csv = tmp_path / "train.csv"
+    rows = ["train,val,val", "training,valid,valid", "Test,dev,x", "testing, Validation,", ",,"]
+    lines = [f"{number}.jpg,running,{row}" for number, row in enumerate(rows)]
+    csv.write_text("\n".join(["filename,label,subset,one_only,other", *lines]))
+    splits = split_columns(csv)
+    assert list(splits.columns) == ["filename", "subset"]
+    assert splits["subset"].tolist() == ["train", "train", "test", "test", ""]
+    csv.write_text("filename,label,subset\na,x,Val\nb,x,dev\nc,x,train\n")
+    assert split_columns(csv)["subset"].tolist() == ["validation", "validation", "train"]
+
+
 def test_groups_that_cross_splits_leak() -> None:
     photographs = pd.DataFrame(
         {
