@@ -86,7 +86,7 @@ def split_columns(csv: str | Path) -> pd.DataFrame:
     for column in table.columns.drop(["filename", "label"]):
         words = table[column].str.strip().str.lower()
         splits = words.map(_SPLIT_OF_WORD).fillna("")
-        if splits[words.ne("")].ne("").all() and splits[splits.ne("")].nunique() >= 2:
+        if words.isin(["", *_SPLIT_OF_WORD]).all() and splits[splits.ne("")].nunique() >= 2:
             columns[column] = splits
     return pd.DataFrame(columns).drop_duplicates("filename", ignore_index=True)
 
