@@ -40,19 +40,25 @@ def show_browser(view: DatasetView) -> None:
     """Draw filters, a page of thumbnails, and what can be decided about them."""
     filters = st.grid("auto", min_column_width=140)
     search = filters.text_input(
-        "Filename", placeholder="part of a name", icon=":material/search:", key="browse_search"
+        "Filename",
+        placeholder="part of a name",
+        icon=":material/search:",
+        key="browse_search",
+        bind="query-params",
     )
     label = filters.selectbox(
         "Class",
         ["", *view.class_names],
         format_func=lambda name: human_name(name) or "All classes",
         key="browse_class",
+        bind="query-params",
     )
     finding = filters.selectbox(
         "Finding",
         _finding_options(view),
         format_func=_finding_title,
         key="browse_finding",
+        bind="query-params",
         help=None if view.scanned else "Scan the photographs to filter by finding.",
     )
     split = filters.selectbox(
@@ -60,8 +66,9 @@ def show_browser(view: DatasetView) -> None:
         ["", *(name for name in SPLITS if view.photographs["split"].eq(name).any())],
         format_func=lambda name: name.capitalize() or "All splits",
         key="browse_split",
+        bind="query-params",
     )
-    order = filters.selectbox("Sort by", _orders_of(view), key="browse_order")
+    order = filters.selectbox("Sort by", _orders_of(view), key="browse_order", bind="query-params")
     decided = st.segmented_control(
         "Decision",
         list(_DECIDED),
@@ -69,6 +76,7 @@ def show_browser(view: DatasetView) -> None:
         required=True,
         format_func=_DECIDED.__getitem__,
         key="browse_decided",
+        bind="query-params",
         label_visibility="collapsed",
     )
     rows = filter_photographs(

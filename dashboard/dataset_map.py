@@ -26,12 +26,22 @@ def show_map(view: DatasetView) -> None:
     points = view.photographs.dropna(subset=["x"])
     with st.container(horizontal=True, vertical_alignment="bottom"):
         colouring = st.segmented_control(
-            "Colour by", _COLOURINGS, default="Class", required=True, key="map_colouring"
+            "Colour by",
+            _COLOURINGS,
+            default="Class",
+            required=True,
+            key="map_colouring",
+            bind="query-params",
         )
         if colouring == "Finding":
             names = [n for n in (*ISSUE_KINDS, "outlier") if points[issue_column(n)].eq(True).any()]
             finding = st.selectbox(
-                "Finding", names, format_func=issue_title, key="map_finding", width=280
+                "Finding",
+                names,
+                format_func=issue_title,
+                key="map_finding",
+                bind="query-params",
+                width=280,
             )
     if colouring == "Class":
         figure = photo_map(points, points["label"])

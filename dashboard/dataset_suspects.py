@@ -58,6 +58,7 @@ def show_suspects(view: DatasetView) -> None:
         default=next(iter(sources)),
         required=True,
         key="suspect_source",
+        bind="query-params",
     )
     suspects = _rank(view, source)
     st.caption(sources[source])
@@ -85,6 +86,7 @@ def show_suspects(view: DatasetView) -> None:
             ["", *suspects.by_class.index],
             format_func=lambda name: human_name(name) or "All classes",
             key="suspect_class",
+            bind="query-params",
         )
         rows = suspects.ranking[suspects.ranking["is_label_issue"]]
         if chosen:

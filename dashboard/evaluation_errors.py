@@ -16,6 +16,7 @@ def show_errors(shown: Shown) -> None:
             default=False,
             required=True,
             key="errors_or_hits",
+            bind="query-params",
             format_func=lambda hits: "doubtful hits" if hits else "confident mistakes",
         )
         labels = st.multiselect(
@@ -23,6 +24,7 @@ def show_errors(shown: Shown) -> None:
             result.class_names,
             format_func=human_name,
             key="error_labels",
+            bind="query-params",
             placeholder="any",
             width=175,
         )
@@ -31,11 +33,17 @@ def show_errors(shown: Shown) -> None:
             result.class_names,
             format_func=human_name,
             key="error_predictions",
+            bind="query-params",
             placeholder="any",
             width=175,
         )
         search = st.text_input(
-            "File name", key="error_search", type="search", placeholder="contains …", width=150
+            "File name",
+            key="error_search",
+            bind="query-params",
+            type="search",
+            placeholder="contains …",
+            width=150,
         )
     photographs = result.photographs()
     photographs = photographs[photographs["correct"] == hits]

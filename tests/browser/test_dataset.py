@@ -52,6 +52,21 @@ def test_filter_open_exclude_and_export(page: Page) -> None:
     expect(page.get_by_text("12 of 12 rows are kept")).to_be_visible()
 
 
+def test_a_link_shows_the_same_photographs(page: Page) -> None:
+    page.goto("/dataset?section=Photographs")
+    expect(tiles(page)).to_have_count(12)
+    page.get_by_role("combobox", name="Class").click()
+    page.get_by_role("option", name="running").click()
+    expect(tiles(page)).to_have_count(4)
+    page.get_by_placeholder("part of a name").fill("_1")
+    page.keyboard.press("Enter")
+    expect(tiles(page)).to_have_count(1)
+    expect(page).to_have_url(re.compile("browse_class=running.*browse_search=_1"))
+    page.reload()
+    expect(page.get_by_role("button", name=re.compile("^Open running_1.jpg"))).to_be_visible()
+    expect(tiles(page)).to_have_count(1)
+
+
 def test_scan_runs_with_progress_and_leads_to_its_findings(page: Page) -> None:
     page.goto("/dataset")
     page.get_by_role("button", name="Scan the photographs").click()

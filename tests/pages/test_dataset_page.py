@@ -171,6 +171,22 @@ def test_browser_filters_by_name_class_and_finding(dataset: Path) -> None:
     assert "No photograph matches" in texts(page)
 
 
+def test_a_link_keeps_the_browsers_filters(dataset: Path) -> None:
+    page = AppTest.from_file(str(ROOT / "dashboard" / "navigation.py"), default_timeout=60)
+    page.session_state["dataset"] = str(dataset)
+    page.switch_page("../pages/dataset.py")
+    page.query_params["section"] = "Photographs"
+    page.query_params["browse_search"] = "running"
+    page.query_params["browse_finding"] = "Exact duplicates"
+    page.query_params["browse_class"] = "flying"  # no class of this dataset: all classes
+    page.query_params["browse_order"] = "Largest file"
+    page.run()
+    assert not page.exception
+    assert "**1** photograph\n" in texts(page)
+    assert page.selectbox(key="browse_class").value == ""
+    assert page.selectbox(key="browse_order").value == "Largest file"
+
+
 def test_opened_photograph_can_be_excluded_and_the_decision_undone(dataset: Path) -> None:
     page = open_page(dataset, "Photographs", opened_photograph="running_1.jpg")
     assert "The model says" in texts(page)

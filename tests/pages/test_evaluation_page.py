@@ -293,6 +293,15 @@ def test_errors_are_filtered_by_class_and_file_name(app, model):
     assert "No photographs." in texts(app)
 
 
+def test_a_link_keeps_the_errors_filters(app, model):
+    app.query_params["errors_or_hits"] = "doubtful hits"
+    app.query_params["error_labels"] = ["sitting", "flying"]  # the last is no class of this model
+    app.query_params["error_search"] = "ng_2."
+    view(app, "Errors")
+    assert app.multiselect(key="error_labels").value == ["sitting"]
+    assert tiles(app) == ["sitting_2.jpg"]
+
+
 def write_rival(dataset: Path, model: Path, name: str = "rival") -> Path:
     """Write an older model with predictions for the photographs of `model`."""
     table = load_dataset(dataset)
