@@ -85,6 +85,7 @@ def show_browser(view: DatasetView) -> None:
     rows = sort_photographs(rows, order)
     if rows.empty:
         st.info("No photograph matches these filters.", icon=":material/filter_alt_off:")
+        st.button("Clear the filters", key="clear_filters", on_click=_clear_filters)
         return
     pages = -(-len(rows) // PAGE_SIZE)
     with st.container(horizontal=True, vertical_alignment="center"):
@@ -103,6 +104,12 @@ def show_browser(view: DatasetView) -> None:
     )
     with bar:
         show_decision_bar(view, selected, key="browser")
+
+
+def _clear_filters() -> None:
+    for key in ("browse_search", "browse_class", "browse_finding", "browse_split"):
+        st.session_state[key] = ""
+    st.session_state["browse_decided"] = "any"
 
 
 def _describe_prediction(row: pd.Series) -> str:

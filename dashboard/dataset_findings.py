@@ -49,10 +49,11 @@ def show_findings(view: DatasetView) -> None:
     chosen = st.pills(
         "Show",
         list(found),
-        format_func=lambda name: f"{issue_title(name)} {found[name]:,}",
+        format_func=issue_title,
         default=_DUPLICATES[0] if _DUPLICATES[0] in found else next(iter(found)),
         required=True,
         key="finding",
+        bind="query-params",
     )
     st.caption(OUTLIER_MEANING if chosen == "outlier" else ISSUE_KINDS[chosen].meaning)
     rows = view.photographs[view.photographs[issue_column(chosen)].eq(True)]

@@ -65,6 +65,11 @@ def test_a_link_shows_the_same_photographs(page: Page) -> None:
     page.reload()
     expect(page.get_by_role("button", name=re.compile("^Open running_1.jpg"))).to_be_visible()
     expect(tiles(page)).to_have_count(1)
+    page.get_by_placeholder("part of a name").fill("nothing")
+    page.keyboard.press("Enter")
+    page.get_by_role("button", name="Clear the filters").click()
+    expect(tiles(page)).to_have_count(12)
+    expect(page).not_to_have_url(re.compile("browse_"))
 
 
 def test_scan_runs_with_progress_and_leads_to_its_findings(page: Page) -> None:

@@ -1,6 +1,7 @@
 """The Dataset page, as Streamlit runs it: every section, with and without a dataset."""
 
 import io
+import json
 import re
 import shutil
 import threading
@@ -156,7 +157,12 @@ def test_every_section_opens_after_scan_and_analysis(analysed: Path, section: st
 
 def test_findings_are_counted_and_named(dataset: Path) -> None:
     page = open_page(dataset, "Findings")
-    assert page.pills(key="finding").options == ["Unreadable 1", "Exact duplicates 2"]
+    assert page.pills(key="finding").options == ["Unreadable", "Exact duplicates"]
+    bars = json.loads(page.get("plotly_chart")[0].proto.spec)["data"][0]
+    assert dict(zip(bars["y"], bars["text"], strict=True)) == {
+        "Unreadable": "1",
+        "Exact duplicates": "2",
+    }
     assert "**3** photographs (12" in texts(page)
 
 
@@ -169,6 +175,8 @@ def test_browser_filters_by_name_class_and_finding(dataset: Path) -> None:
     assert "**1** photograph\n" in texts(page)
     page.selectbox(key="browse_class").select("sitting").run()
     assert "No photograph matches" in texts(page)
+    page.button(key="clear_filters").click().run()
+    assert "**25** photographs" in texts(page)
 
 
 def test_a_link_keeps_the_browsers_filters(dataset: Path) -> None:
