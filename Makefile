@@ -7,7 +7,14 @@ BIN := .venv/bin
 DATASET ?= $(HAR_DATASET)
 BACKBONE ?= imagenet
 NAME ?= refitted
-TRAIN = $(BIN)/python -m har_core train --dataset "$(DATASET)"
+MODELS := $(or $(HAR_MODELS_DIR),models)
+LITE2 := runs/efficientnet_lite2.keras
+
+# A finished run is left alone, an interrupted one goes on.
+define train
+test -f "$(MODELS)/$(1)/bundle.json" || $(BIN)/python -m har_core train --dataset "$(DATASET)" --name "$(1)" \
+	$$(test ! -f "runs/$(1)/settings.json" || echo --resume)
+endef
 
 .PHONY: install run test check bench model format clean
 
@@ -37,30 +44,30 @@ check: install
 bench: install
 	$(BIN)/python -m benchmarks $(BENCH_ARGS)
 
-# The shipped model's eight runs; docs/training.md explains them, and how to resume one.
+# The shipped model's eight runs; docs/training.md explains them. The same command goes on after an interruption.
 model: install
 	@test -f "$(TEACHER)" || { echo "Usage: make model DATASET=folder TEACHER=efficientnet-lite2.pth (docs/training.md)"; exit 2; }
 	mkdir -p runs
-	$(BIN)/python -m har_core.efficientnet_lite "$(TEACHER)" runs/efficientnet_lite2.keras
-	$(TRAIN) --name plain --backbone-weights "$(BACKBONE)" --epochs 10 --small-epochs 0 \
+	test -f $(LITE2) || $(BIN)/python -m har_core.efficientnet_lite "$(TEACHER)" $(LITE2)
+	$(call train,plain) --backbone-weights "$(BACKBONE)" --epochs 10 --small-epochs 0 \
 		--frozen-blocks 0 --learning-rate 1e-4
-	$(TRAIN) --name teacher_lite2 --backbone-weights runs/efficientnet_lite2.keras \
+	$(call train,teacher_lite2) --backbone-weights $(LITE2) \
 		--head-epochs 2 --epochs 7 --small-epochs 6 --learning-rate 1.5e-4 --mixup 0
-	$(TRAIN) --name distilled --backbone-weights models/plain/model.keras --head-epochs 2 \
+	$(call train,distilled) --backbone-weights "$(MODELS)/plain/model.keras" --head-epochs 2 \
 		--teacher teacher_lite2 --teacher plain
-	$(TRAIN) --name teacher2_lite2 --backbone-weights models/teacher_lite2/model.keras \
+	$(call train,teacher2_lite2) --backbone-weights "$(MODELS)/teacher_lite2/model.keras" \
 		--head-epochs 1 --epochs 3 --small-epochs 0 --learning-rate 1e-4 \
 		--teacher distilled --teacher-weight 0.5
-	$(TRAIN) --name distilled2 --backbone-weights models/distilled/model.keras --head-epochs 2 \
-		--epochs 7 --small-epochs 0 --learning-rate 1.2e-4 \
+	$(call train,distilled2) --backbone-weights "$(MODELS)/distilled/model.keras" \
+		--head-epochs 2 --epochs 7 --small-epochs 0 --learning-rate 1.2e-4 \
 		--teacher teacher2_lite2 --teacher distilled --teacher-weight 0.8
-	$(TRAIN) --name distilled3 --backbone-weights models/distilled2/model.keras --head-epochs 2 \
-		--epochs 12 --small-epochs 0 --learning-rate 1.5e-4 \
+	$(call train,distilled3) --backbone-weights "$(MODELS)/distilled2/model.keras" \
+		--head-epochs 2 --epochs 12 --small-epochs 0 --learning-rate 1.5e-4 \
 		--teacher teacher_lite2 --teacher teacher2_lite2 --teacher distilled2 --teacher-weight 0.8
-	$(TRAIN) --name teacher3_lite2 --backbone-weights runs/efficientnet_lite2.keras \
+	$(call train,teacher3_lite2) --backbone-weights $(LITE2) \
 		--head-epochs 2 --epochs 8 --small-epochs 4 --learning-rate 2e-4 --mixup 0 \
 		--teacher distilled3 --teacher-weight 0.6
-	$(TRAIN) --name $(NAME) --refit --backbone-weights models/distilled3/model.keras \
+	$(call train,$(NAME)) --refit --backbone-weights "$(MODELS)/distilled3/model.keras" \
 		--head-epochs 2 --epochs 9 --small-epochs 0 --learning-rate 1.5e-4 \
 		--teacher teacher3_lite2 --teacher distilled3 --teacher-weight 0.8
 
