@@ -33,6 +33,7 @@ def test_filter_open_exclude_and_export(page: Page) -> None:
     dialog = page.get_by_role("dialog")
     expect(dialog.get_by_role("img", name="The photograph sitting_2.jpg")).to_be_visible()
     expect(dialog.get_by_text("The model says")).to_be_visible()
+    expect(dialog.get_by_role("button", name="Next")).to_be_visible()  # hears the key, drawn last
     page.keyboard.press("ArrowRight")
     expect(dialog.get_by_text("sitting_3.jpg")).to_be_visible()
     dialog.get_by_role("button", name="Exclude").click()
