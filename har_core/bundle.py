@@ -53,8 +53,8 @@ class BundleManifest:
     created : str
         ISO 8601 time in UTC.
     temperature : float
-        Positive divisor of the logits, fitted on the validation split (of a refitted model: by
-        the model it goes on from); 1 leaves them alone.
+        Positive divisor of the logits, fitted on the validation split (of a refitted model: that
+        of an earlier one, which had not learned from it); 1 leaves them alone.
     files : dict of str to str
         Relative path to sha256 (hex) of every other file of the bundle.
     training : dict

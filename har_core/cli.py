@@ -246,6 +246,14 @@ def train(
             "BACKBONE_WEIGHTS has been chosen by them; keeps its temperature and the last epoch.",
         ),
     ] = _DEFAULTS.refit,
+    temperature_of: Annotated[
+        str,
+        typer.Option(
+            metavar="NAME",
+            help="With --refit: take this bundle's temperature, best that of the same run without "
+            "--refit.",
+        ),
+    ] = _DEFAULTS.temperature_of,
     notes: Annotated[
         str, typer.Option(help="For the model card, e.g. the origin of photographs and weights.")
     ] = _DEFAULTS.notes,
@@ -293,6 +301,7 @@ def train(
         teachers=tuple(teacher or ()),
         teacher_weight=teacher_weight,
         refit=refit,
+        temperature_of=temperature_of,
         notes=notes,
         augmentation=dataclasses.replace(_DEFAULTS.augmentation, mixup=mixup),
     )

@@ -40,7 +40,12 @@ def format_model_card(manifest: BundleManifest, result: EvaluationResult) -> str
             "the temperature of the model it goes on from were trained on as well, so nothing "
             "was chosen any more"
         )
-        fitted = "taken over from the model that it goes on from"
+        source = settings.get("temperature_of", "")
+        fitted = (
+            f"that of `{source}`, fitted on photographs that it had not learned from"
+            if source
+            else "taken over from the model that it goes on from"
+        )
     else:
         photographs = (
             f"{n['train']} photographs for training, {n['validation']} for validation, "

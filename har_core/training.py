@@ -212,7 +212,7 @@ class Trainer:
         self.origin = bundle_of_weights(settings.backbone_weights)
         if self.origin is not None:
             check_held_out(self.origin, prepared)
-        self.chosen_temperature = _temperature_of(self.origin) if settings.refit else None
+        self.chosen_temperature = self._find_temperature() if settings.refit else None
         keras.utils.set_random_seed(settings.seed)
         self.network = build_network(
             len(prepared.class_names),
@@ -230,6 +230,19 @@ class Trainer:
         one_hot = np.eye(len(prepared.class_names), dtype=np.float32)[prepared.label_indices]
         self.targets = one_hot * (1 - smoothing) + smoothing / one_hot.shape[1]
         self.checkpoint = run.read_checkpoint()
+
+    def _find_temperature(self) -> float:
+        """Return the temperature that a refit takes over; it has no photographs to fit one."""
+        if self.origin is None:
+            raise ModelBundleError(
+                "A refit goes on from a model that was chosen before: let --backbone-weights point "
+                "to the model.keras of its bundle."
+            )
+        if not self.settings.temperature_of:
+            return bundle.read_manifest(self.origin).temperature
+        fitted = find_model(self.settings.temperature_of)
+        check_held_out(fitted, self.prepared)
+        return bundle.read_manifest(fitted).temperature
 
     def train_head(self) -> None:
         """Stage 1: the head learns from features that the frozen backbone gives once."""
@@ -544,6 +557,7 @@ class Trainer:
         weights = Path(self.settings.backbone_weights).name
         settings["backbone_weights"] = f"{self.origin.name}/{weights}" if self.origin else weights
         settings["teachers"] = [Path(name).name for name in self.settings.teachers]
+        settings["temperature_of"] = Path(self.settings.temperature_of).name
         return {
             "settings": settings,
             "photographs": {split: int(n) for split, n in counts.items()},
@@ -552,15 +566,6 @@ class Trainer:
             "training_seconds": round(sum(row["seconds"] for row in self.checkpoint.log)),
             **_versions(),
         }
-
-
-def _temperature_of(origin: Path | None) -> float:
-    if origin is None:
-        raise ModelBundleError(
-            "A refit goes on from a model that was chosen before: let --backbone-weights point to "
-            "the model.keras of its bundle."
-        )
-    return bundle.read_manifest(origin).temperature
 
 
 def _versions() -> dict[str, Any]:

@@ -54,6 +54,8 @@ class TrainingSettings:
     refit : bool
         Learn from the validation photographs as well, once they have served to choose: the last
         epoch is kept, at the temperature of the bundle that `backbone_weights` points into.
+    temperature_of : str
+        Bundle whose temperature a refit takes instead: of the same run without `refit`, best.
     notes : str
         For the model card, e.g. the origin and licence of the photographs and weights.
     """
@@ -79,6 +81,7 @@ class TrainingSettings:
     teachers: tuple[str, ...] = ()
     teacher_weight: float = 0.7
     refit: bool = False
+    temperature_of: str = ""
     notes: str = ""
 
     def __post_init__(self) -> None:
@@ -107,6 +110,10 @@ class TrainingSettings:
                 (not 0 <= self.label_smoothing < 1, "label smoothing must be in [0, 1)"),
                 (not 0 < self.layer_decay <= 1, "the layer decay must be in (0, 1]"),
                 (not 0 <= self.teacher_weight <= 1, "the teacher weight must be in [0, 1]"),
+                (
+                    bool(self.temperature_of) and not self.refit,
+                    "only a refit takes over a temperature, any other run fits its own",
+                ),
             )
             if invalid
         ]

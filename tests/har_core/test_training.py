@@ -168,6 +168,31 @@ def test_refit_learns_from_validation_photographs_and_chooses_nothing(runs, tmp_
         train(root / "dataset", "taught", taught, runs_dir=tmp_path / "runs")
 
 
+def test_refit_takes_the_temperature_of_a_named_model(runs, tmp_path, monkeypatch):
+    root, *_ = runs
+    monkeypatch.setenv("HAR_MODELS_DIR", str(tmp_path / "models"))
+    for name in ("chosen", "twin"):
+        shutil.copytree(root / "models" / "straight", tmp_path / "models" / name)
+    bundle.update_manifest(tmp_path / "models" / "twin", temperature=1.75)
+    settings = dataclasses.replace(
+        SETTINGS,
+        backbone_weights=str(tmp_path / "models" / "chosen" / bundle.KERAS_FILE),
+        refit=True,
+        temperature_of="twin",
+    )
+    refitted = train(root / "dataset", "refitted", settings, runs_dir=tmp_path / "runs")
+    assert refitted.temperature == 1.75
+    assert refitted.training["settings"]["temperature_of"] == "twin"
+    card = (tmp_path / "models" / "refitted" / bundle.MODEL_CARD_FILE).read_text()
+    assert "temperature of 1.750 (on the logits), that of `twin`" in card
+    # A model that has learned from the test photographs is no source.
+    splits = pd.read_parquet(tmp_path / "models" / "twin" / bundle.SPLITS_FILE)
+    splits["split"] = splits["split"].replace("test", "train")
+    splits.to_parquet(tmp_path / "models" / "twin" / bundle.SPLITS_FILE)
+    with pytest.raises(ModelBundleError, match="trained on 3 of the 3 photographs"):
+        train(root / "dataset", "again", settings, runs_dir=tmp_path / "runs")
+
+
 def test_refit_without_a_chosen_model_is_refused(runs, tmp_path, monkeypatch):
     root, *_ = runs
     monkeypatch.setenv("HAR_MODELS_DIR", str(tmp_path / "models"))
@@ -235,6 +260,7 @@ def test_nothing_to_resume_is_said(tmp_path, monkeypatch):
         ({"head_learning_rate": -1.0}, "head's learning rate"),
         ({"ema_epochs": -3.0}, "moving average"),
         ({"warmup_epochs": -1.0}, "warm-up"),
+        ({"temperature_of": "mine"}, "only a refit takes over a temperature"),
     ],
 )
 def test_impossible_settings_are_refused(settings, message):
