@@ -49,6 +49,7 @@ def test_every_run_builds_on_earlier_ones(runs: list[dict[str, Any]]) -> None:
     for run in runs:
         assert run["backbone_weights"] in files
         assert there.issuperset(run["teacher"] or ())
+        assert run["temperature_of"] in {"", *there}
         assert run["seed"] == 0
         assert run["name"] not in there
         there.add(run["name"])
