@@ -23,14 +23,14 @@ def open_page(page):
     expect(page.locator(CHART_NAMES)).to_have_count(len(CLASS_NAMES))
 
 
-# Whether the camera's picture is on the page: its first frames are black.
-CAMERA_SHOWS_GREEN = """() => {
-  const video = document.querySelector("video");
-  if (!video || video.readyState < 2) return false;
+# Whether an element shows the picture of Chromium's stand-in for a camera, whose first are black.
+SHOWS_GREEN = """(selector) => {
+  const element = document.querySelector(selector);
+  if (!element || element.readyState < 2) return false;
   const canvas = document.createElement("canvas");
   canvas.width = canvas.height = 1;
   const context = canvas.getContext("2d");
-  context.drawImage(video, 0, 0, 1, 1);
+  context.drawImage(element, 0, 0, 1, 1);
   const [red, green, blue] = context.getImageData(0, 0, 1, 1).data;
   return green > 50 && green > red + 20 && green > blue + 20;
 }"""
@@ -41,18 +41,22 @@ def take_photograph(page):
 
     Streamlit enables the button when the camera answers, before its first picture, and starts the
     camera anew when it knows how wide the picture is; a click in between does nothing, or takes a
-    black picture.
+    black picture, which is cleared.
     """
     button, taken = (page.get_by_role("button", name=n) for n in ("Take Photo", "Clear photo"))
+    snapshot = "img[alt=Snapshot]"
     expect(button).to_be_enabled()
     for _ in range(20):
-        page.wait_for_function(CAMERA_SHOWS_GREEN)
+        page.wait_for_function(SHOWS_GREEN, arg="video")
         button.click()
         try:
             taken.wait_for(timeout=2_000)
-            return
         except PlaywrightTimeoutError:
             continue
+        page.locator(snapshot).evaluate("image => image.decode()")
+        if page.evaluate(SHOWS_GREEN, snapshot):
+            return
+        taken.click()
     pytest.fail("twenty clicks took no photograph")
 
 
