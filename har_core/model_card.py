@@ -37,8 +37,7 @@ def format_model_card(manifest: BundleManifest, result: EvaluationResult) -> str
         photographs = f"{n['train']} photographs for training, {n['test']} for testing"
         kept = (
             "the last was kept. Those 10 % of the photographs that had served to choose epochs and "
-            "the temperature of the model it goes on from were trained on as well, so nothing "
-            "was chosen any more"
+            "temperatures of earlier models were trained on as well, so nothing was chosen any more"
         )
         source = settings.get("temperature_of", "")
         fitted = (
