@@ -5,6 +5,7 @@ from typing import Final
 import pandas as pd
 import streamlit as st
 
+from dashboard.class_filter import class_filter
 from dashboard.dataset_data import DatasetView
 from dashboard.photo_tiles import PAGE_SIZE, issue_title, show_decision_bar, show_tiles
 from dashboard.wording import human_name, percent
@@ -46,13 +47,8 @@ def show_browser(view: DatasetView) -> None:
         key="browse_search",
         bind="query-params",
     )
-    label = filters.selectbox(
-        "Class",
-        ["", *view.class_names],
-        format_func=lambda name: human_name(name) or "All classes",
-        key="browse_class",
-        bind="query-params",
-    )
+    with filters:
+        label = class_filter("Class", view.class_names, key="browse_class")
     finding = filters.selectbox(
         "Finding",
         _finding_options(view),

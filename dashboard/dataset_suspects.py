@@ -8,6 +8,7 @@ import numpy as np
 import pandas as pd
 import streamlit as st
 
+from dashboard.class_filter import class_filter
 from dashboard.dataset_charts import noise_by_class
 from dashboard.dataset_data import DatasetView
 from dashboard.photo_tiles import (
@@ -81,13 +82,7 @@ def show_suspects(view: DatasetView) -> None:
     with ranking:
         total = len(suspects.ranking)
         st.markdown(f"**{n:,}** of {total:,} labels are doubtful, the most doubtful first.")
-        chosen = st.selectbox(
-            "Given label",
-            ["", *suspects.by_class.index],
-            format_func=lambda name: human_name(name) or "All classes",
-            key="suspect_class",
-            bind="query-params",
-        )
+        chosen = class_filter("Given label", suspects.by_class.index, key="suspect_class")
         rows = suspects.ranking[suspects.ranking["is_label_issue"]]
         if chosen:
             rows = rows[rows["label"].eq(chosen)]

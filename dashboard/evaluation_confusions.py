@@ -6,6 +6,7 @@ import numpy as np
 import streamlit as st
 
 from dashboard import evaluation_charts as charts
+from dashboard.class_filter import accept_class_name
 from dashboard.evaluation_overview import Shown
 from dashboard.evaluation_wording import cell_title
 from dashboard.wording import counted, escape_markdown, human_name, markdown_name, percent
@@ -83,10 +84,7 @@ def chosen_cell(class_names: tuple[str, ...]) -> tuple[str | None, str | None]:
     for key in (TRUE_KEY, PREDICTED_KEY):
         if st.session_state.get(key, class_names[0]) not in (*class_names, None):
             st.session_state[key] = None  # chosen for a model with other classes
-        # The address holds readable names; one that was written by hand may hold the real one.
-        given = st.query_params.get(key)
-        if key not in st.session_state and given in class_names:
-            st.session_state[key] = given
+        accept_class_name(class_names, key)
     with st.grid(2, min_column_width=120, gap="small"):
         label, prediction = (
             st.selectbox(

@@ -195,6 +195,22 @@ def test_a_link_keeps_the_browsers_filters(dataset: Path) -> None:
     assert page.selectbox(key="browse_order").value == "Largest file"
 
 
+@pytest.mark.parametrize("name", ["using_laptop", "using laptop"])
+def test_a_link_may_hold_a_classs_real_name_or_the_readable_one(unscanned: Path, name: str) -> None:
+    table = unscanned / "train.csv"
+    table.write_text(table.read_text().replace(",sitting", ",using_laptop"))
+    page = AppTest.from_file(str(ROOT / "dashboard" / "navigation.py"), default_timeout=60)
+    page.session_state["dataset"] = str(unscanned)
+    page.switch_page("../pages/dataset.py")
+    page.query_params["section"] = "Photographs"
+    page.query_params["browse_class"] = name
+    page.run()
+    assert not page.exception
+    assert "**8** photographs" in texts(page)
+    page.selectbox(key="browse_class").select("").run()
+    assert "**25** photographs" in texts(page)
+
+
 def test_opened_photograph_can_be_excluded_and_the_decision_undone(dataset: Path) -> None:
     page = open_page(dataset, "Photographs", opened_photograph="running_1.jpg")
     assert "The model says" in texts(page)
