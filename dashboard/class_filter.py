@@ -23,9 +23,10 @@ def class_filter(title: str, class_names: Iterable[str], *, key: str) -> str:
 def accept_class_name(class_names: Sequence[str], key: str) -> None:
     """Let an address hold a class's real name, as somebody writes it who knows ``train.csv``.
 
-    Streamlit writes and reads what a choice shows, the name as people write it; the real name it
-    removes from the address. Call this before the choice with that `key` is drawn.
+    Streamlit reads and writes what a choice shows, the name as people write it, and removes what
+    it does not know. Call this before the choice with that `key` is drawn.
     """
-    given = st.query_params.get(key)
-    if key not in st.session_state and given in class_names:
-        st.session_state[key] = given
+    given = st.query_params.get(key, "")
+    if key not in st.session_state and given in class_names and human_name(given) != given:
+        st.query_params[key] = human_name(given)
+        st.rerun()

@@ -207,6 +207,7 @@ def test_a_link_may_hold_a_classs_real_name_or_the_readable_one(unscanned: Path,
     page.run()
     assert not page.exception
     assert "**8** photographs" in texts(page)
+    assert page.query_params["browse_class"] == "using laptop"
     page.selectbox(key="browse_class").select("").run()
     assert "**25** photographs" in texts(page)
 
