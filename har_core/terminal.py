@@ -29,7 +29,7 @@ def progress_bar() -> Iterator[Callable[[str, int, int], None]]:
     Yields
     ------
     callable
-        Called with (what is being done, done, total); a new "what" starts a new bar.
+        Called with (what is being done, done, total); another "what" starts a new bar.
     """
     columns = (
         TextColumn("{task.description}"),
@@ -40,14 +40,15 @@ def progress_bar() -> Iterator[Callable[[str, int, int], None]]:
         TimeRemainingColumn(),
     )
     with Progress(*columns, console=stderr, transient=True) as bars:
-        tasks: dict[str, TaskID] = {}
+        shown: dict[str, TaskID] = {}  # none or one
 
         def report(what: str, done: int, total: int) -> None:
-            if what not in tasks:
-                for finished in tasks.values():
-                    bars.update(finished, visible=False)
-                tasks[what] = bars.add_task(what, total=total)
-            bars.update(tasks[what], completed=done, total=total)
+            if what not in shown:
+                for finished in shown.values():
+                    bars.remove_task(finished)
+                shown.clear()
+                shown[what] = bars.add_task(what, total=total)
+            bars.update(shown[what], completed=done, total=total)
 
         yield report
 

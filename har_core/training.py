@@ -225,7 +225,7 @@ class Trainer:
             self._seeds.append(zlib.crc32(Path(settings.backbone_weights).read_bytes()))
         self.train_rows = prepared.rows_of("train")
         self.validation_rows = prepared.rows_of("validation")
-        self.validation_pixels = self._decode_rows(self.validation_rows)
+        self.validation_pixels = self._decode_rows("validation", self.validation_rows)
         smoothing = settings.label_smoothing
         one_hot = np.eye(len(prepared.class_names), dtype=np.float32)[prepared.label_indices]
         self.targets = one_hot * (1 - smoothing) + smoothing / one_hot.shape[1]
@@ -253,7 +253,7 @@ class Trainer:
             return
         backbone, head = split_at_features(self.network)
         features = self._compute_features(backbone, self.train_rows)
-        validation_features = self._features_of(backbone, self.validation_pixels)
+        validation_features = self._run_on("validation", backbone, self.validation_pixels)
         self._cross_validate(backbone, features, validation_features)
         optimizer = keras.optimizers.Adam(global_clipnorm=1.0)
         batch_size = self.settings.batch_size
@@ -302,7 +302,9 @@ class Trainer:
             peak=settings.learning_rate,
             warmup_epochs=settings.warmup_epochs,
             batches=self._augmented_batches,
-            predict_validation=lambda: self._predict_pixels(self.validation_pixels),
+            predict_validation=lambda: self._run_on(
+                "validation", self.network, self.validation_pixels
+            ),
         )
 
     def write_bundle(self, destination: Path, overwrite: bool) -> BundleManifest:
@@ -314,9 +316,9 @@ class Trainer:
         table, class_names = self.prepared.table, self.prepared.class_names
         labels = self.prepared.label_indices
         test_rows = self.prepared.rows_of("test")
-        test_pixels = self._decode_rows(test_rows)
-        validation = self._predict_pixels(self.validation_pixels)
-        test = self._predict_pixels(test_pixels)
+        test_pixels = self._decode_rows("test", test_rows)
+        validation = self._run_on("validation", self.network, self.validation_pixels)
+        test = self._run_on("test", self.network, test_pixels)
         temperature = self.chosen_temperature
         if temperature is None:
             temperature = fit_temperature(labels[self.validation_rows], validation)
@@ -346,6 +348,7 @@ class Trainer:
             plain = keras.Model(self.network.input, self.network.output, name=self.network.name)
             plain.save(keras_file)
             probe = scale_pixels(test_pixels[:_PROBE_PHOTOGRAPHS], PREPROCESSING)
+            self._report("Exporting the network to ONNX", 0, 1)
             export_onnx(plain, onnx_file, probe=probe)
             splits = table[["filename", "label", "split", "duplicate_group", "sha256"]]
             judged = self.run.path / _CROSS_VALIDATED
@@ -386,7 +389,7 @@ class Trainer:
         if self.origin is not None:
             return
         test_rows = self.prepared.rows_of("test")
-        test_features = self._features_of(backbone, self._decode_rows(test_rows))
+        test_features = self._run_on("test", backbone, self._decode_rows("test", test_rows))
         rows = np.concatenate([self.train_rows, self.validation_rows, test_rows])
         pooled = np.concatenate(
             [
@@ -437,6 +440,8 @@ class Trainer:
         steps = self._steps_per_epoch
         for epoch in range(first_epoch, epochs):
             started, losses = time.monotonic(), []
+            what = f"{stage} epoch {epoch + 1}/{epochs}"
+            self._report(what, 0, steps)  # the first step compiles, which takes a while
             stepped = model_of_epoch(epoch)
             if not stepped.compiled:
                 stepped.compile(optimizer, loss="categorical_crossentropy", jit_compile=False)
@@ -446,7 +451,7 @@ class Trainer:
                 )
                 optimizer.learning_rate.assign(rate)
                 losses.append(float(stepped.train_on_batch(x, y)))
-                self._report(f"{stage} epoch {epoch + 1}/{epochs}", step - epoch * steps + 1, steps)
+                self._report(what, step - epoch * steps + 1, steps)
             raw = [np.asarray(v) for v in model.trainable_variables]
             if optimizer.use_ema:
                 optimizer.finalize_variable_values(model.trainable_variables)
@@ -525,24 +530,28 @@ class Trainer:
     def _compute_features(self, backbone: Any, rows: np.ndarray) -> np.ndarray:
         shape = (len(rows), *backbone.output_shape[1:])
         features = make_disk_array(self.run.path / "features.npy", shape, np.float16)
+        self._report("Computing features", 0, len(rows))
         for start in range(0, len(rows), _INFERENCE_BATCH):
             chosen = rows[start : start + _INFERENCE_BATCH]
             pixels = np.stack([resize_image(self.prepared.pixels[r], INPUT_SIZE) for r in chosen])
-            features[start : start + len(chosen)] = self._features_of(backbone, pixels)
+            features[start : start + len(chosen)] = _run_in_batches(backbone, pixels, PREPROCESSING)
             self._report("Computing features", start + len(chosen), len(rows))
         return features
 
-    def _features_of(self, backbone: Any, pixels: np.ndarray) -> np.ndarray:
-        return _run_in_batches(backbone, pixels, PREPROCESSING)
+    def _run_on(self, split: str, model: Any, pixels: np.ndarray) -> np.ndarray:
+        """Run the network, or its backbone, on the decoded photographs of a held-out split."""
 
-    def _predict_pixels(self, pixels: np.ndarray) -> np.ndarray:
-        return _run_in_batches(self.network, pixels, PREPROCESSING)
+        def report(done: int) -> None:
+            self._report(f"Running on the {split} split", done, len(pixels))
 
-    def _decode_rows(self, rows: np.ndarray) -> np.ndarray:
+        return _run_in_batches(model, pixels, PREPROCESSING, report)
+
+    def _decode_rows(self, split: str, rows: np.ndarray) -> np.ndarray:
         """Decode photographs exactly as a prediction does; uint8 (N, 224, 224, 3)."""
         pixels = np.empty((len(rows), INPUT_SIZE, INPUT_SIZE, 3), np.uint8)
-        for place, path in zip(pixels, self.prepared.table["path"].iloc[rows], strict=True):
-            place[:] = decode_square(read_bytes(path), INPUT_SIZE)
+        for i, path in enumerate(self.prepared.table["path"].iloc[rows]):
+            pixels[i] = decode_square(read_bytes(path), INPUT_SIZE)
+            self._report(f"Reading the {split} split", i + 1, len(rows))
         return pixels
 
     def _report(self, what: str, done: int, total: int) -> None:
@@ -577,7 +586,10 @@ def _versions() -> dict[str, Any]:
 
 
 def _run_in_batches(
-    model: Any, inputs: np.ndarray, preprocessing: Preprocessing | None = None
+    model: Any,
+    inputs: np.ndarray,
+    preprocessing: Preprocessing | None = None,
+    report: Callable[[int], None] | None = None,
 ) -> np.ndarray:
     """Run a model in inference mode, scaling pixels first; float32."""
     outputs = [np.empty((0, *model.output_shape[1:]), np.float32)]
@@ -586,6 +598,8 @@ def _run_in_batches(
         scaled = batch if preprocessing is None else scale_pixels(batch, preprocessing)
         # Calling the model directly would keep every layer's output of the batch in memory.
         outputs.append(model.predict_on_batch(scaled))
+        if report is not None:
+            report(start + len(batch))
     return np.concatenate(outputs)
 
 

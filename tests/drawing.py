@@ -94,3 +94,21 @@ def write_tiny_bundle(models_folder: Path, name: str = "tiny", **fields) -> Bund
         bundle.CLASS_INDICES_FILE: format_class_indices(CLASS_NAMES).encode(),
     }
     return bundle.write_bundle(models_folder / name, manifest, files)
+
+
+def write_small_backbone(path: Path) -> Path:
+    """Write a random stand-in for MobileNetV2: its shapes and names, five convolutions.
+
+    What a run costs in tests is compiling 150 layers, and not what it does with them.
+    """
+    import keras
+
+    keras.utils.set_random_seed(0)
+    x = pixels = keras.Input((224, 224, 3))
+    names = ("Conv1", "block_0_project", "block_1_project", "block_2_project", "Conv_1")
+    for name, channels in zip(names, (4, 8, 8, 8, 1280), strict=True):
+        x = keras.layers.Conv2D(channels, 3, strides=2, padding="same", name=name)(x)
+        x = keras.layers.BatchNormalization(name=f"{name}_BN")(x)
+        x = keras.layers.ReLU(6.0)(x)
+    keras.Model(pixels, x).save(path)
+    return path

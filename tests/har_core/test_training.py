@@ -14,7 +14,7 @@ from har_core.preprocessing import scale_pixels
 from har_core.suspects import recorded_cross_validation
 from har_core.training import train
 from har_core.training_settings import TrainingSettings
-from tests.drawing import CLASS_NAMES, write_dataset
+from tests.drawing import CLASS_NAMES, write_dataset, write_small_backbone
 
 SETTINGS = TrainingSettings(
     backbone_weights="random",
@@ -24,6 +24,7 @@ SETTINGS = TrainingSettings(
     small_size=96,
     batch_size=8,
     warmup_epochs=0.5,
+    frozen_blocks=1,
     notes="Drawn, not photographed.",
 )
 
@@ -39,9 +40,11 @@ def runs(tmp_path_factory):
     dataset = write_dataset(root / "dataset", per_class=10)
     with (dataset / "train.csv").open("a") as table:
         table.write("lost.jpg,sitting\n")
+    backbone = write_small_backbone(root / "backbone.keras")
+    settings = dataclasses.replace(SETTINGS, backbone_weights=str(backbone))
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("HAR_MODELS_DIR", str(root / "models"))
-        straight = train(dataset, "straight", SETTINGS, runs_dir=root / "runs")
+        straight = train(dataset, "straight", settings, runs_dir=root / "runs")
 
         def kill_after_first_fine_tuning_epoch(row):
             if row["stage"] == "fine-tuning":
@@ -51,12 +54,12 @@ def runs(tmp_path_factory):
             train(
                 dataset,
                 "resumed",
-                SETTINGS,
+                settings,
                 runs_dir=root / "runs",
                 on_epoch=kill_after_first_fine_tuning_epoch,
             )
         with pytest.raises(HarError, match="--resume"):
-            train(dataset, "resumed", SETTINGS, runs_dir=root / "runs")
+            train(dataset, "resumed", settings, runs_dir=root / "runs")
         epochs_after = []
         resumed = train(
             dataset,
@@ -81,16 +84,20 @@ def test_resumed_run_repeats_no_epoch_and_ends_like_an_uninterrupted_one(runs):
     np.testing.assert_allclose(logs[0]["training_loss"], logs[1]["training_loss"], rtol=2e-3)
 
 
-def test_bundle_is_complete_and_predicts_as_recorded(runs, monkeypatch):
-    root, straight, *_ = runs
-    folder = root / "models" / "straight"
-    assert bundle.verify_bundle(folder) == straight
+def test_bundle_is_complete_and_predicts_as_recorded(runs, tmp_path, monkeypatch):
+    """With the real network."""
+    root, *_ = runs
+    monkeypatch.setenv("HAR_MODELS_DIR", str(tmp_path / "models"))
+    settings = dataclasses.replace(SETTINGS, epochs=1)
+    trained = train(root / "dataset", "trained", settings, runs_dir=tmp_path / "runs")
+    folder = tmp_path / "models" / "trained"
+    assert bundle.verify_bundle(folder) == trained
     predictions = pd.read_parquet(folder / bundle.PREDICTIONS_FILE)
     splits = pd.read_parquet(folder / bundle.SPLITS_FILE)
-    assert straight.class_names == CLASS_NAMES
+    assert trained.class_names == CLASS_NAMES
     assert set(predictions["split"]) == {"validation", "test"}
     assert len(splits) == 30
-    judged = recorded_cross_validation(folder, straight)
+    judged = recorded_cross_validation(folder, trained)
     assert judged["filename"].tolist() == splits["filename"].tolist()
     np.testing.assert_allclose(judged[list(CLASS_NAMES)].sum(axis=1), 1, atol=1e-5)
     card = (folder / bundle.MODEL_CARD_FILE).read_text()
@@ -99,7 +106,7 @@ def test_bundle_is_complete_and_predicts_as_recorded(runs, monkeypatch):
     assert splits.groupby("duplicate_group")["split"].nunique().max() == 1
     photo = predictions[predictions["split"] == "test"].iloc[0]
     served = load_model(folder).predict(root / "dataset" / "train" / photo["filename"])
-    recorded = photo[list(CLASS_NAMES)].to_numpy(float) ** (1 / straight.temperature)
+    recorded = photo[list(CLASS_NAMES)].to_numpy(float) ** (1 / trained.temperature)
     recorded /= recorded.sum()
     np.testing.assert_allclose(list(served.probabilities.values()), recorded, atol=1e-4)
 
@@ -126,7 +133,7 @@ def test_network_that_goes_on_from_another_sees_other_crops(runs, tmp_path, monk
     earlier = root / "models" / "straight" / bundle.KERAS_FILE
     on, again = first_batch("on", earlier), first_batch("again", earlier)
     np.testing.assert_array_equal(on, again)
-    assert not np.array_equal(on, first_batch("afresh", "random"))
+    assert not np.array_equal(on, first_batch("afresh", root / "backbone.keras"))
 
 
 def test_refit_learns_from_validation_photographs_and_chooses_nothing(runs, tmp_path, monkeypatch):
@@ -135,9 +142,8 @@ def test_refit_learns_from_validation_photographs_and_chooses_nothing(runs, tmp_
     chosen = tmp_path / "models" / "chosen"
     shutil.copytree(root / "models" / "straight", chosen)
     bundle.update_manifest(chosen, temperature=1.75)
-    settings = dataclasses.replace(
-        SETTINGS, backbone_weights=str(chosen / bundle.KERAS_FILE), refit=True
-    )
+    weights = str(chosen / bundle.KERAS_FILE)
+    settings = dataclasses.replace(SETTINGS, backbone_weights=weights, small_epochs=0, refit=True)
     kept = []
     write_best = RunFolder.write_best
 
@@ -177,6 +183,7 @@ def test_refit_takes_the_temperature_of_a_named_model(runs, tmp_path, monkeypatc
     settings = dataclasses.replace(
         SETTINGS,
         backbone_weights=str(tmp_path / "models" / "chosen" / bundle.KERAS_FILE),
+        epochs=0,
         refit=True,
         temperature_of="twin",
     )
