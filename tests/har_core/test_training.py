@@ -10,6 +10,7 @@ from har_core import bundle, load_model, training
 from har_core.checkpoint import RunFolder
 from har_core.errors import DatasetError, HarError, ModelBundleError
 from har_core.evaluations import list_evaluations, read_evaluation
+from har_core.keras_files import load_network
 from har_core.preprocessing import scale_pixels
 from har_core.suspects import recorded_cross_validation
 from har_core.training import train
@@ -82,6 +83,13 @@ def test_resumed_run_repeats_no_epoch_and_ends_like_an_uninterrupted_one(runs):
     ]
     assert logs[0]["stage"].tolist() == ["head", "fine-tuning", "fine-tuning"]
     np.testing.assert_allclose(logs[0]["training_loss"], logs[1]["training_loss"], rtol=2e-3)
+    # The weights also tell whether the optimiser's moments and moving average came back.
+    first, second = (
+        load_network(root / "models" / name / bundle.KERAS_FILE).get_weights()
+        for name in ("straight", "resumed")
+    )
+    for a, b in zip(first, second, strict=True):
+        np.testing.assert_allclose(a, b, rtol=0, atol=2e-5)
 
 
 def test_bundle_is_complete_and_predicts_as_recorded(runs, tmp_path, monkeypatch):
