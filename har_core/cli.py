@@ -5,6 +5,7 @@ import dataclasses
 import glob
 import io
 import json
+import logging
 import os
 import sys
 import zipfile
@@ -41,6 +42,8 @@ app.add_typer(cli_evaluate.commands)
 def main() -> None:
     """Run the command line; bad input is one line on stderr and exit code 2."""
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
+    # What it warns of, retracing say, is for whoever writes the program.
+    logging.getLogger("tensorflow").setLevel(logging.ERROR)
     try:
         app(args=_with_optional_values(sys.argv[1:]))
     except HarError as error:
