@@ -1,15 +1,18 @@
 """The photographs behind an evaluation's numbers: tiles with the answer, one opened large."""
 
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Final
 
 import pandas as pd
 import streamlit as st
 
+from dashboard import sidebar
 from dashboard.charts import probability_bars
 from dashboard.evaluated_files import EvaluatedFiles
 from dashboard.gallery import Tile, gallery
 from dashboard.large_picture import show_large_picture
+from dashboard.photo_tiles import PHOTO_PARAMETER
 from dashboard.wording import escape_markdown, human_name, markdown_name, percent
 from har_core import Prediction
 from har_core.evaluation import EvaluationResult
@@ -115,3 +118,15 @@ def _photograph_dialog(photos: EvaluatedPhotos) -> None:
             config={"displayModeBar": False},
             alt="The most probable actions",
         )
+        dataset = sidebar.chosen_dataset()
+        if path is not None and dataset is not None and _lies_in(path, dataset):
+            st.page_link(
+                "../pages/dataset.py",
+                label="Relabel or exclude it in the dataset",
+                icon=":material/arrow_forward:",
+                query_params={PHOTO_PARAMETER: filename},
+            )
+
+
+def _lies_in(path: str, folder: str) -> bool:
+    return Path(path).resolve().is_relative_to(Path(folder).expanduser().resolve())

@@ -21,7 +21,7 @@ from har_core.thumbnails import thumbnails
 
 PAGE_SIZE: Final = 24
 _SIDE_BY_SIDE: Final = 4
-OPENED: Final = "opened_photograph"
+PHOTO_PARAMETER: Final = "photo"  # of the page's address: the filename of the opened photograph
 _BROWSING: Final = "photographs_in_view"
 _SUGGESTED: Final = "suggested_labels"
 OUTLIER_TITLE: Final = "Outlier"
@@ -82,7 +82,7 @@ def show_tiles(
     opened, selected = gallery(tiles, key=key, selectable=selectable)
     if opened is not None:
         st.session_state[_BROWSING] = list(rows["filename"])
-        st.session_state[OPENED] = opened
+        st.query_params[PHOTO_PARAMETER] = opened
     return selected
 
 
@@ -203,28 +203,28 @@ def report_failure(work: Callable[[], object]) -> None:
 
 
 def show_opened_photograph(view: DatasetView) -> None:
-    """Open the photograph that was clicked, if any, in a dialog."""
-    if st.session_state.get(OPENED):
+    """Open the photograph that was clicked or that the address names, if any, in a dialog."""
+    if st.query_params.get(PHOTO_PARAMETER):
         _photograph_dialog(view)
 
 
 def _forget_opened() -> None:
-    st.session_state[OPENED] = None
+    st.query_params.pop(PHOTO_PARAMETER, None)
 
 
 def _step(by: int) -> None:
     names = st.session_state.get(_BROWSING, [])
-    current = st.session_state.get(OPENED)
+    current = st.query_params.get(PHOTO_PARAMETER)
     if current in names:
-        st.session_state[OPENED] = names[(names.index(current) + by) % len(names)]
+        st.query_params[PHOTO_PARAMETER] = names[(names.index(current) + by) % len(names)]
 
 
 @st.dialog("Photograph", width="large", on_dismiss=_forget_opened)
 def _photograph_dialog(view: DatasetView) -> None:
-    filename = st.session_state.get(OPENED)
+    filename = st.query_params.get(PHOTO_PARAMETER, "")
     rows = view.photographs[view.photographs["filename"] == filename]
     if rows.empty:
-        st.info("This photograph is not in the dataset any more.")
+        st.info(f"There is no photograph {escape_markdown(filename)} in this dataset.")
         return
     row = rows.iloc[0]
     picture, facts = st.columns([3, 2], gap="medium")
@@ -237,7 +237,8 @@ def _photograph_dialog(view: DatasetView) -> None:
             view, [row["filename"]], key="opened", suggested=suggested_label(view, row)
         )
         st.space("stretch")
-        if len(st.session_state.get(_BROWSING, [])) > 1:
+        names = st.session_state.get(_BROWSING, [])
+        if len(names) > 1 and filename in names:
             _step_buttons()
 
 

@@ -50,9 +50,9 @@ def chart_names(class_names: Sequence[str]) -> list[str]:
 def percent(probability: float) -> str:
     """Return a probability as a whole percentage that never claims 0 % or certainty."""
     if probability >= 0.995:
-        return "> 99\N{NO-BREAK SPACE}%"
+        return ">\N{NO-BREAK SPACE}99\N{NO-BREAK SPACE}%"
     if probability <= 0.005:  # which would round to 0 %
-        return "< 1\N{NO-BREAK SPACE}%"
+        return "<\N{NO-BREAK SPACE}1\N{NO-BREAK SPACE}%"
     return _spaced(f"{probability:.0%}")
 
 

@@ -36,10 +36,14 @@ def test_filter_open_exclude_and_export(page: Page) -> None:
     expect(dialog.get_by_role("button", name="Next")).to_be_visible()  # hears the key, drawn last
     page.keyboard.press("ArrowRight")
     expect(dialog.get_by_text("sitting_3.jpg")).to_be_visible()
+    expect(page).to_have_url(re.compile("photo=sitting_3.jpg"))
+    page.reload()
+    expect(dialog.get_by_role("img", name="The photograph sitting_3.jpg")).to_be_visible()
     dialog.get_by_role("button", name="Exclude").click()
     expect(dialog.get_by_text("Excluded")).to_be_visible()
     dialog.get_by_role("button", name="Close").click()
     expect(page.get_by_text("excluded", exact=True)).to_be_visible()
+    expect(page).not_to_have_url(re.compile("photo="))
 
     open_section(page, "Clean up")
     expect(page.get_by_text("11 of 12 rows are kept")).to_be_visible()

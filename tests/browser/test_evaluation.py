@@ -117,13 +117,17 @@ def test_clicking_a_cell_shows_exactly_its_photographs(page, models):
     expect(page).not_to_have_url(re.compile("true="))
 
 
-def test_a_link_shows_the_same_cell_and_a_tile_opens_its_photograph(page):
+def test_a_link_shows_the_same_cell_and_a_photograph_leads_to_the_dataset(page):
     open_view(page, "three", "Confusions", true="running", predicted="sitting")
     expect(page.locator(".gallery .open")).to_have_count(3)
     page.get_by_role("button", name=re.compile("Open running_1.jpg")).click()
     dialog = page.get_by_role("dialog")
     expect(dialog.get_by_role("img", name="The photograph running_1.jpg")).to_be_visible()
     expect(dialog.get_by_text("taken for sitting")).to_be_visible()
+    dialog.get_by_role("link", name="Relabel or exclude it in the dataset").click()
+    expect(page.get_by_role("heading", name="Know your photographs")).to_be_visible()
+    expect(dialog.get_by_role("img", name="The photograph running_1.jpg")).to_be_visible()
+    expect(dialog.get_by_role("button", name="Exclude")).to_be_visible()
 
 
 def test_cells_of_a_hundred_classes_can_be_clicked(page, models):

@@ -100,7 +100,9 @@ def as_parquet(table: pd.DataFrame) -> bytes:
     return buffer.getvalue()
 
 
-def open_page(dataset: Path | None = None, section: str | None = None, **state) -> AppTest:
+def open_page(
+    dataset: Path | None = None, section: str | None = None, photo: str = "", **state
+) -> AppTest:
     page = AppTest.from_file(str(ROOT / "dashboard" / "navigation.py"), default_timeout=60)
     page.session_state["dataset"] = str(dataset) if dataset else ""
     page.run()
@@ -109,6 +111,8 @@ def open_page(dataset: Path | None = None, section: str | None = None, **state) 
         page.session_state[key] = value
     if section:
         page.query_params["section"] = section
+    if photo:
+        page.query_params["photo"] = photo
     page.run()
     assert not page.exception, page.exception
     return page
@@ -213,7 +217,7 @@ def test_a_link_may_hold_a_classs_real_name_or_the_readable_one(unscanned: Path,
 
 
 def test_opened_photograph_can_be_excluded_and_the_decision_undone(dataset: Path) -> None:
-    page = open_page(dataset, "Photographs", opened_photograph="running_1.jpg")
+    page = open_page(dataset, "Photographs", photo="running_1.jpg")
     assert "The model says" in texts(page)
     page.button(key="opened_exclude").click().run()
     assert not page.exception
@@ -225,6 +229,12 @@ def test_opened_photograph_can_be_excluded_and_the_decision_undone(dataset: Path
     assert load_decisions(dataset).current == {}
 
 
+def test_link_to_a_photograph_that_is_not_there_says_so(dataset: Path) -> None:
+    page = open_page(dataset, "Photographs", photo="*lost*.jpg")
+    assert r"There is no photograph \*lost\*" in texts(page)
+    assert "opened_exclude" not in [button.key for button in page.button]
+
+
 @pytest.mark.parametrize(
     ("name", "finding"),
     [("copy.jpg", "Exact duplicates"), ("sitting_7.jpg", "Unreadable"), ("running_1.jpg", None)],
@@ -232,14 +242,14 @@ def test_opened_photograph_can_be_excluded_and_the_decision_undone(dataset: Path
 def test_opened_photograph_names_its_findings(
     analysed: Path, name: str, finding: str | None
 ) -> None:
-    page = texts(open_page(analysed, "Photographs", opened_photograph=name))
+    page = texts(open_page(analysed, "Photographs", photo=name))
     assert ("No findings" in page) == (finding is None)
     assert finding is None or f":orange-badge[{finding}]" in page
 
 
 def test_file_that_is_no_picture_can_be_opened_before_the_scan(unscanned: Path) -> None:
     (unscanned / "train" / "running_1.jpg").write_bytes(b"<html>")
-    page = open_page(unscanned, "Photographs", opened_photograph="running_1.jpg")
+    page = open_page(unscanned, "Photographs", photo="running_1.jpg")
     assert "There is no picture to show: no picture" in texts(page)
 
 
@@ -453,13 +463,13 @@ def test_cross_validation_kept_from_training_judges_the_whole_set_without_an_ana
     table = page.dataframe[0].value
     assert table["Photograph"].tolist() == ["running_3.jpg"]
     assert table["Suggested"].tolist() == ["clapping"]
-    page.session_state["opened_photograph"] = "running_3.jpg"
+    page.query_params["photo"] = "running_3.jpg"
     page.run()
     assert page.button(key="opened_accept").label == "Accept “clapping”"
     other = shutil.copytree(dataset, tmp_path / "other")
     page.session_state["dataset"] = str(other)
     page.session_state["section"] = "Photographs"
-    page.session_state["opened_photograph"] = "running_3.jpg"
+    page.query_params["photo"] = "running_3.jpg"
     page.run()
     assert not page.exception
     assert "running\\_3\\.jpg" in texts(page)

@@ -128,7 +128,7 @@ def test_dataset_page(dataset: Path, section: str) -> None:
 
 def test_opened_photograph(dataset: Path) -> None:
     app = open_page("dataset", section="Photographs")
-    app.session_state["opened_photograph"] = f"0{PICTURE}{MARKUP}.jpg"
+    app.query_params["photo"] = f"0{PICTURE}{MARKUP}.jpg"
     app.run()
     assert not app.exception
     assert_names_are_text(app)
