@@ -12,6 +12,7 @@ from dashboard.charts import probability_bars
 from dashboard.evaluated_files import EvaluatedFiles
 from dashboard.gallery import Tile, gallery
 from dashboard.large_picture import show_large_picture
+from dashboard.photo_steps import neighbour, show_step_buttons
 from dashboard.photo_tiles import PHOTO_PARAMETER
 from dashboard.wording import escape_markdown, human_name, markdown_name, percent
 from har_core import Prediction
@@ -19,6 +20,7 @@ from har_core.evaluation import EvaluationResult
 from har_core.thumbnails import thumbnails
 
 _OPENED: Final = "opened_evaluated_photograph"
+_BROWSING: Final = "evaluated_photographs_in_view"
 _SHOWN_PROBABILITIES: Final = 6
 
 
@@ -79,6 +81,7 @@ class EvaluatedPhotos:
             st.pagination(n_pages, key=page_key)
         if opened is not None:
             st.session_state[_OPENED] = opened
+            st.session_state[_BROWSING] = list(shown["filename"])
             _photograph_dialog(self)
 
 
@@ -126,6 +129,15 @@ def _photograph_dialog(photos: EvaluatedPhotos) -> None:
                 icon=":material/arrow_forward:",
                 query_params={PHOTO_PARAMETER: filename},
             )
+
+    if len(st.session_state[_BROWSING]) > 1:
+        with st.container(horizontal=True, horizontal_alignment="right"):
+            show_step_buttons(_step)
+
+
+def _step(by: int) -> None:
+    names = st.session_state[_BROWSING]
+    st.session_state[_OPENED] = neighbour(names, st.session_state[_OPENED], by)
 
 
 def _lies_in(path: str, folder: str) -> bool:

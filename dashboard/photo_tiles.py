@@ -10,6 +10,7 @@ import streamlit as st
 from dashboard.dataset_data import DatasetView
 from dashboard.gallery import Tile, gallery
 from dashboard.large_picture import show_large_picture
+from dashboard.photo_steps import neighbour, show_step_buttons
 from dashboard.resources import classified
 from dashboard.wording import escape_markdown, human_name, markdown_name, percent
 from har_core import InvalidImageError, ModelBundleError, load_model
@@ -213,10 +214,9 @@ def _forget_opened() -> None:
 
 
 def _step(by: int) -> None:
+    current = st.query_params[PHOTO_PARAMETER]
     names = st.session_state.get(_BROWSING, [])
-    current = st.query_params.get(PHOTO_PARAMETER)
-    if current in names:
-        st.query_params[PHOTO_PARAMETER] = names[(names.index(current) + by) % len(names)]
+    st.query_params[PHOTO_PARAMETER] = neighbour(names, current, by)
 
 
 @st.dialog("Photograph", width="large", on_dismiss=_forget_opened)
@@ -239,27 +239,7 @@ def _photograph_dialog(view: DatasetView) -> None:
         st.space("stretch")
         names = st.session_state.get(_BROWSING, [])
         if len(names) > 1 and filename in names:
-            _step_buttons()
-
-
-def _step_buttons() -> None:
-    st.button(
-        "Previous",
-        icon=":material/chevron_left:",
-        key="previous_photograph",
-        shortcut="Left",
-        on_click=_step,
-        args=(-1,),
-    )
-    st.button(
-        "Next",
-        icon=":material/chevron_right:",
-        icon_position="right",
-        key="next_photograph",
-        shortcut="Right",
-        on_click=_step,
-        args=(1,),
-    )
+            show_step_buttons(_step)
 
 
 def remember_suggestions(view: DatasetView, labels: dict[str, str]) -> None:

@@ -120,8 +120,11 @@ def test_clicking_a_cell_shows_exactly_its_photographs(page, models):
 def test_a_link_shows_the_same_cell_and_a_photograph_leads_to_the_dataset(page):
     open_view(page, "three", "Confusions", true="running", predicted="sitting")
     expect(page.locator(".gallery .open")).to_have_count(3)
-    page.get_by_role("button", name=re.compile("Open running_1.jpg")).click()
+    page.get_by_role("button", name=re.compile("Open running_2.jpg")).click()
     dialog = page.get_by_role("dialog")
+    expect(dialog.get_by_role("button", name="Next")).to_be_visible()  # hears the keys, drawn last
+    page.keyboard.press("ArrowRight")
+    expect(dialog.get_by_role("img", name="The photograph running_1.jpg")).to_be_visible()
     expect(dialog.get_by_role("img", name="The photograph running_1.jpg")).to_be_visible()
     expect(dialog.get_by_text("taken for sitting")).to_be_visible()
     dialog.get_by_role("link", name="Relabel or exclude it in the dataset").click()
