@@ -27,5 +27,5 @@ def show_step_buttons(on_step: Callable[[int], None]) -> None:
 
 
 def neighbour(names: Sequence[str], current: str, by: int) -> str:
-    """Return the name `by` places on from `current`, round the ends; itself if not among them."""
-    return names[(names.index(current) + by) % len(names)] if current in names else current
+    """Return the name `by` places on from `current`, round the ends."""
+    return names[(names.index(current) + by) % len(names)]

@@ -214,9 +214,10 @@ def _forget_opened() -> None:
 
 
 def _step(by: int) -> None:
-    current = st.query_params[PHOTO_PARAMETER]
     names = st.session_state.get(_BROWSING, [])
-    st.query_params[PHOTO_PARAMETER] = neighbour(names, current, by)
+    current = st.query_params.get(PHOTO_PARAMETER, "")
+    if current in names:  # not if the browser has just gone back
+        st.query_params[PHOTO_PARAMETER] = neighbour(names, current, by)
 
 
 @st.dialog("Photograph", width="large", on_dismiss=_forget_opened)
