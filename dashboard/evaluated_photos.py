@@ -12,8 +12,7 @@ from dashboard.charts import probability_bars
 from dashboard.evaluated_files import EvaluatedFiles
 from dashboard.gallery import Tile, gallery
 from dashboard.large_picture import show_large_picture
-from dashboard.photo_steps import neighbour, show_step_buttons
-from dashboard.photo_tiles import PHOTO_PARAMETER
+from dashboard.opened_photo import PHOTO_PARAMETER, neighbour, show_step_buttons
 from dashboard.wording import escape_markdown, human_name, markdown_name, percent
 from har_core import Prediction
 from har_core.evaluation import EvaluationResult

@@ -10,7 +10,7 @@ import streamlit as st
 from dashboard.dataset_data import DatasetView
 from dashboard.gallery import Tile, gallery
 from dashboard.large_picture import show_large_picture
-from dashboard.photo_steps import neighbour, show_step_buttons
+from dashboard.opened_photo import PHOTO_PARAMETER, neighbour, show_step_buttons
 from dashboard.resources import classified
 from dashboard.wording import escape_markdown, human_name, markdown_name, percent
 from har_core import InvalidImageError, ModelBundleError, load_model
@@ -22,7 +22,6 @@ from har_core.thumbnails import thumbnails
 
 PAGE_SIZE: Final = 24
 _SIDE_BY_SIDE: Final = 4
-PHOTO_PARAMETER: Final = "photo"  # of the page's address: the filename of the opened photograph
 _BROWSING: Final = "photographs_in_view"
 _SUGGESTED: Final = "suggested_labels"
 OUTLIER_TITLE: Final = "Outlier"

@@ -1,12 +1,15 @@
-"""Previous and Next in an opened photograph, also by the arrow keys."""
+"""An opened photograph: its place in the address, and the way to the ones beside it."""
 
 from collections.abc import Callable, Sequence
+from typing import Final
 
 import streamlit as st
 
+PHOTO_PARAMETER: Final = "photo"  # of the Dataset page's address: the opened one's filename
+
 
 def show_step_buttons(on_step: Callable[[int], None]) -> None:
-    """Draw both buttons; a click calls `on_step` with -1 or 1 before the page runs again."""
+    """Draw Previous and Next, also for the arrow keys; they call `on_step` with -1 or 1."""
     st.button(
         "Previous",
         icon=":material/chevron_left:",
