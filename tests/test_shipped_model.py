@@ -44,6 +44,8 @@ def test_headline_is_what_the_recorded_test_predictions_give(model, recorded):
         assert manifest.metrics[name] == pytest.approx(metric, abs=1e-6)
     assert manifest.metrics["top1"]["value"] >= 0.78
     assert manifest.metrics["top3"]["value"] >= 0.94
+    recall = np.diag(result.confusion) / result.confusion.sum(axis=1)
+    assert recall.min() >= 0.55
 
 
 def test_no_group_or_file_is_in_two_splits():
