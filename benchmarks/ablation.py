@@ -18,9 +18,9 @@ from typing import Any, Final
 
 import numpy as np
 
-from har_core.bundle import write_atomically
 from har_core.checkpoint import RunFolder
 from har_core.preparation import PreparedDataset, prepare_dataset
+from har_core.storage.files import write_atomically
 from har_core.training import Trainer
 from har_core.training_settings import TrainingSettings
 

@@ -11,8 +11,8 @@ from dashboard.photo_tiles import report_failure, undo_last
 from dashboard.wording import escape_markdown, human_name, markdown_name
 from har_core.dataset import CSV_FILE, read_labels
 from har_core.decisions import Decisions, cleaned_table, decide, labels_csv, load_decisions
-from har_core.exports import neutralise_formulas
 from har_core.findings import findings_csv
+from har_core.storage.spreadsheets import neutralise_formulas
 
 
 def show_cleanup(view: DatasetView) -> None:

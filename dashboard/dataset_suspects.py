@@ -23,7 +23,7 @@ from dashboard.wording import escape_markdown, human_name, percent
 from har_core.bundle import BundleManifest
 from har_core.decisions import decide
 from har_core.errors import ModelBundleError
-from har_core.exports import neutralise_formulas
+from har_core.storage.spreadsheets import neutralise_formulas
 from har_core.suspects import (
     N_FOLDS,
     LabelSuspects,

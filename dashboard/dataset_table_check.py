@@ -12,9 +12,9 @@ from har_core.bundle import read_manifest
 from har_core.dataset import read_labels
 from har_core.decisions import labels_csv
 from har_core.errors import DatasetError, ModelBundleError
-from har_core.exports import neutralise_formulas
 from har_core.label_table import LabelSlips, find_label_slips, fix_label_slips
 from har_core.splits import recorded_splits
+from har_core.storage.spreadsheets import neutralise_formulas
 
 _SHOWN = 200
 

@@ -6,7 +6,7 @@ from functools import lru_cache
 from pathlib import Path
 from typing import Final
 
-from har_core.bundle import sha256_of_file
+from har_core.storage.files import sha256_of_file
 
 NO_PHOTOGRAPHS_HINT: Final = (
     "Set the dataset folder in the sidebar to see the photographs behind these names."

@@ -9,7 +9,7 @@ from dashboard.evaluation_wording import class_interval, class_metric
 from dashboard.wording import human_name, markdown_name
 from har_core.curves import DRAWN_POINTS, macro_areas
 from har_core.evaluation import CLASS_METRICS
-from har_core.exports import neutralise_formulas
+from har_core.storage.spreadsheets import neutralise_formulas
 
 
 def show_classes(shown: Shown) -> None:

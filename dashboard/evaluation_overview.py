@@ -19,7 +19,7 @@ from dashboard.report import render_report
 from har_core.bundle import BundleManifest
 from har_core.evaluation import EvaluationResult
 from har_core.evaluations import Evaluation
-from har_core.exports import table_csv
+from har_core.storage.spreadsheets import table_csv
 
 
 @dataclass(frozen=True, eq=False)

@@ -4,7 +4,6 @@ import contextlib
 import dataclasses
 import errno
 import functools
-import hashlib
 import json
 import os
 import re
@@ -18,6 +17,7 @@ from typing import Any, Final
 
 from har_core.errors import ModelBundleError
 from har_core.preprocessing import PREPROCESSINGS, Preprocessing
+from har_core.storage.files import write_synced, sha256_of_file, write_atomically
 
 MANIFEST_FILE: Final = "bundle.json"
 CLASS_INDICES_FILE: Final = "class_indices.json"
@@ -255,10 +255,10 @@ def write_bundle(
             for relative, content in files.items():
                 target = staging / relative
                 target.parent.mkdir(parents=True, exist_ok=True)
-                _write_synced(target, content)
+                write_synced(target, content)
                 checksums[relative] = sha256_of_file(target)
             manifest = dataclasses.replace(manifest, files=checksums)
-            _write_synced(staging / MANIFEST_FILE, manifest.to_json().encode())
+            write_synced(staging / MANIFEST_FILE, manifest.to_json().encode())
             _replace_folder(folder, staging)
         except BaseException:
             shutil.rmtree(staging, ignore_errors=True)
@@ -355,43 +355,6 @@ def restore_interrupted_replacement(folder: Path) -> None:
     else:
         with contextlib.suppress(OSError):
             previous.rename(folder)
-
-
-def sha256_of_file(path: str | Path) -> str:
-    """Return the sha256 of a file's content as 64 hexadecimal digits."""
-    with Path(path).open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
-
-
-def write_atomically(path: str | Path, content: bytes) -> None:
-    """Write a file so that a crash leaves the old content or the new, never a part.
-
-    Raises
-    ------
-    OSError
-        If the folder cannot be written; the old file is untouched then.
-    """
-    path = Path(path)
-    descriptor, temporary = tempfile.mkstemp(prefix=f".{path.name}.", dir=path.parent)
-    os.close(descriptor)
-    try:
-        _write_synced(Path(temporary), content)
-        Path(temporary).chmod(0o644)
-        Path(temporary).replace(path)
-    except BaseException:
-        Path(temporary).unlink(missing_ok=True)
-        raise
-
-
-def _write_synced(path: Path, content: bytes | Path) -> None:
-    with path.open("wb") as file:
-        if isinstance(content, Path):
-            with content.open("rb") as source:
-                shutil.copyfileobj(source, file)
-        else:
-            file.write(content)
-        file.flush()
-        os.fsync(file.fileno())
 
 
 def _replace_folder(folder: Path, staging: Path) -> None:

@@ -12,8 +12,8 @@ from typing import Any, Final
 import numpy as np
 import pandas as pd
 
-from har_core.bundle import write_atomically
 from har_core.errors import HarError
+from har_core.storage.files import write_atomically
 
 _STATE: Final = "checkpoint.npz"
 _SETTINGS: Final = "settings.json"

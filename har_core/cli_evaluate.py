@@ -12,8 +12,8 @@ from rich.table import Table
 
 from har_core.cli_options import EXIT_SOME_FAILED, DatasetOption, ModelOption
 from har_core.errors import HarError
-from har_core.exports import table_csv
 from har_core.model import find_model, load_model
+from har_core.storage.spreadsheets import table_csv
 from har_core.terminal import progress_bar, stderr, write_output
 
 if TYPE_CHECKING:

@@ -12,11 +12,11 @@ from typing import Any, Final, Literal
 
 import pandas as pd
 
-from har_core.bundle import write_atomically
-from har_core.cache import cache_dir
 from har_core.dataset import PHOTO_FOLDER
 from har_core.errors import DatasetError
-from har_core.exports import neutralise_formula
+from har_core.storage.cache import cache_dir
+from har_core.storage.files import write_atomically
+from har_core.storage.spreadsheets import neutralise_formula
 
 DECISIONS_FILE: Final = "har_decisions.json"
 Action = Literal["exclude", "relabel", "keep"]

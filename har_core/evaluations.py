@@ -13,9 +13,9 @@ import pandas as pd
 
 from har_core import bundle
 from har_core.bundle import BundleManifest
-from har_core.cache import cache_dir
 from har_core.errors import DatasetError, HarError, ModelBundleError
 from har_core.evaluation import EvaluationResult
+from har_core.storage.cache import cache_dir
 
 BUNDLE_SPLITS: Final = ("test", "validation")
 _METADATA_KEY: Final = b"har_evaluation"
@@ -142,8 +142,8 @@ def check_evaluation_name(name: str) -> str:
 def keep_evaluation(evaluation: Evaluation) -> Path:
     """Keep an evaluation under its name, in one atomic step; replaces one of the same name.
 
-    It goes to ``evaluations/MODEL/NAME.parquet`` in `har_core.cache.cache_dir`, not into the
-    bundle: that is checksummed and may be read-only.
+    It goes to ``evaluations/MODEL/NAME.parquet`` in `har_core.storage.cache.cache_dir`, not into
+    the bundle: that is checksummed and may be read-only.
 
     Returns
     -------

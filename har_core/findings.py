@@ -5,8 +5,8 @@ from typing import Final
 
 import pandas as pd
 
-from har_core.exports import neutralise_formula
 from har_core.quality import ISSUE_KINDS, count_issues, issue_column, score_column
+from har_core.storage.spreadsheets import neutralise_formula
 
 _DECIMALS: Final = 4
 

@@ -5,8 +5,8 @@ from typing import Any, Final
 
 import numpy as np
 
-from har_core.bundle import write_atomically
 from har_core.errors import ModelBundleError
+from har_core.storage.files import write_atomically
 
 INPUT_NAME: Final = "pixels"
 OUTPUT_NAME: Final = "probabilities"

@@ -10,9 +10,9 @@ from typing import Final
 import numpy as np
 import pandas as pd
 
-from har_core.cache import cache_dir
 from har_core.errors import DatasetError
 from har_core.measurement import MEASUREMENT_VERSION, Measurement
+from har_core.storage.cache import cache_dir
 
 _COLUMNS: Final = tuple(field.name for field in dataclasses.fields(Measurement))
 _TYPES: Final = {"thumbnail": "BLOB"}
@@ -43,8 +43,8 @@ class ScanCache:
     Parameters
     ----------
     path : Path, optional
-        SQLite file; default ``scan-vN.sqlite`` in `har_core.cache.cache_dir`. A damaged one is
-        replaced, since everything in it can be measured again.
+        SQLite file; default ``scan-vN.sqlite`` in `har_core.storage.cache.cache_dir`. A damaged
+        one is replaced, since everything in it can be measured again.
 
     Raises
     ------

@@ -16,8 +16,8 @@ from rich.progress import (
     TimeRemainingColumn,
 )
 
-from har_core.bundle import write_atomically
 from har_core.errors import HarError
+from har_core.storage.files import write_atomically
 
 stderr = Console(stderr=True, highlight=False)
 

@@ -10,10 +10,10 @@ from typing import Final
 
 from PIL import Image
 
-from har_core.bundle import write_atomically
-from har_core.cache import cache_dir
 from har_core.errors import InvalidImageError
 from har_core.images import read_image_file
+from har_core.storage.cache import cache_dir
+from har_core.storage.files import write_atomically
 
 # Sharp in a tile of 170 CSS pixels on a dense screen; about 8 KB.
 THUMBNAIL_SIZE: Final = (260, 200)

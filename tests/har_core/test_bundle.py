@@ -11,11 +11,11 @@ from har_core.bundle import (
     read_manifest,
     update_manifest,
     verify_bundle,
-    write_atomically,
     write_bundle,
 )
 from har_core.errors import ModelBundleError
 from har_core.model import load_model
+from har_core.storage.files import write_atomically
 
 
 @pytest.fixture

@@ -1,7 +1,7 @@
 import pandas as pd
 import pytest
 
-from har_core.exports import neutralise_formula, table_csv
+from har_core.storage.spreadsheets import neutralise_formula, table_csv
 
 
 @pytest.mark.parametrize("start", ["=", "+", "-", "@", "\t", "\r", "\n"])

@@ -7,14 +7,14 @@ from pathlib import Path
 
 import numpy as np
 
-from har_core.bundle import write_atomically
 from har_core.errors import DatasetError
+from har_core.storage.files import write_atomically
 
 
 def cache_dir() -> Path:
     """Return the cache folder: ``HAR_CACHE_DIR``, else ``.har_cache/`` of the project."""
     override = os.environ.get("HAR_CACHE_DIR", "").strip()
-    return Path(override).expanduser() if override else Path(__file__).parents[1] / ".har_cache"
+    return Path(override).expanduser() if override else Path(__file__).parents[2] / ".har_cache"
 
 
 def load_arrays(path: Path) -> dict[str, np.ndarray] | None:
