@@ -26,9 +26,9 @@ from onnxruntime.quantization import (
 from onnxruntime.quantization.shape_inference import quant_pre_process
 
 from har_core import bundle
-from har_core.images import decode_square, read_bytes
+from har_core.images.decoding import decode_square, read_bytes
+from har_core.images.preprocessing import scale_pixels
 from har_core.model import find_model
-from har_core.preprocessing import scale_pixels
 
 N_CALIBRATION: Final = 200
 ROUNDS: Final = 10

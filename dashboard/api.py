@@ -29,7 +29,7 @@ from dashboard.uploads import (
 )
 from har_core import ActionModel, InvalidImageError, ModelBundleError, Prediction, load_model
 from har_core.bundle import list_bundles
-from har_core.images import MAX_BYTES
+from har_core.images.decoding import MAX_BYTES
 from har_core.model import find_model
 
 Result = TypeVar("Result")

@@ -7,7 +7,7 @@ import streamlit as st
 from PIL import Image
 
 from har_core.errors import InvalidImageError
-from har_core.images import read_image_file
+from har_core.images.decoding import read_image_file
 
 # Largest width and height of an opened photograph, in CSS pixels.
 _LARGEST: Final = (680, 520)

@@ -13,7 +13,7 @@ from PIL import Image
 
 from dashboard.wording import human_name
 from har_core import ActionModel, InvalidImageError, Prediction
-from har_core.images import decode_image
+from har_core.images.decoding import decode_image
 from har_core.storage.spreadsheets import neutralise_formula
 
 # Fills its place on the page, arrives at once.

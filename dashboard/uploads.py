@@ -10,7 +10,7 @@ from fastapi import HTTPException, Request
 from starlette.datastructures import Headers, UploadFile
 from starlette.formparsers import MultiPartException, MultiPartParser
 
-from har_core.images import MAX_BYTES
+from har_core.images.decoding import MAX_BYTES
 
 MAX_BATCH_FILES: Final = 100
 MAX_BATCH_BYTES: Final = 100 * 2**20
@@ -52,7 +52,7 @@ async def read_single_upload(request: Request) -> Upload:
     ------
     HTTPException
         400 if the body is no such form, 413 if the file is larger than
-        `har_core.images.MAX_BYTES`.
+        `har_core.images.decoding.MAX_BYTES`.
     """
     uploads = await _read_files(request, "file", max_files=2, max_bytes=MAX_BYTES)
     if len(uploads) > 1:

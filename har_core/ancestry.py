@@ -12,11 +12,11 @@ from har_core import bundle
 from har_core.bundle import BundleManifest
 from har_core.engine import OnnxEngine
 from har_core.errors import ModelBundleError
+from har_core.images.preprocessing import Preprocessing, scale_pixels
 from har_core.keras_files import load_network
 from har_core.model import find_model
 from har_core.network import resize_input
 from har_core.preparation import PreparedDataset
-from har_core.preprocessing import Preprocessing, scale_pixels
 
 _ForwardPass = Callable[[np.ndarray], np.ndarray]
 

@@ -16,8 +16,8 @@ from pathlib import Path
 from typing import Any, Final
 
 from har_core.errors import ModelBundleError
-from har_core.preprocessing import PREPROCESSINGS, Preprocessing
-from har_core.storage.files import write_synced, sha256_of_file, write_atomically
+from har_core.images.preprocessing import PREPROCESSINGS, Preprocessing
+from har_core.storage.files import sha256_of_file, write_atomically, write_synced
 
 MANIFEST_FILE: Final = "bundle.json"
 CLASS_INDICES_FILE: Final = "class_indices.json"

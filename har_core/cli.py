@@ -20,7 +20,7 @@ from rich.table import Table
 from har_core import bundle, cli_evaluate, cli_scan
 from har_core.cli_options import EXIT_SOME_FAILED, EXIT_UNUSABLE, DatasetOption, ModelOption
 from har_core.errors import HarError, InvalidImageError
-from har_core.images import PHOTO_SUFFIXES
+from har_core.images.decoding import PHOTO_SUFFIXES
 from har_core.model import ImageSource, Prediction, find_model, load_model
 from har_core.storage.spreadsheets import neutralise_formula
 from har_core.terminal import progress_bar, stderr, write_output

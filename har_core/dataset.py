@@ -10,7 +10,7 @@ import numpy as np
 import pandas as pd
 
 from har_core.errors import DatasetError
-from har_core.images import PHOTO_SUFFIXES
+from har_core.images.decoding import PHOTO_SUFFIXES
 
 CSV_FILE: Final = "train.csv"
 PHOTO_FOLDER: Final = "train"

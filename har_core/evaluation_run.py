@@ -14,9 +14,9 @@ from har_core.duplicates import duplicate_groups, fingerprint_image, near_duplic
 from har_core.errors import DatasetError, InvalidImageError
 from har_core.evaluation import EvaluationResult
 from har_core.evaluations import Evaluation, network_sha256, now, read_splits
-from har_core.images import decode_image
+from har_core.images.decoding import decode_image
+from har_core.images.preprocessing import resize_image
 from har_core.model import ActionModel, apply_temperature
-from har_core.preprocessing import resize_image
 
 _BATCH_SIZE: Final = 32
 _DECODING_THREADS: Final = 4

@@ -13,9 +13,9 @@ import pandas as pd
 
 from har_core import bundle
 from har_core.errors import DatasetError, InvalidImageError, ModelBundleError
-from har_core.images import decode_square, read_bytes
+from har_core.images.decoding import decode_square, read_bytes
+from har_core.images.preprocessing import scale_pixels
 from har_core.model import apply_temperature
-from har_core.preprocessing import scale_pixels
 from har_core.storage.cache import cache_dir
 
 Progress = Callable[[str, int, int], None]

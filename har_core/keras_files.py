@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from har_core.errors import ZIP_DAMAGE, ModelBundleError
-from har_core.file_signatures import identify_content
+from har_core.images.signatures import identify_content
 from har_core.legacy_h5 import modernize_config, wrote_keras_2
 
 _HDF5_SUFFIXES: Final = (".h5", ".hdf5")

@@ -11,8 +11,8 @@ from PIL import Image, ImageFilter
 
 from har_core.duplicates import grey_thumbnail, normalise_thumbnails
 from har_core.errors import InvalidImageError
-from har_core.file_signatures import identify_content
-from har_core.images import MAX_BYTES, decode_image
+from har_core.images.decoding import MAX_BYTES, decode_image
+from har_core.images.signatures import identify_content
 
 # Raise it when a field is added or changes its meaning: older measurements are not used then.
 MEASUREMENT_VERSION: Final = 1
@@ -36,7 +36,7 @@ class Measurement:
         `size_bytes`.
     content : str
         What the file holds, whatever its name says: ``"JPEG"``, ``"a web page (HTML)"``, …; see
-        `har_core.file_signatures.identify_content`.
+        `har_core.images.decoding.signatures.identify_content`.
     size_bytes : int
         File size.
     width, height : int

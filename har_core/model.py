@@ -15,10 +15,10 @@ from har_core import bundle
 from har_core.bundle import BundleManifest
 from har_core.engine import Engine, KerasEngine, OnnxEngine
 from har_core.errors import InvalidImageError, ModelBundleError
-from har_core.images import decode_square, read_bytes
+from har_core.images.decoding import decode_square, read_bytes
+from har_core.images.preprocessing import Preprocessing, resize_image, scale_pixels
 from har_core.labels import read_class_indices
 from har_core.network_checks import check_probabilities, probe_pictures
-from har_core.preprocessing import Preprocessing, resize_image, scale_pixels
 
 ImageSource = bytes | str | os.PathLike[str] | np.ndarray
 

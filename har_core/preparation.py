@@ -14,8 +14,8 @@ import pandas as pd
 from har_core.dataset import check_labels, load_dataset, stratified_group_split
 from har_core.duplicates import duplicate_groups, fingerprint_image, near_duplicate_pairs
 from har_core.errors import DatasetError, InvalidImageError
-from har_core.images import decode_image
-from har_core.preprocessing import resize_image
+from har_core.images.decoding import decode_image
+from har_core.images.preprocessing import resize_image
 from har_core.storage.disk_arrays import make_disk_array
 
 Progress = Callable[[str, int, int], None]

@@ -11,7 +11,7 @@ from typing import Any, ClassVar, Final
 import numpy as np
 import pandas as pd
 
-# Suffixes under which a content is expected; names as in `har_core.file_signatures`.
+# Suffixes under which a content is expected; names as in `har_core.images.decoding.signatures`.
 _SUFFIXES: Final = {
     "JPEG": (".jpg", ".jpeg"),
     "PNG": (".png",),

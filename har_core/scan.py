@@ -26,7 +26,7 @@ from har_core.duplicates import (
     normalise_thumbnails,
 )
 from har_core.errors import DatasetError
-from har_core.images import PHOTO_SUFFIXES
+from har_core.images.decoding import PHOTO_SUFFIXES
 from har_core.measurement import Measurement, is_readable, measure_file
 from har_core.quality import find_issues
 from har_core.scan_cache import FileStamp, ScanCache

@@ -31,7 +31,8 @@ from har_core.calibration import fit_temperature, negative_log_likelihood
 from har_core.checkpoint import Checkpoint, RunFolder, log_csv
 from har_core.errors import DatasetError, HarError, ModelBundleError
 from har_core.evaluation import EvaluationResult
-from har_core.images import decode_square, read_bytes
+from har_core.images.decoding import decode_square, read_bytes
+from har_core.images.preprocessing import Preprocessing, resize_image, scale_pixels
 from har_core.labels import format_class_indices
 from har_core.model import apply_temperature, find_model
 from har_core.model_card import format_model_card
@@ -45,7 +46,6 @@ from har_core.network import (
 from har_core.onnx_export import export_onnx
 from har_core.optimization import cosine_learning_rate, make_optimizer, set_trainable
 from har_core.preparation import PreparedDataset, Progress, prepare_dataset
-from har_core.preprocessing import Preprocessing, resize_image, scale_pixels
 from har_core.storage.disk_arrays import make_disk_array
 from har_core.suspects import cross_validated_probabilities
 from har_core.training_settings import TrainingSettings

@@ -7,7 +7,7 @@ from typing import IO, Final
 
 from har_core.dataset import CSV_FILE, PHOTO_FOLDER
 from har_core.errors import ZIP_DAMAGE, DatasetError
-from har_core.images import MAX_BYTES, PHOTO_SUFFIXES
+from har_core.images.decoding import MAX_BYTES, PHOTO_SUFFIXES
 
 MAX_ENTRIES: Final = 50_000
 MAX_UNPACKED_BYTES: Final = 4 * 2**30

@@ -21,7 +21,7 @@ from dashboard.wording import (
     percent,
 )
 from har_core import ActionModel, InvalidImageError
-from har_core.images import MAX_BYTES
+from har_core.images.decoding import MAX_BYTES
 
 EXAMPLE = Path(__file__).parents[1] / "dashboard" / "examples" / "cycling.jpg"
 SUFFIXES = ["jpg", "jpeg", "png", "webp", "bmp", "tif", "tiff", "gif"]

@@ -15,7 +15,7 @@ from typing import Final
 import numpy as np
 
 from har_core.errors import InvalidImageError
-from har_core.images import decode_image
+from har_core.images.decoding import decode_image
 from tests.fuzz.mutations import make_input
 
 HANG_AFTER_S: Final = 60

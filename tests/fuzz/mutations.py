@@ -6,7 +6,7 @@ from typing import Final
 
 import numpy as np
 
-from har_core.images import MAX_BYTES
+from har_core.images.decoding import MAX_BYTES
 from tests.fuzz.corpus import HEAVY, heavy_file, nested_exif_files, small_files
 
 _ABSURD: Final = (0, 1, 2, 255, 256, 32767, 65535, 65536, 2**24, 2**31 - 1, 2**31, 2**32 - 1)

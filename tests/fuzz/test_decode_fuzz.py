@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from har_core.errors import InvalidImageError
-from har_core.images import decode_image
+from har_core.images.decoding import decode_image
 from tests.fuzz.__main__ import MAX_MEGABYTES
 from tests.fuzz.corpus import heavy_file, small_files
 from tests.fuzz.measuring import measure, measure_decoding

@@ -276,7 +276,7 @@ def test_damaged_predictions_are_a_clear_error(tmp_path: Path) -> None:
 def test_thumbnail_is_made_once_and_again_when_the_file_changes(
     tmp_path: Path, cache_folder: Path
 ) -> None:
-    from har_core.thumbnails import thumbnail, thumbnails
+    from har_core.images.thumbnails import thumbnail, thumbnails
 
     path = tmp_path / "photo.jpg"
     path.write_bytes(photo_bytes(size=(1200, 800)))

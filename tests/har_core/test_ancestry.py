@@ -13,10 +13,10 @@ from har_core.ancestry import (
     find_cross_validation,
 )
 from har_core.errors import ModelBundleError
+from har_core.images.preprocessing import resize_image, scale_pixels
 from har_core.network import resize_input
 from har_core.onnx_export import export_onnx
 from har_core.preparation import prepare_dataset
-from har_core.preprocessing import resize_image, scale_pixels
 from tests.drawing import draw_photo
 
 

@@ -11,7 +11,7 @@ from typing import Final
 from PIL import Image
 
 from har_core.errors import InvalidImageError
-from har_core.images import read_image_file
+from har_core.images.decoding import read_image_file
 from har_core.storage.cache import cache_dir
 from har_core.storage.files import write_atomically
 

@@ -2,7 +2,7 @@
 
 from typing import Final, NamedTuple
 
-# Content in which Pillow finds one of the formats that `har_core.images` reads.
+# Content in which Pillow finds one of the formats that `har_core.images.decoding` reads.
 _READABLE: Final = (
     (b"\xff\xd8\xff", "JPEG"),
     (b"\x89PNG\r\n\x1a\n", "PNG"),

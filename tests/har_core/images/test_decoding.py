@@ -10,10 +10,10 @@ import pytest
 from PIL import ExifTags, Image, ImageFile, ImageOps
 
 import har_core
-from har_core import images
 from har_core.errors import InvalidImageError
-from har_core.images import MAX_BYTES, decode_image, decode_square, read_image_file
-from har_core.preprocessing import resize_image
+from har_core.images import decoding as images
+from har_core.images.decoding import MAX_BYTES, decode_image, decode_square, read_image_file
+from har_core.images.preprocessing import resize_image
 from tests.drawing import draw_photo, encode, photo_bytes
 
 RED, GREEN, BLUE, WHITE = (255, 0, 0), (0, 255, 0), (0, 0, 255), (255, 255, 255)

@@ -13,8 +13,8 @@ import numpy as np
 from PIL import ExifTags, Image
 
 from har_core.errors import InvalidImageError
-from har_core.file_signatures import identify_content
-from har_core.preprocessing import resize_image
+from har_core.images.preprocessing import resize_image
+from har_core.images.signatures import identify_content
 
 MAX_BYTES: Final = 20 * 2**20
 MAX_PIXELS: Final = 50_000_000
