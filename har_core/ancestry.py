@@ -13,7 +13,7 @@ from har_core.bundle import BundleManifest
 from har_core.engine import OnnxEngine
 from har_core.errors import ModelBundleError
 from har_core.images.preprocessing import Preprocessing, scale_pixels
-from har_core.keras_files import load_network
+from har_core.keras_io.loading import load_network
 from har_core.model import find_model
 from har_core.network import resize_input
 from har_core.preparation import PreparedDataset

@@ -87,8 +87,8 @@ class KerasEngine:
     batch_size = 32  # every run costs some 50 ms beside the work
 
     def __init__(self, path: Path) -> None:
-        from har_core.keras_files import load_network
-        from har_core.network_checks import input_side
+        from har_core.keras_io.checks import input_side
+        from har_core.keras_io.loading import load_network
 
         self._network: Any = load_network(path)
         self._lock = threading.Lock()

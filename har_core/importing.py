@@ -11,10 +11,10 @@ from har_core import bundle
 from har_core.bundle import BundleManifest
 from har_core.errors import ModelBundleError
 from har_core.images.preprocessing import PREPROCESSINGS, Preprocessing, scale_pixels
-from har_core.keras_files import load_network
+from har_core.keras_io.checks import check_probabilities, input_side, probe_pictures
+from har_core.keras_io.loading import load_network
+from har_core.keras_io.onnx_export import export_onnx
 from har_core.labels import format_class_indices, read_class_indices
-from har_core.network_checks import check_probabilities, input_side, probe_pictures
-from har_core.onnx_export import export_onnx
 
 
 def import_model(

@@ -17,8 +17,8 @@ from har_core.engine import Engine, KerasEngine, OnnxEngine
 from har_core.errors import InvalidImageError, ModelBundleError
 from har_core.images.decoding import decode_square, read_bytes
 from har_core.images.preprocessing import Preprocessing, resize_image, scale_pixels
+from har_core.keras_io.checks import check_probabilities, probe_pictures
 from har_core.labels import read_class_indices
-from har_core.network_checks import check_probabilities, probe_pictures
 
 ImageSource = bytes | str | os.PathLike[str] | np.ndarray
 

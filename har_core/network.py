@@ -4,7 +4,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from har_core.errors import ModelBundleError
-from har_core.keras_files import load_network
+from har_core.keras_io.loading import load_network
 
 INPUT_SIZE: Final = 224
 LSTM_UNITS: Final = 128

@@ -33,6 +33,7 @@ from har_core.errors import DatasetError, HarError, ModelBundleError
 from har_core.evaluation import EvaluationResult
 from har_core.images.decoding import decode_square, read_bytes
 from har_core.images.preprocessing import Preprocessing, resize_image, scale_pixels
+from har_core.keras_io.onnx_export import export_onnx
 from har_core.labels import format_class_indices
 from har_core.model import apply_temperature, find_model
 from har_core.model_card import format_model_card
@@ -43,7 +44,6 @@ from har_core.network import (
     resize_input,
     split_at_features,
 )
-from har_core.onnx_export import export_onnx
 from har_core.optimization import cosine_learning_rate, make_optimizer, set_trainable
 from har_core.preparation import PreparedDataset, Progress, prepare_dataset
 from har_core.storage.disk_arrays import make_disk_array

@@ -14,8 +14,8 @@ from har_core.ancestry import (
 )
 from har_core.errors import ModelBundleError
 from har_core.images.preprocessing import resize_image, scale_pixels
+from har_core.keras_io.onnx_export import export_onnx
 from har_core.network import resize_input
-from har_core.onnx_export import export_onnx
 from har_core.preparation import prepare_dataset
 from tests.drawing import draw_photo
 

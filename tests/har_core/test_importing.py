@@ -14,7 +14,7 @@ from har_core import bundle
 from har_core.errors import ModelBundleError
 from har_core.images.preprocessing import resize_image, scale_pixels
 from har_core.importing import import_model
-from har_core.keras_files import load_network
+from har_core.keras_io.loading import load_network
 from har_core.model import load_model
 from tests.drawing import CLASS_NAMES, draw_photo, photo_bytes
 

@@ -11,7 +11,7 @@ from har_core.checkpoint import RunFolder
 from har_core.errors import DatasetError, HarError, ModelBundleError
 from har_core.evaluations import list_evaluations, read_evaluation
 from har_core.images.preprocessing import scale_pixels
-from har_core.keras_files import load_network
+from har_core.keras_io.loading import load_network
 from har_core.suspects import recorded_cross_validation
 from har_core.training import train
 from har_core.training_settings import TrainingSettings

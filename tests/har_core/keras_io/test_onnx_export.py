@@ -5,7 +5,7 @@ import pytest
 
 from har_core.engine import OnnxEngine
 from har_core.errors import ModelBundleError
-from har_core.onnx_export import export_onnx
+from har_core.keras_io.onnx_export import export_onnx
 
 SIDE = 32
 

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 from har_core.errors import ModelBundleError
-from har_core.keras_files import load_network, refuse_unsafe_config
+from har_core.keras_io.loading import load_network, refuse_unsafe_config
 
 
 @pytest.fixture(scope="module")
@@ -154,7 +154,7 @@ def test_code_in_a_model_file_is_refused_by_layer_and_reason(
 ):
     path = request.getfixturevalue(path_fixture)
     inject(path, layer)
-    monkeypatch.setattr("har_core.keras_files._keras_load", lambda path: pytest.fail("loaded"))
+    monkeypatch.setattr("har_core.keras_io.loading._keras_load", lambda path: pytest.fail("loaded"))
     with pytest.raises(ModelBundleError, match=f"the layer 'sequence' is .*{reason}"):
         load_network(path)
 
@@ -315,7 +315,7 @@ def test_archive_with_a_broken_entry_name_is_damaged(keras_file):
 
 @pytest.mark.parametrize("name", ["config__json", "metadata__json"])
 def test_text_that_unpacks_to_a_huge_one_is_refused(keras_file, name, monkeypatch):
-    monkeypatch.setattr("har_core.keras_files._MAX_CONFIG_BYTES", 10**6)
+    monkeypatch.setattr("har_core.keras_io.loading._MAX_CONFIG_BYTES", 10**6)
     edit_archive(keras_file, **{name: b" " * (10**6 + 1)})
     with pytest.raises(ModelBundleError, match="unreasonably large"):
         load_network(keras_file)

@@ -10,7 +10,7 @@ from typing import Any, Final
 
 from har_core.errors import ZIP_DAMAGE, ModelBundleError
 from har_core.images.signatures import identify_content
-from har_core.legacy_h5 import modernize_config, wrote_keras_2
+from har_core.keras_io.legacy_h5 import modernize_config, wrote_keras_2
 
 _HDF5_SUFFIXES: Final = (".h5", ".hdf5")
 _HDF5_SIGNATURE: Final = b"\x89HDF\r\n\x1a\n"

@@ -11,8 +11,8 @@ import numpy as np
 import pytest
 
 from har_core.errors import ModelBundleError
-from har_core.keras_files import load_network
-from har_core.legacy_h5 import modernize_config
+from har_core.keras_io.legacy_h5 import modernize_config
+from har_core.keras_io.loading import load_network
 
 SIDE, CLASSES = 96, 5
 
