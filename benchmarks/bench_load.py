@@ -16,7 +16,7 @@ from statistics import median, quantiles
 from tempfile import TemporaryDirectory
 
 from benchmarks.bench_predict import small_jpeg
-from har_core.bundle import models_dir
+from har_core.model.bundle import models_dir
 from tests.dashboard_process import DashboardProcess, running_dashboard
 
 HEADERS = {"Content-Type": "multipart/form-data; boundary=B"}

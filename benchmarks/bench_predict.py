@@ -14,8 +14,8 @@ import onnxruntime
 from PIL import Image
 
 import har_core
-from har_core import bundle
-from har_core.model import find_model
+from har_core.model.loading import find_model
+from har_core.model.manifest import ONNX_FILE
 
 REPEATS = 300
 EXAMPLE = Path(__file__).parents[1] / "dashboard" / "examples" / "cycling.jpg"
@@ -41,7 +41,7 @@ def small_jpeg() -> bytes:
 
 def main() -> None:
     model, folder = har_core.load_model(), find_model()
-    session = onnxruntime.InferenceSession(folder / bundle.ONNX_FILE)
+    session = onnxruntime.InferenceSession(folder / ONNX_FILE)
     side = model.manifest.input_size
     pixels = np.random.default_rng(0).uniform(-1, 1, (1, side, side, 3)).astype(np.float32)
     name = session.get_inputs()[0].name

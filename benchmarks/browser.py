@@ -13,7 +13,7 @@ from playwright.sync_api import Page, expect, sync_playwright
 
 from benchmarks.bench_predict import small_jpeg
 from benchmarks.table import Row, at_most, skipped
-from har_core.model import find_model
+from har_core.model.loading import find_model
 from tests.browser.conftest import CHROMIUM_ARGUMENTS, CHROMIUM_NAMES
 from tests.dashboard_process import running_dashboard
 

@@ -9,8 +9,8 @@ from onnx import numpy_helper, shape_inference
 
 from benchmarks.peers import BareSession
 from benchmarks.table import Row
-from har_core import bundle
-from har_core.model import find_model
+from har_core.model.loading import find_model
+from har_core.model.manifest import ONNX_FILE
 
 SIDE = 2048
 REPEATS = 12
@@ -18,7 +18,7 @@ REPEATS = 12
 
 def measure() -> list[Row]:
     """Return how far one prediction is from the machine's peak."""
-    multiply_adds = count_multiply_adds(onnx.load(find_model() / bundle.ONNX_FILE))
+    multiply_adds = count_multiply_adds(onnx.load(find_model() / ONNX_FILE))
     bare = BareSession()
     a, b = np.random.default_rng(0).random((2, SIDE, SIDE), np.float32)
     runs, products = [], []

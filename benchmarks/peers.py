@@ -12,8 +12,8 @@ from pathlib import Path
 import numpy as np
 import onnxruntime
 
-from har_core import bundle
-from har_core.model import find_model
+from har_core.model.loading import find_model
+from har_core.model.manifest import KERAS_FILE, ONNX_FILE
 from tests.dashboard_process import ROOT
 
 CORES = os.cpu_count() or 1
@@ -33,7 +33,7 @@ class BareSession:
     def __init__(self, threads: int = 0, batch_size: int = 1) -> None:
         options = onnxruntime.SessionOptions()
         options.intra_op_num_threads = threads
-        path = find_model() / bundle.ONNX_FILE
+        path = find_model() / ONNX_FILE
         self._session = onnxruntime.InferenceSession(
             path, options, providers=["CPUExecutionProvider"]
         )
@@ -80,7 +80,7 @@ class KerasPredict:
 
     def __init__(self) -> None:
         self._process = subprocess.Popen(
-            [sys.executable, "-m", "benchmarks.keras_peer", find_model() / bundle.KERAS_FILE],
+            [sys.executable, "-m", "benchmarks.keras_peer", find_model() / KERAS_FILE],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=subprocess.DEVNULL,

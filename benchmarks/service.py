@@ -14,7 +14,7 @@ from typing import Final
 from benchmarks.bench_predict import small_jpeg
 from benchmarks.peers import BareThroughput, flask_app, memory_mb
 from benchmarks.table import Row, at_least, at_most
-from har_core.model import find_model
+from har_core.model.loading import find_model
 from tests.dashboard_process import free_port, running_dashboard
 
 STARTS: Final = 3

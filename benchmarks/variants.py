@@ -25,10 +25,10 @@ from onnxruntime.quantization import (
 )
 from onnxruntime.quantization.shape_inference import quant_pre_process
 
-from har_core import bundle
 from har_core.images.decoding import decode_square, read_bytes
 from har_core.images.preprocessing import scale_pixels
-from har_core.model import find_model
+from har_core.model.loading import find_model
+from har_core.model.manifest import ONNX_FILE, SPLITS_FILE, read_manifest
 
 N_CALIBRATION: Final = 200
 ROUNDS: Final = 10
@@ -49,8 +49,8 @@ class Photographs(CalibrationDataReader):
 def main() -> None:
     """Time every variant in turn with the others, then measure its accuracy."""
     folder = find_model()
-    manifest = bundle.read_manifest(folder)
-    splits = pd.read_parquet(folder / bundle.SPLITS_FILE)
+    manifest = read_manifest(folder)
+    splits = pd.read_parquet(folder / SPLITS_FILE)
     photographs = Path(os.environ["HAR_DATASET"]) / "train"
 
     def read(rows: pd.DataFrame) -> np.ndarray:
@@ -58,7 +58,7 @@ def main() -> None:
         pixels = [decode_square(read_bytes(path), manifest.input_size) for path in paths]
         return scale_pixels(np.stack(pixels), manifest.preprocessing)
 
-    graph = folder / bundle.ONNX_FILE
+    graph = folder / ONNX_FILE
     calibration = read(splits[splits["split"] == "train"].sample(N_CALIBRATION, random_state=0))
     measured_on = "validation" if splits["split"].eq("validation").any() else "test"
     held_out = splits[splits["split"] == measured_on]

@@ -28,9 +28,9 @@ from dashboard.uploads import (
     read_single_upload,
 )
 from har_core import ActionModel, InvalidImageError, ModelBundleError, Prediction, load_model
-from har_core.bundle import list_bundles
 from har_core.images.decoding import MAX_BYTES
-from har_core.model import find_model
+from har_core.model.bundle import list_bundles
+from har_core.model.loading import find_model
 
 Result = TypeVar("Result")
 

@@ -10,14 +10,13 @@ import pandas as pd
 import streamlit as st
 
 from har_core.analysis import Analysis, load_analysis
-from har_core.bundle import BundleManifest, read_manifest
 from har_core.dataset import CSV_FILE, PHOTO_FOLDER, find_dataset, read_labels
 from har_core.errors import DatasetError, ModelBundleError
+from har_core.model.manifest import BundleManifest, read_manifest
+from har_core.model.records import held_out_predictions, match_splits, recorded_splits
 from har_core.quality import ISSUE_KINDS, any_issue, issue_column
 from har_core.scan import list_rows, load_scan
-from har_core.splits import match_splits, recorded_splits
 from har_core.storage.cache import cache_dir
-from har_core.suspects import held_out_predictions
 
 
 @dataclass(frozen=True)

@@ -6,7 +6,6 @@ from pathlib import Path
 import streamlit as st
 
 from dashboard.evaluated_files import EvaluatedFiles
-from har_core import bundle
 from har_core.calibration import fit_temperature
 from har_core.comparison import Comparison, compare_models
 from har_core.dataset import PHOTO_FOLDER, list_photographs
@@ -17,8 +16,9 @@ from har_core.evaluations import (
     caveats,
     evaluation_stamp,
     read_evaluation,
-    read_splits,
 )
+from har_core.model.manifest import read_manifest
+from har_core.model.records import read_splits
 
 Stamp = tuple[int, ...]
 
@@ -41,7 +41,7 @@ def find_caveats(folder: Path, name: str) -> list[str]:
 @st.cache_data(max_entries=20, show_spinner=False)
 def _caveats(folder: str, name: str, stamp: Stamp) -> list[str]:
     evaluation = load_evaluation(Path(folder), name)
-    return caveats(evaluation, bundle.read_manifest(folder), read_splits(folder))
+    return caveats(evaluation, read_manifest(folder), read_splits(folder))
 
 
 def fitted_temperature(folder: Path) -> float:

@@ -10,8 +10,9 @@ import streamlit as st
 from dashboard.resources import dataset_table
 from dashboard.wording import accuracy, counted, escape_markdown, short_accuracy
 from har_core import ActionModel, DatasetError, ModelBundleError, load_model
-from har_core.bundle import BundleEntry, list_bundles, read_manifest
-from har_core.model import find_model
+from har_core.model.bundle import BundleEntry, list_bundles
+from har_core.model.loading import find_model
+from har_core.model.manifest import read_manifest
 
 MODEL_KEY: Final = "model"
 DATASET_KEY: Final = "dataset"

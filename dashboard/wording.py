@@ -6,7 +6,7 @@ from html import escape
 from typing import Final
 
 from har_core import Prediction
-from har_core.bundle import BundleManifest
+from har_core.model.manifest import BundleManifest
 
 _CERTAINTY: Final = (
     (0.95, "Almost certainly"),

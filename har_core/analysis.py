@@ -11,10 +11,10 @@ import numpy as np
 import pandas as pd
 from threadpoolctl import threadpool_limits
 
-from har_core.bundle import BundleManifest, read_manifest
 from har_core.errors import DatasetError
 from har_core.features import PhotoFeatures, compute_features
-from har_core.model import apply_temperature
+from har_core.model.manifest import BundleManifest, read_manifest
+from har_core.model.temperature import apply_temperature
 from har_core.storage.cache import cache_dir, load_arrays, store_arrays
 from har_core.suspects import N_FOLDS, cross_validated_probabilities
 

@@ -8,13 +8,19 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from har_core import bundle
-from har_core.bundle import BundleManifest
-from har_core.engine import OnnxEngine
 from har_core.errors import ModelBundleError
 from har_core.images.preprocessing import Preprocessing, scale_pixels
 from har_core.keras_io.loading import load_network
-from har_core.model import find_model
+from har_core.model import bundle
+from har_core.model.engine import OnnxEngine
+from har_core.model.loading import find_model
+from har_core.model.manifest import (
+    CROSS_VALIDATED_FILE,
+    KERAS_FILE,
+    ONNX_FILE,
+    SPLITS_FILE,
+    BundleManifest,
+)
 from har_core.network import resize_input
 from har_core.preparation import PreparedDataset
 
@@ -75,12 +81,12 @@ def _forward_passes(
     """Return what answers at each size: the ONNX graph, the faster one, at the size it has."""
     passes: dict[int, _ForwardPass] = {}
     remaining = set(sizes)
-    if manifest.input_size in remaining and bundle.ONNX_FILE in manifest.files:
-        engine = OnnxEngine(folder / bundle.ONNX_FILE)
+    if manifest.input_size in remaining and ONNX_FILE in manifest.files:
+        engine = OnnxEngine(folder / ONNX_FILE)
         passes[manifest.input_size] = partial(_run_in_batches, engine)
         remaining.remove(manifest.input_size)
     if remaining:
-        network = load_network(folder / bundle.KERAS_FILE)
+        network = load_network(folder / KERAS_FILE)
         passes |= {size: _resized(network, size, name).predict_on_batch for size in remaining}
     return passes
 
@@ -103,7 +109,7 @@ def _resized(network: Any, size: int, name: str) -> Any:
 def bundle_of_weights(weights: str) -> Path | None:
     """Return the bundle that a setting ``backbone_weights`` points into, or None."""
     path = Path(weights)
-    if weights in ("imagenet", "random") or not (path.parent / bundle.SPLITS_FILE).is_file():
+    if weights in ("imagenet", "random") or not (path.parent / SPLITS_FILE).is_file():
         return None
     return path.parent
 
@@ -124,9 +130,9 @@ def check_held_out(folder: Path, prepared: PreparedDataset) -> None:
         With the number of such photographs; the metrics of a network that builds on that
         bundle would be too good.
     """
-    if not (folder / bundle.SPLITS_FILE).is_file():
+    if not (folder / SPLITS_FILE).is_file():
         return
-    splits = pd.read_parquet(folder / bundle.SPLITS_FILE, columns=["split", "sha256"])
+    splits = pd.read_parquet(folder / SPLITS_FILE, columns=["split", "sha256"])
     seen = splits.loc[splits["split"] == "train", "sha256"]
     is_held_out = prepared.table["split"].isin(["validation", "test"])
     held_out = prepared.table.loc[is_held_out, "sha256"]
@@ -156,7 +162,7 @@ def find_cross_validation(folders: Sequence[Path], prepared: PreparedDataset) ->
     columns = ["sha256", "label"]
     wanted = prepared.table[columns].sort_values(columns, ignore_index=True)
     for folder in folders:
-        path = folder / bundle.CROSS_VALIDATED_FILE
+        path = folder / CROSS_VALIDATED_FILE
         if path.is_file():
             judged = pd.read_parquet(path, columns=columns)
             if judged.sort_values(columns, ignore_index=True).equals(wanted):

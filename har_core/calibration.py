@@ -6,7 +6,7 @@ from typing import Final
 
 import numpy as np
 
-from har_core.model import apply_temperature
+from har_core.model.temperature import apply_temperature
 
 N_BINS: Final = 15
 TEMPERATURE_RANGE: Final = (0.05, 20.0)

@@ -17,11 +17,15 @@ import typer
 from rich.console import Console
 from rich.table import Table
 
-from har_core import bundle, cli_evaluate, cli_scan
+from har_core import cli_evaluate, cli_scan
 from har_core.cli_options import EXIT_SOME_FAILED, EXIT_UNUSABLE, DatasetOption, ModelOption
 from har_core.errors import HarError, InvalidImageError
 from har_core.images.decoding import PHOTO_SUFFIXES
-from har_core.model import ImageSource, Prediction, find_model, load_model
+from har_core.model import bundle
+from har_core.model.classifier import ImageSource
+from har_core.model.loading import find_model, load_model
+from har_core.model.manifest import KERAS_FILE, MANIFEST_FILE, ONNX_FILE, BundleManifest
+from har_core.model.prediction import Prediction
 from har_core.storage.spreadsheets import neutralise_formula
 from har_core.terminal import progress_bar, stderr, write_output
 from har_core.training_settings import TrainingSettings
@@ -366,13 +370,13 @@ def import_model_command(
 
     The scaling must be the one that the model was trained with: a wrong one fails silently.
     """
-    from har_core.importing import import_model
+    from har_core.model.importing import import_model
 
     manifest = import_model(
         source, class_indices, preprocessing=preprocessing, name=name, overwrite=overwrite
     )
     stderr.print(f"Wrote {bundle.models_dir() / name} ({len(manifest.class_names)} classes).")
-    if bundle.ONNX_FILE not in manifest.files:
+    if ONNX_FILE not in manifest.files:
         stderr.print("It has no ONNX graph and runs through Keras, which is slower.")
 
 
@@ -431,7 +435,7 @@ def export(
     """
     folder = find_model(model)
     manifest = bundle.verify_bundle(folder)
-    wanted = {".onnx": bundle.ONNX_FILE, ".keras": bundle.KERAS_FILE}.get(output.suffix)
+    wanted = {".onnx": ONNX_FILE, ".keras": KERAS_FILE}.get(output.suffix)
     if output.suffix == ".zip":
         content = _zip_of(folder, manifest)
     elif wanted is None:
@@ -447,9 +451,9 @@ def export(
     stderr.print(f"Wrote {output} ({len(content) / 1e6:.1f} MB).")
 
 
-def _zip_of(folder: Path, manifest: bundle.BundleManifest) -> bytes:
+def _zip_of(folder: Path, manifest: BundleManifest) -> bytes:
     buffer = io.BytesIO()
     with zipfile.ZipFile(buffer, "w", zipfile.ZIP_DEFLATED) as archive:
-        for relative in (bundle.MANIFEST_FILE, *manifest.files):
+        for relative in (MANIFEST_FILE, *manifest.files):
             archive.write(folder / relative, f"{manifest.name}/{relative}")
     return buffer.getvalue()

@@ -12,7 +12,7 @@ from rich.table import Table
 
 from har_core.cli_options import EXIT_SOME_FAILED, DatasetOption, ModelOption
 from har_core.errors import HarError
-from har_core.model import find_model, load_model
+from har_core.model.loading import find_model, load_model
 from har_core.storage.spreadsheets import table_csv
 from har_core.terminal import progress_bar, stderr, write_output
 
@@ -132,8 +132,9 @@ def _run(
 ) -> tuple["Evaluation", list[str]]:
     # Imported here, because pandas would slow down every other command.
     from har_core.dataset import load_dataset
-    from har_core.evaluation_run import evaluate_dataset, rows_of_split
-    from har_core.evaluations import caveats, read_splits
+    from har_core.evaluation_run import evaluate_dataset
+    from har_core.evaluations import caveats
+    from har_core.model.records import read_splits, rows_of_split
 
     loaded, folder = load_model(model), find_model(model)
     table = load_dataset(dataset, csv)

@@ -18,7 +18,7 @@ from har_core.calibration import (
 from har_core.confusion import confusion_matrix, similarity_order
 from har_core.curves import RankingCurves, micro_curves, one_vs_rest_curves
 from har_core.errors import DatasetError
-from har_core.model import apply_temperature
+from har_core.model.temperature import apply_temperature
 
 HEADLINE_METRICS: Final = ("top1", "top3", "macro_f1", "log_loss", "ece")
 CLASS_METRICS: Final = ("precision", "recall", "f1")

@@ -13,10 +13,11 @@ import pandas as pd
 from har_core.duplicates import duplicate_groups, fingerprint_image, near_duplicate_pairs
 from har_core.errors import DatasetError, InvalidImageError
 from har_core.evaluation import EvaluationResult
-from har_core.evaluations import Evaluation, network_sha256, now, read_splits
+from har_core.evaluations import Evaluation, network_sha256, now
 from har_core.images.decoding import decode_image
 from har_core.images.preprocessing import resize_image
-from har_core.model import ActionModel, apply_temperature
+from har_core.model.classifier import ActionModel
+from har_core.model.temperature import apply_temperature
 
 _BATCH_SIZE: Final = 32
 _DECODING_THREADS: Final = 4
@@ -99,29 +100,6 @@ def evaluate_dataset(
         folder=folder,
         skipped=skipped.reset_index(drop=True),
     )
-
-
-def rows_of_split(table: pd.DataFrame, bundle_folder: Path, split: str) -> pd.DataFrame:
-    """Return the rows of a dataset's table that a model's recorded split holds.
-
-    Raises
-    ------
-    DatasetError
-        If the bundle does not record its splits, has none of that name, or the table holds no
-        photograph of it.
-    """
-    splits = read_splits(bundle_folder)
-    if splits is None:
-        raise DatasetError(
-            f"The model {bundle_folder.name!r} does not record its splits; leave out --split."
-        )
-    names = sorted(splits["split"].unique())
-    if split not in names:
-        raise DatasetError(f"There is no split {split!r}; the model records {', '.join(names)}.")
-    chosen = table[table["filename"].isin(splits.loc[splits["split"] == split, "filename"])]
-    if chosen.empty:
-        raise DatasetError(f"The dataset holds no photograph of the model's {split} split.")
-    return chosen.reset_index(drop=True)
 
 
 @dataclass(frozen=True, eq=False)

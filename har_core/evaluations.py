@@ -11,10 +11,19 @@ from typing import Any, Final
 import numpy as np
 import pandas as pd
 
-from har_core import bundle
-from har_core.bundle import BundleManifest
 from har_core.errors import DatasetError, HarError, ModelBundleError
 from har_core.evaluation import EvaluationResult
+from har_core.model import bundle
+from har_core.model.manifest import (
+    KERAS_FILE,
+    MANIFEST_FILE,
+    ONNX_FILE,
+    PREDICTIONS_FILE,
+    BundleManifest,
+    check_bundle_name,
+    read_manifest,
+)
+from har_core.model.records import _hashes_and_groups, _read_parquet
 from har_core.storage.cache import cache_dir
 
 BUNDLE_SPLITS: Final = ("test", "validation")
@@ -87,8 +96,8 @@ def list_evaluations(folder: Path, manifest: BundleManifest) -> list[str]:
         If the bundle's predictions cannot be read.
     """
     own: list[str] = []
-    if bundle.PREDICTIONS_FILE in manifest.files:
-        splits = _read_parquet(folder / bundle.PREDICTIONS_FILE, ["split"])["split"]
+    if PREDICTIONS_FILE in manifest.files:
+        splits = _read_parquet(folder / PREDICTIONS_FILE, ["split"])["split"]
         own = [split for split in BUNDLE_SPLITS if (splits == split).any()]
     kept = sorted(path.stem for path in _kept_folder(manifest.name).glob(f"[!.]*{_SUFFIX}"))
     return own + kept
@@ -117,7 +126,7 @@ def read_evaluation(folder: str | Path, name: str) -> Evaluation:
         `EvaluationResult.from_predictions`.
     """
     folder = Path(folder)
-    manifest = bundle.read_manifest(folder)
+    manifest = read_manifest(folder)
     if name in BUNDLE_SPLITS:
         return _read_bundle_split(folder, manifest, name)
     return _read_kept(manifest, name)
@@ -134,7 +143,7 @@ def check_evaluation_name(name: str) -> str:
     if name in ("train", *BUNDLE_SPLITS):
         raise DatasetError(f"The name {name!r} belongs to the model's own splits; choose another.")
     try:
-        return bundle.check_bundle_name(name)
+        return check_bundle_name(name)
     except ModelBundleError as error:
         raise DatasetError(str(error).replace("a model name", "an evaluation's name")) from error
 
@@ -199,15 +208,15 @@ def delete_evaluation(model: str, name: str) -> None:
 def evaluation_stamp(folder: str | Path, name: str) -> tuple[int, ...]:
     """Return numbers that change when an evaluation does: a key for caches."""
     folder = Path(folder)
-    kept = _kept_folder(bundle.read_manifest(folder).name) / f"{name}{_SUFFIX}"
-    files = [folder / bundle.MANIFEST_FILE, folder / bundle.PREDICTIONS_FILE, kept]
+    kept = _kept_folder(read_manifest(folder).name) / f"{name}{_SUFFIX}"
+    files = [folder / MANIFEST_FILE, folder / PREDICTIONS_FILE, kept]
     stats = [path.stat() for path in files if path.is_file()]
     return tuple(number for stat in stats for number in (stat.st_mtime_ns, stat.st_size))
 
 
 def network_sha256(manifest: BundleManifest) -> str:
     """Return the checksum of a bundle's network, which tells a retrained model from its old one."""
-    return manifest.files.get(bundle.ONNX_FILE) or manifest.files.get(bundle.KERAS_FILE, "")
+    return manifest.files.get(ONNX_FILE) or manifest.files.get(KERAS_FILE, "")
 
 
 def caveats(
@@ -269,37 +278,13 @@ def _overlap(evaluation: Evaluation, splits: pd.DataFrame | None) -> list[str]:
     ]
 
 
-def read_splits(folder: str | Path) -> pd.DataFrame | None:
-    """Read which photographs a model was trained, tuned and tested on.
-
-    Returns
-    -------
-    DataFrame or None
-        ``filename``, ``label``, ``split``, ``duplicate_group`` and ``sha256``; None if the bundle
-        does not say.
-
-    Raises
-    ------
-    ModelBundleError
-        If the file is damaged.
-    """
-    path = Path(folder) / bundle.SPLITS_FILE
-    if not path.is_file():
-        return None
-    table = _read_parquet(path)
-    missing = {"filename", "split", "duplicate_group", "sha256"} - set(table.columns)
-    if missing:
-        raise ModelBundleError(f"{path} lacks the column {', '.join(sorted(missing))}.")
-    return table
-
-
 def _read_bundle_split(folder: Path, manifest: BundleManifest, split: str) -> Evaluation:
-    path = folder / bundle.PREDICTIONS_FILE
+    path = folder / PREDICTIONS_FILE
     if not path.is_file():
         raise DatasetError(
             f"The model {manifest.name!r} comes without predictions; evaluate it on a labelled set."
         )
-    expected = manifest.files.get(bundle.PREDICTIONS_FILE)
+    expected = manifest.files.get(PREDICTIONS_FILE)
     if expected and bundle.sha256_of_file(path) != expected:
         raise ModelBundleError(f"{path} is damaged: its sha256 is not the one in bundle.json.")
     table = _read_parquet(path)
@@ -318,18 +303,6 @@ def _read_bundle_split(folder: Path, manifest: BundleManifest, split: str) -> Ev
         sha256=sha256,
         network=network_sha256(manifest),
     )
-
-
-def _hashes_and_groups(folder: Path, filenames: pd.Series) -> tuple[np.ndarray, np.ndarray]:
-    """Look up what the split file knows; a photograph that it lacks is a group of its own."""
-    splits = read_splits(folder)
-    alone = -1 - np.arange(len(filenames))
-    if splits is None:
-        return np.full(len(filenames), ""), alone
-    by_name = splits.drop_duplicates("filename").set_index("filename")
-    sha256 = filenames.map(by_name["sha256"]).fillna("").to_numpy(str)
-    groups = filenames.map(by_name["duplicate_group"])
-    return sha256, groups.where(groups.notna(), pd.Series(alone)).to_numpy(np.int64)
 
 
 def _read_kept(manifest: BundleManifest, name: str) -> Evaluation:
@@ -390,14 +363,5 @@ def _read_result(
         raise DatasetError(f"{path}: {error}") from error
 
 
-def _read_parquet(path: Path, columns: list[str] | None = None) -> pd.DataFrame:
-    import pyarrow as pa
-
-    try:
-        return pd.read_parquet(path, columns=columns)
-    except (OSError, ValueError, pa.ArrowException) as error:
-        raise ModelBundleError(f"Cannot read {path}: {error}.") from error
-
-
 def _kept_folder(model: str) -> Path:
-    return cache_dir() / "evaluations" / bundle.check_bundle_name(model)
+    return cache_dir() / "evaluations" / check_bundle_name(model)

@@ -11,11 +11,12 @@ from typing import Any, Final
 import numpy as np
 import pandas as pd
 
-from har_core import bundle
 from har_core.errors import DatasetError, InvalidImageError, ModelBundleError
 from har_core.images.decoding import decode_square, read_bytes
 from har_core.images.preprocessing import scale_pixels
-from har_core.model import apply_temperature
+from har_core.model import bundle
+from har_core.model.manifest import ONNX_FILE, BundleManifest
+from har_core.model.temperature import apply_temperature
 from har_core.storage.cache import cache_dir
 
 Progress = Callable[[str, int, int], None]
@@ -70,12 +71,12 @@ class FeatureNetwork:
         import onnxruntime
 
         self.manifest = bundle.verify_bundle(folder)
-        if bundle.ONNX_FILE not in self.manifest.files:
+        if ONNX_FILE not in self.manifest.files:
             raise ModelBundleError(
-                f"The model {self.manifest.name!r} has no {bundle.ONNX_FILE}, which comparing "
+                f"The model {self.manifest.name!r} has no {ONNX_FILE}, which comparing "
                 "photographs needs; choose another model."
             )
-        graph = onnx.load(folder / bundle.ONNX_FILE)
+        graph = onnx.load(folder / ONNX_FILE)
         name, self._spatial_axes = _last_feature_map(graph)
         if name not in {output.name for output in graph.graph.output}:
             graph.graph.output.append(onnx.helper.make_empty_tensor_value_info(name))
@@ -85,7 +86,7 @@ class FeatureNetwork:
             )
         except Exception as error:  # onnxruntime's exceptions share no narrower base
             raise ModelBundleError(
-                f"The feature map {name} of {folder / bundle.ONNX_FILE} cannot be read: {error}."
+                f"The feature map {name} of {folder / ONNX_FILE} cannot be read: {error}."
             ) from error
         self._input = self._session.get_inputs()[0].name
         self._outputs = [self._session.get_outputs()[0].name, name]
@@ -141,9 +142,9 @@ class FeatureCache:
         Another network or scaling of the same name has another cache.
     """
 
-    def __init__(self, manifest: bundle.BundleManifest) -> None:
+    def __init__(self, manifest: BundleManifest) -> None:
         identity = "\n".join(
-            [_CONTENT, manifest.files.get(bundle.ONNX_FILE, ""), manifest.preprocessing]
+            [_CONTENT, manifest.files.get(ONNX_FILE, ""), manifest.preprocessing]
         ).encode()
         name = f"{manifest.name}-{hashlib.sha256(identity).hexdigest()[:16]}.sqlite"
         path = cache_dir() / "features" / name

@@ -1,7 +1,7 @@
 """The model card: a bundle's README.md, written from its manifest and its test evaluation."""
 
-from har_core.bundle import BundleManifest
 from har_core.evaluation import EvaluationResult
+from har_core.model.manifest import BundleManifest
 
 
 def format_model_card(manifest: BundleManifest, result: EvaluationResult) -> str:

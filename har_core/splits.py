@@ -5,60 +5,14 @@ from typing import Final
 
 import pandas as pd
 
-from har_core.bundle import SPLITS_FILE, BundleManifest
 from har_core.dataset import read_table
-from har_core.errors import DatasetError, ModelBundleError
+from har_core.errors import DatasetError
 
 _SPLIT_OF_WORD: Final = {
     **dict.fromkeys(("train", "training"), "train"),
     **dict.fromkeys(("validation", "valid", "val", "dev"), "validation"),
     **dict.fromkeys(("test", "testing"), "test"),
 }
-_RECORDED_COLUMNS: Final = ("filename", "label", "split", "sha256")
-
-
-def recorded_splits(folder: Path, manifest: BundleManifest) -> pd.DataFrame | None:
-    """Read which photographs a model was trained, validated and tested on.
-
-    Returns
-    -------
-    DataFrame or None
-        ``filename``, ``label``, ``split``, ``sha256``; None if the bundle does not record it.
-
-    Raises
-    ------
-    ModelBundleError
-        If the file cannot be read.
-    """
-    if SPLITS_FILE not in manifest.files:
-        return None
-    path = folder / SPLITS_FILE
-    try:
-        return pd.read_parquet(path, columns=list(_RECORDED_COLUMNS))
-    except (OSError, ValueError, KeyError) as error:
-        raise ModelBundleError(f"Cannot read {path}: {error}.") from error
-
-
-def match_splits(photographs: pd.DataFrame, recorded: pd.DataFrame) -> pd.Series:
-    """Return the recorded split of each photograph.
-
-    Parameters
-    ----------
-    photographs : DataFrame
-        ``filename``, and ``sha256`` if the dataset was scanned: a file of the same name but other
-        content is another photograph then.
-    recorded : DataFrame
-        From `recorded_splits`.
-
-    Returns
-    -------
-    Series of str
-        Index as `photographs`; ``""`` where no split is recorded.
-    """
-    keys = ["filename", "sha256"] if "sha256" in photographs else ["filename"]
-    known = recorded.drop_duplicates(keys).set_index(keys)["split"]
-    wanted = pd.MultiIndex.from_frame(photographs[keys]) if len(keys) > 1 else photographs[keys[0]]
-    return pd.Series(known.reindex(wanted).fillna("").to_numpy(), index=photographs.index)
 
 
 def split_columns(csv: str | Path) -> pd.DataFrame:

@@ -2,15 +2,12 @@
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Final
 
 import numpy as np
 import pandas as pd
 
-from har_core.bundle import CROSS_VALIDATED_FILE, PREDICTIONS_FILE, BundleManifest
-from har_core.errors import DatasetError, ModelBundleError
-from har_core.model import apply_temperature
+from har_core.errors import DatasetError
 
 Progress = Callable[[str, int, int], None]
 N_FOLDS: Final = 5
@@ -186,59 +183,3 @@ def cross_validated_probabilities(
         probabilities[np.ix_(unseen, columns)] = model.predict_proba(features[unseen])
         report("Comparing labels", done, N_FOLDS)
     return probabilities, class_names
-
-
-def held_out_predictions(folder: Path, manifest: BundleManifest) -> pd.DataFrame | None:
-    """Read the probabilities that a model gives to photographs it was not trained on.
-
-    Returns
-    -------
-    DataFrame or None
-        ``filename``, ``label``, ``split`` (test; validation, unless the model was refitted) and
-        one column per class, with the manifest's temperature applied, which the file is not; None
-        if the bundle does not hold them.
-
-    Raises
-    ------
-    ModelBundleError
-        If the file cannot be read or lacks a column.
-    """
-    columns = ["filename", "label", "split", *manifest.class_names]
-    recorded = _read_probabilities(folder, manifest, PREDICTIONS_FILE, columns)
-    if recorded is not None and len(recorded):
-        classes = list(manifest.class_names)
-        recorded[classes] = apply_temperature(recorded[classes].to_numpy(), manifest.temperature)
-    return recorded
-
-
-def recorded_cross_validation(folder: Path, manifest: BundleManifest) -> pd.DataFrame | None:
-    """Read the cross-validated probabilities that the model's training kept.
-
-    They come from the backbone before it was fine-tuned, so that training photographs, too, are
-    judged by features that have not learned their labels.
-
-    Returns
-    -------
-    DataFrame or None
-        ``filename``, ``label``, ``sha256`` and one column per class, for every photograph of the
-        training table; None if the bundle does not hold them.
-
-    Raises
-    ------
-    ModelBundleError
-        If the file cannot be read or lacks a column.
-    """
-    columns = ["filename", "label", "sha256", *manifest.class_names]
-    return _read_probabilities(folder, manifest, CROSS_VALIDATED_FILE, columns)
-
-
-def _read_probabilities(
-    folder: Path, manifest: BundleManifest, file: str, columns: list[str]
-) -> pd.DataFrame | None:
-    if file not in manifest.files:
-        return None
-    try:
-        table = pd.read_parquet(folder / file, columns=columns)
-        return table.astype(dict.fromkeys(manifest.class_names, np.float64))
-    except (OSError, ValueError, KeyError, TypeError) as error:
-        raise ModelBundleError(f"Cannot read {folder / file}: {error}.") from error

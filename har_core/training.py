@@ -13,7 +13,6 @@ from typing import Any, Final
 
 import numpy as np
 
-from har_core import bundle
 from har_core.ancestry import (
     Teachers,
     bundle_of_weights,
@@ -21,12 +20,6 @@ from har_core.ancestry import (
     find_cross_validation,
 )
 from har_core.augmentation import augment_batch
-from har_core.bundle import (
-    BundleManifest,
-    check_bundle_name,
-    models_dir,
-    write_bundle,
-)
 from har_core.calibration import fit_temperature, negative_log_likelihood
 from har_core.checkpoint import Checkpoint, RunFolder, log_csv
 from har_core.errors import DatasetError, HarError, ModelBundleError
@@ -34,8 +27,23 @@ from har_core.evaluation import EvaluationResult
 from har_core.images.decoding import decode_square, read_bytes
 from har_core.images.preprocessing import Preprocessing, resize_image, scale_pixels
 from har_core.keras_io.onnx_export import export_onnx
-from har_core.labels import format_class_indices
-from har_core.model import apply_temperature, find_model
+from har_core.model.bundle import models_dir, write_bundle
+from har_core.model.class_indices import format_class_indices
+from har_core.model.loading import find_model
+from har_core.model.manifest import (
+    CLASS_INDICES_FILE,
+    CROSS_VALIDATED_FILE,
+    KERAS_FILE,
+    MODEL_CARD_FILE,
+    ONNX_FILE,
+    PREDICTIONS_FILE,
+    SPLITS_FILE,
+    TRAINING_LOG_FILE,
+    BundleManifest,
+    check_bundle_name,
+    read_manifest,
+)
+from har_core.model.temperature import apply_temperature
 from har_core.model_card import format_model_card
 from har_core.network import (
     ARCHITECTURE,
@@ -85,7 +93,7 @@ def train(
     dataset : str or Path
         Dataset folder, see `har_core.dataset.load_dataset`.
     name : str
-        Name of the bundle, written into `har_core.bundle.models_dir`.
+        Name of the bundle, written into `har_core.model.bundle.models_dir`.
     settings : TrainingSettings, optional
         Default settings if None; a resumed run keeps the recorded ones.
     csv : str or Path, optional
@@ -239,10 +247,10 @@ class Trainer:
                 "to the model.keras of its bundle."
             )
         if not self.settings.temperature_of:
-            return bundle.read_manifest(self.origin).temperature
+            return read_manifest(self.origin).temperature
         fitted = find_model(self.settings.temperature_of)
         check_held_out(fitted, self.prepared)
-        return bundle.read_manifest(fitted).temperature
+        return read_manifest(fitted).temperature
 
     def train_head(self) -> None:
         """Stage 1: the head learns from features that the frozen backbone gives once."""
@@ -343,7 +351,7 @@ class Trainer:
             metrics={"split": "test", "n": len(test_rows), **result.headline()},
         )
         with tempfile.TemporaryDirectory() as folder:
-            keras_file, onnx_file = Path(folder, bundle.KERAS_FILE), Path(folder, bundle.ONNX_FILE)
+            keras_file, onnx_file = Path(folder, KERAS_FILE), Path(folder, ONNX_FILE)
             # A model of the same layers that was never compiled leaves the optimizer behind.
             plain = keras.Model(self.network.input, self.network.output, name=self.network.name)
             plain.save(keras_file)
@@ -356,16 +364,14 @@ class Trainer:
                 destination,
                 manifest,
                 {
-                    **({bundle.CROSS_VALIDATED_FILE: judged} if judged.exists() else {}),
-                    bundle.KERAS_FILE: keras_file,
-                    bundle.ONNX_FILE: onnx_file,
-                    bundle.CLASS_INDICES_FILE: format_class_indices(class_names).encode(),
-                    bundle.SPLITS_FILE: splits.to_parquet(index=False, compression="zstd"),
-                    bundle.PREDICTIONS_FILE: predictions.to_parquet(
-                        index=False, compression="zstd"
-                    ),
-                    bundle.TRAINING_LOG_FILE: log_csv(self.checkpoint.log),
-                    bundle.MODEL_CARD_FILE: format_model_card(manifest, result).encode(),
+                    **({CROSS_VALIDATED_FILE: judged} if judged.exists() else {}),
+                    KERAS_FILE: keras_file,
+                    ONNX_FILE: onnx_file,
+                    CLASS_INDICES_FILE: format_class_indices(class_names).encode(),
+                    SPLITS_FILE: splits.to_parquet(index=False, compression="zstd"),
+                    PREDICTIONS_FILE: predictions.to_parquet(index=False, compression="zstd"),
+                    TRAINING_LOG_FILE: log_csv(self.checkpoint.log),
+                    MODEL_CARD_FILE: format_model_card(manifest, result).encode(),
                 },
                 overwrite=overwrite,
             )

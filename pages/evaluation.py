@@ -18,9 +18,10 @@ from dashboard.evaluation_wording import what_was_measured
 from dashboard.job_view import show_jobs
 from dashboard.jobs import Job
 from dashboard.wording import escape_markdown
-from har_core.bundle import list_bundles, read_manifest
 from har_core.errors import HarError
 from har_core.evaluations import list_evaluations
+from har_core.model.bundle import list_bundles
+from har_core.model.manifest import read_manifest
 
 EVALUATION_KEY = "evaluation"
 TABS = (

@@ -8,9 +8,9 @@ import onnx
 from onnx import TensorProto, helper, numpy_helper
 from PIL import Image, ImageDraw
 
-from har_core import bundle
-from har_core.bundle import BundleManifest
-from har_core.labels import format_class_indices
+from har_core.model import bundle
+from har_core.model.class_indices import format_class_indices
+from har_core.model.manifest import CLASS_INDICES_FILE, ONNX_FILE, BundleManifest
 
 CLASS_NAMES = ("clapping", "running", "sitting")
 COLOURS = {"clapping": (200, 40, 40), "running": (40, 180, 40), "sitting": (50, 60, 200)}
@@ -90,8 +90,8 @@ def write_tiny_bundle(models_folder: Path, name: str = "tiny", **fields) -> Bund
         **fields,
     )
     files = {
-        bundle.ONNX_FILE: colour_network(),
-        bundle.CLASS_INDICES_FILE: format_class_indices(CLASS_NAMES).encode(),
+        ONNX_FILE: colour_network(),
+        CLASS_INDICES_FILE: format_class_indices(CLASS_NAMES).encode(),
     }
     return bundle.write_bundle(models_folder / name, manifest, files)
 

@@ -6,9 +6,15 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from har_core import bundle
-from har_core.bundle import BundleManifest
-from har_core.labels import format_class_indices
+from har_core.model import bundle
+from har_core.model.class_indices import format_class_indices
+from har_core.model.manifest import (
+    CLASS_INDICES_FILE,
+    ONNX_FILE,
+    PREDICTIONS_FILE,
+    SPLITS_FILE,
+    BundleManifest,
+)
 from tests.drawing import colour_network
 
 HAR_CLASSES = (
@@ -90,10 +96,10 @@ def write_evaluated_bundle(
     )
     splits = table[["filename", "label", "split", "duplicate_group", "sha256"]]
     files = {
-        bundle.ONNX_FILE: colour_network(weights),
-        bundle.CLASS_INDICES_FILE: format_class_indices(class_names).encode(),
-        bundle.SPLITS_FILE: splits.to_parquet(index=False),
-        bundle.PREDICTIONS_FILE: predictions.to_parquet(index=False),
+        ONNX_FILE: colour_network(weights),
+        CLASS_INDICES_FILE: format_class_indices(class_names).encode(),
+        SPLITS_FILE: splits.to_parquet(index=False),
+        PREDICTIONS_FILE: predictions.to_parquet(index=False),
     }
     return bundle.write_bundle(models_folder / name, manifest, files)
 

@@ -12,8 +12,8 @@ from typing import Any
 import pytest
 import typer
 
-from har_core import bundle
 from har_core.cli import app
+from har_core.model.manifest import MANIFEST_FILE
 
 PROJECT = Path(__file__).parents[1]
 GIVEN = {"DATASET": "DataSet", "BACKBONE": "mobilenet_v2.keras", "TEACHER": "README.md"}
@@ -58,9 +58,7 @@ def test_every_run_builds_on_earlier_ones(runs: list[dict[str, Any]]) -> None:
 
 
 def test_the_last_run_is_that_of_the_shipped_model(runs: list[dict[str, Any]]) -> None:
-    manifest = json.loads(
-        (PROJECT / "models" / "cnn_lstm_har15" / bundle.MANIFEST_FILE).read_text()
-    )
+    manifest = json.loads((PROJECT / "models" / "cnn_lstm_har15" / MANIFEST_FILE).read_text())
     recorded = manifest["training"]["settings"]
     last = runs[-1]
     assert last["backbone_weights"] == f"models/{recorded['backbone_weights']}"

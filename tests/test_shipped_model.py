@@ -4,9 +4,10 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from har_core import bundle, load_model
+from har_core import load_model
 from har_core.evaluation import EvaluationResult
-from har_core.model import apply_temperature
+from har_core.model.manifest import PREDICTIONS_FILE, SPLITS_FILE
+from har_core.model.temperature import apply_temperature
 
 PROJECT = Path(__file__).parents[1]
 FOLDER = PROJECT / "models" / "cnn_lstm_har15"
@@ -20,8 +21,8 @@ def model():
 @pytest.fixture(scope="module")
 def recorded():
     """Return the recorded predictions with each photograph's near-duplicate group."""
-    predictions = pd.read_parquet(FOLDER / bundle.PREDICTIONS_FILE)
-    splits = pd.read_parquet(FOLDER / bundle.SPLITS_FILE)
+    predictions = pd.read_parquet(FOLDER / PREDICTIONS_FILE)
+    splits = pd.read_parquet(FOLDER / SPLITS_FILE)
     return predictions.merge(splits, on=["filename", "label", "split"], validate="one_to_one")
 
 
@@ -49,7 +50,7 @@ def test_headline_is_what_the_recorded_test_predictions_give(model, recorded):
 
 
 def test_no_group_or_file_is_in_two_splits():
-    splits = pd.read_parquet(FOLDER / bundle.SPLITS_FILE)
+    splits = pd.read_parquet(FOLDER / SPLITS_FILE)
     assert splits.groupby("duplicate_group")["split"].nunique().max() == 1
     assert splits.groupby("sha256")["split"].nunique().max() == 1
 

@@ -8,9 +8,9 @@ import pytest
 from dashboard.evaluation_jobs import start_folder_evaluation, start_zip_evaluation
 from dashboard.evaluation_new_set import MAX_ZIP_MB
 from dashboard.jobs import dismiss_job, find_jobs
-from har_core import bundle
 from har_core.errors import DatasetError
 from har_core.evaluations import list_evaluations, read_evaluation
+from har_core.model.manifest import read_manifest
 from tests.drawing import photo_bytes, write_dataset
 
 
@@ -27,7 +27,7 @@ def model(tiny_models, tmp_path, monkeypatch):
 
 
 def kept(model: Path) -> list[str]:
-    return list_evaluations(model, bundle.read_manifest(model))
+    return list_evaluations(model, read_manifest(model))
 
 
 def zipped(entries: dict[str, bytes]) -> bytes:

@@ -5,7 +5,7 @@ from fastapi.testclient import TestClient
 from streamlit.testing.v1 import AppTest
 
 from dashboard import api
-from har_core.bundle import update_manifest
+from har_core.model.bundle import update_manifest
 from tests.drawing import photo_bytes
 from tests.pages.test_predict_page import SCRIPT, headlines, upload
 

@@ -3,7 +3,7 @@ import pytest
 
 from dashboard import wording
 from har_core import Prediction
-from har_core.bundle import BundleManifest
+from har_core.model.manifest import BundleManifest
 
 
 @pytest.mark.parametrize(

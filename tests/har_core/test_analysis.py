@@ -8,17 +8,17 @@ import pytest
 from PIL import Image
 
 from har_core import analysis as analysis_module
-from har_core import bundle, features
+from har_core import features
 from har_core.analysis import analyse_photographs, group_numbers, load_analysis
 from har_core.errors import DatasetError, ModelBundleError
 from har_core.features import FeatureNetwork, compute_features
-from har_core.model import apply_temperature, load_model
+from har_core.model import bundle
+from har_core.model.loading import load_model
+from har_core.model.manifest import KERAS_FILE, PREDICTIONS_FILE, BundleManifest, read_manifest
+from har_core.model.records import held_out_predictions
+from har_core.model.temperature import apply_temperature
 from har_core.scan import scan_dataset
-from har_core.suspects import (
-    cross_validated_probabilities,
-    find_label_suspects,
-    held_out_predictions,
-)
+from har_core.suspects import cross_validated_probabilities, find_label_suspects
 from tests.drawing import CLASS_NAMES, encode, photo_bytes, write_dataset
 
 
@@ -75,8 +75,8 @@ def test_feature_map_inside_a_convolutional_graph_is_found() -> None:
 
 
 def test_model_without_onnx_graph_is_refused(tmp_path: Path) -> None:
-    manifest = bundle.BundleManifest("k", "net", 224, "minus_one_to_one", CLASS_NAMES)
-    bundle.write_bundle(tmp_path / "k", manifest, {bundle.KERAS_FILE: b"keras"})
+    manifest = BundleManifest("k", "net", 224, "minus_one_to_one", CLASS_NAMES)
+    bundle.write_bundle(tmp_path / "k", manifest, {KERAS_FILE: b"keras"})
     with pytest.raises(ModelBundleError, match=r"no model\.onnx"):
         FeatureNetwork(tmp_path / "k")
 
@@ -112,7 +112,7 @@ def test_photograph_that_vanished_since_the_scan_is_a_clear_error(
 def test_analysis_finds_the_wrong_label_and_is_remembered(
     model: Path, photographs: pd.DataFrame, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    manifest = bundle.read_manifest(model)
+    manifest = read_manifest(model)
     assert load_analysis(manifest, photographs) is None
     analysis = analyse_photographs(model, photographs)
     assert len(analysis.table) == 29
@@ -136,7 +136,7 @@ def test_analysis_belongs_to_the_labels_it_was_made_of(
 ) -> None:
     analyse_photographs(model, photographs)
     relabelled = photographs.assign(label=photographs["label"].replace("running", "clapping"))
-    assert load_analysis(bundle.read_manifest(model), relabelled) is None
+    assert load_analysis(read_manifest(model), relabelled) is None
 
 
 def test_analysis_is_read_rightly_after_an_unusable_row_went(
@@ -146,7 +146,7 @@ def test_analysis_is_read_rightly_after_an_unusable_row_went(
     first = photographs.iloc[[-1, *range(len(photographs) - 1)]].reset_index(drop=True)
     analysis = analyse_photographs(model, first)
     without = first.iloc[1:].reset_index(drop=True)
-    loaded = load_analysis(bundle.read_manifest(model), without)
+    loaded = load_analysis(read_manifest(model), without)
     assert loaded is not None
     before = first["filename"].iloc[analysis.labelled]
     assert without["filename"].iloc[loaded.labelled].tolist() == before.tolist()
@@ -159,7 +159,7 @@ def test_changed_temperature_reaches_what_was_computed_before(
     bundle.update_manifest(model, temperature=4.0)
     analyse_photographs(model, photographs)
     bundle.update_manifest(model, temperature=0.5)
-    loaded = load_analysis(bundle.read_manifest(model), photographs)
+    loaded = load_analysis(read_manifest(model), photographs)
     assert loaded is not None
     answer = load_model(model).predict(Path(photographs["path"].iloc[0]).read_bytes())
     assert loaded.table["prediction"].iloc[0] == answer.action
@@ -174,10 +174,8 @@ def test_held_out_predictions_are_what_the_model_answers_now(tmp_path: Path) -> 
     raw = pd.DataFrame({"filename": ["a.jpg"], "label": ["running"], "split": ["test"]})
     raw[list(CLASS_NAMES)] = [[0.9, 0.09, 0.01]]
     raw.to_parquet(tmp_path / "raw.parquet")
-    manifest = bundle.BundleManifest(
-        "m", "net", 224, "minus_one_to_one", CLASS_NAMES, temperature=2.0
-    )
-    files = {bundle.PREDICTIONS_FILE: (tmp_path / "raw.parquet").read_bytes()}
+    manifest = BundleManifest("m", "net", 224, "minus_one_to_one", CLASS_NAMES, temperature=2.0)
+    files = {PREDICTIONS_FILE: (tmp_path / "raw.parquet").read_bytes()}
     manifest = bundle.write_bundle(tmp_path / "m", manifest, files)
     held_out = held_out_predictions(tmp_path / "m", manifest)
     assert held_out is not None
@@ -199,7 +197,7 @@ def test_misspelt_label_does_not_keep_the_others_from_being_judged(
 
 def test_map_and_outliers_need_no_labels(model: Path, photographs: pd.DataFrame) -> None:
     analyse_photographs(model, photographs.assign(label="running"))
-    analysis = load_analysis(bundle.read_manifest(model), photographs.assign(label="running"))
+    analysis = load_analysis(read_manifest(model), photographs.assign(label="running"))
     assert analysis is not None
     assert analysis.table[["x", "y", "outlier_score"]].notna().all().all()
     assert len(analysis.labelled) == len(analysis.probabilities) == 0
@@ -266,8 +264,8 @@ def test_groups_number_only_duplicates_alike() -> None:
 
 
 def test_damaged_predictions_are_a_clear_error(tmp_path: Path) -> None:
-    manifest = bundle.BundleManifest("m", "net", 224, "minus_one_to_one", CLASS_NAMES)
-    files = {bundle.PREDICTIONS_FILE: b"no parquet"}
+    manifest = BundleManifest("m", "net", 224, "minus_one_to_one", CLASS_NAMES)
+    files = {PREDICTIONS_FILE: b"no parquet"}
     manifest = bundle.write_bundle(tmp_path / "m", manifest, files)
     with pytest.raises(ModelBundleError, match=r"predictions\.parquet"):
         held_out_predictions(tmp_path / "m", manifest)

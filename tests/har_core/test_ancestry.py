@@ -5,7 +5,6 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from har_core import bundle
 from har_core.ancestry import (
     Teachers,
     bundle_of_weights,
@@ -15,6 +14,14 @@ from har_core.ancestry import (
 from har_core.errors import ModelBundleError
 from har_core.images.preprocessing import resize_image, scale_pixels
 from har_core.keras_io.onnx_export import export_onnx
+from har_core.model import bundle
+from har_core.model.manifest import (
+    CROSS_VALIDATED_FILE,
+    KERAS_FILE,
+    ONNX_FILE,
+    SPLITS_FILE,
+    read_manifest,
+)
 from har_core.network import resize_input
 from har_core.preparation import prepare_dataset
 from tests.drawing import draw_photo
@@ -27,7 +34,7 @@ def prepared(tiny_dataset, tmp_path):
 
 def write_splits(folder, prepared, splits):
     table = pd.DataFrame({"split": splits, "sha256": prepared.table["sha256"]})
-    (folder / bundle.SPLITS_FILE).write_bytes(table.to_parquet())
+    (folder / SPLITS_FILE).write_bytes(table.to_parquet())
 
 
 def write_teacher(folder, seed, *, flat=False):
@@ -41,8 +48,8 @@ def write_teacher(folder, seed, *, flat=False):
     network = keras.Model(pixels, keras.layers.Dense(3, activation="softmax")(x))
     network.save(folder / "network.keras")
     name = f"teacher{seed}"
-    manifest = dataclasses.replace(bundle.read_manifest(folder / "tiny"), name=name)
-    bundle.write_bundle(folder / name, manifest, {bundle.KERAS_FILE: folder / "network.keras"})
+    manifest = dataclasses.replace(read_manifest(folder / "tiny"), name=name)
+    bundle.write_bundle(folder / name, manifest, {KERAS_FILE: folder / "network.keras"})
     return network
 
 
@@ -66,9 +73,9 @@ def test_teacher_answers_through_its_graph_at_the_size_that_this_has(tiny_models
     # A graph of another network shows which of the two answered.
     graph = tiny_models / "other.onnx"
     export_onnx(networks[1], graph, probe=scaled[224])
-    keras_file = tiny_models / "teacher1" / bundle.KERAS_FILE
-    manifest = dataclasses.replace(bundle.read_manifest(tiny_models / "teacher1"), name="both")
-    files = {bundle.KERAS_FILE: keras_file, bundle.ONNX_FILE: graph}
+    keras_file = tiny_models / "teacher1" / KERAS_FILE
+    manifest = dataclasses.replace(read_manifest(tiny_models / "teacher1"), name="both")
+    files = {KERAS_FILE: keras_file, ONNX_FILE: graph}
     bundle.write_bundle(tiny_models / "both", manifest, files)
     teachers = Teachers(["both"], prepared, photos)
     for size, network in ((160, networks[0]), (224, networks[1])):
@@ -86,9 +93,9 @@ def test_teacher_that_fits_one_size_only_is_refused_at_once(tiny_models, prepare
 
 def test_damaged_teacher_is_refused(tiny_models, prepared):
     write_teacher(tiny_models, 1)
-    with (tiny_models / "teacher1" / bundle.KERAS_FILE).open("ab") as file:
+    with (tiny_models / "teacher1" / KERAS_FILE).open("ab") as file:
         file.write(b"x")
-    with pytest.raises(ModelBundleError, match=bundle.KERAS_FILE):
+    with pytest.raises(ModelBundleError, match=KERAS_FILE):
         Teachers(["teacher1"], prepared, [224])
 
 
@@ -125,7 +132,7 @@ def test_model_that_saw_held_out_photographs_is_refused(tiny_models, prepared):
 
 def test_cross_validation_of_the_same_photographs_is_found_again(tiny_models, prepared):
     folder = tiny_models / "tiny"
-    path = folder / bundle.CROSS_VALIDATED_FILE
+    path = folder / CROSS_VALIDATED_FILE
     path.parent.mkdir()
     assert find_cross_validation([folder], prepared) is None
     shuffled = prepared.table[["sha256", "label"]].sample(frac=1, random_state=0)

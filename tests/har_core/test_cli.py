@@ -7,7 +7,7 @@ import zipfile
 
 import pytest
 
-from har_core import bundle
+from har_core.model import bundle
 from tests.drawing import CLASS_NAMES, photo_bytes
 
 

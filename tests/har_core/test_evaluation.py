@@ -12,7 +12,7 @@ from har_core.calibration import (
 )
 from har_core.errors import DatasetError
 from har_core.evaluation import HEADLINE_METRICS, EvaluationResult
-from har_core.model import apply_temperature
+from har_core.model.temperature import apply_temperature
 
 
 def make_case(name: str) -> tuple[np.ndarray, np.ndarray]:

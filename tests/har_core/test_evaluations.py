@@ -2,7 +2,6 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from har_core import bundle
 from har_core.errors import DatasetError, ModelBundleError
 from har_core.evaluations import (
     Evaluation,
@@ -12,9 +11,11 @@ from har_core.evaluations import (
     keep_evaluation,
     list_evaluations,
     read_evaluation,
-    read_splits,
 )
-from har_core.model import apply_temperature
+from har_core.model import bundle
+from har_core.model.manifest import PREDICTIONS_FILE, SPLITS_FILE, read_manifest
+from har_core.model.records import read_splits
+from har_core.model.temperature import apply_temperature
 from tests.evaluated import HAR_CLASSES, draw_table, write_evaluated_bundle
 
 
@@ -31,20 +32,20 @@ def folder(tmp_path, table, monkeypatch):
 
 
 def find_caveats(evaluation: Evaluation, folder) -> list[str]:
-    return caveats(evaluation, bundle.read_manifest(folder), read_splits(folder))
+    return caveats(evaluation, read_manifest(folder), read_splits(folder))
 
 
 def rewrite_predictions(folder, change) -> None:
     """Damage the predictions file as a faulty program would: with a valid checksum."""
-    path = folder / bundle.PREDICTIONS_FILE
+    path = folder / PREDICTIONS_FILE
     change(pd.read_parquet(path)).to_parquet(path, index=False)
-    manifest = bundle.read_manifest(folder)
-    files = manifest.files | {bundle.PREDICTIONS_FILE: bundle.sha256_of_file(path)}
+    manifest = read_manifest(folder)
+    files = manifest.files | {PREDICTIONS_FILE: bundle.sha256_of_file(path)}
     bundle.update_manifest(folder, files=files)
 
 
 def test_bundle_splits_are_read_with_groups_and_hashes(folder, table):
-    manifest = bundle.read_manifest(folder)
+    manifest = read_manifest(folder)
     assert list_evaluations(folder, manifest) == ["test", "validation"]
     evaluation = read_evaluation(folder, "test")
     expected = table[table["split"] == "test"]
@@ -84,12 +85,12 @@ def test_unusable_predictions_are_named_and_nothing_is_returned(folder, change, 
 
 
 def test_a_damaged_predictions_file_is_named(folder):
-    path = folder / bundle.PREDICTIONS_FILE
+    path = folder / PREDICTIONS_FILE
     path.write_bytes(path.read_bytes()[:-40])
     with pytest.raises(ModelBundleError, match=r"predictions\.parquet is damaged"):
         read_evaluation(folder, "test")
     with pytest.raises(ModelBundleError, match=r"predictions\.parquet"):
-        list_evaluations(folder, bundle.read_manifest(folder))
+        list_evaluations(folder, read_manifest(folder))
 
 
 def kept(folder, name: str = "holiday", **fields) -> Evaluation:
@@ -115,7 +116,7 @@ def test_a_kept_evaluation_comes_back_as_it_was(folder):
     path = keep_evaluation(evaluation)
     assert not path.is_relative_to(folder)
     bundle.verify_bundle(folder)
-    assert list_evaluations(folder, bundle.read_manifest(folder))[2:] == ["holiday"]
+    assert list_evaluations(folder, read_manifest(folder))[2:] == ["holiday"]
     again = read_evaluation(folder, "holiday")
     assert np.array_equal(again.raw.probabilities, evaluation.raw.probabilities)
     assert again.raw.groups.tolist() == evaluation.raw.groups.tolist()
@@ -141,7 +142,7 @@ def test_a_truncated_kept_evaluation_is_named(folder):
 
 
 def test_caveats_name_overlap_skipped_rows_absent_classes_and_old_networks(folder):
-    splits = pd.read_parquet(folder / bundle.SPLITS_FILE)
+    splits = pd.read_parquet(folder / SPLITS_FILE)
     trained = splits.loc[splits["split"] == "train", "sha256"].to_numpy(str)
     evaluation = kept(folder)
     rows = np.flatnonzero(evaluation.raw.label_names != "running")
@@ -156,6 +157,6 @@ def test_caveats_name_overlap_skipped_rows_absent_classes_and_old_networks(folde
 
 
 def test_unknown_training_photographs_are_admitted(folder):
-    (folder / bundle.SPLITS_FILE).unlink()
+    (folder / SPLITS_FILE).unlink()
     found = find_caveats(read_evaluation(folder, "test"), folder)
     assert "not known which photographs" in found[0]

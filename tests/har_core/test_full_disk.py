@@ -10,9 +10,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from har_core import bundle
 from har_core.errors import HarError, ModelBundleError
-from har_core.model import load_model
+from har_core.model import bundle
+from har_core.model.loading import load_model
 from har_core.scan import scan_dataset
 from har_core.scan_cache import ScanCache
 from har_core.storage.disk_arrays import make_disk_array

@@ -6,9 +6,11 @@ from pathlib import Path
 import pandas as pd
 import pytest
 
-from har_core import bundle
 from har_core.errors import ModelBundleError
-from har_core.splits import leaking_groups, match_splits, recorded_splits, split_columns
+from har_core.model import bundle
+from har_core.model.manifest import ONNX_FILE, SPLITS_FILE, BundleManifest
+from har_core.model.records import match_splits, recorded_splits
+from har_core.splits import leaking_groups, split_columns
 from tests.drawing import CLASS_NAMES, colour_network
 
 RECORDED = pd.DataFrame(
@@ -22,11 +24,11 @@ RECORDED = pd.DataFrame(
 )
 
 
-def write_bundle(folder: Path, content: bytes | None) -> bundle.BundleManifest:
-    manifest = bundle.BundleManifest("m", "net", 224, "minus_one_to_one", CLASS_NAMES)
-    files = {bundle.ONNX_FILE: colour_network()}
+def write_bundle(folder: Path, content: bytes | None) -> BundleManifest:
+    manifest = BundleManifest("m", "net", 224, "minus_one_to_one", CLASS_NAMES)
+    files = {ONNX_FILE: colour_network()}
     if content is not None:
-        files[bundle.SPLITS_FILE] = content
+        files[SPLITS_FILE] = content
     return bundle.write_bundle(folder / "m", manifest, files)
 
 

@@ -6,13 +6,21 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from har_core import bundle, load_model, training
+from har_core import load_model, training
 from har_core.checkpoint import RunFolder
 from har_core.errors import DatasetError, HarError, ModelBundleError
 from har_core.evaluations import list_evaluations, read_evaluation
 from har_core.images.preprocessing import scale_pixels
 from har_core.keras_io.loading import load_network
-from har_core.suspects import recorded_cross_validation
+from har_core.model import bundle
+from har_core.model.manifest import (
+    KERAS_FILE,
+    MODEL_CARD_FILE,
+    PREDICTIONS_FILE,
+    SPLITS_FILE,
+    TRAINING_LOG_FILE,
+)
+from har_core.model.records import recorded_cross_validation
 from har_core.training import train
 from har_core.training_settings import TrainingSettings
 from tests.drawing import CLASS_NAMES, write_dataset, write_small_backbone
@@ -78,14 +86,13 @@ def test_resumed_run_repeats_no_epoch_and_ends_like_an_uninterrupted_one(runs):
     assert epochs_after == [("fine-tuning", 2)]
     assert resumed.training["settings"] == straight.training["settings"]
     logs = [
-        pd.read_csv(root / "models" / name / bundle.TRAINING_LOG_FILE)
-        for name in ("straight", "resumed")
+        pd.read_csv(root / "models" / name / TRAINING_LOG_FILE) for name in ("straight", "resumed")
     ]
     assert logs[0]["stage"].tolist() == ["head", "fine-tuning", "fine-tuning"]
     np.testing.assert_allclose(logs[0]["training_loss"], logs[1]["training_loss"], rtol=2e-3)
     # The weights also tell whether the optimiser's moments and moving average came back.
     first, second = (
-        load_network(root / "models" / name / bundle.KERAS_FILE).get_weights()
+        load_network(root / "models" / name / KERAS_FILE).get_weights()
         for name in ("straight", "resumed")
     )
     for a, b in zip(first, second, strict=True):
@@ -100,15 +107,15 @@ def test_bundle_is_complete_and_predicts_as_recorded(runs, tmp_path, monkeypatch
     trained = train(root / "dataset", "trained", settings, runs_dir=tmp_path / "runs")
     folder = tmp_path / "models" / "trained"
     assert bundle.verify_bundle(folder) == trained
-    predictions = pd.read_parquet(folder / bundle.PREDICTIONS_FILE)
-    splits = pd.read_parquet(folder / bundle.SPLITS_FILE)
+    predictions = pd.read_parquet(folder / PREDICTIONS_FILE)
+    splits = pd.read_parquet(folder / SPLITS_FILE)
     assert trained.class_names == CLASS_NAMES
     assert set(predictions["split"]) == {"validation", "test"}
     assert len(splits) == 30
     judged = recorded_cross_validation(folder, trained)
     assert judged["filename"].tolist() == splits["filename"].tolist()
     np.testing.assert_allclose(judged[list(CLASS_NAMES)].sum(axis=1), 1, atol=1e-5)
-    card = (folder / bundle.MODEL_CARD_FILE).read_text()
+    card = (folder / MODEL_CARD_FILE).read_text()
     assert "24 photographs for training" in card
     assert "Drawn, not photographed." in card
     assert splits.groupby("duplicate_group")["split"].nunique().max() == 1
@@ -138,7 +145,7 @@ def test_network_that_goes_on_from_another_sees_other_crops(runs, tmp_path, monk
             train(root / "dataset", "on", settings, runs_dir=tmp_path / run)
         return seen[0]
 
-    earlier = root / "models" / "straight" / bundle.KERAS_FILE
+    earlier = root / "models" / "straight" / KERAS_FILE
     on, again = first_batch("on", earlier), first_batch("again", earlier)
     np.testing.assert_array_equal(on, again)
     assert not np.array_equal(on, first_batch("afresh", root / "backbone.keras"))
@@ -150,7 +157,7 @@ def test_refit_learns_from_validation_photographs_and_chooses_nothing(runs, tmp_
     chosen = tmp_path / "models" / "chosen"
     shutil.copytree(root / "models" / "straight", chosen)
     bundle.update_manifest(chosen, temperature=1.75)
-    weights = str(chosen / bundle.KERAS_FILE)
+    weights = str(chosen / KERAS_FILE)
     settings = dataclasses.replace(SETTINGS, backbone_weights=weights, small_epochs=0, refit=True)
     kept = []
     write_best = RunFolder.write_best
@@ -163,7 +170,7 @@ def test_refit_learns_from_validation_photographs_and_chooses_nothing(runs, tmp_
     refitted = train(root / "dataset", "refitted", settings, runs_dir=tmp_path / "runs")
     assert kept == ["head", "fine-tuning", "fine-tuning"]  # every epoch, so the last stays
     folder = tmp_path / "models" / "refitted"
-    before, after = (pd.read_parquet(f / bundle.SPLITS_FILE)["split"] for f in (chosen, folder))
+    before, after = (pd.read_parquet(f / SPLITS_FILE)["split"] for f in (chosen, folder))
     assert after.tolist() == before.replace("validation", "train").tolist()
     assert refitted.training["photographs"] == {"train": 27, "test": 3}
     assert refitted.temperature == 1.75
@@ -171,9 +178,9 @@ def test_refit_learns_from_validation_photographs_and_chooses_nothing(runs, tmp_
     assert list_evaluations(folder, refitted) == ["test"]
     with pytest.raises(DatasetError, match="kept no validation photographs apart"):
         read_evaluation(folder, "validation")
-    log = pd.read_csv(folder / bundle.TRAINING_LOG_FILE)
+    log = pd.read_csv(folder / TRAINING_LOG_FILE)
     assert log.columns.tolist() == ["stage", "epoch", "training_loss", "seconds"]
-    card = (folder / bundle.MODEL_CARD_FILE).read_text()
+    card = (folder / MODEL_CARD_FILE).read_text()
     assert "27 photographs for training, 3 for testing" in card
     assert "taken over from the model that it goes on from" in card
     # What learned from them may not teach a network that they are to choose.
@@ -190,7 +197,7 @@ def test_refit_takes_the_temperature_of_a_named_model(runs, tmp_path, monkeypatc
     bundle.update_manifest(tmp_path / "models" / "twin", temperature=1.75)
     settings = dataclasses.replace(
         SETTINGS,
-        backbone_weights=str(tmp_path / "models" / "chosen" / bundle.KERAS_FILE),
+        backbone_weights=str(tmp_path / "models" / "chosen" / KERAS_FILE),
         epochs=0,
         refit=True,
         temperature_of="twin",
@@ -198,12 +205,12 @@ def test_refit_takes_the_temperature_of_a_named_model(runs, tmp_path, monkeypatc
     refitted = train(root / "dataset", "refitted", settings, runs_dir=tmp_path / "runs")
     assert refitted.temperature == 1.75
     assert refitted.training["settings"]["temperature_of"] == "twin"
-    card = (tmp_path / "models" / "refitted" / bundle.MODEL_CARD_FILE).read_text()
+    card = (tmp_path / "models" / "refitted" / MODEL_CARD_FILE).read_text()
     assert "temperature of 1.750 (on the logits), that of `twin`" in card
     # A model that has learned from the test photographs is no source.
-    splits = pd.read_parquet(tmp_path / "models" / "twin" / bundle.SPLITS_FILE)
+    splits = pd.read_parquet(tmp_path / "models" / "twin" / SPLITS_FILE)
     splits["split"] = splits["split"].replace("test", "train")
-    splits.to_parquet(tmp_path / "models" / "twin" / bundle.SPLITS_FILE)
+    splits.to_parquet(tmp_path / "models" / "twin" / SPLITS_FILE)
     with pytest.raises(ModelBundleError, match="trained on 3 of the 3 photographs"):
         train(root / "dataset", "again", settings, runs_dir=tmp_path / "runs")
 

@@ -7,12 +7,13 @@ from typing import NamedTuple
 
 import numpy as np
 
-from har_core import bundle, decisions
-from har_core.bundle import BundleManifest
+from har_core import decisions
 from har_core.checkpoint import Checkpoint, RunFolder
 from har_core.evaluation import EvaluationResult
 from har_core.evaluations import Evaluation, keep_evaluation, list_evaluations, read_evaluation
 from har_core.measurement import Measurement
+from har_core.model import bundle
+from har_core.model.manifest import BundleManifest, read_manifest
 from har_core.scan_cache import FileStamp, ScanCache
 from har_core.storage import cache
 
@@ -53,7 +54,7 @@ def _update_manifest(folder: Path) -> None:
 
 
 def _read_manifest(folder: Path) -> str:
-    return bundle.read_manifest(folder / "models" / "a").architecture
+    return read_manifest(folder / "models" / "a").architecture
 
 
 def _decide(folder: Path, label: str) -> None:
@@ -80,7 +81,7 @@ def _prepare_evaluation(folder: Path) -> None:
 
 def _read_evaluation(folder: Path) -> str:
     path = folder / "models" / "a"
-    assert list_evaluations(path, bundle.read_manifest(path)) == ["holiday"]
+    assert list_evaluations(path, read_manifest(path)) == ["holiday"]
     return read_evaluation(path, "holiday").created
 
 

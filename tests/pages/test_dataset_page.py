@@ -16,11 +16,20 @@ from streamlit.testing.v1 import AppTest
 from dashboard import dataset_suspects
 from dashboard.dataset_data import dataset_view
 from dashboard.jobs import dismiss_job, find_jobs, start_job
-from har_core import bundle
 from har_core.analysis import analyse_photographs
 from har_core.decisions import decide, load_decisions
-from har_core.labels import format_class_indices
-from har_core.model import apply_temperature
+from har_core.model import bundle
+from har_core.model.class_indices import format_class_indices
+from har_core.model.manifest import (
+    CLASS_INDICES_FILE,
+    CROSS_VALIDATED_FILE,
+    ONNX_FILE,
+    PREDICTIONS_FILE,
+    SPLITS_FILE,
+    BundleManifest,
+    read_manifest,
+)
+from har_core.model.temperature import apply_temperature
 from har_core.scan import scan_dataset
 from har_core.suspects import LabelSuspects, find_label_suspects
 from tests.drawing import CLASS_NAMES, colour_network, write_dataset
@@ -52,12 +61,12 @@ def template(tmp_path_factory: pytest.TempPathFactory) -> Path:
     for name in CLASS_NAMES:
         predictions[name] = np.where(predictions["label"] == name, 0.8, 0.1)
     files = {
-        bundle.ONNX_FILE: colour_network(),
-        bundle.CLASS_INDICES_FILE: format_class_indices(CLASS_NAMES).encode(),
-        bundle.SPLITS_FILE: as_parquet(splits),
-        bundle.PREDICTIONS_FILE: as_parquet(predictions),
+        ONNX_FILE: colour_network(),
+        CLASS_INDICES_FILE: format_class_indices(CLASS_NAMES).encode(),
+        SPLITS_FILE: as_parquet(splits),
+        PREDICTIONS_FILE: as_parquet(predictions),
     }
-    manifest = bundle.BundleManifest("tiny", "colour", 224, "minus_one_to_one", CLASS_NAMES)
+    manifest = BundleManifest("tiny", "colour", 224, "minus_one_to_one", CLASS_NAMES)
     bundle.write_bundle(folder / "models" / "tiny", manifest, files)
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("HAR_CACHE_DIR", str(folder / "cache"))
@@ -322,7 +331,7 @@ def test_overview_compares_sizes_with_the_models_own_input(
     dataset: Path, template: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     source = template / "models" / "tiny"
-    manifest = replace(bundle.read_manifest(source), input_size=160)
+    manifest = replace(read_manifest(source), input_size=160)
     files = {name: source / name for name in manifest.files}
     bundle.write_bundle(tmp_path / "models" / "tiny", manifest, files)
     monkeypatch.setenv("HAR_MODELS_DIR", str(tmp_path / "models"))
@@ -435,7 +444,7 @@ def test_damaged_predictions_do_not_hide_the_dataset(
     analysed: Path, template: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     models = shutil.copytree(template / "models", tmp_path / "models")
-    (models / "tiny" / bundle.PREDICTIONS_FILE).write_bytes(b"no parquet")
+    (models / "tiny" / PREDICTIONS_FILE).write_bytes(b"no parquet")
     monkeypatch.setenv("HAR_MODELS_DIR", str(models))
     assert metrics(open_page(analysed))["Photographs"] == "25"
     page = open_page(analysed, "Label suspects")
@@ -447,14 +456,14 @@ def test_cross_validation_kept_from_training_judges_the_whole_set_without_an_ana
     dataset: Path, template: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     source, models = template / "models" / "tiny", tmp_path / "models"
-    manifest = bundle.read_manifest(source)
-    judged = pd.read_parquet(source / bundle.SPLITS_FILE).drop(columns="split")
+    manifest = read_manifest(source)
+    judged = pd.read_parquet(source / SPLITS_FILE).drop(columns="split")
     for name in CLASS_NAMES:
         judged[name] = np.where(judged["label"] == name, 0.8, 0.1)
     disputed = judged["filename"] == "running_3.jpg"
     judged.loc[disputed, list(CLASS_NAMES)] = [0.98, 0.01, 0.01]
     files = {name: source / name for name in manifest.files}
-    files[bundle.CROSS_VALIDATED_FILE] = as_parquet(judged)
+    files[CROSS_VALIDATED_FILE] = as_parquet(judged)
     bundle.write_bundle(models / "tiny", manifest, files)
     monkeypatch.setenv("HAR_MODELS_DIR", str(models))
     page = open_page(dataset, "Label suspects", suspect_source="Whole set")

@@ -13,10 +13,11 @@ from streamlit.testing.v1 import AppTest
 
 from dashboard.evaluation_wording import chance_sentence
 from dashboard.jobs import dismiss_job, find_jobs, start_job
-from har_core import bundle
 from har_core.calibration import fit_temperature
 from har_core.dataset import load_dataset
 from har_core.evaluations import keep_evaluation, list_evaluations, read_evaluation
+from har_core.model import bundle
+from har_core.model.manifest import PREDICTIONS_FILE, SPLITS_FILE, read_manifest
 from tests.drawing import CLASS_NAMES, photo_bytes, write_dataset, write_tiny_bundle
 from tests.evaluated import draw_table, write_evaluated_bundle
 
@@ -269,11 +270,11 @@ def test_a_bundle_that_cannot_be_written_keeps_its_temperature_and_says_so(app, 
 
 
 def test_no_temperature_is_offered_without_validation_photographs(app, model):
-    predictions = pd.read_parquet(model / bundle.PREDICTIONS_FILE)
+    predictions = pd.read_parquet(model / PREDICTIONS_FILE)
     test_only = predictions[predictions["split"] == "test"].to_parquet(index=False)
-    files = {name: model / name for name in bundle.read_manifest(model).files}
-    files[bundle.PREDICTIONS_FILE] = test_only
-    bundle.write_bundle(model, bundle.read_manifest(model), files, overwrite=True)
+    files = {name: model / name for name in read_manifest(model).files}
+    files[PREDICTIONS_FILE] = test_only
+    bundle.write_bundle(model, read_manifest(model), files, overwrite=True)
     view(app, "Confidence")
     assert "kept no validation photographs apart" in texts(app)
     assert not [toggle for toggle in app.toggle if toggle.key == "fit_temperature"]
@@ -337,20 +338,20 @@ def test_a_copied_bundle_deletes_the_evaluation_that_it_shows(app, model):
     view(app, "Evaluate another set")
     app.button(key="delete_again").click().run()
     assert not app.exception
-    assert list_evaluations(model, bundle.read_manifest(model)) == ["test", "validation"]
+    assert list_evaluations(model, read_manifest(model)) == ["test", "validation"]
 
 
 def test_a_comparison_tells_the_rivals_caveats(app, model, dataset):
     rival = write_rival(dataset, model)
     view(app, "Compare")
     assert "rival:" not in texts(app)
-    splits = pd.read_parquet(rival / bundle.SPLITS_FILE)
+    splits = pd.read_parquet(rival / SPLITS_FILE)
     seen = splits["split"].where(splits["split"] != "test", "train")
     splits["split"] = seen.mask(splits.index == splits.index[2], "test")
-    splits.to_parquet(rival / bundle.SPLITS_FILE, index=False)
-    files = bundle.read_manifest(rival).files
-    digest = bundle.sha256_of_file(rival / bundle.SPLITS_FILE)
-    bundle.update_manifest(rival, files=files | {bundle.SPLITS_FILE: digest})
+    splits.to_parquet(rival / SPLITS_FILE, index=False)
+    files = read_manifest(rival).files
+    digest = bundle.sha256_of_file(rival / SPLITS_FILE)
+    bundle.update_manifest(rival, files=files | {SPLITS_FILE: digest})
     app.run()
     assert "rival: 29 of 30 photographs are among those that the model was trained" in texts(app)
 
@@ -514,12 +515,12 @@ def test_a_running_job_is_shown_after_a_page_change_and_can_be_cancelled(app):
 
 
 def test_damaged_predictions_are_named_and_nothing_is_drawn(app, model):
-    path = model / bundle.PREDICTIONS_FILE
+    path = model / PREDICTIONS_FILE
     table = pd.read_parquet(path)
     table.loc[table["split"] == "test", "running"] = np.nan
     table.to_parquet(path, index=False)
-    manifest = bundle.read_manifest(model)
-    files = manifest.files | {bundle.PREDICTIONS_FILE: bundle.sha256_of_file(path)}
+    manifest = read_manifest(model)
+    files = manifest.files | {PREDICTIONS_FILE: bundle.sha256_of_file(path)}
     bundle.update_manifest(model, files=files)
     app.run()
     assert not app.exception

@@ -3,9 +3,9 @@ import onnx
 import onnxruntime
 import pytest
 
-from har_core.engine import OnnxEngine
 from har_core.errors import ModelBundleError
 from har_core.keras_io.onnx_export import export_onnx
+from har_core.model.engine import OnnxEngine
 
 SIDE = 32
 

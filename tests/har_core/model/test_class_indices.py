@@ -3,7 +3,11 @@ import json
 import pytest
 
 from har_core.errors import ModelBundleError
-from har_core.labels import format_class_indices, parse_class_indices, read_class_indices
+from har_core.model.class_indices import (
+    format_class_indices,
+    parse_class_indices,
+    read_class_indices,
+)
 
 NAMES = ("calling", "clapping", "using_laptop")
 

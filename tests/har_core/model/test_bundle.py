@@ -4,17 +4,11 @@ from pathlib import Path
 
 import pytest
 
-from har_core import bundle
-from har_core.bundle import (
-    BundleManifest,
-    list_bundles,
-    read_manifest,
-    update_manifest,
-    verify_bundle,
-    write_bundle,
-)
 from har_core.errors import ModelBundleError
-from har_core.model import load_model
+from har_core.model import bundle
+from har_core.model.bundle import list_bundles, update_manifest, verify_bundle, write_bundle
+from har_core.model.loading import load_model
+from har_core.model.manifest import MANIFEST_FILE, BundleManifest, read_manifest
 from har_core.storage.files import write_atomically
 
 
@@ -41,7 +35,7 @@ def write(models: Path, name: str = "a", content: bytes = b"graph", overwrite=Fa
 
 
 def edit_manifest(folder: Path, **changes) -> None:
-    path = folder / bundle.MANIFEST_FILE
+    path = folder / MANIFEST_FILE
     path.write_text(json.dumps({**json.loads(path.read_text()), **changes}))
 
 
@@ -274,7 +268,7 @@ def test_invalid_manifest_names_the_field(models, changes, message):
 
 def test_manifest_without_a_field_names_it(models):
     write(models)
-    path = models / "a" / bundle.MANIFEST_FILE
+    path = models / "a" / MANIFEST_FILE
     body = json.loads(path.read_text())
     del body["preprocessing"], body["created"]
     path.write_text(json.dumps(body))
@@ -285,7 +279,7 @@ def test_manifest_without_a_field_names_it(models):
 @pytest.mark.parametrize("content", [b"", b"{", b"[]", b"\xff", b"[" * 100_000])
 def test_damaged_manifest_is_named(models, content):
     write(models)
-    (models / "a" / bundle.MANIFEST_FILE).write_bytes(content)
+    (models / "a" / MANIFEST_FILE).write_bytes(content)
     with pytest.raises(ModelBundleError, match=r"bundle\.json"):
         read_manifest(models / "a")
 
@@ -323,7 +317,7 @@ def test_bundles_are_listed_newest_first_and_damaged_ones_last_with_their_error(
     write(models, "older", created="2026-01-01T00:00:00+00:00")
     write(models, "newer", created="2026-02-01T00:00:00+00:00")
     write(models, "aaa_damaged")
-    (models / "aaa_damaged" / bundle.MANIFEST_FILE).write_text("{")
+    (models / "aaa_damaged" / MANIFEST_FILE).write_text("{")
     (models / "empty_folder").mkdir()
     (models / ".hidden").mkdir()
     (models / "README.md").write_text("not a bundle")
@@ -363,7 +357,7 @@ def test_failed_atomic_write_leaves_the_old_file_and_nothing_else(tmp_path, monk
 
 def test_manifest_that_could_not_be_read_for_a_moment_is_read_again(models, monkeypatch):
     write(models)
-    read = bundle.read_manifest
+    read = read_manifest
 
     def fail(folder):
         raise ModelBundleError("Too many open files.")

@@ -10,12 +10,12 @@ import h5py
 import numpy as np
 import pytest
 
-from har_core import bundle
 from har_core.errors import ModelBundleError
 from har_core.images.preprocessing import resize_image, scale_pixels
-from har_core.importing import import_model
 from har_core.keras_io.loading import load_network
-from har_core.model import load_model
+from har_core.model import bundle
+from har_core.model.importing import import_model
+from har_core.model.loading import load_model
 from tests.drawing import CLASS_NAMES, draw_photo, photo_bytes
 
 SIDE = 32
@@ -198,7 +198,7 @@ def test_network_with_broken_weights_is_refused(indices, models, tmp_path):
 def test_existing_bundle_is_replaced_only_on_request(source, indices, models, monkeypatch):
     first = import_model(source, indices, preprocessing="zero_to_one", name="mine")
     with monkeypatch.context() as patch:
-        patch.setattr("har_core.importing.load_network", lambda path: pytest.fail("loaded"))
+        patch.setattr("har_core.model.importing.load_network", lambda path: pytest.fail("loaded"))
         with pytest.raises(ModelBundleError, match="exists already"):
             import_model(source, indices, preprocessing="minus_one_to_one", name="mine")
     assert bundle.verify_bundle(models / "mine") == first

@@ -9,7 +9,7 @@ import pytest
 import har_core
 from har_core import ActionModel
 from har_core.errors import InvalidImageError, ModelBundleError
-from har_core.model import apply_temperature
+from har_core.model.temperature import apply_temperature
 from tests.drawing import CLASS_NAMES, draw_photo, photo_bytes
 
 

@@ -7,14 +7,21 @@ from typing import cast
 
 import numpy as np
 
-from har_core import bundle
-from har_core.bundle import BundleManifest
 from har_core.errors import ModelBundleError
 from har_core.images.preprocessing import PREPROCESSINGS, Preprocessing, scale_pixels
 from har_core.keras_io.checks import check_probabilities, input_side, probe_pictures
 from har_core.keras_io.loading import load_network
 from har_core.keras_io.onnx_export import export_onnx
-from har_core.labels import format_class_indices, read_class_indices
+from har_core.model import bundle
+from har_core.model.class_indices import format_class_indices, read_class_indices
+from har_core.model.manifest import (
+    CLASS_INDICES_FILE,
+    KERAS_FILE,
+    MODEL_CARD_FILE,
+    ONNX_FILE,
+    BundleManifest,
+    check_bundle_name,
+)
 
 
 def import_model(
@@ -33,13 +40,14 @@ def import_model(
     source : str or Path
         A whole Keras model, of Keras 3 or (``.h5`` only) Keras 2. Nothing in it is executed.
     class_indices : str or Path
-        Its class index file, in either order; see `har_core.labels.read_class_indices`.
+        Its class index file, in either order; see
+        `har_core.model.class_indices.read_class_indices`.
     preprocessing : {"minus_one_to_one", "zero_to_one"}
         Scaling that the network was trained with. No check can tell whether it is the right one.
     name : str
         Name of the new bundle.
     models_folder : str or Path, optional
-        Where to make it. Default: `har_core.bundle.models_dir`.
+        Where to make it. Default: `har_core.model.bundle.models_dir`.
     overwrite : bool, default False
         Replace a bundle of that name.
 
@@ -62,7 +70,7 @@ def import_model(
     """
     source = Path(source)
     root = bundle.models_dir() if models_folder is None else Path(models_folder)
-    folder = root / bundle.check_bundle_name(name)
+    folder = root / check_bundle_name(name)
     if preprocessing not in PREPROCESSINGS:
         raise ModelBundleError(
             f"The preprocessing must be {' or '.join(PREPROCESSINGS)}, not {preprocessing!r}."
@@ -95,17 +103,17 @@ def import_model(
         class_names=class_names,
     )
     with tempfile.TemporaryDirectory() as temporary:
-        keras_file = Path(temporary) / bundle.KERAS_FILE
+        keras_file = Path(temporary) / KERAS_FILE
         network.save(keras_file, include_optimizer=False)
         files: dict[str, bytes | Path] = {
-            bundle.KERAS_FILE: keras_file,
-            bundle.CLASS_INDICES_FILE: format_class_indices(class_names).encode(),
+            KERAS_FILE: keras_file,
+            CLASS_INDICES_FILE: format_class_indices(class_names).encode(),
         }
-        onnx_file = Path(temporary) / bundle.ONNX_FILE
+        onnx_file = Path(temporary) / ONNX_FILE
         onnx_error, onnx_difference = None, None
         try:
             onnx_difference = export_onnx(network, onnx_file, probe=probe)
-            files[bundle.ONNX_FILE] = onnx_file
+            files[ONNX_FILE] = onnx_file
         except ModelBundleError as error:
             onnx_error = str(error)
         manifest = dataclasses.replace(
@@ -117,7 +125,7 @@ def import_model(
                 "onnx_error": onnx_error,
             },
         )
-        files[bundle.MODEL_CARD_FILE] = _model_card(manifest).encode()
+        files[MODEL_CARD_FILE] = _model_card(manifest).encode()
         return bundle.write_bundle(folder, manifest, files, overwrite=overwrite)
 
 

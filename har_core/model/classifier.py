@@ -1,0 +1,193 @@
+"""The classifier as its users see it: a photograph in, a `Prediction` out."""
+
+import os
+import threading
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+from typing import Any
+
+import numpy as np
+
+from har_core.errors import InvalidImageError, ModelBundleError
+from har_core.images.decoding import decode_square, read_bytes
+from har_core.images.preprocessing import resize_image, scale_pixels
+from har_core.model.engine import Engine
+from har_core.model.manifest import BundleManifest
+from har_core.model.prediction import Prediction
+from har_core.model.temperature import apply_temperature
+
+ImageSource = bytes | str | os.PathLike[str] | np.ndarray
+
+
+class ActionModel:
+    """A loaded model; every method may be called from several threads.
+
+    Use `load_model` to get one.
+
+    Parameters
+    ----------
+    manifest : BundleManifest
+        Class names, input size, scaling and temperature.
+    engine : Engine
+        Runs the network.
+    """
+
+    def __init__(self, manifest: BundleManifest, engine: Engine) -> None:
+        if engine.n_classes != len(manifest.class_names):
+            raise ModelBundleError(
+                f"The network of {manifest.name!r} has {engine.n_classes} outputs but "
+                f"{len(manifest.class_names)} class names."
+            )
+        self.manifest = manifest
+        self._engine = engine
+        self._callers = 0
+        self._callers_lock = threading.Lock()
+
+    def __repr__(self) -> str:
+        return f"ActionModel({self.name!r}, {len(self.class_names)} classes)"
+
+    @property
+    def name(self) -> str:
+        """Name of the bundle."""
+        return self.manifest.name
+
+    @property
+    def class_names(self) -> tuple[str, ...]:
+        """Class names in the order of the network's outputs."""
+        return self.manifest.class_names
+
+    def predict(self, source: ImageSource, *, others_wait: bool = False) -> Prediction:
+        """Classify one photograph.
+
+        Parameters
+        ----------
+        source : bytes, path, or ndarray of uint8 with shape (H, W, 3)
+            The file's content, its path, or decoded RGB pixels.
+        others_wait : bool, default False
+            More calls are about to come: leave the other cores to them, even if none has come yet.
+
+        Returns
+        -------
+        Prediction
+
+        Raises
+        ------
+        InvalidImageError
+            If the source is no usable photograph.
+
+        Examples
+        --------
+        >>> model = load_model()  # doctest: +SKIP
+        >>> model.predict("photo.jpg").action  # doctest: +SKIP
+        'running'
+        """
+        with self._at_work():
+            pixels = self._prepare(source)
+            (probabilities,) = self._run(pixels[np.newaxis], others_wait=others_wait)
+        return Prediction.from_probabilities(self.class_names, probabilities)
+
+    def predict_batch(
+        self,
+        sources: Sequence[ImageSource],
+        *,
+        batch_size: int | None = None,
+        progress: Callable[[int, int], None] | None = None,
+    ) -> list[Prediction | InvalidImageError]:
+        """Classify many photographs on all cores; one bad image does not spoil the rest.
+
+        Parameters
+        ----------
+        sources : sequence
+            Each as in `predict`.
+        batch_size : int, optional
+            Photographs per forward pass; also bounds the memory for decoded pixels. Default: what
+            suits the engine.
+        progress : callable, optional
+            Called with (done, total) after every batch.
+
+        Returns
+        -------
+        list of Prediction or InvalidImageError
+            In the order of `sources`; the error of an unusable photograph stands in its place.
+        """
+        size = batch_size or self._engine.batch_size
+        batches = [sources[start : start + size] for start in range(0, len(sources), size)]
+        results: list[Prediction | InvalidImageError] = []
+        # Every thread decodes its own batches, so that no core waits for another.
+        with ThreadPoolExecutor(os.cpu_count()) as pool:
+            answers = [pool.submit(self._predict_one_batch, batch) for batch in batches]
+            try:
+                for answer in answers:
+                    results += answer.result()
+                    if progress is not None:
+                        progress(len(results), len(sources))
+            finally:
+                pool.shutdown(cancel_futures=True)  # `progress` may have raised
+        return results
+
+    def predict_probabilities(self, pixels: np.ndarray) -> np.ndarray:
+        """Return calibrated class probabilities of photographs that already have the input size.
+
+        Parameters
+        ----------
+        pixels : ndarray of uint8, shape (N, S, S, 3)
+            RGB, with S the bundle's input size.
+
+        Returns
+        -------
+        ndarray of float64, shape (N, C)
+            Rows sum to 1; the bundle's temperature is applied.
+        """
+        with self._at_work():
+            return self._run(pixels)
+
+    def _run(self, pixels: np.ndarray, *, others_wait: bool = False) -> np.ndarray:
+        batch = scale_pixels(pixels, self.manifest.preprocessing)
+        probabilities = self._engine.run(batch, alone=self._callers == 1 and not others_wait)
+        return apply_temperature(probabilities, self.manifest.temperature)
+
+    @contextmanager
+    def _at_work(self) -> Iterator[None]:
+        """Count the callers from decoding on: one that is still decoding needs its core as well."""
+        with self._callers_lock:
+            self._callers += 1
+        try:
+            yield
+        finally:
+            with self._callers_lock:
+                self._callers -= 1
+
+    def _predict_one_batch(
+        self, sources: Sequence[ImageSource]
+    ) -> list[Prediction | InvalidImageError]:
+        with self._at_work():
+            prepared = [self._prepare_or_error(source) for source in sources]
+            usable = [item for item in prepared if isinstance(item, np.ndarray)]
+            rows = iter(self._run(np.stack(usable)) if usable else ())
+        return [
+            item
+            if isinstance(item, InvalidImageError)
+            else Prediction.from_probabilities(self.class_names, next(rows))
+            for item in prepared
+        ]
+
+    def _prepare(self, source: ImageSource) -> np.ndarray:
+        size = self.manifest.input_size
+        if isinstance(source, np.ndarray):
+            return resize_image(_checked_array(source), size)
+        return decode_square(source if isinstance(source, bytes) else read_bytes(source), size)
+
+    def _prepare_or_error(self, source: ImageSource) -> np.ndarray | InvalidImageError:
+        try:
+            return self._prepare(source)
+        except InvalidImageError as error:
+            return error
+
+
+def _checked_array(image: Any) -> np.ndarray:
+    if image.dtype != np.uint8 or image.ndim != 3 or image.shape[2] != 3 or image.size == 0:
+        raise InvalidImageError(
+            f"An array must be uint8 RGB with shape (H, W, 3), not {image.dtype} {image.shape}."
+        )
+    return image

@@ -1,0 +1,135 @@
+"""Finding and loading a model once per process."""
+
+import os
+import threading
+from pathlib import Path
+
+from har_core.errors import ModelBundleError
+from har_core.images.preprocessing import Preprocessing, scale_pixels
+from har_core.keras_io.checks import check_probabilities, probe_pictures
+from har_core.model import bundle
+from har_core.model.class_indices import read_class_indices
+from har_core.model.classifier import ActionModel
+from har_core.model.engine import Engine, KerasEngine, OnnxEngine
+from har_core.model.manifest import (
+    CLASS_INDICES_FILE,
+    KERAS_FILE,
+    MANIFEST_FILE,
+    ONNX_FILE,
+    BundleManifest,
+)
+
+_cache: dict[Path, tuple[tuple[int, int], ActionModel]] = {}
+_cache_lock = threading.Lock()
+
+
+def load_model(
+    name_or_path: str | os.PathLike[str] | None = None,
+    *,
+    preprocessing: Preprocessing = "minus_one_to_one",
+) -> ActionModel:
+    """Load a model once per process; later calls return the same object.
+
+    A bundle's files are verified against their checksums. With an ONNX graph TensorFlow is never
+    imported; without one, and for plain ``.keras`` files, Keras runs the network. A bundle whose
+    manifest changed on disk is loaded again.
+
+    Parameters
+    ----------
+    name_or_path : str or path, optional
+        Name of a bundle in `har_core.model.bundle.models_dir`, path of a bundle, or path of a
+        ``.keras`` file with a ``class_indices.json`` beside it. Default: the environment variable
+        ``HAR_MODEL``, else the newest bundle.
+    preprocessing : {"minus_one_to_one", "zero_to_one"}
+        Scaling for a plain ``.keras`` file; bundles know their own.
+
+    Returns
+    -------
+    ActionModel
+
+    Raises
+    ------
+    ModelBundleError
+        If there is no such model, or its files are damaged.
+    """
+    path = find_model(name_or_path)
+    stamp_file = path / MANIFEST_FILE if path.is_dir() else path
+    with _cache_lock:
+        try:
+            stat = stamp_file.stat()
+        except OSError as error:
+            raise ModelBundleError(f"Cannot read {stamp_file}: {error}.") from error
+        stamp = (stat.st_mtime_ns, stat.st_size)
+        cached = _cache.get(path)
+        if cached is not None and cached[0] == stamp:
+            return cached[1]
+        model = _load_bundle(path) if path.is_dir() else _load_keras_file(path, preprocessing)
+        _cache[path] = (stamp, model)
+        return model
+
+
+def find_model(name_or_path: str | os.PathLike[str] | None = None) -> Path:
+    """Return the absolute path of the bundle folder or ``.keras`` file that `load_model` takes.
+
+    Raises
+    ------
+    ModelBundleError
+        If there is no such model, or none at all.
+    """
+    wanted = name_or_path or os.environ.get("HAR_MODEL", "").strip() or None
+    if wanted is None:
+        return _newest_bundle()
+    path = Path(wanted).expanduser()
+    named = bundle.models_dir() / path
+    if len(path.parts) == 1 and path.suffix != ".keras":
+        bundle.restore_interrupted_replacement(named)
+        if named.is_dir():
+            return named.resolve()
+    if path.is_dir() or (path.suffix == ".keras" and path.is_file()):
+        return path.resolve()
+    known = [e.name for e in bundle.list_bundles() if e.manifest is not None]
+    raise ModelBundleError(
+        f"There is no model {str(wanted)!r} in {bundle.models_dir()} and no such path; "
+        + (f"models there: {', '.join(known)}." if known else "that folder holds no model.")
+    )
+
+
+def _newest_bundle() -> Path:
+    usable = [e for e in bundle.list_bundles() if e.manifest is not None]
+    if not usable:
+        raise ModelBundleError(
+            f"There is no model in {bundle.models_dir()}. Train one with 'python -m har_core "
+            "train', import one with 'import-model', or set HAR_MODELS_DIR."
+        )
+    return usable[0].path.resolve()
+
+
+def _load_bundle(path: Path) -> ActionModel:
+    manifest = bundle.verify_bundle(path)
+    if ONNX_FILE in manifest.files:
+        engine: Engine = OnnxEngine(path / ONNX_FILE)
+    elif KERAS_FILE in manifest.files:
+        engine = KerasEngine(path / KERAS_FILE)
+    else:
+        raise ModelBundleError(f"{path} holds neither {ONNX_FILE} nor {KERAS_FILE}.")
+    return ActionModel(manifest, engine)
+
+
+def _load_keras_file(path: Path, preprocessing: Preprocessing) -> ActionModel:
+    indices = path.parent / CLASS_INDICES_FILE
+    if not indices.is_file():
+        raise ModelBundleError(
+            f"{path} needs a {CLASS_INDICES_FILE} beside it that names its classes; or make "
+            "a bundle of it with 'python -m har_core import-model'."
+        )
+    engine = KerasEngine(path)
+    probe = scale_pixels(probe_pictures(engine.input_size), preprocessing)
+    check_probabilities(engine.run(probe), path)
+    manifest = BundleManifest(
+        name=path.stem,
+        architecture="imported Keras model",
+        input_size=engine.input_size,
+        preprocessing=preprocessing,
+        class_names=read_class_indices(indices),
+    )
+    return ActionModel(manifest, engine)

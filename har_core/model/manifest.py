@@ -1,0 +1,146 @@
+"""What `bundle.json` says of a model, and the names of a bundle's files."""
+
+import dataclasses
+import json
+import re
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any, Final
+
+from har_core.errors import ModelBundleError
+from har_core.images.preprocessing import PREPROCESSINGS, Preprocessing
+
+MANIFEST_FILE: Final = "bundle.json"
+CLASS_INDICES_FILE: Final = "class_indices.json"
+KERAS_FILE: Final = "model.keras"
+ONNX_FILE: Final = "model.onnx"
+SPLITS_FILE: Final = "splits.parquet"
+PREDICTIONS_FILE: Final = "evaluation/predictions.parquet"
+CROSS_VALIDATED_FILE: Final = "evaluation/cross_validated.parquet"
+TRAINING_LOG_FILE: Final = "training_log.csv"
+MODEL_CARD_FILE: Final = "README.md"
+FORMAT_VERSION: Final = 1
+_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")
+
+
+@dataclass(frozen=True)
+class BundleManifest:
+    """What ``bundle.json`` says of a model.
+
+    Parameters
+    ----------
+    name : str
+        Folder name; letters, digits, ``.``, ``_`` and ``-``.
+    architecture : str
+        The network in words, e.g. ``"MobileNetV2 → LSTM(128) → softmax"``.
+    input_size : int
+        Side of the square input in pixels.
+    preprocessing : {"minus_one_to_one", "zero_to_one"}
+        Scaling that the network expects; a wrong one fails silently, so it is data.
+    class_names : tuple of str
+        In the order of the network's outputs.
+    created : str
+        ISO 8601 time in UTC.
+    temperature : float
+        Positive divisor of the logits, fitted on the validation split (of a refitted model: that
+        of an earlier one, which had not learned from it); 1 leaves them alone.
+    files : dict of str to str
+        Relative path to sha256 (hex) of every other file of the bundle.
+    training : dict
+        Settings, package versions and dataset fingerprint of the run; if imported, the origin
+        (see `har_core.model.importing.import_model`).
+    metrics : dict
+        Headline metrics: ``split``, ``n`` and, per metric, ``{"value", "low", "high"}``.
+    """
+
+    name: str
+    architecture: str
+    input_size: int
+    preprocessing: Preprocessing
+    class_names: tuple[str, ...]
+    created: str = field(
+        default_factory=lambda: datetime.now(UTC).replace(microsecond=0).isoformat()
+    )
+    temperature: float = 1.0
+    files: dict[str, str] = field(default_factory=dict)
+    training: dict[str, Any] = field(default_factory=dict)
+    metrics: dict[str, Any] = field(default_factory=dict)
+
+    def to_json(self) -> str:
+        """Return the text of ``bundle.json``."""
+        body = {"format": FORMAT_VERSION, **dataclasses.asdict(self)}
+        return json.dumps(body, indent=2, ensure_ascii=False) + "\n"
+
+
+def check_bundle_name(name: str) -> str:
+    """Return `name` if it can be a bundle's folder name.
+
+    Raises
+    ------
+    ModelBundleError
+        If it is empty, longer than 64 characters, or holds anything but letters, digits,
+        ``.``, ``_`` and ``-`` (or starts with a dot).
+    """
+    if not _NAME.fullmatch(name):
+        raise ModelBundleError(
+            f"{name!r} cannot be a model name: use up to 64 letters, digits, '.', '_' or '-', "
+            "starting with a letter or digit."
+        )
+    return name
+
+
+def read_manifest(folder: str | Path) -> BundleManifest:
+    """Read and validate ``bundle.json``, without looking at the other files.
+
+    Raises
+    ------
+    ModelBundleError
+        If the file is missing, is not JSON, or lacks or mistypes a field.
+    """
+    path = Path(folder) / MANIFEST_FILE
+    try:
+        body = json.loads(path.read_text(encoding="utf-8"))
+    except FileNotFoundError as error:
+        raise ModelBundleError(
+            f"{folder} is not a model bundle: it has no {MANIFEST_FILE}."
+        ) from error
+    except (OSError, ValueError, RecursionError) as error:
+        raise ModelBundleError(f"Cannot read {path}: {error}.") from error
+    if not isinstance(body, dict):
+        raise ModelBundleError(f"{path} must hold a JSON object.")
+    if body.get("format") != FORMAT_VERSION:
+        raise ModelBundleError(
+            f"{path} has format {body.get('format')!r}; this version reads format "
+            f"{FORMAT_VERSION}. Train or import the model again."
+        )
+    return _parse_manifest(body, path)
+
+
+def _parse_manifest(body: dict[str, Any], path: Path) -> BundleManifest:
+    fields = {f.name for f in dataclasses.fields(BundleManifest)}
+    missing = fields - body.keys()
+    if missing:
+        raise ModelBundleError(f"{path} lacks {', '.join(sorted(missing))}.")
+    manifest = BundleManifest(**{name: body[name] for name in fields})
+    names = manifest.class_names
+    temperature = manifest.temperature
+    checks = {
+        "name": isinstance(manifest.name, str) and bool(_NAME.fullmatch(manifest.name)),
+        "input_size": type(manifest.input_size) is int and 0 < manifest.input_size <= 4096,
+        "preprocessing": manifest.preprocessing in PREPROCESSINGS,
+        "class_names": isinstance(names, list)
+        and len(names) >= 2
+        and all(isinstance(n, str) for n in names)
+        and len(set(names)) == len(names),
+        "temperature": isinstance(temperature, int | float) and 0 < temperature < 1e3,
+        "created": isinstance(manifest.created, str),
+        "files": isinstance(manifest.files, dict)
+        and all(isinstance(v, str) for v in manifest.files.values()),
+        "training": isinstance(manifest.training, dict),
+        "metrics": isinstance(manifest.metrics, dict),
+    }
+    wrong = [name for name, valid in checks.items() if not valid]
+    if wrong:
+        raise ModelBundleError(f"{path} has an invalid value for {', '.join(wrong)}.")
+    return dataclasses.replace(manifest, class_names=tuple(names))

@@ -1,0 +1,42 @@
+"""One photograph's answer."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+
+@dataclass(frozen=True)
+class Prediction:
+    """What the model says of one photograph.
+
+    Parameters
+    ----------
+    action : str
+        The most probable class.
+    confidence : float
+        Its probability, in [0, 1].
+    probabilities : dict of str to float
+        Every class in the model's order; sums to 1.
+    """
+
+    action: str
+    confidence: float
+    probabilities: dict[str, float]
+
+    @classmethod
+    def from_probabilities(
+        cls, class_names: Sequence[str], probabilities: np.ndarray
+    ) -> "Prediction":
+        """Build from one row of probabilities, shape (C,), summing to 1."""
+        best = int(np.argmax(probabilities))
+        return cls(
+            action=class_names[best],
+            confidence=float(probabilities[best]),
+            probabilities={n: float(p) for n, p in zip(class_names, probabilities, strict=True)},
+        )
+
+    def top(self, k: int) -> list[tuple[str, float]]:
+        """Return the `k` most probable (class, probability) pairs, best first."""
+        ranked = sorted(self.probabilities.items(), key=lambda item: item[1], reverse=True)
+        return ranked[:k]

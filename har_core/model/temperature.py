@@ -1,0 +1,29 @@
+"""Temperature scaling of probabilities."""
+
+import numpy as np
+
+
+def apply_temperature(probabilities: np.ndarray, temperature: float) -> np.ndarray:
+    """Divide the logits behind softmax probabilities by a temperature.
+
+    Softmax is invariant to a constant, so ``log(p)`` serves as the logits (Guo et al. 2017,
+    "On Calibration of Modern Neural Networks", arXiv:1706.04599). The ranking never changes.
+
+    Parameters
+    ----------
+    probabilities : ndarray of float, shape (N, C)
+        Rows of a softmax.
+    temperature : float
+        Positive; 1 only renormalises.
+
+    Returns
+    -------
+    ndarray of float64, shape (N, C)
+        Rows sum to 1.
+    """
+    scaled = np.asarray(probabilities, dtype=np.float64)
+    if temperature != 1.0:
+        with np.errstate(divide="ignore"):
+            logits = np.log(scaled) / temperature
+        scaled = np.exp(logits - logits.max(axis=-1, keepdims=True))
+    return scaled / scaled.sum(axis=-1, keepdims=True)
