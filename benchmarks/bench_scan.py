@@ -16,8 +16,8 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
-from har_core.dataset import list_photographs, load_dataset
-from har_core.scan import scan_dataset
+from har_core.dataset.table import list_photographs, load_dataset
+from har_core.scan.scanning import scan_dataset
 
 
 def seconds_of(work: Callable[[], object]) -> float:

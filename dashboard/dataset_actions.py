@@ -8,7 +8,7 @@ from dashboard.dataset_data import DatasetView
 from dashboard.job_view import show_jobs
 from dashboard.jobs import find_jobs, start_job
 from har_core.analysis import analyse_photographs
-from har_core.scan import scan_dataset
+from har_core.scan.scanning import scan_dataset
 
 
 def show_key_figures(view: DatasetView) -> None:

@@ -9,9 +9,9 @@ from dashboard.class_filter import class_filter
 from dashboard.dataset_data import DatasetView
 from dashboard.photo_tiles import PAGE_SIZE, issue_title, show_decision_bar, show_tiles
 from dashboard.wording import human_name, percent
-from har_core.dataset import SPLITS
-from har_core.decisions import load_decisions
-from har_core.quality import ISSUE_KINDS, issue_column
+from har_core.dataset.decisions import load_decisions
+from har_core.dataset.splits import SPLITS
+from har_core.scan.issues import ISSUE_KINDS, issue_column
 
 _ANY: Final = "any"
 _NONE: Final = "none"

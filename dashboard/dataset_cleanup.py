@@ -9,9 +9,9 @@ import streamlit as st
 from dashboard.dataset_data import DatasetView
 from dashboard.photo_tiles import report_failure, undo_last
 from dashboard.wording import escape_markdown, human_name, markdown_name
-from har_core.dataset import CSV_FILE, read_labels
-from har_core.decisions import Decisions, cleaned_table, decide, labels_csv, load_decisions
-from har_core.findings import findings_csv
+from har_core.dataset.decisions import Decisions, cleaned_table, decide, labels_csv, load_decisions
+from har_core.dataset.table import CSV_FILE, read_labels
+from har_core.scan.issues import findings_csv
 from har_core.storage.spreadsheets import neutralise_formulas
 
 
@@ -35,7 +35,7 @@ def suggest_exclusions(photographs: pd.DataFrame, decisions: Decisions) -> dict[
     Parameters
     ----------
     photographs : DataFrame
-        From `har_core.scan.scan_dataset`.
+        From `har_core.scan.scanning.scan_dataset`.
     decisions : Decisions
         What was decided so far: what is excluded already is no copy that stays.
     """

@@ -10,12 +10,12 @@ import pandas as pd
 import streamlit as st
 
 from har_core.analysis import Analysis, load_analysis
-from har_core.dataset import CSV_FILE, PHOTO_FOLDER, find_dataset, read_labels
+from har_core.dataset.table import CSV_FILE, PHOTO_FOLDER, find_dataset, read_labels
 from har_core.errors import DatasetError, ModelBundleError
 from har_core.model.manifest import BundleManifest, read_manifest
 from har_core.model.records import held_out_predictions, match_splits, recorded_splits
-from har_core.quality import ISSUE_KINDS, any_issue, issue_column
-from har_core.scan import list_rows, load_scan
+from har_core.scan.issues import ISSUE_KINDS, any_issue, issue_column
+from har_core.scan.scanning import list_rows, load_scan
 from har_core.storage.cache import cache_dir
 
 
@@ -30,7 +30,7 @@ class DatasetView:
     photographs : DataFrame
         One row per photograph: ``filename``, ``label``, ``listed``, ``path``, ``size_bytes``,
         ``split`` (``""`` if unknown), ``prediction`` and ``confidence`` (missing if unknown), and
-        after a scan what `har_core.scan.scan_dataset` returns.
+        after a scan what `har_core.scan.scanning.scan_dataset` returns.
     scanned : bool
         Whether the scan is complete.
     photographs_missing : str

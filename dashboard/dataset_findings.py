@@ -16,7 +16,7 @@ from dashboard.photo_tiles import (
     show_tiles,
 )
 from dashboard.wording import percent
-from har_core.quality import ISSUE_KINDS, count_issues, issue_column, score_column
+from har_core.scan.issues import ISSUE_KINDS, count_issues, issue_column, score_column
 
 _GROUPS_PER_PAGE: Final = 8
 _DUPLICATES: Final = ("exact_duplicates", "near_duplicates", "label_conflict")

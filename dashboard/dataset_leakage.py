@@ -8,8 +8,8 @@ import streamlit as st
 from dashboard.dataset_data import DatasetView
 from dashboard.photo_tiles import show_decision_bar, show_groups
 from dashboard.wording import counted, escape_markdown
-from har_core.dataset import CSV_FILE
-from har_core.splits import leaking_groups, split_columns
+from har_core.dataset.splits import leaking_groups, split_columns
+from har_core.dataset.table import CSV_FILE
 
 _GROUPS_PER_PAGE = 8
 

@@ -10,7 +10,7 @@ from dashboard.dataset_charts import SPLIT_COLOURS, photo_map
 from dashboard.dataset_data import DatasetView
 from dashboard.photo_tiles import PAGE_SIZE, issue_title, show_decision_bar, show_tiles
 from dashboard.wording import counted
-from har_core.quality import ISSUE_KINDS, issue_column
+from har_core.scan.issues import ISSUE_KINDS, issue_column
 
 _COLOURINGS: Final = ("Class", "Split", "Finding")
 

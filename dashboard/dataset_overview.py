@@ -8,8 +8,8 @@ import streamlit as st
 from dashboard.dataset_charts import class_balance, distribution_by_class, size_scatter
 from dashboard.dataset_data import DatasetView
 from dashboard.wording import escape_markdown, human_name, percent
-from har_core.dataset import SPLITS
-from har_core.label_table import ClassBalance
+from har_core.dataset.slips import ClassBalance
+from har_core.dataset.splits import SPLITS
 
 _STATIC: Final = {"displayModeBar": False}
 _PROPERTIES: Final = {

@@ -20,7 +20,7 @@ from dashboard.photo_tiles import (
     show_tiles,
 )
 from dashboard.wording import escape_markdown, human_name, percent
-from har_core.decisions import decide
+from har_core.dataset.decisions import decide
 from har_core.errors import ModelBundleError
 from har_core.model.manifest import BundleManifest
 from har_core.model.records import held_out_predictions, recorded_cross_validation

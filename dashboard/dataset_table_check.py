@@ -8,10 +8,10 @@ import streamlit as st
 
 from dashboard.dataset_overview import show_class_balance
 from dashboard.wording import counted, escape_markdown
-from har_core.dataset import read_labels
-from har_core.decisions import labels_csv
+from har_core.dataset.decisions import labels_csv
+from har_core.dataset.slips import LabelSlips, find_label_slips, fix_label_slips
+from har_core.dataset.table import read_labels
 from har_core.errors import DatasetError, ModelBundleError
-from har_core.label_table import LabelSlips, find_label_slips, fix_label_slips
 from har_core.model.manifest import read_manifest
 from har_core.model.records import recorded_splits
 from har_core.storage.spreadsheets import neutralise_formulas

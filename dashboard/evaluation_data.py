@@ -8,7 +8,7 @@ import streamlit as st
 from dashboard.evaluated_files import EvaluatedFiles
 from har_core.calibration import fit_temperature
 from har_core.comparison import Comparison, compare_models
-from har_core.dataset import PHOTO_FOLDER, list_photographs
+from har_core.dataset.table import PHOTO_FOLDER, list_photographs
 from har_core.errors import DatasetError
 from har_core.evaluations import (
     BUNDLE_SPLITS,

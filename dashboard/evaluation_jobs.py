@@ -6,10 +6,10 @@ from pathlib import Path
 
 from dashboard.jobs import Job, start_job
 from har_core import load_model
-from har_core.dataset import load_dataset
+from har_core.dataset.table import load_dataset
+from har_core.dataset.zipped import unpack_dataset
 from har_core.evaluation_run import evaluate_dataset
 from har_core.evaluations import check_evaluation_name, keep_evaluation
-from har_core.zipped_dataset import unpack_dataset
 
 JOB_PREFIX = "evaluate/"
 

@@ -14,11 +14,11 @@ from dashboard.opened_photo import PHOTO_PARAMETER, neighbour, show_step_buttons
 from dashboard.resources import classified
 from dashboard.wording import escape_markdown, human_name, markdown_name, percent
 from har_core import InvalidImageError, ModelBundleError, load_model
-from har_core.decisions import Decisions, decide, load_decisions, undo
+from har_core.dataset.decisions import Decisions, decide, load_decisions, undo
 from har_core.errors import DatasetError
 from har_core.images.decoding import read_bytes
 from har_core.images.thumbnails import thumbnails
-from har_core.quality import ISSUE_KINDS, score_column
+from har_core.scan.issues import ISSUE_KINDS, score_column
 
 PAGE_SIZE: Final = 24
 _SIDE_BY_SIDE: Final = 4

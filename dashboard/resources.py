@@ -7,7 +7,7 @@ import streamlit as st
 
 from dashboard.photos import ClassifiedPhoto, classify_photo
 from har_core import ActionModel, DatasetError, InvalidImageError
-from har_core.dataset import CSV_FILE, load_dataset
+from har_core.dataset.table import CSV_FILE, load_dataset
 
 
 @st.cache_data(
@@ -21,7 +21,7 @@ def classified(model: ActionModel, data: bytes) -> ClassifiedPhoto | InvalidImag
 
 
 def dataset_table(folder: str) -> pd.DataFrame:
-    """Read a dataset's table once, and again when it changes; see `har_core.dataset`."""
+    """Read a dataset's table once, and again when it changes; see `har_core.dataset.table`."""
     try:
         csv = Path(folder).expanduser().absolute() / CSV_FILE
         return _dataset_table(csv.parent, csv.stat().st_mtime_ns)

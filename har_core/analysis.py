@@ -62,7 +62,7 @@ def load_analysis(manifest: BundleManifest, photographs: pd.DataFrame) -> Analys
     manifest : BundleManifest
         Of the model.
     photographs : DataFrame
-        From `har_core.scan.scan_dataset`.
+        From `har_core.scan.scanning.scan_dataset`.
     """
     stored = load_arrays(_path(manifest, photographs))
     return None if stored is None else _assemble(photographs, manifest, stored)
@@ -78,7 +78,7 @@ def analyse_photographs(
     folder : Path
         Model bundle with an ONNX graph.
     photographs : DataFrame
-        From `har_core.scan.scan_dataset`.
+        From `har_core.scan.scanning.scan_dataset`.
     progress : callable, optional
         Called with (what is being done, done, total); what it raises cancels the work. Features
         computed until then are kept.

@@ -131,7 +131,7 @@ def _run(
     splits_of: str | None = None,
 ) -> tuple["Evaluation", list[str]]:
     # Imported here, because pandas would slow down every other command.
-    from har_core.dataset import load_dataset
+    from har_core.dataset.table import load_dataset
     from har_core.evaluation_run import evaluate_dataset
     from har_core.evaluations import caveats
     from har_core.model.records import read_splits, rows_of_split

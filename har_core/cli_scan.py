@@ -53,9 +53,8 @@ def scan(
     python -m har_core scan DataSet --csv findings.csv --json counts.json
     """  # noqa: D301 - \b keeps the lines of the examples
     # Imported here, because pandas would slow down every other command's help.
-    from har_core.findings import findings_csv, findings_json
-    from har_core.quality import any_issue
-    from har_core.scan import scan_dataset
+    from har_core.scan.issues import any_issue, findings_csv, findings_json
+    from har_core.scan.scanning import scan_dataset
 
     try:
         with progress_bar() as report:
@@ -74,7 +73,7 @@ def scan(
 
 
 def _print_summary(photographs: "pd.DataFrame") -> None:
-    from har_core.quality import ISSUE_KINDS, any_issue, count_issues
+    from har_core.scan.issues import ISSUE_KINDS, any_issue, count_issues
 
     affected = int(any_issue(photographs).sum())
     print(f"{len(photographs)} photographs, {affected} with findings")

@@ -10,7 +10,7 @@ from typing import Final
 import numpy as np
 import pandas as pd
 
-from har_core.duplicates import duplicate_groups, fingerprint_image, near_duplicate_pairs
+from har_core.dataset.duplicates import duplicate_groups, fingerprint_image, near_duplicate_pairs
 from har_core.errors import DatasetError, InvalidImageError
 from har_core.evaluation import EvaluationResult
 from har_core.evaluations import Evaluation, network_sha256, now
@@ -37,7 +37,7 @@ def evaluate_dataset(
     ----------
     model : ActionModel
     table : DataFrame
-        ``filename``, ``label`` and ``path``, as from `har_core.dataset.load_dataset`.
+        ``filename``, ``label`` and ``path``, as from `har_core.dataset.table.load_dataset`.
     name : str
         Of the evaluation.
     folder : str, optional

@@ -207,7 +207,7 @@ def compute_features(
     folder : Path
         Model bundle with an ONNX graph.
     photographs : DataFrame
-        From `har_core.scan.scan_dataset`.
+        From `har_core.scan.scanning.scan_dataset`.
     progress : callable, optional
         Called with (what is being done, done, total); what it raises cancels the work, and what
         was computed is kept.

@@ -11,8 +11,9 @@ from typing import Final
 import numpy as np
 import pandas as pd
 
-from har_core.dataset import check_labels, load_dataset, stratified_group_split
-from har_core.duplicates import duplicate_groups, fingerprint_image, near_duplicate_pairs
+from har_core.dataset.duplicates import duplicate_groups, fingerprint_image, near_duplicate_pairs
+from har_core.dataset.splits import check_labels, stratified_group_split
+from har_core.dataset.table import load_dataset
 from har_core.errors import DatasetError, InvalidImageError
 from har_core.images.decoding import decode_image
 from har_core.images.preprocessing import resize_image
@@ -81,7 +82,7 @@ def prepare_dataset(
     Parameters
     ----------
     folder : str or Path
-        Dataset folder, see `har_core.dataset.load_dataset`.
+        Dataset folder, see `har_core.dataset.table.load_dataset`.
     store : str or Path
         Existing folder for the decoded pixels (197 KB per photograph).
     csv : str or Path, optional

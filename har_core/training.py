@@ -91,7 +91,7 @@ def train(
     Parameters
     ----------
     dataset : str or Path
-        Dataset folder, see `har_core.dataset.load_dataset`.
+        Dataset folder, see `har_core.dataset.table.load_dataset`.
     name : str
         Name of the bundle, written into `har_core.model.bundle.models_dir`.
     settings : TrainingSettings, optional

@@ -15,7 +15,7 @@ from dashboard.dataset_suspects import show_suspects
 from dashboard.dataset_table_check import show_recorded_classes, show_table_check
 from dashboard.photo_tiles import show_opened_photograph
 from dashboard.wording import escape_markdown
-from har_core.decisions import load_decisions
+from har_core.dataset.decisions import load_decisions
 from har_core.errors import DatasetError
 
 SECTIONS = ("Overview", "Photographs", "Findings", "Label suspects", "Map", "Leakage", "Clean up")

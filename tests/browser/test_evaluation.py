@@ -7,7 +7,7 @@ import pandas as pd
 import pytest
 from playwright.sync_api import Browser, BrowserContext, Page, expect
 
-from har_core.dataset import load_dataset
+from har_core.dataset.table import load_dataset
 from har_core.evaluations import read_evaluation
 from tests.browser.conftest import DESKTOP, TIMEOUT_MS, steady_box
 from tests.dashboard_process import DashboardProcess, running_dashboard

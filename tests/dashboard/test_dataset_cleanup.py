@@ -5,7 +5,7 @@ from pathlib import Path
 import pandas as pd
 
 from dashboard.dataset_cleanup import suggest_exclusions
-from har_core.decisions import Action, Decision, Decisions
+from har_core.dataset.decisions import Action, Decision, Decisions
 
 SURPLUS = "Duplicates, all but the largest of each group"
 CONFLICTS = "Duplicates with different labels, all of them"

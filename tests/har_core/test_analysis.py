@@ -17,7 +17,7 @@ from har_core.model.loading import load_model
 from har_core.model.manifest import KERAS_FILE, PREDICTIONS_FILE, BundleManifest, read_manifest
 from har_core.model.records import held_out_predictions
 from har_core.model.temperature import apply_temperature
-from har_core.scan import scan_dataset
+from har_core.scan.scanning import scan_dataset
 from har_core.suspects import cross_validated_probabilities, find_label_suspects
 from tests.drawing import CLASS_NAMES, encode, photo_bytes, write_dataset
 

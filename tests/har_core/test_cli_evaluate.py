@@ -8,7 +8,7 @@ from typer.testing import CliRunner, Result
 
 from har_core import cli
 from har_core.cli_evaluate import commands
-from har_core.dataset import load_dataset
+from har_core.dataset.table import load_dataset
 from tests.drawing import CLASS_NAMES, COLOUR_WEIGHTS
 from tests.evaluated import write_evaluated_bundle
 

@@ -3,7 +3,7 @@ import pandas as pd
 import pytest
 
 import har_core
-from har_core.dataset import load_dataset
+from har_core.dataset.table import load_dataset
 from har_core.errors import DatasetError
 from har_core.evaluation_run import evaluate_dataset
 from har_core.model.records import rows_of_split

@@ -13,8 +13,8 @@ import pytest
 from har_core.errors import HarError, ModelBundleError
 from har_core.model import bundle
 from har_core.model.loading import load_model
-from har_core.scan import scan_dataset
-from har_core.scan_cache import ScanCache
+from har_core.scan.cache import ScanCache
+from har_core.scan.scanning import scan_dataset
 from har_core.storage.disk_arrays import make_disk_array
 from tests.drawing import photo_bytes, write_dataset, write_tiny_bundle
 from tests.kills.operations import OPERATIONS, use_folder

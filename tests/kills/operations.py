@@ -7,14 +7,14 @@ from typing import NamedTuple
 
 import numpy as np
 
-from har_core import decisions
 from har_core.checkpoint import Checkpoint, RunFolder
+from har_core.dataset import decisions
 from har_core.evaluation import EvaluationResult
 from har_core.evaluations import Evaluation, keep_evaluation, list_evaluations, read_evaluation
-from har_core.measurement import Measurement
 from har_core.model import bundle
 from har_core.model.manifest import BundleManifest, read_manifest
-from har_core.scan_cache import FileStamp, ScanCache
+from har_core.scan.cache import FileStamp, ScanCache
+from har_core.scan.measurement import Measurement
 from har_core.storage import cache
 
 CLASSES = ("clapping", "running")

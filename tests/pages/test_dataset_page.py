@@ -17,7 +17,7 @@ from dashboard import dataset_suspects
 from dashboard.dataset_data import dataset_view
 from dashboard.jobs import dismiss_job, find_jobs, start_job
 from har_core.analysis import analyse_photographs
-from har_core.decisions import decide, load_decisions
+from har_core.dataset.decisions import decide, load_decisions
 from har_core.model import bundle
 from har_core.model.class_indices import format_class_indices
 from har_core.model.manifest import (
@@ -30,7 +30,7 @@ from har_core.model.manifest import (
     read_manifest,
 )
 from har_core.model.temperature import apply_temperature
-from har_core.scan import scan_dataset
+from har_core.scan.scanning import scan_dataset
 from har_core.suspects import LabelSuspects, find_label_suspects
 from tests.drawing import CLASS_NAMES, colour_network, write_dataset
 

@@ -9,9 +9,9 @@ import pytest
 from streamlit.testing.v1 import AppTest
 from streamlit.testing.v1.element_tree import Block, Element
 
-from har_core.dataset import load_dataset
-from har_core.decisions import decide
-from har_core.scan import scan_dataset
+from har_core.dataset.decisions import decide
+from har_core.dataset.table import load_dataset
+from har_core.scan.scanning import scan_dataset
 from tests.drawing import COLOUR_WEIGHTS, photo_bytes
 from tests.evaluated import write_evaluated_bundle
 

@@ -6,11 +6,11 @@ from pathlib import Path
 import pandas as pd
 import pytest
 
+from har_core.dataset.splits import leaking_groups, split_columns
 from har_core.errors import ModelBundleError
 from har_core.model import bundle
 from har_core.model.manifest import ONNX_FILE, SPLITS_FILE, BundleManifest
 from har_core.model.records import match_splits, recorded_splits
-from har_core.splits import leaking_groups, split_columns
 from tests.drawing import CLASS_NAMES, colour_network
 
 RECORDED = pd.DataFrame(

@@ -12,7 +12,7 @@ from typing import Any, Final, Literal
 
 import pandas as pd
 
-from har_core.dataset import PHOTO_FOLDER
+from har_core.dataset.table import PHOTO_FOLDER
 from har_core.errors import DatasetError
 from har_core.storage.cache import cache_dir
 from har_core.storage.files import write_atomically
@@ -196,7 +196,7 @@ def cleaned_table(table: pd.DataFrame, decisions: Decisions) -> pd.DataFrame:
     Parameters
     ----------
     table : DataFrame
-        ``filename`` and ``label``, e.g. from `har_core.dataset.read_labels`.
+        ``filename`` and ``label``, e.g. from `har_core.dataset.table.read_labels`.
     decisions : Decisions
 
     Returns

@@ -5,9 +5,9 @@ import zipfile
 import numpy as np
 import pytest
 
-from har_core.dataset import load_dataset
+from har_core.dataset.table import load_dataset
+from har_core.dataset.zipped import unpack_dataset
 from har_core.errors import DatasetError
-from har_core.zipped_dataset import unpack_dataset
 from tests.drawing import photo_bytes
 
 CSV = b"filename,label\na.jpg,running\nb.jpg,sitting\n"

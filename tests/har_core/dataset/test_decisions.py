@@ -6,8 +6,7 @@ from pathlib import Path
 import pandas as pd
 import pytest
 
-from har_core.dataset import load_dataset, read_labels
-from har_core.decisions import (
+from har_core.dataset.decisions import (
     DECISIONS_FILE,
     cleaned_table,
     decide,
@@ -16,6 +15,7 @@ from har_core.decisions import (
     load_decisions,
     undo,
 )
+from har_core.dataset.table import load_dataset, read_labels
 from har_core.errors import DatasetError
 
 

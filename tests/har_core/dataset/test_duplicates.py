@@ -3,7 +3,7 @@ import io
 import numpy as np
 from PIL import Image, ImageEnhance, ImageOps
 
-from har_core.duplicates import (
+from har_core.dataset.duplicates import (
     DUPLICATE_CORRELATION,
     duplicate_groups,
     fingerprint_image,

@@ -5,7 +5,7 @@ import zipfile
 from pathlib import Path, PurePosixPath
 from typing import IO, Final
 
-from har_core.dataset import CSV_FILE, PHOTO_FOLDER
+from har_core.dataset.table import CSV_FILE, PHOTO_FOLDER
 from har_core.errors import ZIP_DAMAGE, DatasetError
 from har_core.images.decoding import MAX_BYTES, PHOTO_SUFFIXES
 
@@ -40,7 +40,7 @@ def unpack_dataset(
     Returns
     -------
     Path
-        `destination`, in the layout that `har_core.dataset.load_dataset` reads.
+        `destination`, in the layout that `har_core.dataset.table.load_dataset` reads.
 
     Raises
     ------

@@ -11,12 +11,18 @@ import pandas as pd
 import pytest
 from PIL import Image, ImageFilter, ImageOps
 
-from har_core import scan as scan_module
 from har_core.errors import DatasetError
-from har_core.findings import findings_csv, findings_json
-from har_core.measurement import measure_photograph, measure_sharpness
-from har_core.quality import ISSUE_KINDS, count_issues, issue_column, score_column
-from har_core.scan import load_scan, scan_dataset
+from har_core.scan import scanning as scan_module
+from har_core.scan.issues import (
+    ISSUE_KINDS,
+    count_issues,
+    findings_csv,
+    findings_json,
+    issue_column,
+    score_column,
+)
+from har_core.scan.measurement import measure_photograph, measure_sharpness
+from har_core.scan.scanning import load_scan, scan_dataset
 from tests.drawing import encode, write_dataset
 from tests.faults import FAULTS, draw_scene, plant_faults, write_scenes
 

@@ -5,9 +5,9 @@ from io import BytesIO
 import pandas as pd
 import pytest
 
-from har_core.dataset import read_labels
+from har_core.dataset.slips import ClassBalance, find_label_slips, fix_label_slips
+from har_core.dataset.table import read_labels
 from har_core.errors import DatasetError
-from har_core.label_table import ClassBalance, find_label_slips, fix_label_slips
 
 
 def balance(**counts: int) -> ClassBalance:

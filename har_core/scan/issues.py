@@ -4,12 +4,47 @@ The table has cleanvision's shape: ``<issue>_score`` in [0, 1] (low is bad) and
 ``is_<issue>_issue``. To add a kind, write a class and register it.
 """
 
+import json
 from abc import ABC, abstractmethod
 from functools import cache
 from typing import Any, ClassVar, Final
 
 import numpy as np
 import pandas as pd
+
+from har_core.storage.spreadsheets import neutralise_formula
+
+_DECIMALS: Final = 4
+
+
+def findings_csv(photographs: pd.DataFrame) -> str:
+    """Return the findings as CSV.
+
+    Parameters
+    ----------
+    photographs : DataFrame
+        From `har_core.scan.scanning.scan_dataset`.
+
+    Returns
+    -------
+    str
+        Per photograph ``filename``, ``label`` (both safe to open in a spreadsheet), then
+        ``<issue>_score`` and ``is_<issue>_issue`` for each kind of issue, and
+        ``duplicate_group`` (empty where there is none).
+    """
+    columns = [f(name) for name in ISSUE_KINDS for f in (score_column, issue_column)]
+    table = photographs[["filename", "label", *columns, "duplicate_group"]].copy()
+    for column in ("filename", "label"):
+        table[column] = table[column].map(neutralise_formula)
+    scores = [score_column(name) for name in ISSUE_KINDS]
+    table[scores] = table[scores].round(_DECIMALS)
+    return table.to_csv(index=False, lineterminator="\n")
+
+
+def findings_json(photographs: pd.DataFrame) -> str:
+    """Return the number of photographs with each kind of issue as a JSON object."""
+    return json.dumps(count_issues(photographs), indent=2) + "\n"
+
 
 # Suffixes under which a content is expected; names as in `har_core.images.decoding.signatures`.
 _SUFFIXES: Final = {
@@ -49,7 +84,7 @@ class IssueKind(ABC):
         Parameters
         ----------
         photographs : DataFrame
-            Rows of `har_core.scan.scan_dataset`, before the issues.
+            Rows of `har_core.scan.scanning.scan_dataset`, before the issues.
 
         Returns
         -------
@@ -299,7 +334,7 @@ class Blurry(IssueKind):
     meaning = "Out of focus, moved, or enlarged from a smaller picture."
 
     def score(self, photographs: pd.DataFrame) -> np.ndarray:
-        """Return `har_core.measurement.measure_sharpness`."""
+        """Return `har_core.scan.measurement.measure_sharpness`."""
         return photographs["sharpness"].to_numpy(float)
 
 

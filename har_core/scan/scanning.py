@@ -18,18 +18,18 @@ from typing import Final
 import numpy as np
 import pandas as pd
 
-from har_core.dataset import CSV_FILE, PHOTO_FOLDER, find_dataset, list_files, read_labels
-from har_core.duplicates import (
+from har_core.dataset.duplicates import (
     DUPLICATE_CORRELATION,
     duplicate_groups,
     near_duplicate_pairs,
     normalise_thumbnails,
 )
+from har_core.dataset.table import CSV_FILE, PHOTO_FOLDER, find_dataset, list_files, read_labels
 from har_core.errors import DatasetError
 from har_core.images.decoding import PHOTO_SUFFIXES
-from har_core.measurement import Measurement, is_readable, measure_file
-from har_core.quality import find_issues
-from har_core.scan_cache import FileStamp, ScanCache
+from har_core.scan.cache import FileStamp, ScanCache
+from har_core.scan.issues import find_issues
+from har_core.scan.measurement import Measurement, is_readable, measure_file
 
 Progress = Callable[[str, int, int], None]
 _CHUNK: Final = 64
@@ -50,8 +50,8 @@ def scan_dataset(
     Parameters
     ----------
     folder : str or Path
-        Dataset folder, see `har_core.dataset.load_dataset`. Only files directly in its ``train/``
-        are opened, whatever paths the table holds.
+        Dataset folder, see `har_core.dataset.table.load_dataset`. Only files directly in its
+        ``train/`` are opened, whatever paths the table holds.
     csv : str or Path, optional
         Table to use instead of the folder's ``train.csv``.
     workers : int, optional
@@ -60,16 +60,16 @@ def scan_dataset(
         Called with (what is being done, done, total). An exception that it raises cancels the
         scan; what was measured until then is kept, and the next scan goes on from there.
     cache : Path, optional
-        SQLite file of the measurements; default: see `har_core.scan_cache.ScanCache`.
+        SQLite file of the measurements; default: see `har_core.scan.cache.ScanCache`.
 
     Returns
     -------
     DataFrame
         One row per photograph, listed in the table (in its order) or only found in the folder:
-        the columns of `list_rows`; of `har_core.measurement.Measurement` (without the thumbnail);
-        ``copies`` (photographs with exactly these pixels, itself included), ``correlation`` (with
+        the columns of `list_rows`; of `har_core.scan.measurement.Measurement` (without the
+        thumbnail); ``copies`` (photographs with exactly these pixels, itself included), ``correlation`` (with
         its nearest near duplicate, 0 if none) and ``duplicate_group`` (nullable integer from 1);
-        and ``<issue>_score``, ``is_<issue>_issue`` for each of `har_core.quality.ISSUE_KINDS`.
+        and ``<issue>_score``, ``is_<issue>_issue`` for each of `har_core.scan.issues.ISSUE_KINDS`.
 
     Raises
     ------
@@ -228,7 +228,7 @@ def _make_executor(workers: int, n_files: int) -> Executor:
     method = "forkserver" if "forkserver" in multiprocessing.get_all_start_methods() else "spawn"
     context = multiprocessing.get_context(method)
     if method == "forkserver":
-        context.set_forkserver_preload(["har_core.measurement"])
+        context.set_forkserver_preload(["har_core.scan.measurement"])
     return ProcessPoolExecutor(workers, mp_context=context)
 
 

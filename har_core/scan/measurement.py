@@ -9,7 +9,7 @@ from typing import Final
 import numpy as np
 from PIL import Image, ImageFilter
 
-from har_core.duplicates import grey_thumbnail, normalise_thumbnails
+from har_core.dataset.duplicates import grey_thumbnail, normalise_thumbnails
 from har_core.errors import InvalidImageError
 from har_core.images.decoding import MAX_BYTES, decode_image
 from har_core.images.signatures import identify_content
@@ -44,7 +44,7 @@ class Measurement:
     pixels : str
         Digest of size and RGB values: equal for files that show exactly the same.
     thumbnail : bytes
-        From `har_core.duplicates.grey_thumbnail`.
+        From `har_core.dataset.duplicates.grey_thumbnail`.
     plain : bool
         The thumbnail has one colour, so that it resembles nothing.
     colourless : bool

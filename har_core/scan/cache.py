@@ -11,7 +11,7 @@ import numpy as np
 import pandas as pd
 
 from har_core.errors import DatasetError
-from har_core.measurement import MEASUREMENT_VERSION, Measurement
+from har_core.scan.measurement import MEASUREMENT_VERSION, Measurement
 from har_core.storage.cache import cache_dir
 
 _COLUMNS: Final = tuple(field.name for field in dataclasses.fields(Measurement))

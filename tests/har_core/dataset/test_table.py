@@ -4,9 +4,10 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from har_core.dataset import load_dataset, read_labels, read_table, stratified_group_split
+from har_core.dataset.splits import stratified_group_split
+from har_core.dataset.table import load_dataset, read_labels, read_table
 from har_core.errors import DatasetError
-from har_core.scan import list_rows, scan_dataset
+from har_core.scan.scanning import list_rows, scan_dataset
 
 
 def test_base_name_counts_whatever_the_path(tmp_path):

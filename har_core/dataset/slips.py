@@ -86,7 +86,7 @@ def find_label_slips(table: pd.DataFrame) -> LabelSlips:
     Parameters
     ----------
     table : DataFrame
-        ``filename`` and ``label`` (str), e.g. from `har_core.dataset.read_labels` with
+        ``filename`` and ``label`` (str), e.g. from `har_core.dataset.table.read_labels` with
         ``strip=False``, so that ``"running "`` is seen.
 
     Returns

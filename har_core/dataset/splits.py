@@ -1,0 +1,155 @@
+"""Which photograph is in which split, and what leaks from one into another."""
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Final
+
+import numpy as np
+import pandas as pd
+
+from har_core.dataset.table import read_table
+from har_core.errors import DatasetError
+
+SPLITS: Final = ("train", "validation", "test")
+
+
+def check_labels(labels: Sequence[str]) -> tuple[str, ...]:
+    """Return the sorted class names of a training table.
+
+    Raises
+    ------
+    DatasetError
+        If a label is empty, there is a single class, or a class is too small to split.
+    """
+    counts = pd.Series(labels).value_counts()
+    if "" in counts.index:
+        raise DatasetError(
+            f"{counts['']} rows have an empty label; fill them in or remove those rows."
+        )
+    if len(counts) < 2:
+        raise DatasetError(
+            f"All photographs have the label {counts.index[0]!r}; training needs two classes."
+        )
+    small = counts[counts < len(SPLITS)]
+    if len(small):
+        listed = ", ".join(f"{name!r} ({n})" for name, n in small.items())
+        raise DatasetError(
+            f"Too few usable photographs for a training, validation and test split: {listed}; "
+            f"each class needs {len(SPLITS)}."
+        )
+    return tuple(sorted(counts.index))
+
+
+def stratified_group_split(
+    labels: Sequence[str],
+    groups: Sequence[int] | np.ndarray,
+    *,
+    validation: float = 0.1,
+    test: float = 0.1,
+    seed: int = 0,
+) -> np.ndarray:
+    """Split into train, validation and test so that no group is in two of them.
+
+    Each class is dealt out by itself: its groups are shuffled, then the first go to the test
+    split until that has its share, the next to validation, the rest to training. A group with
+    several labels is dealt with its most frequent one.
+
+    Parameters
+    ----------
+    labels : sequence of str, length N
+        Class of each photograph.
+    groups : sequence of int, length N
+        Near-duplicate group of each photograph.
+    validation, test : float
+        Shares of the photographs, in (0, 1); the rest is training.
+    seed : int
+        Makes the split repeatable.
+
+    Returns
+    -------
+    ndarray of str, shape (N,)
+        ``"train"``, ``"validation"`` or ``"test"``. Every class with at least three groups is in
+        all three.
+
+    See Also
+    --------
+    har_core.duplicates.duplicate_groups : makes the groups.
+    """
+    table = pd.DataFrame({"label": np.asarray(labels, dtype=object), "group": np.asarray(groups)})
+    by_group = table.groupby("group")["label"].agg([lambda s: s.mode().iloc[0], "size"])
+    by_group.columns = ["label", "size"]
+    rng = np.random.default_rng(seed)
+    split_of_group: dict[int, str] = {}
+    for _, members in by_group.groupby("label", sort=True):
+        order = members.iloc[rng.permutation(len(members))]
+        wanted = {
+            name: max(1, round(share * int(members["size"].sum())))
+            for name, share in (("test", test), ("validation", validation))
+        }
+        for group, size in zip(order.index, order["size"], strict=True):
+            name = next((n for n, left in wanted.items() if left > 0), "train")
+            split_of_group[group] = name
+            if name in wanted:
+                wanted[name] -= size
+    return table["group"].map(split_of_group).to_numpy(dtype=str)
+
+
+_SPLIT_OF_WORD: Final = {
+    **dict.fromkeys(("train", "training"), "train"),
+    **dict.fromkeys(("validation", "valid", "val", "dev"), "validation"),
+    **dict.fromkeys(("test", "testing"), "test"),
+}
+
+
+def split_columns(csv: str | Path) -> pd.DataFrame:
+    """Read the columns of a dataset's table that divide it into splits.
+
+    Parameters
+    ----------
+    csv : str or Path
+        E.g. a dataset's ``train.csv``.
+
+    Returns
+    -------
+    DataFrame
+        ``filename`` and every other column whose values are all names of splits (train,
+        validation, test and their usual variants, or empty), at least two of them. Variants are
+        made one: ``Val`` and ``dev`` are ``validation``.
+
+    Raises
+    ------
+    DatasetError
+        If the table cannot be read.
+    """
+    table = read_table(csv)
+    columns = {"filename": table["filename"]}
+    for column in table.columns.drop(["filename", "label"]):
+        words = table[column].str.strip().str.lower()
+        splits = words.map(_SPLIT_OF_WORD).fillna("")
+        if words.isin(["", *_SPLIT_OF_WORD]).all() and splits[splits.ne("")].nunique() >= 2:
+            columns[column] = splits
+    return pd.DataFrame(columns).drop_duplicates("filename", ignore_index=True)
+
+
+def leaking_groups(photographs: pd.DataFrame, split: pd.Series) -> pd.DataFrame:
+    """Find duplicate groups whose photographs are in more than one split.
+
+    Parameters
+    ----------
+    photographs : DataFrame
+        ``filename``, ``label``, ``duplicate_group`` of a scan.
+    split : Series of str
+        Split of each, ``""`` for none.
+
+    Returns
+    -------
+    DataFrame
+        ``duplicate_group``, ``filename``, ``label``, ``split`` of all photographs of those groups,
+        by group; index as `photographs`.
+    """
+    if len(split) != len(photographs):
+        raise DatasetError(f"{len(split)} splits for {len(photographs)} photographs.")
+    rows = photographs[["duplicate_group", "filename", "label"]].assign(split=split)
+    rows = rows[rows["duplicate_group"].notna() & rows["split"].ne("")]
+    crossing = rows.groupby("duplicate_group")["split"].transform("nunique").gt(1)
+    return rows[crossing].sort_values("duplicate_group", kind="stable")
