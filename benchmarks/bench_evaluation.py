@@ -10,10 +10,10 @@ from collections.abc import Callable
 import numpy as np
 
 from dashboard import evaluation_charts as charts
-from har_core.calibration import reliability_bins
-from har_core.confusion import most_confused_pairs
-from har_core.evaluation import EvaluationResult
-from har_core.selective import coverage_curve
+from har_core.evaluation.calibration import reliability_bins
+from har_core.evaluation.confusion import most_confused_pairs
+from har_core.evaluation.result import EvaluationResult
+from har_core.evaluation.selective import coverage_curve
 
 
 def draw(n: int, n_classes: int, seed: int = 0) -> tuple[list[str], np.ndarray, list[str]]:

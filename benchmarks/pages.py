@@ -15,7 +15,7 @@ import numpy as np
 from streamlit.testing.v1 import AppTest
 
 from benchmarks.table import Row, at_most, skipped
-from har_core.analysis import analyse_photographs
+from har_core.analysis.whole_set import analyse_photographs
 from har_core.model.loading import find_model
 from har_core.scan.scanning import scan_dataset
 from tests.dashboard_process import ROOT

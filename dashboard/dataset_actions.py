@@ -7,7 +7,7 @@ import streamlit as st
 from dashboard.dataset_data import DatasetView
 from dashboard.job_view import show_jobs
 from dashboard.jobs import find_jobs, start_job
-from har_core.analysis import analyse_photographs
+from har_core.analysis.whole_set import analyse_photographs
 from har_core.scan.scanning import scan_dataset
 
 

@@ -20,12 +20,12 @@ from dashboard.photo_tiles import (
     show_tiles,
 )
 from dashboard.wording import escape_markdown, human_name, percent
+from har_core.analysis.suspects import N_FOLDS, LabelSuspects, find_label_suspects
 from har_core.dataset.decisions import decide
 from har_core.errors import ModelBundleError
 from har_core.model.manifest import BundleManifest
 from har_core.model.records import held_out_predictions, recorded_cross_validation
 from har_core.storage.spreadsheets import neutralise_formulas
-from har_core.suspects import N_FOLDS, LabelSuspects, find_label_suspects
 
 _HELD_OUT: Final = "Held-out photographs"
 _WHOLE_SET: Final = "Whole set"

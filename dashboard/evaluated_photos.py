@@ -15,7 +15,7 @@ from dashboard.large_picture import show_large_picture
 from dashboard.opened_photo import PHOTO_PARAMETER, neighbour, show_step_buttons
 from dashboard.wording import escape_markdown, human_name, markdown_name, percent
 from har_core import Prediction
-from har_core.evaluation import EvaluationResult
+from har_core.evaluation.result import EvaluationResult
 from har_core.images.thumbnails import thumbnails
 
 _OPENED: Final = "opened_evaluated_photograph"

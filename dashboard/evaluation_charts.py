@@ -15,10 +15,10 @@ from plotly.subplots import make_subplots
 from dashboard.charts import ACCENT, TRANSPARENT
 from dashboard.evaluation_wording import class_metric, class_share
 from dashboard.wording import chart_name, chart_names
-from har_core.calibration import ReliabilityBins
-from har_core.confusion import Share, confusion_shares
-from har_core.curves import RankingCurves
-from har_core.selective import CoverageCurve
+from har_core.evaluation.calibration import ReliabilityBins
+from har_core.evaluation.confusion import Share, confusion_shares
+from har_core.evaluation.curves import RankingCurves
+from har_core.evaluation.selective import CoverageCurve
 
 RIGHT: Final = "rgb(15, 117, 115)"
 WRONG: Final = "rgb(200, 96, 22)"

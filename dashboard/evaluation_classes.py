@@ -7,8 +7,8 @@ from dashboard import evaluation_charts as charts
 from dashboard.evaluation_overview import Shown
 from dashboard.evaluation_wording import class_interval, class_metric
 from dashboard.wording import human_name, markdown_name
-from har_core.curves import DRAWN_POINTS, macro_areas
-from har_core.evaluation import CLASS_METRICS
+from har_core.evaluation.curves import DRAWN_POINTS, macro_areas
+from har_core.evaluation.totals import CLASS_METRICS
 from har_core.storage.spreadsheets import neutralise_formulas
 
 

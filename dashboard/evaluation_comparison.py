@@ -11,9 +11,10 @@ from dashboard.evaluated_photos import EvaluatedPhotos
 from dashboard.evaluation_overview import Shown
 from dashboard.evaluation_wording import METRIC_TITLES, metric_value, signed_difference
 from dashboard.wording import escape_markdown, human_name
-from har_core.comparison import disagreements
 from har_core.errors import HarError
-from har_core.evaluation import HEADLINE_METRICS, EvaluationResult
+from har_core.evaluation.comparison import disagreements
+from har_core.evaluation.result import EvaluationResult
+from har_core.evaluation.totals import HEADLINE_METRICS
 
 
 def show_comparison(shown: Shown, others: Mapping[str, Path]) -> None:

@@ -16,12 +16,12 @@ from dashboard.evaluation_wording import (
     metric_value,
 )
 from dashboard.wording import escape_markdown
-from har_core.calibration import reliability_bins
 from har_core.errors import HarError
-from har_core.evaluation import EvaluationResult
-from har_core.evaluations import list_evaluations
+from har_core.evaluation.calibration import reliability_bins
+from har_core.evaluation.result import EvaluationResult
+from har_core.evaluation.selective import answer_above, coverage_curve
+from har_core.evaluation.store import list_evaluations
 from har_core.model import bundle
-from har_core.selective import answer_above, coverage_curve
 
 THRESHOLD_KEY: Final = "threshold"
 

@@ -10,7 +10,7 @@ from dashboard.class_filter import accept_class_name
 from dashboard.evaluation_overview import Shown
 from dashboard.evaluation_wording import cell_title
 from dashboard.wording import counted, escape_markdown, human_name, markdown_name, percent
-from har_core.confusion import Share, most_confused_pairs
+from har_core.evaluation.confusion import Share, most_confused_pairs
 from har_core.images.thumbnails import thumbnails
 
 TRUE_KEY: Final = "true"

@@ -6,17 +6,12 @@ from pathlib import Path
 import streamlit as st
 
 from dashboard.evaluated_files import EvaluatedFiles
-from har_core.calibration import fit_temperature
-from har_core.comparison import Comparison, compare_models
 from har_core.dataset.table import PHOTO_FOLDER, list_photographs
 from har_core.errors import DatasetError
-from har_core.evaluations import (
-    BUNDLE_SPLITS,
-    Evaluation,
-    caveats,
-    evaluation_stamp,
-    read_evaluation,
-)
+from har_core.evaluation.calibration import fit_temperature
+from har_core.evaluation.caveats import caveats
+from har_core.evaluation.comparison import Comparison, compare_models
+from har_core.evaluation.store import BUNDLE_SPLITS, Evaluation, evaluation_stamp, read_evaluation
 from har_core.model.manifest import read_manifest
 from har_core.model.records import read_splits
 
@@ -34,7 +29,7 @@ def _evaluation(folder: str, name: str, stamp: Stamp) -> Evaluation:
 
 
 def find_caveats(folder: Path, name: str) -> list[str]:
-    """Say what limits an evaluation; see `har_core.evaluations.caveats`."""
+    """Say what limits an evaluation; see `har_core.evaluation.caveats.caveats`."""
     return _caveats(str(folder), name, evaluation_stamp(folder, name))
 
 

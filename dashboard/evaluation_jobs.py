@@ -8,8 +8,8 @@ from dashboard.jobs import Job, start_job
 from har_core import load_model
 from har_core.dataset.table import load_dataset
 from har_core.dataset.zipped import unpack_dataset
-from har_core.evaluation_run import evaluate_dataset
-from har_core.evaluations import check_evaluation_name, keep_evaluation
+from har_core.evaluation.run import evaluate_dataset
+from har_core.evaluation.store import check_evaluation_name, keep_evaluation
 
 JOB_PREFIX = "evaluate/"
 

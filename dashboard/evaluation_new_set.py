@@ -10,7 +10,7 @@ from dashboard.evaluation_jobs import start_folder_evaluation, start_zip_evaluat
 from dashboard.wording import escape_markdown
 from har_core.dataset.table import CSV_FILE
 from har_core.errors import DatasetError, HarError
-from har_core.evaluations import BUNDLE_SPLITS, delete_evaluation
+from har_core.evaluation.store import BUNDLE_SPLITS, delete_evaluation
 from har_core.model.manifest import read_manifest
 
 MAX_ZIP_MB: Final = 200  # as server.maxUploadSize in .streamlit/config.toml

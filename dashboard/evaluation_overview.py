@@ -16,8 +16,8 @@ from dashboard.evaluation_wording import (
     metric_value,
 )
 from dashboard.report import render_report
-from har_core.evaluation import EvaluationResult
-from har_core.evaluations import Evaluation
+from har_core.evaluation.result import EvaluationResult
+from har_core.evaluation.store import Evaluation
 from har_core.model.manifest import BundleManifest
 from har_core.storage.spreadsheets import table_csv
 

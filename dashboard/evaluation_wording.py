@@ -5,8 +5,8 @@ from typing import Final
 import pandas as pd
 
 from dashboard.wording import human_name, percent
-from har_core.bootstrap import Interval
-from har_core.evaluations import BUNDLE_SPLITS, Evaluation
+from har_core.evaluation.bootstrap import Interval
+from har_core.evaluation.store import BUNDLE_SPLITS, Evaluation
 
 METRIC_TITLES: Final = {
     "top1": "Top-1 accuracy",

@@ -20,13 +20,13 @@ from dashboard.evaluation_wording import (
     what_was_measured,
 )
 from dashboard.wording import human_name
-from har_core.bootstrap import N_RESAMPLES
-from har_core.calibration import reliability_bins
-from har_core.confusion import most_confused_pairs
-from har_core.curves import DRAWN_POINTS, macro_areas
-from har_core.evaluation import EvaluationResult
-from har_core.evaluations import Evaluation
-from har_core.selective import answer_above, coverage_curve
+from har_core.evaluation.bootstrap import N_RESAMPLES
+from har_core.evaluation.calibration import reliability_bins
+from har_core.evaluation.confusion import most_confused_pairs
+from har_core.evaluation.curves import DRAWN_POINTS, macro_areas
+from har_core.evaluation.result import EvaluationResult
+from har_core.evaluation.selective import answer_above, coverage_curve
+from har_core.evaluation.store import Evaluation
 
 _LISTED_MISTAKES: Final = 30
 _THRESHOLDS: Final = (0.3, 0.5, 0.7, 0.8, 0.9, 0.95)
@@ -52,7 +52,7 @@ def render_report(evaluation: Evaluation, caveats: list[str]) -> str:
     ----------
     evaluation : Evaluation
     caveats : list of str
-        As from `har_core.evaluations.caveats`; shown on top.
+        As from `har_core.evaluation.caveats.caveats`; shown on top.
 
     Returns
     -------

@@ -17,8 +17,8 @@ from har_core.storage.spreadsheets import table_csv
 from har_core.terminal import progress_bar, stderr, write_output
 
 if TYPE_CHECKING:
-    from har_core.comparison import Comparison
-    from har_core.evaluations import Evaluation
+    from har_core.evaluation.comparison import Comparison
+    from har_core.evaluation.store import Evaluation
 
 ReportRenderer = Callable[["Evaluation", list[str]], str]
 REPORT_RENDERERS: Final = "har_core.report_renderers"
@@ -110,7 +110,7 @@ def compare(
         raise typer.BadParameter("name at least two models to compare.")
     if len(set(models)) != len(models):
         raise typer.BadParameter("the models must differ.")
-    from har_core.comparison import compare_models
+    from har_core.evaluation.comparison import compare_models
 
     evaluations: dict[str, Evaluation] = {}
     for name in models:
@@ -132,8 +132,8 @@ def _run(
 ) -> tuple["Evaluation", list[str]]:
     # Imported here, because pandas would slow down every other command.
     from har_core.dataset.table import load_dataset
-    from har_core.evaluation_run import evaluate_dataset
-    from har_core.evaluations import caveats
+    from har_core.evaluation.caveats import caveats
+    from har_core.evaluation.run import evaluate_dataset
     from har_core.model.records import read_splits, rows_of_split
 
     loaded, folder = load_model(model), find_model(model)

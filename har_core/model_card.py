@@ -1,6 +1,6 @@
 """The model card: a bundle's README.md, written from its manifest and its test evaluation."""
 
-from har_core.evaluation import EvaluationResult
+from har_core.evaluation.result import EvaluationResult
 from har_core.model.manifest import BundleManifest
 
 

@@ -13,6 +13,7 @@ from typing import Any, Final
 
 import numpy as np
 
+from har_core.analysis.suspects import cross_validated_probabilities
 from har_core.ancestry import (
     Teachers,
     bundle_of_weights,
@@ -20,10 +21,10 @@ from har_core.ancestry import (
     find_cross_validation,
 )
 from har_core.augmentation import augment_batch
-from har_core.calibration import fit_temperature, negative_log_likelihood
 from har_core.checkpoint import Checkpoint, RunFolder, log_csv
 from har_core.errors import DatasetError, HarError, ModelBundleError
-from har_core.evaluation import EvaluationResult
+from har_core.evaluation.calibration import fit_temperature, negative_log_likelihood
+from har_core.evaluation.result import EvaluationResult
 from har_core.images.decoding import decode_square, read_bytes
 from har_core.images.preprocessing import Preprocessing, resize_image, scale_pixels
 from har_core.keras_io.onnx_export import export_onnx
@@ -55,7 +56,6 @@ from har_core.network import (
 from har_core.optimization import cosine_learning_rate, make_optimizer, set_trainable
 from har_core.preparation import PreparedDataset, Progress, prepare_dataset
 from har_core.storage.disk_arrays import make_disk_array
-from har_core.suspects import cross_validated_probabilities
 from har_core.training_settings import TrainingSettings
 
 PREPROCESSING: Final[Preprocessing] = "minus_one_to_one"

@@ -19,7 +19,7 @@ from dashboard.job_view import show_jobs
 from dashboard.jobs import Job
 from dashboard.wording import escape_markdown
 from har_core.errors import HarError
-from har_core.evaluations import list_evaluations
+from har_core.evaluation.store import list_evaluations
 from har_core.model.bundle import list_bundles
 from har_core.model.manifest import read_manifest
 

@@ -5,7 +5,7 @@ import pandas as pd
 import pytest
 
 from har_core import load_model
-from har_core.evaluation import EvaluationResult
+from har_core.evaluation.result import EvaluationResult
 from har_core.model.manifest import PREDICTIONS_FILE, SPLITS_FILE
 from har_core.model.temperature import apply_temperature
 

@@ -67,9 +67,10 @@ def scan_dataset(
     DataFrame
         One row per photograph, listed in the table (in its order) or only found in the folder:
         the columns of `list_rows`; of `har_core.scan.measurement.Measurement` (without the
-        thumbnail); ``copies`` (photographs with exactly these pixels, itself included), ``correlation`` (with
-        its nearest near duplicate, 0 if none) and ``duplicate_group`` (nullable integer from 1);
-        and ``<issue>_score``, ``is_<issue>_issue`` for each of `har_core.scan.issues.ISSUE_KINDS`.
+        thumbnail); ``copies`` (photographs with exactly these pixels, itself included),
+        ``correlation`` (with its nearest near duplicate, 0 if none) and ``duplicate_group``
+        (nullable integer from 1); and ``<issue>_score``, ``is_<issue>_issue`` for each of
+        `har_core.scan.issues.ISSUE_KINDS`.
 
     Raises
     ------

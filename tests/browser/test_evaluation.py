@@ -8,7 +8,7 @@ import pytest
 from playwright.sync_api import Browser, BrowserContext, Page, expect
 
 from har_core.dataset.table import load_dataset
-from har_core.evaluations import read_evaluation
+from har_core.evaluation.store import read_evaluation
 from tests.browser.conftest import DESKTOP, TIMEOUT_MS, steady_box
 from tests.dashboard_process import DashboardProcess, running_dashboard
 from tests.drawing import CLASS_NAMES, write_dataset

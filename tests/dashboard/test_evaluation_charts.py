@@ -2,10 +2,10 @@ import numpy as np
 import pytest
 
 from dashboard import evaluation_charts as charts
-from har_core.calibration import reliability_bins
-from har_core.curves import DRAWN_POINTS
-from har_core.evaluation import EvaluationResult
-from har_core.selective import coverage_curve
+from har_core.evaluation.calibration import reliability_bins
+from har_core.evaluation.curves import DRAWN_POINTS
+from har_core.evaluation.result import EvaluationResult
+from har_core.evaluation.selective import coverage_curve
 from tests.evaluated import HAR_CLASSES, draw_predictions
 
 

@@ -9,7 +9,7 @@ from dashboard.evaluation_jobs import start_folder_evaluation, start_zip_evaluat
 from dashboard.evaluation_new_set import MAX_ZIP_MB
 from dashboard.jobs import dismiss_job, find_jobs
 from har_core.errors import DatasetError
-from har_core.evaluations import list_evaluations, read_evaluation
+from har_core.evaluation.store import list_evaluations, read_evaluation
 from har_core.model.manifest import read_manifest
 from tests.drawing import photo_bytes, write_dataset
 

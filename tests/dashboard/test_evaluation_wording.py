@@ -1,8 +1,8 @@
 import pytest
 
 from dashboard import evaluation_wording as wording
-from har_core.bootstrap import Interval
-from har_core.evaluation import EvaluationResult
+from har_core.evaluation.bootstrap import Interval
+from har_core.evaluation.result import EvaluationResult
 
 
 @pytest.mark.parametrize(

@@ -3,8 +3,8 @@ from html.parser import HTMLParser
 import numpy as np
 
 from dashboard.report import render_report
-from har_core.evaluation import EvaluationResult
-from har_core.evaluations import Evaluation
+from har_core.evaluation.result import EvaluationResult
+from har_core.evaluation.store import Evaluation
 from tests.evaluated import draw_predictions
 
 EVIL = '</script><script>alert("x")</script><img src=x onerror=alert(1)>'

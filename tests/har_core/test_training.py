@@ -9,7 +9,7 @@ import pytest
 from har_core import load_model, training
 from har_core.checkpoint import RunFolder
 from har_core.errors import DatasetError, HarError, ModelBundleError
-from har_core.evaluations import list_evaluations, read_evaluation
+from har_core.evaluation.store import list_evaluations, read_evaluation
 from har_core.images.preprocessing import scale_pixels
 from har_core.keras_io.loading import load_network
 from har_core.model import bundle

@@ -9,8 +9,8 @@ import numpy as np
 
 from har_core.checkpoint import Checkpoint, RunFolder
 from har_core.dataset import decisions
-from har_core.evaluation import EvaluationResult
-from har_core.evaluations import Evaluation, keep_evaluation, list_evaluations, read_evaluation
+from har_core.evaluation.result import EvaluationResult
+from har_core.evaluation.store import Evaluation, keep_evaluation, list_evaluations, read_evaluation
 from har_core.model import bundle
 from har_core.model.manifest import BundleManifest, read_manifest
 from har_core.scan.cache import FileStamp, ScanCache

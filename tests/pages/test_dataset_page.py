@@ -16,7 +16,8 @@ from streamlit.testing.v1 import AppTest
 from dashboard import dataset_suspects
 from dashboard.dataset_data import dataset_view
 from dashboard.jobs import dismiss_job, find_jobs, start_job
-from har_core.analysis import analyse_photographs
+from har_core.analysis.suspects import LabelSuspects, find_label_suspects
+from har_core.analysis.whole_set import analyse_photographs
 from har_core.dataset.decisions import decide, load_decisions
 from har_core.model import bundle
 from har_core.model.class_indices import format_class_indices
@@ -31,7 +32,6 @@ from har_core.model.manifest import (
 )
 from har_core.model.temperature import apply_temperature
 from har_core.scan.scanning import scan_dataset
-from har_core.suspects import LabelSuspects, find_label_suspects
 from tests.drawing import CLASS_NAMES, colour_network, write_dataset
 
 ROOT = Path(__file__).parents[2]

@@ -13,9 +13,9 @@ from streamlit.testing.v1 import AppTest
 
 from dashboard.evaluation_wording import chance_sentence
 from dashboard.jobs import dismiss_job, find_jobs, start_job
-from har_core.calibration import fit_temperature
 from har_core.dataset.table import load_dataset
-from har_core.evaluations import keep_evaluation, list_evaluations, read_evaluation
+from har_core.evaluation.calibration import fit_temperature
+from har_core.evaluation.store import keep_evaluation, list_evaluations, read_evaluation
 from har_core.model import bundle
 from har_core.model.manifest import PREDICTIONS_FILE, SPLITS_FILE, read_manifest
 from tests.drawing import CLASS_NAMES, photo_bytes, write_dataset, write_tiny_bundle

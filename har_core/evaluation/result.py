@@ -8,20 +8,23 @@ from typing import Any, Final
 import numpy as np
 import pandas as pd
 
-from har_core.bootstrap import Interval, percentile_interval, resampled_totals, share_interval
-from har_core.calibration import (
-    N_BINS,
+from har_core.errors import DatasetError
+from har_core.evaluation.bootstrap import (
+    Interval,
+    percentile_interval,
+    resampled_totals,
+    share_interval,
+)
+from har_core.evaluation.calibration import (
     calibration_error_by_chance,
     equal_mass_bins,
     negative_log_likelihood,
 )
-from har_core.confusion import confusion_matrix, similarity_order
-from har_core.curves import RankingCurves, micro_curves, one_vs_rest_curves
-from har_core.errors import DatasetError
+from har_core.evaluation.confusion import confusion_matrix, similarity_order
+from har_core.evaluation.curves import RankingCurves, micro_curves, one_vs_rest_curves
+from har_core.evaluation.totals import CLASS_METRICS, HEADLINE_METRICS, MetricTotals
 from har_core.model.temperature import apply_temperature
 
-HEADLINE_METRICS: Final = ("top1", "top3", "macro_f1", "log_loss", "ece")
-CLASS_METRICS: Final = ("precision", "recall", "f1")
 _SUM_TOLERANCE: Final = 1e-3  # float16 rows of 100 classes stay within
 
 
@@ -256,9 +259,9 @@ class EvaluationResult:
         DataFrame
             One row per class: ``class``, ``support`` (photographs of it), ``predicted`` (answers
             that name it), ``precision``, ``recall`` and ``f1``, each also with ``_low`` and
-            ``_high`` (95 % interval, see `har_core.bootstrap`), and ``average_precision``.
-            Undefined values are 0 as with scikit-learn's ``zero_division=0``, with NaN for the
-            ends of their interval.
+            ``_high`` (95 % interval, see `har_core.evaluation.bootstrap`), and
+            ``average_precision``. Undefined values are 0 as with scikit-learn's
+            ``zero_division=0``, with NaN for the ends of their interval.
         """
         table = pd.DataFrame(
             {
@@ -352,55 +355,6 @@ class EvaluationResult:
         rows = np.tile(np.arange(self.n), len(entries))
         shape = (self.n, first_class + 3 * n_classes)
         return csr_array((values, (rows, columns)), shape=shape)
-
-
-class MetricTotals:
-    """Sums over B samples of photographs, and the metrics that follow from them.
-
-    Parameters
-    ----------
-    sums : ndarray of float64, shape (K, B)
-        Rows: photographs, hits, top-3 hits, log losses; confidence minus hits per calibration
-        bin; hits, predictions and labels per class.
-    n_classes : int
-    """
-
-    n_leading: Final = 4 + N_BINS
-
-    def __init__(self, sums: np.ndarray, n_classes: int) -> None:
-        self.n, self._hits, self._top3, self._log_loss = sums[:4]
-        self._gaps = sums[4 : self.n_leading]
-        self.class_hits, self.class_predictions, self.class_labels = sums[self.n_leading :].reshape(
-            3, n_classes, -1
-        )
-
-    def headline(self) -> dict[str, np.ndarray]:
-        """Return the headline metrics by name, each of shape (B,)."""
-        occurs = self.class_predictions + self.class_labels > 0
-        return {
-            "top1": self._hits / self.n,
-            "top3": self._top3 / self.n,
-            "macro_f1": np.nansum(self.f1(), axis=0) / occurs.sum(axis=0),
-            "log_loss": self._log_loss / self.n,
-            "ece": np.abs(self._gaps).sum(axis=0) / self.n,
-        }
-
-    def precision(self) -> np.ndarray:
-        """Return the precision per class, shape (C, B); NaN for a class never predicted."""
-        return _share(self.class_hits, self.class_predictions)
-
-    def recall(self) -> np.ndarray:
-        """Return the recall per class, shape (C, B); NaN for a class without photographs."""
-        return _share(self.class_hits, self.class_labels)
-
-    def f1(self) -> np.ndarray:
-        """Return the F1 score per class, shape (C, B); NaN where it is undefined."""
-        return _share(2 * self.class_hits, self.class_predictions + self.class_labels)
-
-
-def _share(part: np.ndarray, whole: np.ndarray) -> np.ndarray:
-    # Not 0: a resample that lacks a class knows nothing of it, and must not widen its interval.
-    return np.divide(part, whole, out=np.full_like(part, np.nan), where=whole > 0)
 
 
 def _check_filenames(filenames: np.ndarray) -> None:

@@ -7,18 +7,18 @@ import pandas as pd
 import pytest
 from PIL import Image
 
-from har_core import analysis as analysis_module
-from har_core import features
-from har_core.analysis import analyse_photographs, group_numbers, load_analysis
+from har_core.analysis import features
+from har_core.analysis import whole_set as analysis_module
+from har_core.analysis.features import FeatureNetwork, compute_features
+from har_core.analysis.suspects import cross_validated_probabilities, find_label_suspects
+from har_core.analysis.whole_set import analyse_photographs, group_numbers, load_analysis
 from har_core.errors import DatasetError, ModelBundleError
-from har_core.features import FeatureNetwork, compute_features
 from har_core.model import bundle
 from har_core.model.loading import load_model
 from har_core.model.manifest import KERAS_FILE, PREDICTIONS_FILE, BundleManifest, read_manifest
 from har_core.model.records import held_out_predictions
 from har_core.model.temperature import apply_temperature
 from har_core.scan.scanning import scan_dataset
-from har_core.suspects import cross_validated_probabilities, find_label_suspects
 from tests.drawing import CLASS_NAMES, encode, photo_bytes, write_dataset
 
 

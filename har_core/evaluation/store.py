@@ -12,7 +12,7 @@ import numpy as np
 import pandas as pd
 
 from har_core.errors import DatasetError, HarError, ModelBundleError
-from har_core.evaluation import EvaluationResult
+from har_core.evaluation.result import EvaluationResult
 from har_core.model import bundle
 from har_core.model.manifest import (
     KERAS_FILE,
@@ -217,65 +217,6 @@ def evaluation_stamp(folder: str | Path, name: str) -> tuple[int, ...]:
 def network_sha256(manifest: BundleManifest) -> str:
     """Return the checksum of a bundle's network, which tells a retrained model from its old one."""
     return manifest.files.get(ONNX_FILE) or manifest.files.get(KERAS_FILE, "")
-
-
-def caveats(
-    evaluation: Evaluation, manifest: BundleManifest, splits: pd.DataFrame | None
-) -> list[str]:
-    """Say in plain words what makes the numbers of an evaluation less than they seem.
-
-    Parameters
-    ----------
-    evaluation : Evaluation
-    manifest : BundleManifest
-        Of the model as it is now.
-    splits : DataFrame or None
-        From `read_splits`.
-
-    Returns
-    -------
-    list of str
-        Photographs that the model was trained or tuned on (by file hash), labels and classes that
-        do not match, rows that were left out, another network than the present one.
-    """
-    result = evaluation.raw
-    found = []
-    present = network_sha256(manifest)
-    if evaluation.network and present and evaluation.network != present:
-        found.append(
-            f"This evaluation was made with an earlier model of the name {manifest.name}; evaluate "
-            "the set again."
-        )
-    found += _overlap(evaluation, splits)
-    if len(evaluation.skipped):
-        reasons = evaluation.skipped["reason"].value_counts()
-        listed = "; ".join(f"{n:,} × {reason}" for reason, n in reasons.items())
-        found.append(f"{len(evaluation.skipped):,} rows of the table were left out: {listed}.")
-    counts = np.bincount(result.labels, minlength=len(result.class_names))
-    absent = [name for name, n in zip(result.class_names, counts, strict=True) if not n]
-    if absent:
-        found.append(
-            f"The set has no photographs of {len(absent)} of the model's "
-            f"{len(result.class_names)} classes: {', '.join(absent)}."
-        )
-    return found
-
-
-def _overlap(evaluation: Evaluation, splits: pd.DataFrame | None) -> list[str]:
-    known = evaluation.sha256[evaluation.sha256 != ""]
-    if splits is None or not len(known):
-        return [
-            "It is not known which photographs the model was trained on; these may be among them."
-        ]
-    seen_splits = ["train"] if evaluation.name == "validation" else ["train", "validation"]
-    seen = splits.loc[splits["split"].isin(seen_splits), "sha256"]
-    n = int(pd.Series(known).isin(set(seen)).sum())
-    if not n:
-        return []
-    return [
-        f"{n:,} of {evaluation.raw.n:,} photographs are among those that the model was trained or "
-        "tuned on; on these it looks better than it is."
-    ]
 
 
 def _read_bundle_split(folder: Path, manifest: BundleManifest, split: str) -> Evaluation:

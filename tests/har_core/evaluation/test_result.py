@@ -2,16 +2,17 @@ import numpy as np
 import pytest
 from sklearn.metrics import brier_score_loss, f1_score, log_loss, top_k_accuracy_score
 
-from har_core.bootstrap import percentile_interval
-from har_core.calibration import (
+from har_core.errors import DatasetError
+from har_core.evaluation.bootstrap import percentile_interval
+from har_core.evaluation.calibration import (
     brier_scores,
     calibration_error_by_chance,
     fit_temperature,
     negative_log_likelihood,
     reliability_bins,
 )
-from har_core.errors import DatasetError
-from har_core.evaluation import HEADLINE_METRICS, EvaluationResult
+from har_core.evaluation.result import EvaluationResult
+from har_core.evaluation.totals import HEADLINE_METRICS
 from har_core.model.temperature import apply_temperature
 
 

@@ -12,8 +12,8 @@ import pandas as pd
 
 from har_core.dataset.duplicates import duplicate_groups, fingerprint_image, near_duplicate_pairs
 from har_core.errors import DatasetError, InvalidImageError
-from har_core.evaluation import EvaluationResult
-from har_core.evaluations import Evaluation, network_sha256, now
+from har_core.evaluation.result import EvaluationResult
+from har_core.evaluation.store import Evaluation, network_sha256, now
 from har_core.images.decoding import decode_image
 from har_core.images.preprocessing import resize_image
 from har_core.model.classifier import ActionModel

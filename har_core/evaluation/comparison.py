@@ -7,9 +7,10 @@ from typing import Final, Literal
 import numpy as np
 import pandas as pd
 
-from har_core.bootstrap import Interval, percentile_interval
 from har_core.errors import DatasetError
-from har_core.evaluation import HEADLINE_METRICS, EvaluationResult
+from har_core.evaluation.bootstrap import Interval, percentile_interval
+from har_core.evaluation.result import EvaluationResult
+from har_core.evaluation.totals import HEADLINE_METRICS
 
 EXACT_BELOW: Final = 25
 

@@ -14,14 +14,14 @@ from sklearn.metrics import (
     roc_curve,
 )
 
-from har_core.bootstrap import percentile_interval
-from har_core.calibration import reliability_bins
-from har_core.comparison import compare_models, disagreements, mcnemar_test
-from har_core.confusion import confusion_shares, most_confused_pairs, similarity_order
-from har_core.curves import macro_areas, micro_curves, ranking_curves
 from har_core.errors import DatasetError
-from har_core.evaluation import EvaluationResult
-from har_core.selective import answer_above, coverage_curve
+from har_core.evaluation.bootstrap import percentile_interval
+from har_core.evaluation.calibration import reliability_bins
+from har_core.evaluation.comparison import compare_models, disagreements, mcnemar_test
+from har_core.evaluation.confusion import confusion_shares, most_confused_pairs, similarity_order
+from har_core.evaluation.curves import macro_areas, micro_curves, ranking_curves
+from har_core.evaluation.result import EvaluationResult
+from har_core.evaluation.selective import answer_above, coverage_curve
 from tests.har_core.test_evaluation import CASES, evaluate, make_case
 
 

@@ -3,9 +3,9 @@ import pandas as pd
 import pytest
 
 from har_core.errors import DatasetError, ModelBundleError
-from har_core.evaluations import (
+from har_core.evaluation.caveats import caveats
+from har_core.evaluation.store import (
     Evaluation,
-    caveats,
     delete_evaluation,
     evaluation_stamp,
     keep_evaluation,

@@ -11,12 +11,12 @@ import numpy as np
 import pandas as pd
 from threadpoolctl import threadpool_limits
 
+from har_core.analysis.features import PhotoFeatures, compute_features
+from har_core.analysis.suspects import N_FOLDS, cross_validated_probabilities
 from har_core.errors import DatasetError
-from har_core.features import PhotoFeatures, compute_features
 from har_core.model.manifest import BundleManifest, read_manifest
 from har_core.model.temperature import apply_temperature
 from har_core.storage.cache import cache_dir, load_arrays, store_arrays
-from har_core.suspects import N_FOLDS, cross_validated_probabilities
 
 Progress = Callable[[str, int, int], None]
 _VERSION: Final = 3
@@ -42,8 +42,8 @@ class Analysis:
     probabilities : ndarray of float64, shape (M, C)
         Cross-validated, of the labelled photographs.
     labelled : ndarray of int64, shape (M,)
-        Their rows in the scan. Classes of fewer than `har_core.suspects.N_FOLDS` photographs are
-        left out; none is left where fewer than two classes remain.
+        Their rows in the scan. Classes of fewer than `har_core.analysis.suspects.N_FOLDS`
+        photographs are left out; none is left where fewer than two classes remain.
     class_names : ndarray of str, shape (C,)
         Of the columns.
     """

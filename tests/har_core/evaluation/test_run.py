@@ -5,7 +5,7 @@ import pytest
 import har_core
 from har_core.dataset.table import load_dataset
 from har_core.errors import DatasetError
-from har_core.evaluation_run import evaluate_dataset
+from har_core.evaluation.run import evaluate_dataset
 from har_core.model.records import rows_of_split
 from tests.drawing import CLASS_NAMES, COLOUR_WEIGHTS
 from tests.evaluated import write_evaluated_bundle

@@ -1,0 +1,59 @@
+"""Metrics as sums over photographs, so that they can be resampled."""
+
+from typing import Final
+
+import numpy as np
+
+from har_core.evaluation.calibration import N_BINS
+
+HEADLINE_METRICS: Final = ("top1", "top3", "macro_f1", "log_loss", "ece")
+CLASS_METRICS: Final = ("precision", "recall", "f1")
+
+
+class MetricTotals:
+    """Sums over B samples of photographs, and the metrics that follow from them.
+
+    Parameters
+    ----------
+    sums : ndarray of float64, shape (K, B)
+        Rows: photographs, hits, top-3 hits, log losses; confidence minus hits per calibration
+        bin; hits, predictions and labels per class.
+    n_classes : int
+    """
+
+    n_leading: Final = 4 + N_BINS
+
+    def __init__(self, sums: np.ndarray, n_classes: int) -> None:
+        self.n, self._hits, self._top3, self._log_loss = sums[:4]
+        self._gaps = sums[4 : self.n_leading]
+        self.class_hits, self.class_predictions, self.class_labels = sums[self.n_leading :].reshape(
+            3, n_classes, -1
+        )
+
+    def headline(self) -> dict[str, np.ndarray]:
+        """Return the headline metrics by name, each of shape (B,)."""
+        occurs = self.class_predictions + self.class_labels > 0
+        return {
+            "top1": self._hits / self.n,
+            "top3": self._top3 / self.n,
+            "macro_f1": np.nansum(self.f1(), axis=0) / occurs.sum(axis=0),
+            "log_loss": self._log_loss / self.n,
+            "ece": np.abs(self._gaps).sum(axis=0) / self.n,
+        }
+
+    def precision(self) -> np.ndarray:
+        """Return the precision per class, shape (C, B); NaN for a class never predicted."""
+        return _share(self.class_hits, self.class_predictions)
+
+    def recall(self) -> np.ndarray:
+        """Return the recall per class, shape (C, B); NaN for a class without photographs."""
+        return _share(self.class_hits, self.class_labels)
+
+    def f1(self) -> np.ndarray:
+        """Return the F1 score per class, shape (C, B); NaN where it is undefined."""
+        return _share(2 * self.class_hits, self.class_predictions + self.class_labels)
+
+
+def _share(part: np.ndarray, whole: np.ndarray) -> np.ndarray:
+    # Not 0: a resample that lacks a class knows nothing of it, and must not widen its interval.
+    return np.divide(part, whole, out=np.full_like(part, np.nan), where=whole > 0)
