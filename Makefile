@@ -48,7 +48,7 @@ bench: install
 model: install
 	@test -f "$(TEACHER)" || { echo "Usage: make model DATASET=folder TEACHER=efficientnet-lite2.pth (docs/training.md)"; exit 2; }
 	mkdir -p runs
-	test -f $(LITE2) || $(BIN)/python -m har_core.efficientnet_lite "$(TEACHER)" $(LITE2)
+	test -f $(LITE2) || $(BIN)/python -m har_core.training.efficientnet_lite "$(TEACHER)" $(LITE2)
 	$(call train,plain) --backbone-weights "$(BACKBONE)" --epochs 10 --small-epochs 0 \
 		--frozen-blocks 0 --learning-rate 1e-4
 	$(call train,teacher_lite2) --backbone-weights $(LITE2) \

@@ -18,11 +18,11 @@ from typing import Any, Final
 
 import numpy as np
 
-from har_core.checkpoint import RunFolder
-from har_core.preparation import PreparedDataset, prepare_dataset
 from har_core.storage.files import write_atomically
-from har_core.training import Trainer
-from har_core.training_settings import TrainingSettings
+from har_core.training.preparation import PreparedDataset, prepare_dataset
+from har_core.training.run_folder import RunFolder
+from har_core.training.settings import TrainingSettings
+from har_core.training.trainer import Trainer
 
 HEADINGS: Final = ("variant", "top-1", "against the first", "log loss", "seconds")
 

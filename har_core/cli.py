@@ -28,7 +28,7 @@ from har_core.model.manifest import KERAS_FILE, MANIFEST_FILE, ONNX_FILE, Bundle
 from har_core.model.prediction import Prediction
 from har_core.storage.spreadsheets import neutralise_formula
 from har_core.terminal import progress_bar, stderr, write_output
-from har_core.training_settings import TrainingSettings
+from har_core.training.settings import TrainingSettings
 
 _DEFAULTS = TrainingSettings()
 
@@ -288,7 +288,7 @@ def train(
     python -m har_core train --dataset DataSet --name mine --resume
     """  # noqa: D301 - \b keeps the lines of the examples
     # Imported here, because pandas would slow down every other command.
-    from har_core.training import train as run_training
+    from har_core.training.trainer import train as run_training
 
     settings = dataclasses.replace(
         _DEFAULTS,

@@ -7,7 +7,6 @@ from typing import NamedTuple
 
 import numpy as np
 
-from har_core.checkpoint import Checkpoint, RunFolder
 from har_core.dataset import decisions
 from har_core.evaluation.result import EvaluationResult
 from har_core.evaluation.store import Evaluation, keep_evaluation, list_evaluations, read_evaluation
@@ -16,6 +15,7 @@ from har_core.model.manifest import BundleManifest, read_manifest
 from har_core.scan.cache import FileStamp, ScanCache
 from har_core.scan.measurement import Measurement
 from har_core.storage import cache
+from har_core.training.run_folder import Checkpoint, RunFolder
 
 CLASSES = ("clapping", "running")
 SIZE = 20_000

@@ -22,7 +22,7 @@ from har_core.evaluation.confusion import confusion_shares, most_confused_pairs,
 from har_core.evaluation.curves import macro_areas, micro_curves, ranking_curves
 from har_core.evaluation.result import EvaluationResult
 from har_core.evaluation.selective import answer_above, coverage_curve
-from tests.har_core.test_evaluation import CASES, evaluate, make_case
+from tests.har_core.evaluation.test_result import CASES, evaluate, make_case
 
 
 @pytest.fixture(params=CASES)

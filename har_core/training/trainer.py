@@ -14,14 +14,6 @@ from typing import Any, Final
 import numpy as np
 
 from har_core.analysis.suspects import cross_validated_probabilities
-from har_core.ancestry import (
-    Teachers,
-    bundle_of_weights,
-    check_held_out,
-    find_cross_validation,
-)
-from har_core.augmentation import augment_batch
-from har_core.checkpoint import Checkpoint, RunFolder, log_csv
 from har_core.errors import DatasetError, HarError, ModelBundleError
 from har_core.evaluation.calibration import fit_temperature, negative_log_likelihood
 from har_core.evaluation.result import EvaluationResult
@@ -45,18 +37,26 @@ from har_core.model.manifest import (
     read_manifest,
 )
 from har_core.model.temperature import apply_temperature
-from har_core.model_card import format_model_card
-from har_core.network import (
+from har_core.storage.disk_arrays import make_disk_array
+from har_core.training.ancestry import (
+    Teachers,
+    bundle_of_weights,
+    check_held_out,
+    find_cross_validation,
+)
+from har_core.training.augmentation import augment_batch
+from har_core.training.model_card import format_model_card
+from har_core.training.network import (
     ARCHITECTURE,
     INPUT_SIZE,
     build_network,
     resize_input,
     split_at_features,
 )
-from har_core.optimization import cosine_learning_rate, make_optimizer, set_trainable
-from har_core.preparation import PreparedDataset, Progress, prepare_dataset
-from har_core.storage.disk_arrays import make_disk_array
-from har_core.training_settings import TrainingSettings
+from har_core.training.optimization import cosine_learning_rate, make_optimizer, set_trainable
+from har_core.training.preparation import PreparedDataset, Progress, prepare_dataset
+from har_core.training.run_folder import Checkpoint, RunFolder, log_csv
+from har_core.training.settings import TrainingSettings
 
 PREPROCESSING: Final[Preprocessing] = "minus_one_to_one"
 HEAD_STAGE: Final = "head"

@@ -5,12 +5,6 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from har_core.ancestry import (
-    Teachers,
-    bundle_of_weights,
-    check_held_out,
-    find_cross_validation,
-)
 from har_core.errors import ModelBundleError
 from har_core.images.preprocessing import resize_image, scale_pixels
 from har_core.keras_io.onnx_export import export_onnx
@@ -22,8 +16,14 @@ from har_core.model.manifest import (
     SPLITS_FILE,
     read_manifest,
 )
-from har_core.network import resize_input
-from har_core.preparation import prepare_dataset
+from har_core.training.ancestry import (
+    Teachers,
+    bundle_of_weights,
+    check_held_out,
+    find_cross_validation,
+)
+from har_core.training.network import resize_input
+from har_core.training.preparation import prepare_dataset
 from tests.drawing import draw_photo
 
 

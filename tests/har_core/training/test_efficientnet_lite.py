@@ -1,10 +1,10 @@
 import numpy as np
 import pytest
 
-from har_core.efficientnet_lite import build_efficientnet_lite
 from har_core.errors import ModelBundleError
-from har_core.network import build_network
-from har_core.optimization import layer_depths
+from har_core.training.efficientnet_lite import build_efficientnet_lite
+from har_core.training.network import build_network
+from har_core.training.optimization import layer_depths
 
 # EfficientNet-Lite0: (input, expanded, output) channels and kernel of its 16 blocks.
 _LITE0 = [

@@ -6,8 +6,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from har_core import load_model, training
-from har_core.checkpoint import RunFolder
+from har_core import load_model
 from har_core.errors import DatasetError, HarError, ModelBundleError
 from har_core.evaluation.store import list_evaluations, read_evaluation
 from har_core.images.preprocessing import scale_pixels
@@ -21,8 +20,10 @@ from har_core.model.manifest import (
     TRAINING_LOG_FILE,
 )
 from har_core.model.records import recorded_cross_validation
-from har_core.training import train
-from har_core.training_settings import TrainingSettings
+from har_core.training import trainer as training
+from har_core.training.run_folder import RunFolder
+from har_core.training.settings import TrainingSettings
+from har_core.training.trainer import train
 from tests.drawing import CLASS_NAMES, write_dataset, write_small_backbone
 
 SETTINGS = TrainingSettings(

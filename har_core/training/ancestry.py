@@ -21,8 +21,8 @@ from har_core.model.manifest import (
     SPLITS_FILE,
     BundleManifest,
 )
-from har_core.network import resize_input
-from har_core.preparation import PreparedDataset
+from har_core.training.network import resize_input
+from har_core.training.preparation import PreparedDataset
 
 _ForwardPass = Callable[[np.ndarray], np.ndarray]
 

@@ -3,8 +3,8 @@ import json
 import numpy as np
 import pytest
 
-from har_core.checkpoint import Checkpoint, RunFolder
 from har_core.errors import HarError
+from har_core.training.run_folder import Checkpoint, RunFolder
 
 
 @pytest.fixture

@@ -34,7 +34,7 @@ def build_efficientnet_lite(weights: Mapping[str, np.ndarray], *, size: int = 22
     """Build the convolutional part of an EfficientNet-Lite and give it weights.
 
     Layers are named like those of Keras' MobileNetV2 (``Conv1``, ``block_K_…``, ``Conv_1``), so
-    that `har_core.optimization.layer_depths` can tell the stages.
+    that `har_core.training.optimization.layer_depths` can tell the stages.
 
     Parameters
     ----------

@@ -3,7 +3,7 @@ import dataclasses
 import numpy as np
 import pytest
 
-from har_core.augmentation import AugmentationSettings, augment_batch
+from har_core.training.augmentation import AugmentationSettings, augment_batch
 from tests.drawing import draw_photo
 
 OFF = AugmentationSettings(

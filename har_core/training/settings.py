@@ -3,8 +3,8 @@
 from dataclasses import dataclass, field
 from typing import Any
 
-from har_core.augmentation import AugmentationSettings
 from har_core.errors import HarError
+from har_core.training.augmentation import AugmentationSettings
 
 
 @dataclass(frozen=True)
@@ -14,7 +14,7 @@ class TrainingSettings:
     Parameters
     ----------
     backbone_weights : str
-        See `har_core.network.build_network`.
+        See `har_core.training.network.build_network`.
     seed : int
         Of the split, the initial head, the order of photographs and the augmentation.
     head_epochs : int

@@ -2,8 +2,8 @@ import numpy as np
 import pytest
 
 from har_core.errors import ModelBundleError
-from har_core.network import build_network, resize_input, split_at_features
-from har_core.optimization import cosine_learning_rate, layer_depths, set_trainable
+from har_core.training.network import build_network, resize_input, split_at_features
+from har_core.training.optimization import cosine_learning_rate, layer_depths, set_trainable
 
 
 @pytest.fixture(scope="module")

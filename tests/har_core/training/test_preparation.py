@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 
 from har_core.errors import DatasetError
-from har_core.preparation import STORED_SIZE, prepare_dataset
+from har_core.training.preparation import STORED_SIZE, prepare_dataset
 from tests.drawing import CLASS_NAMES, write_dataset
 
 
