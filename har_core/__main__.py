@@ -1,6 +1,6 @@
 """Run the command line: ``python -m har_core COMMAND``."""
 
-from har_core.cli import main
+from har_core.cli.main import main
 
 if __name__ == "__main__":
     main()

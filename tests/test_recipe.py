@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 import typer
 
-from har_core.cli import app
+from har_core.cli.main import app
 from har_core.model.manifest import MANIFEST_FILE
 
 PROJECT = Path(__file__).parents[1]

@@ -6,8 +6,7 @@ import pandas as pd
 import pytest
 from typer.testing import CliRunner, Result
 
-from har_core import cli
-from har_core.cli_evaluate import commands
+from har_core.cli import evaluate, main
 from har_core.dataset.table import load_dataset
 from tests.drawing import CLASS_NAMES, COLOUR_WEIGHTS
 from tests.evaluated import write_evaluated_bundle
@@ -27,7 +26,7 @@ def dataset(tiny_dataset, tmp_path, monkeypatch):
 
 
 def run(*arguments) -> Result:
-    return CliRunner().invoke(commands, [str(a) for a in arguments], catch_exceptions=False)
+    return CliRunner().invoke(evaluate.app, [str(a) for a in arguments], catch_exceptions=False)
 
 
 def test_evaluate_writes_metrics_and_predictions(dataset, tmp_path):
@@ -101,6 +100,6 @@ def test_what_cannot_work_exits_with_2(dataset, arguments, named, monkeypatch, c
     arguments = [str(dataset) if a == "DATASET" else a for a in arguments]
     monkeypatch.setattr(sys, "argv", ["har_core", *arguments])
     with pytest.raises(SystemExit) as ended:
-        cli.main()
+        main()
     assert ended.value.code == 2
     assert named in capsys.readouterr().err

@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from har_core.terminal import progress_bar, stderr, write_output
+from har_core.cli.terminal import progress_bar, stderr, write_output
 
 if TYPE_CHECKING:
     import pandas as pd

@@ -10,11 +10,11 @@ import typer
 from rich.console import Console
 from rich.table import Table
 
-from har_core.cli_options import EXIT_SOME_FAILED, DatasetOption, ModelOption
+from har_core.cli.options import EXIT_SOME_FAILED, DatasetOption, ModelOption
+from har_core.cli.terminal import progress_bar, stderr, write_output
 from har_core.errors import HarError
 from har_core.model.loading import find_model, load_model
 from har_core.storage.spreadsheets import table_csv
-from har_core.terminal import progress_bar, stderr, write_output
 
 if TYPE_CHECKING:
     from har_core.evaluation.comparison import Comparison
@@ -30,7 +30,7 @@ METRIC_TITLES: Final = {
     "ece": "Expected calibration error",
 }
 
-commands = typer.Typer()
+app = typer.Typer()
 
 CsvOption = Annotated[
     Path | None,
@@ -47,7 +47,7 @@ SplitOption = Annotated[
 ]
 
 
-@commands.command()
+@app.command()
 def evaluate(
     dataset: DatasetOption,
     model: ModelOption = None,
@@ -89,7 +89,7 @@ def evaluate(
         raise typer.Exit(EXIT_SOME_FAILED)
 
 
-@commands.command()
+@app.command()
 def compare(
     models: Annotated[
         list[str],

@@ -1,0 +1,153 @@
+"""`predict`: what the person in each photograph is doing."""
+
+import csv
+import glob
+import io
+import json
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Annotated
+
+import typer
+from rich.console import Console
+from rich.table import Table
+
+from har_core.cli.options import EXIT_SOME_FAILED, ModelOption
+from har_core.cli.terminal import progress_bar, stderr, write_output
+from har_core.errors import HarError, InvalidImageError
+from har_core.images.decoding import PHOTO_SUFFIXES
+from har_core.model.classifier import ImageSource
+from har_core.model.loading import load_model
+from har_core.model.prediction import Prediction
+from har_core.storage.spreadsheets import neutralise_formula
+
+app = typer.Typer()
+
+
+@app.command()
+def predict(
+    photographs: Annotated[
+        list[str],
+        typer.Argument(
+            metavar="PHOTO|FOLDER|GLOB…", help="Files, folders, patterns, or - for stdin."
+        ),
+    ],
+    model: ModelOption = None,
+    top: Annotated[int, typer.Option(min=1, help="How many actions to show for each.")] = 3,
+    json_file: Annotated[
+        str | None, typer.Option("--json", metavar="[FILE]", help="JSON, to a file or stdout.")
+    ] = None,
+    csv_file: Annotated[
+        str | None, typer.Option("--csv", metavar="[FILE]", help="CSV, to a file or stdout.")
+    ] = None,
+) -> None:
+    """Say what the person in each photograph is doing.
+
+    Exit code 0: all predicted; 1: some files were no usable photographs;
+    2: nothing could be done.
+
+    \b
+    python -m har_core predict photo.jpg
+    python -m har_core predict holiday/ 'more/*.png' --csv actions.csv
+    curl -s https://example.org/photo.jpg | python -m har_core predict - --json
+    """  # noqa: D301 - \b keeps the lines of the examples
+    for destination in (json_file, csv_file):
+        if destination and destination.lower().endswith(PHOTO_SUFFIXES):
+            raise typer.BadParameter(
+                f"{destination} looks like a photograph, not a result file; write the options "
+                "behind the photographs, or - as the file for stdout."
+            )
+    names = _expand(photographs)
+    loaded = load_model(model)
+    sources: list[ImageSource] = [
+        sys.stdin.buffer.read() if name == "-" else Path(name) for name in names
+    ]
+    with progress_bar() as report:
+        results = loaded.predict_batch(
+            sources, progress=lambda done, total: report("Predicting", done, total)
+        )
+    rows = list(zip(names, results, strict=True))
+    if json_file:
+        write_output(json_file, _as_json(rows, loaded.name))
+    if csv_file:
+        write_output(csv_file, _as_csv(rows, top))
+    if not json_file and not csv_file:
+        _print_predictions(rows, top)
+    failed = [(name, r) for name, r in rows if isinstance(r, InvalidImageError)]
+    for name, error in failed:
+        stderr.print(f"{name}: {error}", style="red", markup=False, soft_wrap=True)
+    if failed:
+        raise typer.Exit(EXIT_SOME_FAILED)
+
+
+def _expand(arguments: Sequence[str]) -> list[str]:
+    """Turn folders and patterns into files; a file that does not exist stays and fails later."""
+    names: list[str] = []
+    for argument in arguments:
+        path = Path(argument)
+        if argument == "-" or path.is_file():
+            found = [argument]
+        elif path.is_dir():
+            found = sorted(str(p) for p in path.rglob("*") if p.suffix.lower() in PHOTO_SUFFIXES)
+            if not found:
+                raise HarError(f"The folder {path} holds no photographs.")
+        elif glob.has_magic(argument):
+            # A pattern may start anywhere, absolute paths included, which Path.glob refuses.
+            matches = glob.glob(argument, recursive=True)  # noqa: PTH207
+            found = sorted(match for match in matches if Path(match).is_file())
+            if not found:
+                raise HarError(f"Nothing matches {argument}.")
+        else:
+            found = [argument]
+        names += found
+    return names
+
+
+_Rows = Sequence[tuple[str, Prediction | InvalidImageError]]
+
+
+def _as_json(rows: _Rows, model_name: str) -> str:
+    entries = [
+        {"file": name, "error": str(result)}
+        if isinstance(result, InvalidImageError)
+        else {
+            "file": name,
+            "action": result.action,
+            "confidence": result.confidence,
+            "all_predictions": result.probabilities,
+            "model": model_name,
+        }
+        for name, result in rows
+    ]
+    return json.dumps(entries, indent=2, ensure_ascii=False) + "\n"
+
+
+def _as_csv(rows: _Rows, top: int) -> str:
+    buffer = io.StringIO()
+    writer = csv.writer(buffer, lineterminator="\n")
+    ranked = [f"{what}_{rank}" for rank in range(1, top + 1) for what in ("action", "confidence")]
+    writer.writerow(["file", *ranked, "error"])
+    for name, result in rows:
+        if isinstance(result, InvalidImageError):
+            cells: list[str] = [""] * len(ranked) + [str(result)]
+        else:
+            cells = [cell for action, p in result.top(top) for cell in (action, f"{p:.6f}")]
+            cells += [""] * (len(ranked) - len(cells) + 1)
+        writer.writerow([neutralise_formula(cell) for cell in (name, *cells)])
+    return buffer.getvalue()
+
+
+def _print_predictions(rows: _Rows, top: int) -> None:
+    """Print a table to a terminal, tab-separated lines into a pipe."""
+    good = [(name, result) for name, result in rows if isinstance(result, Prediction)]
+    if not sys.stdout.isatty():
+        for name, result in good:
+            cells = [f"{action}\t{p:.4f}" for action, p in result.top(top)]
+            print("\t".join([name, *cells]))
+        return
+    table = Table("photograph", "action", "confidence", "then", box=None, pad_edge=False)
+    for name, result in good:
+        others = ", ".join(f"{action} {p:.0%}" for action, p in result.top(top)[1:])
+        table.add_row(name, result.action, f"{result.confidence:.1%}", others)
+    Console(highlight=False).print(table)

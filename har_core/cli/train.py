@@ -1,0 +1,174 @@
+"""`train`: a model of one's own photographs."""
+
+import dataclasses
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from har_core.cli.options import EXIT_UNUSABLE, DatasetOption
+from har_core.cli.terminal import progress_bar, stderr
+from har_core.model import bundle
+from har_core.training.settings import TrainingSettings
+
+app = typer.Typer()
+
+_DEFAULTS = TrainingSettings()
+
+
+@app.command()
+def train(
+    dataset: DatasetOption,
+    name: Annotated[str, typer.Option(help="Name of the model bundle to write.")],
+    csv_table: Annotated[
+        Path | None,
+        typer.Option("--csv", metavar="FILE", help="Table to use instead of DATASET/train.csv."),
+    ] = None,
+    backbone_weights: Annotated[
+        str,
+        typer.Option(
+            help="'imagenet' (Keras downloads), 'random', or a file: .weights.h5, or .keras, "
+            "also that of a bundle."
+        ),
+    ] = _DEFAULTS.backbone_weights,
+    epochs: Annotated[
+        int, typer.Option(min=0, help="Fine-tuning epochs of the whole network.")
+    ] = _DEFAULTS.epochs,
+    head_epochs: Annotated[
+        int, typer.Option(min=1, help="Epochs of the head on the frozen backbone.")
+    ] = _DEFAULTS.head_epochs,
+    small_epochs: Annotated[
+        int,
+        typer.Option(min=0, help="So many of these, never the last, at SMALL_SIZE: half the cost."),
+    ] = _DEFAULTS.small_epochs,
+    small_size: Annotated[
+        int, typer.Option(help="Side in pixels, a multiple of 32.")
+    ] = _DEFAULTS.small_size,
+    frozen_blocks: Annotated[
+        int, typer.Option(min=0, help="Blocks next to the input that are not fine-tuned.")
+    ] = _DEFAULTS.frozen_blocks,
+    batch_size: Annotated[int, typer.Option(min=2)] = _DEFAULTS.batch_size,
+    learning_rate: Annotated[
+        float, typer.Option(help="Peak while fine-tuning.")
+    ] = _DEFAULTS.learning_rate,
+    layer_decay: Annotated[
+        float, typer.Option(help="Learning-rate factor from one stage to the one before it.")
+    ] = _DEFAULTS.layer_decay,
+    weight_decay: Annotated[float, typer.Option()] = _DEFAULTS.weight_decay,
+    label_smoothing: Annotated[float, typer.Option()] = _DEFAULTS.label_smoothing,
+    dropout: Annotated[float, typer.Option()] = _DEFAULTS.dropout,
+    mixup: Annotated[
+        float, typer.Option(min=0, help="Strength of mixup; 0 turns it off.")
+    ] = _DEFAULTS.augmentation.mixup,
+    teacher: Annotated[
+        list[str] | None,
+        typer.Option(help="Bundle to learn from as well (distillation); may be repeated."),
+    ] = None,
+    teacher_weight: Annotated[
+        float, typer.Option(help="Share of the teachers' opinion in the targets.")
+    ] = _DEFAULTS.teacher_weight,
+    refit: Annotated[
+        bool,
+        typer.Option(
+            "--refit",
+            help="Train on the validation photographs as well, now that the model in "
+            "BACKBONE_WEIGHTS has been chosen by them; keeps its temperature and the last epoch.",
+        ),
+    ] = _DEFAULTS.refit,
+    temperature_of: Annotated[
+        str,
+        typer.Option(
+            metavar="NAME",
+            help="With --refit: take this bundle's temperature, best that of the same run without "
+            "--refit.",
+        ),
+    ] = _DEFAULTS.temperature_of,
+    notes: Annotated[
+        str, typer.Option(help="For the model card, e.g. the origin of photographs and weights.")
+    ] = _DEFAULTS.notes,
+    seed: Annotated[
+        int, typer.Option(help="Of the split, the order and the augmentation.")
+    ] = _DEFAULTS.seed,
+    runs_dir: Annotated[
+        Path, typer.Option(help="Checkpoints are kept in RUNS_DIR/NAME until the run is done.")
+    ] = Path("runs"),
+    resume: Annotated[
+        bool, typer.Option("--resume", help="Continue an interrupted run, with its settings.")
+    ] = False,
+    overwrite: Annotated[
+        bool, typer.Option("--overwrite", help="Replace a bundle of that name.")
+    ] = False,
+) -> None:
+    """Train a model on your photographs and write it as a bundle.
+
+    Splits 80/10/10 by near-duplicate group, trains the head on frozen features,
+    then fine-tunes the whole network. The validation split picks the epoch;
+    the test split is used once, at the end.
+
+    \b
+    python -m har_core train --dataset DataSet --name mine
+    python -m har_core train --dataset DataSet --name mine --resume
+    """  # noqa: D301 - \b keeps the lines of the examples
+    # Imported here, because pandas would slow down every other command.
+    from har_core.training.trainer import train as run_training
+
+    settings = dataclasses.replace(
+        _DEFAULTS,
+        backbone_weights=backbone_weights,
+        epochs=epochs,
+        head_epochs=head_epochs,
+        small_epochs=small_epochs,
+        small_size=small_size,
+        frozen_blocks=frozen_blocks,
+        batch_size=batch_size,
+        learning_rate=learning_rate,
+        layer_decay=layer_decay,
+        weight_decay=weight_decay,
+        label_smoothing=label_smoothing,
+        dropout=dropout,
+        seed=seed,
+        teachers=tuple(teacher or ()),
+        teacher_weight=teacher_weight,
+        refit=refit,
+        temperature_of=temperature_of,
+        notes=notes,
+        augmentation=dataclasses.replace(_DEFAULTS.augmentation, mixup=mixup),
+    )
+    with progress_bar() as report:
+        try:
+            manifest = run_training(
+                dataset,
+                name,
+                settings,
+                csv=csv_table,
+                runs_dir=runs_dir,
+                resume=resume,
+                overwrite=overwrite,
+                progress=report,
+                on_epoch=_print_epoch,
+            )
+        except KeyboardInterrupt:
+            stderr.print("Interrupted. Continue with the same command and --resume.")
+            raise typer.Exit(EXIT_UNUSABLE) from None
+    skipped = manifest.training["skipped"]
+    for row in skipped:
+        stderr.print(f"skipped {row['filename']}: {row['reason']}", markup=False, soft_wrap=True)
+    top1 = manifest.metrics["top1"]
+    stderr.print(
+        f"Wrote {bundle.models_dir() / name}: top-1 accuracy {top1['value']:.1%} "
+        f"(95 % interval {top1['low']:.1%} – {top1['high']:.1%}) on {manifest.metrics['n']} test "
+        f"photographs; {len(skipped)} photographs skipped."
+    )
+
+
+def _print_epoch(row: dict[str, Any]) -> None:
+    validation = ""
+    if "validation_top1" in row:  # not when it refits
+        validation = (
+            f"validation top-1 {row['validation_top1']:.1%}, log loss "
+            f"{row['validation_calibrated_log_loss']:.3f}, "
+        )
+    stderr.print(
+        f"{row['stage']} epoch {row['epoch']}: training loss {row['training_loss']:.3f}, "
+        f"{validation}{row['seconds']:.0f} s"
+    )
