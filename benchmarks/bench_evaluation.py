@@ -9,7 +9,9 @@ from collections.abc import Callable
 
 import numpy as np
 
-from dashboard import evaluation_charts as charts
+from dashboard.charts import ranking as charts
+from dashboard.charts.confidence import coverage_figure, reliability_figure
+from dashboard.charts.confusion import confusion_figure
 from har_core.evaluation.calibration import reliability_bins
 from har_core.evaluation.confusion import most_confused_pairs
 from har_core.evaluation.result import EvaluationResult
@@ -52,7 +54,7 @@ def time_page(n: int, n_classes: int) -> None:
     opened += timed(
         "confusion matrix by similarity, its chart and pairs",
         lambda: (
-            charts.confusion_figure(result.confusion, names, order=result.similarity_order),
+            confusion_figure(result.confusion, names, order=result.similarity_order),
             most_confused_pairs(result.confusion, names),
         ),
     )
@@ -71,12 +73,12 @@ def time_page(n: int, n_classes: int) -> None:
     timed(
         "calibration and abstention with charts",
         lambda: (
-            charts.reliability_figure(
+            reliability_figure(
                 {"now": reliability_bins(result.confidence, result.correct)},
                 result.confidence,
                 result.correct,
             ),
-            charts.coverage_figure(coverage_curve(result.confidence, result.correct), 0.5, 0.9),
+            coverage_figure(coverage_curve(result.confidence, result.correct), 0.5, 0.9),
         ),
     )
 

@@ -12,8 +12,8 @@ import streamlit as st
 from fastapi import FastAPI
 from fastapi_swagger import patch_fastapi
 
-from dashboard import api, telemetry
-from dashboard.sockets import send_without_delay
+from dashboard.rest import routes, telemetry
+from dashboard.rest.sockets import send_without_delay
 
 ui = st.App(Path(__file__).parent / "navigation.py")
 _run_ui = ui.lifespan()
@@ -25,7 +25,7 @@ async def lifespan(app: FastAPI) -> AsyncIterator[None]:
     telemetry.start_request_log()
     send_without_delay()
     async with _run_ui(app):
-        api.load_default_model(warm_up=True)
+        routes.load_default_model(warm_up=True)
         yield
 
 
@@ -39,6 +39,6 @@ app = FastAPI(
     redoc_url=None,
     swagger_ui_oauth2_redirect_url=None,
 )
-api.install(app)
+routes.install(app)
 patch_fastapi(app, redirect_from_root_to_docs=False)
 app.mount("/", ui)

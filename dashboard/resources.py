@@ -5,7 +5,7 @@ from pathlib import Path
 import pandas as pd
 import streamlit as st
 
-from dashboard.photos import ClassifiedPhoto, classify_photo
+from dashboard.classification import ClassifiedPhoto, classify_photo
 from har_core import ActionModel, DatasetError, InvalidImageError
 from har_core.dataset.table import CSV_FILE, load_dataset
 
@@ -16,7 +16,7 @@ from har_core.dataset.table import CSV_FILE, load_dataset
     hash_funcs={ActionModel: lambda model: model.manifest.to_json()},
 )
 def classified(model: ActionModel, data: bytes) -> ClassifiedPhoto | InvalidImageError:
-    """Classify a photograph once per model; see `dashboard.photos.classify_photo`."""
+    """Classify a photograph once per model; see `dashboard.classification.classify_photo`."""
     return classify_photo(model, data)
 
 

@@ -8,7 +8,7 @@ from typing import Final
 import streamlit as st
 
 from dashboard.resources import dataset_table
-from dashboard.wording import accuracy, counted, escape_markdown, short_accuracy
+from dashboard.wording.names import accuracy, counted, escape_markdown, short_accuracy
 from har_core import ActionModel, DatasetError, ModelBundleError, load_model
 from har_core.model.bundle import BundleEntry, list_bundles
 from har_core.model.loading import find_model

@@ -3,18 +3,18 @@
 import streamlit as st
 
 from dashboard import sidebar
-from dashboard.dataset_actions import offer_analysis, offer_rescan, offer_scan, show_key_figures
-from dashboard.dataset_browser import show_browser
-from dashboard.dataset_cleanup import show_cleanup
-from dashboard.dataset_data import DatasetView, dataset_view
-from dashboard.dataset_findings import show_findings
-from dashboard.dataset_leakage import show_leakage
-from dashboard.dataset_map import show_map
-from dashboard.dataset_overview import show_overview
-from dashboard.dataset_suspects import show_suspects
-from dashboard.dataset_table_check import show_recorded_classes, show_table_check
-from dashboard.photo_tiles import show_opened_photograph
-from dashboard.wording import escape_markdown
+from dashboard.dataset.actions import offer_analysis, offer_rescan, offer_scan, show_key_figures
+from dashboard.dataset.browser import show_browser
+from dashboard.dataset.cleanup import show_cleanup
+from dashboard.dataset.findings import show_findings
+from dashboard.dataset.leakage import show_leakage
+from dashboard.dataset.map import show_map
+from dashboard.dataset.opened import show_opened_photograph
+from dashboard.dataset.overview import show_overview
+from dashboard.dataset.suspects import show_suspects
+from dashboard.dataset.table_check import show_recorded_classes, show_table_check
+from dashboard.dataset.view import DatasetView, dataset_view
+from dashboard.wording.names import escape_markdown
 from har_core.dataset.decisions import load_decisions
 from har_core.errors import DatasetError
 

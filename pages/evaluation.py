@@ -5,19 +5,20 @@ from pathlib import Path
 import streamlit as st
 
 from dashboard import sidebar
-from dashboard.evaluation_classes import show_classes, show_curves
-from dashboard.evaluation_comparison import show_comparison
-from dashboard.evaluation_confidence import show_confidence
-from dashboard.evaluation_confusions import show_confusions
-from dashboard.evaluation_data import evaluated_files, find_caveats, load_evaluation
-from dashboard.evaluation_errors import show_errors
-from dashboard.evaluation_jobs import JOB_PREFIX
-from dashboard.evaluation_new_set import show_new_evaluation
-from dashboard.evaluation_overview import Shown, show_downloads, show_headline
-from dashboard.evaluation_wording import what_was_measured
-from dashboard.job_view import show_jobs
-from dashboard.jobs import Job
-from dashboard.wording import escape_markdown
+from dashboard.evaluation.classes import show_classes, show_curves
+from dashboard.evaluation.comparison import show_comparison
+from dashboard.evaluation.confidence import show_confidence
+from dashboard.evaluation.confusions import show_confusions
+from dashboard.evaluation.data import evaluated_files, find_caveats, load_evaluation
+from dashboard.evaluation.errors import show_errors
+from dashboard.evaluation.jobs import JOB_PREFIX
+from dashboard.evaluation.new_set import show_new_evaluation
+from dashboard.evaluation.overview import show_downloads, show_headline
+from dashboard.evaluation.shown import Shown
+from dashboard.jobs.registry import Job
+from dashboard.jobs.view import show_jobs
+from dashboard.wording.metrics import what_was_measured
+from dashboard.wording.names import escape_markdown
 from har_core.errors import HarError
 from har_core.evaluation.store import list_evaluations
 from har_core.model.bundle import list_bundles

@@ -2,13 +2,13 @@ import pytest
 from fastapi import FastAPI
 from starlette.testclient import TestClient
 
-from dashboard import api
+from dashboard.rest import routes
 
 
 @pytest.fixture
 def client(tiny_models):
     """Return a client of the REST API alone, with the tiny model."""
     app = FastAPI()
-    api.install(app)
+    routes.install(app)
     with TestClient(app) as client:
         yield client

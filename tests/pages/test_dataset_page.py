@@ -13,9 +13,9 @@ import pandas as pd
 import pytest
 from streamlit.testing.v1 import AppTest
 
-from dashboard import dataset_suspects
-from dashboard.dataset_data import dataset_view
-from dashboard.jobs import dismiss_job, find_jobs, start_job
+from dashboard.dataset import suspects as dataset_suspects
+from dashboard.dataset.view import dataset_view
+from dashboard.jobs.registry import dismiss_job, find_jobs, start_job
 from har_core.analysis.suspects import LabelSuspects, find_label_suspects
 from har_core.analysis.whole_set import analyse_photographs
 from har_core.dataset.decisions import decide, load_decisions

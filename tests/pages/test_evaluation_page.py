@@ -11,8 +11,8 @@ import pandas as pd
 import pytest
 from streamlit.testing.v1 import AppTest
 
-from dashboard.evaluation_wording import chance_sentence
-from dashboard.jobs import dismiss_job, find_jobs, start_job
+from dashboard.jobs.registry import dismiss_job, find_jobs, start_job
+from dashboard.wording.metrics import chance_sentence
 from har_core.dataset.table import load_dataset
 from har_core.evaluation.calibration import fit_temperature
 from har_core.evaluation.store import keep_evaluation, list_evaluations, read_evaluation

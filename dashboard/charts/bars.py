@@ -1,0 +1,89 @@
+"""Probabilities and counts as bars; every function is pure and suits light and dark."""
+
+from collections.abc import Sequence
+from typing import Final
+
+import plotly.graph_objects as go
+
+from dashboard.charts.style import ACCENT, FAINT, MUTED, TRANSPARENT
+from dashboard.wording.names import chart_name, percent
+from har_core import Prediction
+
+_BAR_HEIGHT: Final = 26
+_FONT_SIZE: Final = 13
+
+
+def probability_bars(prediction: Prediction) -> go.Figure:
+    """Draw the probability of every class, most probable on top.
+
+    Parameters
+    ----------
+    prediction : Prediction
+        Of any number of classes.
+
+    Returns
+    -------
+    plotly.graph_objects.Figure
+        Horizontal bars labelled in percent; the most probable class stands out.
+    """
+    ranked = prediction.top(len(prediction.probabilities))
+    figure = _class_bars([name for name, _ in ranked], [value for _, value in ranked])
+    figure.update_traces(
+        text=[percent(value) for _, value in reversed(ranked)],
+        marker_color=[MUTED] * (len(ranked) - 1) + [ACCENT],
+        hovertemplate="%{y}: %{x:.2%}<extra></extra>",
+    )
+    return figure
+
+
+def even_bars(class_names: Sequence[str]) -> go.Figure:
+    """Draw the classes before there is a photograph: in the model's order, all equally likely.
+
+    Parameters
+    ----------
+    class_names : sequence of str
+        In the model's order.
+
+    Returns
+    -------
+    plotly.graph_objects.Figure
+        Of the size and kind of `probability_bars`, which takes its place.
+    """
+    figure = _class_bars(class_names, [1 / len(class_names)] * len(class_names))
+    figure.update_traces(marker_color=FAINT, hoverinfo="skip")
+    return figure
+
+
+def _class_bars(class_names: Sequence[str], values: Sequence[float]) -> go.Figure:
+    # Plotly stacks categories upwards, so the first class comes last.
+    figure = go.Figure(
+        go.Bar(
+            x=values[::-1],
+            y=[chart_name(name) for name in reversed(class_names)],
+            orientation="h",
+            textposition="outside",
+            textfont_size=_FONT_SIZE,
+            cliponaxis=False,
+            marker_cornerradius=3,
+        )
+    )
+    figure.update_layout(
+        height=_BAR_HEIGHT * len(class_names) + 16,
+        margin={"l": 0, "r": 8, "t": 4, "b": 4},
+        bargap=0.32,
+        paper_bgcolor=TRANSPARENT,
+        plot_bgcolor=TRANSPARENT,
+        showlegend=False,
+    )
+    # Room to the right of the longest bar for its label.
+    figure.update_xaxes(range=[0, 1.16 * max(values)], visible=False, fixedrange=True)
+    figure.update_yaxes(
+        automargin=True,
+        fixedrange=True,
+        showgrid=False,
+        ticks="",
+        ticksuffix="  ",
+        tickfont_size=_FONT_SIZE,
+        title=None,
+    )
+    return figure

@@ -1,0 +1,134 @@
+"""Figures on confidence: calibration, and accuracy against coverage."""
+
+import itertools
+
+import numpy as np
+import plotly.graph_objects as go
+from plotly.subplots import make_subplots
+
+from dashboard.charts.confusion import RIGHT, WRONG
+from dashboard.charts.style import ACCENT, CONTEXT, GRID, base_layout, share_axes
+from har_core.evaluation.calibration import ReliabilityBins
+from har_core.evaluation.selective import CoverageCurve
+
+
+def reliability_figure(
+    bins: dict[str, ReliabilityBins], confidence: np.ndarray, correct: np.ndarray
+) -> go.Figure:
+    """Draw how often the model is right against how sure it is, over its confidence histogram.
+
+    Parameters
+    ----------
+    bins : dict of str to ReliabilityBins
+        One or two series by name; the last one is the present state.
+    confidence : ndarray of float, shape (N,)
+        Of the present state.
+    correct : ndarray of bool, shape (N,)
+
+    Returns
+    -------
+    plotly.graph_objects.Figure
+        Two rows with a common axis.
+    """
+    figure = make_subplots(2, 1, shared_xaxes=True, row_heights=[0.72, 0.28], vertical_spacing=0.05)
+    figure.add_scatter(
+        x=[0, 1],
+        y=[0, 1],
+        mode="lines",
+        name="perfectly calibrated",
+        line={"dash": "dot", "color": CONTEXT},
+        hoverinfo="skip",
+        row=1,
+        col=1,
+    )
+    for index, (name, series) in enumerate(bins.items()):
+        present = index == len(bins) - 1
+        figure.add_scatter(
+            x=series.confidence,
+            y=series.accuracy,
+            customdata=series.counts,
+            mode="lines+markers",
+            name=f"{name} (ECE {series.calibration_error:.3f})",
+            line={"color": ACCENT if present else CONTEXT, "width": 2},
+            marker={"size": 9 if present else 6, "symbol": "circle" if present else "diamond"},
+            hovertemplate=(
+                "%{customdata:,} photographs<br>mean confidence %{x:.1%}<br>right on %{y:.1%}"
+                f"<extra>{name}</extra>"
+            ),
+            row=1,
+            col=1,
+        )
+    edges = np.linspace(0, 1, 21)
+    for name, chosen, colour in (("right", correct, RIGHT), ("wrong", ~correct, WRONG)):
+        counts, _ = np.histogram(confidence[chosen], edges)
+        figure.add_bar(
+            x=(edges[:-1] + edges[1:]) / 2,
+            y=counts,
+            width=0.046,
+            name=name,
+            marker={"color": colour},
+            customdata=[f"{a:.0%}–{b:.0%}" for a, b in itertools.pairwise(edges)],
+            hovertemplate=f"confidence %{{customdata}}<br>%{{y:,}} {name}<extra></extra>",
+            row=2,
+            col=1,
+        )
+    figure.update_layout(
+        base_layout(height=560),
+        barmode="stack",
+        legend={"orientation": "h", "y": 1.02, "yanchor": "bottom"},
+    )
+    figure.update_xaxes(range=[0, 1.01], tickformat=".0%", gridcolor=GRID, zeroline=False)
+    figure.update_yaxes(gridcolor=GRID, zeroline=False)
+    figure.update_xaxes(title="confidence", row=2, col=1)
+    figure.update_yaxes(title="share right", range=[0, 1.02], tickformat=".0%", row=1, col=1)
+    figure.update_yaxes(title="photographs", row=2, col=1)
+    return figure
+
+
+def coverage_figure(curve: CoverageCurve, coverage: float, accuracy: float) -> go.Figure:
+    """Draw accuracy among answered photographs against their share, with the chosen point.
+
+    Parameters
+    ----------
+    curve : CoverageCurve
+    coverage, accuracy : float
+        At the chosen threshold; NaN accuracy draws no point.
+
+    Returns
+    -------
+    plotly.graph_objects.Figure
+    """
+    figure = go.Figure(
+        go.Scatter(
+            x=curve.coverage,
+            y=curve.accuracy,
+            customdata=curve.thresholds,
+            mode="lines",
+            line={"color": ACCENT, "width": 2.5},
+            hovertemplate=(
+                "from confidence %{customdata:.2f}<br>answers %{x:.1%}<br>right on %{y:.1%}"
+                "<extra></extra>"
+            ),
+        )
+    )
+    if not np.isnan(accuracy):
+        figure.add_scatter(
+            x=[coverage, coverage, 0],
+            y=[0, accuracy, accuracy],
+            mode="lines",
+            line={"color": WRONG, "width": 1, "dash": "dot"},
+            hoverinfo="skip",
+        )
+        figure.add_scatter(
+            x=[coverage],
+            y=[accuracy],
+            mode="markers",
+            marker={"size": 13, "color": WRONG, "line": {"width": 2, "color": "white"}},
+            hoverinfo="skip",
+        )
+    figure.update_layout(base_layout(height=380), showlegend=False)
+    share_axes(figure, "share of photographs answered", "share right among them")
+    low = float(curve.accuracy.min())
+    figure.update_xaxes(dtick=0.25)
+    figure.update_yaxes(range=[max(0.0, np.floor(low * 10 - 0.5) / 10), 1.02])
+    return figure

@@ -1,0 +1,323 @@
+"""The Dataset page's figures; every function is pure and every figure suits light and dark."""
+
+from collections.abc import Sequence
+from typing import Final
+
+import numpy as np
+import pandas as pd
+import plotly.graph_objects as go
+
+from dashboard.charts.style import ACCENT, MUTED, TRANSPARENT
+from dashboard.wording.names import chart_name, chart_names, chart_text
+
+_BAR_HEIGHT: Final = 26
+_GREY_INK: Final = "rgba(128, 142, 148, 0.9)"
+SPLIT_COLOURS: Final = {
+    "train": ACCENT,
+    "validation": "#d08a2e",
+    "test": "#5a6fa8",
+    "": "rgba(128, 142, 148, 0.45)",
+}
+# Fifteen hues of middle lightness, so that they stand out on white and on black; neighbours in the
+# list are far apart on the colour circle.
+CLASS_COLOURS: Final = (
+    *("#1b8f89", "#d08a2e", "#5a6fa8", "#b3523f", "#6c8f4e"),
+    *("#8a6a9c", "#3f8fc4", "#c2577e", "#94863a", "#4b9e6b"),
+    *("#a3744b", "#7480d6", "#cf6a4a", "#2f9fb0", "#9a9a9a"),
+)
+
+
+def class_balance(
+    counts: pd.DataFrame, *, shares: bool = False, by_name: bool = False
+) -> go.Figure:
+    """Draw how many photographs each class has.
+
+    Parameters
+    ----------
+    counts : DataFrame of int
+        Index: class. One column per split, or a single one.
+    shares : bool
+        Percentages of all photographs instead of counts.
+    by_name : bool
+        Sort by name instead of count.
+
+    Returns
+    -------
+    plotly.graph_objects.Figure
+        Horizontal bars, stacked by column; every class shows its total.
+    """
+    # Plotly stacks categories upwards.
+    counts = counts.sort_index(ascending=False)
+    if not by_name:
+        counts = counts.loc[counts.sum(axis=1).sort_values(kind="stable").index]
+    scale = 100 / max(int(counts.to_numpy().sum()), 1) if shares else 1
+    unit, decimals = (" %", 1) if shares else ("", 0)
+    names = [name or "(no label)" for name in chart_names(list(counts.index.map(str)))]
+    totals = counts.sum(axis=1) * scale
+    figure = go.Figure()
+    for column in counts.columns:
+        figure.add_bar(
+            x=counts[column] * scale,
+            y=names,
+            orientation="h",
+            name=str(column) or "no split",
+            marker={"color": SPLIT_COLOURS.get(str(column), ACCENT)},
+            hovertemplate=f"%{{y}}: %{{x:,.{decimals}f}}{unit}<extra>%{{fullData.name}}</extra>",
+        )
+    texts = [f"{value:.1f} %" if shares else f"{value:,.0f}" for value in totals]
+    figure.add_scatter(
+        x=totals,
+        y=names,
+        mode="text",
+        text=[f" {text}" for text in texts],
+        textposition="middle right",
+        hoverinfo="skip",
+        showlegend=False,
+        cliponaxis=False,
+    )
+    _layout(figure, height=_BAR_HEIGHT * len(counts) + (54 if len(counts.columns) > 1 else 16))
+    figure.update_layout(
+        barmode="stack",
+        bargap=0.32,
+        showlegend=len(counts.columns) > 1,
+        legend={
+            "orientation": "h",
+            "y": 1,
+            "yanchor": "bottom",
+            "x": 0,
+            "title": None,
+            "traceorder": "normal",
+        },
+    )
+    figure.update_xaxes(visible=False, fixedrange=True, range=[0, 1.12 * max(totals.max(), 1e-9)])
+    figure.update_yaxes(automargin=True, fixedrange=True, ticksuffix="  ", showgrid=False)
+    return figure
+
+
+def size_scatter(
+    photographs: pd.DataFrame, highlighted: str | None = None, *, input_side: int | None = None
+) -> go.Figure:
+    """Draw width against height, one mark per size that occurs.
+
+    Parameters
+    ----------
+    photographs : DataFrame
+        ``width``, ``height``, ``label`` of a scan; rows without a size are left out.
+    highlighted : str, optional
+        A class to draw in colour over the others.
+    input_side : int, optional
+        Side of the square picture that a network sees, in pixels.
+
+    Returns
+    -------
+    plotly.graph_objects.Figure
+        The area of a mark grows with the number of photographs of that size; dotted lines show
+        the network's input side if it is given.
+    """
+    sized = photographs.dropna(subset=["width"])
+    figure = go.Figure()
+    layers = [("all photographs", sized, MUTED if highlighted else ACCENT)]
+    if highlighted:
+        layers.append((chart_name(highlighted), sized[sized["label"] == highlighted], ACCENT))
+    for name, rows, colour in layers:
+        sizes = rows.groupby(["width", "height"]).size().reset_index(name="n")
+        figure.add_trace(
+            go.Scattergl(
+                x=sizes["width"],
+                y=sizes["height"],
+                mode="markers",
+                name=name,
+                marker={
+                    "color": colour,
+                    "size": np.clip(3 + 1.6 * np.sqrt(sizes["n"]), 4, 26),
+                    "opacity": 0.65,
+                    "line": {"width": 0},
+                },
+                customdata=sizes["n"],
+                hovertemplate="%{x} × %{y} pixels: %{customdata} photographs<extra></extra>",
+            )
+        )
+    _layout(figure, height=380)
+    if input_side is not None:
+        for add in (figure.add_vline, figure.add_hline):
+            add(input_side, line={"color": _GREY_INK, "dash": "dot", "width": 1})
+        figure.add_annotation(
+            x=0.995,
+            xref="paper",
+            y=input_side,
+            text=f"{input_side} px, the network's input",
+            showarrow=False,
+            xanchor="right",
+            yanchor="bottom",
+            font={"size": 11, "color": _GREY_INK},
+        )
+    figure.update_xaxes(title="Width (pixels)", rangemode="tozero")
+    figure.update_yaxes(title="Height (pixels)", rangemode="tozero")
+    return figure
+
+
+def distribution_by_class(
+    values: pd.Series, labels: pd.Series, *, title: str, unit: str = ""
+) -> go.Figure:
+    """Draw the quartiles of a property for each class, widest median last.
+
+    Parameters
+    ----------
+    values : Series of float
+        NaN is left out.
+    labels : Series of str
+        Class of each.
+    title : str
+        Of the value axis.
+    unit : str
+        Behind numbers in tooltips.
+
+    Returns
+    -------
+    plotly.graph_objects.Figure
+        One box per class: median, quartiles, 5th and 95th percentile.
+    """
+    usable = values.notna() & labels.ne("")
+    levels = [0.05, 0.25, 0.5, 0.75, 0.95]
+    quantiles = values[usable].astype(float).groupby(labels[usable]).quantile(levels).unstack()
+    # Without a single value there are no columns.
+    quantiles = quantiles.reindex(columns=levels).sort_values(0.5)
+    low, q1, median, q3, high = (quantiles[level] for level in levels)
+    names = chart_names(list(quantiles.index.map(str)))
+    figure = go.Figure(
+        go.Box(
+            y=names,
+            lowerfence=low,
+            q1=q1,
+            median=median,
+            q3=q3,
+            upperfence=high,
+            orientation="h",
+            marker={"color": ACCENT},
+            line={"width": 1.4},
+            fillcolor="rgba(27, 143, 137, 0.25)",
+            hoverinfo="skip",
+        )
+    )
+    # Boxes made of quantiles have wordy tooltips; an invisible mark on the median says it shortly.
+    figure.add_scatter(
+        x=median,
+        y=names,
+        mode="markers",
+        marker={"opacity": 0, "size": 18},
+        customdata=np.column_stack([low, q1, q3, high]),
+        hovertemplate=(
+            f"%{{y}}: median %{{x:.3~g}}{unit}<br>half of them between %{{customdata[1]:.3~g}} and "
+            f"%{{customdata[2]:.3~g}}{unit}<extra></extra>"
+        ),
+    )
+    _layout(figure, height=_BAR_HEIGHT * len(quantiles) + 60)
+    figure.update_xaxes(title=title)
+    figure.update_yaxes(automargin=True, ticksuffix="  ", showgrid=False)
+    return figure
+
+
+def photo_map(
+    points: pd.DataFrame, groups: pd.Series, *, colours: dict[str, str] | None = None
+) -> go.Figure:
+    """Draw photographs as points; alike ones are close to each other.
+
+    Parameters
+    ----------
+    points : DataFrame
+        ``x``, ``y``, ``filename``, ``label``.
+    groups : Series of str
+        What to colour by; the legend lists its values in order of frequency.
+    colours : dict of str to str, optional
+        Colour by value; default: `CLASS_COLOURS` in turn.
+
+    Returns
+    -------
+    plotly.graph_objects.Figure
+        One trace per group, with ``customdata`` holding the points' index; axes carry no meaning
+        and are hidden.
+    """
+    order = groups.value_counts().index
+    if colours is None:
+        names = sorted(order)
+        colours = {n: CLASS_COLOURS[i % len(CLASS_COLOURS)] for i, n in enumerate(names)}
+        order = names
+    figure = go.Figure()
+    for group in order:
+        rows = points[groups == group]
+        figure.add_trace(
+            go.Scattergl(
+                x=rows["x"],
+                y=rows["y"],
+                mode="markers",
+                name=chart_name(str(group)) or "none",
+                marker={"color": colours.get(group, MUTED), "size": 5, "opacity": 0.75},
+                customdata=rows.index,
+                text=rows["filename"].map(chart_text),
+                hovertemplate="%{text}<extra>%{fullData.name}</extra>",
+            )
+        )
+    _layout(figure, height=560)
+    figure.update_layout(
+        dragmode="lasso",
+        showlegend=True,
+        legend={"itemsizing": "constant", "title": None, "font": {"size": 12}},
+    )
+    figure.update_xaxes(visible=False)
+    figure.update_yaxes(visible=False, scaleanchor="x")
+    return figure
+
+
+def noise_by_class(noise: pd.Series) -> go.Figure:
+    """Draw the estimated share of wrong labels of each class; index: class, values in [0, 1]."""
+    ordered = noise.sort_values()
+    figure = go.Figure(
+        go.Bar(
+            x=100 * ordered,
+            y=chart_names(list(ordered.index.map(str))),
+            orientation="h",
+            marker={"color": ACCENT, "cornerradius": 3},
+            text=[f"{value:.0%}".replace("%", " %") for value in ordered],
+            textposition="outside",
+            cliponaxis=False,
+            hovertemplate="%{y}: %{x:.1f} %<extra></extra>",
+        )
+    )
+    _layout(figure, height=_BAR_HEIGHT * len(ordered) + 16)
+    figure.update_layout(bargap=0.32)
+    figure.update_xaxes(visible=False, fixedrange=True, range=[0, max(115 * ordered.max(), 1)])
+    figure.update_yaxes(automargin=True, fixedrange=True, ticksuffix="  ", showgrid=False)
+    return figure
+
+
+def issue_counts(counts: Sequence[tuple[str, int]]) -> go.Figure:
+    """Draw how many photographs have each kind of issue, given as (title, count) pairs."""
+    ordered = sorted(counts, key=lambda pair: pair[1])
+    values = [count for _, count in ordered]
+    figure = go.Figure(
+        go.Bar(
+            x=values,
+            y=[title for title, _ in ordered],
+            orientation="h",
+            marker={"color": ACCENT, "cornerradius": 3},
+            text=[f"{value:,}" for value in values],
+            textposition="outside",
+            cliponaxis=False,
+            hovertemplate="%{y}: %{x:,}<extra></extra>",
+        )
+    )
+    _layout(figure, height=_BAR_HEIGHT * len(ordered) + 16)
+    figure.update_layout(bargap=0.32)
+    figure.update_xaxes(visible=False, fixedrange=True, range=[0, 1.15 * max([*values, 1])])
+    figure.update_yaxes(automargin=True, fixedrange=True, ticksuffix="  ", showgrid=False)
+    return figure
+
+
+def _layout(figure: go.Figure, *, height: int) -> None:
+    figure.update_layout(
+        height=height,
+        margin={"l": 0, "r": 8, "t": 6, "b": 4},
+        paper_bgcolor=TRANSPARENT,
+        plot_bgcolor=TRANSPARENT,
+        showlegend=False,
+    )

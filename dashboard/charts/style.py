@@ -1,0 +1,41 @@
+"""What all figures share: colours, axes, margins. Right answers are teal, mistakes orange."""
+
+from typing import Final
+
+import numpy as np
+import plotly.graph_objects as go
+
+ACCENT: Final = "#1b8f89"
+MUTED: Final = "rgba(128, 142, 148, 0.45)"
+FAINT: Final = "rgba(128, 142, 148, 0.16)"
+TRANSPARENT: Final = "rgba(0, 0, 0, 0)"
+CONTEXT: Final = "rgba(128, 142, 148, 0.55)"
+GRID: Final = "rgba(128, 142, 148, 0.2)"
+LINE_COLOURS: Final = (ACCENT, "#d08a2e", "#5a6fa8", "#b3523f", "#8a6a9c", "#6c8f4e")
+NO_TOOLBAR: Final = {"displayModeBar": False}
+
+
+def base_layout(height: int) -> dict[str, object]:
+    """Return the layout of a figure of this height in CSS pixels."""
+    return {
+        "height": height,
+        "margin": {"l": 8, "r": 22, "t": 16, "b": 8},
+        "paper_bgcolor": TRANSPARENT,
+        "plot_bgcolor": TRANSPARENT,
+        "hoverlabel": {"align": "left"},
+    }
+
+
+def share_axes(figure: go.Figure, x_title: str, y_title: str) -> None:
+    """Let both axes show shares from 0 to 100 %."""
+    axis = {"range": [0, 1.01], "tickformat": ".0%", "gridcolor": GRID, "zeroline": False}
+    figure.update_xaxes(axis, title=x_title)
+    figure.update_yaxes(axis, title=y_title)
+
+
+def thinned(x: np.ndarray, y: np.ndarray, n_points: int) -> tuple[np.ndarray, np.ndarray]:
+    """Return about `n_points` points of a curve, first and last among them."""
+    if len(x) <= n_points:
+        return x, y
+    kept = np.linspace(0, len(x) - 1, max(n_points, 2)).round().astype(np.int64)
+    return x[kept], y[kept]

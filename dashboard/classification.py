@@ -1,0 +1,74 @@
+"""Classifying the photographs that a visitor hands in."""
+
+import base64
+import io
+import time
+from dataclasses import dataclass
+from typing import Final
+
+from PIL import Image
+
+from har_core import ActionModel, InvalidImageError, Prediction
+from har_core.images.decoding import decode_image
+
+# Fills its place on the page, arrives at once.
+_PREVIEW_SIZE: Final = (640, 440)
+_THUMBNAIL_SIZE: Final = (120, 80)
+
+
+@dataclass(frozen=True)
+class ClassifiedPhoto:
+    """What a page shows of one photograph.
+
+    Parameters
+    ----------
+    prediction : Prediction
+        The model's answer.
+    preview : bytes
+        The picture as a JPEG of at most 640×440 pixels.
+    thumbnail : str
+        A small JPEG as a data URI, for tables.
+    seconds : float
+        Time for decoding and classifying.
+    """
+
+    prediction: Prediction
+    preview: bytes
+    thumbnail: str
+    seconds: float
+
+
+def classify_photo(model: ActionModel, data: bytes) -> ClassifiedPhoto | InvalidImageError:
+    """Decode a photograph once, classify it, and make its preview.
+
+    Parameters
+    ----------
+    model : ActionModel
+        Answers.
+    data : bytes
+        Content of an image file.
+
+    Returns
+    -------
+    ClassifiedPhoto or InvalidImageError
+        The error of an unusable file, as a value, so that one does not end a batch.
+    """
+    start = time.perf_counter()
+    try:
+        pixels = decode_image(data, min_side=min(_PREVIEW_SIZE))
+    except InvalidImageError as error:
+        return error
+    prediction = model.predict(pixels)
+    seconds = time.perf_counter() - start
+    image = Image.fromarray(pixels)
+    image.thumbnail(_PREVIEW_SIZE, Image.Resampling.BILINEAR)
+    preview = _jpeg(image)
+    image.thumbnail(_THUMBNAIL_SIZE)
+    thumbnail = "data:image/jpeg;base64," + base64.b64encode(_jpeg(image)).decode()
+    return ClassifiedPhoto(prediction, preview, thumbnail, seconds)
+
+
+def _jpeg(image: Image.Image) -> bytes:
+    buffer = io.BytesIO()
+    image.save(buffer, "JPEG", quality=85)
+    return buffer.getvalue()

@@ -1,0 +1,181 @@
+"""The Dataset page's browser: filter, sort and page through the photographs."""
+
+from typing import Final
+
+import pandas as pd
+import streamlit as st
+
+from dashboard.dataset.decision_bar import show_decision_bar
+from dashboard.dataset.tiles import PAGE_SIZE, issue_title, show_tiles
+from dashboard.dataset.view import DatasetView
+from dashboard.widgets.class_filter import class_filter
+from dashboard.wording.names import human_name, percent
+from har_core.dataset.decisions import load_decisions
+from har_core.dataset.splits import SPLITS
+from har_core.scan.issues import ISSUE_KINDS, issue_column
+
+_ANY: Final = "any"
+_NONE: Final = "none"
+_DECIDED: Final = {
+    "any": "Any",
+    "undecided": "Undecided",
+    "excluded": "Excluded",
+    "relabelled": "Relabelled",
+}
+# Title: column, ascending.
+_ORDERS: Final = {
+    "Name": ("filename", True),
+    "Model least sure": ("confidence", True),
+    "Model most sure": ("confidence", False),
+    "Largest file": ("size_bytes", False),
+    "Smallest file": ("size_bytes", True),
+    "Most pixels": ("pixels_total", False),
+    "Fewest pixels": ("pixels_total", True),
+    "Least sharp": ("sharpness", True),
+    "Darkest": ("brightness", True),
+    "Brightest": ("brightness", False),
+    "Oddest (outliers)": ("outlier_score", True),
+}
+
+
+def show_browser(view: DatasetView) -> None:
+    """Draw filters, a page of thumbnails, and what can be decided about them."""
+    filters = st.grid("auto", min_column_width=140)
+    search = filters.text_input(
+        "Filename",
+        placeholder="part of a name",
+        icon=":material/search:",
+        key="browse_search",
+        bind="query-params",
+    )
+    with filters:
+        label = class_filter("Class", view.class_names, key="browse_class")
+    finding = filters.selectbox(
+        "Finding",
+        _finding_options(view),
+        format_func=_finding_title,
+        key="browse_finding",
+        bind="query-params",
+        help=None if view.scanned else "Scan the photographs to filter by finding.",
+    )
+    split = filters.selectbox(
+        "Split",
+        ["", *(name for name in SPLITS if view.photographs["split"].eq(name).any())],
+        format_func=lambda name: name.capitalize() or "All splits",
+        key="browse_split",
+        bind="query-params",
+    )
+    order = filters.selectbox("Sort by", _orders_of(view), key="browse_order", bind="query-params")
+    decided = st.segmented_control(
+        "Decision",
+        list(_DECIDED),
+        default="any",
+        required=True,
+        format_func=_DECIDED.__getitem__,
+        key="browse_decided",
+        bind="query-params",
+        label_visibility="collapsed",
+    )
+    rows = filter_photographs(
+        view, search=search, label=label, finding=finding, split=split, decided=decided or "any"
+    )
+    rows = sort_photographs(rows, order)
+    if rows.empty:
+        st.info("No photograph matches these filters.", icon=":material/filter_alt_off:")
+        st.button("Clear the filters", key="clear_filters", on_click=_clear_filters)
+        return
+    pages = -(-len(rows) // PAGE_SIZE)
+    with st.container(horizontal=True, vertical_alignment="center"):
+        plural = "photograph" if len(rows) == 1 else "photographs"
+        st.markdown(f"**{len(rows):,}** {plural}", width="content")
+        # Another filter starts on its first page.
+        page = 1
+        if pages > 1:
+            key = f"page {search} {label} {finding} {split} {order} {decided}"
+            page = st.pagination(pages, key=key)
+    shown = rows.iloc[(page - 1) * PAGE_SIZE : page * PAGE_SIZE]
+    bar = st.container()
+    by_confidence = order.startswith("Model")
+    selected = show_tiles(
+        view, shown, key="browser_gallery", note=_describe_prediction if by_confidence else None
+    )
+    with bar:
+        show_decision_bar(view, selected, key="browser")
+
+
+def _clear_filters() -> None:
+    for key in ("browse_search", "browse_class", "browse_finding", "browse_split"):
+        st.session_state[key] = ""
+    st.session_state["browse_decided"] = "any"
+
+
+def _describe_prediction(row: pd.Series) -> str:
+    if pd.isna(row["confidence"]):
+        return "no prediction"
+    return f"model: {human_name(row['prediction'])} {percent(row['confidence'])}"
+
+
+def _finding_options(view: DatasetView) -> list[str]:
+    if not view.scanned:
+        return [""]
+    names = [n for n in ISSUE_KINDS if view.photographs[issue_column(n)].any()]
+    if view.analysis is not None and view.analysis.table["is_outlier_issue"].any():
+        names.append("outlier")
+    return ["", _ANY, _NONE, *names]
+
+
+def _finding_title(name: str) -> str:
+    fixed = {"": "All", _ANY: "With any finding", _NONE: "Without findings"}
+    return fixed.get(name) or issue_title(name)
+
+
+def _orders_of(view: DatasetView) -> list[str]:
+    known = set(view.photographs.columns)
+    if "width" in known:
+        known.add("pixels_total")
+    if view.photographs["confidence"].isna().all():
+        known.discard("confidence")
+    return [title for title, (column, _) in _ORDERS.items() if column in known]
+
+
+def filter_photographs(
+    view: DatasetView, *, search: str, label: str, finding: str, split: str, decided: str
+) -> pd.DataFrame:
+    """Return the rows of ``view.photographs`` that match all filters; empty ones match all."""
+    rows = view.photographs
+    kept = pd.Series(True, index=rows.index)
+    if search.strip():
+        kept &= rows["filename"].str.contains(search.strip(), case=False, regex=False)
+    if label:
+        kept &= rows["label"].eq(label)
+    if split:
+        kept &= rows["split"].eq(split)
+    if finding in (_ANY, _NONE):
+        kept &= view.has_finding == (finding == _ANY)
+    elif finding:
+        kept &= rows[issue_column(finding)].eq(True)
+    if decided != "any":
+        decisions = load_decisions(view.folder)
+        names = {
+            "undecided": set(decisions.current),
+            "excluded": decisions.excluded,
+            "relabelled": set(decisions.relabelled),
+        }[decided]
+        kept &= rows["filename"].isin(names) != (decided == "undecided")
+    return rows[kept]
+
+
+def sort_photographs(rows: pd.DataFrame, order: str) -> pd.DataFrame:
+    """Return rows in one of the orders on offer; those without the value come last."""
+    column, ascending = _ORDERS[order]
+    if column == "filename":
+        # Image_2 before Image_10.
+        number = rows["filename"].str.extract(r"(\d+)(?=\D*$)")[0].astype(float)
+        stem = rows["filename"].str.replace(r"\d+(?=\D*$)", "", regex=True)
+        order_of = pd.DataFrame({"stem": stem, "number": number}).sort_values(["stem", "number"])
+        return rows.loc[order_of.index]
+    if column == "pixels_total":
+        keys = rows["width"].astype(float) * rows["height"].astype(float)
+    else:
+        keys = rows[column].astype(float)
+    return rows.loc[keys.sort_values(ascending=ascending, kind="stable").index]

@@ -1,0 +1,189 @@
+"""The Dataset page's clean-up: suggestions in bulk, what was decided, and the exports."""
+
+from pathlib import Path
+from shlex import quote
+
+import pandas as pd
+import streamlit as st
+
+from dashboard.dataset.decision_bar import report_failure, undo_last
+from dashboard.dataset.view import DatasetView
+from dashboard.wording.names import escape_markdown, human_name, markdown_name
+from har_core.dataset.decisions import Decisions, cleaned_table, decide, labels_csv, load_decisions
+from har_core.dataset.table import CSV_FILE, read_labels
+from har_core.scan.issues import findings_csv
+from har_core.storage.spreadsheets import neutralise_formulas
+
+
+def show_cleanup(view: DatasetView) -> None:
+    """Draw suggestions, the decisions so far with undo, and the exports."""
+    decisions = load_decisions(view.folder)
+    suggestions, exports = st.columns([3, 2], gap="large")
+    with suggestions:
+        st.subheader("Suggestions", anchor=False)
+        _show_suggestions(view, decisions)
+    with exports:
+        st.subheader("Export", anchor=False)
+        _show_exports(view, decisions)
+    st.subheader("Decisions", anchor=False)
+    _show_decisions(view, decisions)
+
+
+def suggest_exclusions(photographs: pd.DataFrame, decisions: Decisions) -> dict[str, list[str]]:
+    """Return what is safe to exclude in bulk: a reason for people to filenames.
+
+    Parameters
+    ----------
+    photographs : DataFrame
+        From `har_core.scan.scanning.scan_dataset`.
+    decisions : Decisions
+        What was decided so far: what is excluded already is no copy that stays.
+    """
+    excluded = photographs["filename"].isin(decisions.excluded)
+    listed = photographs[photographs["listed"] & ~excluded]
+    differing = _labels_differ(listed, decisions)
+    in_group = listed[listed["duplicate_group"].notna() & listed["label"].ne("") & ~differing]
+    # Of each group the largest picture stays.
+    area = in_group["width"].astype(float) * in_group["height"].astype(float)
+    ranked = in_group.loc[area.sort_values(ascending=False, kind="stable").index]
+    surplus = ranked[ranked["duplicate_group"].duplicated()]
+    conflicts = listed[differing]
+    reasons = {
+        "Rows whose file is missing": listed[listed["is_missing_issue"]],
+        "Unreadable files": listed[listed["is_unreadable_issue"]],
+        "Duplicates, all but the largest of each group": surplus,
+        "Duplicates with different labels, all of them": conflicts,
+        "Rows without a label": listed[listed["label"].eq("")],
+    }
+    return {reason: list(rows["filename"]) for reason, rows in reasons.items() if len(rows)}
+
+
+def _labels_differ(listed: pd.DataFrame, decisions: Decisions) -> pd.Series:
+    """Tell which photographs still are in a label conflict, given what was decided; bool."""
+    relabelled = listed["filename"].isin(decisions.relabelled)
+    labels = listed["label"].mask(relabelled, listed["filename"].map(decisions.relabelled))
+    groups = listed["duplicate_group"]
+    different = labels[labels.ne("")].groupby(groups).nunique()
+    in_conflict = groups.map(different).fillna(0).gt(1)
+    listed_twice = listed["labels"].gt(1) & ~relabelled
+    return listed["is_label_conflict_issue"] & (in_conflict | listed_twice)
+
+
+def _show_suggestions(view: DatasetView, decisions: Decisions) -> None:
+    if not view.scanned:
+        st.caption("Scan the photographs to get suggestions.")
+        return
+    decided = set(decisions.current)
+    open_suggestions = {
+        reason: [name for name in names if name not in decided]
+        for reason, names in suggest_exclusions(view.photographs, decisions).items()
+    }
+    if not any(open_suggestions.values()):
+        st.caption("Nothing left to suggest.")
+    for number, (reason, names) in enumerate(open_suggestions.items()):
+        if not names:
+            continue
+        with st.container(horizontal=True, vertical_alignment="center"):
+            st.markdown(f"{reason}: **{len(names):,}**")
+            st.button(
+                "Exclude",
+                icon=":material/block:",
+                key=f"suggestion_{number}",
+                on_click=_exclude,
+                args=(view.folder, names),
+                width="content",
+            )
+
+
+def _exclude(folder: Path, names: list[str]) -> None:
+    report_failure(lambda: decide(folder, "exclude", names))
+
+
+def _show_exports(view: DatasetView, decisions: Decisions) -> None:
+    table = read_labels(view.folder / CSV_FILE)
+    cleaned = cleaned_table(table, decisions)
+    st.markdown(
+        f"**{len(cleaned):,}** of {len(table):,} rows are kept, "
+        f"**{len(decisions.relabelled):,}** with a new label."
+    )
+    with st.container(horizontal=True):
+        st.download_button(
+            "Cleaned train.csv",
+            labels_csv(cleaned).encode,
+            file_name="train_cleaned.csv",
+            mime="text/csv",
+            icon=":material/download:",
+            type="primary",
+            on_click="ignore",
+        )
+        if view.scanned:
+            st.download_button(
+                "Findings CSV",
+                lambda: findings_csv(view.photographs).encode(),
+                file_name="findings.csv",
+                mime="text/csv",
+                icon=":material/download:",
+                on_click="ignore",
+            )
+    st.caption("Train on it:")
+    st.code(
+        f"python -m har_core train --dataset {quote(str(view.folder))} --csv train_cleaned.csv "
+        "--name cleaned",
+        language="bash",
+        wrap_lines=True,
+    )
+
+
+def _show_decisions(view: DatasetView, decisions: Decisions) -> None:
+    if not decisions.steps:
+        st.caption("None yet. Open or tick photographs in any section to exclude or relabel them.")
+    else:
+        last = decisions.steps[-1]
+        many = (
+            f"{len(last.filenames):,} photographs"
+            if len(last.filenames) > 1
+            else (escape_markdown(last.filenames[0]) if last.filenames else "nothing")
+        )
+        what = {
+            "exclude": f"excluded {many}",
+            "relabel": f"relabelled {many} to {markdown_name(last.label)}",
+            "keep": f"kept {many} as it was",
+        }[last.action]
+        with st.container(horizontal=True, vertical_alignment="center"):
+            st.button(
+                "Undo",
+                icon=":material/undo:",
+                key="undo",
+                on_click=undo_last,
+                args=(view.folder,),
+            )
+            st.markdown(f"Last: {what}", width="content")
+        given = view.photographs.drop_duplicates("filename").set_index("filename")["label"]
+        table = pd.DataFrame(
+            [
+                (
+                    name,
+                    human_name(given.get(name, "")),
+                    "excluded" if step.action == "exclude" else f"→ {human_name(step.label)}",
+                    step.time.replace("T", " ").removesuffix("+00:00"),
+                )
+                for name, step in decisions.current.items()
+            ],
+            columns=["Photograph", "Label", "Decision", "When (UTC)"],
+        )
+        st.dataframe(
+            neutralise_formulas(table),
+            hide_index=True,
+            key="decisions",
+            height=min(38 + 35 * len(table), 320),
+            alt="Decisions about photographs",
+        )
+    st.caption(
+        f"Kept in {escape_markdown(str(decisions.path))}. "
+        f"The photographs and `{CSV_FILE}` are never changed."
+        + (
+            ""
+            if decisions.path.parent == view.folder
+            else " The dataset's own folder cannot be written."
+        )
+    )

@@ -1,0 +1,97 @@
+"""Buttons that exclude, relabel or keep photographs, and undo it."""
+
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any
+
+import streamlit as st
+
+from dashboard.dataset.view import DatasetView
+from dashboard.wording.names import escape_markdown, markdown_name
+from har_core.dataset.decisions import Decisions, decide, load_decisions, undo
+from har_core.errors import DatasetError
+
+
+def current_decisions(view: DatasetView) -> Decisions:
+    """Return what was decided so far; nothing if the file of decisions is damaged."""
+    try:
+        return load_decisions(view.folder)
+    except DatasetError:
+        return Decisions(view.folder)  # the page says above what is wrong with the file
+
+
+def show_decision_bar(view: DatasetView, selected: Sequence[str], *, key: str) -> None:
+    """Draw what can be decided about the selected photographs, or how to select some."""
+    if not selected:
+        st.caption("Click a photograph to open it; tick several to decide about them together.")
+        return
+    with st.container(horizontal=True, vertical_alignment="center"):
+        st.markdown(f"**{len(selected)}** selected", width="content")
+        show_decision_buttons(view, selected, key=key)
+
+
+def show_decision_buttons(
+    view: DatasetView, filenames: Sequence[str], *, key: str, suggested: str | None = None
+) -> None:
+    """Draw the buttons that decide about these photographs."""
+    names = list(filenames)
+    nothing = not names
+    st.button(
+        "Exclude",
+        icon=":material/block:",
+        key=f"{key}_exclude",
+        disabled=nothing,
+        on_click=_decide,
+        args=(view.folder, "exclude", names),
+    )
+    st.menu_button(
+        "Relabel to",
+        view.class_names,
+        icon=":material/sell:",
+        key=f"{key}_relabel",
+        disabled=nothing or not view.class_names,
+        format_func=markdown_name,
+        on_click=_relabel_to_chosen,
+        args=(view.folder, names, f"{key}_relabel"),
+    )
+    if suggested:
+        st.button(
+            f"Accept “{markdown_name(suggested)}”",
+            icon=":material/check:",
+            key=f"{key}_accept",
+            type="primary",
+            on_click=_decide,
+            args=(view.folder, "relabel", names, suggested),
+        )
+    current = current_decisions(view).current
+    st.button(
+        "Keep as it is",
+        icon=":material/undo:",
+        key=f"{key}_keep",
+        disabled=not any(name in current for name in names),
+        on_click=_decide,
+        args=(view.folder, "keep", names),
+    )
+
+
+def _relabel_to_chosen(folder: Path, filenames: list[str], key: str) -> None:
+    label = st.session_state.get(key)
+    if label:
+        _decide(folder, "relabel", filenames, label)
+
+
+def _decide(folder: Path, action: Any, filenames: list[str], label: str = "") -> None:
+    report_failure(lambda: decide(folder, action, filenames, label))
+
+
+def undo_last(folder: Path) -> None:
+    """Take back the last decision; for a button's callback."""
+    report_failure(lambda: undo(folder))
+
+
+def report_failure(work: Callable[[], object]) -> None:
+    """Run a callback's work; a failure is shown instead of breaking the page."""
+    try:
+        work()
+    except DatasetError as error:
+        st.toast(escape_markdown(str(error)), icon=":material/error:")

@@ -1,0 +1,115 @@
+"""The Dataset page's findings: what is wrong, how often, and the photographs behind each count."""
+
+from typing import Final
+
+import pandas as pd
+import streamlit as st
+
+from dashboard.charts.dataset import issue_counts
+from dashboard.dataset.decision_bar import show_decision_bar
+from dashboard.dataset.tiles import OUTLIER_MEANING, PAGE_SIZE, issue_title, show_groups, show_tiles
+from dashboard.dataset.view import DatasetView
+from dashboard.wording.names import percent
+from har_core.scan.issues import ISSUE_KINDS, count_issues, issue_column, score_column
+
+_GROUPS_PER_PAGE: Final = 8
+_DUPLICATES: Final = ("exact_duplicates", "near_duplicates", "label_conflict")
+
+
+def show_findings(view: DatasetView) -> None:
+    """Draw the counts, and a gallery of the chosen kind."""
+    counts = count_issues(view.photographs)
+    if view.analysis is not None:
+        counts["outlier"] = int(view.analysis.table["is_outlier_issue"].sum())
+    found = {name: n for name, n in counts.items() if n}
+    if not found:
+        st.success("Nothing is wrong with these photographs.", icon=":material/check_circle:")
+        return
+    affected = int(view.has_finding.sum())
+    chart, explanation = st.columns([3, 2], gap="large")
+    with chart:
+        st.plotly_chart(
+            issue_counts([(issue_title(name), n) for name, n in found.items()]),
+            key="issue_counts",
+            config={"displayModeBar": False},
+            alt="Photographs with each kind of finding",
+        )
+    with explanation:
+        share = percent(affected / len(view.photographs))
+        st.markdown(f"**{affected:,}** photographs ({share}) have at least one finding.")
+        clean = [issue_title(name).lower() for name in counts if name not in found]
+        if clean:
+            st.caption(f"Looked for and not found: {', '.join(clean)}.")
+    chosen = st.pills(
+        "Show",
+        list(found),
+        format_func=issue_title,
+        default=_DUPLICATES[0] if _DUPLICATES[0] in found else next(iter(found)),
+        required=True,
+        key="finding",
+        bind="query-params",
+    )
+    st.caption(OUTLIER_MEANING if chosen == "outlier" else ISSUE_KINDS[chosen].meaning)
+    rows = view.photographs[view.photographs[issue_column(chosen)].eq(True)]
+    if chosen in _DUPLICATES:
+        _show_groups(view, rows, chosen)
+    else:
+        _show_worst_first(view, rows.sort_values(score_column(chosen), kind="stable"), chosen)
+
+
+def _show_worst_first(view: DatasetView, rows: pd.DataFrame, issue: str) -> None:
+    page = _page_of(-(-len(rows) // PAGE_SIZE), f"finding_page_{issue}")
+    bar = st.container()
+    selected = show_tiles(
+        view,
+        rows.iloc[(page - 1) * PAGE_SIZE : page * PAGE_SIZE],
+        key=f"finding_gallery_{issue}",
+        note=lambda row: _explain(row, issue),
+    )
+    with bar:
+        show_decision_bar(view, selected, key="finding")
+
+
+def _explain(row: pd.Series, issue: str) -> str:
+    if issue == "unreadable":
+        return str(row["reason"]).replace("_", " ")
+    if issue == "wrong_extension":
+        return f"holds {row['content']}"
+    if issue in ("missing", "unlisted"):
+        return str(row["filename"])
+    if issue in ("odd_size", "odd_aspect_ratio"):
+        return f"{row['width']:.0f} × {row['height']:.0f} pixels"
+    return f"score {row[score_column(issue)]:.2f}"
+
+
+def _show_groups(view: DatasetView, rows: pd.DataFrame, issue: str) -> None:
+    """Draw duplicates side by side, a row of tiles per group, near and exact ones together."""
+    alone = rows[rows["duplicate_group"].isna()]  # one file listed under two labels
+    numbers = rows["duplicate_group"].dropna().unique()
+    page = _page_of(-(-len(numbers) // _GROUPS_PER_PAGE), f"finding_page_{issue}")
+    members = view.photographs[view.photographs["duplicate_group"].isin(numbers)]
+    selected: list[str] = []
+    bar = st.container()
+    shown = numbers[(page - 1) * _GROUPS_PER_PAGE : page * _GROUPS_PER_PAGE]
+    groups = {
+        f"Group {number} · {len(rows)} photographs": rows
+        for number, rows in members[members["duplicate_group"].isin(shown)].groupby(
+            "duplicate_group"
+        )
+    }
+    selected += show_groups(view, groups, key=issue, note=_compare)
+    if len(alone):
+        st.markdown("**Listed more than once, under different labels**")
+        selected += show_tiles(view, alone.head(PAGE_SIZE), key="listed_twice")
+    with bar:
+        show_decision_bar(view, selected, key="finding")
+
+
+def _compare(row: pd.Series) -> str:
+    kind = "exact copy" if row["copies"] > 1 else f"{percent(row['correlation'])} alike"
+    split = f"{row['split']} · " if row["split"] else ""
+    return f"{split}{kind} · {row['width']:.0f}×{row['height']:.0f}"
+
+
+def _page_of(pages: int, key: str) -> int:
+    return st.pagination(pages, key=key) if pages > 1 else 1

@@ -1,0 +1,89 @@
+"""The Dataset page's leakage: the same picture in training and in what measures the model."""
+
+from pathlib import Path
+
+import pandas as pd
+import streamlit as st
+
+from dashboard.dataset.decision_bar import show_decision_bar
+from dashboard.dataset.tiles import show_groups
+from dashboard.dataset.view import DatasetView
+from dashboard.wording.names import counted, escape_markdown
+from har_core.dataset.splits import leaking_groups, split_columns
+from har_core.dataset.table import CSV_FILE
+
+_GROUPS_PER_PAGE = 8
+
+
+def show_leakage(view: DatasetView) -> None:
+    """Draw the duplicate groups that cross splits, for the split column chosen."""
+    columns = _split_columns(view)
+    if not columns:
+        st.info(
+            "No splits are known: the chosen model records none for these photographs, and the "
+            "table has no split column.",
+            icon=":material/call_split:",
+        )
+        return
+    source = next(iter(columns))
+    if len(columns) > 1:
+        source = st.segmented_control(
+            "Splits",
+            list(columns),
+            default=source,
+            required=True,
+            format_func=escape_markdown,
+            key="split_source",
+        )
+    split = columns[source]
+    counts = split[split.ne("")].value_counts()
+    sizes = " · ".join(f"{name} {n:,}" for name, n in counts.items())
+    st.caption(f"Splits {escape_markdown(source)}: {sizes}")
+    leaks = leaking_groups(view.photographs, split)
+    if leaks.empty:
+        shared = view.photographs["duplicate_group"].nunique()
+        st.success(
+            f"No leak: each of the {shared:,} groups of duplicates lies within one split.",
+            icon=":material/check_circle:",
+        )
+        return
+    groups = leaks["duplicate_group"].unique()
+    st.error(
+        f"Duplicates cross splits: {counted(len(groups), 'group')}, {len(leaks):,} photographs. "
+        "The measured accuracy is too good by what the model has seen before. Keep each group in "
+        "one split, or exclude all but one.",
+        icon=":material/leak_add:",
+    )
+    pages = -(-len(groups) // _GROUPS_PER_PAGE)
+    page = st.pagination(pages, key="leak_page") if pages > 1 else 1
+    bar = st.container()
+    shown = groups[(page - 1) * _GROUPS_PER_PAGE : page * _GROUPS_PER_PAGE]
+    by_heading = {
+        f"Group {number} · {' and '.join(sorted(set(rows['split'])))}": view.photographs.loc[
+            rows.index
+        ]
+        for number, rows in leaks[leaks["duplicate_group"].isin(shown)].groupby("duplicate_group")
+    }
+    selected = show_groups(view, by_heading, key="leak", note=lambda row: str(split[row.name]))
+    with bar:
+        show_decision_bar(view, selected, key="leaks")
+
+
+@st.cache_data(max_entries=4, show_spinner=False, ttl=60)
+def _table_splits(folder: Path) -> pd.DataFrame:
+    return split_columns(folder / CSV_FILE)
+
+
+def _split_columns(view: DatasetView) -> dict[str, pd.Series]:
+    """Return every known division into splits, by a name for people."""
+    columns = {}
+    if view.photographs["split"].ne("").any():
+        name = view.manifest.name if view.manifest else "model"
+        columns[f"of the model {name}"] = view.photographs["split"]
+    by_name = _table_splits(view.folder).set_index("filename")
+    for column in by_name.columns:
+        values = by_name[column].reindex(view.photographs["filename"]).fillna("")
+        columns[f"column “{column}” of the table"] = pd.Series(
+            values.to_numpy(), index=view.photographs.index
+        )
+    return columns

@@ -1,0 +1,95 @@
+"""The Dataset page's map: alike photographs lie together; lasso some to see them."""
+
+from typing import Any, Final
+
+import pandas as pd
+import streamlit as st
+
+from dashboard.charts.dataset import SPLIT_COLOURS, photo_map
+from dashboard.charts.style import ACCENT, MUTED
+from dashboard.dataset.decision_bar import show_decision_bar
+from dashboard.dataset.tiles import PAGE_SIZE, issue_title, show_tiles
+from dashboard.dataset.view import DatasetView
+from dashboard.wording.names import counted
+from har_core.scan.issues import ISSUE_KINDS, issue_column
+
+_COLOURINGS: Final = ("Class", "Split", "Finding")
+
+
+def show_map(view: DatasetView) -> None:
+    """Draw the map and the photographs of the region that was lassoed."""
+    if view.analysis is None:
+        st.info(
+            "The map needs the model to look at all photographs first (above).",
+            icon=":material/visibility:",
+        )
+        return
+    points = view.photographs.dropna(subset=["x"])
+    with st.container(horizontal=True, vertical_alignment="bottom"):
+        colouring = st.segmented_control(
+            "Colour by",
+            _COLOURINGS,
+            default="Class",
+            required=True,
+            key="map_colouring",
+            bind="query-params",
+        )
+        if colouring == "Finding":
+            names = [n for n in (*ISSUE_KINDS, "outlier") if points[issue_column(n)].eq(True).any()]
+            finding = st.selectbox(
+                "Finding",
+                names,
+                format_func=issue_title,
+                key="map_finding",
+                bind="query-params",
+                width=280,
+            )
+    if colouring == "Class":
+        figure = photo_map(points, points["label"])
+    elif colouring == "Split":
+        figure = photo_map(points, points["split"], colours=SPLIT_COLOURS)
+    else:
+        title = issue_title(finding) if finding else "any finding"
+        flagged = (
+            points[issue_column(finding)].eq(True) if finding else pd.Series(False, points.index)
+        )
+        groups = flagged.map({True: title, False: "other"})
+        figure = photo_map(points, groups, colours={title: ACCENT, "other": MUTED})
+    event = st.plotly_chart(
+        figure,
+        key=f"photo_map_{colouring}",
+        on_select="rerun",
+        selection_mode=("lasso", "box", "points"),
+        config={"displaylogo": False, "scrollZoom": True},
+        alt="Map of the photographs: alike ones lie close together",
+    )
+    left_out = len(view.analysis.table) - len(points)
+    st.caption(
+        "Drag around points to see their photographs. Only nearness means something: principal "
+        "components of the model's features, arranged by t-SNE."
+        + (f" A sample: {left_out:,} photographs are not drawn." if left_out else "")
+    )
+    _show_region(view, _chosen_rows(event))
+
+
+def _chosen_rows(event: Any) -> list[int]:
+    """Return the index of the selected points, which the figure carries as ``customdata``."""
+    rows = []
+    for point in event["selection"]["points"]:
+        data = point.get("customdata")
+        rows.append(int(data[0] if isinstance(data, list) else data))
+    return rows
+
+
+def _show_region(view: DatasetView, chosen: list[int]) -> None:
+    if not chosen:
+        return
+    rows = view.photographs.loc[chosen]
+    st.markdown(f"**{counted(len(rows), 'photograph')} in this region**")
+    pages = -(-len(rows) // PAGE_SIZE)
+    page = st.pagination(pages, key=f"map_page_{hash(tuple(chosen))}") if pages > 1 else 1
+    bar = st.container()
+    shown = rows.iloc[(page - 1) * PAGE_SIZE : page * PAGE_SIZE]
+    selected = show_tiles(view, shown, key="map_gallery")
+    with bar:
+        show_decision_bar(view, selected, key="map")

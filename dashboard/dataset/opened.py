@@ -1,0 +1,119 @@
+"""The dialog of one opened photograph: picture, facts, prediction, decision."""
+
+import pandas as pd
+import streamlit as st
+
+from dashboard.dataset.decision_bar import current_decisions, show_decision_buttons
+from dashboard.dataset.suggestions import suggested_label
+from dashboard.dataset.tiles import BROWSING, OUTLIER_MEANING, issue_title, placeholder_text
+from dashboard.dataset.view import DatasetView
+from dashboard.resources import classified
+from dashboard.widgets.opened_photo import (
+    PHOTO_PARAMETER,
+    neighbour,
+    show_large_picture,
+    show_step_buttons,
+)
+from dashboard.wording.names import escape_markdown, human_name, markdown_name, percent
+from har_core import InvalidImageError, ModelBundleError, load_model
+from har_core.images.decoding import read_bytes
+from har_core.scan.issues import ISSUE_KINDS, score_column
+
+
+def show_opened_photograph(view: DatasetView) -> None:
+    """Open the photograph that was clicked or that the address names, if any, in a dialog."""
+    if st.query_params.get(PHOTO_PARAMETER):
+        _photograph_dialog(view)
+
+
+def _forget_opened() -> None:
+    st.query_params.pop(PHOTO_PARAMETER, None)
+
+
+def _step(by: int) -> None:
+    names = st.session_state.get(BROWSING, [])
+    current = st.query_params.get(PHOTO_PARAMETER, "")
+    if current in names:  # not if the browser has just gone back
+        st.query_params[PHOTO_PARAMETER] = neighbour(names, current, by)
+
+
+@st.dialog("Photograph", width="large", on_dismiss=_forget_opened)
+def _photograph_dialog(view: DatasetView) -> None:
+    filename = st.query_params.get(PHOTO_PARAMETER, "")
+    rows = view.photographs[view.photographs["filename"] == filename]
+    if rows.empty:
+        st.info(f"There is no photograph {escape_markdown(filename)} in this dataset.")
+        return
+    row = rows.iloc[0]
+    picture, facts = st.columns([3, 2], gap="medium")
+    with picture:
+        _show_picture(row)
+    with facts:
+        _show_facts(view, row)
+    with st.container(horizontal=True, vertical_alignment="center"):
+        show_decision_buttons(
+            view, [row["filename"]], key="opened", suggested=suggested_label(view, row)
+        )
+        st.space("stretch")
+        names = st.session_state.get(BROWSING, [])
+        if len(names) > 1 and filename in names:
+            show_step_buttons(_step)
+
+
+def _show_picture(row: pd.Series) -> None:
+    path, alt = row["path"], f"The photograph {row['filename']}"
+    if not (isinstance(path, str) and show_large_picture(path, alt=alt)):
+        st.info(
+            f"There is no picture to show: {placeholder_text(row)}.", icon=":material/broken_image:"
+        )
+
+
+def _show_facts(view: DatasetView, row: pd.Series) -> None:
+    label = human_name(row["label"]) or "no label"
+    st.subheader(escape_markdown(label), anchor=False)
+    st.caption(escape_markdown(row["filename"]))
+    decision = current_decisions(view).current.get(row["filename"])
+    if decision is not None:
+        excluded = decision.action == "exclude"
+        st.badge(
+            "Excluded" if excluded else f"Relabelled to {markdown_name(decision.label)}",
+            icon=":material/block:" if excluded else ":material/sell:",
+            color="red" if excluded else "primary",
+        )
+    facts = []
+    if row["split"]:
+        facts.append(f"In the {row['split']} split")
+    if view.scanned and pd.notna(row["width"]):
+        facts.append(f"{row['width']:.0f} × {row['height']:.0f} pixels")
+    if pd.notna(row.get("size_bytes")):
+        facts.append(f"{row['size_bytes'] / 1000:,.0f} KB")
+    if pd.notna(row.get("duplicate_group")):
+        facts.append(f"Duplicate group {row['duplicate_group']}")
+    st.markdown(" · ".join(facts))
+    for name in view.issues_of(row):
+        meaning = OUTLIER_MEANING if name == "outlier" else ISSUE_KINDS[name].meaning
+        st.markdown(
+            f":orange-badge[{issue_title(name)}] :small[score {row[score_column(name)]:.2f}]  \n"
+            f":small[{meaning}]"
+        )
+    if view.scanned and not view.issues_of(row):
+        st.markdown(":green-badge[No findings]")
+    _show_prediction(view, row)
+
+
+def _show_prediction(view: DatasetView, row: pd.Series) -> None:
+    if view.model_folder is None or not isinstance(row["path"], str) or row.get("reason"):
+        return
+    try:
+        result = classified(load_model(view.model_folder), read_bytes(row["path"]))
+    except ModelBundleError as error:
+        st.caption(escape_markdown(str(error)))
+        return
+    except InvalidImageError:
+        return
+    if isinstance(result, InvalidImageError):
+        return
+    lines = [f"{markdown_name(name)} {percent(p)}" for name, p in result.prediction.top(3)]
+    st.markdown("**The model says** " + " · ".join(lines))
+    if row["split"] == "train":
+        st.caption("The model was trained on this photograph, so its answer is no second opinion.")

@@ -1,0 +1,131 @@
+"""The Dataset page's overview: class balance, and what the pictures are like."""
+
+from typing import Final
+
+import pandas as pd
+import streamlit as st
+
+from dashboard.charts.dataset import class_balance, distribution_by_class, size_scatter
+from dashboard.dataset.view import DatasetView
+from dashboard.wording.names import escape_markdown, human_name, percent
+from har_core.dataset.slips import ClassBalance
+from har_core.dataset.splits import SPLITS
+
+_STATIC: Final = {"displayModeBar": False}
+_PROPERTIES: Final = {
+    "Aspect ratio": ("Width ÷ height", ""),
+    "File size": ("Kilobytes", " KB"),
+    "Brightness": ("Mean perceived brightness (0 black … 1 white)", ""),
+    "Sharpness": ("Sharpness (0 blurred … 1 sharp)", ""),
+}
+
+
+def show_overview(view: DatasetView) -> None:
+    """Draw the class balance, and after a scan what the pictures are like."""
+    table = view.photographs[view.photographs["listed"]]
+    show_class_balance(table["label"], table["split"])
+    if view.scanned:
+        show_image_properties(view)
+
+
+def show_class_balance(labels: pd.Series, splits: pd.Series | None = None) -> None:
+    """Draw the class balance of labels, by split if any is known, with its reading."""
+    balance = ClassBalance.of(labels)
+    if not len(balance.counts):
+        st.info("No photograph has a label.", icon=":material/label_off:")
+        return
+    st.subheader("Class balance", anchor=False)
+    reading = f"**{escape_markdown(_capitalised(balance.describe()))}**"
+    if len(balance.counts) > 1:
+        reading += (
+            f"  \n:small[Largest to smallest class {balance.imbalance_ratio:.2f} : 1 · normalised "
+            f"entropy {balance.normalised_entropy:.3f} (1 is perfectly even)]"
+        )
+    st.markdown(reading)
+    with st.container(horizontal=True, vertical_alignment="center"):
+        measure = st.segmented_control(
+            "Measure",
+            ["Counts", "Shares"],
+            default="Counts",
+            required=True,
+            key="balance_measure",
+            label_visibility="collapsed",
+        )
+        order = st.segmented_control(
+            "Sort",
+            ["By count", "By name"],
+            default="By count",
+            required=True,
+            key="balance_order",
+            label_visibility="collapsed",
+        )
+        by_split = (
+            splits is not None
+            and splits.ne("").any()
+            and st.toggle("By split", value=True, key="balance_by_split")
+        )
+    kept = labels.ne("")
+    if by_split and splits is not None:
+        counts = pd.crosstab(labels[kept], splits[kept])
+        counts = counts[[name for name in (*SPLITS, "") if name in counts]]
+    else:
+        counts = balance.counts.rename("photographs").to_frame()
+    st.plotly_chart(
+        class_balance(counts, shares=measure == "Shares", by_name=order == "By name"),
+        key="class_balance",
+        config=_STATIC,
+        alt="Photographs of each class",
+    )
+
+
+def _capitalised(text: str) -> str:
+    return text[:1].upper() + text[1:]
+
+
+def show_image_properties(view: DatasetView) -> None:
+    """Draw sizes, and the distribution of a chosen property by class."""
+    photographs = view.photographs
+    usable = photographs[photographs["width"].notna()]
+    if usable.empty:
+        return
+    st.subheader("The pictures", anchor=False)
+    side = view.manifest.input_size if view.manifest else None
+    text = f"Typically **{usable['width'].median():.0f} × {usable['height'].median():.0f}** pixels"
+    if side is not None:
+        small = usable[["width", "height"]].min(axis=1).lt(side).mean()
+        share = f"**{percent(small)}** have" if small else "none has"
+        text += f"; {share} a side below the network's {side} pixels, to which it is enlarged"
+    st.markdown(f"{text}.")
+    sizes, spread = st.columns(2, gap="large")
+    with sizes:
+        chosen = st.selectbox(
+            "Highlight a class",
+            [None, *view.class_names],
+            format_func=lambda name: human_name(name) if name else "no class",
+            key="size_class",
+        )
+        st.plotly_chart(
+            size_scatter(usable, chosen, input_side=side),
+            key="size_scatter",
+            config=_STATIC,
+            alt="Width and height of the photographs",
+        )
+    with spread:
+        name = st.selectbox("Property by class", list(_PROPERTIES), key="property")
+        title, unit = _PROPERTIES[name]
+        if usable["label"].eq("").all():
+            st.caption("No readable photograph has a label.")
+            return
+        values = {
+            "Aspect ratio": usable["width"] / usable["height"],
+            "File size": usable["size_bytes"] / 1000,
+            "Brightness": usable["brightness"],
+            "Sharpness": usable["sharpness"],
+        }[name]
+        st.plotly_chart(
+            distribution_by_class(values, usable["label"], title=title, unit=unit),
+            key="property_by_class",
+            config=_STATIC,
+            alt=f"{name} by class: median, quartiles, 5th and 95th percentile",
+        )
+        st.caption("Box: half of the photographs. Whiskers: 5th to 95th percentile.")

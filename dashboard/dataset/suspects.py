@@ -1,0 +1,217 @@
+"""The Dataset page's label suspects: photographs whose label the model disputes."""
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Final
+
+import numpy as np
+import pandas as pd
+import streamlit as st
+
+from dashboard.charts.dataset import noise_by_class
+from dashboard.dataset.decision_bar import report_failure, show_decision_bar
+from dashboard.dataset.suggestions import remember_suggestions, remembered_suggestions
+from dashboard.dataset.tiles import PAGE_SIZE, show_tiles
+from dashboard.dataset.view import DatasetView
+from dashboard.widgets.class_filter import class_filter
+from dashboard.wording.names import escape_markdown, human_name, percent
+from har_core.analysis.suspects import N_FOLDS, LabelSuspects, find_label_suspects
+from har_core.dataset.decisions import decide
+from har_core.errors import ModelBundleError
+from har_core.model.manifest import BundleManifest
+from har_core.model.records import held_out_predictions, recorded_cross_validation
+from har_core.storage.spreadsheets import neutralise_formulas
+
+_HELD_OUT: Final = "Held-out photographs"
+_WHOLE_SET: Final = "Whole set"
+
+
+def show_suspects(view: DatasetView) -> None:
+    """Draw the ranking, from the chosen evidence."""
+    sources = _sources(view)
+    if not sources:
+        if view.analysis is not None:
+            st.info(
+                f"Doubtful labels are found among classes of at least {N_FOLDS} usable "
+                "photographs; there are not two such classes.",
+                icon=":material/label_off:",
+            )
+            return
+        st.info(
+            "Doubtful labels are found by comparing what a model says of photographs it has not "
+            "learned from. Let the model look at all photographs first (above).",
+            icon=":material/visibility:",
+        )
+        return
+    source = st.segmented_control(
+        "Evidence",
+        list(sources),
+        default=next(iter(sources)),
+        required=True,
+        key="suspect_source",
+        bind="query-params",
+    )
+    suspects = _rank(view, source)
+    st.caption(sources[source])
+    if suspects.ranking.empty:
+        st.info(
+            "None of these labels is a class of the model, so that it cannot judge them.",
+            icon=":material/label_off:",
+        )
+        return
+    n = int(suspects.ranking["is_label_issue"].sum())
+    ranking, classes = st.columns([3, 2], gap="large")
+    with classes:
+        st.markdown("**Estimated share of wrong labels**")
+        st.plotly_chart(
+            noise_by_class(suspects.by_class["noise"]),
+            key="noise_by_class",
+            config={"displayModeBar": False},
+            alt="Estimated share of wrong labels by class",
+        )
+    with ranking:
+        total = len(suspects.ranking)
+        st.markdown(f"**{n:,}** of {total:,} labels are doubtful, the most doubtful first.")
+        chosen = class_filter("Given label", suspects.by_class.index, key="suspect_class")
+        rows = suspects.ranking[suspects.ranking["is_label_issue"]]
+        if chosen:
+            rows = rows[rows["label"].eq(chosen)]
+        _show_table(view, rows)
+    _show_gallery(view, rows)
+
+
+def _sources(view: DatasetView) -> dict[str, str]:
+    """Return the evidence on offer, best first, with what is to be known about it."""
+    sources = {}
+    held_out = view.photographs["split"].isin(["validation", "test"]).any()
+    if held_out and _recorded(view, held_out_predictions) is not None:
+        sources[_HELD_OUT] = (
+            "From what the model says of the photographs that were held out when it was trained."
+        )
+    if _recorded(view, recorded_cross_validation) is not None:
+        sources[_WHOLE_SET] = (
+            "From a logistic regression on the image features of the backbone before it was "
+            "fine-tuned, fitted five times without the photographs that it then judges."
+        )
+    elif view.analysis is not None and len(view.analysis.labelled):
+        text = (
+            "From a logistic regression on the model's image features, fitted five times without "
+            "the photographs that it then judges."
+        )
+        judged = view.photographs["label"].iloc[view.analysis.labelled].nunique()
+        if judged < len(view.class_names):
+            text += f" Classes of fewer than {N_FOLDS} usable photographs are not judged."
+        if view.photographs["split"].eq("train").any():
+            text += (
+                " The features were learned from the training photographs and their labels, so "
+                "wrong labels among those are found less often; the held-out list is stricter."
+            )
+        sources[_WHOLE_SET] = text
+    return sources
+
+
+def _recorded(
+    view: DatasetView, read: Callable[[Path, BundleManifest], pd.DataFrame | None]
+) -> pd.DataFrame | None:
+    """Return probabilities that the model's bundle records of this dataset, if any."""
+    if view.model_folder is None or view.manifest is None:
+        return None
+    if not view.photographs["split"].ne("").any():
+        return None
+    try:
+        return read(view.model_folder, view.manifest)
+    except ModelBundleError as error:
+        st.error(escape_markdown(str(error)))
+        return None
+
+
+@st.cache_data(
+    max_entries=8,
+    show_spinner="Ranking labels …",
+    hash_funcs={DatasetView: lambda view: view.identity},
+)
+def _rank(view: DatasetView, source: str) -> LabelSuspects:
+    photographs = view.photographs
+    whole = source == _WHOLE_SET
+    recorded = _recorded(view, recorded_cross_validation if whole else held_out_predictions)
+    if recorded is None and whole and view.analysis is not None:
+        analysis = view.analysis
+        labels = photographs["label"].iloc[analysis.labelled]
+        return find_label_suspects(labels, analysis.probabilities, list(analysis.class_names))
+    if recorded is None or view.manifest is None:
+        raise ValueError(f"The model records nothing for {source!r}.")
+    known = recorded.drop_duplicates("filename").set_index("filename")
+    splits = ["train", "validation", "test"] if whole else ["validation", "test"]
+    class_names = view.manifest.class_names
+    rows = photographs[
+        photographs["split"].isin(splits)
+        & photographs["filename"].isin(known.index)
+        & photographs["label"].isin(class_names)
+    ]
+    probabilities = known.loc[rows["filename"], list(class_names)].to_numpy(np.float64)
+    return find_label_suspects(rows["label"], probabilities, class_names)
+
+
+def _show_table(view: DatasetView, rows: pd.DataFrame) -> None:
+    table = pd.DataFrame(
+        {
+            "Photograph": view.photographs.loc[rows.index, "filename"],
+            "Given": rows["label"].map(human_name),
+            "Suggested": rows["suggested"].map(human_name),
+            "Given %": 100 * rows["label_score"],
+            "Suggested %": 100 * rows["suggested_probability"],
+        }
+    )
+    share = st.column_config.NumberColumn(
+        format="%.0f %%", help="Probability of this label", width="small"
+    )
+    st.dataframe(
+        neutralise_formulas(table),
+        hide_index=True,
+        height=320,
+        key="suspect_table",
+        column_config={"Given %": share, "Suggested %": share},
+        alt="Doubtful labels, the most doubtful first",
+    )
+
+
+def _show_gallery(view: DatasetView, rows: pd.DataFrame) -> None:
+    pages = -(-len(rows) // PAGE_SIZE)
+    page = st.pagination(pages, key=f"suspect_page_{len(rows)}") if pages > 1 else 1
+    shown = rows.iloc[(page - 1) * PAGE_SIZE : page * PAGE_SIZE]
+    suggested = shown["suggested"]
+    names = view.photographs.loc[shown.index, "filename"]
+    remember_suggestions(view, dict(zip(names, suggested, strict=True)))
+    bar = st.container()
+    selected = show_tiles(
+        view,
+        view.photographs.loc[shown.index],
+        key="suspect_gallery",
+        note=lambda row: (
+            f"model: {human_name(suggested[row.name])} "
+            f"{percent(shown.loc[row.name, 'suggested_probability'])}"
+        ),
+    )
+    with bar:
+        st.button(
+            "Accept the suggestions for the selected",
+            icon=":material/check:",
+            disabled=not selected,
+            on_click=_accept,
+            args=(view, selected),
+        )
+        show_decision_bar(view, selected, key="suspects")
+
+
+def _accept(view: DatasetView, filenames: list[str]) -> None:
+    suggestions = remembered_suggestions(view)
+    by_label: dict[str, list[str]] = {}
+    for name in filenames:
+        if name in suggestions:
+            by_label.setdefault(suggestions[name], []).append(name)
+
+    def relabel() -> None:
+        for label, names in by_label.items():
+            decide(view.folder, "relabel", names, label)
+
+    report_failure(relabel)

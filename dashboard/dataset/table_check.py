@@ -1,0 +1,126 @@
+"""Checking a table of labels alone: class balance, slips, and the fixed table."""
+
+from io import BytesIO
+from pathlib import Path
+
+import pandas as pd
+import streamlit as st
+
+from dashboard.dataset.overview import show_class_balance
+from dashboard.wording.names import counted, escape_markdown
+from har_core.dataset.decisions import labels_csv
+from har_core.dataset.slips import LabelSlips, find_label_slips, fix_label_slips
+from har_core.dataset.table import read_labels
+from har_core.errors import DatasetError, ModelBundleError
+from har_core.model.manifest import read_manifest
+from har_core.model.records import recorded_splits
+from har_core.storage.spreadsheets import neutralise_formulas
+
+_SHOWN = 200
+
+
+def show_recorded_classes(model_folder: Path | None) -> None:
+    """Draw the class balance and splits that a model's bundle records, if it does."""
+    if model_folder is None:
+        return
+    try:
+        manifest = read_manifest(model_folder)
+        recorded = recorded_splits(model_folder, manifest)
+    except ModelBundleError as error:
+        st.error(escape_markdown(str(error)))
+        return
+    if recorded is None:
+        st.caption(f"The model {escape_markdown(manifest.name)} records no dataset.")
+        return
+    st.markdown(
+        f"The photographs that **{escape_markdown(manifest.name)}** was made from: "
+        f"**{len(recorded):,}** photographs, **{recorded['label'].nunique()}** classes"
+    )
+    show_class_balance(recorded["label"], recorded["split"])
+
+
+def show_table_check() -> bool:
+    """Take an uploaded table and show what it says by itself; tell whether there is one."""
+    file = st.file_uploader(
+        "A table with the columns filename,label", type="csv", key="table", max_upload_size=20
+    )
+    if file is None:
+        return False
+    try:
+        table, slips, fixed = _check(file.getvalue())
+    except DatasetError as error:
+        st.error(escape_markdown(str(error)))
+        return True
+    st.markdown(f"**{counted(len(table), 'row')}, {counted(fixed['label'].nunique(), 'label')}**")
+    show_slips(table, slips)
+    if slips:
+        st.caption("What follows counts the fixed table.")
+    show_class_balance(fixed["label"])
+    return True
+
+
+@st.cache_data(max_entries=4, show_spinner="Reading the table …")
+def _check(content: bytes) -> tuple[pd.DataFrame, LabelSlips, pd.DataFrame]:
+    table = read_labels(BytesIO(content), strip=False)
+    return table, find_label_slips(table), fix_label_slips(table)
+
+
+def show_slips(table: pd.DataFrame, slips: LabelSlips) -> None:
+    """Draw the slips of a table and offer it fixed."""
+    if not slips:
+        st.success(
+            "No slips: every row has a label, spelled in one way, and its own filename.",
+            icon=":material/check_circle:",
+        )
+        return
+    with st.container(border=True):
+        st.markdown("**Slips in the table**")
+        if len(slips.variants):
+            st.markdown(
+                f"{counted(len(slips.variants), 'spelling variant')}. Offered: the most frequent "
+                "spelling."
+            )
+            shown = neutralise_formulas(
+                slips.variants.assign(label=slips.variants["label"].map(repr))
+            )
+            st.dataframe(
+                shown.rename(
+                    columns={"label": "Written as", "suggested": "Becomes", "rows": "Rows"}
+                ),
+                hide_index=True,
+                key="variants",
+                alt="Spelling variants of labels",
+            )
+        if len(slips.empty):
+            st.markdown(f"{counted(len(slips.empty), 'row')} without a label. Offered: left out.")
+            st.dataframe(
+                neutralise_formulas(slips.empty.head(_SHOWN)),
+                hide_index=True,
+                key="empty_labels",
+                alt="Rows without a label",
+            )
+        if len(slips.repeated):
+            conflicts = slips.repeated.loc[slips.repeated["conflict"], "filename"].nunique()
+            text = (
+                f"{counted(slips.repeated['filename'].nunique(), 'filename')} listed more than "
+                "once. Offered: one row of each"
+            )
+            if conflicts:
+                text += f", none of the {conflicts:,} whose labels differ"
+            st.markdown(f"{text}.")
+            st.dataframe(
+                neutralise_formulas(slips.repeated.head(_SHOWN)),
+                hide_index=True,
+                key="repeated_names",
+                column_config={"conflict": "labels differ"},
+                alt="Rows whose filename is repeated",
+            )
+        st.download_button(
+            "Fixed train.csv",
+            lambda: labels_csv(fix_label_slips(table)).encode(),
+            file_name="train_fixed.csv",
+            mime="text/csv",
+            icon=":material/build:",
+            type="primary",
+            on_click="ignore",
+        )

@@ -1,0 +1,143 @@
+"""The section Confidence: calibration, temperature, and when to abstain."""
+
+from typing import Any, Final
+
+import pandas as pd
+import streamlit as st
+
+from dashboard.charts.confidence import coverage_figure, reliability_figure
+from dashboard.charts.style import NO_TOOLBAR
+from dashboard.evaluation import data as data
+from dashboard.evaluation.shown import Shown
+from dashboard.wording.metrics import (
+    METRIC_TITLES,
+    abstention_sentence,
+    calibration_sentence,
+    chance_sentence,
+    metric_value,
+)
+from dashboard.wording.names import escape_markdown
+from har_core.errors import HarError
+from har_core.evaluation.calibration import reliability_bins
+from har_core.evaluation.result import EvaluationResult
+from har_core.evaluation.selective import answer_above, coverage_curve
+from har_core.evaluation.store import list_evaluations
+from har_core.model import bundle
+
+THRESHOLD_KEY: Final = "threshold"
+
+
+def show_confidence(shown: Shown) -> None:
+    """Draw calibration, temperature, and what a confidence threshold would do."""
+    calibration, abstention = st.columns(2, gap="large")
+    with calibration:
+        st.markdown("#### Can its confidence be believed?")
+        _show_calibration(shown)
+    with abstention:
+        st.markdown("#### When should it rather not answer?")
+        _show_abstention(shown.result)
+
+
+def _show_calibration(shown: Shown) -> None:
+    result, present = shown.result, shown.manifest.temperature
+    bins = reliability_bins(result.confidence, result.correct)
+    st.markdown(calibration_sentence(result.confidence.mean(), result.correct.mean()))
+    series = {f"temperature {present:.2f}": bins}
+    fitted = _offer_fitted_temperature(shown)
+    if fitted is not None:
+        after = shown.evaluation.raw.calibrated(fitted)
+        series[f"temperature {fitted:.2f}"] = reliability_bins(after.confidence, after.correct)
+        _show_temperature(shown, fitted, after)
+        result = after
+    st.plotly_chart(
+        reliability_figure(series, result.confidence, result.correct),
+        key="reliability",
+        config=NO_TOOLBAR,
+        alt="Share of right answers against confidence",
+    )
+    least, most = bins.counts.min(), bins.counts.max()
+    each = f"{least:,}" if least == most else f"{least:,} to {most:,}"
+    st.caption(
+        f"{len(bins.counts)} bins with {each} photographs each. On the dotted line confidence and "
+        "share of right answers agree; below it the model is too sure of itself."
+    )
+    chance = shown.result.calibration_error_by_chance
+    st.caption(chance_sentence(bins.calibration_error, *chance))
+
+
+def _offer_fitted_temperature(shown: Shown) -> float | None:
+    """Return a temperature fitted on the model's validation split, if it is asked for."""
+    if "validation" not in list_evaluations(shown.folder, shown.manifest):
+        st.caption(
+            "No other temperature can be fitted: the model kept no validation photographs apart."
+        )
+        return None
+    if not st.toggle("Compare with a freshly fitted temperature", key="fit_temperature"):
+        return None
+    try:
+        return data.fitted_temperature(shown.folder)
+    except HarError as error:
+        st.info(escape_markdown(str(error)), icon=":material/info:")
+        return None
+
+
+def _show_temperature(shown: Shown, fitted: float, after: EvaluationResult) -> None:
+    before = shown.result.totals.headline()
+    then = after.totals.headline()
+    rows = {
+        METRIC_TITLES[name]: [metric_value(name, m[name][0]) for m in (before, then)]
+        for name in ("top1", "log_loss", "ece")
+    }
+    columns = [f"now ({shown.manifest.temperature:.2f})", f"fitted ({fitted:.2f})"]
+    st.table(pd.DataFrame(rows, index=columns).T, alt="Metrics before and after")
+    if abs(fitted - shown.manifest.temperature) < 0.005:
+        st.caption("The model uses the fitted temperature already.")
+        return
+    st.button(
+        f"Use {fitted:.2f} from now on",
+        key="store_temperature",
+        icon=":material/thermostat:",
+        on_click=_store_temperature,
+        args=(shown, fitted),
+        help="Stores it in the model: the Predict page and the REST API then give the calibrated "
+        "probabilities. Which action comes first never changes.",
+    )
+    if error := st.session_state.pop("store_temperature_error", None):
+        st.error(escape_markdown(error))
+
+
+def _store_temperature(shown: Shown, temperature: float) -> None:
+    """Store the temperature, and the headline metrics that follow from it."""
+    metrics: dict[str, Any] = dict(shown.manifest.metrics)
+    try:
+        if metrics.get("split") == "test":
+            own = data.load_evaluation(shown.folder, "test").raw.calibrated(temperature)
+            metrics |= own.headline()
+        bundle.update_manifest(shown.folder, temperature=temperature, metrics=metrics)
+    except HarError as error:
+        st.session_state["store_temperature_error"] = str(error)
+
+
+def _show_abstention(result: EvaluationResult) -> None:
+    threshold = st.slider(
+        "Answer only from this confidence on",
+        0.0,
+        1.0,
+        0.5,
+        0.01,
+        key=THRESHOLD_KEY,
+        bind="query-params",
+    )
+    coverage, accuracy = answer_above(result.confidence, result.correct, threshold)
+    st.markdown(f"**{abstention_sentence(threshold, coverage, accuracy)}**")
+    curve = coverage_curve(result.confidence, result.correct)
+    st.plotly_chart(
+        coverage_figure(curve, coverage, accuracy),
+        key="coverage",
+        config=NO_TOOLBAR,
+        alt="Accuracy among the answered photographs against their share",
+    )
+    st.caption(
+        "Photographs in order of confidence, the surest first. Further left the model answers less "
+        "and errs less."
+    )

@@ -1,0 +1,172 @@
+"""The section Confusions: the matrix, its worst pairs, the photographs of a cell."""
+
+from typing import Final
+
+import numpy as np
+import streamlit as st
+
+from dashboard.charts.confusion import confusion_figure
+from dashboard.charts.style import NO_TOOLBAR
+from dashboard.evaluation.shown import Shown
+from dashboard.widgets.class_filter import accept_class_name
+from dashboard.wording.metrics import cell_title
+from dashboard.wording.names import counted, escape_markdown, human_name, markdown_name, percent
+from har_core.evaluation.confusion import Share, most_confused_pairs
+from har_core.images.thumbnails import thumbnails
+
+TRUE_KEY: Final = "true"
+PREDICTED_KEY: Final = "predicted"
+_SIDE_BY_SIDE_UP_TO: Final = 20
+
+
+def show_confusions(shown: Shown) -> None:
+    """Draw the confusion matrix, and beside it the worst pairs or the chosen cell's photographs."""
+    result = shown.result
+    names = result.class_names
+    if len(names) <= _SIDE_BY_SIDE_UP_TO:
+        left, right = st.columns([7, 4], gap="medium")
+    else:
+        left, right = st.container(), st.container()
+    with right:
+        cell = chosen_cell(names)
+    with left:
+        with st.container(horizontal=True, vertical_alignment="bottom"):
+            share: Share = st.segmented_control(
+                "Cells show",
+                ["count", "row", "column"],
+                default="count",
+                required=True,
+                key="cells",
+                bind="query-params",
+                format_func={
+                    "count": "photographs",
+                    "row": "% of true class",
+                    "column": "% of answers",
+                }.__getitem__,
+            )
+            with st.popover("Arrange", icon=":material/tune:"):
+                by_name = st.segmented_control(
+                    "Order of classes",
+                    [False, True],
+                    default=False,
+                    required=True,
+                    key="order",
+                    bind="query-params",
+                    format_func=lambda by_name: "by name" if by_name else "similar side by side",
+                )
+                hide = st.toggle("Hide right answers", key="hide_right")
+        order = np.argsort(np.asarray(names)) if by_name else result.similarity_order
+        st.plotly_chart(
+            confusion_figure(
+                result.confusion,
+                names,
+                share=share,
+                order=order,
+                hide_diagonal=hide,
+                selected=cell if None not in cell else None,  # type: ignore[arg-type]
+                on_dark=st.context.theme.type == "dark",
+            ),
+            key="confusion",
+            on_select=_choose_clicked_cell,
+            selection_mode="points",
+            config=NO_TOOLBAR,
+            alt="Confusion matrix: photographs by true and predicted class",
+        )
+        st.caption(
+            "Rows are true classes, columns what the model said. Teal: right, orange: wrong, each "
+            "with a colour scale of its own. Click a cell to see its photographs."
+        )
+    with right:
+        _show_cell(shown, cell)
+
+
+def chosen_cell(class_names: tuple[str, ...]) -> tuple[str | None, str | None]:
+    """Draw the choice of a true and a predicted class, which the page's address keeps."""
+    for key in (TRUE_KEY, PREDICTED_KEY):
+        if st.session_state.get(key, class_names[0]) not in (*class_names, None):
+            st.session_state[key] = None  # chosen for a model with other classes
+        accept_class_name(class_names, key)
+    with st.grid(2, min_column_width=120, gap="small"):
+        label, prediction = (
+            st.selectbox(
+                title,
+                class_names,
+                index=None,
+                key=key,
+                bind="query-params",
+                format_func=human_name,
+                placeholder="any",
+            )
+            for title, key in (("True class", TRUE_KEY), ("Predicted class", PREDICTED_KEY))
+        )
+    return label, prediction
+
+
+def choose_cell(label: str | None, prediction: str | None) -> None:
+    """Show the photographs of a cell, of a class, or (two times None) no selection."""
+    st.session_state[TRUE_KEY] = label
+    st.session_state[PREDICTED_KEY] = prediction
+
+
+def _choose_clicked_cell() -> None:
+    # Redrawing the chart empties its selection: that is no wish to leave the cell.
+    points = st.session_state["confusion"]["selection"]["points"]
+    if points:
+        choose_cell(*points[0]["customdata"][:2])
+
+
+def _show_cell(shown: Shown, cell: tuple[str | None, str | None]) -> None:
+    label, prediction = cell
+    if label is None and prediction is None:
+        _show_confused_pairs(shown)
+        return
+    photographs = shown.result.photographs()
+    if label is not None:
+        photographs = photographs[photographs["label"] == label]
+    if prediction is not None:
+        photographs = photographs[photographs["prediction"] == prediction]
+    photographs = photographs.sort_values("confidence", ascending=False, kind="stable")
+    st.button(
+        f"{escape_markdown(cell_title(label, prediction))} · {len(photographs):,}",
+        key="clear_cell",
+        icon=":material/close:",
+        icon_position="right",
+        on_click=choose_cell,
+        args=(None, None),
+        help="Remove this filter",
+    )
+    shown.photos.show(photographs, key="cell_photographs", page_size=12, tile_width=124)
+
+
+def _show_confused_pairs(shown: Shown) -> None:
+    pairs = most_confused_pairs(shown.result.confusion, shown.result.class_names, limit=6)
+    st.markdown("**Most confused**")
+    if pairs.empty:
+        st.caption("The model makes no mistake on these photographs.")
+        return
+    photographs = shown.result.photographs()
+    for rank, pair in enumerate(pairs.itertuples()):
+        with st.container(border=True, gap="xsmall"):
+            st.button(
+                f"**{escape_markdown(cell_title(pair.label, pair.prediction))}**",
+                key=f"pair_{rank}",
+                type="tertiary",
+                icon=":material/arrow_forward:",
+                icon_position="right",
+                on_click=choose_cell,
+                args=(pair.label, pair.prediction),
+            )
+            n = pairs["count"].iloc[rank]
+            st.caption(
+                f"{counted(n, 'photograph')}, {percent(pair.share)} of {markdown_name(pair.label)}"
+            )
+            chosen = (photographs["label"] == pair.label) & (
+                photographs["prediction"] == pair.prediction
+            )
+            names = photographs.loc[chosen].nlargest(3, "confidence")["filename"]
+            pictures = thumbnails([shown.files.get(name) for name in names])
+            if any(pictures):
+                with st.container(horizontal=True, gap="xsmall"):
+                    for name, picture in zip(names, pictures, strict=True):
+                        if picture is not None:
+                            st.image(picture, width=76, alt=f"The photograph {name}")

@@ -1,0 +1,92 @@
+"""Cached handles for the evaluation page; keys are paths with the times of their files."""
+
+from collections.abc import Mapping
+from pathlib import Path
+
+import streamlit as st
+
+from dashboard.evaluation.files import EvaluatedFiles
+from har_core.dataset.table import PHOTO_FOLDER, list_photographs
+from har_core.errors import DatasetError
+from har_core.evaluation.calibration import fit_temperature
+from har_core.evaluation.caveats import caveats
+from har_core.evaluation.comparison import Comparison, compare_models
+from har_core.evaluation.store import BUNDLE_SPLITS, Evaluation, evaluation_stamp, read_evaluation
+from har_core.model.manifest import read_manifest
+from har_core.model.records import read_splits
+
+Stamp = tuple[int, ...]
+
+
+def load_evaluation(folder: Path, name: str) -> Evaluation:
+    """Read an evaluation once, and again when its files or the temperature change."""
+    return _evaluation(str(folder), name, evaluation_stamp(folder, name))
+
+
+@st.cache_resource(max_entries=6, show_spinner="Reading the predictions …")
+def _evaluation(folder: str, name: str, stamp: Stamp) -> Evaluation:
+    return read_evaluation(folder, name)
+
+
+def find_caveats(folder: Path, name: str) -> list[str]:
+    """Say what limits an evaluation; see `har_core.evaluation.caveats.caveats`."""
+    return _caveats(str(folder), name, evaluation_stamp(folder, name))
+
+
+@st.cache_data(max_entries=20, show_spinner=False)
+def _caveats(folder: str, name: str, stamp: Stamp) -> list[str]:
+    evaluation = load_evaluation(Path(folder), name)
+    return caveats(evaluation, read_manifest(folder), read_splits(folder))
+
+
+def fitted_temperature(folder: Path) -> float:
+    """Fit the temperature on the model's own validation split.
+
+    Raises
+    ------
+    DatasetError
+        If the model comes without predictions for that split.
+    """
+    return _fitted_temperature(str(folder), evaluation_stamp(folder, "validation"))
+
+
+@st.cache_data(max_entries=20, show_spinner="Fitting the temperature …")
+def _fitted_temperature(folder: str, stamp: Stamp) -> float:
+    raw = load_evaluation(Path(folder), "validation").raw
+    return fit_temperature(raw.labels, raw.probabilities)
+
+
+def load_comparison(folders: Mapping[str, Path], name: str) -> Comparison:
+    """Compare models by one evaluation; `folders` maps their names, the baseline first."""
+    stamps = tuple(evaluation_stamp(folder, name) for folder in folders.values())
+    return _comparison(tuple((m, str(f)) for m, f in folders.items()), name, stamps)
+
+
+@st.cache_resource(max_entries=6, show_spinner="Comparing …")
+def _comparison(
+    folders: tuple[tuple[str, str], ...], name: str, stamps: tuple[Stamp, ...]
+) -> Comparison:
+    return compare_models({m: load_evaluation(Path(f), name).result for m, f in folders})
+
+
+def evaluated_files(evaluation: Evaluation, dataset: str | None) -> EvaluatedFiles:
+    """Return where an evaluation's photographs may be: in its own folder, or else in `dataset`.
+
+    An evaluation that was kept without a folder is of a ZIP, whose photographs are gone.
+    """
+    kept = bool(evaluation.folder) or evaluation.name in BUNDLE_SPLITS
+    found: dict[str, str] = {}
+    for folder in (dataset, evaluation.folder):  # the last one wins
+        if folder and kept:
+            photo_folder = Path(folder).expanduser() / PHOTO_FOLDER
+            modified = photo_folder.stat().st_mtime_ns if photo_folder.is_dir() else 0
+            found.update(_photograph_paths(folder, modified))
+    return EvaluatedFiles(found, evaluation.known_sha256, kept)
+
+
+@st.cache_data(max_entries=6, show_spinner=False)
+def _photograph_paths(folder: str, modified_ns: int) -> dict[str, str]:
+    try:
+        return list_photographs(folder)
+    except DatasetError:
+        return {}

@@ -1,0 +1,68 @@
+"""Evaluating another set in the background: a folder on the server, or an uploaded ZIP."""
+
+import io
+import tempfile
+from pathlib import Path
+
+from dashboard.jobs.registry import Job, start_job
+from har_core import load_model
+from har_core.dataset.table import load_dataset
+from har_core.dataset.zipped import unpack_dataset
+from har_core.evaluation.run import evaluate_dataset
+from har_core.evaluation.store import check_evaluation_name, keep_evaluation
+
+JOB_PREFIX = "evaluate/"
+
+
+def start_folder_evaluation(model: Path, name: str, folder: str, csv: str | None) -> Job:
+    """Evaluate a dataset folder and keep the result under `name`.
+
+    The job's result is the name of the model's folder, and `name`.
+
+    Raises
+    ------
+    DatasetError
+        If the name or the folder cannot be used; later errors fail the job.
+    """
+    check_evaluation_name(name)
+    table = load_dataset(folder, csv)
+
+    def work(job: Job) -> tuple[str, str]:
+        evaluation = evaluate_dataset(
+            load_model(model), table, name=name, folder=folder, progress=job.report
+        )
+        keep_evaluation(evaluation)
+        return model.name, name
+
+    return start_job(_key(model, name), _title(model, name), work)
+
+
+def start_zip_evaluation(model: Path, name: str, archive: bytes) -> Job:
+    """Evaluate an uploaded ZIP and keep the result, not the photographs.
+
+    They are unpacked into a private temporary folder that is removed when the job ends. Its result
+    is as of `start_folder_evaluation`.
+
+    Raises
+    ------
+    DatasetError
+        If the name cannot be used; later errors fail the job.
+    """
+    check_evaluation_name(name)
+
+    def work(job: Job) -> tuple[str, str]:
+        with tempfile.TemporaryDirectory(prefix="har-evaluate-") as folder:
+            table = load_dataset(unpack_dataset(io.BytesIO(archive), folder))
+            evaluation = evaluate_dataset(load_model(model), table, name=name, progress=job.report)
+        keep_evaluation(evaluation)
+        return model.name, name
+
+    return start_job(_key(model, name), _title(model, name), work)
+
+
+def _key(model: Path, name: str) -> str:
+    return f"{JOB_PREFIX}{model.name}/{name}"
+
+
+def _title(model: Path, name: str) -> str:
+    return f"Evaluating {model.name} on {name}"

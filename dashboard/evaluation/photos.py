@@ -1,0 +1,147 @@
+"""The photographs behind an evaluation's numbers: tiles with the answer, one opened large."""
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final
+
+import pandas as pd
+import streamlit as st
+
+from dashboard import sidebar
+from dashboard.charts.bars import probability_bars
+from dashboard.evaluation.files import EvaluatedFiles
+from dashboard.widgets.gallery import Tile, gallery
+from dashboard.widgets.opened_photo import (
+    PHOTO_PARAMETER,
+    neighbour,
+    show_large_picture,
+    show_step_buttons,
+)
+from dashboard.wording.names import escape_markdown, human_name, markdown_name, percent
+from har_core import Prediction
+from har_core.evaluation.result import EvaluationResult
+from har_core.images.thumbnails import thumbnails
+
+_OPENED: Final = "opened_evaluated_photograph"
+_BROWSING: Final = "evaluated_photographs_in_view"
+_SHOWN_PROBABILITIES: Final = 6
+
+
+@dataclass(frozen=True, eq=False)
+class EvaluatedPhotos:
+    """An evaluation and where its photographs are.
+
+    Parameters
+    ----------
+    result : EvaluationResult
+    files : EvaluatedFiles
+        Photographs that it lacks are shown by their names.
+    """
+
+    result: EvaluationResult
+    files: EvaluatedFiles
+
+    def show(
+        self, rows: pd.DataFrame, *, key: str, page_size: int = 24, tile_width: int = 150
+    ) -> None:
+        """Draw photographs as tiles, a page at a time; a click opens one.
+
+        Parameters
+        ----------
+        rows : DataFrame
+            Rows of `EvaluationResult.photographs`, in the order to show; with a column ``note``
+            that replaces the second line of a tile.
+        key : str
+            Unique on the page.
+        page_size, tile_width : int
+            Tiles per page; least width of a tile in pixels.
+        """
+        if rows.empty:
+            st.caption("No photographs.")
+            return
+        n_pages = -(-len(rows) // page_size)
+        # Other photographs, such as another cell's, begin with their first page.
+        page_key = f"{key}_page_{hash(tuple(rows['filename']))}"
+        page = int(st.session_state.get(page_key, 1))
+        shown = rows.iloc[(page - 1) * page_size : page * page_size]
+        paths = [self.files.get(name) for name in shown["filename"]]
+        if not any(paths):
+            st.caption(
+                f":material/folder_open: {self.files.why_missing(shown['filename'].iloc[0])}"
+            )
+        tiles = [
+            Tile(
+                id=row["filename"],
+                title=_title(row),
+                note=row.get("note") or f"{percent(row['confidence'])} sure · {row['filename']}",
+                picture=picture,
+                placeholder=row["filename"],
+            )
+            for (_, row), picture in zip(shown.iterrows(), thumbnails(paths), strict=True)
+        ]
+        opened, _ = gallery(tiles, key=key, tile_width=tile_width)
+        if n_pages > 1:
+            st.pagination(n_pages, key=page_key)
+        if opened is not None:
+            st.session_state[_OPENED] = opened
+            st.session_state[_BROWSING] = list(shown["filename"])
+            _photograph_dialog(self)
+
+
+def _title(row: pd.Series) -> str:
+    if row["correct"]:
+        return human_name(row["label"])
+    return f"{human_name(row['label'])} → {human_name(row['prediction'])}"
+
+
+@st.dialog("Photograph", width="large")
+def _photograph_dialog(photos: EvaluatedPhotos) -> None:
+    filename = st.session_state[_OPENED]
+    result = photos.result
+    row = int((result.filenames == filename).argmax())
+    prediction = Prediction.from_probabilities(result.class_names, result.probabilities[row])
+    picture, answer = st.columns([3, 2], gap="medium")
+    path = photos.files.get(filename)
+    with picture:
+        if path is None:
+            hint = photos.files.why_missing(filename)
+            st.info(hint, icon=":material/image_not_supported:")
+        elif not show_large_picture(path, alt=f"The photograph {filename}"):
+            st.info("There is no picture to show.", icon=":material/broken_image:")
+    with answer:
+        label = result.class_names[result.labels[row]]
+        right = label == prediction.action
+        st.markdown(f"### {markdown_name(label)}\n:small[{escape_markdown(filename)}]")
+        st.badge(
+            "recognised" if right else f"taken for {markdown_name(prediction.action)}",
+            icon=":material/check:" if right else ":material/close:",
+            color="green" if right else "orange",
+        )
+        top = dict(prediction.top(_SHOWN_PROBABILITIES))
+        st.plotly_chart(
+            probability_bars(Prediction(prediction.action, prediction.confidence, top)),
+            key="opened_probabilities",
+            config={"displayModeBar": False},
+            alt="The most probable actions",
+        )
+        dataset = sidebar.chosen_dataset()
+        if path is not None and dataset is not None and _lies_in(path, dataset):
+            st.page_link(
+                "../pages/dataset.py",
+                label="Relabel or exclude it in the dataset",
+                icon=":material/arrow_forward:",
+                query_params={PHOTO_PARAMETER: filename},
+            )
+
+    if len(st.session_state[_BROWSING]) > 1:
+        with st.container(horizontal=True, horizontal_alignment="right"):
+            show_step_buttons(_step)
+
+
+def _step(by: int) -> None:
+    names = st.session_state[_BROWSING]
+    st.session_state[_OPENED] = neighbour(names, st.session_state[_OPENED], by)
+
+
+def _lies_in(path: str, folder: str) -> bool:
+    return Path(path).resolve().is_relative_to(Path(folder).expanduser().resolve())

@@ -1,0 +1,93 @@
+"""How a page shows background jobs: progress, time left, cancel, and what became of them."""
+
+from collections.abc import Callable
+
+import streamlit as st
+
+from dashboard.jobs.registry import Job, dismiss_job, find_jobs
+from dashboard.wording.names import escape_markdown
+
+
+def show_jobs(
+    prefix: str, open_result: Callable[[Job], None] | None = None, *, exact: bool = False
+) -> None:
+    """Show the jobs of a kind; running ones refresh by themselves, without the rest of the page.
+
+    When one ends, the whole page runs again, so that its result appears.
+
+    Parameters
+    ----------
+    prefix, exact
+        As in `dashboard.jobs.registry.find_jobs`.
+    open_result : callable, optional
+        What "Open" does with a job that is done; without it there is no such button.
+    """
+    jobs = find_jobs(prefix, exact=exact)
+    if any(job.state == "running" for job in jobs):
+        _show_running_jobs(prefix, exact)
+    for job in jobs:
+        if job.state != "running":
+            _show_ended_job(job, open_result)
+
+
+@st.fragment(run_every=1.0)
+def _show_running_jobs(prefix: str, exact: bool) -> None:
+    shown = st.session_state.setdefault("_running_jobs", {})
+    running = [job for job in find_jobs(prefix, exact=exact) if job.state == "running"]
+    before, shown[prefix] = shown.get(prefix, set()), {id(job) for job in running}
+    # Nothing running: the job ended between the page's look and this one.
+    if before - shown[prefix] or not running:
+        st.rerun()
+    for job in running:
+        with st.container(border=True, horizontal=True, vertical_alignment="center"):
+            st.progress(job.fraction, text=escape_markdown(_describe_progress(job)))
+            st.button(
+                "Cancel",
+                key=f"cancel {job.key}",
+                icon=":material/close:",
+                disabled=job.is_cancelling,
+                on_click=job.cancel,
+                width="content",
+            )
+
+
+def _describe_progress(job: Job) -> str:
+    if job.is_cancelling:
+        return f"{job.title}: stopping …"
+    if not job.total:
+        return f"{job.title}: starting …"
+    if job.total == 1:
+        return f"{job.step or job.title} …"
+    text = f"{job.step or job.title}: {job.done:,} of {job.total:,}"
+    left = job.seconds_left
+    if left is None or left < 2:
+        return text
+    minutes = round(left / 60)
+    return f"{text}, about {f'{minutes} min' if minutes >= 2 else f'{left:.0f} s'} left"
+
+
+def _show_ended_job(job: Job, open_result: Callable[[Job], None] | None) -> None:
+    outcome = {
+        "done": (st.success, ":material/check_circle:", f"{job.title}: done."),
+        "failed": (st.error, ":material/error:", f"{job.title}: {job.error}"),
+        "cancelled": (st.info, ":material/cancel:", f"{job.title}: cancelled, {job.if_cancelled}."),
+    }
+    with st.container(horizontal=True, vertical_alignment="center"):
+        show, icon, text = outcome[job.state]
+        show(escape_markdown(text), icon=icon)
+        if open_result is not None and job.state == "done":
+            st.button(
+                "Open",
+                key=f"open {job.key}",
+                on_click=_open_and_dismiss,
+                args=(job, open_result),
+                width="content",
+            )
+        st.button(
+            "Dismiss", key=f"dismiss {job.key}", on_click=dismiss_job, args=(job,), width="content"
+        )
+
+
+def _open_and_dismiss(job: Job, open_result: Callable[[Job], None]) -> None:
+    open_result(job)
+    dismiss_job(job)

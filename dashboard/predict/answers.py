@@ -1,0 +1,138 @@
+"""A photograph's answer: picture, chart, words, and the table of many."""
+
+import os
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+import streamlit as st
+from plotly.graph_objects import Figure
+
+from dashboard.charts.bars import probability_bars
+from dashboard.classification import ClassifiedPhoto
+from dashboard.predict.results import Photo, result_json, results_csv, results_table
+from dashboard.resources import classified
+from dashboard.wording.names import (
+    certainty,
+    counted,
+    escape_markdown,
+    hint,
+    human_name,
+    markdown_name,
+    percent,
+)
+from har_core import ActionModel, InvalidImageError
+
+ROW_HEIGHT = 56
+ROWS_SHOWN = 7.5  # half a row tells that there are more
+
+
+def classify_all(
+    model: ActionModel, photos: list[Photo]
+) -> list[ClassifiedPhoto | InvalidImageError]:
+    """Classify what was handed in, in order; an unusable photograph gives its error."""
+    if len(photos) == 1:
+        return [classified(model, photos[0].data)]
+    results = []
+    bar = st.progress(0.0)
+    with ThreadPoolExecutor(min(4, os.cpu_count() or 1)) as pool:
+        for result in pool.map(lambda photo: classified(model, photo.data), photos):
+            results.append(result)
+            bar.progress(len(results) / len(photos), f"{len(results)} of {len(photos)}")
+    bar.empty()
+    return results
+
+
+def show_picture(photo: Photo, result: ClassifiedPhoto) -> None:
+    """Draw one photograph and its name."""
+    st.image(result.preview, width="content", alt=f"The photograph {photo.name}")
+    st.caption(escape_markdown(photo.name))
+
+
+def show_chart(figure: Figure, alt: str) -> None:
+    """Draw the chart of probabilities in its one place."""
+    # One key for all, so that the browser changes the bars of a chart that is there already.
+    st.plotly_chart(figure, key="probabilities", config={"displayModeBar": False}, alt=alt)
+
+
+def show_answer(model: ActionModel, photo: Photo, result: ClassifiedPhoto) -> None:
+    """Draw a photograph's answer: words, chart, what can be taken away."""
+    prediction = result.prediction
+    st.subheader(
+        f"{certainty(prediction.confidence)} {markdown_name(prediction.action)} — "
+        f"{percent(prediction.confidence)}",
+        anchor=False,
+    )
+    if photo.label:
+        agrees = photo.label == prediction.action
+        st.badge(
+            f"Labelled {markdown_name(photo.label)} in the dataset",
+            icon=":material/check:" if agrees else ":material/close:",
+            color="green" if agrees else "orange",
+        )
+    if advice := hint(prediction):
+        st.info(advice, icon=":material/lightbulb:")
+    show_chart(
+        probability_bars(prediction),
+        f"Probability of each action; {human_name(prediction.action)} leads",
+    )
+    with st.container(horizontal=True, vertical_alignment="center"):
+        st.download_button(
+            "JSON",
+            result_json(photo, prediction, model.name),
+            file_name=f"{Path(photo.name).stem}.json",
+            mime="application/json",
+            icon=":material/download:",
+            on_click="ignore",
+        )
+        st.caption(f"Took {1000 * result.seconds:.0f} ms")
+
+
+def show_summary(
+    good: list[tuple[Photo, ClassifiedPhoto]], bad: list[tuple[Photo, InvalidImageError]]
+) -> None:
+    """Say how many photographs were classified, and which could not be used."""
+    if good:
+        st.subheader(f"{counted(len(good), 'photograph')} classified", anchor=False)
+        st.download_button(
+            "CSV",
+            results_csv(good),
+            file_name="predictions.csv",
+            mime="text/csv",
+            icon=":material/download:",
+            on_click="ignore",
+        )
+    if bad:
+        with st.container(border=True):
+            what = "This file" if not good and len(bad) == 1 else f"{len(bad):,}"
+            st.markdown(f":material/broken_image: **{what} could not be used**")
+            for photo, error in bad:
+                st.markdown(
+                    f"{escape_markdown(photo.name)}  \n:small[{escape_markdown(str(error))}]"
+                )
+
+
+def choose_from_table(good: list[tuple[Photo, ClassifiedPhoto]]) -> int:
+    """Draw the table and return the position of the chosen photograph, at first the first."""
+    table = st.dataframe(
+        results_table(good),
+        key="results",
+        hide_index=True,
+        on_select="rerun",
+        selection_mode="single-cell",
+        row_height=ROW_HEIGHT,
+        height=int(ROW_HEIGHT * min(len(good), ROWS_SHOWN)) + 38,
+        alt="The photographs with their most likely actions",
+        column_config={
+            "picture": st.column_config.ImageColumn("", width="small"),
+            "action": "Action",
+            "confidence": st.column_config.ProgressColumn(
+                "Confidence", min_value=0, max_value=100, format="%.0f %%"
+            ),
+            "file": "File",
+            "second": "Second guess",
+            "second_confidence": st.column_config.NumberColumn("Its confidence", format="%.0f %%"),
+        },
+    )
+    # Cells, because a click anywhere in a row counts; rows would want a click on their checkbox.
+    cells = table["selection"]["cells"]
+    return cells[0][0] if cells and cells[0][0] < len(good) else 0

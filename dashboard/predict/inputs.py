@@ -1,0 +1,78 @@
+"""Photographs that a visitor hands in: uploads, camera, examples."""
+
+from pathlib import Path
+
+import streamlit as st
+
+from dashboard import sidebar
+from dashboard.predict.results import Photo
+from dashboard.resources import dataset_table
+from dashboard.wording.names import (
+    escape_markdown,
+)
+from har_core.images.decoding import MAX_BYTES
+
+EXAMPLE = Path(__file__).parents[1] / "examples" / "cycling.jpg"
+SUFFIXES = ["jpg", "jpeg", "png", "webp", "bmp", "tif", "tiff", "gif"]
+
+
+def show_example() -> None:
+    """Replace whatever is on the page by the drawn example."""
+    replace_photos(Photo(EXAMPLE.name, EXAMPLE.read_bytes()))
+
+
+def show_random_photo(folder: str) -> None:
+    """Replace whatever is on the page by a random photograph of the dataset."""
+    present = dataset_table(folder).dropna(subset="path")
+    if present.empty:
+        st.toast("None of the listed photographs is in the folder.")
+        return
+    row = present.sample().iloc[0]
+    try:
+        data = Path(row["path"]).read_bytes()
+    except OSError as error:
+        st.toast(f"Cannot read {escape_markdown(row['filename'])}: {error.strerror}.")
+        return
+    replace_photos(Photo(row["filename"], data, row["label"]))
+
+
+def replace_photos(photo: Photo | None) -> None:
+    """Put one photograph, or none, in the place of all that was handed in."""
+    st.session_state["sample"] = photo
+    # A file uploader is emptied by giving it another key.
+    st.session_state["uploads_cleared"] = st.session_state.get("uploads_cleared", 0) + 1
+
+
+def photos_handed_in() -> list[Photo]:
+    """Draw the inputs and return what is in them."""
+    upload_tab, camera_tab = st.tabs(
+        [":material/upload: Upload", ":material/photo_camera: Camera"],
+        key="source",
+        on_change="rerun",
+    )
+    if camera_tab.open:  # drawn only when open, because drawing it asks for the camera
+        shot = camera_tab.camera_input("Take a photograph", label_visibility="collapsed")
+        return [Photo("camera.jpg", shot.getvalue(), on_screen=True)] if shot else []
+    with upload_tab:
+        files = st.file_uploader(
+            "Photographs",
+            type=SUFFIXES,
+            accept_multiple_files=True,
+            max_upload_size=MAX_BYTES // 2**20,
+            key=f"uploads_{st.session_state.get('uploads_cleared', 0)}",
+            label_visibility="collapsed",
+        )
+        with st.container(horizontal=True):
+            st.button("Try an example", icon=":material/pedal_bike:", on_click=show_example)
+            if folder := sidebar.chosen_dataset():
+                st.button(
+                    "Surprise me",
+                    icon=":material/shuffle:",
+                    on_click=show_random_photo,
+                    args=(folder,),
+                    help="A random photograph of the dataset, with the label it was given.",
+                )
+    if files:
+        return [Photo(file.name, file.getvalue()) for file in files]
+    sample = st.session_state.get("sample")
+    return [sample] if sample else []

@@ -1,0 +1,87 @@
+"""Predictions of several photographs as a table, CSV and JSON."""
+
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import pandas as pd
+
+from dashboard.classification import ClassifiedPhoto
+from dashboard.wording.names import human_name
+from har_core import Prediction
+from har_core.storage.spreadsheets import neutralise_formula
+
+
+@dataclass(frozen=True)
+class Photo:
+    """A photograph as handed in.
+
+    Parameters
+    ----------
+    name : str
+        Of its file.
+    data : bytes
+        Content of its file.
+    label : str, optional
+        Class that a dataset gives it.
+    on_screen : bool, default False
+        Whether the input that it came from shows it already.
+    """
+
+    name: str
+    data: bytes
+    label: str | None = None
+    on_screen: bool = False
+
+
+def results_table(photos: Sequence[tuple[Photo, ClassifiedPhoto]]) -> pd.DataFrame:
+    """Return one row per photograph, for display.
+
+    Returns
+    -------
+    DataFrame
+        ``picture`` (data URI), ``action``, ``confidence`` in percent, ``file``, ``second`` (the
+        next likely action) and ``second_confidence`` in percent. What counts comes first, because
+        a phone shows three columns.
+    """
+    rows = []
+    for photo, result in photos:
+        (first, p_first), (second, p_second) = result.prediction.top(2)
+        rows.append(
+            (
+                result.thumbnail,
+                human_name(first),
+                100 * p_first,
+                neutralise_formula(photo.name),  # the page's table can be saved as CSV
+                human_name(second),
+                100 * p_second,
+            )
+        )
+    columns = ["picture", "action", "confidence", "file", "second", "second_confidence"]
+    return pd.DataFrame(rows, columns=columns)
+
+
+def results_csv(photos: Sequence[tuple[Photo, ClassifiedPhoto]]) -> bytes:
+    """Return results as UTF-8 CSV: file, action, confidence, then every class's probability."""
+    rows = [
+        {
+            "filename": neutralise_formula(photo.name),
+            "action": neutralise_formula(result.prediction.action),
+            "confidence": result.prediction.confidence,
+            **{neutralise_formula(n): p for n, p in result.prediction.probabilities.items()},
+        }
+        for photo, result in photos
+    ]
+    return pd.DataFrame(rows).to_csv(index=False, float_format="%.6f").encode()
+
+
+def result_json(photo: Photo, prediction: Prediction, model_name: str) -> bytes:
+    """Return one result as JSON with the field names of the REST API."""
+    body = {
+        "filename": photo.name,
+        "action": prediction.action,
+        "confidence": prediction.confidence,
+        "all_predictions": prediction.probabilities,
+        "model": model_name,
+    }
+    return json.dumps(body, indent=2, ensure_ascii=False).encode()

@@ -1,0 +1,133 @@
+"""Bodies of the REST API's requests and answers, for its OpenAPI document."""
+
+from typing import Any, Final
+
+from pydantic import BaseModel, Field
+
+from har_core import Prediction
+from har_core.images.decoding import MAX_BYTES
+
+
+class ErrorBody(BaseModel):
+    """What went wrong and what to do about it."""
+
+    error: str = Field(examples=["The file is empty."])
+
+
+class PredictionBody(BaseModel):
+    """The most probable action in one photograph."""
+
+    action: str = Field(description="The most probable class.", examples=["running"])
+    confidence: float = Field(ge=0, le=1, description="Its probability.", examples=[0.93])
+    all_predictions: dict[str, float] = Field(
+        description="Probability of every class, in the model's order; sums to 1.",
+        examples=[{"running": 0.93, "dancing": 0.05, "cycling": 0.02}],
+    )
+    model: str = Field(description="Name of the model.", examples=["cnn_lstm_har15"])
+
+
+class BatchPrediction(BaseModel):
+    """The prediction for one file of a batch."""
+
+    filename: str
+    action: str
+    confidence: float = Field(ge=0, le=1)
+    all_predictions: dict[str, float]
+
+
+class BatchError(BaseModel):
+    """Why one file of a batch could not be used."""
+
+    filename: str
+    error: str
+
+
+class BatchBody(BaseModel):
+    """One result per file, in the order in which they were sent."""
+
+    model: str
+    results: list[BatchPrediction | BatchError]
+
+
+class HealthBody(BaseModel):
+    """The service can answer predictions."""
+
+    status: str = Field(examples=["ready"])
+    model: str = Field(description="Name of the default model.")
+
+
+class ModelBody(BaseModel):
+    """One model of the models folder; of a damaged one only ``name`` and ``error`` are known."""
+
+    name: str
+    default: bool = Field(description="Whether predictions use it unless told otherwise.")
+    architecture: str | None = None
+    created: str | None = None
+    classes: list[str] = []
+    metrics: dict[str, Any] = Field(
+        default={}, description="Test metrics with 95 % intervals and the split's name."
+    )
+    error: str | None = None
+
+
+class ModelsBody(BaseModel):
+    """Every model that this server can use."""
+
+    models: list[ModelBody]
+
+
+def error_responses(*codes: int) -> dict[int | str, dict[str, Any]]:
+    """Describe the errors that a route may answer with to OpenAPI."""
+    meaning = {
+        400: "No file, a wrong field name, or a malformed form.",
+        401: "The server has an API key, and the request does not bring it.",
+        404: "No model of that name.",
+        405: "Another method than the one documented here; see the Allow header.",
+        408: "The upload stopped coming.",
+        413: f"Larger than {MAX_BYTES // 2**20} MB or 50 megapixels (WebP: 30).",
+        415: "The file is not an image that can be read; the message says why.",
+        503: "No model is loaded, or too many requests wait: then with Retry-After, in seconds.",
+    }
+    return {code: {"model": ErrorBody, "description": meaning[code]} for code in codes}
+
+
+def form_schema(field: str, schema: dict[str, Any], **encoding: str) -> dict[str, Any]:
+    """Describe a multipart form, which is read by hand, to OpenAPI."""
+    body = {"type": "object", "required": [field], "properties": {field: schema}}
+    return {
+        "requestBody": {
+            "required": True,
+            "content": {
+                "multipart/form-data": {
+                    "schema": body,
+                    "encoding": {field: encoding},
+                }
+            },
+        },
+        "parameters": [
+            {
+                "name": "model",
+                "in": "query",
+                "required": False,
+                "description": "Name of a model in /models; default: the newest.",
+                "schema": {"type": "string"},
+            }
+        ],
+    }
+
+
+IMAGE_TYPES: Final = "image/jpeg, image/png, image/webp, image/bmp, image/tiff, image/gif"
+IMAGE: Final = {
+    "type": "string",
+    "format": "binary",
+    "description": f"JPEG, PNG, WebP, BMP, TIFF or GIF, at most {MAX_BYTES // 2**20} MB.",
+}
+
+
+def prediction_body(prediction: Prediction) -> dict[str, Any]:
+    """Return the fields of a prediction that every answer shares."""
+    return {
+        "action": prediction.action,
+        "confidence": prediction.confidence,
+        "all_predictions": prediction.probabilities,
+    }

@@ -1,0 +1,252 @@
+"""The REST API: predictions, health and models, on the same loaded models as the pages."""
+
+import asyncio
+import os
+from collections.abc import Callable
+from concurrent.futures import Future, ThreadPoolExecutor
+from pathlib import Path
+from typing import Final, TypeVar
+
+import numpy as np
+from fastapi import APIRouter, Depends, FastAPI, HTTPException, Request
+from fastapi.responses import PlainTextResponse
+from prometheus_client import generate_latest
+from starlette.exceptions import HTTPException as StarletteHTTPException
+from starlette.requests import ClientDisconnect
+from starlette.routing import Route
+
+from dashboard.rest import telemetry
+from dashboard.rest.api_key import require_api_key
+from dashboard.rest.bodies import (
+    IMAGE,
+    IMAGE_TYPES,
+    BatchBody,
+    BatchError,
+    BatchPrediction,
+    HealthBody,
+    ModelBody,
+    ModelsBody,
+    PredictionBody,
+    error_responses,
+    form_schema,
+    prediction_body,
+)
+from dashboard.rest.queue import RequestQueue
+from dashboard.rest.refusals import (
+    MethodNotAllowed,
+    answer_defect,
+    answer_disconnect,
+    answer_http_error,
+    answer_invalid_image,
+    answer_no_model,
+)
+from dashboard.rest.uploads import (
+    MAX_BATCH_BYTES,
+    MAX_BATCH_FILES,
+    announced_size,
+    read_batch_upload,
+    read_single_upload,
+)
+from har_core import ActionModel, InvalidImageError, ModelBundleError, Prediction, load_model
+from har_core.images.decoding import MAX_BYTES
+from har_core.model.bundle import list_bundles
+from har_core.model.loading import find_model
+
+Result = TypeVar("Result")
+
+# Decoding and inference leave the event loop to the pages' websockets. With one worker more than
+# cores no core waits for its next photograph while an answer is written.
+_WORKERS: Final = ThreadPoolExecutor(
+    min(4, (os.cpu_count() or 1) + 1), thread_name_prefix="predict"
+)
+_LOADER: Final = ThreadPoolExecutor(1, thread_name_prefix="load-model")
+_HEALTH_PATIENCE_S: Final = 1.0
+_queue: Final = RequestQueue()
+telemetry.queued.set_function(lambda: _queue.requests)
+telemetry.queue_limit.set_function(lambda: _queue.max_requests)
+
+
+_needs_key: Final = [Depends(require_api_key)]
+router = APIRouter()
+
+
+@router.post(
+    "/predict",
+    summary="Classify one photograph",
+    response_model=PredictionBody,
+    dependencies=_needs_key,
+    responses=error_responses(400, 401, 404, 405, 408, 413, 415, 503),
+    openapi_extra=form_schema("file", IMAGE, contentType=IMAGE_TYPES),
+)
+async def predict(request: Request) -> PredictionBody:
+    """Say what the person in a photograph is doing.
+
+    `curl -F file=@photo.jpg http://localhost:8501/predict`
+    """
+    bundle = _requested_bundle(request)
+    with _queue.place(announced_size(request, MAX_BYTES)):
+        upload = await read_single_upload(request)
+
+        def work() -> PredictionBody:
+            model = load_model(bundle)
+            prediction = model.predict(upload.data, others_wait=_queue.requests > 1)
+            body = PredictionBody(model=model.name, **prediction_body(prediction))
+            telemetry.predictions.labels(model.name).inc()
+            return body
+
+        return await _in_worker(work)
+
+
+@router.post(
+    "/predict/batch",
+    summary="Classify several photographs",
+    response_model=BatchBody,
+    dependencies=_needs_key,
+    responses=error_responses(400, 401, 404, 405, 408, 413, 503),
+    openapi_extra=form_schema(
+        "files",
+        {"type": "array", "items": IMAGE, "minItems": 1, "maxItems": MAX_BATCH_FILES},
+    ),
+    description=(
+        f"At most {MAX_BATCH_FILES} files and {MAX_BATCH_BYTES // 2**20} MB in total. A file that "
+        "cannot be used gets an `error` in its place; the others get their prediction.\n\n"
+        "`curl -F files=@a.jpg -F files=@b.jpg http://localhost:8501/predict/batch`"
+    ),
+)
+async def predict_batch(request: Request) -> BatchBody:
+    """Classify several photographs; one bad file does not spoil the rest."""
+    bundle = _requested_bundle(request)
+    with _queue.place(announced_size(request, MAX_BATCH_BYTES)):
+        uploads = await read_batch_upload(request)
+
+        def work() -> BatchBody:
+            model = load_model(bundle)
+            answers = model.predict_batch([upload.data for upload in uploads])
+            results: list[BatchPrediction | BatchError] = []
+            for upload, answer in zip(uploads, answers, strict=True):
+                if isinstance(answer, Prediction):
+                    results.append(
+                        BatchPrediction(filename=upload.filename, **prediction_body(answer))
+                    )
+                else:
+                    results.append(BatchError(filename=upload.filename, error=str(answer)))
+            classified = sum(isinstance(answer, Prediction) for answer in answers)
+            telemetry.predictions.labels(model.name).inc(classified)
+            return BatchBody(model=model.name, results=results)
+
+        return await _in_worker(work)
+
+
+@router.get(
+    "/health",
+    summary="Tell whether predictions can be answered",
+    response_model=HealthBody,
+    responses=error_responses(405, 503),
+)
+async def health() -> HealthBody:
+    """Answer 200 once the default model is loaded, 503 before that or without one."""
+    loading = asyncio.wrap_future(load_default_model())
+    done, _ = await asyncio.wait({loading}, timeout=_HEALTH_PATIENCE_S)
+    if not done:
+        raise HTTPException(503, "The model is still being loaded; try again in a moment.")
+    return HealthBody(status="ready", model=loading.result().name)
+
+
+@router.get(
+    "/models",
+    summary="List the models",
+    response_model=ModelsBody,
+    dependencies=_needs_key,
+    responses=error_responses(401, 405),
+)
+async def models() -> ModelsBody:
+    """List every model of the models folder, newest first, damaged ones last."""
+    return await _in_worker(_list_models)
+
+
+@router.get(
+    "/metrics",
+    summary="Numbers for Prometheus",
+    response_class=PlainTextResponse,
+    dependencies=_needs_key,
+    responses=error_responses(401, 405),
+)
+async def metrics() -> PlainTextResponse:
+    """Report requests by status, their times, the queue and the model in use."""
+    return PlainTextResponse(generate_latest(telemetry.registry))
+
+
+def load_default_model(*, warm_up: bool = False) -> Future[ActionModel]:
+    """Load the default model in the background.
+
+    Parameters
+    ----------
+    warm_up : bool, default False
+        Also classify a blank picture, so that the first request finds all memory allocated.
+
+    Returns
+    -------
+    Future of ActionModel
+        Its result raises `ModelBundleError` if there is no usable model. One load runs at a time.
+    """
+
+    def load() -> ActionModel:
+        model = load_model()
+        if warm_up:
+            side = model.manifest.input_size
+            model.predict(np.zeros((side, side, 3), dtype=np.uint8))
+        telemetry.set_model_in_use(model.name)
+        return model
+
+    return _LOADER.submit(load)
+
+
+def install(app: FastAPI) -> None:
+    """Add the routes and their error answers; call before mounting anything at ``/``."""
+    app.include_router(router)
+    # A mount at "/" answers whatever the routes above refuse, so without these a GET of /predict
+    # would return the web page.
+    for route in router.routes:
+        allowed = ", ".join(sorted(getattr(route, "methods", None) or ()))
+        app.router.routes.append(Route(getattr(route, "path", ""), MethodNotAllowed(allowed)))
+    app.add_exception_handler(StarletteHTTPException, answer_http_error)
+    app.add_exception_handler(InvalidImageError, answer_invalid_image)
+    app.add_exception_handler(ModelBundleError, answer_no_model)
+    app.add_exception_handler(ClientDisconnect, answer_disconnect)
+    app.add_exception_handler(Exception, answer_defect)
+    paths = frozenset(getattr(route, "path", "") for route in router.routes)
+    app.add_middleware(telemetry.RequestTelemetry, routes=paths)
+
+
+async def _in_worker(work: Callable[[], Result]) -> Result:
+    return await asyncio.get_running_loop().run_in_executor(_WORKERS, work)
+
+
+def _requested_bundle(request: Request) -> Path | None:
+    """Return the folder of the bundle named in ``?model=``; only listed names, never a path."""
+    name = request.query_params.get("model")
+    if name is None:
+        return None
+    for entry in list_bundles():
+        if entry.name == name:
+            return entry.path
+    raise HTTPException(404, f"There is no model {name!r}; GET /models lists them.")
+
+
+def _list_models() -> ModelsBody:
+    try:
+        default = find_model()
+    except ModelBundleError:
+        default = None
+    bodies = []
+    for entry in list_bundles():
+        body = ModelBody(name=entry.name, default=entry.path.resolve() == default)
+        if entry.manifest is None:
+            body.error = entry.error
+        else:
+            body.architecture = entry.manifest.architecture
+            body.created = entry.manifest.created
+            body.classes = list(entry.manifest.class_names)
+            body.metrics = entry.manifest.metrics
+        bodies.append(body)
+    return ModelsBody(models=bodies)

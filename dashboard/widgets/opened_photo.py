@@ -1,0 +1,80 @@
+"""An opened photograph: its place in the address, and the way to the ones beside it."""
+
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Final
+
+import streamlit as st
+from PIL import Image
+
+from har_core.errors import InvalidImageError
+from har_core.images.decoding import read_image_file
+
+# Largest width and height of an opened photograph, in CSS pixels.
+_LARGEST: Final = (680, 520)
+_PIXELS_PER_CSS_PIXEL: Final = 2  # of a dense screen
+
+
+def show_large_picture(path: str | Path, *, alt: str) -> bool:
+    """Draw a photograph as large as its place; return whether it is one that can be read."""
+    picture = large_picture(path)
+    if picture is None:
+        return False
+    width, height = _LARGEST
+    fitting = min(width, round(height * picture.width / picture.height))
+    st.image(picture, width=max(fitting, 1), alt=alt)
+    return True
+
+
+def large_picture(path: str | Path) -> Image.Image | None:
+    """Decode a photograph for showing it large.
+
+    Browsers and Streamlit would show phone pictures as they are stored, lying on their side.
+
+    Parameters
+    ----------
+    path : str or Path
+        Of the file.
+
+    Returns
+    -------
+    PIL image or None
+        Upright RGB, sharp within its place on a dense screen; None if the file cannot be read or
+        is no picture.
+    """
+    width, height = (_PIXELS_PER_CSS_PIXEL * side for side in _LARGEST)
+    try:
+        picture = Image.fromarray(read_image_file(path, min_side=min(width, height)))
+    except InvalidImageError:
+        return None
+    picture.thumbnail((width, height))
+    return picture
+
+
+PHOTO_PARAMETER: Final = "photo"  # of the Dataset page's address: the opened one's filename
+
+
+def show_step_buttons(on_step: Callable[[int], None]) -> None:
+    """Draw Previous and Next, also for the arrow keys; they call `on_step` with -1 or 1."""
+    st.button(
+        "Previous",
+        icon=":material/chevron_left:",
+        key="previous_photograph",
+        shortcut="Left",
+        on_click=on_step,
+        args=(-1,),
+    )
+    st.button(
+        "Next",
+        icon=":material/chevron_right:",
+        icon_position="right",
+        key="next_photograph",
+        shortcut="Right",
+        on_click=on_step,
+        args=(1,),
+    )
+
+
+def neighbour(names: Sequence[str], current: str, by: int) -> str:
+    """Return the name `by` places on from `current`, round the ends."""
+    return names[(names.index(current) + by) % len(names)]

@@ -1,0 +1,124 @@
+"""What the numbers of an evaluation mean, in one sentence each."""
+
+from typing import Final
+
+import pandas as pd
+
+from dashboard.wording.names import human_name, percent
+from har_core.evaluation.bootstrap import Interval
+from har_core.evaluation.store import BUNDLE_SPLITS, Evaluation
+
+METRIC_TITLES: Final = {
+    "top1": "Top-1 accuracy",
+    "top3": "Top-3 accuracy",
+    "macro_f1": "Macro F1",
+    "log_loss": "Log loss",
+    "ece": "Calibration error",
+}
+METRIC_MEANINGS: Final = {
+    "top1": "The share of photographs whose most likely action is the true one.",
+    "top3": "The share of photographs whose true action is among the three most likely ones.",
+    "macro_f1": "The F1 score (a balance of precision and recall) averaged over classes, so that "
+    "rare actions count as much as frequent ones.",
+    "log_loss": "How surprised the model is by the true action, on average; 0 is perfect, and "
+    "confident mistakes cost most.",
+    "ece": "Expected calibration error: by how much, on average, the confidence differs from the "
+    "share of right answers (15 bins with equally many photographs).",
+}
+_SHARES: Final = ("top1", "top3", "macro_f1", "ece")
+
+
+def metric_value(name: str, value: float) -> str:
+    """Return a metric as a percentage, or the log loss as a number."""
+    return f"{value:.1%}".replace("%", "\N{NO-BREAK SPACE}%") if name in _SHARES else f"{value:.3f}"
+
+
+def metric_interval(name: str, interval: Interval) -> str:
+    """Return the ends of a 95 % interval."""
+    if name in _SHARES:
+        return f"{100 * interval.low:.1f} – {100 * interval.high:.1f}\N{NO-BREAK SPACE}%"
+    return f"{interval.low:.3f} – {interval.high:.3f}"
+
+
+def class_metric(table: pd.DataFrame, name: str) -> pd.Series:
+    """Return a metric of every class from `EvaluationResult.per_class`, NaN where undefined."""
+    return table[name].where(table[f"{name}_low"].notna())
+
+
+def class_share(share: float) -> str:
+    """Return a share as a percentage, or a dash if it is undefined."""
+    return "–" if pd.isna(share) else f"{share:.1%}"
+
+
+def class_interval(low: float, high: float) -> str:
+    """Return the ends of a class's 95 % interval, or a dash if there are none."""
+    return "–" if pd.isna(low) else f"{100 * low:.0f} – {100 * high:.0f}\N{NO-BREAK SPACE}%"
+
+
+def signed_difference(name: str, interval: Interval) -> str:
+    """Return a difference with its interval; shares in percentage points."""
+    if name in _SHARES:
+        value, low, high = (f"{100 * number:+.1f}" for number in interval)
+        told = f"{value} ({low} … {high}) points"
+    else:
+        value, low, high = (f"{number:+.3f}" for number in interval)
+        told = f"{value} ({low} … {high})"
+    return told.replace("-", "−")
+
+
+def evaluation_title(name: str) -> str:
+    """Return an evaluation's name for people."""
+    return f"the model's {name} split" if name in BUNDLE_SPLITS else name
+
+
+def what_was_measured(evaluation: Evaluation) -> str:
+    """Return model, set, number of photographs and date in a line."""
+    return (
+        f"{evaluation.model} · {evaluation_title(evaluation.name)} · "
+        f"{evaluation.raw.n:,} photographs · {len(evaluation.raw.class_names)} classes · "
+        f"{evaluation.created[:10]}"
+    )
+
+
+def abstention_sentence(threshold: float, coverage: float, accuracy: float) -> str:
+    """Return what a confidence threshold does."""
+    if coverage == 0:
+        return f"From {threshold:.2f} on the model answers no photograph at all."
+    answered, right = ("all" if share == 1 else percent(share) for share in (coverage, accuracy))
+    return (
+        f"From {threshold:.2f} on the model answers {answered} of the photographs and is right on "
+        f"{right} of those."
+    )
+
+
+def calibration_sentence(confidence: float, accuracy: float) -> str:
+    """Return whether the model is over- or underconfident, from mean confidence and accuracy."""
+    gap = confidence - accuracy
+    if abs(gap) < 0.02:
+        verdict = "on the whole, its confidence can be taken at its word"
+    else:
+        verdict = "it is overconfident" if gap > 0 else "it is too modest"
+    return (
+        f"The model is {confidence:.1%} sure on average and right on {accuracy:.1%}: {verdict}."
+    ).replace("%", "\N{NO-BREAK SPACE}%")
+
+
+def chance_sentence(error: float, mean: float, upper: float) -> str:
+    """Return how much of a calibration error chance explains, from that of a calibrated model."""
+    now, chance, most = (metric_value("ece", value) for value in (error, mean, upper))
+    verdict = "no more than chance explains" if error <= upper else "more than chance explains"
+    return (
+        f"The calibration error is {now}, {verdict}: on these photographs a perfectly calibrated "
+        f"model would measure {chance}, and at most {most} nineteen times out of twenty."
+    )
+
+
+def cell_title(label: str | None, prediction: str | None) -> str:
+    """Return what a filter by true and predicted class shows."""
+    if label and label == prediction:
+        return f"{human_name(label)}, recognised"
+    if label and prediction:
+        return f"{human_name(label)} taken for {human_name(prediction)}"
+    if label:
+        return f"every {human_name(label)}"
+    return f"everything taken for {human_name(prediction or '')}"

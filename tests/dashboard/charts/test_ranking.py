@@ -1,0 +1,133 @@
+import numpy as np
+import pytest
+
+from dashboard.charts.confidence import coverage_figure, reliability_figure
+from dashboard.charts.confusion import confusion_figure
+from dashboard.charts.ranking import per_class_figure, ranking_figure
+from dashboard.charts.style import TRANSPARENT
+from har_core.evaluation.calibration import reliability_bins
+from har_core.evaluation.curves import DRAWN_POINTS
+from har_core.evaluation.result import EvaluationResult
+from har_core.evaluation.selective import coverage_curve
+from tests.evaluated import HAR_CLASSES, draw_predictions
+
+
+def evaluate(n: int, class_names=HAR_CLASSES, seed: int = 0) -> EvaluationResult:
+    rng = np.random.default_rng(seed)
+    labels = rng.integers(len(class_names), size=n)
+    return EvaluationResult.from_predictions(
+        np.asarray(class_names)[labels].tolist(),
+        draw_predictions(labels, len(class_names), seed=seed),
+        class_names,
+    )
+
+
+@pytest.fixture(scope="module")
+def result() -> EvaluationResult:
+    return evaluate(600)
+
+
+def cells(figure) -> dict[tuple[str, str], int]:
+    """Return the clickable cells: what a click reports, with the count it tells."""
+    found = [
+        point for trace in figure.data if trace.type == "scatter" for point in trace.customdata
+    ]
+    assert len({(label, prediction) for label, prediction, *_ in found}) == len(found)
+    return {(label, prediction): count for label, prediction, count, _ in found}
+
+
+def drawn_points(figure) -> int:
+    return sum(len(trace.x) for trace in figure.data if trace.type == "scatter")
+
+
+@pytest.mark.parametrize("share", ["count", "row", "column"])
+def test_every_cell_with_photographs_can_be_clicked_and_tells_its_count(result, share):
+    figure = confusion_figure(
+        result.confusion, HAR_CLASSES, share=share, order=result.similarity_order
+    )
+    rows, columns = np.nonzero(result.confusion)
+    assert cells(figure) == {
+        (HAR_CLASSES[r], HAR_CLASSES[c]): result.confusion[r, c]
+        for r, c in zip(rows, columns, strict=True)
+    }
+
+
+def test_markers_lie_on_the_cells_they_report(result):
+    figure = confusion_figure(result.confusion, HAR_CLASSES)
+    for trace in figure.data:
+        if trace.type == "scatter":
+            for x, y, (label, prediction, *_) in zip(
+                trace.x, trace.y, trace.customdata, strict=True
+            ):
+                assert (x, y) == (prediction.replace("_", " "), label.replace("_", " "))
+
+
+def test_right_answers_can_be_hidden(result):
+    figure = confusion_figure(result.confusion, HAR_CLASSES, hide_diagonal=True)
+    assert cells(figure)
+    assert all(label != prediction for label, prediction in cells(figure))
+
+
+def test_classes_stand_in_the_given_order(result):
+    order = np.arange(len(HAR_CLASSES))[::-1]
+    figure = confusion_figure(result.confusion, HAR_CLASSES, order=order)
+    readable = [name.replace("_", " ") for name in reversed(HAR_CLASSES)]
+    assert list(figure.layout.yaxis.categoryarray) == readable
+    assert list(figure.layout.xaxis.categoryarray) == readable
+
+
+def test_the_selected_cell_is_framed(result):
+    figure = confusion_figure(result.confusion, HAR_CLASSES, selected=("running", "sitting"))
+    frame = figure.layout.shapes[0]
+    assert (frame.y0 + frame.y1) / 2 == HAR_CLASSES.index("running")
+    assert (frame.x0 + frame.x1) / 2 == HAR_CLASSES.index("sitting")
+
+
+def test_classes_that_read_alike_stay_apart():
+    figure = confusion_figure(np.array([[3, 1], [0, 4]]), ["a_b", "a b"])
+    assert list(figure.layout.xaxis.categoryarray) == ["a_b", "a b"]
+
+
+def test_a_hundred_classes_have_all_row_labels_and_no_cell_texts():
+    names = tuple(f"action_{i}" for i in range(100))
+    result = evaluate(3000, names)
+    figure = confusion_figure(result.confusion, names)
+    assert len(figure.layout.yaxis.tickvals) == 100
+    assert len(figure.layout.xaxis.tickvals) <= 60
+    assert all("text" not in t.mode for t in figure.data if t.type == "scatter")
+    assert figure.layout.height >= 1000
+
+
+@pytest.mark.parametrize("kind", ["precision_recall", "roc"])
+def test_curves_of_a_hundred_classes_stay_light(kind):
+    names = tuple(f"action_{i}" for i in range(100))
+    result = evaluate(20_000, names)
+    figure = ranking_figure(
+        result.curves, names, result.micro_curves, kind=kind, highlighted=names[:3]
+    )
+    assert drawn_points(figure) <= 4000 + 100 + 4 * (DRAWN_POINTS + 2) + 2
+    areas = [c.roc_area if kind == "roc" else c.average_precision for c in result.curves[:3]]
+    for name, area in zip(names, areas, strict=False):
+        label = f"{name.replace('_', ' ')} ({'AUC' if kind == 'roc' else 'AP'} {area:.3f})"
+        assert label in [trace.name for trace in figure.data]
+
+
+def test_reliability_and_coverage_show_every_photograph_once(result):
+    bins = reliability_bins(result.confidence, result.correct)
+    figure = reliability_figure({"now": bins}, result.confidence, result.correct)
+    assert sum(trace.y.sum() for trace in figure.data if trace.type == "bar") == result.n
+    series = next(trace for trace in figure.data if trace.name.startswith("now"))
+    assert list(series.customdata) == bins.counts.tolist()
+    curve = coverage_curve(result.confidence, result.correct)
+    assert len(coverage_figure(curve, 0.5, 0.9).data) == 3
+    assert len(coverage_figure(curve, 0.0, float("nan")).data) == 1
+
+
+def test_figures_have_transparent_backgrounds_for_light_and_dark(result):
+    curve = coverage_curve(result.confidence, result.correct)
+    for figure in (
+        confusion_figure(result.confusion, HAR_CLASSES, on_dark=True),
+        per_class_figure(result.per_class()),
+        coverage_figure(curve, 0.5, 0.9),
+    ):
+        assert figure.layout.paper_bgcolor == TRANSPARENT

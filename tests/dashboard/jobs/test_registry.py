@@ -1,0 +1,97 @@
+import threading
+
+import pytest
+
+from dashboard.jobs.registry import Job, dismiss_job, find_jobs, start_job
+from har_core.errors import DatasetError
+
+
+@pytest.fixture(autouse=True)
+def forget_jobs():
+    yield
+    for job in find_jobs("test/"):
+        job.cancel()
+        job.wait(5)
+        dismiss_job(job)
+
+
+def test_a_job_reports_progress_and_returns_its_result():
+    go_on, reported = threading.Event(), threading.Event()
+
+    def work(job: Job) -> str:
+        job.report(3, 12)
+        reported.set()
+        go_on.wait(5)
+        return "ready"
+
+    job = start_job("test/progress", "Counting", work)
+    assert reported.wait(5)
+    assert (job.state, job.fraction) == ("running", 0.25)
+    assert job.seconds_left is not None
+    assert find_jobs("test/") == [job]
+    go_on.set()
+    assert job.wait(5)
+    assert (job.state, job.result) == ("done", "ready")
+    dismiss_job(job)
+    assert find_jobs("test/") == []
+
+
+def test_a_key_runs_once_at_a_time():
+    go_on = threading.Event()
+    first = start_job("test/once", "First", lambda job: go_on.wait(5))
+    assert start_job("test/once", "Second", lambda job: None) is first
+    dismiss_job(first)
+    assert find_jobs("test/once") == [first]
+    assert find_jobs("test/onc") == [first]
+    assert find_jobs("test/onc", exact=True) == []
+    assert find_jobs("test/once", exact=True) == [first]
+    go_on.set()
+    first.wait(5)
+    again = start_job("test/once", "Third", lambda job: None)
+    assert again is not first
+    again.wait(5)
+
+
+def test_cancelling_stops_the_work_at_its_next_step_and_cleans_up():
+    started, cleaned = threading.Event(), threading.Event()
+
+    def work(job: Job) -> None:
+        try:
+            step = 0
+            while True:
+                step += 1
+                job.report(step, 0)
+                started.set()
+        finally:
+            cleaned.set()
+
+    job = start_job("test/cancel", "Endless", work)
+    assert started.wait(5)
+    job.cancel()
+    assert job.wait(5)
+    assert job.state == "cancelled"
+    assert cleaned.is_set()
+    assert not job.is_cancelling
+
+
+def test_a_failure_is_told_in_words():
+    def refuse(job: Job) -> None:
+        raise DatasetError("There is no train.csv.")
+
+    def crash(job: Job) -> None:
+        raise ZeroDivisionError
+
+    refused, crashed = start_job("test/1", "One", refuse), start_job("test/2", "Two", crash)
+    assert refused.wait(5)
+    assert crashed.wait(5)
+    assert (refused.state, refused.error) == ("failed", "There is no train.csv.")
+    assert crashed.state == "failed"
+    assert "internal error" in crashed.error
+
+
+def test_defect_is_logged_without_the_name_that_a_visitor_chose(caplog):
+    key = "test/evaluate/my secret set"
+    job = start_job(key, "Evaluating", lambda job: 1 // 0)
+    job.wait(5)
+    assert "ZeroDivisionError" in caplog.text
+    assert "my secret set" not in caplog.text

@@ -1,0 +1,161 @@
+"""Bounds: the queue, uploads that stall, and what one request may not do to the others."""
+
+import asyncio
+import itertools
+import threading
+import time
+from concurrent.futures import ThreadPoolExecutor
+
+import pytest
+from fastapi import FastAPI, HTTPException
+from fastapi.testclient import TestClient
+
+from dashboard.rest import routes, uploads
+from dashboard.rest.queue import RequestQueue
+from har_core import Prediction
+from tests.drawing import photo_bytes
+
+
+def post(client):
+    return client.post("/predict", files={"file": ("a.jpg", photo_bytes())})
+
+
+def test_full_queue_turns_away_until_a_place_is_free():
+    queue = RequestQueue(max_requests=2, max_bytes=100)
+    with queue.place(1), queue.place(1):
+        with pytest.raises(HTTPException) as refused, queue.place(1):
+            pass
+        assert refused.value.status_code == 503
+        assert int(refused.value.headers["Retry-After"]) >= 1
+    with queue.place(1):
+        assert (queue.requests, queue.bytes) == (1, 1)
+
+
+def test_uploads_that_wait_are_bounded_by_their_size_together():
+    queue = RequestQueue(max_requests=10, max_bytes=100)
+    with queue.place(60), pytest.raises(HTTPException), queue.place(60):
+        pass
+    with queue.place(1000):  # alone, or it could never be answered
+        pass
+    assert (queue.requests, queue.bytes) == (0, 0)
+
+
+def test_requests_past_the_queue_get_503_at_once_and_the_others_their_answer(client, monkeypatch):
+    started, finish = threading.Semaphore(0), threading.Event()
+
+    class SlowModel:
+        name = "slow"
+
+        def predict(self, data, **_):
+            started.release()
+            assert finish.wait(20)
+            return Prediction("running", 1.0, {"running": 1.0})
+
+    monkeypatch.setattr(routes, "load_model", lambda *_: SlowModel())
+    monkeypatch.setattr(routes._queue, "max_requests", 3)
+    with ThreadPoolExecutor(3) as pool:
+        pending = [pool.submit(post, client) for _ in range(3)]
+        assert started.acquire(timeout=20)
+        deadline = time.monotonic() + 20
+        while routes._queue.requests < 3 and time.monotonic() < deadline:
+            time.sleep(0.01)
+        refused = post(client)
+        assert (refused.status_code, refused.headers["Retry-After"]) == (503, "1")
+        assert "busy" in refused.json()["error"]
+        assert client.get("/health").status_code in (200, 503)  # never waits in the queue
+        finish.set()
+        assert [answer.result().status_code for answer in pending] == [200] * 3
+    assert routes._queue.requests == 0
+    assert post(client).status_code == 200
+
+
+@pytest.mark.parametrize(
+    "request_parts",
+    [{"json": {}}, {"files": {"file": ("a.jpg", b"no image")}}, {"files": {"image": b"x"}}],
+)
+def test_refused_request_gives_its_place_back(client, request_parts):
+    assert client.post("/predict", **request_parts).status_code in (400, 415)
+    assert (routes._queue.requests, routes._queue.bytes) == (0, 0)
+
+
+@pytest.mark.parametrize(
+    ("declared", "size"),
+    [("5", 5), ("999999999999", 84), ("-1", 84), ("x", 84), ("²", 84), ("", 84)],
+)
+def test_size_that_is_not_announced_counts_as_the_largest(monkeypatch, declared, size):
+    monkeypatch.setattr(uploads, "_FRAMING_BYTES", 4)
+    scope = {"type": "http", "headers": [(b"content-length", declared.encode())]}
+    assert uploads.announced_size(uploads.Request(scope), 80) == size
+
+
+@pytest.mark.parametrize(("limit", "value"), [("_MAX_PAUSE_S", 0.05), ("_MAX_UPLOAD_S", 0.2)])
+def test_upload_that_stalls_or_trickles_is_408_and_gives_its_place_back(
+    tiny_models, monkeypatch, limit, value
+):
+    monkeypatch.setattr(uploads, limit, value)
+    app = FastAPI()
+    routes.install(app)
+    sent = []
+    head = b'--B\r\nContent-Disposition: form-data; name="file"; filename="a.jpg"\r\n\r\n'
+    chunks = itertools.chain([head], itertools.repeat(b"x"))
+
+    async def trickle():
+        await asyncio.sleep(0.03 if limit == "_MAX_UPLOAD_S" else 5)
+        return {"type": "http.request", "body": next(chunks), "more_body": True}
+
+    async def send(message):
+        sent.append(message)
+
+    scope = {
+        "type": "http",
+        "method": "POST",
+        "path": "/predict",
+        "raw_path": b"/predict",
+        "root_path": "",
+        "query_string": b"",
+        "headers": [(b"content-type", b"multipart/form-data; boundary=B")],
+    }
+    with ThreadPoolExecutor(1) as thread:  # the browser tests keep a loop in the main one
+        thread.submit(asyncio.run, app(scope, trickle, send)).result()
+    assert sent[0]["status"] == 408
+    assert routes._queue.requests == 0
+
+
+HOSTILE_NAMES = [
+    "../../etc/passwd",
+    "..\\..\\boot.ini",
+    "nul\0character.jpg",
+    "x" * 4000 + ".jpg",
+    "<script>alert(1)</script>.jpg",
+    "line\r\nbreak: yes.jpg",
+    "=1+1.jpg",
+    "ünïcödé 🙂.jpg",
+]
+
+
+@pytest.mark.parametrize("name", HOSTILE_NAMES)
+def test_hostile_filename_is_only_text(client, name):
+    answer = client.post("/predict/batch", files=[("files", (name, photo_bytes()))])
+    assert answer.status_code == 200
+    assert answer.headers["content-type"] == "application/json"
+    assert answer.json()["results"][0]["action"] == "running"
+    assert client.post("/predict", files={"file": (name, photo_bytes())}).status_code == 200
+
+
+def test_twenty_files_are_a_batch_and_too_many_for_a_single_prediction(client):
+    parts = [(f"{i}.jpg", photo_bytes(seed=i)) for i in range(20)]
+    answer = client.post("/predict/batch", files=[("files", part) for part in parts])
+    assert len(answer.json()["results"]) == 20
+    answer = client.post("/predict", files=[("file", part) for part in parts])
+    assert (answer.status_code, answer.json().keys()) == (400, {"error"})
+
+
+def test_defect_of_the_server_is_json_too(tiny_models, monkeypatch):
+    def fail(*_):
+        raise ZeroDivisionError
+
+    monkeypatch.setattr(routes, "load_model", fail)
+    app = FastAPI()
+    routes.install(app)
+    answer = post(TestClient(app, raise_server_exceptions=False))
+    assert (answer.status_code, answer.json().keys()) == (500, {"error"})

@@ -1,0 +1,349 @@
+import re
+import subprocess
+import sys
+import tempfile
+import threading
+from concurrent.futures import ThreadPoolExecutor
+
+import pytest
+import streamlit.runtime
+from fastapi.testclient import TestClient
+
+from dashboard.app import app
+from dashboard.rest import routes, uploads
+from har_core import Prediction
+from tests.drawing import CLASS_NAMES, draw_photo, encode, photo_bytes, write_tiny_bundle
+
+
+@pytest.fixture(scope="module")
+def running_app():
+    with TestClient(app) as client:
+        yield client
+
+
+@pytest.fixture
+def client(running_app, tiny_models):
+    return running_app
+
+
+def photo_part(label="running", name="photo.jpg"):
+    return (name, photo_bytes(label), "image/jpeg")
+
+
+def test_prediction_has_the_documented_fields(client):
+    answer = client.post("/predict", files={"file": photo_part("sitting")})
+    assert answer.status_code == 200
+    body = answer.json()
+    assert set(body) == {"action", "confidence", "all_predictions", "model"}
+    assert (body["action"], body["model"]) == ("sitting", "tiny")
+    assert list(body["all_predictions"]) == list(CLASS_NAMES)
+    assert sum(body["all_predictions"].values()) == pytest.approx(1)
+    assert body["confidence"] == max(body["all_predictions"].values())
+
+
+def test_prediction_is_the_one_that_python_users_get(client):
+    from har_core import load_model
+
+    expected = load_model().predict(photo_bytes("clapping"))
+    body = client.post("/predict", files={"file": photo_part("clapping")}).json()
+    assert body["all_predictions"] == expected.probabilities
+
+
+def test_model_can_be_chosen_by_name(client, tiny_models):
+    write_tiny_bundle(tiny_models, "older", created="2001-01-01T00:00:00+00:00")
+    for name in ("older", "tiny"):
+        answer = client.post("/predict", params={"model": name}, files={"file": photo_part()})
+        assert answer.json()["model"] == name
+
+
+@pytest.mark.parametrize("name", ["nobody", "../models/tiny", "", "/etc", "tiny/"])
+def test_unknown_model_is_404_and_never_a_path(client, name):
+    answer = client.post("/predict", params={"model": name}, files={"file": photo_part()})
+    assert answer.status_code == 404
+    assert "GET /models" in answer.json()["error"]
+
+
+@pytest.mark.parametrize(
+    ("request_parts", "says"),
+    [
+        ({}, "multipart/form-data"),
+        ({"json": {"file": "photo.jpg"}}, "multipart/form-data"),
+        ({"content": b"\xff\xd8", "headers": {"Content-Type": "image/jpeg"}}, "curl -F file="),
+        ({"data": {"file": "photo.jpg"}}, "multipart/form-data"),
+        ({"files": {"image": ("a.jpg", b"x")}}, "fields received: 'image'"),
+        ({"files": {"file": (None, b"just text")}}, "no file in the field 'file'"),
+        ({"files": {"file": ("", b"")}}, "no file"),
+        ({"files": [("file", ("a.jpg", b"x")), ("file", ("b.jpg", b"x"))]}, "/predict/batch"),
+        ({"files": [("file", ("a.jpg", b"x"))] * 3}, "Too many files"),
+        ({"headers": {"Content-Type": "multipart/form-data"}, "content": b"x"}, "boundary"),
+        (
+            {"headers": {"Content-Type": "multipart/form-data; boundary=B"}, "content": b"junk"},
+            "cannot be read",
+        ),
+        (
+            {
+                "headers": {"Content-Type": "multipart/form-data; boundary=B"},
+                "content": b'--B\r\nContent-Disposition: form-data; name="file"; filename="a"\r\n',
+            },
+            "no file",
+        ),
+        (
+            {
+                "headers": {"Content-Type": "multipart/form-data; boundary=B"},
+                "content": b"--B\r\nContent-Disposition: form-data\r\n\r\nx\r\n--B--\r\n",
+            },
+            "cannot be read",
+        ),
+    ],
+)
+def test_request_without_a_usable_form_is_400_and_says_why(client, request_parts, says):
+    answer = client.post("/predict", **request_parts)
+    assert answer.status_code == 400
+    assert set(answer.json()) == {"error"}
+    assert says in answer.json()["error"]
+
+
+@pytest.mark.parametrize("charset", ["punycode", "idna", "no-such", "hex", "undefined", "utf-16"])
+def test_charset_of_a_form_cannot_break_the_server(client, charset):
+    part = b'--B\r\nContent-Disposition: form-data; name="files"; filename="\xff"\r\n\r\nx\r\n'
+    headers = {"Content-Type": f"multipart/form-data; boundary=B; charset={charset}"}
+    answer = client.post("/predict/batch", content=part + b"--B--\r\n", headers=headers)
+    assert answer.status_code in (200, 400)
+
+
+def test_name_with_a_lone_surrogate_is_answered(client):
+    part = b'--B\r\nContent-Disposition: form-data; name="files"; filename="+2AA-.jpg"\r\n\r\nx'
+    headers = {"Content-Type": "multipart/form-data; boundary=B; charset=utf-7"}
+    answer = client.post("/predict/batch", content=part + b"\r\n--B--\r\n", headers=headers)
+    assert answer.json()["results"][0]["filename"] == "?.jpg"
+
+
+@pytest.mark.parametrize(
+    "data",
+    [b"", b"hello", b"<html><body>404</body></html>", photo_bytes()[:700], b"%PDF-1.7", bytes(999)],
+    ids=["empty", "text", "html", "truncated", "pdf", "zeros"],
+)
+def test_file_that_is_no_image_is_415(client, data):
+    answer = client.post("/predict", files={"file": ("photo.jpg", data, "image/jpeg")})
+    assert answer.status_code == 415
+    assert answer.json()["error"]
+
+
+def test_too_many_pixels_is_413(client):
+    bomb = encode(draw_photo().convert("1").resize((8000, 7000)), "PNG")
+    answer = client.post("/predict", files={"file": ("big.png", bomb, "image/png")})
+    assert answer.status_code == 413
+
+
+@pytest.mark.parametrize("declared", [True, False])
+@pytest.mark.parametrize(("path", "field"), [("/predict", "file"), ("/predict/batch", "files")])
+def test_too_large_body_is_413_even_without_content_length(
+    client, monkeypatch, path, field, declared
+):
+    monkeypatch.setattr(uploads, "MAX_BYTES", 2**20)
+    monkeypatch.setattr(uploads, "MAX_BATCH_BYTES", 2**20)
+    body = (
+        f'--B\r\nContent-Disposition: form-data; name="{field}"; filename="a.jpg"\r\n\r\n'.encode()
+        + bytes(2**21)
+        + b"\r\n--B--\r\n"
+    )
+    content = body if declared else iter([body[:1000], body[1000:]])
+    answer = client.post(
+        path, content=content, headers={"Content-Type": "multipart/form-data; boundary=B"}
+    )
+    assert ("content-length" in answer.request.headers) is declared
+    assert answer.status_code == 413
+    assert "1 MB" in answer.json()["error"]
+
+
+def test_file_just_above_the_limit_is_413_although_its_form_may_be_larger(client, monkeypatch):
+    monkeypatch.setattr(uploads, "MAX_BYTES", 2**20)
+    answer = client.post("/predict", files={"file": ("a.jpg", bytes(2**20 + 1))})
+    assert answer.status_code == 413
+
+
+def test_uploads_never_touch_the_disk(client, monkeypatch):
+    def refuse(*args):
+        raise AssertionError("an upload was written to disk")
+
+    monkeypatch.setattr(tempfile.SpooledTemporaryFile, "rollover", refuse)
+    large = encode(draw_photo(size=(1500, 1200)), "BMP")
+    assert len(large) > 5 * 2**20
+    assert client.post("/predict", files={"file": ("a.bmp", large)}).status_code == 200
+    assert client.post("/predict/batch", files=[("files", ("a.bmp", large))] * 3).is_success
+
+
+def test_uploads_of_the_pages_never_touch_the_disk(client, monkeypatch):
+    def refuse(*args):
+        raise AssertionError("an upload was written to disk")
+
+    server = "streamlit.web.server.starlette.starlette_routes"
+    monkeypatch.setattr(f"{server}.is_xsrf_enabled", lambda: False)
+    monkeypatch.setattr(streamlit.runtime.get_instance(), "is_active_session", lambda _: True)
+    monkeypatch.setattr(tempfile.SpooledTemporaryFile, "rollover", refuse)
+    answer = client.put("/_stcore/upload_file/session/file", files={"f": ("a", bytes(5 * 2**20))})
+    assert answer.status_code == 204
+
+
+def test_batch_keeps_order_and_names_and_reports_the_bad_file_in_its_place(client):
+    names = ["z.jpg", "a.jpg", "notes.jpg", "ünï=1.jpg"]
+    parts = [photo_part("sitting"), photo_part("running"), ("", b"hello"), photo_part("clapping")]
+    files = [("files", (n, part[1])) for n, part in zip(names, parts, strict=True)]
+    body = client.post("/predict/batch", files=files).json()
+    assert body["model"] == "tiny"
+    assert [result["filename"] for result in body["results"]] == names
+    assert [result.get("action") for result in body["results"]] == [
+        "sitting",
+        "running",
+        None,
+        "clapping",
+    ]
+    assert set(body["results"][2]) == {"filename", "error"}
+    assert set(body["results"][0]) == {"filename", "action", "confidence", "all_predictions"}
+
+
+def test_batch_of_too_many_files_is_400(client, monkeypatch):
+    monkeypatch.setattr(uploads, "MAX_BATCH_FILES", 2)
+    files = [("files", (f"{i}.jpg", b"x")) for i in range(3)]
+    answer = client.post("/predict/batch", files=files)
+    assert answer.status_code == 400
+    assert "Maximum number of files is 2" in answer.json()["error"]
+
+
+@pytest.mark.parametrize("path", ["/predict", "/predict/batch", "/health", "/models", "/metrics"])
+@pytest.mark.parametrize("method", ["GET", "POST", "PUT", "DELETE", "PATCH", "OPTIONS", "HEAD"])
+def test_other_methods_are_405_with_allow_and_never_the_web_page(client, path, method):
+    allowed = "POST" if path.startswith("/predict") else "GET"
+    if method == allowed:
+        return
+    answer = client.request(method, path)
+    assert answer.status_code == 405
+    assert answer.headers["Allow"] == allowed
+    if method != "HEAD":
+        assert allowed in answer.json()["error"]
+
+
+def test_without_a_model_predictions_are_503_and_health_is_not_ready(
+    running_app, monkeypatch, tmp_path
+):
+    monkeypatch.setenv("HAR_MODELS_DIR", str(tmp_path))
+    monkeypatch.delenv("HAR_MODEL", raising=False)
+    for answer in (
+        running_app.post("/predict", files={"file": photo_part()}),
+        running_app.post("/predict/batch", files={"files": photo_part()}),
+        running_app.get("/health"),
+    ):
+        assert answer.status_code == 503
+        assert "no model" in answer.json()["error"]
+    assert running_app.get("/models").json() == {"models": []}
+
+
+def test_health_turns_ready_when_a_model_arrives(running_app, monkeypatch, tmp_path):
+    monkeypatch.setenv("HAR_MODELS_DIR", str(tmp_path))
+    monkeypatch.delenv("HAR_MODEL", raising=False)
+    assert running_app.get("/health").status_code == 503
+    write_tiny_bundle(tmp_path, "fresh")
+    answer = running_app.get("/health")
+    assert (answer.status_code, answer.json()) == (200, {"status": "ready", "model": "fresh"})
+
+
+def test_model_is_loaded_when_the_server_starts_not_with_the_first_request():
+    # In a process of its own, because Streamlit's runtime starts once per process.
+    code = (
+        "import threading; from fastapi.testclient import TestClient;"
+        "from dashboard import app; from dashboard.rest import routes;"
+        "loaded = threading.Event();"
+        "routes.load_model = loaded.set; client = TestClient(app.app); client.__enter__();"
+        "assert loaded.wait(10); client.__exit__()"
+    )
+    subprocess.run([sys.executable, "-c", code], check=True, capture_output=True)
+
+
+def test_health_is_503_while_the_model_is_loading(client, monkeypatch):
+    finish = threading.Event()
+    monkeypatch.setattr(routes, "load_model", lambda *_: finish.wait(10))
+    monkeypatch.setattr(routes, "_HEALTH_PATIENCE_S", 0.05)
+    answer = client.get("/health")
+    finish.set()
+    assert answer.status_code == 503
+    assert "being loaded" in answer.json()["error"]
+
+
+def test_damaged_model_is_503_and_listed_with_its_error(client, tiny_models):
+    (tiny_models / "tiny" / "model.onnx").write_bytes(b"damaged")
+    write_tiny_bundle(tiny_models, "good", created="2001-01-01T00:00:00+00:00")
+    (tiny_models / "unreadable").mkdir()
+    (tiny_models / "unreadable" / "bundle.json").write_text("{")
+    answer = client.post("/predict?model=tiny", files={"file": photo_part()})
+    assert answer.status_code == 503
+    assert "model.onnx is damaged" in answer.json()["error"]
+    listed = {model["name"]: model for model in client.get("/models").json()["models"]}
+    assert list(listed) == ["tiny", "good", "unreadable"]
+    assert listed["good"]["classes"] == list(CLASS_NAMES)
+    assert "bundle.json" in listed["unreadable"]["error"]
+    assert [model["default"] for model in listed.values()] == [True, False, False]
+
+
+def test_slow_prediction_leaves_the_server_responsive(client, monkeypatch):
+    started, finish = threading.Event(), threading.Event()
+
+    class SlowModel:
+        name = "slow"
+
+        def predict(self, data, **_):
+            started.set()
+            assert finish.wait(10)
+            return Prediction("running", 1.0, {"running": 1.0})
+
+    monkeypatch.setattr(routes, "load_model", lambda *_: SlowModel())
+    with ThreadPoolExecutor(1) as pool:
+        pending = pool.submit(client.post, "/predict", files={"file": photo_part()})
+        assert started.wait(10)
+        assert client.get("/models").status_code == 200
+        assert not pending.done()
+        finish.set()
+        assert pending.result().json()["model"] == "slow"
+
+
+def test_no_other_site_may_read_the_answers(client):
+    answer = client.post(
+        "/predict", files={"file": photo_part()}, headers={"Origin": "https://example.com"}
+    )
+    assert not [name for name in answer.headers if name.startswith("access-control")]
+
+
+def test_documentation_page_needs_no_other_server(client):
+    page = client.get("/docs")
+    assert page.status_code == 200
+    addresses = re.findall(r"(?:src|href)=\"([^\"]+)\"", page.text)
+    assert addresses
+    for address in addresses:
+        assert address.startswith(("/", str(client.base_url)))
+        assert client.get(address).is_success
+
+
+ANSWERS_TO_UPLOADS = {"200", "400", "401", "404", "405", "408", "413", "503"}
+
+
+def test_every_answer_is_documented(client):
+    paths = client.get("/openapi.json").json()["paths"]
+    documented = {
+        (path, method): set(operation["responses"])
+        for path, operations in paths.items()
+        for method, operation in operations.items()
+    }
+    assert documented == {
+        ("/predict", "post"): {*ANSWERS_TO_UPLOADS, "415"},
+        ("/predict/batch", "post"): ANSWERS_TO_UPLOADS,
+        ("/health", "get"): {"200", "405", "503"},
+        ("/models", "get"): {"200", "401", "405"},
+        ("/metrics", "get"): {"200", "401", "405"},
+    }
+    form = paths["/predict"]["post"]["requestBody"]["content"]["multipart/form-data"]["schema"]
+    assert form["properties"]["file"]["format"] == "binary"
+
+
+def test_root_is_the_web_page(client):
+    answer = client.get("/")
+    assert answer.status_code == 200
+    assert answer.headers["content-type"].startswith("text/html")

@@ -1,0 +1,86 @@
+import csv
+import io
+import json
+
+import numpy as np
+from PIL import Image
+
+import har_core
+from dashboard.classification import classify_photo
+from dashboard.predict.results import Photo, result_json, results_csv, results_table
+from har_core import InvalidImageError
+from tests.drawing import CLASS_NAMES, encode, photo_bytes
+
+
+def classified(label="running", name="photo.jpg", **drawing):
+    photo = Photo(name, photo_bytes(label, **drawing))
+    return photo, classify_photo(har_core.load_model(), photo.data)
+
+
+def test_answer_is_the_models_own(tiny_models):
+    photo, result = classified("sitting")
+    assert result.prediction == har_core.load_model().predict(photo.data)
+    assert result.seconds > 0
+
+
+def test_table_on_the_page_holds_no_formula_because_its_toolbar_saves_it_as_csv(tiny_models):
+    table = results_table([classified(name="=cmd.jpg")])
+    assert table["file"].tolist() == ["'=cmd.jpg"]
+    assert table["confidence"].dtype == float
+
+
+def test_preview_is_small_and_keeps_the_shape(tiny_models):
+    _, result = classified(size=(3000, 2000))
+    assert Image.open(io.BytesIO(result.preview)).size == (640, 427)
+    assert len(result.preview) < 100_000
+    assert result.thumbnail.startswith("data:image/jpeg;base64,")
+    assert len(result.thumbnail) < 10_000
+
+
+def test_preview_shows_the_picture_upright(tiny_models):
+    image = Image.new("RGB", (60, 30), "white")
+    exif = image.getexif()
+    exif[0x0112] = 6  # orientation: turn by 90 degrees
+    result = classify_photo(har_core.load_model(), encode(image, "JPEG", exif=exif))
+    assert Image.open(io.BytesIO(result.preview)).size == (30, 60)
+
+
+def test_unusable_file_is_returned_as_its_error(tiny_models):
+    result = classify_photo(har_core.load_model(), b"no image")
+    assert isinstance(result, InvalidImageError)
+
+
+def test_table_has_one_row_per_photograph_in_order(tiny_models):
+    table = results_table([classified(label, f"{label}.jpg") for label in CLASS_NAMES])
+    assert list(table["action"]) == list(CLASS_NAMES)
+    assert list(table["file"]) == [f"{label}.jpg" for label in CLASS_NAMES]
+    assert (table["confidence"] > table["second_confidence"]).all()
+    assert (table["confidence"] <= 100).all() and (table["confidence"] > 50).all()
+
+
+def test_csv_holds_every_probability_and_no_formula(tiny_models):
+    names = ['=HYPERLINK("http://x")', "+1.jpg", "-a.jpg", "@b.jpg", "plain, name.jpg"]
+    photos = [classified(name=name) for name in names]
+    rows = list(csv.DictReader(io.StringIO(results_csv(photos).decode())))
+    assert [row["filename"] for row in rows] == [f"'{name}" for name in names[:4]] + names[4:]
+    assert list(rows[0]) == ["filename", "action", "confidence", *CLASS_NAMES]
+    for row, (_, result) in zip(rows, photos, strict=True):
+        got = [float(row[name]) for name in CLASS_NAMES]
+        assert np.allclose(got, list(result.prediction.probabilities.values()), atol=1e-6)
+
+
+def test_json_has_the_field_names_of_the_api(tiny_models):
+    photo, result = classified(name="tür.jpg")
+    body = json.loads(result_json(photo, result.prediction, "tiny"))
+    assert set(body) == {"filename", "action", "confidence", "all_predictions", "model"}
+    assert body["filename"] == "tür.jpg"
+    assert body["all_predictions"] == result.prediction.probabilities
+
+
+def test_shipped_example_is_the_drawn_one():
+    from dashboard.examples import draw
+
+    shipped = np.asarray(Image.open(draw.FOLDER / "cycling.jpg"), dtype=float)
+    drawn = np.asarray(draw.draw_cyclist(), dtype=float)
+    assert shipped.shape == drawn.shape
+    assert np.abs(shipped - drawn).mean() < 3

@@ -1,0 +1,68 @@
+import pytest
+
+from dashboard.wording import metrics as wording
+from har_core.evaluation.bootstrap import Interval
+from har_core.evaluation.result import EvaluationResult
+
+
+@pytest.mark.parametrize(
+    ("coverage", "accuracy", "sentence"),
+    [
+        (0.78, 0.91, "answers 78 % of the photographs and is right on 91 % of those."),
+        (1.0, 0.9, "answers all of the photographs and is right on 90 % of those."),
+        (0.3, 0.999, "answers 30 % of the photographs and is right on > 99 % of those."),
+        (0.3, 1.0, "answers 30 % of the photographs and is right on all of those."),
+        (0.0, float("nan"), "answers no photograph at all."),
+    ],
+)
+def test_a_threshold_in_words(coverage, accuracy, sentence):
+    told = wording.abstention_sentence(0.62, coverage, accuracy).replace("\N{NO-BREAK SPACE}", " ")
+    assert told.startswith("From 0.62 on the model ")
+    assert told.endswith(sentence)
+
+
+@pytest.mark.parametrize(
+    ("confidence", "accuracy", "verdict"),
+    [(0.9, 0.8, "overconfident"), (0.7, 0.8, "too modest"), (0.8, 0.79, "at its word")],
+)
+def test_calibration_in_words(confidence, accuracy, verdict):
+    assert verdict in wording.calibration_sentence(confidence, accuracy)
+
+
+@pytest.mark.parametrize(("error", "verdict"), [(0.03, "no more than"), (0.05, "more than")])
+def test_calibration_error_beside_that_of_chance(error, verdict):
+    sentence = wording.chance_sentence(error, 0.029, 0.04).replace("\N{NO-BREAK SPACE}", " ")
+    assert f"The calibration error is {error:.1%}, {verdict}".replace("%", " %") in sentence
+    assert "would measure 2.9 %, and at most 4.0 % nineteen" in sentence
+
+
+def test_metrics_in_words():
+    interval = Interval(0.1234, 0.1, 0.15)
+    assert wording.metric_value("top1", 0.8764) == "87.6\N{NO-BREAK SPACE}%"
+    assert wording.metric_value("log_loss", 0.8764) == "0.876"
+    assert wording.metric_interval("ece", interval) == "10.0 – 15.0\N{NO-BREAK SPACE}%"
+    assert wording.signed_difference("top1", Interval(0.02, -0.01, 0.05)) == (
+        "+2.0 (−1.0 … +5.0) points"
+    )
+    assert list(wording.METRIC_TITLES) == list(wording.METRIC_MEANINGS)
+
+
+def test_a_cell_in_words():
+    assert wording.cell_title("using_laptop", "texting") == "using laptop taken for texting"
+    assert wording.cell_title("texting", "texting") == "texting, recognised"
+    assert wording.cell_title("texting", None) == "every texting"
+    assert wording.cell_title(None, "texting") == "everything taken for texting"
+
+
+def test_undefined_numbers_of_a_class_are_dashes():
+    result = EvaluationResult.from_predictions(["a"] * 3, [[0.9, 0.1]] * 3, ["a", "b"])
+    table = result.per_class()
+    assert wording.class_metric(table, "recall").map(wording.class_share).tolist() == [
+        "100.0%",
+        "–",
+    ]
+    ends = zip(table["recall_low"], table["recall_high"], strict=True)
+    assert [wording.class_interval(*interval) for interval in ends] == [
+        "44 – 100\N{NO-BREAK SPACE}%",
+        "–",
+    ]
