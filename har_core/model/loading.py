@@ -2,6 +2,7 @@
 
 import os
 import threading
+from collections import defaultdict
 from pathlib import Path
 
 from har_core.errors import ModelBundleError
@@ -20,7 +21,9 @@ from har_core.model.manifest import (
 )
 
 _cache: dict[Path, tuple[tuple[int, int], ActionModel]] = {}
-_cache_lock = threading.Lock()
+# One for each path: while one model loads for seconds, the others answer.
+_locks: defaultdict[Path, threading.Lock] = defaultdict(threading.Lock)
+_locks_lock = threading.Lock()
 
 
 def load_model(
@@ -54,7 +57,9 @@ def load_model(
     """
     path = find_model(name_or_path)
     stamp_file = path / MANIFEST_FILE if path.is_dir() else path
-    with _cache_lock:
+    with _locks_lock:
+        loading = _locks[path]
+    with loading:
         try:
             stat = stamp_file.stat()
         except OSError as error:
