@@ -21,6 +21,7 @@ _DECIDED: Final = {
     "undecided": "Undecided",
     "excluded": "Excluded",
     "relabelled": "Relabelled",
+    "confirmed": "Right as it is",
 }
 # Title: column, ascending.
 _ORDERS: Final = {
@@ -160,6 +161,7 @@ def filter_photographs(
             "undecided": set(decisions.current),
             "excluded": decisions.excluded,
             "relabelled": set(decisions.relabelled),
+            "confirmed": decisions.confirmed,
         }[decided]
         kept &= rows["filename"].isin(names) != (decided == "undecided")
     return rows[kept]

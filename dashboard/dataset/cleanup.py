@@ -6,9 +6,10 @@ from shlex import quote
 import pandas as pd
 import streamlit as st
 
-from dashboard.dataset.decision_bar import report_failure, undo_last
+from dashboard.dataset.decision_bar import decision_mark, report_failure, undo_last, what_was_done
 from dashboard.dataset.view import DatasetView
-from dashboard.wording.names import escape_markdown, human_name, markdown_name
+from dashboard.wording.names import escape_markdown, human_name
+from har_core.dataset.decision_tables import decisions_csv
 from har_core.dataset.decisions import Decisions, cleaned_table, decide, labels_csv, load_decisions
 from har_core.dataset.table import CSV_FILE, read_labels
 from har_core.scan.issues import findings_csv
@@ -116,6 +117,16 @@ def _show_exports(view: DatasetView, decisions: Decisions) -> None:
             type="primary",
             on_click="ignore",
         )
+        if decisions.current:
+            given = view.photographs.drop_duplicates("filename").set_index("filename")["label"]
+            st.download_button(
+                "Decisions CSV",
+                lambda: decisions_csv(decisions, given.to_dict()).encode(),
+                file_name="decisions.csv",
+                mime="text/csv",
+                icon=":material/download:",
+                on_click="ignore",
+            )
         if view.scanned:
             st.download_button(
                 "Findings CSV",
@@ -138,17 +149,7 @@ def _show_decisions(view: DatasetView, decisions: Decisions) -> None:
     if not decisions.steps:
         st.caption("None yet. Open or tick photographs in any section to exclude or relabel them.")
     else:
-        last = decisions.steps[-1]
-        many = (
-            f"{len(last.filenames):,} photographs"
-            if len(last.filenames) > 1
-            else (escape_markdown(last.filenames[0]) if last.filenames else "nothing")
-        )
-        what = {
-            "exclude": f"excluded {many}",
-            "relabel": f"relabelled {many} to {markdown_name(last.label)}",
-            "keep": f"kept {many} as it was",
-        }[last.action]
+        what = what_was_done(decisions.last_together)
         with st.container(horizontal=True, vertical_alignment="center"):
             st.button(
                 "Undo",
@@ -164,7 +165,7 @@ def _show_decisions(view: DatasetView, decisions: Decisions) -> None:
                 (
                     name,
                     human_name(given.get(name, "")),
-                    "excluded" if step.action == "exclude" else f"→ {human_name(step.label)}",
+                    decision_mark(step),
                     step.time.replace("T", " ").removesuffix("+00:00"),
                 )
                 for name, step in decisions.current.items()

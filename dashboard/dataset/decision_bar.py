@@ -1,15 +1,40 @@
-"""Buttons that exclude, relabel or keep photographs, and undo it."""
+"""Buttons that exclude, relabel or confirm photographs, and undo it."""
 
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
 import streamlit as st
 
 from dashboard.dataset.view import DatasetView
-from dashboard.wording.names import escape_markdown, markdown_name
-from har_core.dataset.decisions import Decisions, decide, load_decisions, undo
+from dashboard.wording.names import escape_markdown, human_name, markdown_name
+from har_core.dataset.decisions import Decision, Decisions, decide, load_decisions, undo
 from har_core.errors import DatasetError
+
+_MARKS: Final = {"exclude": "excluded", "confirm": "right as it is"}
+
+
+def decision_mark(decision: Decision) -> str:
+    """Return what was decided, in a word or two for a tile or a table."""
+    return _MARKS.get(decision.action) or f"→ {human_name(decision.label)}"
+
+
+def what_was_done(steps: Sequence[Decision]) -> str:
+    """Return what a step, or several that were made together, did, as Markdown."""
+    names = [name for step in steps for name in step.filenames]
+    many = f"{len(names):,} photographs"
+    if len(names) <= 1:
+        many = escape_markdown(names[0]) if names else "nothing"
+    if len({step.action for step in steps}) > 1:
+        return f"decided about {many}"
+    labels = {step.label for step in steps}
+    to = markdown_name(labels.pop()) if len(labels) == 1 else f"{len(labels)} classes"
+    return {
+        "exclude": f"excluded {many}",
+        "relabel": f"relabelled {many} to {to}",
+        "confirm": f"confirmed {many}",
+        "keep": f"took back what was decided about {many}",
+    }[steps[-1].action]
 
 
 def current_decisions(view: DatasetView) -> Decisions:
@@ -63,9 +88,18 @@ def show_decision_buttons(
             on_click=_decide,
             args=(view.folder, "relabel", names, suggested),
         )
+    st.button(
+        "Right as it is",
+        icon=":material/done_all:",
+        key=f"{key}_confirm",
+        disabled=nothing,
+        help="Nobody is asked about it again.",
+        on_click=_decide,
+        args=(view.folder, "confirm", names),
+    )
     current = current_decisions(view).current
     st.button(
-        "Keep as it is",
+        "Take back",
         icon=":material/undo:",
         key=f"{key}_keep",
         disabled=not any(name in current for name in names),

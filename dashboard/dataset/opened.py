@@ -1,5 +1,7 @@
 """The dialog of one opened photograph: picture, facts, prediction, decision."""
 
+from typing import Final, Literal
+
 import pandas as pd
 import streamlit as st
 
@@ -18,6 +20,13 @@ from dashboard.wording.names import escape_markdown, human_name, markdown_name, 
 from har_core import InvalidImageError, ModelBundleError, load_model
 from har_core.images.decoding import read_bytes
 from har_core.scan.issues import ISSUE_KINDS, score_column
+
+# Text, which the new label follows if there is one; icon and colour.
+_DECIDED: Final[dict[str, tuple[str, str, Literal["red", "primary", "green"]]]] = {
+    "exclude": ("Excluded", ":material/block:", "red"),
+    "relabel": ("Relabelled to ", ":material/sell:", "primary"),
+    "confirm": ("Right as it is", ":material/done_all:", "green"),
+}
 
 
 def show_opened_photograph(view: DatasetView) -> None:
@@ -74,12 +83,8 @@ def _show_facts(view: DatasetView, row: pd.Series) -> None:
     st.caption(escape_markdown(row["filename"]))
     decision = current_decisions(view).current.get(row["filename"])
     if decision is not None:
-        excluded = decision.action == "exclude"
-        st.badge(
-            "Excluded" if excluded else f"Relabelled to {markdown_name(decision.label)}",
-            icon=":material/block:" if excluded else ":material/sell:",
-            color="red" if excluded else "primary",
-        )
+        text, icon, colour = _DECIDED[decision.action]
+        st.badge(f"{text}{markdown_name(decision.label)}", icon=icon, color=colour)
     facts = []
     if row["split"]:
         facts.append(f"In the {row['split']} split")

@@ -16,7 +16,7 @@ from dashboard.dataset.view import DatasetView
 from dashboard.widgets.class_filter import class_filter
 from dashboard.wording.names import escape_markdown, human_name, percent
 from har_core.analysis.suspects import N_FOLDS, LabelSuspects, find_label_suspects
-from har_core.dataset.decisions import decide
+from har_core.dataset.decisions import Decision, decide_together
 from har_core.errors import ModelBundleError
 from har_core.model.manifest import BundleManifest
 from har_core.model.records import held_out_predictions, recorded_cross_validation
@@ -210,8 +210,5 @@ def _accept(view: DatasetView, filenames: list[str]) -> None:
         if name in suggestions:
             by_label.setdefault(suggestions[name], []).append(name)
 
-    def relabel() -> None:
-        for label, names in by_label.items():
-            decide(view.folder, "relabel", names, label)
-
-    report_failure(relabel)
+    steps = [Decision("relabel", tuple(names), label) for label, names in by_label.items()]
+    report_failure(lambda: decide_together(view.folder, steps))

@@ -6,7 +6,7 @@ from typing import Final
 import pandas as pd
 import streamlit as st
 
-from dashboard.dataset.decision_bar import current_decisions
+from dashboard.dataset.decision_bar import current_decisions, decision_mark
 from dashboard.dataset.view import DatasetView
 from dashboard.widgets.gallery import Tile, gallery
 from dashboard.widgets.opened_photo import (
@@ -60,16 +60,13 @@ def show_tiles(
     for (_, row), picture in zip(rows.iterrows(), pictures, strict=True):
         decision = decisions.current.get(row["filename"])
         excluded = decision is not None and decision.action == "exclude"
-        mark = ""
-        if decision is not None:
-            mark = "excluded" if excluded else f"→ {human_name(decision.label)}"
         tiles.append(
             Tile(
                 id=row["filename"],
                 title=human_name(row["label"]) or "no label",
                 note=describe(row) or row["filename"],
                 picture=picture,
-                mark=mark,
+                mark="" if decision is None else decision_mark(decision),
                 faded=excluded,
                 placeholder=placeholder_text(row),
             )

@@ -1,14 +1,14 @@
-"""What people decide about photographs: exclude, relabel; kept in a file, undone, exported."""
+"""What people decide about photographs: exclude, relabel, confirm; kept in a file, undone."""
 
 import hashlib
 import json
 import os
 import threading
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any, Final, Literal
+from typing import Any, Final, Literal, get_args
 
 import pandas as pd
 
@@ -19,7 +19,7 @@ from har_core.storage.files import write_atomically
 from har_core.storage.spreadsheets import neutralise_formula
 
 DECISIONS_FILE: Final = "har_decisions.json"
-Action = Literal["exclude", "relabel", "keep"]
+Action = Literal["exclude", "relabel", "confirm", "keep"]
 _FORMAT: Final = 1
 _lock = threading.Lock()
 
@@ -30,7 +30,8 @@ class Decision:
 
     Parameters
     ----------
-    action : {"exclude", "relabel", "keep"}
+    action : {"exclude", "relabel", "confirm", "keep"}
+        ``"confirm"`` says that a photograph is right as it is, so that nobody is asked again;
         ``"keep"`` takes back whatever was decided before.
     filenames : tuple of str
         Base names.
@@ -38,12 +39,15 @@ class Decision:
         The new label of ``"relabel"``, else ``""``.
     time : str
         ISO 8601 in UTC.
+    joined : bool
+        Made together with the step before it: `undo` takes back both.
     """
 
     action: Action
     filenames: tuple[str, ...]
     label: str = ""
     time: str = ""
+    joined: bool = False
 
 
 @dataclass(frozen=True)
@@ -62,6 +66,14 @@ class Decisions:
     steps: tuple[Decision, ...] = ()
 
     @property
+    def last_together(self) -> tuple[Decision, ...]:
+        """The steps that the next `undo` takes back."""
+        first = len(self.steps) - 1
+        while first > 0 and self.steps[first].joined:
+            first -= 1
+        return self.steps[max(first, 0) :]
+
+    @property
     def current(self) -> dict[str, Decision]:
         """What holds now: filename to its last decision, ``"keep"`` left out."""
         last = {name: step for step in self.steps for name in step.filenames}
@@ -71,6 +83,11 @@ class Decisions:
     def excluded(self) -> set[str]:
         """Filenames to be left out."""
         return {name for name, step in self.current.items() if step.action == "exclude"}
+
+    @property
+    def confirmed(self) -> set[str]:
+        """Filenames that are right as they are."""
+        return {name for name, step in self.current.items() if step.action == "confirm"}
 
     @property
     def relabelled(self) -> dict[str, str]:
@@ -128,9 +145,10 @@ def _steps_of(body: Any) -> list[Any]:
 
 def _parse_step(step: Mapping[str, Any]) -> Decision:
     action, label = step["action"], str(step.get("label", ""))
-    if action not in ("exclude", "relabel", "keep") or (action == "relabel" and not label):
+    if action not in get_args(Action) or (action == "relabel" and not label):
         raise ValueError(f"it holds an unknown step {dict(step)}")
-    return Decision(action, tuple(map(str, step["filenames"])), label, str(step.get("time", "")))
+    names, time = tuple(map(str, step["filenames"])), str(step.get("time", ""))
+    return Decision(action, names, label, time, bool(step.get("joined", False)))
 
 
 def decide(
@@ -142,7 +160,7 @@ def decide(
     ----------
     folder : str or Path
         Dataset folder.
-    action : {"exclude", "relabel", "keep"}
+    action : {"exclude", "relabel", "confirm", "keep"}
     filenames : sequence of str
         Base names.
     label : str
@@ -158,23 +176,41 @@ def decide(
     DatasetError
         If a new label is empty, or the file cannot be read or written.
     """
-    label = label.strip()
-    if action == "relabel" and not label:
-        raise DatasetError("The new label is empty; name a class, or exclude the photograph.")
+    return decide_together(folder, [Decision(action, tuple(filenames), label)])
+
+
+def decide_together(folder: str | Path, steps: Sequence[Decision]) -> Decisions:
+    """Add several steps that are undone as one, and write the file; see `decide`.
+
+    Parameters
+    ----------
+    folder : str or Path
+        Dataset folder.
+    steps : sequence of Decision
+        Those without a ``time`` get the present one.
+    """
     now = datetime.now(UTC).replace(microsecond=0).isoformat()
-    step = Decision(action, tuple(filenames), label if action == "relabel" else "", now)
+    checked = []
+    for number, step in enumerate(steps):
+        label = step.label.strip() if step.action == "relabel" else ""
+        if step.action == "relabel" and not label:
+            raise DatasetError("The new label is empty; name a class, or exclude the photograph.")
+        checked.append(replace(step, label=label, time=step.time or now, joined=number > 0))
     with _lock:
         decisions = load_decisions(folder)
-        return _write(Decisions(decisions.path, (*decisions.steps, step)))
+        if not checked:
+            return decisions
+        return _write(Decisions(decisions.path, (*decisions.steps, *checked)))
 
 
 def undo(folder: str | Path) -> Decisions:
-    """Take back the last step and write the file; without steps nothing happens."""
+    """Take back the last step, and what was decided together with it; then write the file."""
     with _lock:
         decisions = load_decisions(folder)
-        if not decisions.steps:
+        remaining = len(decisions.steps) - len(decisions.last_together)
+        if remaining == len(decisions.steps):
             return decisions
-        return _write(Decisions(decisions.path, decisions.steps[:-1]))
+        return _write(Decisions(decisions.path, decisions.steps[:remaining]))
 
 
 def _write(decisions: Decisions) -> Decisions:

@@ -33,6 +33,19 @@ def neutralise_formula(cell: str) -> str:
     return f"'{cell}" if cell.startswith(_FORMULA_STARTS) else cell
 
 
+def restore_formula(cell: str) -> str:
+    """Return the text that `neutralise_formula` was given.
+
+    Examples
+    --------
+    >>> restore_formula("'=1.jpg")
+    '=1.jpg'
+    >>> restore_formula("'n'.jpg")
+    "'n'.jpg"
+    """
+    return cell[1:] if cell.startswith("'") and cell[1:].startswith(_FORMULA_STARTS) else cell
+
+
 def table_csv(table: "pd.DataFrame") -> str:
     """Return a table as CSV whose texts and headings no spreadsheet runs as formulas.
 

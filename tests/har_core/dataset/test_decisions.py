@@ -6,10 +6,13 @@ from pathlib import Path
 import pandas as pd
 import pytest
 
+from har_core.dataset.decision_tables import decisions_csv, read_decisions_csv
 from har_core.dataset.decisions import (
     DECISIONS_FILE,
+    Decision,
     cleaned_table,
     decide,
+    decide_together,
     decisions_path,
     labels_csv,
     load_decisions,
@@ -17,6 +20,7 @@ from har_core.dataset.decisions import (
 )
 from har_core.dataset.table import load_dataset, read_labels
 from har_core.errors import DatasetError
+from tests.drawing import write_dataset
 
 
 def cleaned_csv(folder: Path) -> str:
@@ -129,3 +133,60 @@ def test_file_is_readable_json(tiny_dataset: Path) -> None:
     assert step["action"] == "exclude"
     assert step["filenames"] == ["running_0.jpg"]
     assert step["time"].endswith("+00:00")
+
+
+def test_a_confirmed_photograph_stays_as_it_is_and_counts_as_decided(tiny_dataset: Path) -> None:
+    before = cleaned_csv(tiny_dataset)
+    decide(tiny_dataset, "confirm", ["running_0.jpg"])
+    decisions = load_decisions(tiny_dataset)
+    assert decisions.confirmed == {"running_0.jpg"}
+    assert set(decisions.current) == {"running_0.jpg"}
+    assert cleaned_csv(tiny_dataset) == before
+    assert decide(tiny_dataset, "keep", ["running_0.jpg"]).confirmed == set()
+
+
+def test_what_was_decided_together_is_undone_together(tiny_dataset: Path) -> None:
+    decide(tiny_dataset, "exclude", ["running_0.jpg"])
+    steps = [
+        Decision("relabel", ("sitting_0.jpg",), "clapping"),
+        Decision("relabel", ("sitting_1.jpg",), "running"),
+    ]
+    assert len(decide_together(tiny_dataset, steps).relabelled) == 2
+    assert len(load_decisions(tiny_dataset).last_together) == 2
+    assert undo(tiny_dataset).excluded == {"running_0.jpg"}
+    assert load_decisions(tiny_dataset).relabelled == {}
+    assert undo(tiny_dataset).steps == ()
+    assert undo(tiny_dataset).steps == ()
+
+
+def test_decisions_move_to_another_machine_as_a_table(tiny_dataset: Path, tmp_path: Path) -> None:
+    decide(tiny_dataset, "exclude", ["running_0.jpg", "=1.jpg"])
+    decide(tiny_dataset, "relabel", ["sitting_0.jpg"], "=clapping")
+    decide(tiny_dataset, "confirm", ["sitting_1.jpg"])
+    decide(tiny_dataset, "exclude", ["sitting_2.jpg"])
+    decide(tiny_dataset, "keep", ["sitting_2.jpg"])
+    here = load_decisions(tiny_dataset)
+    text = decisions_csv(here, {"running_0.jpg": "running"})
+    assert "running_0.jpg,running,exclude,," in text
+    assert "\n=" not in text and ",=" not in text
+    table = tmp_path / "decisions.csv"
+    table.write_text(text)
+    there = write_dataset(tmp_path / "there")
+    taken = decide_together(there, read_decisions_csv(table))
+    assert (taken.excluded, taken.relabelled) == (here.excluded, here.relabelled)
+    assert taken.confirmed == {"sitting_1.jpg"}
+    assert undo(there).steps == ()
+
+
+@pytest.mark.parametrize(
+    ("text", "named"),
+    [
+        ("filename,label\na.jpg,run\n", "decision and new_label"),
+        ("filename,label,decision,new_label\na.jpg,run,drop,\n", "a.jpg: 'drop'"),
+        ("filename,label,decision,new_label\na.jpg,run,relabel, \n", "a.jpg: 'relabel'"),
+    ],
+)
+def test_a_table_that_holds_no_decisions_is_refused(tmp_path: Path, text: str, named: str) -> None:
+    (tmp_path / "table.csv").write_text(text)
+    with pytest.raises(DatasetError, match=named):
+        read_decisions_csv(tmp_path / "table.csv")

@@ -1,0 +1,94 @@
+"""Decisions as a table: what one machine decided, for another one to take over."""
+
+from collections.abc import Mapping
+from itertools import groupby
+from operator import itemgetter
+from pathlib import Path
+from typing import Final
+
+import pandas as pd
+
+from har_core.dataset.decisions import Action, Decision, Decisions
+from har_core.dataset.table import read_table
+from har_core.errors import DatasetError
+from har_core.storage.spreadsheets import restore_formula, table_csv
+
+# As people read it; the file of decisions has the shorter words.
+_WORDS: Final[dict[Action, str]] = {
+    "confirm": "right as it is",
+    "relabel": "relabel",
+    "exclude": "exclude",
+}
+_ACTIONS: Final = {word: action for action, word in _WORDS.items()}
+_LISTED: Final = 5
+
+
+def decisions_csv(decisions: Decisions, given_labels: Mapping[str, str]) -> str:
+    """Return what holds now as CSV.
+
+    Parameters
+    ----------
+    decisions : Decisions
+    given_labels : mapping of str to str
+        Filename to the label that ``train.csv`` gives it.
+
+    Returns
+    -------
+    str
+        ``filename``, ``label`` (given), ``decision`` (``right as it is``, ``relabel``,
+        ``exclude``), ``new_label`` and ``time`` (UTC), safe to open in a spreadsheet.
+    """
+    rows = [
+        (name, given_labels.get(name, ""), _WORDS[step.action], step.label, step.time)
+        for name, step in decisions.current.items()
+    ]
+    columns = ["filename", "label", "decision", "new_label", "time"]
+    return table_csv(pd.DataFrame(rows, columns=columns))
+
+
+def read_decisions_csv(path: str | Path) -> list[Decision]:
+    """Read decisions from CSV, for `har_core.dataset.decisions.decide_together`.
+
+    Parameters
+    ----------
+    path : str or Path
+        Columns ``filename`` (any path; its base name counts), ``decision`` and ``new_label``, as
+        `decisions_csv` writes them; further columns are ignored but for ``time``.
+
+    Returns
+    -------
+    list of Decision
+        In the table's order, equal ones that follow each other joined into one step.
+
+    Raises
+    ------
+    DatasetError
+        If the file cannot be read, lacks a column, or a row holds no decision that is known; the
+        message names the first such rows, and nothing was taken over.
+    """
+    table = read_table(path)
+    missing = [name for name in ("decision", "new_label") if name not in table.columns]
+    if missing:
+        raise DatasetError(
+            f"{path} lacks the column {' and '.join(missing)}; a table of decisions has the "
+            "columns filename, label, decision and new_label, as 'review --export' writes them."
+        )
+    words = table["decision"].str.strip().str.lower()
+    labels = table["new_label"].str.strip().map(restore_formula)
+    wrong = ~words.isin(_ACTIONS) | (words.eq("relabel") & labels.eq(""))
+    if wrong.any():
+        rows = table[wrong].head(_LISTED)
+        listed = "; ".join(f"{row.filename}: {row.decision!r}" for row in rows.itertuples())
+        raise DatasetError(
+            f"{path} holds {int(wrong.sum())} rows whose decision is not one of "
+            f"{', '.join(_ACTIONS)} (relabel with a new_label): {listed}. Nothing was taken over."
+        )
+    times = table["time"].str.strip() if "time" in table.columns else pd.Series("", table.index)
+    steps: list[Decision] = []
+    names = table["filename"].map(restore_formula)
+    rows_of = zip(words, labels, times, names, strict=True)
+    for (word, label, time), group in groupby(rows_of, key=itemgetter(0, 1, 2)):
+        action = _ACTIONS[word]
+        together = tuple(name for *_, name in group)
+        steps.append(Decision(action, together, label if action == "relabel" else "", time))
+    return steps
