@@ -1,6 +1,5 @@
 """The choices that all pages share: the model and the dataset folder."""
 
-import os
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Final
@@ -13,6 +12,7 @@ from har_core import ActionModel, DatasetError, ModelBundleError, load_model
 from har_core.model.bundle import BundleEntry, list_bundles
 from har_core.model.loading import find_model
 from har_core.model.manifest import read_manifest
+from har_core.settings import DATASET
 
 MODEL_KEY: Final = "model"
 DATASET_KEY: Final = "dataset"
@@ -57,7 +57,7 @@ def _mention_keras_file() -> None:
 
 def pick_dataset() -> None:
     """Draw the field for the dataset folder, which starts with ``HAR_DATASET``."""
-    st.session_state.setdefault(DATASET_KEY, os.environ.get("HAR_DATASET", "").strip())
+    st.session_state.setdefault(DATASET_KEY, DATASET.value)
     folder = st.text_input(
         "Dataset folder",
         key=DATASET_KEY,

@@ -8,6 +8,12 @@ import pytest
 from tests.drawing import write_dataset, write_tiny_bundle
 
 
+@pytest.fixture(autouse=True)
+def own_data_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Keep the tests away from the data folder of whoever runs them."""
+    monkeypatch.setenv("HAR_DATA_DIR", str(tmp_path.with_name(f"{tmp_path.name}-data")))
+
+
 @pytest.fixture
 def tiny_models(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """Make a models folder with one tiny bundle the program's models folder."""

@@ -41,6 +41,7 @@ def running_dashboard(
     environment.pop("HAR_MODEL", None)
     environment["HAR_DATASET"] = str(dataset) if dataset else ""
     environment.setdefault("HAR_CACHE_DIR", str(log.parent / "cache"))
+    environment.setdefault("HAR_DATA_DIR", str(log.parent / "data"))
     command = [sys.executable, "-m", "streamlit", "run", "dashboard/app.py"]
     with log.open("wb") as output:
         process = subprocess.Popen(

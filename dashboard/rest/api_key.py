@@ -2,14 +2,14 @@
 
 import hashlib
 import hmac
-import os
 from typing import Annotated, Final
 
 from fastapi import Depends, HTTPException
 from fastapi.security import APIKeyHeader, HTTPAuthorizationCredentials, HTTPBearer
 
-VARIABLE: Final = "HAR_API_KEY"
-_DESCRIPTION: Final = f"Needed where the server was started with `{VARIABLE}`."
+from har_core.settings import API_KEY
+
+_DESCRIPTION: Final = f"Needed where the server was started with `{API_KEY.name}`."
 _header = APIKeyHeader(name="X-API-Key", auto_error=False, description=_DESCRIPTION)
 _bearer = HTTPBearer(auto_error=False, description=_DESCRIPTION)
 
@@ -25,7 +25,7 @@ async def require_api_key(
     HTTPException
         401 if the key is missing or wrong.
     """
-    expected = os.environ.get(VARIABLE, "").strip()
+    expected = API_KEY.value
     if not expected:
         return
     given = header if header is not None else (bearer.credentials if bearer else "")

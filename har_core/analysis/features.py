@@ -2,7 +2,7 @@
 
 import hashlib
 import sqlite3
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
@@ -17,9 +17,9 @@ from har_core.images.preprocessing import scale_pixels
 from har_core.model import bundle
 from har_core.model.manifest import ONNX_FILE, BundleManifest
 from har_core.model.temperature import apply_temperature
+from har_core.progress import Progress
 from har_core.storage.cache import cache_dir
 
-Progress = Callable[[str, int, int], None]
 # Change it when a stored value changes its meaning: older caches are not used then.
 _CONTENT: Final = "probabilities at temperature 1"
 _BATCH: Final = 32

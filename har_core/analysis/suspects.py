@@ -1,6 +1,6 @@
 """Labels that the photographs contradict: confident learning on out-of-sample probabilities."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Final
 
@@ -8,8 +8,8 @@ import numpy as np
 import pandas as pd
 
 from har_core.errors import DatasetError
+from har_core.progress import Progress
 
-Progress = Callable[[str, int, int], None]
 N_FOLDS: Final = 5
 # Weight of the data against the penalty of the logistic regression, for the whole set: C times the
 # number of photographs. On pooled MobileNetV2 features of the public HAR set with 5 % of the

@@ -2,7 +2,6 @@
 
 import hashlib
 import os
-from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
@@ -16,9 +15,9 @@ from har_core.analysis.suspects import N_FOLDS, cross_validated_probabilities
 from har_core.errors import DatasetError
 from har_core.model.manifest import BundleManifest, read_manifest
 from har_core.model.temperature import apply_temperature
+from har_core.progress import Progress
 from har_core.storage.cache import cache_dir, load_arrays, store_arrays
 
-Progress = Callable[[str, int, int], None]
 _VERSION: Final = 3
 _COMPONENTS: Final = 50
 _NEIGHBOURS: Final = 10

@@ -5,6 +5,8 @@ from typing import Annotated, Final
 
 import typer
 
+from har_core.settings import DATASET
+
 EXIT_SOME_FAILED: Final = 1
 EXIT_UNUSABLE: Final = 2
 
@@ -15,7 +17,7 @@ ModelOption = Annotated[
 DatasetOption = Annotated[
     Path,
     typer.Option(
-        envvar="HAR_DATASET",
+        envvar=DATASET.name,
         help="Folder with train.csv (filename,label) and the photographs in train/.",
     ),
 ]

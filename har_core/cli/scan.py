@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from har_core.cli.terminal import progress_bar, stderr, write_output
+from har_core.settings import DATASET
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -21,7 +22,7 @@ def scan(
     dataset: Annotated[
         Path,
         typer.Argument(
-            envvar="HAR_DATASET",
+            envvar=DATASET.name,
             metavar="DATASET",
             help="Folder with train.csv (filename,label) and the photographs in train/.",
         ),

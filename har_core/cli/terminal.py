@@ -1,7 +1,7 @@
 """What all commands share on the terminal: progress bars, error lines, output files."""
 
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -16,6 +16,7 @@ from rich.progress import (
     TimeRemainingColumn,
 )
 
+from har_core import progress
 from har_core.errors import HarError
 from har_core.storage.files import write_atomically
 
@@ -23,7 +24,7 @@ stderr = Console(stderr=True, highlight=False)
 
 
 @contextmanager
-def progress_bar() -> Iterator[Callable[[str, int, int], None]]:
+def progress_bar() -> Iterator[progress.Progress]:
     """Show progress with the remaining time on stderr, so that stdout stays clean for pipes.
 
     Yields

@@ -14,7 +14,7 @@ import pandas as pd
 
 from har_core.dataset.table import PHOTO_FOLDER
 from har_core.errors import DatasetError
-from har_core.storage.cache import cache_dir
+from har_core.storage.data import work_dir
 from har_core.storage.files import write_atomically
 from har_core.storage.spreadsheets import neutralise_formula
 
@@ -98,14 +98,16 @@ class Decisions:
 def decisions_path(folder: str | Path) -> Path:
     """Return where a dataset's decisions are kept.
 
-    Beside ``train.csv``; in the cache folder where the dataset's folder cannot be written.
+    Beside ``train.csv``; in the data folder where the dataset's folder cannot be written, or could
+    not when the first decision was made.
     """
     folder = Path(folder).expanduser().resolve()
     beside = folder / DECISIONS_FILE
-    if beside.is_file() or _is_writable(folder):
+    if beside.is_file():
         return beside
     name = hashlib.sha256(str(folder).encode()).hexdigest()[:16]
-    return cache_dir() / "decisions" / f"{folder.name}-{name}.json"
+    kept = work_dir("decisions") / f"{folder.name}-{name}.json"
+    return beside if _is_writable(folder) and not kept.is_file() else kept
 
 
 def _is_writable(folder: Path) -> bool:

@@ -24,7 +24,7 @@ from har_core.model.manifest import (
     read_manifest,
 )
 from har_core.model.records import _hashes_and_groups, _read_parquet
-from har_core.storage.cache import cache_dir
+from har_core.storage.data import work_dir
 
 BUNDLE_SPLITS: Final = ("test", "validation")
 _METADATA_KEY: Final = b"har_evaluation"
@@ -151,7 +151,7 @@ def check_evaluation_name(name: str) -> str:
 def keep_evaluation(evaluation: Evaluation) -> Path:
     """Keep an evaluation under its name, in one atomic step; replaces one of the same name.
 
-    It goes to ``evaluations/MODEL/NAME.parquet`` in `har_core.storage.cache.cache_dir`, not into
+    It goes to ``evaluations/MODEL/NAME.parquet`` in `har_core.storage.data.data_dir`, not into
     the bundle: that is checksummed and may be read-only.
 
     Returns
@@ -194,7 +194,7 @@ def keep_evaluation(evaluation: Evaluation) -> Path:
         bundle.write_atomically(path, buffer.getvalue())
     except OSError as error:
         raise DatasetError(
-            f"Cannot keep the evaluation {path}: {error.strerror or error}. Set HAR_CACHE_DIR to "
+            f"Cannot keep the evaluation {path}: {error.strerror or error}. Set HAR_DATA_DIR to "
             "a folder that can be written."
         ) from error
     return path
@@ -305,4 +305,4 @@ def _read_result(
 
 
 def _kept_folder(model: str) -> Path:
-    return cache_dir() / "evaluations" / check_bundle_name(model)
+    return work_dir("evaluations") / check_bundle_name(model)

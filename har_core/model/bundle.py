@@ -21,6 +21,8 @@ from har_core.model.manifest import (
     check_bundle_name,
     read_manifest,
 )
+from har_core.settings import MODELS_DIR, checkout, shipped
+from har_core.storage.data import data_dir
 from har_core.storage.files import sha256_of_file, write_atomically, write_synced
 
 _REPLACEMENT_TRIES: Final = 10
@@ -37,9 +39,17 @@ class BundleEntry:
 
 
 def models_dir() -> Path:
-    """Return the folder of model bundles: ``HAR_MODELS_DIR``, else ``models/`` of the project."""
-    override = os.environ.get("HAR_MODELS_DIR", "").strip()
-    return Path(override).expanduser() if override else Path(__file__).parents[2] / "models"
+    """Return the folder that bundles are written to: ``HAR_MODELS_DIR``, else ``models/``.
+
+    The latter lies in the checkout or, where there is none, in the data folder.
+    """
+    return MODELS_DIR.folder() or (checkout() or data_dir()) / "models"
+
+
+def models_dirs() -> list[Path]:
+    """Return the folders that bundles are found in: `models_dir`, then the one that was shipped."""
+    own = models_dir()
+    return [own] if MODELS_DIR.value or checkout() else [own, shipped("models")]
 
 
 def verify_bundle(folder: str | Path) -> BundleManifest:
@@ -168,14 +178,23 @@ def list_bundles(folder: str | Path | None = None) -> list[BundleEntry]:
     Parameters
     ----------
     folder : str or Path, optional
-        Default: `models_dir`.
+        Default: `models_dirs`; of two bundles of one name the first counts.
 
     Returns
     -------
     list of BundleEntry
         Folders whose manifest cannot be read have ``manifest=None`` and an ``error``.
     """
-    root = models_dir() if folder is None else Path(folder)
+    entries: dict[str, BundleEntry] = {}
+    for root in models_dirs() if folder is None else [Path(folder)]:
+        for entry in _entries_of(root):
+            entries.setdefault(entry.name, entry)
+    usable = [e for e in entries.values() if e.manifest is not None]
+    usable.sort(key=lambda e: e.manifest.created if e.manifest else "", reverse=True)
+    return usable + [e for e in entries.values() if e.manifest is None]
+
+
+def _entries_of(root: Path) -> list[BundleEntry]:
     if not root.is_dir():
         return []
     names = os.listdir(root)  # noqa: PTH208 - every request lists them; this is a third of the time
@@ -194,9 +213,7 @@ def list_bundles(folder: str | Path | None = None) -> list[BundleEntry]:
             entries.append(BundleEntry(name, path, _read_manifest_once(path, stamp)))
         except ModelBundleError as error:
             entries.append(BundleEntry(name, path, None, str(error)))
-    usable = [e for e in entries if e.manifest is not None]
-    usable.sort(key=lambda e: e.manifest.created if e.manifest else "", reverse=True)
-    return usable + [e for e in entries if e.manifest is None]
+    return entries
 
 
 def _manifest_stamp(folder: str) -> tuple[int, ...] | None:

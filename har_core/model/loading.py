@@ -19,6 +19,7 @@ from har_core.model.manifest import (
     ONNX_FILE,
     BundleManifest,
 )
+from har_core.settings import MODEL
 
 _cache: dict[Path, tuple[tuple[int, int], ActionModel]] = {}
 # One for each path: while one model loads for seconds, the others answer.
@@ -81,15 +82,16 @@ def find_model(name_or_path: str | os.PathLike[str] | None = None) -> Path:
     ModelBundleError
         If there is no such model, or none at all.
     """
-    wanted = name_or_path or os.environ.get("HAR_MODEL", "").strip() or None
+    wanted = name_or_path or MODEL.value or None
     if wanted is None:
         return _newest_bundle()
     path = Path(wanted).expanduser()
-    named = bundle.models_dir() / path
     if len(path.parts) == 1 and path.suffix != ".keras":
-        bundle.restore_interrupted_replacement(named)
-        if named.is_dir():
-            return named.resolve()
+        for folder in bundle.models_dirs():
+            named = folder / path
+            bundle.restore_interrupted_replacement(named)
+            if named.is_dir():
+                return named.resolve()
     if path.is_dir() or (path.suffix == ".keras" and path.is_file()):
         return path.resolve()
     known = [e.name for e in bundle.list_bundles() if e.manifest is not None]

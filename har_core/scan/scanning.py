@@ -3,7 +3,7 @@
 import hashlib
 import multiprocessing
 import os
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import (
     FIRST_COMPLETED,
     Executor,
@@ -27,11 +27,11 @@ from har_core.dataset.duplicates import (
 from har_core.dataset.table import CSV_FILE, PHOTO_FOLDER, find_dataset, list_files, read_labels
 from har_core.errors import DatasetError
 from har_core.images.decoding import PHOTO_SUFFIXES
+from har_core.progress import Progress
 from har_core.scan.cache import FileStamp, ScanCache
 from har_core.scan.issues import find_issues
 from har_core.scan.measurement import Measurement, is_readable, measure_file
 
-Progress = Callable[[str, int, int], None]
 _CHUNK: Final = 64
 # Starting worker processes takes about a second, in which threads measure some hundred files.
 _PROCESSES_FROM: Final = 600

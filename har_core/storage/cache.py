@@ -1,20 +1,26 @@
 """Where results that can be computed again are kept: never beside the photographs."""
 
 import io
-import os
 import zipfile
 from pathlib import Path
 
 import numpy as np
+from platformdirs import user_cache_path
 
 from har_core.errors import DatasetError
+from har_core.settings import CACHE_DIR, DISTRIBUTION, checkout
 from har_core.storage.files import write_atomically
 
 
 def cache_dir() -> Path:
-    """Return the cache folder: ``HAR_CACHE_DIR``, else ``.har_cache/`` of the project."""
-    override = os.environ.get("HAR_CACHE_DIR", "").strip()
-    return Path(override).expanduser() if override else Path(__file__).parents[2] / ".har_cache"
+    """Return the cache folder: ``HAR_CACHE_DIR``, else ``.har_cache/`` of a checkout.
+
+    Installed without one, it is the user's cache folder, as the system has it.
+    """
+    if (chosen := CACHE_DIR.folder()) is not None:
+        return chosen
+    project = checkout()
+    return project / ".har_cache" if project else user_cache_path(DISTRIBUTION, appauthor=False)
 
 
 def load_arrays(path: Path) -> dict[str, np.ndarray] | None:

@@ -2,7 +2,6 @@
 
 import dataclasses
 import hashlib
-from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
@@ -17,9 +16,9 @@ from har_core.dataset.table import load_dataset
 from har_core.errors import DatasetError, InvalidImageError
 from har_core.images.decoding import decode_image
 from har_core.images.preprocessing import resize_image
+from har_core.progress import Progress
 from har_core.storage.disk_arrays import make_disk_array
 
-Progress = Callable[[str, int, int], None]
 STORED_SIZE: Final = 256
 MAX_UNUSABLE_SHARE: Final = 0.05
 _LISTED: Final = 20

@@ -37,6 +37,7 @@ from har_core.model.manifest import (
     read_manifest,
 )
 from har_core.model.temperature import apply_temperature
+from har_core.progress import Progress
 from har_core.storage.disk_arrays import make_disk_array
 from har_core.training.ancestry import (
     Teachers,
@@ -54,7 +55,7 @@ from har_core.training.network import (
     split_at_features,
 )
 from har_core.training.optimization import cosine_learning_rate, make_optimizer, set_trainable
-from har_core.training.preparation import PreparedDataset, Progress, prepare_dataset
+from har_core.training.preparation import PreparedDataset, prepare_dataset
 from har_core.training.run_folder import Checkpoint, RunFolder, log_csv
 from har_core.training.settings import TrainingSettings
 

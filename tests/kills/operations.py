@@ -173,4 +173,5 @@ OPERATIONS = {
 def use_folder(folder: Path) -> None:
     """Make the program keep everything in a folder."""
     os.environ["HAR_CACHE_DIR"] = str(folder / "cache")
+    os.environ["HAR_DATA_DIR"] = str(folder / "data")
     os.environ["HAR_MODELS_DIR"] = str(folder / "models")

@@ -89,18 +89,47 @@ def test_filename_that_looks_like_a_formula_is_neutral_but_still_found(
     assert list(table["label"]) == ["'=running"]
 
 
-def test_read_only_dataset_keeps_decisions_in_the_cache_folder(
+def test_read_only_dataset_keeps_decisions_in_the_data_folder(
     tiny_dataset: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("HAR_CACHE_DIR", str(tmp_path / "cache"))
+    monkeypatch.setenv("HAR_DATA_DIR", str(tmp_path / "data"))
     tiny_dataset.chmod(0o555)
     try:
         decide(tiny_dataset, "exclude", ["running_0.jpg"])
         assert load_decisions(tiny_dataset).excluded == {"running_0.jpg"}
-        assert decisions_path(tiny_dataset).is_relative_to(tmp_path / "cache")
+        assert decisions_path(tiny_dataset).is_relative_to(tmp_path / "data")
         assert not (tiny_dataset / DECISIONS_FILE).exists()
+        assert not (tmp_path / "cache").exists()
     finally:
         tiny_dataset.chmod(0o755)
+
+
+def test_decisions_outlive_that_their_dataset_becomes_writable(tiny_dataset: Path) -> None:
+    tiny_dataset.chmod(0o555)
+    decide(tiny_dataset, "exclude", ["running_0.jpg"])
+    tiny_dataset.chmod(0o755)
+    assert load_decisions(tiny_dataset).excluded == {"running_0.jpg"}
+    assert decide(tiny_dataset, "exclude", ["running_1.jpg"]).excluded == {
+        "running_0.jpg",
+        "running_1.jpg",
+    }
+
+
+def test_decisions_of_version_1_0_are_found_in_the_cache_and_moved(
+    tiny_dataset: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("HAR_CACHE_DIR", str(tmp_path / "cache"))
+    tiny_dataset.chmod(0o555)
+    decide(tiny_dataset, "exclude", ["running_0.jpg"])
+    kept = decisions_path(tiny_dataset)
+    old = tmp_path / "cache" / "decisions" / kept.name
+    old.parent.mkdir(parents=True)
+    kept.rename(old)
+    assert load_decisions(tiny_dataset).excluded == {"running_0.jpg"}
+    assert kept.is_file()
+    assert not old.parent.exists()
+    tiny_dataset.chmod(0o755)
 
 
 @pytest.mark.parametrize(

@@ -1,3 +1,6 @@
+import dataclasses
+import shutil
+
 import numpy as np
 import pandas as pd
 import pytest
@@ -29,6 +32,23 @@ def folder(tmp_path, table, monkeypatch):
     monkeypatch.setenv("HAR_CACHE_DIR", str(tmp_path / "cache"))
     write_evaluated_bundle(tmp_path / "models", table)
     return tmp_path / "models" / "drawn"
+
+
+def test_evaluations_outlive_the_cache(folder, tmp_path):
+    keep_evaluation(dataclasses.replace(read_evaluation(folder, "test"), name="mine"))
+    shutil.rmtree(tmp_path / "cache", ignore_errors=True)
+    assert list_evaluations(folder, read_manifest(folder)) == ["test", "validation", "mine"]
+
+
+def test_evaluations_of_version_1_0_are_found_in_the_cache_and_moved(folder, tmp_path):
+    path = keep_evaluation(dataclasses.replace(read_evaluation(folder, "test"), name="mine"))
+    old = tmp_path / "cache" / "evaluations" / "drawn" / path.name
+    old.parent.mkdir(parents=True)
+    path.rename(old)
+    assert list_evaluations(folder, read_manifest(folder)) == ["test", "validation", "mine"]
+    assert path.is_file()
+    assert read_evaluation(folder, "mine").result.n == read_evaluation(folder, "test").result.n
+    assert not (tmp_path / "cache" / "evaluations").exists()
 
 
 def find_caveats(evaluation: Evaluation, folder) -> list[str]:
