@@ -7,7 +7,8 @@ import streamlit as st
 
 from dashboard.classification import ClassifiedPhoto, classify_photo
 from har_core import ActionModel, DatasetError, InvalidImageError
-from har_core.dataset.table import CSV_FILE, load_dataset
+from har_core.dataset.layouts import CSV_FILE
+from har_core.dataset.table import load_dataset
 
 
 @st.cache_data(

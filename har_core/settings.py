@@ -54,6 +54,11 @@ DATASET: Final = Setting(
     "dataset folder of the pages and commands",
     "none; the sidebar and `--dataset` say it too",
 )
+LINKED_DATASETS: Final = Setting(
+    "HAR_LINKED_DATASETS",
+    "folders, separated as in `PATH`: links in the datasets below them are followed out of them",
+    "none; those of `HAR_DATASET` and of a dataset on the command line are",
+)
 MODEL: Final = Setting("HAR_MODEL", "default model: a bundle's name or a path", "the newest bundle")
 MODELS_DIR: Final = Setting(
     "HAR_MODELS_DIR",
@@ -71,7 +76,7 @@ CACHE_DIR: Final = Setting(
     "`.har_cache/` of a checkout; installed: the user's cache folder",
 )
 API_KEY: Final = Setting("HAR_API_KEY", "the key that REST requests must bring", "none is needed")
-SETTINGS: Final = (DATASET, MODEL, MODELS_DIR, DATA_DIR, CACHE_DIR, API_KEY)
+SETTINGS: Final = (DATASET, LINKED_DATASETS, MODEL, MODELS_DIR, DATA_DIR, CACHE_DIR, API_KEY)
 
 
 def checkout() -> Path | None:

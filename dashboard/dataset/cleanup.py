@@ -11,7 +11,8 @@ from dashboard.dataset.view import DatasetView
 from dashboard.wording.names import escape_markdown, human_name
 from har_core.dataset.decision_tables import decisions_csv
 from har_core.dataset.decisions import Decisions, cleaned_table, decide, labels_csv, load_decisions
-from har_core.dataset.table import CSV_FILE, read_labels
+from har_core.dataset.layouts import CSV_FILE
+from har_core.dataset.table import read_labels
 from har_core.scan.issues import findings_csv
 from har_core.storage.spreadsheets import neutralise_formulas
 

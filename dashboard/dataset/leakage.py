@@ -10,7 +10,7 @@ from dashboard.dataset.tiles import show_groups
 from dashboard.dataset.view import DatasetView
 from dashboard.wording.names import counted, escape_markdown
 from har_core.dataset.splits import leaking_groups, split_columns
-from har_core.dataset.table import CSV_FILE
+from har_core.dataset.table import open_dataset
 
 _GROUPS_PER_PAGE = 8
 
@@ -71,7 +71,7 @@ def show_leakage(view: DatasetView) -> None:
 
 @st.cache_data(max_entries=4, show_spinner=False, ttl=60)
 def _table_splits(folder: Path) -> pd.DataFrame:
-    return split_columns(folder / CSV_FILE)
+    return split_columns(open_dataset(folder, photographs_needed=False))
 
 
 def _split_columns(view: DatasetView) -> dict[str, pd.Series]:

@@ -10,7 +10,8 @@ import pandas as pd
 import streamlit as st
 
 from har_core.analysis.whole_set import Analysis, load_analysis
-from har_core.dataset.table import CSV_FILE, PHOTO_FOLDER, find_dataset, read_labels
+from har_core.dataset.layouts import CSV_FILE
+from har_core.dataset.table import PHOTO_FOLDER, find_dataset, read_labels
 from har_core.errors import DatasetError, ModelBundleError
 from har_core.model.manifest import BundleManifest, read_manifest
 from har_core.model.records import held_out_predictions, match_splits, recorded_splits

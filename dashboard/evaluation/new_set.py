@@ -8,7 +8,7 @@ import streamlit as st
 from dashboard import sidebar
 from dashboard.evaluation.jobs import start_folder_evaluation, start_zip_evaluation
 from dashboard.wording.names import escape_markdown
-from har_core.dataset.table import CSV_FILE
+from har_core.dataset.layouts import CSV_FILE
 from har_core.errors import DatasetError, HarError
 from har_core.evaluation.store import BUNDLE_SPLITS, delete_evaluation
 from har_core.model.manifest import read_manifest

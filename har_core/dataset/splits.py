@@ -1,13 +1,13 @@
 """Which photograph is in which split, and what leaks from one into another."""
 
 from collections.abc import Sequence
-from pathlib import Path
 from typing import Final
 
 import numpy as np
 import pandas as pd
 
-from har_core.dataset.table import read_table
+from har_core.dataset.names import split_of_word
+from har_core.dataset.table import Dataset
 from har_core.errors import DatasetError
 
 SPLITS: Final = ("train", "validation", "test")
@@ -94,40 +94,28 @@ def stratified_group_split(
     return table["group"].map(split_of_group).to_numpy(dtype=str)
 
 
-_SPLIT_OF_WORD: Final = {
-    **dict.fromkeys(("train", "training"), "train"),
-    **dict.fromkeys(("validation", "valid", "val", "dev"), "validation"),
-    **dict.fromkeys(("test", "testing"), "test"),
-}
-
-
-def split_columns(csv: str | Path) -> pd.DataFrame:
-    """Read the columns of a dataset's table that divide it into splits.
+def split_columns(dataset: Dataset) -> pd.DataFrame:
+    """Return what divides a dataset into splits: columns of its table, or its folders.
 
     Parameters
     ----------
-    csv : str or Path
-        E.g. a dataset's ``train.csv``.
+    dataset : Dataset
 
     Returns
     -------
     DataFrame
-        ``filename`` and every other column whose values are all names of splits (train,
-        validation, test and their usual variants, or empty), at least two of them. Variants are
-        made one: ``Val`` and ``dev`` are ``validation``.
-
-    Raises
-    ------
-    DatasetError
-        If the table cannot be read.
+        ``filename`` and every further column whose values are all names of splits (train,
+        validation, test and their usual variants, or empty), at least two of them; ``folder``
+        where folders say it. Variants are made one: ``Val`` and ``dev`` are ``validation``.
     """
-    table = read_table(csv)
-    columns = {"filename": table["filename"]}
-    for column in table.columns.drop(["filename", "label"]):
-        words = table[column].str.strip().str.lower()
-        splits = words.map(_SPLIT_OF_WORD).fillna("")
-        if words.isin(["", *_SPLIT_OF_WORD]).all() and splits[splits.ne("")].nunique() >= 2:
-            columns[column] = splits
+    columns = {"filename": dataset.rows["filename"]}
+    if "split" in dataset.rows:
+        columns["folder"] = dataset.rows["split"]
+    for heading in dataset.records.columns.drop(list(dataset.columns.values())):
+        words = dataset.records[heading].str.strip()
+        splits = words.map(split_of_word)
+        if (splits.ne("") | words.eq("")).all() and splits[splits.ne("")].nunique() >= 2:
+            columns[heading.lower()] = splits
     return pd.DataFrame(columns).drop_duplicates("filename", ignore_index=True)
 
 

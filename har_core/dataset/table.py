@@ -1,49 +1,166 @@
-"""A labelled folder of photographs: reading its table and splitting it without leaks."""
+"""A labelled folder of photographs: reading its table and finding what it lists."""
 
-import os
+from collections.abc import Mapping
+from dataclasses import dataclass
 from io import BytesIO
 from pathlib import Path
-from typing import Final
+from typing import TypeAlias
 
 import pandas as pd
 
+from har_core.dataset.cells import Cells, read_cells
+from har_core.dataset.columns import Columns, choose_columns
+from har_core.dataset.files import DatasetFiles, may_follow_links
+from har_core.dataset.layouts import (
+    ClassFolders,
+    Layout,
+    TableSource,
+    find_layout,
+    links_refused,
+)
+from har_core.dataset.names import PHOTO_FOLDER, match_names
 from har_core.errors import DatasetError
 from har_core.images.decoding import PHOTO_SUFFIXES
 
-CSV_FILE: Final = "train.csv"
-PHOTO_FOLDER: Final = "train"
 
-
-def load_dataset(folder: str | Path, csv: str | Path | None = None) -> pd.DataFrame:
-    """Read a dataset folder: ``train.csv`` and the photographs in ``train/``.
+@dataclass(frozen=True, eq=False)
+class Dataset:
+    """A dataset's folder, read.
 
     Parameters
     ----------
-    folder : str or Path
-        Holds ``train.csv`` (``filename,label``) and the folder ``train/``.
+    folder : Path
+        Absolute.
+    tables : tuple of Path
+        Empty where folders are the labels.
+    rows : DataFrame
+        One per row of the tables, in their order: ``filename`` (relative to the folder; of
+        photographs directly in ``train/`` the base name), ``label`` (surrounding spaces removed;
+        ``""`` where there is none), ``path`` (absolute; None where there is no such photograph),
+        ``problem`` (why, else ``""``), and ``split`` where the folders say it.
+    records : DataFrame
+        The same rows as the tables have them: every column under its own heading.
+    columns : dict
+        ``"filename"`` and, in a labelled dataset, ``"label"``: their headings in `records`.
+    labelled : bool
+        Whether there are labels at all.
+    unlisted : dict of str to str
+        Filename to path of further photographs beside the listed ones.
+    notes : tuple of str
+        What was assumed, for people; a sentence each.
+    """
+
+    folder: Path
+    tables: tuple[Path, ...]
+    rows: pd.DataFrame
+    records: pd.DataFrame
+    columns: Mapping[str, str]
+    labelled: bool
+    unlisted: Mapping[str, str]
+    notes: tuple[str, ...] = ()
+
+    @property
+    def sources(self) -> tuple[Path, ...]:
+        """What decides about the rows: tables and the folders that photographs lie in."""
+        paths = {Path(path).parent for path in self.rows["path"].dropna()}
+        return (*self.tables, *sorted(paths or {self.folder}))
+
+
+Location: TypeAlias = str | Path | Dataset
+
+
+def open_dataset(
+    folder: Location,
+    csv: str | Path | None = None,
+    *,
+    columns: Mapping[str, str] | None = None,
+    follow_links: bool | None = None,
+    photographs_needed: bool = True,
+) -> Dataset:
+    """Read a dataset's folder in any layout that `har_core.dataset.layouts.find_layout` knows.
+
+    Parameters
+    ----------
+    folder : str, Path or Dataset
+        One that is open already is returned.
+    csv : str or Path, optional
+        Another table for the same photographs, e.g. an exported cleaned one.
+    columns : mapping, optional
+        Headings of ``"filename"`` and ``"label"``, see `har_core.dataset.columns.parse_columns`.
+    follow_links : bool, optional
+        Follow links that lead out of the folder. Only for a folder that the operator named.
+        Default: see `har_core.dataset.files.may_follow_links`.
+    photographs_needed : bool, default True
+        Refuse a table none of whose photographs is there.
+
+    Raises
+    ------
+    DatasetError
+        If the folder or table is missing, cannot be read or has another layout.
+    """
+    if isinstance(folder, Dataset):
+        return folder
+    root = find_dataset(folder)
+    if follow_links is None:
+        follow_links = may_follow_links(root)
+    files = DatasetFiles(root, follow_links=follow_links)
+    layout = find_layout(files, Path(csv) if csv is not None else None)
+    if not layout.tables and layout.classes is not None:
+        return _of_folders(files, layout, layout.classes)
+    parts = [_read_part(files, source, columns) for source in layout.tables]
+    rows = pd.concat([part.rows for part in parts], ignore_index=True)
+    records = pd.concat([part.records for part in parts], ignore_index=True).fillna("")
+    labelled = all(part.labelled for part in parts)
+    if not labelled and layout.classes is not None:
+        rows["label"] = [layout.classes.labels.get(file, "") for file in rows["file"]]
+        labelled = True
+    if not any(source.split for source in layout.tables):
+        rows = rows.drop(columns="split")
+    notes = [layout.note, *(note for part in parts for note in part.notes), links_refused(files)]
+    unlisted = _unlisted(files, rows["file"].dropna(), layout.tables)
+    if rows["path"].isna().all() and photographs_needed and not unlisted:
+        raise DatasetError(_no_photographs(files, layout.tables[0].photo_folder))
+    return Dataset(
+        files.root,
+        tuple(source.path for source in layout.tables),
+        rows.drop(columns="file"),
+        records,
+        parts[0].columns,
+        labelled,
+        unlisted,
+        tuple(dict.fromkeys(filter(None, notes))),
+    )
+
+
+def load_dataset(folder: Location, csv: str | Path | None = None) -> pd.DataFrame:
+    """Read a dataset's rows: ``train.csv`` and the photographs in ``train/``, or another layout.
+
+    Parameters
+    ----------
+    folder : str, Path or Dataset
+        See `open_dataset`.
     csv : str or Path, optional
         Another table for the same photographs, e.g. an exported cleaned one.
 
     Returns
     -------
     DataFrame
-        One row per row of the table, in its order: ``filename`` (base name), ``label``
-        (surrounding spaces removed) and ``path`` (absolute; None where the photograph is missing
-        or a link that leads out of the folder).
+        `Dataset.rows`.
 
     Raises
     ------
     DatasetError
-        If the folder or table is missing or has another layout.
+        If the folder or table is missing or has another layout, or there are no labels.
     """
-    folder = find_dataset(folder)
-    csv = Path(csv) if csv is not None else folder / CSV_FILE
-    # Listing comes first where there is a table: a huge one without photographs fails at once.
-    photographs = list_photographs(folder) if os.path.isfile(csv) else {}  # noqa: PTH113
-    table = read_labels(csv)
-    paths = [photographs.get(name) for name in table["filename"]]
-    table["path"] = pd.Series(paths, dtype=object)  # a str column would turn None into NaN
-    return table
+    dataset = open_dataset(folder, csv)
+    if not dataset.labelled:
+        names = ", ".join(dataset.records.columns[:12])
+        raise DatasetError(
+            f"{dataset.tables[0]} lacks the column label; it has {names}. Without labels its "
+            "photographs can be predicted and scanned only; or say which column it is: --columns "
+            "label=HEADING"
+        )
+    return dataset.rows
 
 
 def find_dataset(folder: str | Path) -> Path:
@@ -67,20 +184,21 @@ def find_dataset(folder: str | Path) -> Path:
 
 
 def read_labels(csv: str | Path | BytesIO, *, strip: bool = True) -> pd.DataFrame:
-    """Read a table of labels.
+    """Read a table of labels by itself.
 
     Parameters
     ----------
     csv : str, Path or BytesIO
-        UTF-8 CSV with the columns ``filename`` (any path; its base name counts) and ``label``;
-        further columns are ignored.
+        A table that `har_core.dataset.cells.read_cells` reads, with a column of filenames and one
+        of labels; further columns are ignored.
     strip : bool, default True
         Remove spaces around labels; without it they can be shown and fixed.
 
     Returns
     -------
     DataFrame
-        Columns ``filename`` and ``label``, both str; empty labels are ``""``.
+        Columns ``filename`` (as listed, with ``/``, without ``train/``) and ``label``, both str;
+        empty labels are ``""``.
 
     Raises
     ------
@@ -89,109 +207,170 @@ def read_labels(csv: str | Path | BytesIO, *, strip: bool = True) -> pd.DataFram
         row has more fields than the first line.
     """
     table = read_table(csv)
+    if "label" not in table:
+        name = "The table" if isinstance(csv, BytesIO) else str(csv)
+        raise DatasetError(
+            f"{name} lacks the column label; it has {', '.join(table.columns)}. The first line "
+            "must be: filename,label"
+        )
     label = table["label"].str.strip() if strip else table["label"]
     return pd.DataFrame({"filename": table["filename"], "label": label})
 
 
 def read_table(csv: str | Path | BytesIO) -> pd.DataFrame:
-    """Read a table of labels with all its columns, as they are but for ``filename``.
+    """Read a table with all its columns, as they are but for ``filename``.
 
     Returns
     -------
     DataFrame
-        All columns str, their names in lower case, nameless ones left out; ``filename`` holds base
-        names.
+        All columns str, their headings in lower case, nameless ones left out. The columns of
+        filenames and labels, however they are headed, are ``filename`` (as listed, with ``/``,
+        without ``train/``) and ``label`` (if there is one).
 
     Raises
     ------
     DatasetError
         See `read_labels`.
     """
-    source = csv if isinstance(csv, BytesIO) else Path(csv)
-    name = "The table" if isinstance(csv, BytesIO) else str(csv)
-    try:
-        # With the names as its header pandas would take the first column for an index where rows
-        # end in one comma more than the header.
-        table = pd.read_csv(
-            source, header=None, dtype=str, keep_default_na=False, encoding="utf-8-sig"
-        )
-    except FileNotFoundError as error:
-        raise DatasetError(
-            f"There is no {name}; it must hold the columns filename,label."
-        ) from error
-    except (OSError, ValueError) as error:
-        raise DatasetError(f"{name} cannot be read as UTF-8 CSV: {error}.") from error
-    columns = [column.strip().lower() for column in table.iloc[0]]
-    table = table.iloc[1:].reset_index(drop=True)
-    table.columns = pd.Index(columns)
-    repeated = sorted({column for column in columns if column and columns.count(column) > 1})
-    if repeated:
-        raise DatasetError(
-            f"{name} has more than one column {' and '.join(repeated)}; keep one of each."
-        )
-    table = table.loc[:, [bool(column) for column in columns]]
-    missing = [column for column in ("filename", "label") if column not in table.columns]
-    if missing:
-        raise DatasetError(
-            f"{name} lacks the column {' and '.join(missing)}; it has "
-            f"{', '.join(table.columns)}. The first line must be: filename,label"
-        )
-    if table.empty:
-        raise DatasetError(f"{name} has no rows.")
-    # Base names of both path styles: tables are often written on another system.
-    filenames = table["filename"].str.strip().str.replace("\\", "/", regex=False)
-    return table.assign(filename=filenames.str.rsplit("/", n=1).str[-1])
+    cells, found, _ = _read_cells(csv, None)
+    headings = [heading.lower() for heading in cells.headings]
+    for position, role in ((found.filename, "filename"), (found.label, "label")):
+        if position is not None:
+            headings[position] = role
+    values = cells.values.copy()
+    values.columns = pd.Index(headings)
+    table = values.loc[:, [bool(heading) for heading in headings]]
+    return table.assign(filename=table["filename"].map(_plain_name))
 
 
 def list_photographs(folder: str | Path) -> dict[str, str]:
-    """List the photographs of a dataset folder.
-
-    Parameters
-    ----------
-    folder : str or Path
-        Dataset folder; photographs are looked for directly in its ``train/``.
+    """List the photographs directly in a dataset's ``train/``, by their suffix.
 
     Returns
     -------
     dict of str to str
-        Base name to absolute path, of files with a photograph's suffix; links that lead out of
-        the folder are left out.
+        Base name to absolute path; links that lead out of the folder are followed only where
+        `har_core.dataset.files.may_follow_links`.
 
     Raises
     ------
     DatasetError
         If ``train/`` is missing or holds no photograph.
     """
-    return {
-        name: path
-        for name, path in list_files(folder).items()
-        if name.lower().endswith(PHOTO_SUFFIXES)
-    }
+    root = find_dataset(folder)
+    files = DatasetFiles(root, follow_links=may_follow_links(root))
+    names = files.photographs(PHOTO_FOLDER)
+    if not names:
+        raise DatasetError(_no_photographs(files, PHOTO_FOLDER))
+    return {name: files.files(PHOTO_FOLDER)[name] for name in names}
 
 
-def list_files(folder: str | Path) -> dict[str, str]:
-    """List the files in a dataset's ``train/`` whatever their suffix, as `list_photographs`.
-
-    Raises
-    ------
-    DatasetError
-        If ``train/`` is missing or holds no photograph.
-    """
-    photo_folder = find_dataset(folder).resolve() / PHOTO_FOLDER
-    try:
-        with os.scandir(photo_folder) as entries:
-            files = {e.name: e.path for e in entries if _is_inside(e, photo_folder)}
-    except OSError as error:
-        raise DatasetError(
-            f"Cannot list the photographs' folder {photo_folder}: {error.strerror}."
-        ) from error
-    if not any(name.lower().endswith(PHOTO_SUFFIXES) for name in files):
-        raise DatasetError(f"{photo_folder} holds no photographs ({', '.join(PHOTO_SUFFIXES)}).")
-    return files
+def name_of_file(file: str, files: DatasetFiles) -> str:
+    """Return what a file of a dataset is called: without the folder ``train/``, where it can be."""
+    folder, _, name = file.rpartition("/")
+    if folder == PHOTO_FOLDER:
+        return name
+    return f"./{name}" if not folder and name in files.files(PHOTO_FOLDER) else file
 
 
-def _is_inside(entry: os.DirEntry[str], folder: Path) -> bool:
-    if not entry.is_symlink():
-        return entry.is_file(follow_symlinks=False)
-    target = Path(entry.path).resolve()
-    return target.is_relative_to(folder) and target.is_file()
+@dataclass(frozen=True, eq=False)
+class _Part:
+    rows: pd.DataFrame
+    records: pd.DataFrame
+    columns: dict[str, str]
+    labelled: bool
+    notes: list[str]
+
+
+def _read_part(
+    files: DatasetFiles, source: TableSource, columns: Mapping[str, str] | None
+) -> _Part:
+    cells, found, notes = _read_cells(source.path, columns)
+    listed = list(cells.values[found.filename])
+    matches = match_names(listed, files, source.home, source.photo_folder)
+    rows = pd.DataFrame(
+        {
+            "filename": [
+                name_of_file(file, files) if file else _plain_name(name)
+                for file, name in zip(matches.files, listed, strict=True)
+            ],
+            "label": "" if found.label is None else cells.values[found.label].str.strip(),
+        }
+    )
+    paths = [files.path(file) if file else None for file in matches.files]
+    rows["path"] = pd.Series(paths, dtype=object)  # a str column would turn None into NaN
+    rows["problem"] = matches.problems
+    rows["split"] = source.split
+    rows["file"] = pd.Series(matches.files, dtype=object)
+    records = cells.values.copy()
+    records.columns = pd.Index(cells.headings)
+    records = records.loc[:, [bool(heading) for heading in cells.headings]]
+    headings = {"filename": cells.headings[found.filename]}
+    if found.label is not None:
+        headings["label"] = cells.headings[found.label]
+    name = source.path.name
+    said = [f"{name}: {note}" for note in (*notes, *matches.notes)]
+    return _Part(rows, records, headings, found.label is not None, said)
+
+
+def _read_cells(
+    csv: str | Path | BytesIO, columns: Mapping[str, str] | None
+) -> tuple[Cells, Columns, list[str]]:
+    source = csv if isinstance(csv, BytesIO) else Path(csv)
+    name = "The table" if isinstance(csv, BytesIO) else str(csv)
+    cells = read_cells(source, name)
+    found = choose_columns(cells.headings, name, columns)
+    if cells.values.empty:
+        raise DatasetError(f"{name} has no rows.")
+    notes = [f"{note}." for note in (cells.note, found.note) if note]
+    return cells, found, notes
+
+
+def _plain_name(listed: str) -> str:
+    """Call a listed photograph as `name_of_file` would if it were there."""
+    path = listed.strip().replace("\\", "/").removeprefix("./")
+    folder, _, name = path.rpartition("/")
+    return name if folder == PHOTO_FOLDER else path
+
+
+def _of_folders(files: DatasetFiles, layout: Layout, classes: ClassFolders) -> Dataset:
+    listed = sorted(classes.labels)
+    rows = pd.DataFrame(
+        {
+            "filename": [name_of_file(file, files) for file in listed],
+            "label": [classes.labels[file].strip() for file in listed],
+        }
+    )
+    rows["path"] = pd.Series([files.path(file) for file in listed], dtype=object)
+    rows["problem"] = ""
+    if classes.splits:
+        rows["split"] = [classes.splits[file] for file in listed]
+    notes = tuple(filter(None, (layout.note, links_refused(files))))
+    records = pd.DataFrame({"filename": listed, "label": rows["label"]})
+    headings = {"filename": "filename", "label": "label"}
+    return Dataset(files.root, (), rows, records, headings, True, {}, notes)
+
+
+def _unlisted(
+    files: DatasetFiles, listed: pd.Series, tables: tuple[TableSource, ...]
+) -> dict[str, str]:
+    """Find photographs that no row lists in the folders that the listed ones lie in."""
+    folders = set(listed.str.rpartition("/")[0]) if len(listed) else set()
+    folders |= {source.photo_folder for source in tables} - {""}
+    known = set(listed)
+    found = {}
+    for folder in sorted(folders):
+        for name in sorted(files.photographs(folder)):
+            file = f"{folder}/{name}" if folder else name
+            if file not in known:
+                found[name_of_file(file, files)] = files.files(folder)[name]
+    return found
+
+
+def _no_photographs(files: DatasetFiles, folder: str) -> str:
+    where = files.root / folder
+    if files.refused_links:
+        return f"{where} holds no photographs that may be read: {links_refused(files)}"
+    if not files.exists(folder):
+        return f"Cannot list the photographs' folder {where}: there is none."
+    return f"{where} holds no photographs ({', '.join(PHOTO_SUFFIXES)})."

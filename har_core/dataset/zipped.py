@@ -5,7 +5,8 @@ import zipfile
 from pathlib import Path, PurePosixPath
 from typing import IO, Final
 
-from har_core.dataset.table import CSV_FILE, PHOTO_FOLDER
+from har_core.dataset.layouts import CSV_FILE
+from har_core.dataset.table import PHOTO_FOLDER
 from har_core.errors import ZIP_DAMAGE, DatasetError
 from har_core.images.decoding import MAX_BYTES, PHOTO_SUFFIXES
 

@@ -24,9 +24,8 @@ from har_core.dataset.duplicates import (
     near_duplicate_pairs,
     normalise_thumbnails,
 )
-from har_core.dataset.table import CSV_FILE, PHOTO_FOLDER, find_dataset, list_files, read_labels
+from har_core.dataset.table import Location, open_dataset
 from har_core.errors import DatasetError
-from har_core.images.decoding import PHOTO_SUFFIXES
 from har_core.progress import Progress
 from har_core.scan.cache import FileStamp, ScanCache
 from har_core.scan.issues import find_issues
@@ -38,7 +37,7 @@ _PROCESSES_FROM: Final = 600
 
 
 def scan_dataset(
-    folder: str | Path,
+    folder: Location,
     *,
     csv: str | Path | None = None,
     workers: int | None = None,
@@ -49,9 +48,9 @@ def scan_dataset(
 
     Parameters
     ----------
-    folder : str or Path
-        Dataset folder, see `har_core.dataset.table.load_dataset`. Only files directly in its
-        ``train/`` are opened, whatever paths the table holds.
+    folder : str, Path or Dataset
+        See `har_core.dataset.table.open_dataset`. Only files in the folder are opened, whatever
+        paths the table holds.
     csv : str or Path, optional
         Table to use instead of the folder's ``train.csv``.
     workers : int, optional
@@ -77,12 +76,12 @@ def scan_dataset(
     DatasetError
         If the folder or table cannot be read, or the folder vanishes during the scan.
     """
-    folder = find_dataset(folder)
+    dataset = open_dataset(folder, csv)
     report = progress or (lambda *_: None)
-    photographs = list_rows(folder, csv)
+    photographs = list_rows(dataset)
     with ScanCache(cache) as store:
         paths = list(photographs["path"].dropna())
-        contents = _measure_files(folder, paths, store, workers, report)
+        contents = _measure_files(dataset.folder, paths, store, workers, report)
         report("Comparing photographs", 0, 1)
         findings = _judge(photographs, contents, store)
         report("Comparing photographs", 1, 1)
@@ -90,7 +89,7 @@ def scan_dataset(
 
 
 def load_scan(
-    folder: str | Path, *, csv: str | Path | None = None, cache: Path | None = None
+    folder: Location, *, csv: str | Path | None = None, cache: Path | None = None
 ) -> pd.DataFrame | None:
     """Return what `scan_dataset` would, if that had nothing left to measure; else None.
 
@@ -125,13 +124,13 @@ def _judge(
     return photographs.join(find_issues(photographs))
 
 
-def list_rows(folder: str | Path, csv: str | Path | None = None) -> pd.DataFrame:
+def list_rows(folder: Location, csv: str | Path | None = None) -> pd.DataFrame:
     """List every photograph of a dataset once: the table's rows, then what only the folder holds.
 
     Parameters
     ----------
-    folder : str or Path
-        Dataset folder.
+    folder : str, Path or Dataset
+        See `har_core.dataset.table.open_dataset`.
     csv : str or Path, optional
         Table to use instead of the folder's ``train.csv``.
 
@@ -139,29 +138,31 @@ def list_rows(folder: str | Path, csv: str | Path | None = None) -> pd.DataFrame
     -------
     DataFrame
         ``filename`` (unique), ``label`` (of its first row; ``""`` if unlisted), ``listed`` (bool),
-        ``labels`` (how many different labels its rows give) and ``path`` (None if missing).
+        ``labels`` (how many different labels its rows give; 0 where the table has no labels) and
+        ``path`` (None if missing).
 
     Raises
     ------
     DatasetError
         If the folder or table cannot be read.
     """
-    folder = find_dataset(folder)
-    files = list_files(folder)
-    listed = read_labels(csv if csv is not None else folder / CSV_FILE)
+    dataset = open_dataset(folder, csv)
+    listed = dataset.rows[["filename", "label", "path"]]
     rows = listed.drop_duplicates("filename", ignore_index=True)
-    rows["listed"] = True
-    repeated = listed[listed["filename"].duplicated(keep=False)]
-    labels = repeated.groupby("filename")["label"].nunique()
-    rows["labels"] = rows["filename"].map(labels).fillna(1).astype(int)
+    rows.insert(2, "listed", True)
+    labels = 0
+    if dataset.labelled:
+        repeated = listed[listed["filename"].duplicated(keep=False)]
+        counts = repeated.groupby("filename")["label"].nunique()
+        labels = rows["filename"].map(counts).fillna(1).astype(int)
+    rows.insert(3, "labels", labels)
     known = set(rows["filename"])
-    extra = sorted(
-        name for name in files if name not in known and name.lower().endswith(PHOTO_SUFFIXES)
-    )
-    unlisted = pd.DataFrame({"filename": extra, "label": "", "listed": False, "labels": 0})
-    table = pd.concat([rows, unlisted], ignore_index=True) if extra else rows
-    table["path"] = pd.Series([files.get(name) for name in table["filename"]], dtype=object)
-    return table
+    extra = {name: path for name, path in dataset.unlisted.items() if name not in known}
+    if not extra:
+        return rows
+    unlisted = pd.DataFrame({"filename": list(extra), "label": "", "listed": False, "labels": 0})
+    unlisted["path"] = pd.Series(list(extra.values()), dtype=object)
+    return pd.concat([rows, unlisted], ignore_index=True)
 
 
 def _measure_files(
@@ -174,9 +175,11 @@ def _measure_files(
     done, total = len(paths) - len(pending), len(paths)
     report("Measuring photographs", done, total)
     for chunk in _measure_in_parallel(pending, workers):
-        if not (folder / PHOTO_FOLDER).is_dir():
+        folders = {os.path.dirname(path) for path in chunk}  # noqa: PTH120 (many Paths take long)
+        lost = next((folder for folder in folders if not Path(folder).is_dir()), "")
+        if lost:
             raise DatasetError(
-                f"{folder / PHOTO_FOLDER} vanished while it was scanned; what was measured is "
+                f"{lost} vanished while it was scanned; what was measured is "
                 "kept. Bring the folder back and scan again."
             )
         hashed = {path: m for path, m in chunk.items() if m.sha256}

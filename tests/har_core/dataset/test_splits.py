@@ -7,6 +7,7 @@ import pandas as pd
 import pytest
 
 from har_core.dataset.splits import leaking_groups, split_columns
+from har_core.dataset.table import open_dataset
 from har_core.errors import ModelBundleError
 from har_core.model import bundle
 from har_core.model.manifest import ONNX_FILE, SPLITS_FILE, BundleManifest
@@ -60,7 +61,7 @@ def test_split_columns_of_a_table_are_recognised_by_their_values(tmp_path: Path)
         "filename,label,fold,subset,source\na.jpg,running,1,Train ,web\n"
         "b.jpg,sitting,2,test,web\nc.jpg,sitting,2,train,web\n"
     )
-    splits = split_columns(csv)
+    splits = split_columns(open_dataset(tmp_path, photographs_needed=False))
     assert list(splits.columns) == ["filename", "subset"]
     assert splits["subset"].tolist() == ["train", "test", "train"]
 
@@ -70,11 +71,15 @@ def test_variants_of_a_splits_name_are_one(tmp_path: Path) -> None:
     rows = ["train,val,val", "training,valid,valid", "Test,dev,x", "testing, Validation,", ",,"]
     lines = [f"{number}.jpg,running,{row}" for number, row in enumerate(rows)]
     csv.write_text("\n".join(["filename,label,subset,one_only,other", *lines]))
-    splits = split_columns(csv)
+    splits = split_columns(open_dataset(tmp_path, photographs_needed=False))
     assert list(splits.columns) == ["filename", "subset"]
     assert splits["subset"].tolist() == ["train", "train", "test", "test", ""]
     csv.write_text("filename,label,subset\na,x,Val\nb,x,dev\nc,x,train\n")
-    assert split_columns(csv)["subset"].tolist() == ["validation", "validation", "train"]
+    assert split_columns(open_dataset(tmp_path, photographs_needed=False))["subset"].tolist() == [
+        "validation",
+        "validation",
+        "train",
+    ]
 
 
 def test_groups_that_cross_splits_leak() -> None:

@@ -10,11 +10,11 @@ from har_core.errors import DatasetError
 from har_core.scan.scanning import list_rows, scan_dataset
 
 
-def test_base_name_counts_whatever_the_path(tmp_path):
+def test_names_are_read_with_one_kind_of_slash_and_without_the_usual_folder(tmp_path):
     csv = tmp_path / "labels.csv"
-    csv.write_text("Filename , LABEL,extra\n/a/b/one.jpg, running ,1\nc:\\d\\two.jpg,sitting,2\n")
+    csv.write_text("Filename , LABEL,extra\ntrain/one.jpg, running ,1\ntest\\two.jpg,sitting,2\n")
     assert read_labels(csv).to_dict("list") == {
-        "filename": ["one.jpg", "two.jpg"],
+        "filename": ["one.jpg", "test/two.jpg"],
         "label": ["running", "sitting"],
     }
 
@@ -91,7 +91,7 @@ def test_column_that_comes_twice_is_refused(tmp_path, header, column):
 
 def test_binary_table_is_refused(tmp_path):
     (tmp_path / "train.csv").write_bytes(b"\xff\xfe\x00\x81" * 50)
-    with pytest.raises(DatasetError, match="cannot be read as UTF-8 CSV"):
+    with pytest.raises(DatasetError, match="cannot be read as a table: it is no text"):
         read_labels(tmp_path / "train.csv")
 
 

@@ -1,0 +1,194 @@
+"""Reading a table's cells as they are, in whichever way a program wrote them."""
+
+import csv
+import io
+import json
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Final
+
+import pandas as pd
+
+from har_core.errors import DatasetError
+
+# Of tables; a dataset's folder is searched for these.
+TABLE_SUFFIXES: Final = (".csv", ".tsv", ".txt", ".parquet", ".jsonl")
+_DELIMITERS: Final = ",;\t|"
+_PARQUET: Final = b"PAR1"
+_OFFICE: Final = (b"PK\3\4", b"\xd0\xcf\x11\xe0")
+_UTF_16: Final = (b"\xff\xfe", b"\xfe\xff")
+# What no text holds: control characters but tab and line breaks, a byte order mark within.
+_BINARY: Final = frozenset(map(chr, (*range(32), 0xFEFF))) - set("\t\n\r\f\v\x1a")
+_HEAD_BYTES: Final = 64 * 2**10
+
+
+@dataclass(frozen=True, eq=False)
+class Cells:
+    """A table as text.
+
+    Parameters
+    ----------
+    headings : list of str
+        Without outer spaces; ``""`` for a column without a name.
+    values : DataFrame of str
+        One column per heading, numbered from 0; an absent value is ``""``.
+    note : str
+        What was guessed about how the file is written, ``""`` if nothing was.
+    """
+
+    headings: list[str]
+    values: pd.DataFrame
+    note: str = ""
+
+
+def read_cells(source: Path | io.BytesIO, name: str) -> Cells:
+    """Read a table: CSV with ``, ; | `` or tabs, Parquet, or JSON lines.
+
+    Text is UTF-8, UTF-16, or else Windows-1252, which is noted.
+
+    Parameters
+    ----------
+    source : Path or BytesIO
+    name : str
+        For messages.
+
+    Raises
+    ------
+    DatasetError
+        If there is no such file, or it is no such table.
+    """
+    try:
+        data = source.getvalue() if isinstance(source, io.BytesIO) else source.read_bytes()
+    except FileNotFoundError as error:
+        raise DatasetError(
+            f"There is no {name}; it must hold the columns filename,label."
+        ) from error
+    except OSError as error:
+        raise DatasetError(f"{name} cannot be read: {error.strerror or error}.") from error
+    return _parse(data, name)
+
+
+def read_headings(path: Path) -> list[str] | None:
+    """Return a table's headings from the beginning of its file; None if it is no table."""
+    try:
+        with path.open("rb") as file:
+            if file.read(len(_PARQUET)) == _PARQUET:
+                return _parquet_headings(path)
+            file.seek(0)
+            head = file.read(_HEAD_BYTES)
+        if len(head) == _HEAD_BYTES:  # whole lines only
+            head = head[: head.rindex(b"\n") + 1]
+            head += b"\0" * (head.startswith(b"\xff\xfe"))  # a line break of UTF-16 has two bytes
+        return _parse(head, path.name).headings
+    except (OSError, ValueError, DatasetError):
+        return None
+
+
+def _parse(data: bytes, name: str) -> Cells:
+    if data.startswith(_PARQUET):
+        return _read_parquet(data, name)
+    if data.startswith(_OFFICE):
+        raise DatasetError(f"{name} is a workbook or an archive; save the table as CSV.")
+    text, note = _decode(data, name)
+    try:
+        if text.lstrip()[:1] == "{":
+            return _read_json_lines(text, note)
+        return _read_delimited(text, note)
+    except (ValueError, csv.Error) as error:
+        raise DatasetError(f"{name} cannot be read as a table: {error}.") from error
+
+
+def _decode(data: bytes, name: str) -> tuple[str, str]:
+    """Return the text, and what was guessed about its encoding."""
+    note = ""
+    try:
+        if data.startswith(_UTF_16):
+            text = data.decode("utf-16")
+        else:
+            try:
+                text = data.decode("utf-8-sig")
+            except UnicodeDecodeError:
+                text = data.decode("cp1252")
+                note = "it is not UTF-8, so it is read as Windows-1252"
+    except UnicodeDecodeError as error:
+        raise DatasetError(f"{name} cannot be read as a table: {error}.") from error
+    if not _BINARY.isdisjoint(text[:_HEAD_BYTES]):
+        raise DatasetError(f"{name} cannot be read as a table: it is no text.")
+    return text, note
+
+
+def _read_delimited(text: str, note: str) -> Cells:
+    first, _, rest = text.lstrip("\r\n").partition("\n")
+    if first.strip().lower().startswith("sep=") and len(first.strip()) <= len("sep=,"):
+        text, delimiter = rest, first.strip()[4:] or "\t"  # as spreadsheets tell each other
+    else:
+        # The one that makes the most of the first line.
+        delimiter = max(
+            _DELIMITERS, key=lambda mark: len(next(csv.reader([first], delimiter=mark)))
+        )
+    # With the names as its header pandas would take the first column for an index where rows end
+    # in one delimiter more than the header.
+    table = pd.read_csv(
+        io.StringIO(text), sep=delimiter, header=None, dtype=str, keep_default_na=False
+    )
+    headings = [heading.strip() for heading in table.iloc[0]]
+    values = table.iloc[1:]
+    # Spreadsheets leave rows of nothing but delimiters behind.
+    values = values[values.ne("").any(axis=1)].reset_index(drop=True)
+    return Cells(headings, values, note)
+
+
+def _read_json_lines(text: str, note: str) -> Cells:
+    rows: list[dict[str, str]] = []
+    for number, line in enumerate(text.splitlines(), 1):
+        if not line.strip():
+            continue
+        try:
+            row = json.loads(line)
+        except ValueError as error:
+            raise ValueError(f"line {number} is no JSON: {error}") from error
+        except RecursionError as error:
+            raise ValueError(f"line {number} is nested too deeply") from error
+        if not isinstance(row, dict):
+            raise ValueError(f"line {number} is no JSON object")
+        rows.append({heading.strip(): _as_text(value) for heading, value in row.items()})
+    headings = list(dict.fromkeys(heading for row in rows for heading in row))
+    values = pd.DataFrame([[row.get(h, "") for h in headings] for row in rows], dtype=str)
+    return Cells(headings, values, note)
+
+
+def _as_text(value: Any) -> str:
+    if value is None:
+        return ""
+    return value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)
+
+
+def _read_parquet(data: bytes, name: str) -> Cells:
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    try:
+        table = pq.read_table(pa.BufferReader(data))
+    except (OSError, ValueError, pa.ArrowException) as error:
+        raise DatasetError(f"{name} cannot be read as Parquet: {error}.") from error
+    headings, columns, left_out = [], [], []
+    for heading in table.column_names:
+        try:
+            columns.append(table[heading].cast(pa.string()).fill_null("").to_pandas().astype(str))
+            headings.append(heading.strip())
+        except pa.ArrowException:
+            left_out.append(heading)  # lists, pictures and the like
+    values = pd.concat(columns, axis=1) if columns else pd.DataFrame(index=range(len(table)))
+    values.columns = pd.RangeIndex(len(headings))
+    note = f"its columns {', '.join(left_out)} are no text and left out" if left_out else ""
+    return Cells(headings, values, note)
+
+
+def _parquet_headings(path: Path) -> list[str] | None:
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    try:
+        return [heading.strip() for heading in pq.read_schema(path).names]
+    except (OSError, ValueError, pa.ArrowException):
+        return None

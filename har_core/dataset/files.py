@@ -1,0 +1,158 @@
+"""The files below a dataset's folder, and the rule about links that lead out of it."""
+
+import os
+import stat
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Final
+
+from har_core.errors import DatasetError
+from har_core.images.decoding import PHOTO_SUFFIXES
+from har_core.settings import DATASET, LINKED_DATASETS
+
+_MAX_FOLDERS: Final = 20_000
+_PASSED_OVER: Final = ("thumbs.db", "desktop.ini", "__macosx")
+
+
+def may_follow_links(folder: Path) -> bool:
+    """Tell whether the operator vouches for the links in a dataset's folder.
+
+    That is so for the folder in ``HAR_DATASET`` and for folders in or below those of
+    ``HAR_LINKED_DATASETS``, which are separated as in ``PATH``. A folder that a visitor names is
+    none of these, so its links are not followed out of it.
+    """
+    allowed = LINKED_DATASETS.value.split(os.pathsep)
+    try:
+        real = folder.resolve()
+        if DATASET.value and Path(DATASET.value).expanduser().resolve() == real:
+            return True
+        roots = [Path(root).expanduser().resolve() for root in allowed if root.strip()]
+    except (OSError, RuntimeError, ValueError):
+        return False
+    return any(real.is_relative_to(root) for root in roots)
+
+
+class DatasetFiles:
+    """The files of a dataset, listed one folder at a time and remembered.
+
+    Hidden files and what systems leave behind (``Thumbs.db``) are passed over. A link counts as
+    what it leads to if that is a regular file or a folder inside the dataset, or anywhere if
+    `follow_links`.
+
+    Parameters
+    ----------
+    root : Path
+        The dataset's folder.
+    follow_links : bool
+        Follow links that lead out of it, say into the cache of another program.
+
+    Attributes
+    ----------
+    refused_links : list of str
+        Links that were met and not followed, relative to `root`.
+    """
+
+    def __init__(self, root: Path, *, follow_links: bool) -> None:
+        self.root = root.resolve()
+        self.follow_links = follow_links
+        self.refused_links: list[str] = []
+        self._listed: dict[str, tuple[dict[str, str], list[str]]] = {}
+
+    def files(self, folder: str) -> dict[str, str]:
+        """Return name to absolute path of the files directly in a folder.
+
+        Parameters
+        ----------
+        folder : str
+            Relative to the root, with ``/``; ``""`` for the root. One that does not exist or
+            cannot be listed holds nothing.
+        """
+        return self._list(folder)[0]
+
+    def folders(self, folder: str) -> list[str]:
+        """Return the names of the folders directly in a folder, sorted."""
+        return self._list(folder)[1]
+
+    def exists(self, folder: str) -> bool:
+        """Tell whether there is such a folder in the dataset."""
+        parent, _, name = folder.rpartition("/")
+        return not folder or (name in self.folders(parent) and (not parent or self.exists(parent)))
+
+    def path(self, file: str) -> str | None:
+        """Return the absolute path of a file, given relative to the root; None if it is none."""
+        folder, _, name = file.rpartition("/")
+        return self.files(folder).get(name) if self.exists(folder) else None
+
+    def photographs(self, folder: str) -> list[str]:
+        """Return the names of the files directly in a folder that have a photograph's suffix."""
+        return [name for name in self.files(folder) if is_photograph_name(name)]
+
+    def walk(self) -> Iterator[str]:
+        """Yield every file below the root, relative to it.
+
+        Raises
+        ------
+        DatasetError
+            If there are so many folders that it is hardly a dataset.
+        """
+        waiting, seen = [""], set()
+        while waiting:
+            folder = waiting.pop()
+            here = os.path.realpath(self.root / folder)
+            if here in seen:  # a circle of links
+                continue
+            seen.add(here)
+            if len(seen) > _MAX_FOLDERS:
+                raise DatasetError(
+                    f"{self.root} holds more than {_MAX_FOLDERS:,} folders; name the folder of the "
+                    "dataset itself."
+                )
+            prefix = f"{folder}/" if folder else ""
+            for name in self.files(folder):
+                yield prefix + name
+            waiting += [prefix + name for name in reversed(self.folders(folder))]
+
+    def _list(self, folder: str) -> tuple[dict[str, str], list[str]]:
+        if folder not in self._listed:
+            files: dict[str, str] = {}
+            folders: list[str] = []
+            try:
+                with os.scandir(self.root / folder) as entries:
+                    for entry in entries:
+                        if is_passed_over(entry.name):
+                            continue
+                        kind = self._kind(entry)
+                        if kind == stat.S_IFREG:
+                            files[entry.name] = entry.path
+                        elif kind == stat.S_IFDIR:
+                            folders.append(entry.name)
+            except (OSError, ValueError):
+                pass
+            self._listed[folder] = files, sorted(folders)
+        return self._listed[folder]
+
+    def _kind(self, entry: os.DirEntry[str]) -> int:
+        """Return the type of a file as in ``stat``; 0 for what does not count."""
+        try:
+            if not entry.is_symlink():
+                if entry.is_file(follow_symlinks=False):
+                    return stat.S_IFREG
+                return stat.S_IFDIR if entry.is_dir(follow_symlinks=False) else 0
+            kind = stat.S_IFMT(entry.stat().st_mode)
+            inside = Path(entry.path).resolve().is_relative_to(self.root)
+        except (OSError, RuntimeError):
+            return 0  # a link to nothing, or a circle
+        if inside or self.follow_links:
+            return kind
+        self.refused_links.append(os.path.relpath(entry.path, self.root))
+        return 0
+
+
+def is_passed_over(name: str) -> bool:
+    """Tell whether a file or folder is hidden, or left behind by a system's file browser."""
+    return name.startswith(".") or name.lower() in _PASSED_OVER
+
+
+def is_photograph_name(name: str) -> bool:
+    """Tell whether a file's name ends like that of a photograph."""
+    return name.lower().endswith(PHOTO_SUFFIXES)

@@ -1,0 +1,257 @@
+"""How people lay out labelled photographs: where in a folder the labels are."""
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final
+
+from har_core.dataset.cells import TABLE_SUFFIXES, read_headings
+from har_core.dataset.columns import has_filenames, has_labels
+from har_core.dataset.files import DatasetFiles, is_photograph_name
+from har_core.dataset.names import PHOTO_FOLDER, split_of_folder, split_of_word
+from har_core.errors import DatasetError
+
+CSV_FILE: Final = "train.csv"
+# Of ImageFolder, as the library datasets reads it.
+_METADATA: Final = "metadata"
+_OWN_RESULTS: Final = ({"is_unreadable_issue"}, {"prediction", "confidence"}, {"action_1"})
+
+
+@dataclass(frozen=True)
+class TableSource:
+    """One table of a dataset, and where its names are looked for.
+
+    Parameters
+    ----------
+    path : Path
+    home : str
+        Its folder, relative to the dataset's.
+    photo_folder : str
+        Where names without a folder are looked for first.
+    split : str
+        Split of all its rows, ``""`` if it does not say.
+    """
+
+    path: Path
+    home: str = ""
+    photo_folder: str = PHOTO_FOLDER
+    split: str = ""
+
+
+@dataclass(frozen=True)
+class ClassFolders:
+    """Photographs whose labels are their folders' names.
+
+    Parameters
+    ----------
+    labels : dict of str to str
+        File, relative to the dataset's folder, to label.
+    splits : dict of str to str
+        File to split; empty where the folders name none.
+    n_loose : int
+        Photographs that lie in no class's folder.
+    """
+
+    labels: Mapping[str, str]
+    splits: Mapping[str, str]
+    n_loose: int = 0
+
+
+@dataclass(frozen=True)
+class Layout:
+    """Where a dataset's labels are.
+
+    Parameters
+    ----------
+    tables : tuple of TableSource
+        Empty where folders are the labels.
+    classes : ClassFolders or None
+        None where there are none, or tables have labels.
+    note : str
+        What was chosen, ``""`` for the usual layout.
+    """
+
+    tables: tuple[TableSource, ...] = ()
+    classes: ClassFolders | None = None
+    note: str = ""
+
+
+def find_layout(files: DatasetFiles, table: Path | None = None) -> Layout:
+    """Find where the labels of a dataset are.
+
+    In this order: the given table; ``train.csv``; the only table with filenames and labels in the
+    folder; ``metadata.csv`` or ``.jsonl`` in the folders of splits; one folder for each class; the
+    only table with filenames alone.
+
+    Raises
+    ------
+    DatasetError
+        If there is nothing of the kind, or more than one.
+    """
+    if table is not None:
+        return Layout((_source(files, table),))
+    names = sorted(name for name in files.files("") if name.lower().endswith(TABLE_SUFFIXES))
+    headings = {name: read_headings(Path(files.files("")[name])) for name in names}
+    naming = [n for n, found in headings.items() if found and _names_photographs(found)]
+    fitting = [n for n in naming if has_labels(headings[n] or [])]
+    if CSV_FILE in names:
+        others = [name for name in fitting if name != CSV_FILE]
+        note = f"Using {CSV_FILE}; {_list(others)} would fit, too (--table)." if others else ""
+        return Layout((_source(files, files.root / CSV_FILE),), note=note)
+    if len(fitting) > 1:
+        raise DatasetError(
+            f"Several tables in {files.root} have filenames and labels: {_list(fitting)}. Say "
+            f"which one: --table {fitting[0]}"
+        )
+    if fitting:
+        source = _source(files, files.root / fitting[0])
+        return Layout((source,), note=f"Using {fitting[0]}; there is no {CSV_FILE}.")
+    if metadata := list(_split_metadata(files)):
+        note = f"Using {_list(_relative(files, source.path) for source in metadata)}."
+        return Layout(tuple(metadata), find_class_folders(files), note)
+    unlabelled = [name for name in naming if not has_labels(headings[name] or [])]
+    classes = find_class_folders(files) if not _is_flat(files) else None
+    if classes and (not unlabelled or Path(unlabelled[0]).stem.lower() != _METADATA):
+        return Layout(classes=classes, note=_note(classes))
+    if len(unlabelled) == 1:
+        source = _source(files, files.root / unlabelled[0])
+        return Layout((source,), classes, f"Using {unlabelled[0]}; there is no {CSV_FILE}.")
+    if unlabelled:
+        raise DatasetError(
+            f"Several tables in {files.root} have filenames, none has labels: {_list(unlabelled)}. "
+            f"Say which one: --table {unlabelled[0]}"
+        )
+    raise DatasetError(_nothing_found(files, names))
+
+
+def find_class_folders(files: DatasetFiles) -> ClassFolders | None:
+    """Find photographs that lie in one folder for each class, below folders of splits or not.
+
+    The class is the first folder below that of the split, so that a class may have folders of its
+    own, as for the frames of a video.
+
+    Returns
+    -------
+    ClassFolders or None
+        None if there are fewer than two classes, or one without a split.
+    """
+    folders = {
+        file: file.split("/")[:-1]
+        for file in files.walk()
+        if is_photograph_name(file.split("/")[-1])
+    }
+    shared = _shared_folders(folders.values())
+    labels: dict[str, str] = {}
+    splits: dict[str, str] = {}
+    for file, parts in folders.items():
+        below = parts[shared:]
+        at = next((n for n, part in enumerate(below) if split_of_word(part)), None)
+        rest = below if at is None else below[at + 1 :]
+        if rest:
+            labels[file] = rest[0]
+            if at is not None:
+                splits[file] = split_of_word(below[at])
+    if splits:  # what lies beside the folders of the splits is none of theirs
+        labels = {file: label for file, label in labels.items() if file in splits}
+    if len(set(labels.values())) < 2 and not splits:
+        return None
+    if not labels:
+        return None
+    several = len(set(splits.values())) > 1
+    return ClassFolders(labels, splits if several else {}, len(folders) - len(labels))
+
+
+def _shared_folders(folders: Iterable[list[str]]) -> int:
+    """Count the outer folders that all photographs share and that name no split."""
+    every = list(folders)
+    if not every:
+        return 0
+    first = every[0]
+    n = 0
+    while all(len(parts) > n + 1 and parts[n] == first[n] for parts in every):
+        if split_of_word(first[n]):
+            break
+        n += 1
+    return n
+
+
+def _is_flat(files: DatasetFiles) -> bool:
+    """Tell whether the usual layout only lacks its table."""
+    return bool(files.photographs(PHOTO_FOLDER)) and not files.folders(PHOTO_FOLDER)
+
+
+def _split_metadata(files: DatasetFiles) -> Iterable[TableSource]:
+    for outer in ("", "data"):
+        for name in files.folders(outer) if files.exists(outer) else ():
+            home = f"{outer}/{name}" if outer else name
+            if not split_of_word(name):
+                continue
+            for file in sorted(files.files(home)):
+                stem, dot, suffix = file.lower().rpartition(".")
+                if stem == _METADATA and dot + suffix in TABLE_SUFFIXES:
+                    path = Path(files.files(home)[file])
+                    yield TableSource(path, home, home, split_of_word(name))
+                    break
+
+
+def _source(files: DatasetFiles, table: Path) -> TableSource:
+    """Say where a table's names are looked for: beside it, in the folder that it is named of."""
+    try:
+        home = table.absolute().parent.resolve().relative_to(files.root).as_posix()
+    except (OSError, RuntimeError, ValueError):
+        home = "."
+    home = "" if home == "." else home
+    words = table.stem.lower().replace("-", "_").replace(".", "_").replace(" ", "_").split("_")
+    split = next(filter(None, map(split_of_word, words)), "")
+    folders = [name for name in files.folders("") if split and split_of_word(name) == split]
+    return TableSource(table, home, folders[0] if folders else PHOTO_FOLDER, split_of_folder(home))
+
+
+def _names_photographs(headings: list[str]) -> bool:
+    lowered = {heading.lower() for heading in headings}
+    return has_filenames(headings) and not any(own <= lowered for own in _OWN_RESULTS)
+
+
+def _note(classes: ClassFolders) -> str:
+    n = len(set(classes.labels.values()))
+    note = f"There is no {CSV_FILE}: the labels are the names of {n:,} folders"
+    if classes.splits:
+        counts = {
+            s: list(classes.splits.values()).count(s) for s in ("train", "validation", "test")
+        }
+        note += f", the splits too ({', '.join(f'{k} {v:,}' for k, v in counts.items() if v)})"
+    if classes.n_loose:
+        note += f"; {classes.n_loose:,} photographs in no such folder are passed over"
+    return f"{note}."
+
+
+def _nothing_found(files: DatasetFiles, names: list[str]) -> str:
+    message = (
+        f"There is no {files.root / CSV_FILE}; it must hold the columns filename,label. Also read: "
+        "another table with such columns, or one folder of photographs for each class."
+    )
+    if names:
+        message += f" No column of {_list(names)} is known to hold filenames; say which one does: "
+        message += f"--table {names[0]} --columns filename=HEADING,label=HEADING"
+    return " ".join(filter(None, (message, links_refused(files))))
+
+
+def links_refused(files: DatasetFiles) -> str:
+    """Say which links were not followed, and what to do about it; ``""`` if all were."""
+    if not files.refused_links:
+        return ""
+    n, first = len(files.refused_links), files.refused_links[0]
+    which = f"The link {first} leads" if n == 1 else f"{n:,} links ({first}, …) lead"
+    return (
+        f"{which} out of the folder and {'is' if n == 1 else 'are'} not followed: name the dataset "
+        "on the command line, or its folder in HAR_LINKED_DATASETS."
+    )
+
+
+def _relative(files: DatasetFiles, path: Path) -> str:
+    return path.relative_to(files.root).as_posix()
+
+
+def _list(names: Iterable[str]) -> str:
+    every = list(names)
+    return ", ".join(every[:6]) + (f" and {len(every) - 6} more" if len(every) > 6 else "")

@@ -1,0 +1,296 @@
+"""Finding the files that a table lists, also where its names are not quite those of the files."""
+
+import os
+import re
+import unicodedata
+from collections import defaultdict
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from typing import Final
+from urllib.parse import unquote
+
+from har_core.dataset.files import DatasetFiles
+from har_core.images.decoding import PHOTO_SUFFIXES
+
+PHOTO_FOLDER: Final = "train"
+_SPLIT_OF_WORD: Final = {
+    **dict.fromkeys(("train", "training"), "train"),
+    **dict.fromkeys(("validation", "valid", "val", "dev"), "validation"),
+    **dict.fromkeys(("test", "testing"), "test"),
+}
+_ELSEWHERE: Final = re.compile(r"[A-Za-z]:|/|~")
+_ADDRESS: Final = re.compile(r"[A-Za-z][A-Za-z0-9+.-]+://")
+_SUFFIX: Final = re.compile("(?:" + "|".join(map(re.escape, PHOTO_SUFFIXES)) + ")$", re.IGNORECASE)
+_SHOWN: Final = 3
+
+MISSING: Final = "missing"
+
+# What may differ between a listed name and its file, and how it is said.
+_DIFFERENCES: Final[dict[str, Callable[[str], str]]] = {
+    "escapes such as %20": unquote,
+    "the Unicode form (NFC or NFD)": lambda name: unicodedata.normalize("NFC", name),
+    "capital letters": str.casefold,
+    "the suffix": lambda name: _SUFFIX.sub("", name),
+}
+
+
+@dataclass
+class Matches:
+    """Which file each listed name means.
+
+    Parameters
+    ----------
+    files : list of str or None
+        Relative to the dataset's folder; None where there is none.
+    problems : list of str
+        Why there is none, ``""`` where there is one.
+    notes : list of str
+        What had to be overlooked, in whole sentences.
+    """
+
+    files: list[str | None] = field(default_factory=list)
+    problems: list[str] = field(default_factory=list)
+    notes: list[str] = field(default_factory=list)
+
+
+def split_of_word(word: str) -> str:
+    """Return the split that a word such as ``Val`` or ``testing`` names, ``""`` if none."""
+    return _SPLIT_OF_WORD.get(word.strip().casefold(), "")
+
+
+def split_of_folder(folder: str) -> str:
+    """Return the split that a folder's path names, ``""`` if none."""
+    return next(filter(None, map(split_of_word, folder.split("/"))), "")
+
+
+def match_names(
+    listed: Sequence[str], files: DatasetFiles, home: str = "", photo_folder: str = PHOTO_FOLDER
+) -> Matches:
+    """Find the files that a table lists.
+
+    A path's folders count. Where they do not exist here (another machine's), the end of the path
+    decides, or the base name, if that means one file and no other split's. A name that no file has
+    means the one that differs only in suffix, capital letters, Unicode form or escapes, if there
+    is one and no other row means it.
+
+    Parameters
+    ----------
+    listed : sequence of str
+        Paths with either kind of slash, relative to the table, the dataset's folder or
+        `photo_folder`, or of another machine.
+    files : DatasetFiles
+    home : str
+        Folder of the table in the dataset; ``""`` for the dataset's own.
+    photo_folder : str
+        Where names without a folder are looked for first.
+
+    Returns
+    -------
+    Matches
+    """
+    search = _Search(files, home, photo_folder)
+    matches = Matches()
+    wanted = [_parse(name, files) for name in listed]
+    for parts, elsewhere in wanted:
+        found = None if elsewhere or not parts else search.directly(parts)
+        matches.files.append(found)
+        matches.problems.append("" if found else MISSING)
+    unmatched = [row for row, file in enumerate(matches.files) if file is None]
+    if unmatched:
+        _match_loosely(listed, wanted, unmatched, search, matches)
+    return matches
+
+
+def _match_loosely(
+    listed: Sequence[str],
+    wanted: Sequence[tuple[list[str], bool]],
+    unmatched: Sequence[int],
+    search: "_Search",
+    matches: Matches,
+) -> None:
+    moved: list[int] = []
+    alike: dict[str, list[int]] = defaultdict(list)
+    taken = {file for file in matches.files if file}
+    for row in unmatched:
+        parts, elsewhere = wanted[row]
+        if not parts or _ADDRESS.match(listed[row].strip()):
+            matches.problems[row] = "is a web address" if parts else "no filename"
+            continue
+        if elsewhere and search.files.follow_links and os.path.exists(listed[row].strip()):  # noqa: PTH110
+            matches.problems[row] = "lies outside of the dataset's folder"
+            continue
+        found, problem = search.anywhere(parts, elsewhere, _same)
+        if found:
+            matches.files[row], matches.problems[row] = found, ""
+            if len(parts) > 1:
+                moved.append(row)
+            continue
+        if not problem:
+            found, problem = search.anywhere(parts, elsewhere, relaxed, taken)
+            if found:
+                alike[found].append(row)
+        matches.problems[row] = problem or MISSING
+    for file, rows in alike.items():
+        if len({listed[row] for row in rows}) == 1 and file not in set(
+            map(matches.files.__getitem__, moved)
+        ):
+            for row in rows:
+                matches.files[row], matches.problems[row] = file, ""
+        else:
+            for row in rows:
+                matches.problems[row] = f"{MISSING} (other rows mean {file}, too)"
+    matches.notes += _notes(listed, moved, alike, matches)
+
+
+def _notes(
+    listed: Sequence[str], moved: list[int], alike: dict[str, list[int]], matches: Matches
+) -> list[str]:
+    notes = []
+    if moved:
+        first = moved[0]
+        notes.append(
+            f"{_names(len(moved))} listed with folders that do not exist here; the end of the path "
+            f"was used, e.g. {matches.files[first]} for {listed[first].strip()}."
+        )
+    causes: dict[str, list[tuple[str, str]]] = defaultdict(list)
+    for file, rows in alike.items():
+        for row in rows:
+            if matches.files[row]:
+                causes[_difference(listed[row], file)].append((listed[row].strip(), file))
+    for cause, pairs in causes.items():
+        name, file = pairs[0]
+        verb = "differs" if len(pairs) == 1 else "differ"
+        notes.append(
+            f"{len(pairs):,} listed name{'s' * (len(pairs) != 1)} {verb} from the files in "
+            f"{cause}, e.g. {name} is {file}."
+        )
+    return notes
+
+
+def _names(n: int) -> str:
+    return "1 name is" if n == 1 else f"{n:,} names are"
+
+
+def _same(name: str) -> str:
+    return name
+
+
+def relaxed(name: str) -> str:
+    """Return what two names share that differ only in ways that copying and tools cause."""
+    for change in _DIFFERENCES.values():
+        name = change(name)
+    return name
+
+
+def _difference(listed: str, file: str) -> str:
+    """Say in what the base names differ: each change without which they would still differ."""
+    ends = [path.strip().replace("\\", "/").rsplit("/", 1)[-1] for path in (listed, file)]
+    needed = []
+    for cause in _DIFFERENCES:
+        left, right = ends
+        for other, change in _DIFFERENCES.items():
+            if other != cause:
+                left, right = change(left), change(right)
+        if left != right:
+            needed.append(cause)
+    return " and ".join(needed) or "the spelling"
+
+
+def _parse(listed: str, files: DatasetFiles) -> tuple[list[str], bool]:
+    """Return a path's parts, and whether it is absolute or leads out of the dataset."""
+    path = listed.strip()
+    root = f"{files.root}{os.sep}"
+    if path.startswith(root):
+        path = path[len(root) :]
+    path = path.replace("\\", "/")
+    elsewhere = bool(_ELSEWHERE.match(path))
+    parts: list[str] = []
+    for part in path.split("/"):
+        if part == "..":
+            elsewhere = elsewhere or not parts
+            parts = parts[:-1]
+        elif part not in ("", "."):
+            parts.append(part)
+    return parts, elsewhere
+
+
+class _Search:
+    def __init__(self, files: DatasetFiles, home: str, photo_folder: str) -> None:
+        self.files = files
+        inner = [home] * bool(home)
+        self._bases = [*inner, "", photo_folder]
+        self._bases_of_names = [*inner, photo_folder, ""]
+        self._indexes: dict[Callable[[str], str], tuple[dict, dict]] = {}
+
+    def directly(self, parts: list[str]) -> str | None:
+        """Find a file where the table says that it is."""
+        for base in self._bases if len(parts) > 1 else self._bases_of_names:
+            file = "/".join([base, *parts] if base else parts)
+            if self.files.path(file):
+                return file
+        return None
+
+    def anywhere(
+        self,
+        parts: list[str],
+        elsewhere: bool,
+        key: Callable[[str], str],
+        taken: frozenset[str] | set[str] = frozenset(),
+    ) -> tuple[str | None, str]:
+        """Find the one file that a name can mean; else say why it is none, ``""`` for none."""
+        by_path, by_name = self._index(key)
+        keyed = [key(part) for part in parts]
+        if not elsewhere:
+            for base in self._bases if len(parts) > 1 else self._bases_of_names:
+                path = "/".join([*map(key, base.split("/")), *keyed] if base else keyed)
+                found = [file for file in by_path.get(path, ()) if file not in taken]
+                if found:
+                    return _only(found)
+        found = [file for file in by_name.get(keyed[-1], ()) if file not in taken]
+        if len(parts) == 1 or not found:
+            return _only(found)
+        folder = "/".join(parts[:-1])
+        split = split_of_folder(folder)
+        allowed = [file for file in found if not _is_other_split(file, split)]
+        if not allowed:
+            return None, f"{MISSING} (only in another split: {_shown(found)})"
+        bases = () if elsewhere else self._bases
+        if any(self.files.exists(f"{base}/{folder}" if base else folder) for base in bases):
+            return None, ""  # the folder is here, the file is not in it
+        tails = {
+            file: _common_tail(keyed, [key(part) for part in file.split("/")]) for file in allowed
+        }
+        longest = max(tails.values())
+        return _only([file for file, tail in tails.items() if tail == longest])
+
+    def _index(self, key: Callable[[str], str]) -> tuple[dict, dict]:
+        if key not in self._indexes:
+            by_path: dict[str, list[str]] = defaultdict(list)
+            by_name: dict[str, list[str]] = defaultdict(list)
+            for file in self.files.walk():
+                parts = [key(part) for part in file.split("/")]
+                by_path["/".join(parts)].append(file)
+                by_name[parts[-1]].append(file)
+            self._indexes[key] = by_path, by_name
+        return self._indexes[key]
+
+
+def _only(found: list[str]) -> tuple[str | None, str]:
+    if len(found) > 1:
+        return None, f"several files fit: {_shown(found)}"
+    return (found[0], "") if found else (None, "")
+
+
+def _shown(files: list[str]) -> str:
+    more = f" and {len(files) - _SHOWN} more" if len(files) > _SHOWN else ""
+    return ", ".join(sorted(files)[:_SHOWN]) + more
+
+
+def _is_other_split(file: str, split: str) -> bool:
+    own = split_of_folder(file.rpartition("/")[0])
+    return bool(split and own and own != split)
+
+
+def _common_tail(left: list[str], right: list[str]) -> int:
+    pairs = zip(reversed(left), reversed(right), strict=False)
+    return next((n for n, (a, b) in enumerate(pairs) if a != b), min(len(left), len(right)))

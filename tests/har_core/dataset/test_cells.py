@@ -1,0 +1,132 @@
+"""Tables are read as programs write them: delimiters, encodings, Parquet, JSON lines."""
+
+import io
+from pathlib import Path
+
+import pandas as pd
+import pytest
+
+from har_core.dataset.cells import read_cells, read_headings
+from har_core.dataset.columns import choose_columns, parse_columns
+from har_core.dataset.table import open_dataset, read_table
+from har_core.errors import DatasetError
+
+ROWS = [("a.jpg", "dançando"), ("b.jpg", "sitting, reading")]
+
+
+def cells(data: bytes) -> tuple[list[str], list[list[str]], str]:
+    read = read_cells(io.BytesIO(data), "x")
+    return read.headings, read.values.to_numpy().tolist(), read.note
+
+
+def written(delimiter: str) -> str:
+    rows = [("filename", "label"), *ROWS]
+    quoted = [[f'"{c}"' if delimiter in c else c for c in row] for row in rows]
+    return "\r\n".join(delimiter.join(row) for row in quoted)
+
+
+@pytest.mark.parametrize("delimiter", [",", ";", "\t", "|"])
+@pytest.mark.parametrize("encoding", ["utf-8", "utf-8-sig", "utf-16", "utf-16-be-bom", "cp1252"])
+def test_every_dialect_gives_the_same_cells(delimiter: str, encoding: str) -> None:
+    text = written(delimiter)
+    data = b"\xfe\xff" + text.encode("utf-16-be") if "bom" in encoding else text.encode(encoding)
+    headings, values, note = cells(data)
+    assert headings == ["filename", "label"]
+    assert values == [list(row) for row in ROWS]
+    assert ("Windows-1252" in note) == (encoding == "cp1252")
+
+
+def test_line_that_names_the_delimiter_is_none_of_the_table() -> None:
+    assert cells(b"sep=;\nfilename;label\na,b.jpg;x\n")[1] == [["a,b.jpg", "x"]]
+
+
+def test_rows_of_delimiters_alone_are_left_out() -> None:
+    assert cells(b"filename;label\na.jpg;x\n;\n;\n")[1] == [["a.jpg", "x"]]
+
+
+def test_parquet_is_read_whatever_its_name(tmp_path: Path) -> None:
+    path = tmp_path / "train.csv"
+    frame = pd.DataFrame({"file_name": ["1.jpg", "2.jpg"], "label": pd.Categorical(["a", None])})
+    frame.assign(fold=[1, 2], boxes=[[1], [2, 3]]).to_parquet(path)
+    read = read_cells(path, "train.csv")
+    assert read.headings == ["file_name", "label", "fold"]
+    assert read.values.to_numpy().tolist() == [["1.jpg", "a", "1"], ["2.jpg", "", "2"]]
+    assert "boxes" in read.note
+    assert read_headings(path) == ["file_name", "label", "fold", "boxes"]
+
+
+def test_json_lines_are_read() -> None:
+    data = (
+        b'{"file_name": "1.png", "label": "a"}\n\n{"file_name": "2.png", "n": 3, "label": null}\n'
+    )
+    assert cells(data)[:2] == (
+        ["file_name", "label", "n"],
+        [["1.png", "a", ""], ["2.png", "", "3"]],
+    )
+
+
+@pytest.mark.parametrize(
+    ("data", "reason"),
+    [
+        (b'{"file_name": "1.png"}\n[1]\n', "line 2 is no JSON object"),
+        (b'{"file_name": 1\n', "line 1 is no JSON"),
+        (b'{"a":' + b"[" * 100_000, "line 1 is nested too deeply"),
+        (b"PAR1 and nothing else", "cannot be read as Parquet"),
+        (b"PK\3\4...", "save the table as CSV"),
+        (b"\x89PNG\r\n\x1a\n\0\0", "it is no text"),
+        (b"\xff\xfea", "cannot be read as a table"),
+        (b"", "cannot be read as a table"),
+    ],
+)
+def test_what_is_no_table_is_refused_with_the_reason(data: bytes, reason: str) -> None:
+    with pytest.raises(DatasetError, match=reason):
+        cells(data)
+
+
+@pytest.mark.parametrize(
+    "head", ["filename", "file", "Image", "PATH", "img", "id", "File Name", "image-id"]
+)
+@pytest.mark.parametrize("label", ["label", "class", "Category", "target", "ACTION"])
+def test_usual_headings_are_understood_and_said(head: str, label: str) -> None:
+    columns = choose_columns(["split", head, label], "t.csv")
+    assert (columns.filename, columns.label) == (1, 2)
+    assert ("is read as filename" in columns.note) == (head != "filename")
+    assert ("is read as label" in columns.note) == (label != "label")
+
+
+def test_the_plain_heading_wins_over_other_usual_ones() -> None:
+    columns = choose_columns(["id", "path", "class", "filename", "label"], "t.csv")
+    assert (columns.filename, columns.label, columns.note) == (3, 4, "")
+
+
+def test_columns_can_be_chosen() -> None:
+    chosen = parse_columns("filename=Where, label=Sort")
+    columns = choose_columns(["filename", "label", "where", "Sort"], "t.csv", chosen)
+    assert (columns.filename, columns.label) == (2, 3)
+    with pytest.raises(DatasetError, match=r"t\.csv has no column 'Where'; it has filename, label"):
+        choose_columns(["filename", "label"], "t.csv", chosen)
+    for wrong in ("filename", "file=x", "filename=a,filename=b", "label="):
+        with pytest.raises(DatasetError, match="filename=HEADING,label=HEADING"):
+            parse_columns(wrong)
+    with pytest.raises(DatasetError, match="cannot hold both"):
+        choose_columns(["x", "label"], "t.csv", {"filename": "x", "label": "x"})
+
+
+def test_chosen_columns_reach_the_rows(tiny_dataset: Path) -> None:
+    text = (tiny_dataset / "train.csv").read_text().replace("filename,label", "what,sort")
+    (tiny_dataset / "train.csv").write_text(text)
+    with pytest.raises(DatasetError, match="--columns filename=HEADING,label=HEADING"):
+        open_dataset(tiny_dataset)
+    dataset = open_dataset(tiny_dataset, columns={"filename": "what", "label": "sort"})
+    assert dataset.rows["path"].notna().all()
+    assert dataset.rows["label"].nunique() == 3
+    assert dataset.columns == {"filename": "what", "label": "sort"}
+
+
+def test_other_headings_are_renamed_in_a_table(tmp_path: Path) -> None:
+    (tmp_path / "t.csv").write_text("Image;Class;Fold\na.jpg;x;1\n")
+    assert read_table(tmp_path / "t.csv").to_dict("list") == {
+        "filename": ["a.jpg"],
+        "label": ["x"],
+        "fold": ["1"],
+    }

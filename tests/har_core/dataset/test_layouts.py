@@ -1,0 +1,165 @@
+"""The layouts that people have: other tables, class folders, ImageFolder, links."""
+
+import json
+from pathlib import Path
+
+import pytest
+
+from har_core.dataset.table import load_dataset, open_dataset
+from har_core.errors import DatasetError
+from tests.drawing import CLASS_NAMES, photo_bytes
+
+
+def write_photos(root: Path, names: list[str]) -> None:
+    for seed, name in enumerate(names):
+        path = root / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_bytes(photo_bytes(seed=seed))
+
+
+def test_the_layout_of_kaggle_is_read(tiny_dataset: Path) -> None:
+    (tiny_dataset / "train.csv").rename(tiny_dataset / "Training_set.csv")
+    (tiny_dataset / "Testing_set.csv").write_text("filename\nImage_1.jpg\n")
+    write_photos(tiny_dataset, ["test/Image_1.jpg"])
+    dataset = open_dataset(tiny_dataset)
+    assert dataset.tables == (tiny_dataset / "Training_set.csv",)
+    assert dataset.notes == ("Using Training_set.csv; there is no train.csv.",)
+    assert dataset.rows["path"].notna().all()
+    assert dataset.unlisted == {}  # test/ is none of this table's folders
+
+
+def test_a_table_without_labels_is_opened_but_not_loaded(tiny_dataset: Path) -> None:
+    (tiny_dataset / "train.csv").rename(tiny_dataset / "Training_set.csv")
+    (tiny_dataset / "Testing_set.csv").write_text("filename\nsitting_0.jpg\nImage_1.jpg\n")
+    write_photos(tiny_dataset, ["test/Image_1.jpg", "test/sitting_0.jpg"])
+    table = tiny_dataset / "Testing_set.csv"
+    dataset = open_dataset(tiny_dataset, table)
+    assert not dataset.labelled
+    assert [Path(path).parent.name for path in dataset.rows["path"]] == ["test", "test"]
+    assert list(dataset.rows["filename"]) == ["test/sitting_0.jpg", "test/Image_1.jpg"]
+    with pytest.raises(DatasetError, match=r"Testing_set\.csv lacks the column label"):
+        load_dataset(tiny_dataset, table)
+
+
+def test_several_tables_that_fit_are_named(tiny_dataset: Path) -> None:
+    content = (tiny_dataset / "train.csv").read_text()
+    (tiny_dataset / "better.tsv").write_text(content.replace(",", "\t"))
+    assert open_dataset(tiny_dataset).notes == (
+        "Using train.csv; better.tsv would fit, too (--table).",
+    )
+    (tiny_dataset / "train.csv").rename(tiny_dataset / "labels.csv")
+    with pytest.raises(DatasetError, match=r"better\.tsv, labels\.csv\. Say which one: --table"):
+        open_dataset(tiny_dataset)
+    assert len(open_dataset(tiny_dataset, tiny_dataset / "labels.csv").rows) == 12
+
+
+def test_results_of_the_program_are_no_tables_of_labels(tiny_dataset: Path) -> None:
+    (tiny_dataset / "train.csv").rename(tiny_dataset / "labels.csv")
+    (tiny_dataset / "findings.csv").write_text("filename,label,is_unreadable_issue\na,b,False\n")
+    (tiny_dataset / "p.csv").write_text("filename,label,prediction,confidence\na,b,b,0.5\n")
+    (tiny_dataset / "actions.csv").write_text("file,action_1,confidence_1,error\na,b,0.5,\n")
+    assert open_dataset(tiny_dataset).tables == (tiny_dataset / "labels.csv",)
+
+
+@pytest.mark.parametrize("outer", ["", "images/", "train/"])
+def test_class_folders_are_labels(tmp_path: Path, outer: str) -> None:
+    write_photos(tmp_path, [f"{outer}{label}/{n}.jpg" for label in CLASS_NAMES for n in range(2)])
+    dataset = open_dataset(tmp_path)
+    assert dataset.rows["label"].value_counts().to_dict() == dict.fromkeys(CLASS_NAMES, 2)
+    assert dataset.rows["filename"].is_unique
+    assert "split" not in dataset.rows
+    assert dataset.notes == ("There is no train.csv: the labels are the names of 3 folders.",)
+
+
+def test_splits_above_class_folders_are_used(tmp_path: Path) -> None:
+    names = [f"{split}/{label}/1.jpg" for split in ("train", "val", "test") for label in "ab"]
+    write_photos(tmp_path, [*names, "train/loose.jpg", "other/c/1.jpg"])
+    (tmp_path / "train" / "a" / "._1.jpg").write_bytes(b"junk")
+    rows = open_dataset(tmp_path).rows.set_index("filename")
+    assert rows["split"].to_dict() == {
+        name: {"val": "validation"}.get(name.split("/")[0], name.split("/")[0]) for name in names
+    }
+    assert rows.loc["val/b/1.jpg", "label"] == "b"
+    assert "2 photographs in no such folder are passed over" in open_dataset(tmp_path).notes[0]
+
+
+def test_folders_within_a_class_belong_to_it(tmp_path: Path) -> None:
+    write_photos(tmp_path, [f"train/{label}/clip{n}/0.jpg" for label in "ab" for n in range(2)])
+    assert list(open_dataset(tmp_path).rows["label"]) == ["a", "a", "b", "b"]
+
+
+@pytest.mark.parametrize("form", ["csv", "jsonl"])
+def test_metadata_in_the_folders_of_splits_is_read(tmp_path: Path, form: str) -> None:
+    for split in ("train", "test"):
+        write_photos(tmp_path, [f"{split}/0.png", f"{split}/1.png"])
+        rows = [{"file_name": f"{n}.png", "label": f"{split}{n}"} for n in range(2)]
+        text = "".join(json.dumps(row) + "\n" for row in rows)
+        if form == "csv":
+            text = "file_name,label\n" + "".join(",".join(row.values()) + "\n" for row in rows)
+        (tmp_path / split / f"metadata.{form}").write_text(text)
+    rows = open_dataset(tmp_path).rows
+    found = [
+        (Path(path).parent.name, label)
+        for path, label in zip(rows["path"], rows["label"], strict=True)
+    ]
+    assert found == [("test", "test0"), ("test", "test1"), ("train", "train0"), ("train", "train1")]
+    assert list(rows["split"]) == ["test", "test", "train", "train"]
+
+
+def test_metadata_without_labels_takes_them_from_class_folders(tmp_path: Path) -> None:
+    write_photos(tmp_path, ["train/a/0.png", "train/b/0.png"])
+    (tmp_path / "metadata.csv").write_text("file_name,note\ntrain/a/0.png,x\ntrain/b/0.png,y\n")
+    dataset = open_dataset(tmp_path)
+    assert list(dataset.rows["label"]) == ["a", "b"]
+    assert list(dataset.records["note"]) == ["x", "y"]
+
+
+def test_links_into_a_cache_are_followed_only_where_the_operator_says_so(
+    tiny_dataset: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    store = tmp_path / "store"
+    (tiny_dataset / "train").rename(store)
+    (tiny_dataset / "train").mkdir()
+    for photo in store.iterdir():
+        (tiny_dataset / "train" / photo.name).symlink_to(photo)
+    (tiny_dataset / "train" / "gone.jpg").symlink_to(store / "no such file")
+    (tiny_dataset / "train" / "circle.jpg").symlink_to(tiny_dataset / "train" / "circle.jpg")
+    (tiny_dataset / "train" / "device.jpg").symlink_to("/dev/zero")
+    monkeypatch.delenv("HAR_DATASET", raising=False)
+    with pytest.raises(DatasetError, match=r"13 links .* are not followed"):
+        open_dataset(tiny_dataset)
+    followed = open_dataset(tiny_dataset, follow_links=True)
+    assert followed.rows["path"].notna().all()
+    assert followed.unlisted == {}
+    monkeypatch.setenv("HAR_DATASET", str(tiny_dataset))
+    assert open_dataset(tiny_dataset).rows["path"].notna().all()
+    monkeypatch.delenv("HAR_DATASET")
+    monkeypatch.setenv("HAR_LINKED_DATASETS", f"/nowhere:{tmp_path}")
+    assert open_dataset(tiny_dataset).rows["path"].notna().all()
+
+
+def test_linked_folders_and_their_circles_end(tmp_path: Path) -> None:
+    store, root = tmp_path / "store", tmp_path / "dataset"
+    write_photos(store, ["a/0.jpg", "b/0.jpg"])
+    (store / "a" / "again").symlink_to(store)
+    root.mkdir()
+    (root / "train").symlink_to(store)
+    rows = open_dataset(root, follow_links=True).rows
+    assert list(rows["label"]) == ["a", "b"]
+    with pytest.raises(DatasetError, match="The link train leads out"):
+        open_dataset(root, follow_links=False)
+
+
+def test_a_folder_with_nothing_of_the_kind_says_what_is_read(tmp_path: Path) -> None:
+    (tmp_path / "list.csv").write_text("what,sort\na.jpg,x\n")
+    with pytest.raises(DatasetError, match="one folder of photographs for each class") as error:
+        open_dataset(tmp_path)
+    assert "--table list.csv --columns filename=HEADING,label=HEADING" in str(error.value)
+
+
+def test_photographs_may_lie_beside_the_table(tmp_path: Path) -> None:
+    write_photos(tmp_path, ["a.jpg", "b.jpg", "images/c.jpg"])
+    (tmp_path / "labels.csv").write_text("image,class\na.jpg,x\nb.jpg,y\nc.jpg,y\n")
+    dataset = open_dataset(tmp_path)
+    assert dataset.rows["path"].notna().all()
+    assert list(dataset.rows["filename"]) == ["a.jpg", "b.jpg", "images/c.jpg"]
