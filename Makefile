@@ -39,6 +39,7 @@ check: install
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
+	$(BIN)/lint-imports --no-logo --no-cache
 
 # With HAR_DATASET also on real photographs; BENCH_ARGS="--only single" measures a part.
 bench: install

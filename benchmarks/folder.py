@@ -10,7 +10,7 @@ from typing import Final
 
 import har_core
 from benchmarks.bench_predict import small_jpeg
-from benchmarks.peers import BareThroughput
+from benchmarks.peers.running import BareThroughput
 from benchmarks.table import Row, at_least
 from har_core.dataset.table import list_photographs
 

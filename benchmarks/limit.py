@@ -7,7 +7,7 @@ import numpy as np
 import onnx
 from onnx import numpy_helper, shape_inference
 
-from benchmarks.peers import BareSession
+from benchmarks.peers.running import BareSession
 from benchmarks.table import Row
 from har_core.model.loading import find_model
 from har_core.model.manifest import ONNX_FILE

@@ -12,7 +12,7 @@ from tempfile import TemporaryDirectory
 from typing import Final
 
 from benchmarks.bench_predict import small_jpeg
-from benchmarks.peers import BareThroughput, flask_app, memory_mb
+from benchmarks.peers.running import BareThroughput, flask_app, memory_mb
 from benchmarks.table import Row, at_least, at_most
 from har_core.model.loading import find_model
 from tests.dashboard_process import free_port, running_dashboard

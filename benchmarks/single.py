@@ -11,7 +11,7 @@ from PIL import Image
 
 import har_core
 from benchmarks.bench_predict import EXAMPLE, small_jpeg
-from benchmarks.peers import BareSession, KerasPredict
+from benchmarks.peers.running import BareSession, KerasPredict
 from benchmarks.table import Row, at_least, at_most
 
 ROUNDS: Final = 10

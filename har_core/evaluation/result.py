@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
-from typing import Any, Final
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -20,12 +20,16 @@ from har_core.evaluation.calibration import (
     equal_mass_bins,
     negative_log_likelihood,
 )
+from har_core.evaluation.checks import (
+    check_filenames,
+    check_probabilities,
+    label_indices,
+    repeated,
+)
 from har_core.evaluation.confusion import confusion_matrix, similarity_order
 from har_core.evaluation.curves import RankingCurves, micro_curves, one_vs_rest_curves
 from har_core.evaluation.totals import CLASS_METRICS, HEADLINE_METRICS, MetricTotals
 from har_core.model.temperature import apply_temperature
-
-_SUM_TOLERANCE: Final = 1e-3  # float16 rows of 100 classes stay within
 
 
 @dataclass(frozen=True, eq=False)
@@ -100,7 +104,7 @@ class EvaluationResult:
         if not n:
             raise DatasetError("There are no predictions to evaluate: the table has no rows.")
         if len(set(names)) != len(names):
-            raise DatasetError(f"Class names must differ: {', '.join(_repeated(names))} repeats.")
+            raise DatasetError(f"Class names must differ: {', '.join(repeated(names))} repeats.")
         if table.shape != (n, len(names)):
             raise DatasetError(
                 f"{n} labels and {len(names)} classes need probabilities of shape "
@@ -111,9 +115,9 @@ class EvaluationResult:
         for what, column in {"filenames": files, "groups": group_numbers}.items():
             if column.shape != (n,):
                 raise DatasetError(f"{n} labels need as many {what}, not {len(column)}.")
-        _check_filenames(files)
-        _check_probabilities(table, files)
-        return cls(names, files, _label_indices(labels, names, files), table, group_numbers)
+        check_filenames(files)
+        check_probabilities(table, files)
+        return cls(names, files, label_indices(labels, names, files), table, group_numbers)
 
     @property
     def n(self) -> int:
@@ -355,56 +359,3 @@ class EvaluationResult:
         rows = np.tile(np.arange(self.n), len(entries))
         shape = (self.n, first_class + 3 * n_classes)
         return csr_array((values, (rows, columns)), shape=shape)
-
-
-def _check_filenames(filenames: np.ndarray) -> None:
-    repeated = _repeated(filenames)
-    if repeated:
-        raise DatasetError(
-            f"Every photograph may occur once, but {_count(repeated, 'filename')} repeated: "
-            f"{_some(repeated)}."
-        )
-
-
-def _check_probabilities(table: np.ndarray, filenames: np.ndarray) -> None:
-    problems = {
-        "NaN or infinite probabilities": ~np.isfinite(table).all(axis=1),
-        "probabilities that do not sum to 1": np.abs(table.sum(axis=1) - 1) > _SUM_TOLERANCE,
-        "probabilities outside [0, 1]": ((table < 0) | (table > 1 + _SUM_TOLERANCE)).any(axis=1),
-    }
-    for problem, rows in problems.items():
-        if rows.any():
-            wrong = filenames[rows].tolist()
-            raise DatasetError(
-                f"{_count(wrong, 'photograph')} with {problem}: {_some(wrong)}. "
-                "Nothing was computed from these predictions; make them again."
-            )
-
-
-def _label_indices(
-    labels: Sequence[str], class_names: tuple[str, ...], filenames: np.ndarray
-) -> np.ndarray:
-    given = np.asarray(labels, dtype=object)
-    indices = pd.Index(class_names).get_indexer(given)
-    unknown = np.flatnonzero(indices < 0)
-    if unknown.size:
-        named = sorted({str(label) for label in given[unknown]})
-        raise DatasetError(
-            f"{_count(named, 'label')} not among the model's classes: {_some(named)} "
-            f"(first at {filenames[unknown[0]]}). Known classes: {', '.join(class_names)}."
-        )
-    return indices
-
-
-def _repeated(values: Sequence[str] | np.ndarray) -> list[str]:
-    index = pd.Index(values)
-    return index[index.duplicated()].unique().tolist()
-
-
-def _count(items: list[str], noun: str) -> str:
-    return f"{len(items):,} {noun}" if len(items) == 1 else f"{len(items):,} {noun}s"
-
-
-def _some(items: list[str], shown: int = 5) -> str:
-    listed = ", ".join(str(item) for item in items[:shown])
-    return listed if len(items) <= shown else f"{listed}, …"

@@ -1,6 +1,6 @@
 """What the project replaces: a minimal Flask app that calls ``model.predict`` per request.
 
-python -m benchmarks.flask_app BUNDLE PORT
+python -m benchmarks.peers.flask_app BUNDLE PORT
 """
 
 import json

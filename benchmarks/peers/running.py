@@ -80,7 +80,7 @@ class KerasPredict:
 
     def __init__(self) -> None:
         self._process = subprocess.Popen(
-            [sys.executable, "-m", "benchmarks.keras_peer", find_model() / KERAS_FILE],
+            [sys.executable, "-m", "benchmarks.peers.keras_predict", find_model() / KERAS_FILE],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=subprocess.DEVNULL,
@@ -104,7 +104,7 @@ class KerasPredict:
 def flask_app(port: int) -> Iterator[subprocess.Popen]:
     """P3: serve the minimal Flask app until the block ends."""
     process = subprocess.Popen(
-        [sys.executable, "-m", "benchmarks.flask_app", find_model(), str(port)],
+        [sys.executable, "-m", "benchmarks.peers.flask_app", find_model(), str(port)],
         stdout=subprocess.DEVNULL,
         stderr=subprocess.DEVNULL,
         cwd=ROOT,

@@ -1,6 +1,6 @@
 """Times ``keras.Model.predict`` on one picture, as often as each line of the input says.
 
-python -m benchmarks.keras_peer model.keras
+python -m benchmarks.peers.keras_predict model.keras
 """
 
 import sys

@@ -1,0 +1,74 @@
+"""What predictions must be before anything is computed from them."""
+
+from collections.abc import Sequence
+from typing import Final
+
+import numpy as np
+import pandas as pd
+
+from har_core.errors import DatasetError
+
+_SUM_TOLERANCE: Final = 1e-3  # float16 rows of 100 classes stay within
+
+
+def check_filenames(filenames: np.ndarray) -> None:
+    """Raise `DatasetError` if a filename occurs twice."""
+    twice = repeated(filenames)
+    if twice:
+        raise DatasetError(
+            f"Every photograph may occur once, but {_count(twice, 'filename')} repeated: "
+            f"{_some(twice)}."
+        )
+
+
+def check_probabilities(table: np.ndarray, filenames: np.ndarray) -> None:
+    """Raise `DatasetError` if a row, shape (N, C), is no probability distribution."""
+    problems = {
+        "NaN or infinite probabilities": ~np.isfinite(table).all(axis=1),
+        "probabilities that do not sum to 1": np.abs(table.sum(axis=1) - 1) > _SUM_TOLERANCE,
+        "probabilities outside [0, 1]": ((table < 0) | (table > 1 + _SUM_TOLERANCE)).any(axis=1),
+    }
+    for problem, rows in problems.items():
+        if rows.any():
+            wrong = filenames[rows].tolist()
+            raise DatasetError(
+                f"{_count(wrong, 'photograph')} with {problem}: {_some(wrong)}. "
+                "Nothing was computed from these predictions; make them again."
+            )
+
+
+def label_indices(
+    labels: Sequence[str], class_names: tuple[str, ...], filenames: np.ndarray
+) -> np.ndarray:
+    """Return the index of each label among the classes, int, shape (N,).
+
+    Raises
+    ------
+    DatasetError
+        If a label is no class.
+    """
+    given = np.asarray(labels, dtype=object)
+    indices = pd.Index(class_names).get_indexer(given)
+    unknown = np.flatnonzero(indices < 0)
+    if unknown.size:
+        named = sorted({str(label) for label in given[unknown]})
+        raise DatasetError(
+            f"{_count(named, 'label')} not among the model's classes: {_some(named)} "
+            f"(first at {filenames[unknown[0]]}). Known classes: {', '.join(class_names)}."
+        )
+    return indices
+
+
+def repeated(values: Sequence[str] | np.ndarray) -> list[str]:
+    """Return the values that occur more than once, each once."""
+    index = pd.Index(values)
+    return index[index.duplicated()].unique().tolist()
+
+
+def _count(items: list[str], noun: str) -> str:
+    return f"{len(items):,} {noun}" if len(items) == 1 else f"{len(items):,} {noun}s"
+
+
+def _some(items: list[str], shown: int = 5) -> str:
+    listed = ", ".join(str(item) for item in items[:shown])
+    return listed if len(items) <= shown else f"{listed}, …"

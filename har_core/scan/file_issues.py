@@ -1,0 +1,126 @@
+"""What can be wrong with a photograph as a file and a row: missing, damaged, twice, at odds."""
+
+from typing import Final
+
+import numpy as np
+import pandas as pd
+
+from har_core.scan.issue_kind import IssueKind, register
+
+# Suffixes under which a content is expected; names as in `har_core.images.decoding.signatures`.
+_SUFFIXES: Final = {
+    "JPEG": (".jpg", ".jpeg"),
+    "PNG": (".png",),
+    "WebP": (".webp",),
+    "BMP": (".bmp",),
+    "TIFF": (".tif", ".tiff"),
+    "GIF": (".gif",),
+}
+
+
+@register
+class Missing(IssueKind):
+    """Listed in the table, but there is no such file."""
+
+    name = "missing"
+    title = "Missing file"
+    meaning = "The table lists it, but the folder has no such file. Restore it or drop the row."
+
+    def score(self, photographs: pd.DataFrame) -> np.ndarray:
+        """Return 0 or 1."""
+        return photographs["path"].notna().to_numpy(float)
+
+
+@register
+class Unlisted(IssueKind):
+    """In the folder, but not in the table."""
+
+    name = "unlisted"
+    title = "Not in the table"
+    meaning = "The folder holds it, but the table does not list it: training will not see it."
+
+    def score(self, photographs: pd.DataFrame) -> np.ndarray:
+        """Return 0 or 1."""
+        return photographs["listed"].to_numpy(float)
+
+
+@register
+class Unreadable(IssueKind):
+    """Empty, cut short, damaged, or no image at all."""
+
+    name = "unreadable"
+    title = "Unreadable"
+    meaning = "Empty, cut short, damaged or no image: it cannot be decoded. Replace or drop it."
+
+    def score(self, photographs: pd.DataFrame) -> np.ndarray:
+        """Return 0 or 1."""
+        return photographs["reason"].fillna("").eq("").to_numpy(float)
+
+
+@register
+class WrongExtension(IssueKind):
+    """The name promises another format than the content has."""
+
+    name = "wrong_extension"
+    title = "Wrong extension"
+    meaning = "The name promises another format than the content has; some programs will stumble."
+
+    def score(self, photographs: pd.DataFrame) -> np.ndarray:
+        """Return 0 or 1; content that cannot be identified is not judged."""
+        content = photographs["content"].fillna("").replace("unknown data", "")
+        return np.array(
+            [
+                np.nan if not c else float(name.lower().endswith(_SUFFIXES.get(c, ("\0",))))
+                for name, c in zip(photographs["filename"], content, strict=True)
+            ]
+        )
+
+
+@register
+class ExactDuplicates(IssueKind):
+    """The same pixels in several files."""
+
+    name = "exact_duplicates"
+    title = "Exact duplicates"
+    meaning = "Several files show exactly the same pixels. Keep one of each group."
+    threshold = 1.0
+
+    def score(self, photographs: pd.DataFrame) -> np.ndarray:
+        """Return one over the number of files with these pixels, as cleanvision does."""
+        return 1 / photographs["copies"].to_numpy(float)
+
+
+@register
+class NearDuplicates(IssueKind):
+    """Another photograph shows the same: re-encoded, resized, slightly edited or mirrored."""
+
+    name = "near_duplicates"
+    title = "Near duplicates"
+    meaning = (
+        "Another file shows the same picture re-encoded, resized, slightly edited or mirrored. "
+        "Keep one of each group, or at least keep the group in one split."
+    )
+    threshold = 1.0
+
+    def score(self, photographs: pd.DataFrame) -> np.ndarray:
+        """Return one minus the correlation with the nearest near duplicate."""
+        return 1 - photographs["correlation"].to_numpy(float)
+
+
+@register
+class LabelConflict(IssueKind):
+    """Duplicates, or rows of the same file, with different labels."""
+
+    name = "label_conflict"
+    title = "Duplicates with different labels"
+    meaning = "The same picture carries different labels. At least one of them is wrong."
+    threshold = 1.0
+
+    def score(self, photographs: pd.DataFrame) -> np.ndarray:
+        """Return the share of its group's labelled photographs that have its label."""
+        labelled = photographs[photographs["label"].ne("") & photographs["duplicate_group"].notna()]
+        sizes = labelled.groupby("duplicate_group")["label"].transform("size")
+        same = labelled.groupby(["duplicate_group", "label"])["label"].transform("size")
+        share = (same / sizes).reindex(photographs.index).to_numpy(float)
+        rows = 1 / np.maximum(photographs["labels"].to_numpy(float), 1)
+        return np.fmin(share, rows)
