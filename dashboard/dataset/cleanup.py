@@ -22,12 +22,12 @@ def show_cleanup(view: DatasetView) -> None:
     decisions = load_decisions(view.folder)
     suggestions, exports = st.columns([3, 2], gap="large")
     with suggestions:
-        st.subheader("Suggestions", anchor=False)
+        st.header("Suggestions", anchor=False)
         _show_suggestions(view, decisions)
     with exports:
-        st.subheader("Export", anchor=False)
+        st.header("Export", anchor=False)
         _show_exports(view, decisions)
-    st.subheader("Decisions", anchor=False)
+    st.header("Decisions", anchor=False)
     _show_decisions(view, decisions)
 
 

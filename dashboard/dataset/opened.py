@@ -79,7 +79,7 @@ def _show_picture(row: pd.Series) -> None:
 
 def _show_facts(view: DatasetView, row: pd.Series) -> None:
     label = human_name(row["label"]) or "no label"
-    st.subheader(escape_markdown(label), anchor=False)
+    st.header(escape_markdown(label), anchor=False)
     st.caption(escape_markdown(row["filename"]))
     decision = current_decisions(view).current.get(row["filename"])
     if decision is not None:

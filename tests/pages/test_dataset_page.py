@@ -132,29 +132,35 @@ def texts(page: AppTest) -> str:
     return "\n".join(str(element.value) for element in [*elements, *page.warning])
 
 
-def metrics(page: AppTest) -> dict[str, str]:
-    return {metric.label: metric.value for metric in page.metric}
+def figures(page: AppTest) -> list[str]:
+    """Return the key figures below the title."""
+    (line,) = [m.value for m in page.markdown if "** classes" in m.value]
+    return line.replace("**", "").split(" · ")
 
 
 def test_unscanned_dataset_shows_its_balance_and_offers_a_scan(
     unscanned: Path,
 ) -> None:
     page = open_page(unscanned)
-    assert metrics(page) == {
-        "Photographs": "25",
-        "Classes": "3",
-        "Missing files": "0",
-        "Unlisted files": "0",
-        "Total size": "0 MB",
-    }
+    assert figures(page) == [
+        "25 photographs",
+        "3 classes",
+        "0 MB",
+        "none missing",
+        "none unlisted",
+    ]
     assert "Balanced" in texts(page)
     page.button(key="scan").click().run()
     (job,) = find_jobs(f"scan/{unscanned.resolve()}")
     assert job.wait(30)
     assert job.state == "done", job.error
     page.run()
-    assert metrics(page)["With findings"] == "3"
+    assert "3 with findings" in figures(page)
     assert "Scan the photographs" not in [button.label for button in page.button]
+    assert page.success[0].value == "25 photographs scanned, 3 with findings\\."
+    page.button(key=f"open {job.key}").click().run()
+    assert page.segmented_control(key="section").value == "Findings"
+    assert not page.success
 
 
 @pytest.mark.parametrize("section", SECTIONS)
@@ -404,9 +410,9 @@ def test_table_without_photographs_shows_its_balance(tmp_path: Path, tiny_models
     folder.mkdir()
     (folder / "train.csv").write_text("filename,label\n1.jpg,running\n2.jpg,sitting\n")
     page = open_page(folder)
-    assert metrics(page) == {"Photographs": "2", "Classes": "2"}
+    assert figures(page) == ["2 photographs", "2 classes"]
     assert "Cannot list" in texts(page).replace("\\", "")
-    assert "Class balance" in [heading.value for heading in page.subheader]
+    assert "Class balance" in [heading.value for heading in page.header]
 
 
 def test_without_a_dataset_the_model_tells_what_it_learned_from(unscanned: Path) -> None:
@@ -435,7 +441,7 @@ def test_uploaded_table_takes_the_place_of_the_models_class_balance(unscanned: P
     table = b"filename,label\n1.jpg,running\n2.jpg,running\n3.jpg,Sitting\n"
     page.file_uploader(key="table").upload("train.csv", table).run()
     assert not page.exception
-    assert [heading.value for heading in page.subheader].count("Class balance") == 1
+    assert [heading.value for heading in page.header].count("Class balance") == 1
     assert "3 rows, 2 labels" in texts(page)
     assert "**25** photographs" not in texts(page)
 
@@ -446,7 +452,7 @@ def test_damaged_predictions_do_not_hide_the_dataset(
     models = shutil.copytree(template / "models", tmp_path / "models")
     (models / "tiny" / PREDICTIONS_FILE).write_bytes(b"no parquet")
     monkeypatch.setenv("HAR_MODELS_DIR", str(models))
-    assert metrics(open_page(analysed))["Photographs"] == "25"
+    assert "25 photographs" in figures(open_page(analysed))
     page = open_page(analysed, "Label suspects")
     assert "Cannot read" in page.error[0].value
     assert "labels are doubtful" in texts(page)
