@@ -120,5 +120,5 @@ def _show_prediction(view: DatasetView, row: pd.Series) -> None:
         return
     lines = [f"{markdown_name(name)} {percent(p)}" for name, p in result.prediction.top(3)]
     st.markdown("**The model says** " + " · ".join(lines))
-    if row["split"] == "train":
+    if "train" in row["split"]:
         st.caption("The model was trained on this photograph, so its answer is no second opinion.")

@@ -328,7 +328,7 @@ def write_rival(dataset: Path, model: Path, name: str = "rival") -> Path:
 def test_two_models_are_compared_on_the_same_photographs(app, model, dataset):
     write_rival(dataset, model)
     view(app, "Compare")
-    assert "McNemar's test (exact binomial)" in texts(app)
+    assert "a permutation test over the" in texts(app)
     assert list(app.table[0].value.columns) == ["drawn", "rival", "rival minus drawn"]
     assert "30 photographs that every model was evaluated on" in texts(app)
 
@@ -457,6 +457,15 @@ def test_a_photograph_that_has_changed_since_is_not_shown(
     (copy / "train" / second["id"]).write_bytes(photo_bytes("clapping", 998))
     app.run()
     assert "has other photographs of these names" in texts(app)
+
+
+def test_photographs_that_nothing_identifies_are_not_shown_by_their_names(app, model):
+    (model / SPLITS_FILE).unlink()
+    files = {n: d for n, d in read_manifest(model).files.items() if n != SPLITS_FILE}
+    bundle.update_manifest(model, files=files)
+    view(app, "Errors")
+    assert not any(tile["source"] for tile in gallery(app))
+    assert "does not record which photographs these were" in texts(app)
 
 
 @pytest.mark.parametrize(
