@@ -3,13 +3,13 @@
 import base64
 import io
 import time
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Final
 
 from PIL import Image
 
 from har_core import ActionModel, InvalidImageError, Prediction
-from har_core.images.decoding import decode_image
+from har_core.images.decoding import decode_photograph
 
 # Fills its place on the page, arrives at once.
 _PREVIEW_SIZE: Final = (640, 440)
@@ -55,12 +55,16 @@ def classify_photo(model: ActionModel, data: bytes) -> ClassifiedPhoto | Invalid
     """
     start = time.perf_counter()
     try:
-        pixels = decode_image(data, min_side=min(_PREVIEW_SIZE))
+        # One recipe for the network's input everywhere; the preview wants more pixels.
+        decoded = decode_photograph(
+            data, side=model.manifest.input_size, min_side=min(_PREVIEW_SIZE)
+        )
+        assert decoded.image is not None and decoded.square is not None
+        prediction = replace(model.predict(decoded.square), warning=decoded.warning)
     except InvalidImageError as error:
         return error
-    prediction = model.predict(pixels)
     seconds = time.perf_counter() - start
-    image = Image.fromarray(pixels)
+    image = Image.fromarray(decoded.image)
     image.thumbnail(_PREVIEW_SIZE, Image.Resampling.BILINEAR)
     preview = _jpeg(image)
     image.thumbnail(_THUMBNAIL_SIZE)

@@ -5,6 +5,7 @@ from pathlib import Path
 
 import numpy as np
 import onnx
+import pillow_heif
 from onnx import TensorProto, helper, numpy_helper
 from PIL import Image, ImageDraw
 
@@ -34,7 +35,10 @@ def draw_photo(label: str = "running", seed: int = 0, size: tuple[int, int] = (2
 def encode(image: Image.Image, image_format: str = "JPEG", **options) -> bytes:
     """Encode a picture into the bytes of a file."""
     buffer = io.BytesIO()
-    image.save(buffer, image_format, **options)
+    if image_format == "HEIF":  # Pillow itself does not know it
+        pillow_heif.from_pillow(image).save(buffer, **options)
+    else:
+        image.save(buffer, image_format, **options)
     return buffer.getvalue()
 
 

@@ -14,8 +14,7 @@ from har_core.dataset.duplicates import duplicate_groups, fingerprint_image, nea
 from har_core.errors import DatasetError, InvalidImageError
 from har_core.evaluation.result import EvaluationResult
 from har_core.evaluation.store import Evaluation, network_sha256, now
-from har_core.images.decoding import decode_image
-from har_core.images.preprocessing import resize_image
+from har_core.images.decoding import decode_photograph
 from har_core.model.classifier import ActionModel
 from har_core.model.temperature import apply_temperature
 
@@ -88,7 +87,6 @@ def evaluate_dataset(
         model.class_names,
         kept["filename"].tolist(),
         duplicate_groups(len(read), pairs),
-        [item.sha256 for item in read],
     )
     return Evaluation(
         name=name,
@@ -96,6 +94,7 @@ def evaluate_dataset(
         created=now(),
         raw=raw,
         temperature=model.manifest.temperature,
+        sha256=np.array([item.sha256 for item in read]),
         network=network_sha256(model.manifest),
         folder=folder,
         skipped=skipped.reset_index(drop=True),
@@ -127,13 +126,14 @@ def _reasons_to_skip(table: pd.DataFrame, class_names: tuple[str, ...]) -> pd.Se
 def _read_photograph(path: str, size: int) -> "_Photograph | InvalidImageError":
     try:
         data = Path(path).read_bytes()
-        image = decode_image(data)
+        decoded = decode_photograph(data, side=size, min_side=size)
     except InvalidImageError as error:
         return error
     except OSError as error:
         return InvalidImageError(f"Cannot read {path}: {error.strerror or error}.")
     digest = hashlib.sha256(data).hexdigest()
-    return _Photograph(resize_image(image, size), fingerprint_image(image), digest)
+    assert decoded.square is not None and decoded.image is not None
+    return _Photograph(decoded.square, fingerprint_image(decoded.image), digest)
 
 
 def _read_batches(

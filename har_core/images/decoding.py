@@ -1,44 +1,38 @@
-"""From bytes to a validated RGB array: formats, limits, orientation, errors."""
+"""From bytes to a validated RGB array: limits, one recipe for every way in, errors."""
 
+import functools
 import io
 import os
 import stat
 import threading
-from collections.abc import Callable
+import warnings
 from contextlib import nullcontext
 from pathlib import Path
-from typing import Final
+from typing import Final, NamedTuple
 
 import numpy as np
 from PIL import ExifTags, Image
 
 from har_core.errors import InvalidImageError
+from har_core.images.formats import PHOTO_FORMATS
+from har_core.images.formats import PHOTO_SUFFIXES as PHOTO_SUFFIXES
+from har_core.images.jpeg import decode_jpeg, reduction_for
+from har_core.images.jpeg_damage import affected_share
+from har_core.images.outsized import has_outsized_texts, without_texts
+from har_core.images.pixels import is_plain_rgb, to_rgb, to_upright_rgb
 from har_core.images.preprocessing import resize_image
+from har_core.images.refusals import explain_failure
 from har_core.images.signatures import identify_content
 
 MAX_BYTES: Final = 20 * 2**20
 MAX_PIXELS: Final = 50_000_000
-# WebP's decoder holds 16 bytes a pixel at its peak, the others 8.
+# WebP's decoder holds 16 bytes a pixel at its peak, JPEG 2000's 26, the others at most 10.
 MAX_WEBP_PIXELS: Final = 30_000_000
-FORMATS: Final = ("JPEG", "PNG", "WEBP", "BMP", "TIFF", "GIF")
-PHOTO_SUFFIXES: Final = (".jpg", ".jpeg", ".png", ".webp", ".bmp", ".tif", ".tiff", ".gif")
-_FORMATS_IN_WORDS: Final = "JPEG, PNG, WebP, BMP, TIFF or GIF"
-
-# The picture as it is stored, as a view of the upright one, by EXIF orientation (EXIF 2.32, tag
-# 0x0112); 1 and invalid ones are upright already.
-_AS_STORED: Final[dict[int, Callable[[np.ndarray], np.ndarray]]] = {
-    2: lambda upright: upright[:, ::-1],
-    3: lambda upright: upright[::-1, ::-1],
-    4: lambda upright: upright[::-1],
-    5: lambda upright: upright.swapaxes(0, 1),
-    6: np.rot90,
-    7: lambda upright: upright[::-1, ::-1].swapaxes(0, 1),
-    8: lambda upright: np.rot90(upright, -1),
-}
-_TURNED: Final = (5, 6, 7, 8)
-# Pixels that are converted at a time: a copy of all 50 million would take 200 MB, of which some
-# conversions need three.
-_STRIP_PIXELS: Final = 2**20
+MAX_JPEG2000_PIXELS: Final = 20_000_000
+# Of a damaged photograph; docs/performance.md says how often an answer changes with such a share.
+MAX_AFFECTED_SHARE: Final = 0.1
+_HEIC: Final = "HEIC"
+_FORMATS: Final = tuple(entry.pillow for entry in PHOTO_FORMATS if entry.name != _HEIC)
 # Larger ones are decoded one at a time, or a few requests together would take gigabytes.
 _LARGE_PIXELS: Final = 16_000_000
 _ONE_LARGE: Final = threading.Lock()
@@ -46,6 +40,28 @@ _ONE_LARGE: Final = threading.Lock()
 # which resizing with antialiasing would do as well: for the network's 224 pixels it adds a blur of
 # at most a fifth of a pixel (docs/performance.md). 12 megapixels, 4:3 or 16:9, fit 1/8.
 _REDUCED_DECODING_MARGIN: Final = 1.4
+_TIFF: Final = (b"II", b"MM")
+
+# Pillow warns of broken EXIF data and the like, with its source line, on people's terminals.
+warnings.filterwarnings("ignore", category=UserWarning, module=r"PIL\.")
+
+
+class DecodedPhotograph(NamedTuple):
+    """A decoded photograph, as `decode_photograph` returns it.
+
+    Parameters
+    ----------
+    image : ndarray of uint8, shape (H, W, 3), or None
+        As from `decode_image`; None if it was not wanted.
+    square : ndarray of uint8, shape (side, side, 3), or None
+        As from `decode_square`; None if it was not wanted.
+    warning : str
+        What is wrong with the file, in a sentence; ``""`` for a sound one.
+    """
+
+    image: np.ndarray | None
+    square: np.ndarray | None
+    warning: str
 
 
 def decode_image(data: bytes, *, min_side: int | None = None) -> np.ndarray:
@@ -54,8 +70,8 @@ def decode_image(data: bytes, *, min_side: int | None = None) -> np.ndarray:
     Parameters
     ----------
     data : bytes
-        The content of a JPEG (also a phone's multi-picture one), PNG, WebP, BMP, TIFF (first
-        page) or GIF (first frame) file; what it is called does not matter.
+        The content of a JPEG (also a phone's multi-picture one), PNG, WebP, HEIC, AVIF, JPEG 2000,
+        BMP, TIFF (first page) or GIF (first frame) file; what it is called does not matter.
     min_side : int, optional
         What the photograph will be shrunk to. A JPEG much larger than that is decoded at 1/2, 1/4
         or 1/8 of its size, with both sides at least 1.4 times `min_side`: several times faster for
@@ -65,25 +81,30 @@ def decode_image(data: bytes, *, min_side: int | None = None) -> np.ndarray:
     Returns
     -------
     ndarray of uint8, shape (H, W, 3)
-        RGB, upright (EXIF orientation applied), transparency on white, 16-bit and float grey
-        scaled to 8 bits. C-contiguous and owned by the caller.
+        RGB, upright (EXIF orientation applied), an embedded colour profile converted to sRGB,
+        transparency on white, 16-bit and float grey scaled to 8 bits. C-contiguous and owned by
+        the caller.
 
     Raises
     ------
     InvalidImageError
-        If the bytes are no such image, are cut short or damaged, or exceed `MAX_BYTES` or
-        `MAX_PIXELS` (`MAX_WEBP_PIXELS`); the limits are checked before a pixel is decoded.
+        If the bytes are no such image, are cut short, are damaged in more than
+        `MAX_AFFECTED_SHARE` of the picture, or exceed `MAX_BYTES` or `MAX_PIXELS`
+        (`MAX_WEBP_PIXELS`, `MAX_JPEG2000_PIXELS`); the limits are checked before a pixel is
+        decoded.
 
     Examples
     --------
     >>> decode_image(Path("photo.jpg").read_bytes()).shape  # doctest: +SKIP
     (183, 275, 3)
     """
-    return _decode(data, min_side, _to_upright_rgb)
+    image = decode_photograph(data, min_side=min_side).image
+    assert image is not None
+    return image
 
 
 def decode_square(data: bytes, side: int) -> np.ndarray:
-    """Decode a photograph and resize it, without keeping the aspect ratio.
+    """Decode a photograph and resize it as a network sees it, without keeping the aspect ratio.
 
     Parameters
     ----------
@@ -96,41 +117,59 @@ def decode_square(data: bytes, side: int) -> np.ndarray:
     -------
     ndarray of uint8, shape (side, side, 3)
         What ``resize_image(decode_image(data, min_side=side), side)`` gives, in less time: an
-        ordinary photograph is resized before it is copied out of the decoder.
+        ordinary photograph is resized before it is copied out of the decoder. Every way in uses
+        this one recipe, so that a photograph has one answer.
 
     Raises
     ------
     InvalidImageError
         See `decode_image`.
     """
-
-    def shrink(image: Image.Image, orientation: int) -> np.ndarray:
-        is_upright = orientation not in _AS_STORED
-        if is_upright and image.mode == "RGB" and not image.has_transparency_data:
-            return resize_image(image, side)
-        return resize_image(_to_upright_rgb(image, orientation), side)
-
-    return _decode(data, side, shrink)
+    square = decode_photograph(data, side=side, with_image=False).square
+    assert square is not None
+    return square
 
 
-def _decode(
-    data: bytes, min_side: int | None, convert: Callable[[Image.Image, int], np.ndarray]
-) -> np.ndarray:
-    """Open, check and load a picture, then convert it, given its EXIF orientation."""
+def decode_photograph(
+    data: bytes,
+    *,
+    side: int | None = None,
+    min_side: int | None = None,
+    with_image: bool = True,
+) -> DecodedPhotograph:
+    """Decode a photograph for a network, for people, or for both, in as few passes as that takes.
+
+    Parameters
+    ----------
+    data : bytes
+        See `decode_image`.
+    side : int, optional
+        Also make the square of `decode_square`, which does not depend on the other parameters.
+    min_side : int, optional
+        Of the image, see `decode_image`.
+    with_image : bool, default True
+        Make the image of `decode_image`.
+
+    Returns
+    -------
+    DecodedPhotograph
+
+    Raises
+    ------
+    InvalidImageError
+        See `decode_image`.
+    """
     if len(data) == 0:
         raise InvalidImageError("The file is empty (0 bytes).", "empty")
     if len(data) > MAX_BYTES:
         raise _too_large(len(data))
     try:
-        with Image.open(io.BytesIO(data), formats=FORMATS) as image:
-            _check_dimensions(image)
-            if min_side is not None:
-                side = round(min_side * _REDUCED_DECODING_MARGIN)
-                # Only JPEG decoders follow it; each side stays at least `side`, turned or not.
-                image.draft(None, (side, side))
-            with _ONE_LARGE if image.width * image.height > _LARGE_PIXELS else nullcontext():
-                image.load()
-                return convert(image, _exif_orientation(image))
+        try:
+            return _decode(data, side, min_side, with_image)
+        except ValueError as error:
+            if not has_outsized_texts(data, error):
+                raise
+            return _decode(without_texts(data), side, min_side, with_image)
     except InvalidImageError:
         raise
     except (Image.DecompressionBombError, Image.DecompressionBombWarning) as error:
@@ -139,10 +178,94 @@ def _decode(
             "bomb?); send a smaller version.",
             "too_many_pixels",
         ) from error
-    # Pillow's parsers meet untrusted bytes here and raise whatever their arithmetic ends in:
-    # OSError, SyntaxError, ValueError, struct.error, EOFError, IndexError, MemoryError, …
+    # Decoders meet untrusted bytes here and raise whatever their arithmetic ends in: OSError,
+    # SyntaxError, ValueError, RuntimeError, struct.error, EOFError, IndexError, MemoryError, …
     except Exception as error:
-        raise _explain_failure(data, error) from error
+        raise explain_failure(data, error) from error
+
+
+def _decode(
+    data: bytes, side: int | None, min_side: int | None, with_image: bool
+) -> DecodedPhotograph:
+    square = image = None
+    with _open(data) as opened:
+        _check_dimensions(opened)
+        profile = opened.info.get("icc_profile")
+        reductions = [_reduction(opened, side), _reduction(opened, min_side)]
+        with _ONE_LARGE if opened.width * opened.height > _LARGE_PIXELS else nullcontext():
+            loaded, warning = _load(data, opened, reductions[side is None])
+            orientation = _exif_orientation(opened)  # some decoders turn the picture themselves
+            if side is not None:
+                square = _square(loaded, orientation, profile, side)
+            if with_image:
+                if side is not None and reductions[0] != reductions[1]:
+                    loaded, warning = _load(data, opened, reductions[1])
+                image = to_upright_rgb(loaded, orientation, profile)
+    return DecodedPhotograph(image, square, _judge_damage(data, warning))
+
+
+def _open(data: bytes) -> Image.Image:
+    """Open a picture without decoding it."""
+    if data.startswith(_TIFF) or data[4:8] == b"ftyp":
+        kind = identify_content(data)
+        if kind.category == "image":  # camera raw, of which Pillow would read the small preview
+            raise explain_failure(data, ValueError())
+        if kind.description == _HEIC:
+            _register_heic()
+            return Image.open(io.BytesIO(data), formats=("HEIF",))
+    return Image.open(io.BytesIO(data), formats=_FORMATS)
+
+
+@functools.cache
+def _register_heic() -> None:
+    """Teach Pillow HEIC when it is first met: loading the library takes a tenth of a second."""
+    import pillow_heif
+
+    pillow_heif.register_heif_opener(thumbnails=False, depth_images=False, aux_images=False)
+
+
+def _reduction(image: Image.Image, side: int | None) -> int:
+    """Return by how much the file is decoded smaller, for pictures of at least a side."""
+    if side is None or image.format not in ("JPEG", "MPO"):
+        return 1
+    return reduction_for(image.size, round(side * _REDUCED_DECODING_MARGIN))
+
+
+def _load(data: bytes, opened: Image.Image, reduction: int) -> tuple[Image.Image, str]:
+    """Decode the pixels; also return the decoder's warning."""
+    if opened.format not in ("JPEG", "MPO"):
+        opened.load()
+        return opened, ""
+    try:
+        return decode_jpeg(data, opened.mode, opened.size, reduction)
+    except ValueError:  # a rare kind of JPEG, or one that is beyond repair: Pillow says which
+        image = Image.open(io.BytesIO(data), formats=("JPEG",))
+        image.draft(None, (image.width // reduction, image.height // reduction))
+        image.load()
+        return image, ""
+
+
+def _square(image: Image.Image, orientation: int, profile: bytes | None, side: int) -> np.ndarray:
+    if is_plain_rgb(image, orientation):
+        return resize_image(to_rgb(image, profile), side)
+    return resize_image(to_upright_rgb(image, orientation, profile), side)
+
+
+def _judge_damage(data: bytes, warning: str) -> str:
+    """Turn a JPEG decoder's warning into a sentence, or refuse the photograph."""
+    if not warning:
+        return ""
+    share = affected_share(data)
+    is_cut = "premature end" in warning.lower()
+    if share > MAX_AFFECTED_SHARE:
+        what = "cut short" if is_cut else "damaged"
+        raise InvalidImageError(
+            f"The JPEG file is {what}: about {share:.0%} of the picture is missing or wrong. "
+            "Download or copy it again.",
+            "truncated" if is_cut else "damaged",
+        )
+    much = f"about {max(share, 0.01):.0%} of the picture" if share else "little or nothing of it"
+    return f"The JPEG file is damaged, but {much} shows it ({warning}). Better copy it again."
 
 
 def read_image_file(path: str | os.PathLike[str], *, min_side: int | None = None) -> np.ndarray:
@@ -191,12 +314,13 @@ def _too_large(n_bytes: int) -> InvalidImageError:
 
 def _check_dimensions(image: Image.Image) -> None:
     width, height = image.size
-    limit = MAX_WEBP_PIXELS if image.format == "WEBP" else MAX_PIXELS
+    limits = {"WEBP": (MAX_WEBP_PIXELS, "WebP"), "JPEG2000": (MAX_JPEG2000_PIXELS, "JPEG 2000")}
+    limit, name = limits.get(image.format or "", (MAX_PIXELS, ""))
     if width * height > limit:
-        of_webp = " of a WebP" if image.format == "WEBP" else ""
+        of_format = f" of a {name}" if name else ""
         raise InvalidImageError(
             f"The image has {width} × {height} pixels ({width * height / 1e6:.0f} megapixels); "
-            f"at most {limit // 10**6} megapixels{of_webp} are decoded. Send a smaller version.",
+            f"at most {limit // 10**6} megapixels{of_format} are decoded. Send a smaller version.",
             "too_many_pixels",
         )
 
@@ -208,109 +332,3 @@ def _exif_orientation(image: Image.Image) -> int:
     except Exception:  # Pillow's EXIF parser fails like its image parsers, see `decode_image`
         return 1
     return orientation if isinstance(orientation, int) else 1
-
-
-def _to_upright_rgb(image: Image.Image, orientation: int) -> np.ndarray:
-    """Convert a loaded picture strip by strip into a new array, uint8 of shape (H, W, 3)."""
-    width, height = image.size
-    shape = (width, height, 3) if orientation in _TURNED else (height, width, 3)
-    upright = np.empty(shape, np.uint8)
-    stored = _AS_STORED[orientation](upright) if orientation in _AS_STORED else upright
-    is_wide = image.mode.startswith("I") or image.mode == "F"
-    grey_range = _grey_range(image) if is_wide else (0.0, 0.0)
-    rows = max(1, _STRIP_PIXELS // width)
-    for top in range(0, height, rows):
-        strip = image.crop((0, top, width, min(top + rows, height))) if rows < height else image
-        if is_wide:
-            stored[top : top + rows] = _grey_to_uint8(np.asarray(strip), grey_range)[..., None]
-        else:
-            stored[top : top + rows] = np.asarray(_to_rgb(strip))
-    return upright
-
-
-def _to_rgb(image: Image.Image) -> Image.Image:
-    if image.has_transparency_data:
-        rgba = image.convert("RGBA")
-        white = Image.new("RGBA", rgba.size, "white")
-        return Image.alpha_composite(white, rgba).convert("RGB")
-    return image if image.mode == "RGB" else image.convert("RGB")
-
-
-def _grey_range(image: Image.Image) -> tuple[float, float]:
-    """Return the values of black and white of a grey picture of more than 8 bits.
-
-    16-bit values span 0 … 65535. Wider types do not say what white is: it is taken to be the
-    smallest of 1 (floats only), 255 and 65535 that no value exceeds. With values beyond that, or
-    below zero, the range found becomes black to white. NaN and infinity count as 0.
-    """
-    values = np.asarray(image)
-    if values.dtype.kind == "u" and values.dtype.itemsize == 2:
-        return 0.0, 65535.0
-    lowest, highest = float(values.min()), float(values.max())
-    if not np.isfinite([lowest, highest]).all():
-        finite = values[np.isfinite(values)]
-        lowest = float(finite.min(initial=0.0))
-        highest = float(finite.max(initial=0.0))
-    whites = (1, 255, 65535) if values.dtype.kind == "f" else (255, 65535)
-    if lowest >= 0:
-        for white in whites:
-            if highest <= white:
-                return 0.0, float(white)
-    return lowest, highest
-
-
-def _grey_to_uint8(values: np.ndarray, grey_range: tuple[float, float]) -> np.ndarray:
-    """Scale grey values, uint16, int32 or float32 of shape (H, W), from black … white to uint8."""
-    black, white = grey_range
-    grey = values.astype(np.float64)
-    np.nan_to_num(grey, copy=False, posinf=0.0, neginf=0.0)
-    grey -= black
-    grey *= 255 / ((white - black) or 1.0)
-    return np.rint(grey, out=grey).astype(np.uint8)
-
-
-def _explain_failure(data: bytes, error: Exception) -> InvalidImageError:
-    """Say why Pillow could not decode `data`: another type, cut short, or damaged."""
-    kind = identify_content(data)
-    if kind.category == "html":
-        return InvalidImageError(
-            "The file is a web page (HTML), not an image; the download was probably answered with "
-            "an error page. Save the picture itself.",
-            "html",
-        )
-    if kind.category == "image":
-        return InvalidImageError(
-            f"The file is {kind.description}, which is not read; save it as {_FORMATS_IN_WORDS}.",
-            "unsupported_format",
-        )
-    if kind.category == "readable":
-        if "truncated" in str(error).lower() or not _has_its_end(data, kind.description):
-            return InvalidImageError(
-                f"The {kind.description} file is cut short: its end is missing. Download or copy "
-                "it again.",
-                "truncated",
-            )
-        return InvalidImageError(
-            f"The {kind.description} file is damaged and cannot be decoded ({error}). Download "
-            "or copy it again.",
-            "damaged",
-        )
-    return InvalidImageError(
-        f"The file is {kind.description}, not an image; send a {_FORMATS_IN_WORDS}.",
-        "not_an_image",
-    )
-
-
-def _has_its_end(data: bytes, image_format: str) -> bool:
-    """Tell whether the file is as long as its own structure says (TIFF: does not say)."""
-    if image_format == "JPEG":
-        return b"\xff\xd9" in data[-1024:]
-    if image_format == "PNG":
-        return b"IEND" in data[-1024:]
-    if image_format == "GIF":
-        return data.rstrip(b"\0").endswith(b"\x3b")
-    if image_format == "WebP":
-        return len(data) >= int.from_bytes(data[4:8], "little") + 8
-    if image_format == "BMP":
-        return len(data) >= int.from_bytes(data[2:6], "little")
-    return True

@@ -2,6 +2,8 @@
 
 from typing import Final, NamedTuple
 
+from har_core.images.camera_raw import name_camera_raw
+
 # Content in which Pillow finds one of the formats that `har_core.images.decoding` reads.
 _READABLE: Final = (
     (b"\xff\xd8\xff", "JPEG"),
@@ -12,12 +14,12 @@ _READABLE: Final = (
     (b"MM\0*", "TIFF"),
     (b"II+\0", "TIFF"),
     (b"MM\0+", "TIFF"),
+    (b"\0\0\0\x0cjP  ", "JPEG 2000"),
+    (b"\xff\x4f\xff\x51", "JPEG 2000"),
 )
 _OTHER_IMAGES: Final = (
     (b"8BPS", "a Photoshop file"),
     (b"\0\0\1\0", "an icon (ICO)"),
-    (b"\0\0\0\x0cjP  ", "a JPEG 2000 picture"),
-    (b"\xff\x4f\xff\x51", "a JPEG 2000 picture"),
     (b"\xff\x0a", "a JPEG XL picture"),
     (b"\0\0\0\x0cJXL ", "a JPEG XL picture"),
 )
@@ -36,7 +38,11 @@ _NO_IMAGES: Final = (
     (b"MZ", "a program"),
 )
 # ISO base media brands of still pictures (HEIF, ISO/IEC 23008-12; AVIF).
-_HEIF_BRANDS: Final = (b"heic", b"heix", b"heif", b"hevc", b"mif1", b"msf1", b"avif", b"avis")
+_AVIF_BRANDS: Final = (b"avif", b"avis")
+_HEIC_BRANDS: Final = (
+    *(b"heic", b"heix", b"heim", b"heis", b"hevc", b"hevx", b"hevm", b"hevs"),
+    *(b"heif", b"mif1", b"mif2", b"msf1"),
+)
 _BMP_HEADER_SIZES: Final = (12, 16, 40, 52, 56, 64, 108, 124)
 _HTML_STARTS: Final = (b"<!doctype html", b"<html", b"<head", b"<body", b"<script", b"<title")
 
@@ -57,18 +63,21 @@ class FileKind(NamedTuple):
 
 
 def identify_content(data: bytes) -> FileKind:
-    """Tell what kind of file some bytes are; looks at no more than the first kilobyte.
+    """Tell what kind of file some bytes are, in most cases by the first kilobyte.
 
     Parameters
     ----------
     data : bytes
-        A file's content, or its beginning.
+        A file's content, or its beginning: a camera raw file that is a TIFF file is told from one
+        by its directories, which may come later.
 
     Returns
     -------
     FileKind
     """
     head = data[:1024]
+    if raw := name_camera_raw(data):
+        return FileKind("image", f"a camera raw file ({raw})")
     for signatures, category in ((_READABLE, "readable"), (_OTHER_IMAGES, "image")):
         for signature, description in signatures:
             if head.startswith(signature):
@@ -80,13 +89,22 @@ def identify_content(data: bytes) -> FileKind:
             return FileKind("readable", "WebP")
         return FileKind("other", "an audio or video file (RIFF)")
     if head[4:8] == b"ftyp":
-        if head[8:12] in _HEIF_BRANDS:
-            return FileKind("image", "a HEIC or AVIF picture")
-        return FileKind("other", "a video (MP4 or QuickTime)")
+        return _identify_media(head)
     for signature, description in _NO_IMAGES:
         if head.startswith(signature):
             return FileKind("other", description)
     return _identify_text(head)
+
+
+def _identify_media(head: bytes) -> FileKind:
+    """Tell what an ISO base media file holds by its major, then by its compatible brands."""
+    end = min(int.from_bytes(head[:4], "big"), len(head))
+    brands = [head[8:12], *(head[at : at + 4] for at in range(16, end, 4))]
+    if any(brand in _AVIF_BRANDS for brand in brands):
+        return FileKind("readable", "AVIF")
+    if any(brand in _HEIC_BRANDS for brand in brands):
+        return FileKind("readable", "HEIC")
+    return FileKind("other", "a video (MP4 or QuickTime)")
 
 
 def _identify_text(head: bytes) -> FileKind:

@@ -5,12 +5,13 @@ import threading
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
 
 from har_core.errors import InvalidImageError, ModelBundleError
-from har_core.images.decoding import decode_square, read_bytes
+from har_core.images.decoding import decode_photograph, read_bytes
 from har_core.images.preprocessing import resize_image, scale_pixels
 from har_core.model.engine import Engine
 from har_core.model.manifest import BundleManifest
@@ -83,9 +84,11 @@ class ActionModel:
         'running'
         """
         with self._at_work():
-            pixels = self._prepare(source)
+            pixels, warning = self._prepare(source)
             (probabilities,) = self._run(pixels[np.newaxis], others_wait=others_wait)
-        return Prediction.from_probabilities(self.class_names, probabilities)
+        return replace(
+            Prediction.from_probabilities(self.class_names, probabilities), warning=warning
+        )
 
     def predict_batch(
         self,
@@ -163,22 +166,28 @@ class ActionModel:
     ) -> list[Prediction | InvalidImageError]:
         with self._at_work():
             prepared = [self._prepare_or_error(source) for source in sources]
-            usable = [item for item in prepared if isinstance(item, np.ndarray)]
+            usable = [item[0] for item in prepared if isinstance(item, tuple)]
             rows = iter(self._run(np.stack(usable)) if usable else ())
         return [
             item
             if isinstance(item, InvalidImageError)
-            else Prediction.from_probabilities(self.class_names, next(rows))
+            else replace(
+                Prediction.from_probabilities(self.class_names, next(rows)), warning=item[1]
+            )
             for item in prepared
         ]
 
-    def _prepare(self, source: ImageSource) -> np.ndarray:
+    def _prepare(self, source: ImageSource) -> tuple[np.ndarray, str]:
+        """Return a photograph at the input size, and what is wrong with its file."""
         size = self.manifest.input_size
         if isinstance(source, np.ndarray):
-            return resize_image(_checked_array(source), size)
-        return decode_square(source if isinstance(source, bytes) else read_bytes(source), size)
+            return resize_image(_checked_array(source), size), ""
+        data = source if isinstance(source, bytes) else read_bytes(source)
+        decoded = decode_photograph(data, side=size, with_image=False)
+        assert decoded.square is not None
+        return decoded.square, decoded.warning
 
-    def _prepare_or_error(self, source: ImageSource) -> np.ndarray | InvalidImageError:
+    def _prepare_or_error(self, source: ImageSource) -> tuple[np.ndarray, str] | InvalidImageError:
         try:
             return self._prepare(source)
         except InvalidImageError as error:

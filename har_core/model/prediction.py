@@ -18,11 +18,14 @@ class Prediction:
         Its probability, in [0, 1].
     probabilities : dict of str to float
         Every class in the model's order; sums to 1.
+    warning : str
+        What is wrong with the photograph's file, in a sentence; ``""`` for a sound one.
     """
 
     action: str
     confidence: float
     probabilities: dict[str, float]
+    warning: str = ""
 
     @classmethod
     def from_probabilities(

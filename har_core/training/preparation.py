@@ -14,8 +14,7 @@ from har_core.dataset.duplicates import duplicate_groups, fingerprint_image, nea
 from har_core.dataset.splits import check_labels, stratified_group_split
 from har_core.dataset.table import load_dataset
 from har_core.errors import DatasetError, InvalidImageError
-from har_core.images.decoding import decode_image
-from har_core.images.preprocessing import resize_image
+from har_core.images.decoding import decode_photograph
 from har_core.progress import Progress
 from har_core.storage.disk_arrays import make_disk_array
 
@@ -150,11 +149,12 @@ def _read_photograph(path: str | None) -> tuple[np.ndarray, np.ndarray, str] | s
         return "missing"
     try:
         data = Path(path).read_bytes()
-        image = decode_image(data)
+        decoded = decode_photograph(data, side=STORED_SIZE, min_side=STORED_SIZE)
     except (OSError, InvalidImageError) as error:
         return str(error)
     digest = hashlib.sha256(data).hexdigest()
-    return resize_image(image, STORED_SIZE), fingerprint_image(image), digest
+    assert decoded.square is not None and decoded.image is not None
+    return decoded.square, fingerprint_image(decoded.image), digest
 
 
 def _check_skipped(skipped: pd.DataFrame, n_rows: int) -> None:

@@ -69,7 +69,7 @@ def test_exception_in_progress_ends_a_batch_early(tiny_models, monkeypatch):
     model = har_core.load_model()
     prepared = []
     monkeypatch.setattr(
-        type(model), "_prepare", lambda self, source: prepared.append(source) or source
+        type(model), "_prepare", lambda self, source: prepared.append(source) or (source, "")
     )
     pixels = np.zeros((model.manifest.input_size,) * 2 + (3,), np.uint8)
 

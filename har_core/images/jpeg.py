@@ -1,0 +1,60 @@
+"""Decoding JPEGs with libjpeg-turbo itself, which tells what Pillow keeps back: its warnings."""
+
+from typing import Final
+
+import numpy as np
+import simplejpeg
+from PIL import Image
+
+_COLOURS: Final = {"RGB": "RGB", "L": "GRAY", "CMYK": "CMYK"}
+
+
+def reduction_for(size: tuple[int, int], side: int) -> int:
+    """Return by how much a JPEG can be decoded smaller with both sides at least `side`: 1 … 8."""
+    factor = min(size) // side
+    return next((reduction for reduction in (8, 4, 2) if factor >= reduction), 1)
+
+
+def decode_jpeg(
+    data: bytes, mode: str, size: tuple[int, int], reduction: int = 1
+) -> tuple[Image.Image, str]:
+    """Decode a JPEG.
+
+    Parameters
+    ----------
+    data : bytes
+        Content of the file; of several pictures in it the first is read.
+    mode : {"RGB", "L", "CMYK"}
+        Pillow's mode of it.
+    size : tuple of int
+        Width and height in pixels.
+    reduction : {1, 2, 4, 8}
+        Decode it so many times smaller, sides rounded up.
+
+    Returns
+    -------
+    image : PIL image
+        In `mode`, the same pixels as from Pillow.
+    warning : str
+        The decoder's last one, e.g. ``"Corrupt JPEG data: premature end of data segment"``; ``""``
+        for a sound file.
+
+    Raises
+    ------
+    ValueError
+        If the decoder gives up, or does not know this kind of JPEG.
+    """
+    smaller = [0, 0] if reduction == 1 else [-(-length // reduction) for length in size]
+    colour, (width, height) = _COLOURS[mode], smaller
+    try:
+        pixels = simplejpeg.decode_jpeg(data, colour, min_height=height, min_width=width)
+        warning = ""
+    except ValueError as error:
+        pixels = simplejpeg.decode_jpeg(
+            data, colour, min_height=height, min_width=width, strict=False
+        )
+        warning = str(error)
+    if mode == "CMYK":  # inverted, as Adobe writes it and Pillow takes all for
+        np.subtract(255, pixels, out=pixels)
+    decoded_size = (pixels.shape[1], pixels.shape[0])
+    return Image.frombuffer(mode, decoded_size, pixels, "raw", mode, 0, 1), warning
