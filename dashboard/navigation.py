@@ -5,6 +5,13 @@ from pathlib import Path
 import streamlit as st
 
 from dashboard import sidebar
+from dashboard.wording.names import PRODUCT
+
+# Streamlit writes white on every primary colour; one that is legible as text on a dark page is
+# too light for that.
+_DARK_TEXT_ON_PRIMARY = (
+    '<style>[data-testid^="stBaseButton-primary"] { color: #0b1519 !important; }</style>'
+)
 
 # Pages have no icon of their own: it would become the browser tab's for a moment, and browsers
 # would fetch that one from fonts.gstatic.com.
@@ -16,7 +23,9 @@ page = st.navigation(
     ]
 )
 icon = str(Path(__file__).parent / "examples" / "icon.png")
-st.set_page_config(page_icon=icon, layout="wide")
+st.set_page_config(page_title=f"{page.title} · {PRODUCT}", page_icon=icon, layout="wide")
+if st.context.theme.type == "dark":
+    st.html(_DARK_TEXT_ON_PRIMARY)
 st.logo(icon, size="large")
 with st.sidebar:
     sidebar.pick_model()

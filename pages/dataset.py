@@ -3,7 +3,13 @@
 import streamlit as st
 
 from dashboard import sidebar
-from dashboard.dataset.actions import offer_analysis, offer_rescan, offer_scan, show_key_figures
+from dashboard.dataset.actions import (
+    SECTION_KEY,
+    offer_analysis,
+    offer_rescan,
+    offer_scan,
+    show_key_figures,
+)
 from dashboard.dataset.browser import show_browser
 from dashboard.dataset.cleanup import show_cleanup
 from dashboard.dataset.findings import show_findings
@@ -55,16 +61,16 @@ def show_dataset(folder: str) -> None:
         st.warning(escape_markdown(view.photographs_missing), icon=":material/no_photography:")
         show_overview(view)
         return
-    offer_scan(view)
     section = st.segmented_control(
         "Section",
         SECTIONS,
         default="Overview",
         required=True,
-        key="section",
+        key=SECTION_KEY,
         bind="query-params",
         label_visibility="collapsed",
     )
+    offer_scan(view)
     show_section(view, section or "Overview")
     show_opened_photograph(view)
 
@@ -80,7 +86,7 @@ else:
         icon=":material/folder_open:",
     )
     recorded = st.container()
-    st.subheader("Check a table", anchor=False)
+    st.header("Check a table", anchor=False)
     if not show_table_check():
         with recorded:
             show_recorded_classes(sidebar.chosen_model_folder())

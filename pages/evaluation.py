@@ -5,19 +5,18 @@ from pathlib import Path
 import streamlit as st
 
 from dashboard import sidebar
+from dashboard.evaluation import confusions
 from dashboard.evaluation.classes import show_classes, show_curves
 from dashboard.evaluation.comparison import show_comparison
 from dashboard.evaluation.confidence import show_confidence
-from dashboard.evaluation.confusions import show_confusions
 from dashboard.evaluation.data import evaluated_files, find_caveats, load_evaluation
 from dashboard.evaluation.errors import show_errors
 from dashboard.evaluation.jobs import JOB_PREFIX
 from dashboard.evaluation.new_set import show_new_evaluation
-from dashboard.evaluation.overview import show_downloads, show_headline
+from dashboard.evaluation.overview import show_downloads, show_overview, show_summary
 from dashboard.evaluation.shown import Shown
 from dashboard.jobs.registry import Job
-from dashboard.jobs.view import show_jobs
-from dashboard.wording.metrics import what_was_measured
+from dashboard.jobs.view import JobEnd, show_jobs
 from dashboard.wording.names import escape_markdown
 from har_core.errors import HarError
 from har_core.evaluation.store import list_evaluations
@@ -25,8 +24,10 @@ from har_core.model.bundle import list_bundles
 from har_core.model.manifest import read_manifest
 
 EVALUATION_KEY = "evaluation"
+OVERVIEW = "Overview"
 TABS = (
-    "Confusions",
+    OVERVIEW,
+    confusions.TITLE,
     "Classes",
     "Curves",
     "Confidence",
@@ -70,18 +71,18 @@ def show_evaluation(folder: Path, names: list[str]) -> None:
     caveats = find_caveats(folder, name)
     with actions:
         show_downloads(shown, caveats)
-    st.caption(escape_markdown(what_was_measured(evaluation)))
+    show_summary(shown)
     for caveat in caveats:
         st.warning(escape_markdown(caveat), icon=":material/warning:")
-    show_headline(shown.result)
 
-    tabs = dict(zip(TABS, st.tabs(TABS, key="view", bind="query-params"), strict=True))
+    tabs = dict(zip(TABS, st.tabs(TABS, key=confusions.VIEW_KEY, bind="query-params"), strict=True))
     usable = [(entry, entry.manifest) for entry in list_bundles() if entry.manifest is not None]
     # Models of the same classes first: one of them is what a comparison starts with.
     usable.sort(key=lambda item: item[1].class_names != shown.manifest.class_names)
     others = {entry.name: entry.path for entry, _ in usable if entry.name != folder.name}
     draw = {
-        "Confusions": lambda: show_confusions(shown),
+        OVERVIEW: lambda: show_overview(shown),
+        confusions.TITLE: lambda: confusions.show_confusions(shown),
         "Classes": lambda: show_classes(shown),
         "Curves": lambda: show_curves(shown),
         "Confidence": lambda: show_confidence(shown),
@@ -97,7 +98,7 @@ def show_evaluation(folder: Path, names: list[str]) -> None:
 
 st.title("How good is the model?", anchor=False)
 model_folder = sidebar.chosen_model_folder()
-show_jobs(JOB_PREFIX, open_result=open_evaluation)
+show_jobs(JOB_PREFIX, JobEnd(open_result=open_evaluation))
 if model_folder is None:
     st.info("There is no model yet: train one, or import one.", icon=":material/model_training:")
 else:

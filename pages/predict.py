@@ -24,7 +24,7 @@ def predict(model: ActionModel) -> None:
         photos = photos_handed_in()
     with answers:
         if not photos:
-            st.subheader(f"It can tell {len(model.class_names)} actions apart", anchor=False)
+            st.header(f"It can tell {len(model.class_names)} actions apart", anchor=False)
             show_chart(even_bars(model.class_names), "The actions that this model tells apart")
             return
         outcomes = list(zip(photos, classify_all(model, photos), strict=True))

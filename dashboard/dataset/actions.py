@@ -1,35 +1,37 @@
 """The Dataset page's two long jobs, scanning and analysing, and its key figures."""
 
 from pathlib import Path
+from typing import Final
 
 import streamlit as st
 
 from dashboard.dataset.view import DatasetView
-from dashboard.jobs.registry import find_jobs, start_job
-from dashboard.jobs.view import show_jobs
+from dashboard.jobs.registry import Job, find_jobs, start_job
+from dashboard.jobs.view import JobEnd, show_jobs
+from dashboard.wording.names import counted
 from har_core.analysis.whole_set import analyse_photographs
+from har_core.scan.issues import any_issue
 from har_core.scan.scanning import scan_dataset
+
+SECTION_KEY: Final = "section"
 
 
 def show_key_figures(view: DatasetView) -> None:
-    """Draw the handful of numbers to know first."""
+    """Say in one line the handful of numbers to know first."""
     photographs = view.photographs
-    figures = [
-        ("Photographs", f"{int(photographs['listed'].sum()):,}"),
-        ("Classes", f"{len(view.class_names):,}"),
-    ]
+    n_listed = int(photographs["listed"].sum())
+    figures = [f"**{n_listed:,}** photographs", f"**{len(view.class_names):,}** classes"]
     if not view.photographs_missing:
         missing = int((photographs["path"].isna() & photographs["listed"]).sum())
+        unlisted = int((~photographs["listed"]).sum())
         figures += [
-            ("Missing files", f"{missing:,}"),
-            ("Unlisted files", f"{int((~photographs['listed']).sum()):,}"),
-            ("Total size", f"{photographs['size_bytes'].sum() / 1e6:,.0f} MB"),
+            f"**{photographs['size_bytes'].sum() / 1e6:,.0f}** MB",
+            f":orange[**{missing:,}** missing]" if missing else "none missing",
+            f":orange[**{unlisted:,}** not in the table]" if unlisted else "none unlisted",
         ]
     if view.scanned:
-        figures.append(("With findings", f"{int(view.has_finding.sum()):,}"))
-    with st.container(horizontal=True, gap="medium"):
-        for label, value in figures:
-            st.metric(label, value, width="content")
+        figures.append(f"**{int(view.has_finding.sum()):,}** with findings")
+    st.markdown(" · ".join(figures))
 
 
 def offer_scan(view: DatasetView) -> None:
@@ -39,7 +41,7 @@ def offer_scan(view: DatasetView) -> None:
         with st.container(border=True, horizontal=True, vertical_alignment="center"):
             st.markdown(
                 "**Not scanned yet.** A scan finds unreadable files, duplicates, and dark, blurry "
-                "and other odd pictures: about a minute for 10,000 photographs, once."
+                "and other odd pictures. It is done once and shows the time that is left."
             )
             st.button(
                 "Scan the photographs",
@@ -50,7 +52,16 @@ def offer_scan(view: DatasetView) -> None:
                 args=(view.folder,),
                 width="content",
             )
-    show_jobs(key, exact=True)
+    show_jobs(key, JobEnd(_describe_scan, _open_findings, "See the findings"), exact=True)
+
+
+def _describe_scan(job: Job) -> str:
+    n_photographs, n_found = job.result
+    return f"{counted(n_photographs, 'photograph')} scanned, {n_found or 'none'} with findings."
+
+
+def _open_findings(job: Job) -> None:
+    st.session_state[SECTION_KEY] = "Findings"
 
 
 def offer_rescan(view: DatasetView) -> None:
@@ -77,7 +88,8 @@ def offer_analysis(view: DatasetView) -> None:
         with st.container(border=True, horizontal=True, vertical_alignment="center"):
             st.markdown(
                 "**Let the model look at all photographs** to find doubtful labels and outliers "
-                "and to draw the map: some minutes for 10,000 photographs, once per model."
+                "and to draw the map. It is done once per model and shows the time that is left."
+                + ("" if view.scanned else "  \n:orange[Scan the photographs first.]")
             )
             st.button(
                 "Start",
@@ -85,12 +97,18 @@ def offer_analysis(view: DatasetView) -> None:
                 icon=":material/visibility:",
                 key="analyse",
                 disabled=not view.scanned,
-                help=None if view.scanned else "Scan the photographs first.",
                 on_click=_start_analysis,
                 args=(view,),
                 width="content",
             )
-    show_jobs(key, exact=True)
+    show_jobs(key, JobEnd(_describe_analysis), exact=True)
+
+
+def _describe_analysis(job: Job) -> str:
+    return (
+        f"The model has looked at {counted(job.result, 'photograph')}: doubtful labels, outliers "
+        "and the map are there."
+    )
 
 
 def _analysis_key(view: DatasetView) -> str:
@@ -103,10 +121,14 @@ def _is_running(key: str) -> bool:
 
 
 def _start_scan(folder: Path) -> None:
+    def work(job: Job) -> tuple[int, int]:
+        photographs = scan_dataset(folder, progress=job.report_step)
+        return len(photographs), int(any_issue(photographs).sum())
+
     start_job(
         f"scan/{folder}",
         "Scanning the photographs",
-        lambda job: len(scan_dataset(folder, progress=job.report_step)),
+        work,
         if_cancelled="what was measured is kept and the next scan goes on from there",
     )
 

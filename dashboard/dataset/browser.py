@@ -5,12 +5,11 @@ from typing import Final
 import pandas as pd
 import streamlit as st
 
-from dashboard.dataset.decision_bar import show_decision_bar
+from dashboard.dataset.decision_bar import current_decisions, show_decision_bar
 from dashboard.dataset.tiles import PAGE_SIZE, issue_title, show_tiles
 from dashboard.dataset.view import DatasetView
 from dashboard.widgets.class_filter import class_filter
 from dashboard.wording.names import human_name, percent
-from har_core.dataset.decisions import load_decisions
 from har_core.dataset.splits import SPLITS
 from har_core.scan.issues import ISSUE_KINDS, issue_column
 
@@ -156,7 +155,7 @@ def filter_photographs(
     elif finding:
         kept &= rows[issue_column(finding)].eq(True)
     if decided != "any":
-        decisions = load_decisions(view.folder)
+        decisions = current_decisions(view)
         names = {
             "undecided": set(decisions.current),
             "excluded": decisions.excluded,

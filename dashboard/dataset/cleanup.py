@@ -1,33 +1,41 @@
 """The Dataset page's clean-up: suggestions in bulk, what was decided, and the exports."""
 
-from pathlib import Path
 from shlex import quote
+from typing import Final
 
 import pandas as pd
 import streamlit as st
 
-from dashboard.dataset.decision_bar import decision_mark, report_failure, undo_last, what_was_done
+from dashboard.dataset.decision_bar import (
+    current_decisions,
+    decide_about,
+    decision_mark,
+    undo_last,
+    what_was_done,
+)
 from dashboard.dataset.view import DatasetView
-from dashboard.wording.names import escape_markdown, human_name
+from dashboard.wording.names import counted, escape_markdown, human_name
 from har_core.dataset.decision_tables import decisions_csv
-from har_core.dataset.decisions import Decisions, cleaned_table, decide, labels_csv, load_decisions
+from har_core.dataset.decisions import Decisions, cleaned_table, labels_csv
 from har_core.dataset.layouts import CSV_FILE
-from har_core.dataset.table import read_labels
+from har_core.dataset.table import read_table
 from har_core.scan.issues import findings_csv
 from har_core.storage.spreadsheets import neutralise_formulas
+
+_LISTED: Final = 5
 
 
 def show_cleanup(view: DatasetView) -> None:
     """Draw suggestions, the decisions so far with undo, and the exports."""
-    decisions = load_decisions(view.folder)
+    decisions = current_decisions(view)
     suggestions, exports = st.columns([3, 2], gap="large")
     with suggestions:
-        st.subheader("Suggestions", anchor=False)
+        st.header("Suggestions", anchor=False)
         _show_suggestions(view, decisions)
     with exports:
-        st.subheader("Export", anchor=False)
+        st.header("Export", anchor=False)
         _show_exports(view, decisions)
-    st.subheader("Decisions", anchor=False)
+    st.header("Decisions", anchor=False)
     _show_decisions(view, decisions)
 
 
@@ -91,18 +99,15 @@ def _show_suggestions(view: DatasetView, decisions: Decisions) -> None:
                 "Exclude",
                 icon=":material/block:",
                 key=f"suggestion_{number}",
-                on_click=_exclude,
-                args=(view.folder, names),
+                on_click=decide_about,
+                args=(view, "exclude", names),
                 width="content",
             )
 
 
-def _exclude(folder: Path, names: list[str]) -> None:
-    report_failure(lambda: decide(folder, "exclude", names))
-
-
 def _show_exports(view: DatasetView, decisions: Decisions) -> None:
-    table = read_labels(view.folder / CSV_FILE)
+    table = read_table(view.folder / CSV_FILE)
+    table["label"] = table["label"].str.strip()
     cleaned = cleaned_table(table, decisions)
     st.markdown(
         f"**{len(cleaned):,}** of {len(table):,} rows are kept, "
@@ -147,6 +152,15 @@ def _show_exports(view: DatasetView, decisions: Decisions) -> None:
 
 
 def _show_decisions(view: DatasetView, decisions: Decisions) -> None:
+    if decisions.outdated:
+        names = sorted(decisions.outdated)
+        listed = ", ".join(names[:_LISTED]) + (", …" if len(names) > _LISTED else "")
+        st.warning(
+            f"{counted(len(names), 'photograph')} with a decision "
+            f"{'was replaced by another' if len(names) == 1 else 'were replaced by others'} of the "
+            f"same name. What was decided is kept, but not applied: {escape_markdown(listed)}",
+            icon=":material/sync_problem:",
+        )
     if not decisions.steps:
         st.caption("None yet. Open or tick photographs in any section to exclude or relabel them.")
     else:

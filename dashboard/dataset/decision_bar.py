@@ -38,9 +38,9 @@ def what_was_done(steps: Sequence[Decision]) -> str:
 
 
 def current_decisions(view: DatasetView) -> Decisions:
-    """Return what was decided so far; nothing if the file of decisions is damaged."""
+    """Return what was decided about these photographs; nothing if the file is damaged."""
     try:
-        return load_decisions(view.folder)
+        return load_decisions(view.folder).about(view.sha256_by_name)
     except DatasetError:
         return Decisions(view.folder)  # the page says above what is wrong with the file
 
@@ -66,8 +66,8 @@ def show_decision_buttons(
         icon=":material/block:",
         key=f"{key}_exclude",
         disabled=nothing,
-        on_click=_decide,
-        args=(view.folder, "exclude", names),
+        on_click=decide_about,
+        args=(view, "exclude", names),
     )
     st.menu_button(
         "Relabel to",
@@ -77,7 +77,7 @@ def show_decision_buttons(
         disabled=nothing or not view.class_names,
         format_func=markdown_name,
         on_click=_relabel_to_chosen,
-        args=(view.folder, names, f"{key}_relabel"),
+        args=(view, names, f"{key}_relabel"),
     )
     if suggested:
         st.button(
@@ -85,8 +85,8 @@ def show_decision_buttons(
             icon=":material/check:",
             key=f"{key}_accept",
             type="primary",
-            on_click=_decide,
-            args=(view.folder, "relabel", names, suggested),
+            on_click=decide_about,
+            args=(view, "relabel", names, suggested),
         )
     st.button(
         "Right as it is",
@@ -94,8 +94,8 @@ def show_decision_buttons(
         key=f"{key}_confirm",
         disabled=nothing,
         help="Nobody is asked about it again.",
-        on_click=_decide,
-        args=(view.folder, "confirm", names),
+        on_click=decide_about,
+        args=(view, "confirm", names),
     )
     current = current_decisions(view).current
     st.button(
@@ -103,19 +103,21 @@ def show_decision_buttons(
         icon=":material/undo:",
         key=f"{key}_keep",
         disabled=not any(name in current for name in names),
-        on_click=_decide,
-        args=(view.folder, "keep", names),
+        on_click=decide_about,
+        args=(view, "keep", names),
     )
 
 
-def _relabel_to_chosen(folder: Path, filenames: list[str], key: str) -> None:
+def _relabel_to_chosen(view: DatasetView, filenames: list[str], key: str) -> None:
     label = st.session_state.get(key)
     if label:
-        _decide(folder, "relabel", filenames, label)
+        decide_about(view, "relabel", filenames, label)
 
 
-def _decide(folder: Path, action: Any, filenames: list[str], label: str = "") -> None:
-    report_failure(lambda: decide(folder, action, filenames, label))
+def decide_about(view: DatasetView, action: Any, filenames: list[str], label: str = "") -> None:
+    """Decide about photographs as the view shows them; for a button's callback."""
+    known = view.sha256_by_name
+    report_failure(lambda: decide(view.folder, action, filenames, label, sha256=known))
 
 
 def undo_last(folder: Path) -> None:

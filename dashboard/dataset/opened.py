@@ -79,7 +79,7 @@ def _show_picture(row: pd.Series) -> None:
 
 def _show_facts(view: DatasetView, row: pd.Series) -> None:
     label = human_name(row["label"]) or "no label"
-    st.subheader(escape_markdown(label), anchor=False)
+    st.header(escape_markdown(label), anchor=False)
     st.caption(escape_markdown(row["filename"]))
     decision = current_decisions(view).current.get(row["filename"])
     if decision is not None:
@@ -120,5 +120,5 @@ def _show_prediction(view: DatasetView, row: pd.Series) -> None:
         return
     lines = [f"{markdown_name(name)} {percent(p)}" for name, p in result.prediction.top(3)]
     st.markdown("**The model says** " + " · ".join(lines))
-    if row["split"] == "train":
+    if "train" in row["split"]:
         st.caption("The model was trained on this photograph, so its answer is no second opinion.")

@@ -34,7 +34,7 @@ def show_class_balance(labels: pd.Series, splits: pd.Series | None = None) -> No
     if not len(balance.counts):
         st.info("No photograph has a label.", icon=":material/label_off:")
         return
-    st.subheader("Class balance", anchor=False)
+    st.header("Class balance", anchor=False)
     reading = f"**{escape_markdown(_capitalised(balance.describe()))}**"
     if len(balance.counts) > 1:
         reading += (
@@ -88,7 +88,7 @@ def show_image_properties(view: DatasetView) -> None:
     usable = photographs[photographs["width"].notna()]
     if usable.empty:
         return
-    st.subheader("The pictures", anchor=False)
+    st.header("The pictures", anchor=False)
     side = view.manifest.input_size if view.manifest else None
     text = f"Typically **{usable['width'].median():.0f} × {usable['height'].median():.0f}** pixels"
     if side is not None:

@@ -4,7 +4,6 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Final
 
-import numpy as np
 import pandas as pd
 import streamlit as st
 
@@ -19,7 +18,11 @@ from har_core.analysis.suspects import N_FOLDS, LabelSuspects, find_label_suspec
 from har_core.dataset.decisions import Decision, decide_together
 from har_core.errors import ModelBundleError
 from har_core.model.manifest import BundleManifest
-from har_core.model.records import held_out_predictions, recorded_cross_validation
+from har_core.model.records import (
+    held_out_predictions,
+    match_probabilities,
+    recorded_cross_validation,
+)
 from har_core.storage.spreadsheets import neutralise_formulas
 
 _HELD_OUT: Final = "Held-out photographs"
@@ -140,16 +143,12 @@ def _rank(view: DatasetView, source: str) -> LabelSuspects:
         return find_label_suspects(labels, analysis.probabilities, list(analysis.class_names))
     if recorded is None or view.manifest is None:
         raise ValueError(f"The model records nothing for {source!r}.")
-    known = recorded.drop_duplicates("filename").set_index("filename")
-    splits = ["train", "validation", "test"] if whole else ["validation", "test"]
     class_names = view.manifest.class_names
-    rows = photographs[
-        photographs["split"].isin(splits)
-        & photographs["filename"].isin(known.index)
-        & photographs["label"].isin(class_names)
-    ]
-    probabilities = known.loc[rows["filename"], list(class_names)].to_numpy(np.float64)
-    return find_label_suspects(rows["label"], probabilities, class_names)
+    judged = photographs["label"].isin(class_names)
+    if not whole:
+        judged &= photographs["split"].isin(["validation", "test"])
+    known = match_probabilities(photographs.loc[judged, "sha256"], recorded, class_names)
+    return find_label_suspects(photographs.loc[known.index, "label"], known.to_numpy(), class_names)
 
 
 def _show_table(view: DatasetView, rows: pd.DataFrame) -> None:

@@ -10,10 +10,10 @@ from dashboard.dataset.overview import show_class_balance
 from dashboard.wording.names import counted, escape_markdown
 from har_core.dataset.decisions import labels_csv
 from har_core.dataset.slips import LabelSlips, find_label_slips, fix_label_slips
-from har_core.dataset.table import read_labels
+from har_core.dataset.table import read_table
 from har_core.errors import DatasetError, ModelBundleError
 from har_core.model.manifest import read_manifest
-from har_core.model.records import recorded_splits
+from har_core.model.records import read_splits
 from har_core.storage.spreadsheets import neutralise_formulas
 
 _SHOWN = 200
@@ -25,7 +25,7 @@ def show_recorded_classes(model_folder: Path | None) -> None:
         return
     try:
         manifest = read_manifest(model_folder)
-        recorded = recorded_splits(model_folder, manifest)
+        recorded = read_splits(model_folder)
     except ModelBundleError as error:
         st.error(escape_markdown(str(error)))
         return
@@ -61,7 +61,7 @@ def show_table_check() -> bool:
 
 @st.cache_data(max_entries=4, show_spinner="Reading the table …")
 def _check(content: bytes) -> tuple[pd.DataFrame, LabelSlips, pd.DataFrame]:
-    table = read_labels(BytesIO(content), strip=False)
+    table = read_table(BytesIO(content))
     return table, find_label_slips(table), fix_label_slips(table)
 
 

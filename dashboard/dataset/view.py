@@ -1,9 +1,12 @@
 """What the Dataset page shows, loaded once and again when a file behind it changes."""
 
 import contextlib
-from collections.abc import Hashable
+from collections.abc import Callable, Hashable
+from contextvars import copy_context
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
+from typing import Final
 
 import numpy as np
 import pandas as pd
@@ -14,10 +17,19 @@ from har_core.dataset.layouts import CSV_FILE
 from har_core.dataset.table import PHOTO_FOLDER, find_dataset, read_labels
 from har_core.errors import DatasetError, ModelBundleError
 from har_core.model.manifest import BundleManifest, read_manifest
-from har_core.model.records import held_out_predictions, match_splits, recorded_splits
+from har_core.model.records import (
+    held_out_predictions,
+    match_probabilities,
+    match_splits,
+    read_splits,
+)
 from har_core.scan.issues import ISSUE_KINDS, any_issue, issue_column
 from har_core.scan.scanning import list_rows, load_scan
 from har_core.storage.cache import cache_dir
+from har_core.storage.checksums import sha256_of_files
+
+Progress = Callable[[str, int, int], None]
+_SHOW_PROGRESS_FROM: Final = 2_000  # photographs; fewer are read within half a second
 
 
 @dataclass(frozen=True)
@@ -29,9 +41,9 @@ class DatasetView:
     folder : Path
         Dataset folder.
     photographs : DataFrame
-        One row per photograph: ``filename``, ``label``, ``listed``, ``path``, ``size_bytes``,
-        ``split`` (``""`` if unknown), ``prediction`` and ``confidence`` (missing if unknown), and
-        after a scan what `har_core.scan.scanning.scan_dataset` returns.
+        One row per photograph: ``filename``, ``label``, ``listed``, ``path``, ``sha256``,
+        ``size_bytes``, ``split`` (``""`` if unknown), ``prediction`` and ``confidence``
+        (missing if unknown), and after a scan what `har_core.scan.scanning.scan_dataset` returns.
     scanned : bool
         Whether the scan is complete.
     photographs_missing : str
@@ -59,6 +71,12 @@ class DatasetView:
     def class_names(self) -> list[str]:
         """Labels in use, sorted, unlabelled left out."""
         return sorted(set(self.photographs["label"].unique()) - {""})
+
+    @cached_property
+    def sha256_by_name(self) -> dict[str, str]:
+        """The sha256 of the photographs' files by filename, of those that can be read."""
+        known = self.photographs[self.photographs["sha256"].fillna("").ne("")]
+        return dict(zip(known["filename"], known["sha256"], strict=True))
 
     @property
     def has_finding(self) -> pd.Series:
@@ -93,7 +111,17 @@ def dataset_view(folder: str, model_folder: Path | None) -> DatasetView:
         cache_dir() / "analyses",
         manifest_file or root,
     )
-    return _load_view(str(root), model_folder, tuple(map(_stamp, watched)))
+    place = st.empty()
+    outside = copy_context()
+
+    def report(what: str, done: int, total: int) -> None:
+        if total >= _SHOW_PROGRESS_FROM:
+            # Outside, or Streamlit would take the bar for a part of what it caches.
+            outside.run(place.progress, done / total, f"{what}: {done:,} of {total:,}")
+
+    view = _load_view(str(root), model_folder, tuple(map(_stamp, watched)), report)
+    place.empty()
+    return view
 
 
 def _stamp(path: Path) -> tuple[int, int]:
@@ -106,7 +134,10 @@ def _stamp(path: Path) -> tuple[int, int]:
 
 @st.cache_resource(max_entries=4, show_spinner="Reading the dataset …")
 def _load_view(
-    folder: str, model_folder: Path | None, stamps: tuple[tuple[int, int], ...]
+    folder: str,
+    model_folder: Path | None,
+    stamps: tuple[tuple[int, int], ...],
+    _report: Progress,
 ) -> DatasetView:
     root = Path(folder)
     manifest = None
@@ -118,10 +149,10 @@ def _load_view(
     scan = None
     try:
         scan = load_scan(root)
-        photographs = scan if scan is not None else _list_with_sizes(root)
+        photographs = scan if scan is not None else _list_unscanned(root, _report)
     except DatasetError as error:
         # A table without photographs still has a class balance.
-        photographs = read_labels(root / CSV_FILE).assign(listed=True, path=None)
+        photographs = read_labels(root / CSV_FILE).assign(listed=True, path=None, sha256="")
         missing = str(error)
     photographs["split"] = _splits(photographs, model_folder, manifest)
     analysis = None
@@ -140,10 +171,11 @@ def _load_view(
     )
 
 
-def _list_with_sizes(folder: Path) -> pd.DataFrame:
+def _list_unscanned(folder: Path, report: Progress) -> pd.DataFrame:
     photographs = list_rows(folder)
-    sizes = [_stamp(Path(path))[1] if path else np.nan for path in photographs["path"]]
-    return photographs.assign(size_bytes=sizes)
+    paths = photographs["path"].tolist()
+    sizes = [_stamp(Path(path))[1] if path else np.nan for path in paths]
+    return photographs.assign(size_bytes=sizes, sha256=sha256_of_files(paths, report))
 
 
 def _splits(
@@ -152,10 +184,10 @@ def _splits(
     if model_folder is None or manifest is None:
         return ""
     try:
-        recorded = recorded_splits(model_folder, manifest)
+        recorded = read_splits(model_folder)
     except ModelBundleError:
         return ""  # the sidebar and the Predict page say what is wrong with the model
-    return "" if recorded is None else match_splits(photographs, recorded)
+    return "" if recorded is None else match_splits(photographs["sha256"], recorded)
 
 
 def _with_predictions(
@@ -172,12 +204,10 @@ def _with_predictions(
         with contextlib.suppress(ModelBundleError):  # the label suspects say what is wrong
             held_out = held_out_predictions(model_folder, manifest)
     if held_out is not None and manifest is not None:
-        known = held_out.drop_duplicates("filename").set_index("filename")
-        values = known[list(manifest.class_names)]
-        # Only where the model's record and this dataset mean the same photograph.
-        rows = photographs["split"].isin(["validation", "test"])
-        wanted = values.reindex(photographs.loc[rows, "filename"])
-        photographs.loc[rows, "confidence"] = wanted.max(axis=1).to_numpy()
-        predicted = wanted.fillna(0).to_numpy().argmax(axis=1)
-        photographs.loc[rows, "prediction"] = np.array(manifest.class_names)[predicted]
+        # What the model says of a photograph that is also in training is no second opinion.
+        apart = photographs["sha256"][photographs["split"].isin(["validation", "test"])]
+        found = match_probabilities(apart, held_out, manifest.class_names)
+        photographs.loc[found.index, "confidence"] = found.max(axis=1)
+        predicted = np.array(manifest.class_names, dtype=object)[found.to_numpy().argmax(axis=1)]
+        photographs.loc[found.index, "prediction"] = predicted
     return photographs

@@ -13,7 +13,6 @@ from dashboard.wording.metrics import (
     METRIC_TITLES,
     abstention_sentence,
     calibration_sentence,
-    chance_sentence,
     metric_value,
 )
 from dashboard.wording.names import escape_markdown
@@ -31,17 +30,24 @@ def show_confidence(shown: Shown) -> None:
     """Draw calibration, temperature, and what a confidence threshold would do."""
     calibration, abstention = st.columns(2, gap="large")
     with calibration:
-        st.markdown("#### Can its confidence be believed?")
+        st.markdown("## Can its confidence be believed?")
         _show_calibration(shown)
     with abstention:
-        st.markdown("#### When should it rather not answer?")
+        st.markdown("## When should it rather not answer?")
         _show_abstention(shown.result)
 
 
 def _show_calibration(shown: Shown) -> None:
     result, present = shown.result, shown.manifest.temperature
     bins = reliability_bins(result.confidence, result.correct)
-    st.markdown(calibration_sentence(result.confidence.mean(), result.correct.mean()))
+    st.markdown(
+        calibration_sentence(
+            result.confidence.mean(),
+            result.correct.mean(),
+            bins.calibration_error,
+            result.calibration_error_by_chance,
+        )
+    )
     series = {f"temperature {present:.2f}": bins}
     fitted = _offer_fitted_temperature(shown)
     if fitted is not None:
@@ -61,8 +67,6 @@ def _show_calibration(shown: Shown) -> None:
         f"{len(bins.counts)} bins with {each} photographs each. On the dotted line confidence and "
         "share of right answers agree; below it the model is too sure of itself."
     )
-    chance = shown.result.calibration_error_by_chance
-    st.caption(chance_sentence(bins.calibration_error, *chance))
 
 
 def _offer_fitted_temperature(shown: Shown) -> float | None:

@@ -14,6 +14,8 @@ from dashboard.wording.names import counted, escape_markdown, human_name, markdo
 from har_core.evaluation.confusion import Share, most_confused_pairs
 from har_core.images.thumbnails import thumbnails
 
+TITLE: Final = "Confusions"
+VIEW_KEY: Final = "view"
 TRUE_KEY: Final = "true"
 PREDICTED_KEY: Final = "predicted"
 _SIDE_BY_SIDE_UP_TO: Final = 20
@@ -106,6 +108,7 @@ def choose_cell(label: str | None, prediction: str | None) -> None:
     """Show the photographs of a cell, of a class, or (two times None) no selection."""
     st.session_state[TRUE_KEY] = label
     st.session_state[PREDICTED_KEY] = prediction
+    st.session_state[VIEW_KEY] = TITLE
 
 
 def _choose_clicked_cell() -> None:
@@ -118,7 +121,7 @@ def _choose_clicked_cell() -> None:
 def _show_cell(shown: Shown, cell: tuple[str | None, str | None]) -> None:
     label, prediction = cell
     if label is None and prediction is None:
-        _show_confused_pairs(shown)
+        show_confused_pairs(shown)
         return
     photographs = shown.result.photographs()
     if label is not None:
@@ -138,9 +141,10 @@ def _show_cell(shown: Shown, cell: tuple[str | None, str | None]) -> None:
     shown.photos.show(photographs, key="cell_photographs", page_size=12, tile_width=124)
 
 
-def _show_confused_pairs(shown: Shown) -> None:
+def show_confused_pairs(shown: Shown) -> None:
+    """Draw the pairs of classes that are confused most; a click opens a pair's photographs."""
     pairs = most_confused_pairs(shown.result.confusion, shown.result.class_names, limit=6)
-    st.markdown("**Most confused**")
+    st.markdown("## Most confused")
     if pairs.empty:
         st.caption("The model makes no mistake on these photographs.")
         return

@@ -81,7 +81,9 @@ def evaluated_files(evaluation: Evaluation, dataset: str | None) -> EvaluatedFil
             photo_folder = Path(folder).expanduser() / PHOTO_FOLDER
             modified = photo_folder.stat().st_mtime_ns if photo_folder.is_dir() else 0
             found.update(_photograph_paths(folder, modified))
-    return EvaluatedFiles(found, evaluation.known_sha256, kept)
+    raw = evaluation.raw
+    sha256 = dict(zip(raw.filenames.tolist(), raw.sha256.tolist(), strict=True))
+    return EvaluatedFiles(found, sha256, kept)
 
 
 @st.cache_data(max_entries=6, show_spinner=False)

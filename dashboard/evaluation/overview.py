@@ -1,15 +1,51 @@
-"""The head of the evaluation page: what is shown, headline metrics, files to take away."""
+"""The head of the Evaluation page, its files to download, and the section Overview."""
 
 import json
 from collections.abc import Callable
 
 import streamlit as st
 
+from dashboard.charts.ranking import per_class_figure
+from dashboard.charts.style import NO_TOOLBAR
+from dashboard.evaluation.confusions import show_confused_pairs
 from dashboard.evaluation.report import render_report
 from dashboard.evaluation.shown import Shown
-from dashboard.wording.metrics import METRIC_MEANINGS, METRIC_TITLES, metric_interval, metric_value
+from dashboard.wording.metrics import (
+    METRIC_MEANINGS,
+    METRIC_TITLES,
+    metric_interval,
+    metric_value,
+    what_was_measured,
+)
+from dashboard.wording.names import escape_markdown
 from har_core.evaluation.result import EvaluationResult
 from har_core.storage.spreadsheets import table_csv
+
+
+def show_summary(shown: Shown) -> None:
+    """Say in one line what was measured, and how well the model did."""
+    top1 = shown.result.headline_intervals["top1"]
+    st.markdown(
+        f"**{metric_value('top1', top1.value)}** right, 95 % interval "
+        f"{metric_interval('top1', top1)} "
+        f":small[· {escape_markdown(what_was_measured(shown.evaluation))}]"
+    )
+
+
+def show_overview(shown: Shown) -> None:
+    """Draw the headline metrics, what the model confuses, and how each class fares."""
+    show_headline(shown.result)
+    classes, pairs = st.columns([7, 4], gap="medium")
+    with classes:
+        st.markdown("## How each class fares")
+        st.plotly_chart(
+            per_class_figure(shown.result.per_class()),
+            key="per_class",
+            config=NO_TOOLBAR,
+            alt="Precision and recall of every class",
+        )
+    with pairs:
+        show_confused_pairs(shown)
 
 
 def show_headline(result: EvaluationResult) -> None:
@@ -53,7 +89,7 @@ def show_downloads(shown: Shown, caveats: list[str]) -> None:
             lambda: table_csv(shown.result.predictions_table()),
         ),
     )
-    with st.popover("Take it away", icon=":material/download:"):
+    with st.popover("Download", icon=":material/download:"):
         for label, suffix, mime, make in files:
             st.download_button(
                 label,

@@ -111,7 +111,7 @@ def _photograph_dialog(photos: EvaluatedPhotos) -> None:
     with answer:
         label = result.class_names[result.labels[row]]
         right = label == prediction.action
-        st.markdown(f"### {markdown_name(label)}\n:small[{escape_markdown(filename)}]")
+        st.markdown(f"## {markdown_name(label)}\n:small[{escape_markdown(filename)}]")
         st.badge(
             "recognised" if right else f"taken for {markdown_name(prediction.action)}",
             icon=":material/check:" if right else ":material/close:",

@@ -163,9 +163,15 @@ def _confidence(result: EvaluationResult, temperature: float) -> str:
         "</li>"
         for t in _THRESHOLDS
     )
+    believed = calibration_sentence(
+        result.confidence.mean(),
+        result.correct.mean(),
+        bins.calibration_error,
+        result.calibration_error_by_chance,
+    )
     return (
         "<h2>Can its confidence be believed?</h2>"
-        f"<p>{calibration_sentence(result.confidence.mean(), result.correct.mean())} "
+        f"<p>{believed} "
         f"{len(bins.counts)} bins with {bins.counts.min():,} to {bins.counts.max():,} photographs "
         f"each.</p>{_figure(reliability)}<h2>When should it rather not answer?</h2>"
         f"<ul>{sentences}</ul>" + _figure(coverage_figure(curve, 0.0, float("nan")))

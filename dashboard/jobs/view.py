@@ -1,6 +1,7 @@
 """How a page shows background jobs: progress, time left, cancel, and what became of them."""
 
 from collections.abc import Callable
+from dataclasses import dataclass
 
 import streamlit as st
 
@@ -8,35 +9,59 @@ from dashboard.jobs.registry import Job, dismiss_job, find_jobs
 from dashboard.wording.names import escape_markdown
 
 
-def show_jobs(
-    prefix: str, open_result: Callable[[Job], None] | None = None, *, exact: bool = False
-) -> None:
+@dataclass(frozen=True)
+class JobEnd:
+    """What a page says of a job that is done.
+
+    Parameters
+    ----------
+    describe : callable
+        What came out, as a sentence, from the job.
+    open_result : callable, optional
+        What the button beside it does with the job; without it there is none.
+    open_label : str
+        Of that button.
+    """
+
+    describe: Callable[[Job], str] = lambda job: f"{job.title}: done."
+    open_result: Callable[[Job], None] | None = None
+    open_label: str = "Open"
+
+
+def show_jobs(prefix: str, end: JobEnd | None = None, *, exact: bool = False) -> None:
     """Show the jobs of a kind; running ones refresh by themselves, without the rest of the page.
 
-    When one ends, the whole page runs again, so that its result appears.
+    When one starts, be it in another tab, or ends, the whole page runs again, so that what it
+    offers fits.
 
     Parameters
     ----------
     prefix, exact
         As in `dashboard.jobs.registry.find_jobs`.
-    open_result : callable, optional
-        What "Open" does with a job that is done; without it there is no such button.
+    end : JobEnd, optional
+        What is said of a job that is done.
     """
     jobs = find_jobs(prefix, exact=exact)
-    if any(job.state == "running" for job in jobs):
-        _show_running_jobs(prefix, exact)
+    running = [job for job in jobs if job.state == "running"]
+    if running:
+        _show_running_jobs(prefix, exact, [id(job) for job in running])
+    else:
+        _await_job(prefix, exact)
     for job in jobs:
         if job.state != "running":
-            _show_ended_job(job, open_result)
+            _show_ended_job(job, end or JobEnd())
+
+
+@st.fragment(run_every=3.0)
+def _await_job(prefix: str, exact: bool) -> None:
+    if any(job.state == "running" for job in find_jobs(prefix, exact=exact)):
+        st.rerun()
 
 
 @st.fragment(run_every=1.0)
-def _show_running_jobs(prefix: str, exact: bool) -> None:
-    shown = st.session_state.setdefault("_running_jobs", {})
+def _show_running_jobs(prefix: str, exact: bool, drawn: list[int]) -> None:
     running = [job for job in find_jobs(prefix, exact=exact) if job.state == "running"]
-    before, shown[prefix] = shown.get(prefix, set()), {id(job) for job in running}
-    # Nothing running: the job ended between the page's look and this one.
-    if before - shown[prefix] or not running:
+    if [id(job) for job in running] != drawn:
         st.rerun()
     for job in running:
         with st.container(border=True, horizontal=True, vertical_alignment="center"):
@@ -66,21 +91,25 @@ def _describe_progress(job: Job) -> str:
     return f"{text}, about {f'{minutes} min' if minutes >= 2 else f'{left:.0f} s'} left"
 
 
-def _show_ended_job(job: Job, open_result: Callable[[Job], None] | None) -> None:
+def _show_ended_job(job: Job, end: JobEnd) -> None:
     outcome = {
-        "done": (st.success, ":material/check_circle:", f"{job.title}: done."),
+        "done": (
+            st.success,
+            ":material/check_circle:",
+            end.describe(job) if job.state == "done" else "",
+        ),
         "failed": (st.error, ":material/error:", f"{job.title}: {job.error}"),
         "cancelled": (st.info, ":material/cancel:", f"{job.title}: cancelled, {job.if_cancelled}."),
     }
     with st.container(horizontal=True, vertical_alignment="center"):
         show, icon, text = outcome[job.state]
         show(escape_markdown(text), icon=icon)
-        if open_result is not None and job.state == "done":
+        if end.open_result is not None and job.state == "done":
             st.button(
-                "Open",
+                end.open_label,
                 key=f"open {job.key}",
                 on_click=_open_and_dismiss,
-                args=(job, open_result),
+                args=(job, end.open_result),
                 width="content",
             )
         st.button(

@@ -57,7 +57,7 @@ def show_chart(figure: Figure, alt: str) -> None:
 def show_answer(model: ActionModel, photo: Photo, result: ClassifiedPhoto) -> None:
     """Draw a photograph's answer: words, chart, what can be taken away."""
     prediction = result.prediction
-    st.subheader(
+    st.header(
         f"{certainty(prediction.confidence)} {markdown_name(prediction.action)} — "
         f"{percent(prediction.confidence)}",
         anchor=False,
@@ -92,7 +92,7 @@ def show_summary(
 ) -> None:
     """Say how many photographs were classified, and which could not be used."""
     if good:
-        st.subheader(f"{counted(len(good), 'photograph')} classified", anchor=False)
+        st.header(f"{counted(len(good), 'photograph')} classified", anchor=False)
         st.download_button(
             "CSV",
             results_csv(good),

@@ -50,6 +50,8 @@ _CSS: Final = """
 .mark { position: absolute; left: 7px; top: 7px; padding: 1px 7px; border-radius: 9px;
   font-size: 11px; font-weight: 600; color: #fff; background: #a33b2b; }
 .mark.relabelled { background: #0f6b6b; }
+.spoken { position: absolute; width: 1px; height: 1px; overflow: hidden; clip-path: inset(50%);
+  white-space: nowrap; }
 .faded .picture { opacity: 0.35; }
 .select { position: absolute; right: 0; top: 0; padding: 8px; cursor: pointer; }
 .select input { width: 17px; height: 17px; margin: 0; display: block; cursor: pointer;
@@ -74,7 +76,8 @@ export default function (component) {
     item.setAttribute("role", "listitem")
     const open = element("button", "open")
     open.type = "button"
-    open.setAttribute("aria-label", `Open ${tile.id}: ${tile.title}, ${tile.note}`)
+    // The button's name is its content: what is seen is part of it, for those who control by voice.
+    open.append(element("span", "spoken", `Open ${tile.id}: `))
     open.onclick = () => setTriggerValue("opened", tile.id)
     const picture = element("div", "picture")
     if (tile.source) {

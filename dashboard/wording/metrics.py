@@ -25,6 +25,7 @@ METRIC_MEANINGS: Final = {
     "ece": "Expected calibration error: by how much, on average, the confidence differs from the "
     "share of right answers (15 bins with equally many photographs).",
 }
+_ROUNDED_AWAY: Final = 0.0005  # a gap that one decimal of a percentage does not show
 _SHARES: Final = ("top1", "top3", "macro_f1", "ece")
 
 
@@ -91,25 +92,39 @@ def abstention_sentence(threshold: float, coverage: float, accuracy: float) -> s
     )
 
 
-def calibration_sentence(confidence: float, accuracy: float) -> str:
-    """Return whether the model is over- or underconfident, from mean confidence and accuracy."""
-    gap = confidence - accuracy
-    if abs(gap) < 0.02:
-        verdict = "on the whole, its confidence can be taken at its word"
+def calibration_sentence(
+    confidence: float, accuracy: float, error: float, chance: tuple[float, float]
+) -> str:
+    """Return whether the model's confidence can be believed.
+
+    One rule decides: a calibration error within what a perfectly calibrated model would measure
+    19 times out of 20 is chance; above that, the sign of the gap says which way it errs.
+
+    Parameters
+    ----------
+    confidence, accuracy : float
+        Mean confidence and share of right answers, in [0, 1].
+    error : float
+        Expected calibration error, in [0, 1].
+    chance : tuple of float
+        Its mean and 95th percentile for a perfectly calibrated model, from
+        `EvaluationResult.calibration_error_by_chance`.
+    """
+    mean, most = chance
+    sure, right, now, typical, limit = (
+        metric_value("ece", share) for share in (confidence, accuracy, error, mean, most)
+    )
+    if error <= most:
+        verdict = "its confidence can be taken at its word"
+    elif abs(confidence - accuracy) < _ROUNDED_AWAY:
+        verdict = "right on average, but too sure at some levels and too modest at others"
+    elif confidence > accuracy:
+        verdict = "it is surer than it should be"
     else:
-        verdict = "it is overconfident" if gap > 0 else "it is too modest"
+        verdict = "it is more modest than it should be"
     return (
-        f"The model is {confidence:.1%} sure on average and right on {accuracy:.1%}: {verdict}."
-    ).replace("%", "\N{NO-BREAK SPACE}%")
-
-
-def chance_sentence(error: float, mean: float, upper: float) -> str:
-    """Return how much of a calibration error chance explains, from that of a calibrated model."""
-    now, chance, most = (metric_value("ece", value) for value in (error, mean, upper))
-    verdict = "no more than chance explains" if error <= upper else "more than chance explains"
-    return (
-        f"The calibration error is {now}, {verdict}: on these photographs a perfectly calibrated "
-        f"model would measure {chance}, and at most {most} nineteen times out of twenty."
+        f"On average the model is {sure} sure and right on {right}: {verdict}. Its calibration "
+        f"error is {now}; chance alone gives {typical}, at most {limit} in 19 of 20 cases."
     )
 
 

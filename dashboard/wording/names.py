@@ -8,6 +8,8 @@ from typing import Final
 from har_core import Prediction
 from har_core.model.manifest import BundleManifest
 
+# The actions are gerunds: running, texting, using a laptop.
+PRODUCT: Final = "Gerund"
 _CERTAINTY: Final = (
     (0.95, "Almost certainly"),
     (0.80, "Very likely"),

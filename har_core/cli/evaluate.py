@@ -99,7 +99,7 @@ def compare(
     csv: CsvOption = None,
     split: SplitOption = None,
 ) -> None:
-    """Compare models on the same photographs: paired differences and McNemar's test.
+    """Compare models on the same photographs: paired differences and a permutation test.
 
     Exit codes as of evaluate.
 
@@ -138,9 +138,10 @@ def _run(
 
     loaded, folder = load_model(model), find_model(model)
     table = load_dataset(dataset, csv)
-    if split:
-        table = rows_of_split(table, find_model(splits_of) if splits_of else folder, split)
     with progress_bar() as report:
+        if split:
+            recorded_by = find_model(splits_of) if splits_of else folder
+            table = rows_of_split(table, recorded_by, split, report)
         evaluation = evaluate_dataset(
             loaded,
             table,

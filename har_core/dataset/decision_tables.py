@@ -1,6 +1,7 @@
 """Decisions as a table: what one machine decided, for another one to take over."""
 
 from collections.abc import Mapping
+from dataclasses import replace
 from itertools import groupby
 from operator import itemgetter
 from pathlib import Path
@@ -20,6 +21,7 @@ _WORDS: Final[dict[Action, str]] = {
     "exclude": "exclude",
 }
 _ACTIONS: Final = {word: action for action, word in _WORDS.items()}
+_COLUMNS: Final = ("filename", "label", "decision", "new_label", "time", "sha256")
 _LISTED: Final = 5
 
 
@@ -36,14 +38,21 @@ def decisions_csv(decisions: Decisions, given_labels: Mapping[str, str]) -> str:
     -------
     str
         ``filename``, ``label`` (given), ``decision`` (``right as it is``, ``relabel``,
-        ``exclude``), ``new_label`` and ``time`` (UTC), safe to open in a spreadsheet.
+        ``exclude``), ``new_label``, ``time`` (UTC) and ``sha256`` (of the photograph's file, ``""``
+        where that is not known), safe to open in a spreadsheet.
     """
     rows = [
-        (name, given_labels.get(name, ""), _WORDS[step.action], step.label, step.time)
+        {
+            "filename": name,
+            "label": given_labels.get(name, ""),
+            "decision": _WORDS[step.action],
+            "new_label": step.label,
+            "time": step.time,
+            "sha256": step.photographs[name],
+        }
         for name, step in decisions.current.items()
     ]
-    columns = ["filename", "label", "decision", "new_label", "time"]
-    return table_csv(pd.DataFrame(rows, columns=columns))
+    return table_csv(pd.DataFrame(rows, columns=list(_COLUMNS)))
 
 
 def read_decisions_csv(path: str | Path) -> list[Decision]:
@@ -53,7 +62,7 @@ def read_decisions_csv(path: str | Path) -> list[Decision]:
     ----------
     path : str or Path
         Columns ``filename`` (any path; its base name counts), ``decision`` and ``new_label``, as
-        `decisions_csv` writes them; further columns are ignored but for ``time``.
+        `decisions_csv` writes them, and if they are there ``time`` and ``sha256``.
 
     Returns
     -------
@@ -86,9 +95,12 @@ def read_decisions_csv(path: str | Path) -> list[Decision]:
     times = table["time"].str.strip() if "time" in table.columns else pd.Series("", table.index)
     steps: list[Decision] = []
     names = table["filename"].map(restore_formula)
-    rows_of = zip(words, labels, times, names, strict=True)
+    known = "sha256" in table.columns
+    sha256 = table["sha256"].str.strip() if known else names
+    rows_of = zip(words, labels, times, names, sha256, strict=True)
     for (word, label, time), group in groupby(rows_of, key=itemgetter(0, 1, 2)):
         action = _ACTIONS[word]
-        together = tuple(name for *_, name in group)
-        steps.append(Decision(action, together, label if action == "relabel" else "", time))
+        *_, together, contents = zip(*group, strict=True)
+        step = Decision(action, together, label if action == "relabel" else "", time)
+        steps.append(replace(step, sha256=contents) if known else step)
     return steps

@@ -4,9 +4,11 @@ import hashlib
 import json
 import os
 import threading
-from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass, replace
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import asdict, dataclass, field, replace
 from datetime import UTC, datetime
+from functools import cached_property
+from itertools import zip_longest
 from pathlib import Path
 from typing import Any, Final, Literal, get_args
 
@@ -14,9 +16,10 @@ import pandas as pd
 
 from har_core.dataset.table import PHOTO_FOLDER
 from har_core.errors import DatasetError
+from har_core.storage.checksums import sha256_of_files
 from har_core.storage.data import work_dir
 from har_core.storage.files import write_atomically
-from har_core.storage.spreadsheets import neutralise_formula
+from har_core.storage.spreadsheets import neutralise_formula, table_csv
 
 DECISIONS_FILE: Final = "har_decisions.json"
 Action = Literal["exclude", "relabel", "confirm", "keep"]
@@ -41,6 +44,9 @@ class Decision:
         ISO 8601 in UTC.
     joined : bool
         Made together with the step before it: `undo` takes back both.
+    sha256 : tuple of str
+        Of the photograph that each of the names meant, ``""`` where that is not known; empty in
+        files of version 1.0.
     """
 
     action: Action
@@ -48,6 +54,12 @@ class Decision:
     label: str = ""
     time: str = ""
     joined: bool = False
+    sha256: tuple[str, ...] = ()
+
+    @cached_property
+    def photographs(self) -> dict[str, str]:
+        """The sha256 of the photograph that each name meant, ``""`` where it is not known."""
+        return dict(zip_longest(self.filenames, self.sha256, fillvalue=""))
 
 
 @dataclass(frozen=True)
@@ -60,10 +72,13 @@ class Decisions:
         The file they are kept in.
     steps : tuple of Decision
         In the order in which they were made; a later one overrules an earlier one.
+    present : mapping of str to str
+        Filename to sha256 of the photographs that there are now, see `about`.
     """
 
     path: Path
     steps: tuple[Decision, ...] = ()
+    present: Mapping[str, str] = field(default_factory=dict)
 
     @property
     def last_together(self) -> tuple[Decision, ...]:
@@ -73,11 +88,35 @@ class Decisions:
             first -= 1
         return self.steps[max(first, 0) :]
 
-    @property
+    def about(self, present: Mapping[str, str]) -> "Decisions":
+        """Return what was decided about photographs, and not about others of the same names.
+
+        Parameters
+        ----------
+        present : mapping of str to str
+            Filename to sha256 of the photographs that there are now. A decision still holds for a
+            name that it lacks: a file that is missing may come back.
+        """
+        return replace(self, present=present)
+
+    @cached_property
     def current(self) -> dict[str, Decision]:
         """What holds now: filename to its last decision, ``"keep"`` left out."""
-        last = {name: step for step in self.steps for name in step.filenames}
+        last = {name: step for step, name, meant in self._each() if meant}
         return {name: step for name, step in last.items() if step.action != "keep"}
+
+    @cached_property
+    def outdated(self) -> set[str]:
+        """Filenames that only photographs had which others have replaced since."""
+        names = {name for _, name, _ in self._each()}
+        return names - {name for _, name, meant in self._each() if meant}
+
+    def _each(self) -> Iterator[tuple[Decision, str, bool]]:
+        """Yield each step with each of its names, and whether it means today's photograph."""
+        for step in self.steps:
+            for name, sha256 in step.photographs.items():
+                there = self.present.get(name, "")
+                yield step, name, not (sha256 and there) or sha256 == there
 
     @property
     def excluded(self) -> set[str]:
@@ -150,11 +189,19 @@ def _parse_step(step: Mapping[str, Any]) -> Decision:
     if action not in get_args(Action) or (action == "relabel" and not label):
         raise ValueError(f"it holds an unknown step {dict(step)}")
     names, time = tuple(map(str, step["filenames"])), str(step.get("time", ""))
-    return Decision(action, names, label, time, bool(step.get("joined", False)))
+    sha256 = tuple(map(str, step.get("sha256", ())))
+    if len(sha256) not in (0, len(names)):
+        raise ValueError(f"it holds a step with {len(names)} names and {len(sha256)} checksums")
+    return Decision(action, names, label, time, bool(step.get("joined", False)), sha256)
 
 
 def decide(
-    folder: str | Path, action: Action, filenames: Sequence[str], label: str = ""
+    folder: str | Path,
+    action: Action,
+    filenames: Sequence[str],
+    label: str = "",
+    *,
+    sha256: Mapping[str, str] | None = None,
 ) -> Decisions:
     """Add one step and write the file.
 
@@ -167,6 +214,9 @@ def decide(
         Base names.
     label : str
         Needed to relabel.
+    sha256 : mapping of str to str, optional
+        Filename to the sha256 of the photograph that it means; default: of the one directly in
+        ``train/`` that has that name now.
 
     Returns
     -------
@@ -178,7 +228,8 @@ def decide(
     DatasetError
         If a new label is empty, or the file cannot be read or written.
     """
-    return decide_together(folder, [Decision(action, tuple(filenames), label)])
+    known = () if sha256 is None else tuple(sha256.get(name, "") for name in filenames)
+    return decide_together(folder, [Decision(action, tuple(filenames), label, sha256=known)])
 
 
 def decide_together(folder: str | Path, steps: Sequence[Decision]) -> Decisions:
@@ -189,20 +240,30 @@ def decide_together(folder: str | Path, steps: Sequence[Decision]) -> Decisions:
     folder : str or Path
         Dataset folder.
     steps : sequence of Decision
-        Those without a ``time`` get the present one.
+        Those without a ``time`` get the present one, those without ``sha256`` that of the
+        photographs directly in ``train/`` that have these names now.
     """
     now = datetime.now(UTC).replace(microsecond=0).isoformat()
+    photographs = Path(folder).expanduser() / PHOTO_FOLDER
     checked = []
     for number, step in enumerate(steps):
         label = step.label.strip() if step.action == "relabel" else ""
         if step.action == "relabel" and not label:
             raise DatasetError("The new label is empty; name a class, or exclude the photograph.")
-        checked.append(replace(step, label=label, time=step.time or now, joined=number > 0))
+        sha256 = step.sha256 or _sha256_of(photographs, step.filenames)
+        step = replace(step, label=label, time=step.time or now, joined=number > 0, sha256=sha256)
+        checked.append(step)
     with _lock:
         decisions = load_decisions(folder)
         if not checked:
             return decisions
         return _write(Decisions(decisions.path, (*decisions.steps, *checked)))
+
+
+def _sha256_of(folder: Path, filenames: Sequence[str]) -> tuple[str, ...]:
+    # Names come from a browser; one that leads elsewhere is no photograph's.
+    paths = [str(folder / name) if Path(name).name == name else None for name in filenames]
+    return tuple(sha256_of_files(paths))
 
 
 def undo(folder: str | Path) -> Decisions:
@@ -234,16 +295,17 @@ def cleaned_table(table: pd.DataFrame, decisions: Decisions) -> pd.DataFrame:
     Parameters
     ----------
     table : DataFrame
-        ``filename`` and ``label``, e.g. from `har_core.dataset.table.read_labels`.
+        ``filename``, ``label`` and any other columns, e.g. from
+        `har_core.dataset.table.read_table`.
     decisions : Decisions
 
     Returns
     -------
     DataFrame
-        ``filename`` and ``label`` without the excluded rows, relabelled rows with their new
-        label; a relabelled photograph that the table does not list is added.
+        Without the excluded rows, relabelled rows with their new label; a relabelled photograph
+        that the table does not list is added, with nothing in the other columns.
     """
-    kept = table.loc[~table["filename"].isin(decisions.excluded), ["filename", "label"]]
+    kept = table[~table["filename"].isin(decisions.excluded)].reset_index(drop=True)
     relabelled = decisions.relabelled
     labels = [
         relabelled.get(name, label)
@@ -252,23 +314,28 @@ def cleaned_table(table: pd.DataFrame, decisions: Decisions) -> pd.DataFrame:
     kept = kept.assign(label=labels)
     known = set(table["filename"])
     added = [(name, label) for name, label in relabelled.items() if name not in known]
+    if not added:
+        return kept
     extra = pd.DataFrame(added, columns=["filename", "label"])
-    return pd.concat([kept, extra], ignore_index=True) if added else kept.reset_index(drop=True)
+    extra = extra.reindex(columns=kept.columns, fill_value="")
+    return pd.concat([kept, extra], ignore_index=True)
 
 
 def labels_csv(table: pd.DataFrame) -> str:
-    """Return ``filename,label`` as CSV that is safe in a spreadsheet and still names the files.
+    """Return a table of labels as CSV that is safe in a spreadsheet and still names the files.
 
     A filename such as ``=1.jpg`` becomes ``train/=1.jpg``: no formula, and the base name, which
-    is what counts, stays. A label of that kind gets an apostrophe in all its rows.
+    is what counts, stays. Other texts of that kind get an apostrophe in all their rows.
+
+    Parameters
+    ----------
+    table : DataFrame
+        ``filename``, ``label`` and any other columns, all str.
     """
-    safe = pd.DataFrame(
-        {
-            "filename": [
-                name if neutralise_formula(name) == name else f"{PHOTO_FOLDER}/{name}"
-                for name in table["filename"]
-            ],
-            "label": table["label"].map(neutralise_formula).to_numpy(),
-        }
+    safe = table.assign(
+        filename=[
+            name if neutralise_formula(name) == name else f"{PHOTO_FOLDER}/{name}"
+            for name in table["filename"]
+        ]
     )
-    return safe.to_csv(index=False, lineterminator="\n")
+    return table_csv(safe)

@@ -145,7 +145,7 @@ def fix_label_slips(table: pd.DataFrame) -> pd.DataFrame:
     Parameters
     ----------
     table : DataFrame
-        ``filename`` and ``label``.
+        ``filename``, ``label`` and any other columns.
 
     Returns
     -------
@@ -153,7 +153,7 @@ def fix_label_slips(table: pd.DataFrame) -> pd.DataFrame:
         With one spelling per label; without rows that have no label; of repeated filenames the
         first row, or none where their labels differ, because nobody can tell which is right.
     """
-    fixed = table[["filename", "label"]].copy()
+    fixed = table.copy()
     fixed["label"] = fixed["label"].map(suggest_spellings(fixed["label"]))
     fixed = fixed[fixed["label"].ne("")]
     labels = fixed.groupby("filename", sort=False)["label"].transform("nunique")

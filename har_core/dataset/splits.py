@@ -11,6 +11,7 @@ from har_core.dataset.table import Dataset
 from har_core.errors import DatasetError
 
 SPLITS: Final = ("train", "validation", "test")
+SEVERAL_SPLITS: Final = " + "  # as `har_core.model.records.match_splits` joins them
 
 
 def check_labels(labels: Sequence[str]) -> tuple[str, ...]:
@@ -127,7 +128,7 @@ def leaking_groups(photographs: pd.DataFrame, split: pd.Series) -> pd.DataFrame:
     photographs : DataFrame
         ``filename``, ``label``, ``duplicate_group`` of a scan.
     split : Series of str
-        Split of each, ``""`` for none.
+        Split of each, ``""`` for none; ``"test + train"`` for a photograph that is in both.
 
     Returns
     -------
@@ -140,4 +141,5 @@ def leaking_groups(photographs: pd.DataFrame, split: pd.Series) -> pd.DataFrame:
     rows = photographs[["duplicate_group", "filename", "label"]].assign(split=split)
     rows = rows[rows["duplicate_group"].notna() & rows["split"].ne("")]
     crossing = rows.groupby("duplicate_group")["split"].transform("nunique").gt(1)
+    crossing |= rows["split"].str.contains(SEVERAL_SPLITS, regex=False)
     return rows[crossing].sort_values("duplicate_group", kind="stable")

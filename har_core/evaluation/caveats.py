@@ -4,9 +4,8 @@ import numpy as np
 import pandas as pd
 
 from har_core.evaluation.store import Evaluation, network_sha256
-from har_core.model.manifest import (
-    BundleManifest,
-)
+from har_core.model.manifest import BundleManifest
+from har_core.model.records import were_seen
 
 
 def caveats(
@@ -52,17 +51,23 @@ def caveats(
 
 
 def _overlap(evaluation: Evaluation, splits: pd.DataFrame | None) -> list[str]:
-    known = evaluation.sha256[evaluation.sha256 != ""]
-    if splits is None or not len(known):
+    sha256 = evaluation.raw.sha256
+    unknown = int((sha256 == "").sum())
+    if splits is None or unknown == len(sha256):
         return [
             "It is not known which photographs the model was trained on; these may be among them."
         ]
+    found = []
     seen_splits = ["train"] if evaluation.name == "validation" else ["train", "validation"]
-    seen = splits.loc[splits["split"].isin(seen_splits), "sha256"]
-    n = int(pd.Series(known).isin(set(seen)).sum())
-    if not n:
-        return []
-    return [
-        f"{n:,} of {evaluation.raw.n:,} photographs are among those that the model was trained or "
-        "tuned on; on these it looks better than it is."
-    ]
+    n = int(were_seen(sha256, splits, seen_splits).sum())
+    if n:
+        found.append(
+            f"{n:,} of {evaluation.raw.n:,} photographs are among those that the model was trained "
+            "or tuned on; on these it looks better than it is."
+        )
+    if unknown:
+        found.append(
+            f"Of {unknown:,} of {evaluation.raw.n:,} photographs it is not known whether the model "
+            "was trained on them."
+        )
+    return found

@@ -1,8 +1,7 @@
-"""Compare models on the same photographs: differences with intervals, McNemar's test."""
+"""Compare models on the same photographs: differences with intervals, a test by group."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Final, Literal
 
 import numpy as np
 import pandas as pd
@@ -12,35 +11,34 @@ from har_core.evaluation.bootstrap import Interval, percentile_interval
 from har_core.evaluation.result import EvaluationResult
 from har_core.evaluation.totals import HEADLINE_METRICS
 
-EXACT_BELOW: Final = 25
-
 
 @dataclass(frozen=True)
-class McNemarTest:
+class PermutationTest:
     """Do two classifiers err equally often? Only the photographs they disagree on tell.
 
     Parameters
     ----------
     only_first, only_second : int
         Photographs that only the one classifier gets right.
+    n_groups : int
+        Near-duplicate groups in which one classifier gets more right than the other.
     p_value : float
-        Two-sided.
-    method : {"exact", "corrected"}
-        Binomial test, or chi-squared with Edwards' continuity correction.
+        Two-sided mid-p value.
     """
 
     only_first: int
     only_second: int
+    n_groups: int
     p_value: float
-    method: Literal["exact", "corrected"]
 
     def describe(self, first: str, second: str) -> str:
         """Return the outcome as a sentence, given the models' names."""
-        kind = {"exact": "exact binomial", "corrected": "chi-squared, continuity corrected"}
         p_value = f"p = {self.p_value:.3f}" if self.p_value >= 0.001 else "p < 0.001"
+        groups = f"{self.n_groups:,} group{'' if self.n_groups == 1 else 's'} of near duplicates"
         return (
             f"Only {first} is right on {self.only_first:,} photographs, only {second} on "
-            f"{self.only_second:,}: McNemar's test ({kind[self.method]}) gives {p_value}."
+            f"{self.only_second:,}: a permutation test over the {groups} that tell them apart "
+            f"gives {p_value}."
         )
 
 
@@ -57,51 +55,70 @@ class Comparison:
     differences : dict of str to dict of str to Interval
         By model (all but the first), then metric: its value minus the first model's, with the
         interval of paired resamples.
-    tests : dict of str to McNemarTest
+    tests : dict of str to PermutationTest
         By model (all but the first): against the first.
     """
 
     results: dict[str, EvaluationResult]
     n_left_out: dict[str, int]
     differences: dict[str, dict[str, Interval]]
-    tests: dict[str, McNemarTest]
+    tests: dict[str, PermutationTest]
 
 
-def mcnemar_test(
-    first_correct: np.ndarray,
-    second_correct: np.ndarray,
-    method: Literal["exact", "corrected"] | None = None,
-) -> McNemarTest:
-    """Test whether two classifiers have the same error rate (McNemar 1947).
+def permutation_test(
+    first_correct: np.ndarray, second_correct: np.ndarray, groups: np.ndarray
+) -> PermutationTest:
+    """Test whether two classifiers have the same error rate, by near-duplicate group.
+
+    If they have, a group in which the second gets d more photographs right than the first might
+    as well have shown -d. Of all 2^G such changes of signs, for G groups, the p-value is the share
+    whose total is further from 0 than the one found, and half of those that are as far: a
+    permutation test for pairs (Good, "Permutation, Parametric and Bootstrap Tests of Hypotheses",
+    3rd ed. 2005, ch. 3) with the mid-p value, as the exact one errs on the safe side by up to a
+    half (Fagerland, Lydersen and Laake, BMC Med. Res. Methodol. 13:91, 2013). The total's
+    distribution is a convolution, because every d is whole, so no number of groups needs a random
+    sample. Where every photograph is a group of its own, this is McNemar's mid-p test, which would
+    take copies for independent evidence.
 
     Parameters
     ----------
     first_correct, second_correct : ndarray of bool, shape (N,)
         On the same photographs.
-    method : {"exact", "corrected"}, optional
-        Default: exact for fewer than 25 disagreements, where chi-squared is a poor
-        approximation.
+    groups : ndarray of int, shape (N,)
+        Near-duplicate group of each.
 
     Returns
     -------
-    McNemarTest
+    PermutationTest
         ``p_value`` is 1 without disagreement.
     """
-    from scipy.stats import binomtest, chi2
+    gains = second_correct.astype(np.int64) - first_correct
+    _, codes = np.unique(groups, return_inverse=True)
+    by_group = np.bincount(codes, weights=gains).round().astype(np.int64)
+    sizes, counts = np.unique(np.abs(by_group[by_group != 0]), return_counts=True)
+    return PermutationTest(
+        only_first=int((gains < 0).sum()),
+        only_second=int((gains > 0).sum()),
+        n_groups=int(counts.sum()),
+        p_value=_sign_flip_p_value(abs(int(gains.sum())), sizes, counts),
+    )
 
-    only_first = int(np.sum(first_correct & ~second_correct))
-    only_second = int(np.sum(second_correct & ~first_correct))
-    disagreements = only_first + only_second
-    if method is None:
-        method = "exact" if disagreements < EXACT_BELOW else "corrected"
-    if not disagreements:
-        p_value = 1.0
-    elif method == "exact":
-        p_value = float(binomtest(only_first, disagreements).pvalue)
-    else:
-        statistic = max(abs(only_first - only_second) - 1, 0) ** 2 / disagreements
-        p_value = float(chi2.sf(statistic, df=1))
-    return McNemarTest(only_first, only_second, p_value, method)
+
+def _sign_flip_p_value(found: int, sizes: np.ndarray, counts: np.ndarray) -> float:
+    """Return P(|S| > found) + P(|S| = found) / 2, S being the sum of randomly signed `sizes`."""
+    from scipy.signal import convolve
+    from scipy.stats import binom
+
+    if not len(sizes):
+        return 1.0
+    distribution = np.ones(1)
+    for size, count in zip(sizes.tolist(), counts.tolist(), strict=True):
+        signs = np.zeros(2 * size * count + 1)  # of -size * count … size * count
+        signs[:: 2 * size] = binom.pmf(np.arange(count + 1), count, 0.5)
+        distribution = convolve(distribution, signs)
+    totals = np.abs(np.arange(len(distribution)) - len(distribution) // 2)
+    p_value = distribution[totals > found].sum() + distribution[totals == found].sum() / 2
+    return float(np.clip(p_value, 0.0, 1.0))
 
 
 def compare_models(results: Mapping[str, EvaluationResult]) -> Comparison:
@@ -119,30 +136,45 @@ def compare_models(results: Mapping[str, EvaluationResult]) -> Comparison:
     Raises
     ------
     DatasetError
-        If no photograph is common to all, or a photograph has different labels.
+        If no photograph (by its sha256) is common to all, a photograph has different labels, or
+        it is not known which photographs they were.
     """
-    common = set.intersection(*(set(r.filenames.tolist()) for r in results.values()))
-    if not common:
+    keys = {model: _photograph_keys(model, result) for model, result in results.items()}
+    first, *others = results
+    common = keys[first]
+    for model in others:
+        common = common[common.isin(keys[model])]
+    if common.empty:
         raise DatasetError(
             f"{' and '.join(results)} were evaluated on different photographs; evaluate them on "
             "the same set first."
         )
-    names = np.array(sorted(common))
-    aligned = {}
-    for model, result in results.items():
-        rows = pd.Index(result.filenames).get_indexer(names)
-        aligned[model] = result.take(rows)
-    _check_labels_agree(aligned, names)
-    first, *others = aligned
+    aligned = {m: r.take(keys[m].get_indexer(common)) for m, r in results.items()}
+    _check_labels_agree(aligned)
     # Equal groups and seed draw equal resamples, so that differences are paired.
     groups = aligned[first].groups
     aligned = {model: result.regrouped(groups) for model, result in aligned.items()}
+    correct = {model: result.correct for model, result in aligned.items()}
     return Comparison(
         results=aligned,
-        n_left_out={model: result.n - len(names) for model, result in results.items()},
+        n_left_out={model: result.n - len(common) for model, result in results.items()},
         differences={m: _differences(aligned[m], aligned[first]) for m in others},
-        tests={m: mcnemar_test(aligned[first].correct, aligned[m].correct) for m in others},
+        tests={m: permutation_test(correct[first], correct[m], groups) for m in others},
     )
+
+
+def _photograph_keys(model: str, result: EvaluationResult) -> pd.MultiIndex:
+    """Return what names each photograph: its sha256, and which of its copies it is."""
+    unknown = int((result.sha256 == "").sum())
+    if unknown:
+        raise DatasetError(
+            f"It is not known which photographs {unknown:,} of the {result.n:,} are that {model} "
+            "was evaluated on; evaluate it on the set itself."
+        )
+    table = pd.DataFrame({"sha256": result.sha256, "label": result.label_names})
+    # Copies in the order of their labels, so that those of two evaluations are paired by label.
+    copy = table.sort_values("label", kind="stable").groupby("sha256").cumcount()
+    return pd.MultiIndex.from_arrays([table["sha256"], copy.sort_index()])
 
 
 def disagreements(first: EvaluationResult, second: EvaluationResult) -> pd.DataFrame:
@@ -192,7 +224,7 @@ def _differences(result: EvaluationResult, baseline: EvaluationResult) -> dict[s
     }
 
 
-def _check_labels_agree(results: Mapping[str, EvaluationResult], filenames: np.ndarray) -> None:
+def _check_labels_agree(results: Mapping[str, EvaluationResult]) -> None:
     labels = {model: result.label_names for model, result in results.items()}
     first, *others = labels
     for model in others:
@@ -201,6 +233,7 @@ def _check_labels_agree(results: Mapping[str, EvaluationResult], filenames: np.n
             row = differing[0]
             raise DatasetError(
                 f"{differing.size} photographs have different labels in the evaluations of "
-                f"{first} and {model}, e.g. {filenames[row]}: {labels[first][row]!r} and "
-                f"{labels[model][row]!r}. Evaluate both on the same table."
+                f"{first} and {model}, e.g. {results[first].filenames[row]}: "
+                f"{labels[first][row]!r} and {labels[model][row]!r}. Evaluate both on the same "
+                "table."
             )

@@ -48,6 +48,8 @@ class EvaluationResult:
         Rows sum to 1.
     groups : ndarray of int, shape (N,)
         Near-duplicate group of each photograph; intervals resample groups.
+    sha256 : ndarray of str, shape (N,)
+        Of each photograph's file: which photograph it is; ``""`` where that is not known.
     """
 
     class_names: tuple[str, ...]
@@ -55,6 +57,7 @@ class EvaluationResult:
     labels: np.ndarray
     probabilities: np.ndarray
     groups: np.ndarray
+    sha256: np.ndarray
 
     @classmethod
     def from_predictions(
@@ -64,6 +67,7 @@ class EvaluationResult:
         class_names: Sequence[str],
         filenames: Sequence[str] | None = None,
         groups: Sequence[int] | np.ndarray | None = None,
+        sha256: Sequence[str] | np.ndarray | None = None,
     ) -> "EvaluationResult":
         """Check predictions and hold them.
 
@@ -78,6 +82,8 @@ class EvaluationResult:
             Unique; default: row numbers.
         groups : sequence of int, length N, optional
             Near-duplicate group; default: every photograph is its own.
+        sha256 : sequence of str, length N, optional
+            Of the photographs' files; without it, models cannot be compared.
 
         Returns
         -------
@@ -112,12 +118,15 @@ class EvaluationResult:
             )
         files = np.arange(n).astype(str) if filenames is None else np.asarray(filenames, str)
         group_numbers = np.arange(n) if groups is None else np.asarray(groups)
-        for what, column in {"filenames": files, "groups": group_numbers}.items():
+        digests = np.full(n, "") if sha256 is None else np.asarray(sha256, str)
+        columns = {"filenames": files, "groups": group_numbers, "checksums": digests}
+        for what, column in columns.items():
             if column.shape != (n,):
                 raise DatasetError(f"{n} labels need as many {what}, not {len(column)}.")
         check_filenames(files)
         check_probabilities(table, files)
-        return cls(names, files, label_indices(labels, names, files), table, group_numbers)
+        indices = label_indices(labels, names, files)
+        return cls(names, files, indices, table, group_numbers, digests)
 
     @property
     def n(self) -> int:
@@ -320,6 +329,7 @@ class EvaluationResult:
             self.labels[rows],
             self.probabilities[rows],
             self.groups[rows],
+            self.sha256[rows],
         )
 
     def regrouped(self, groups: np.ndarray) -> "EvaluationResult":

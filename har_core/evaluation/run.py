@@ -87,6 +87,7 @@ def evaluate_dataset(
         model.class_names,
         kept["filename"].tolist(),
         duplicate_groups(len(read), pairs),
+        [item.sha256 for item in read],
     )
     return Evaluation(
         name=name,
@@ -94,7 +95,6 @@ def evaluate_dataset(
         created=now(),
         raw=raw,
         temperature=model.manifest.temperature,
-        sha256=np.array([item.sha256 for item in read]),
         network=network_sha256(model.manifest),
         folder=folder,
         skipped=skipped.reset_index(drop=True),

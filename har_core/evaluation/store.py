@@ -13,7 +13,6 @@ import pandas as pd
 
 from har_core.errors import DatasetError, HarError, ModelBundleError
 from har_core.evaluation.result import EvaluationResult
-from har_core.model import bundle
 from har_core.model.manifest import (
     KERAS_FILE,
     MANIFEST_FILE,
@@ -23,13 +22,14 @@ from har_core.model.manifest import (
     check_bundle_name,
     read_manifest,
 )
-from har_core.model.records import _hashes_and_groups, _read_parquet
+from har_core.model.records import predicted_splits, read_predictions
 from har_core.storage.data import work_dir
+from har_core.storage.files import sha256_of_file, write_atomically
 
 BUNDLE_SPLITS: Final = ("test", "validation")
 _METADATA_KEY: Final = b"har_evaluation"
 _SUFFIX: Final = ".parquet"
-_RESERVED_COLUMNS: Final = ("filename", "label", "split", "sha256", "group")
+_OTHER_COLUMNS: Final = ("filename", "label", "split", "sha256", "group", "duplicate_group")
 
 
 @dataclass(frozen=True, eq=False)
@@ -48,8 +48,6 @@ class Evaluation:
         Probabilities at temperature 1.
     temperature : float
         What the model applies now.
-    sha256 : ndarray of str, shape (N,)
-        Of each photograph's file; ``""`` where it is not known.
     network : str
         sha256 of the network that was evaluated; ``""`` if it is not known.
     folder : str
@@ -63,7 +61,6 @@ class Evaluation:
     created: str
     raw: EvaluationResult
     temperature: float = 1.0
-    sha256: np.ndarray = field(default_factory=lambda: np.empty(0, str))
     network: str = ""
     folder: str = ""
     skipped: pd.DataFrame = field(
@@ -74,12 +71,6 @@ class Evaluation:
     def result(self) -> EvaluationResult:
         """The evaluation of what the model answers: with its temperature."""
         return self.raw if self.temperature == 1.0 else self.raw.calibrated(self.temperature)
-
-    @cached_property
-    def known_sha256(self) -> dict[str, str]:
-        """The sha256 of photographs' files by filename, of those where it is known."""
-        known = zip(self.raw.filenames.tolist(), self.sha256.tolist(), strict=False)
-        return {filename: sha256 for filename, sha256 in known if sha256}
 
 
 def now() -> str:
@@ -95,10 +86,8 @@ def list_evaluations(folder: Path, manifest: BundleManifest) -> list[str]:
     ModelBundleError
         If the bundle's predictions cannot be read.
     """
-    own: list[str] = []
-    if PREDICTIONS_FILE in manifest.files:
-        splits = _read_parquet(folder / PREDICTIONS_FILE, ["split"])["split"]
-        own = [split for split in BUNDLE_SPLITS if (splits == split).any()]
+    predicted = predicted_splits(folder, manifest)
+    own = [split for split in BUNDLE_SPLITS if split in predicted]
     kept = sorted(path.stem for path in _kept_folder(manifest.name).glob(f"[!.]*{_SUFFIX}"))
     return own + kept
 
@@ -173,7 +162,7 @@ def keep_evaluation(evaluation: Evaluation) -> Path:
         {
             "filename": raw.filenames.astype(object),
             "label": raw.label_names,
-            "sha256": evaluation.sha256.astype(object),
+            "sha256": raw.sha256.astype(object),
             "group": raw.groups,
         }
     )
@@ -191,7 +180,7 @@ def keep_evaluation(evaluation: Evaluation) -> Path:
     pq.write_table(arrow, buffer, compression="zstd")
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        bundle.write_atomically(path, buffer.getvalue())
+        write_atomically(path, buffer.getvalue())
     except OSError as error:
         raise DatasetError(
             f"Cannot keep the evaluation {path}: {error.strerror or error}. Set HAR_DATA_DIR to "
@@ -221,27 +210,25 @@ def network_sha256(manifest: BundleManifest) -> str:
 
 def _read_bundle_split(folder: Path, manifest: BundleManifest, split: str) -> Evaluation:
     path = folder / PREDICTIONS_FILE
-    if not path.is_file():
+    expected = manifest.files.get(PREDICTIONS_FILE)
+    if expected is None or not path.is_file():
         raise DatasetError(
             f"The model {manifest.name!r} comes without predictions; evaluate it on a labelled set."
         )
-    expected = manifest.files.get(PREDICTIONS_FILE)
-    if expected and bundle.sha256_of_file(path) != expected:
+    if sha256_of_file(path) != expected:
         raise ModelBundleError(f"{path} is damaged: its sha256 is not the one in bundle.json.")
-    table = _read_parquet(path)
+    table = read_predictions(folder, manifest)
+    assert table is not None
     _check_columns(path, table, ("filename", "label", "split"), manifest)
     table = table[table["split"] == split].reset_index(drop=True)
     if table.empty:
         raise DatasetError(f"The model {manifest.name!r} kept no {split} photographs apart.")
-    sha256, groups = _hashes_and_groups(folder, table["filename"])
-    raw = _read_result(path, table, manifest, groups)
     return Evaluation(
         name=split,
         model=manifest.name,
         created=manifest.created,
-        raw=raw,
+        raw=_read_result(path, table, manifest, "duplicate_group"),
         temperature=manifest.temperature,
-        sha256=sha256,
         network=network_sha256(manifest),
     )
 
@@ -266,9 +253,8 @@ def _read_kept(manifest: BundleManifest, name: str) -> Evaluation:
         name=name,
         model=manifest.name,
         created=metadata["created"],
-        raw=_read_result(path, table, manifest, table["group"].to_numpy()),
+        raw=_read_result(path, table, manifest, "group"),
         temperature=manifest.temperature,
-        sha256=table["sha256"].to_numpy(str),
         network=metadata["network"],
         folder=metadata["folder"],
         skipped=pd.DataFrame(metadata["skipped"], columns=["filename", "label", "reason"]),
@@ -279,7 +265,7 @@ def _check_columns(
     path: Path, table: pd.DataFrame, leading: tuple[str, ...], manifest: BundleManifest
 ) -> None:
     missing = [name for name in (*leading, *manifest.class_names) if name not in table.columns]
-    known = {*_RESERVED_COLUMNS, *manifest.class_names}
+    known = {*_OTHER_COLUMNS, *manifest.class_names}
     unknown = [name for name in table.columns if name not in known]
     if missing or unknown:
         problems = [f"lacks {', '.join(missing)}"] * bool(missing)
@@ -290,7 +276,7 @@ def _check_columns(
 
 
 def _read_result(
-    path: Path, table: pd.DataFrame, manifest: BundleManifest, groups: np.ndarray
+    path: Path, table: pd.DataFrame, manifest: BundleManifest, group_column: str
 ) -> EvaluationResult:
     try:
         return EvaluationResult.from_predictions(
@@ -298,7 +284,8 @@ def _read_result(
             table[list(manifest.class_names)].to_numpy(np.float64),
             manifest.class_names,
             table["filename"].tolist(),
-            groups,
+            table[group_column].to_numpy(),
+            table["sha256"].tolist(),
         )
     except HarError as error:
         raise DatasetError(f"{path}: {error}") from error

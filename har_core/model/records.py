@@ -1,5 +1,6 @@
-"""Which photographs a bundle's records mean: splits and held-out predictions."""
+"""Which photographs a bundle's records mean: a photograph is the sha256 of its file, not a name."""
 
+from collections.abc import Callable, Collection
 from pathlib import Path
 from typing import Final
 
@@ -14,52 +15,163 @@ from har_core.model.manifest import (
     BundleManifest,
 )
 from har_core.model.temperature import apply_temperature
+from har_core.storage.checksums import sha256_of_files
 
-_RECORDED_COLUMNS: Final = ("filename", "label", "split", "sha256")
+_SPLIT_COLUMNS: Final = ("filename", "label", "split", "duplicate_group", "sha256")
+SEVERAL_SPLITS: Final = " + "
 
 
-def recorded_splits(folder: Path, manifest: BundleManifest) -> pd.DataFrame | None:
-    """Read which photographs a model was trained, validated and tested on.
+def read_splits(folder: str | Path) -> pd.DataFrame | None:
+    """Read which photographs a model was trained, tuned and tested on.
+
+    Parameters
+    ----------
+    folder : str or Path
+        Of the bundle.
 
     Returns
     -------
     DataFrame or None
-        ``filename``, ``label``, ``split``, ``sha256``; None if the bundle does not record it.
+        ``filename``, ``label``, ``split``, ``duplicate_group`` and ``sha256``; None if the bundle
+        does not record it.
 
     Raises
     ------
     ModelBundleError
-        If the file cannot be read.
+        If the file cannot be read or lacks a column.
     """
-    if SPLITS_FILE not in manifest.files:
-        return None
-    path = folder / SPLITS_FILE
-    try:
-        return pd.read_parquet(path, columns=list(_RECORDED_COLUMNS))
-    except (OSError, ValueError, KeyError) as error:
-        raise ModelBundleError(f"Cannot read {path}: {error}.") from error
+    path = Path(folder) / SPLITS_FILE
+    return _read_parquet(path, _SPLIT_COLUMNS) if path.is_file() else None
 
 
-def match_splits(photographs: pd.DataFrame, recorded: pd.DataFrame) -> pd.Series:
+def match_splits(sha256: pd.Series, splits: pd.DataFrame) -> pd.Series:
     """Return the recorded split of each photograph.
 
     Parameters
     ----------
-    photographs : DataFrame
-        ``filename``, and ``sha256`` if the dataset was scanned: a file of the same name but other
-        content is another photograph then.
-    recorded : DataFrame
-        From `recorded_splits`.
+    sha256 : Series of str
+        Of the photographs; ``""`` or missing where there is no file.
+    splits : DataFrame
+        From `read_splits`.
 
     Returns
     -------
     Series of str
-        Index as `photographs`; ``""`` where no split is recorded.
+        Index as `sha256`; ``""`` where no split is recorded, and ``"test + train"`` for a
+        photograph of which copies are recorded in both.
     """
-    keys = ["filename", "sha256"] if "sha256" in photographs else ["filename"]
-    known = recorded.drop_duplicates(keys).set_index(keys)["split"]
-    wanted = pd.MultiIndex.from_frame(photographs[keys]) if len(keys) > 1 else photographs[keys[0]]
-    return pd.Series(known.reindex(wanted).fillna("").to_numpy(), index=photographs.index)
+    pairs = splits.loc[splits["sha256"].ne(""), ["sha256", "split"]].drop_duplicates()
+    repeated = pairs["sha256"].duplicated(keep=False)
+    once = pairs[~repeated].set_index("sha256")["split"]
+    several = pairs[repeated].sort_values("split").groupby("sha256")["split"].agg(_joined)
+    of_content = pd.concat([once, several]) if len(several) else once
+    return sha256.map(of_content).fillna("").astype(object)
+
+
+def _joined(names: pd.Series) -> str:
+    return SEVERAL_SPLITS.join(names)
+
+
+def were_seen(sha256: Collection[str], splits: pd.DataFrame, names: Collection[str]) -> np.ndarray:
+    """Tell which photographs are recorded in any of some splits; bool, shape (N,)."""
+    seen = splits.loc[splits["split"].isin(list(names)), "sha256"]
+    return pd.Series(list(sha256), dtype=object).isin(set(seen) - {""}).to_numpy()
+
+
+def rows_of_split(
+    table: pd.DataFrame,
+    folder: Path,
+    split: str,
+    progress: Callable[[str, int, int], None] | None = None,
+) -> pd.DataFrame:
+    """Return the rows of a dataset's table that a model's recorded split holds.
+
+    Parameters
+    ----------
+    table : DataFrame
+        ``filename`` and ``path``, as from `har_core.dataset.table.load_dataset`.
+    folder : Path
+        Of the bundle.
+    split : str
+        E.g. ``"test"``.
+    progress : callable, optional
+        Called with (what is being done, done, total) while the files are read.
+
+    Raises
+    ------
+    DatasetError
+        If the bundle does not record its splits, has none of that name, or the table holds no
+        photograph of it.
+    """
+    splits = read_splits(folder)
+    if splits is None:
+        raise DatasetError(
+            f"The model {folder.name!r} does not record its splits; leave out --split."
+        )
+    names = sorted(splits["split"].unique())
+    if split not in names:
+        raise DatasetError(f"There is no split {split!r}; the model records {', '.join(names)}.")
+    sha256 = pd.Series(sha256_of_files(table["path"].tolist(), progress), index=table.index)
+    chosen = table[match_splits(sha256, splits).eq(split)]
+    if chosen.empty:
+        namesakes = table["filename"].isin(splits.loc[splits["split"] == split, "filename"]).sum()
+        raise DatasetError(
+            f"The dataset holds no photograph of the model's {split} split."
+            + (
+                f" {namesakes:,} have the names of such photographs, but other content; leave out "
+                "--split to evaluate them."
+                if namesakes
+                else ""
+            )
+        )
+    return chosen.reset_index(drop=True)
+
+
+def predicted_splits(folder: Path, manifest: BundleManifest) -> list[str]:
+    """Return the splits of which a bundle holds predictions, sorted.
+
+    Raises
+    ------
+    ModelBundleError
+        If the predictions cannot be read.
+    """
+    if PREDICTIONS_FILE not in manifest.files:
+        return []
+    return sorted(_read_parquet(folder / PREDICTIONS_FILE, ("split",))["split"].unique())
+
+
+def read_predictions(folder: Path, manifest: BundleManifest) -> pd.DataFrame | None:
+    """Read the probabilities that a model gave to its held-out photographs, at temperature 1.
+
+    Returns
+    -------
+    DataFrame or None
+        The columns of the file, ``sha256`` (``""`` if nothing tells it) and ``duplicate_group``
+        (negative for a photograph that shares its own with no other); None if the bundle holds
+        no predictions.
+
+    Raises
+    ------
+    ModelBundleError
+        If the predictions or the splits cannot be read.
+    """
+    if PREDICTIONS_FILE not in manifest.files:
+        return None
+    table = _read_parquet(folder / PREDICTIONS_FILE)
+    splits = read_splits(folder)
+    alone = pd.Series(-1 - np.arange(len(table)), index=table.index)
+    if "sha256" not in table:
+        table["sha256"] = ""
+        if splits is not None and "filename" in table:
+            # Bundles of version 1.0: the two files were written from one table of unique names.
+            of_name = splits.drop_duplicates("filename").set_index("filename")["sha256"]
+            table["sha256"] = table["filename"].map(of_name).fillna("")
+    groups = pd.Series(np.nan, index=table.index)
+    if splits is not None:
+        of_content = splits.drop_duplicates("sha256").set_index("sha256")["duplicate_group"]
+        groups = table["sha256"].map(of_content)
+    table["duplicate_group"] = groups.fillna(alone).astype(np.int64)
+    return table
 
 
 def held_out_predictions(folder: Path, manifest: BundleManifest) -> pd.DataFrame | None:
@@ -68,7 +180,7 @@ def held_out_predictions(folder: Path, manifest: BundleManifest) -> pd.DataFrame
     Returns
     -------
     DataFrame or None
-        ``filename``, ``label``, ``split`` (test; validation, unless the model was refitted) and
+        ``sha256``, ``label``, ``split`` (test; validation, unless the model was refitted) and
         one column per class, with the manifest's temperature applied, which the file is not; None
         if the bundle does not hold them.
 
@@ -77,12 +189,16 @@ def held_out_predictions(folder: Path, manifest: BundleManifest) -> pd.DataFrame
     ModelBundleError
         If the file cannot be read or lacks a column.
     """
-    columns = ["filename", "label", "split", *manifest.class_names]
-    recorded = _read_probabilities(folder, manifest, PREDICTIONS_FILE, columns)
-    if recorded is not None and len(recorded):
-        classes = list(manifest.class_names)
-        recorded[classes] = apply_temperature(recorded[classes].to_numpy(), manifest.temperature)
-    return recorded
+    table = read_predictions(folder, manifest)
+    if table is None:
+        return None
+    classes = list(manifest.class_names)
+    columns = ["sha256", "label", "split", *classes]
+    _check_columns(table.columns, columns, folder / PREDICTIONS_FILE)
+    table = _as_floats(table[columns], classes, folder / PREDICTIONS_FILE)
+    if len(table):
+        table[classes] = apply_temperature(table[classes].to_numpy(), manifest.temperature)
+    return table
 
 
 def recorded_cross_validation(folder: Path, manifest: BundleManifest) -> pd.DataFrame | None:
@@ -94,93 +210,64 @@ def recorded_cross_validation(folder: Path, manifest: BundleManifest) -> pd.Data
     Returns
     -------
     DataFrame or None
-        ``filename``, ``label``, ``sha256`` and one column per class, for every photograph of the
-        training table; None if the bundle does not hold them.
+        ``sha256``, ``label`` and one column per class, for every photograph of the training
+        table; None if the bundle does not hold them.
 
     Raises
     ------
     ModelBundleError
         If the file cannot be read or lacks a column.
     """
-    columns = ["filename", "label", "sha256", *manifest.class_names]
-    return _read_probabilities(folder, manifest, CROSS_VALIDATED_FILE, columns)
-
-
-def _read_probabilities(
-    folder: Path, manifest: BundleManifest, file: str, columns: list[str]
-) -> pd.DataFrame | None:
-    if file not in manifest.files:
+    if CROSS_VALIDATED_FILE not in manifest.files:
         return None
-    try:
-        table = pd.read_parquet(folder / file, columns=columns)
-        return table.astype(dict.fromkeys(manifest.class_names, np.float64))
-    except (OSError, ValueError, KeyError, TypeError) as error:
-        raise ModelBundleError(f"Cannot read {folder / file}: {error}.") from error
+    path, classes = folder / CROSS_VALIDATED_FILE, list(manifest.class_names)
+    return _as_floats(_read_parquet(path, ("sha256", "label", *classes)), classes, path)
 
 
-def read_splits(folder: str | Path) -> pd.DataFrame | None:
-    """Read which photographs a model was trained, tuned and tested on.
+def match_probabilities(
+    sha256: pd.Series, recorded: pd.DataFrame, class_names: Collection[str]
+) -> pd.DataFrame:
+    """Return the recorded probabilities of those photographs that the record holds.
+
+    Parameters
+    ----------
+    sha256 : Series of str
+        Of the photographs; ``""`` or missing where there is no file.
+    recorded : DataFrame
+        From `held_out_predictions` or `recorded_cross_validation`.
+    class_names : collection of str
+        The columns to return.
 
     Returns
     -------
-    DataFrame or None
-        ``filename``, ``label``, ``split``, ``duplicate_group`` and ``sha256``; None if the bundle
-        does not say.
-
-    Raises
-    ------
-    ModelBundleError
-        If the file is damaged.
+    DataFrame of float64
+        Index: that of the photographs found, in the order of `sha256`.
     """
-    path = Path(folder) / SPLITS_FILE
-    if not path.is_file():
-        return None
-    table = _read_parquet(path)
-    missing = {"filename", "split", "duplicate_group", "sha256"} - set(table.columns)
-    if missing:
-        raise ModelBundleError(f"{path} lacks the column {', '.join(sorted(missing))}.")
-    return table
+    known = recorded[recorded["sha256"].ne("")].drop_duplicates("sha256").set_index("sha256")
+    found = sha256[sha256.isin(known.index)]
+    return known.loc[found, list(class_names)].set_axis(found.index)
 
 
-def _hashes_and_groups(folder: Path, filenames: pd.Series) -> tuple[np.ndarray, np.ndarray]:
-    """Look up what the split file knows; a photograph that it lacks is a group of its own."""
-    splits = read_splits(folder)
-    alone = -1 - np.arange(len(filenames))
-    if splits is None:
-        return np.full(len(filenames), ""), alone
-    by_name = splits.drop_duplicates("filename").set_index("filename")
-    sha256 = filenames.map(by_name["sha256"]).fillna("").to_numpy(str)
-    groups = filenames.map(by_name["duplicate_group"])
-    return sha256, groups.where(groups.notna(), pd.Series(alone)).to_numpy(np.int64)
-
-
-def _read_parquet(path: Path, columns: list[str] | None = None) -> pd.DataFrame:
+def _read_parquet(path: Path, columns: Collection[str] | None = None) -> pd.DataFrame:
     import pyarrow as pa
+    import pyarrow.parquet as pq
 
     try:
-        return pd.read_parquet(path, columns=columns)
+        if columns is not None:
+            _check_columns(pq.read_schema(path).names, columns, path)
+        return pd.read_parquet(path, columns=None if columns is None else list(columns))
     except (OSError, ValueError, pa.ArrowException) as error:
         raise ModelBundleError(f"Cannot read {path}: {error}.") from error
 
 
-def rows_of_split(table: pd.DataFrame, bundle_folder: Path, split: str) -> pd.DataFrame:
-    """Return the rows of a dataset's table that a model's recorded split holds.
+def _check_columns(present: Collection[str], wanted: Collection[str], path: Path) -> None:
+    missing = sorted(set(wanted) - set(present))
+    if missing:
+        raise ModelBundleError(f"{path} lacks the column {', '.join(missing)}.")
 
-    Raises
-    ------
-    DatasetError
-        If the bundle does not record its splits, has none of that name, or the table holds no
-        photograph of it.
-    """
-    splits = read_splits(bundle_folder)
-    if splits is None:
-        raise DatasetError(
-            f"The model {bundle_folder.name!r} does not record its splits; leave out --split."
-        )
-    names = sorted(splits["split"].unique())
-    if split not in names:
-        raise DatasetError(f"There is no split {split!r}; the model records {', '.join(names)}.")
-    chosen = table[table["filename"].isin(splits.loc[splits["split"] == split, "filename"])]
-    if chosen.empty:
-        raise DatasetError(f"The dataset holds no photograph of the model's {split} split.")
-    return chosen.reset_index(drop=True)
+
+def _as_floats(table: pd.DataFrame, columns: list[str], path: Path) -> pd.DataFrame:
+    try:
+        return table.astype(dict.fromkeys(columns, np.float64))
+    except (ValueError, TypeError) as error:
+        raise ModelBundleError(f"Cannot read {path}: {error}.") from error

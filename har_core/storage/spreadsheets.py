@@ -1,11 +1,13 @@
 """Tables for other programs: what a file name may not do to the spreadsheet that opens it."""
 
+import re
 from typing import TYPE_CHECKING, Final
 
 if TYPE_CHECKING:
     import pandas as pd
 
 _FORMULA_STARTS: Final = ("=", "+", "-", "@", "\t", "\r", "\n")
+_NUMBER: Final = re.compile(r"[+-]?\d+(\.\d*)?([eE][+-]?\d+)?", re.ASCII)
 
 
 def neutralise_formula(cell: str) -> str:
@@ -21,7 +23,7 @@ def neutralise_formula(cell: str) -> str:
     Returns
     -------
     str
-        Unchanged unless it starts with ``= + - @``, a tab or a line break.
+        Unchanged unless it starts with ``= + - @``, a tab or a line break and is no number.
 
     Examples
     --------
@@ -30,7 +32,9 @@ def neutralise_formula(cell: str) -> str:
     >>> neutralise_formula("photo.jpg")
     'photo.jpg'
     """
-    return f"'{cell}" if cell.startswith(_FORMULA_STARTS) else cell
+    if not cell.startswith(_FORMULA_STARTS) or _NUMBER.fullmatch(cell):
+        return cell
+    return f"'{cell}"
 
 
 def restore_formula(cell: str) -> str:

@@ -21,6 +21,7 @@ from har_core.model.manifest import (
     SPLITS_FILE,
     BundleManifest,
 )
+from har_core.model.records import read_splits, were_seen
 from har_core.training.network import resize_input
 from har_core.training.preparation import PreparedDataset
 
@@ -130,13 +131,12 @@ def check_held_out(folder: Path, prepared: PreparedDataset) -> None:
         With the number of such photographs; the metrics of a network that builds on that
         bundle would be too good.
     """
-    if not (folder / SPLITS_FILE).is_file():
+    splits = read_splits(folder)
+    if splits is None:
         return
-    splits = pd.read_parquet(folder / SPLITS_FILE, columns=["split", "sha256"])
-    seen = splits.loc[splits["split"] == "train", "sha256"]
     is_held_out = prepared.table["split"].isin(["validation", "test"])
     held_out = prepared.table.loc[is_held_out, "sha256"]
-    n_leaking = int(held_out.isin(seen).sum())
+    n_leaking = int(were_seen(held_out, splits, ["train"]).sum())
     if n_leaking:
         raise ModelBundleError(
             f"{folder} was trained on {n_leaking} of the {len(held_out)} photographs that are held "

@@ -337,9 +337,12 @@ class Trainer:
             class_names,
             filenames=table["filename"].iloc[test_rows],
             groups=table["duplicate_group"].iloc[test_rows],
+            sha256=table["sha256"].iloc[test_rows],
         )
         rows = np.concatenate([self.validation_rows, test_rows])
-        predictions = table.loc[rows, ["filename", "label", "split"]].reset_index(drop=True)
+        predictions = table.loc[rows, ["filename", "label", "split", "sha256"]].reset_index(
+            drop=True
+        )
         predictions[list(class_names)] = np.concatenate([validation, test]).astype(np.float32)
         manifest = BundleManifest(
             name=destination.name,

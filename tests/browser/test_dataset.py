@@ -80,7 +80,7 @@ def test_a_link_shows_the_same_photographs(page: Page) -> None:
 def test_scan_runs_with_progress_and_leads_to_its_findings(page: Page) -> None:
     page.goto("/dataset")
     page.get_by_role("button", name="Scan the photographs").click()
-    expect(page.get_by_text("With findings")).to_be_visible()
+    expect(page.get_by_text(re.compile("12 photographs scanned, .* with findings"))).to_be_visible()
     open_section(page, "Findings")
     expect(
         page.get_by_text("have at least one finding").or_(page.get_by_text("Nothing is wrong"))

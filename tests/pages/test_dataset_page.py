@@ -32,7 +32,8 @@ from har_core.model.manifest import (
 )
 from har_core.model.temperature import apply_temperature
 from har_core.scan.scanning import scan_dataset
-from tests.drawing import CLASS_NAMES, colour_network, write_dataset
+from tests.drawing import CLASS_NAMES, colour_network, photo_bytes, write_dataset
+from tests.evaluated import draw_table, write_evaluated_bundle
 
 ROOT = Path(__file__).parents[2]
 SECTIONS = ("Overview", "Photographs", "Findings", "Label suspects", "Map", "Leakage", "Clean up")
@@ -53,11 +54,11 @@ def template(tmp_path_factory: pytest.TempPathFactory) -> Path:
     with (dataset / "train.csv").open("a") as table:
         table.write("copy.jpg,running\n")
     scan = scan_dataset(dataset, workers=1, cache=folder / "cache" / "template.sqlite")
-    splits = scan[["filename", "label", "sha256"]].copy()
+    splits = scan[["filename", "label", "sha256"]].assign(duplicate_group=range(len(scan)))
     splits["split"] = np.resize(["train", "validation", "test"], len(splits))
     splits.loc[splits["filename"] == "running_0.jpg", "split"] = "train"
     splits.loc[splits["filename"] == "copy.jpg", "split"] = "test"
-    predictions = splits[splits["split"] != "train"].drop(columns="sha256")
+    predictions = splits.loc[splits["split"] != "train", ["filename", "label", "split"]].copy()
     for name in CLASS_NAMES:
         predictions[name] = np.where(predictions["label"] == name, 0.8, 0.1)
     files = {
@@ -132,29 +133,35 @@ def texts(page: AppTest) -> str:
     return "\n".join(str(element.value) for element in [*elements, *page.warning])
 
 
-def metrics(page: AppTest) -> dict[str, str]:
-    return {metric.label: metric.value for metric in page.metric}
+def figures(page: AppTest) -> list[str]:
+    """Return the key figures below the title."""
+    (line,) = [m.value for m in page.markdown if "** classes" in m.value]
+    return line.replace("**", "").split(" · ")
 
 
 def test_unscanned_dataset_shows_its_balance_and_offers_a_scan(
     unscanned: Path,
 ) -> None:
     page = open_page(unscanned)
-    assert metrics(page) == {
-        "Photographs": "25",
-        "Classes": "3",
-        "Missing files": "0",
-        "Unlisted files": "0",
-        "Total size": "0 MB",
-    }
+    assert figures(page) == [
+        "25 photographs",
+        "3 classes",
+        "0 MB",
+        "none missing",
+        "none unlisted",
+    ]
     assert "Balanced" in texts(page)
     page.button(key="scan").click().run()
     (job,) = find_jobs(f"scan/{unscanned.resolve()}")
     assert job.wait(30)
     assert job.state == "done", job.error
     page.run()
-    assert metrics(page)["With findings"] == "3"
+    assert "3 with findings" in figures(page)
     assert "Scan the photographs" not in [button.label for button in page.button]
+    assert page.success[0].value == "25 photographs scanned, 3 with findings\\."
+    page.button(key=f"open {job.key}").click().run()
+    assert page.segmented_control(key="section").value == "Findings"
+    assert not page.success
 
 
 @pytest.mark.parametrize("section", SECTIONS)
@@ -236,6 +243,18 @@ def test_opened_photograph_can_be_excluded_and_the_decision_undone(dataset: Path
     cleanup.button(key="undo").click().run()
     assert "**25** of 25 rows are kept" in texts(cleanup)
     assert load_decisions(dataset).current == {}
+
+
+def test_decision_about_a_photograph_that_was_replaced_is_kept_but_not_applied(
+    unscanned: Path,
+) -> None:
+    decide(unscanned, "exclude", ["running_1.jpg"])
+    (unscanned / "train" / "new").write_bytes(photo_bytes("running", 500))
+    (unscanned / "train" / "new").replace(unscanned / "train" / "running_1.jpg")
+    cleanup = texts(open_page(unscanned, "Clean up"))
+    assert "**25** of 25 rows are kept" in cleanup
+    assert "1 photograph with a decision was replaced by another" in cleanup
+    assert "running" in cleanup
 
 
 def test_link_to_a_photograph_that_is_not_there_says_so(dataset: Path) -> None:
@@ -404,9 +423,9 @@ def test_table_without_photographs_shows_its_balance(tmp_path: Path, tiny_models
     folder.mkdir()
     (folder / "train.csv").write_text("filename,label\n1.jpg,running\n2.jpg,sitting\n")
     page = open_page(folder)
-    assert metrics(page) == {"Photographs": "2", "Classes": "2"}
+    assert figures(page) == ["2 photographs", "2 classes"]
     assert "Cannot list" in texts(page).replace("\\", "")
-    assert "Class balance" in [heading.value for heading in page.subheader]
+    assert "Class balance" in [heading.value for heading in page.header]
 
 
 def test_without_a_dataset_the_model_tells_what_it_learned_from(unscanned: Path) -> None:
@@ -435,7 +454,7 @@ def test_uploaded_table_takes_the_place_of_the_models_class_balance(unscanned: P
     table = b"filename,label\n1.jpg,running\n2.jpg,running\n3.jpg,Sitting\n"
     page.file_uploader(key="table").upload("train.csv", table).run()
     assert not page.exception
-    assert [heading.value for heading in page.subheader].count("Class balance") == 1
+    assert [heading.value for heading in page.header].count("Class balance") == 1
     assert "3 rows, 2 labels" in texts(page)
     assert "**25** photographs" not in texts(page)
 
@@ -446,7 +465,7 @@ def test_damaged_predictions_do_not_hide_the_dataset(
     models = shutil.copytree(template / "models", tmp_path / "models")
     (models / "tiny" / PREDICTIONS_FILE).write_bytes(b"no parquet")
     monkeypatch.setenv("HAR_MODELS_DIR", str(models))
-    assert metrics(open_page(analysed))["Photographs"] == "25"
+    assert "25 photographs" in figures(open_page(analysed))
     page = open_page(analysed, "Label suspects")
     assert "Cannot read" in page.error[0].value
     assert "labels are doubtful" in texts(page)
@@ -483,3 +502,54 @@ def test_cross_validation_kept_from_training_judges_the_whole_set_without_an_ana
     assert not page.exception
     assert "running\\_3\\.jpg" in texts(page)
     assert "opened_accept" not in [button.key for button in page.button]
+
+
+@pytest.fixture
+def impostors(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """Draw 120 pictures named like photographs that a model was tested on, which they are not.
+
+    The model records that it found every one of them to be the class after its label.
+    """
+    recorded = draw_table(120, CLASS_NAMES).assign(split="test")
+    labels = pd.Index(CLASS_NAMES).get_indexer(recorded["label"])
+    probabilities = 0.01 + 0.97 * np.eye(3)[(labels + 1) % 3]
+    monkeypatch.setenv("HAR_MODELS_DIR", str(tmp_path / "models"))
+    write_evaluated_bundle(tmp_path / "models", recorded, CLASS_NAMES, probabilities=probabilities)
+    folder = tmp_path / "impostors"
+    (folder / "train").mkdir(parents=True)
+    recorded[["filename", "label"]].to_csv(folder / "train.csv", index=False)
+    for row in recorded.itertuples():
+        picture = photo_bytes(row.label, row.Index, size=(48, 32))
+        (folder / "train" / row.filename).write_bytes(picture)
+    return folder
+
+
+@pytest.mark.parametrize("scanned", [False, True])
+def test_pictures_that_only_share_a_name_with_test_photographs_are_not_those(
+    impostors: Path, tmp_path: Path, scanned: bool
+) -> None:
+    if scanned:
+        scan_dataset(impostors, workers=1)
+    view = dataset_view(str(impostors), tmp_path / "models" / "drawn")
+    assert view.photographs["split"].eq("").all()
+    assert view.photographs["prediction"].isna().all()
+    page = open_page(impostors, "Label suspects")
+    assert "Let the model look at all photographs first" in texts(page)
+    assert "labels are doubtful" not in texts(page)
+    page = texts(open_page(impostors, "Photographs", photo="Image_1.jpg"))
+    assert "In the test split" not in page
+
+
+def test_renamed_photographs_keep_their_split_and_prediction(
+    unscanned: Path, template: Path
+) -> None:
+    model = template / "models" / "tiny"
+    before = dataset_view(str(unscanned), model).photographs
+    for path in (unscanned / "train").iterdir():
+        path.rename(path.with_name(f"renamed_{path.name}"))
+    table = (unscanned / "train.csv").read_text()
+    (unscanned / "train.csv").write_text(re.sub(r"(?m)^(?!filename)", "renamed_", table.rstrip()))
+    after = dataset_view(str(unscanned), model).photographs
+    assert after["split"].tolist() == before["split"].tolist()
+    assert after["prediction"].tolist() == before["prediction"].tolist()
+    assert after["split"].isin(["validation", "test"]).sum() > 10

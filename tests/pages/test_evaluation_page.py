@@ -12,7 +12,7 @@ import pytest
 from streamlit.testing.v1 import AppTest
 
 from dashboard.jobs.registry import dismiss_job, find_jobs, start_job
-from dashboard.wording.metrics import chance_sentence
+from dashboard.wording.metrics import calibration_sentence
 from har_core.dataset.table import load_dataset
 from har_core.evaluation.calibration import fit_temperature
 from har_core.evaluation.store import keep_evaluation, list_evaluations, read_evaluation
@@ -105,6 +105,13 @@ def test_headline_and_what_was_measured(app):
     assert values["Top-1 accuracy"] == "93.3 %"
     assert len(values) == 5
     assert all(metric.delta for metric in app.metric)
+
+
+@pytest.mark.parametrize("tab", ["Confusions", "Classes", "Errors"])
+def test_other_sections_have_the_headline_in_one_line(app, tab):
+    view(app, tab)
+    assert not app.metric
+    assert "**93.3 %** right, 95 % interval" in texts(app)
 
 
 def test_the_address_chooses_evaluation_view_and_cell(app):
@@ -216,8 +223,13 @@ def test_curves_give_macro_and_micro_areas(app, model):
 def test_the_calibration_error_is_compared_with_chance(app, model):
     view(app, "Confidence")
     result = read_evaluation(model, "test").result
-    errors = result.totals.headline()["ece"][0], *result.calibration_error_by_chance
-    assert chance_sentence(*errors).replace("\N{NO-BREAK SPACE}", " ") in texts(app)
+    sentence = calibration_sentence(
+        result.confidence.mean(),
+        result.correct.mean(),
+        result.totals.headline()["ece"][0],
+        result.calibration_error_by_chance,
+    )
+    assert sentence.replace("\N{NO-BREAK SPACE}", " ") in texts(app)
 
 
 def test_the_threshold_tells_coverage_and_accuracy(app, model):
@@ -316,7 +328,7 @@ def write_rival(dataset: Path, model: Path, name: str = "rival") -> Path:
 def test_two_models_are_compared_on_the_same_photographs(app, model, dataset):
     write_rival(dataset, model)
     view(app, "Compare")
-    assert "McNemar's test (exact binomial)" in texts(app)
+    assert "a permutation test over the" in texts(app)
     assert list(app.table[0].value.columns) == ["drawn", "rival", "rival minus drawn"]
     assert "30 photographs that every model was evaluated on" in texts(app)
 
@@ -445,6 +457,15 @@ def test_a_photograph_that_has_changed_since_is_not_shown(
     (copy / "train" / second["id"]).write_bytes(photo_bytes("clapping", 998))
     app.run()
     assert "has other photographs of these names" in texts(app)
+
+
+def test_photographs_that_nothing_identifies_are_not_shown_by_their_names(app, model):
+    (model / SPLITS_FILE).unlink()
+    files = {n: d for n, d in read_manifest(model).files.items() if n != SPLITS_FILE}
+    bundle.update_manifest(model, files=files)
+    view(app, "Errors")
+    assert not any(tile["source"] for tile in gallery(app))
+    assert "does not record which photographs these were" in texts(app)
 
 
 @pytest.mark.parametrize(

@@ -24,7 +24,7 @@ def upload(app, **files):
 
 
 def headlines(app):
-    return [element.value.replace("\N{NO-BREAK SPACE}", " ") for element in app.subheader]
+    return [element.value.replace("\N{NO-BREAK SPACE}", " ") for element in app.header]
 
 
 def texts(app):

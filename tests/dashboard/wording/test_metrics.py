@@ -22,18 +22,26 @@ def test_a_threshold_in_words(coverage, accuracy, sentence):
 
 
 @pytest.mark.parametrize(
-    ("confidence", "accuracy", "verdict"),
-    [(0.9, 0.8, "overconfident"), (0.7, 0.8, "too modest"), (0.8, 0.79, "at its word")],
+    ("confidence", "accuracy", "error", "verdict"),
+    [
+        (0.82, 0.80, 0.041, "surer than it should be"),
+        (0.78, 0.80, 0.041, "more modest than it should be"),
+        (0.82, 0.80, 0.039, "at its word"),
+        (0.80, 0.80, 0.05, "right on average, but"),
+    ],
 )
-def test_calibration_in_words(confidence, accuracy, verdict):
-    assert verdict in wording.calibration_sentence(confidence, accuracy)
-
-
-@pytest.mark.parametrize(("error", "verdict"), [(0.03, "no more than"), (0.05, "more than")])
-def test_calibration_error_beside_that_of_chance(error, verdict):
-    sentence = wording.chance_sentence(error, 0.029, 0.04).replace("\N{NO-BREAK SPACE}", " ")
-    assert f"The calibration error is {error:.1%}, {verdict}".replace("%", " %") in sentence
-    assert "would measure 2.9 %, and at most 4.0 % nineteen" in sentence
+def test_one_rule_says_whether_confidence_can_be_believed(confidence, accuracy, error, verdict):
+    sentence = wording.calibration_sentence(confidence, accuracy, error, (0.029, 0.04))
+    sentence = sentence.replace("\N{NO-BREAK SPACE}", " ")
+    verdicts = (
+        "at its word",
+        "surer than it should be",
+        "more modest than it should be",
+        "right on average, but",
+    )
+    assert [v for v in verdicts if v in sentence] == [verdict]
+    assert f"calibration error is {error:.1%}".replace("%", " %") in sentence
+    assert "chance alone gives 2.9 %, at most 4.0 % in 19 of 20" in sentence
 
 
 def test_metrics_in_words():

@@ -15,9 +15,7 @@ from har_core.analysis.whole_set import analyse_photographs, group_numbers, load
 from har_core.errors import DatasetError, ModelBundleError
 from har_core.model import bundle
 from har_core.model.loading import load_model
-from har_core.model.manifest import KERAS_FILE, PREDICTIONS_FILE, BundleManifest, read_manifest
-from har_core.model.records import held_out_predictions
-from har_core.model.temperature import apply_temperature
+from har_core.model.manifest import KERAS_FILE, BundleManifest, read_manifest
 from har_core.scan.scanning import scan_dataset
 from tests.drawing import CLASS_NAMES, encode, photo_bytes, write_dataset
 
@@ -170,19 +168,6 @@ def test_changed_temperature_reaches_what_was_computed_before(
     assert again["confidence"].tolist() == pytest.approx(loaded.table["confidence"].tolist())
 
 
-def test_held_out_predictions_are_what_the_model_answers_now(tmp_path: Path) -> None:
-    raw = pd.DataFrame({"filename": ["a.jpg"], "label": ["running"], "split": ["test"]})
-    raw[list(CLASS_NAMES)] = [[0.9, 0.09, 0.01]]
-    raw.to_parquet(tmp_path / "raw.parquet")
-    manifest = BundleManifest("m", "net", 224, "minus_one_to_one", CLASS_NAMES, temperature=2.0)
-    files = {PREDICTIONS_FILE: (tmp_path / "raw.parquet").read_bytes()}
-    manifest = bundle.write_bundle(tmp_path / "m", manifest, files)
-    held_out = held_out_predictions(tmp_path / "m", manifest)
-    assert held_out is not None
-    expected = apply_temperature(np.array([0.9, 0.09, 0.01]), 2.0)
-    assert held_out.loc[0, list(CLASS_NAMES)].to_numpy(float) == pytest.approx(expected)
-
-
 def test_misspelt_label_does_not_keep_the_others_from_being_judged(
     model: Path, photographs: pd.DataFrame
 ) -> None:
@@ -261,14 +246,6 @@ def test_groups_number_only_duplicates_alike() -> None:
     numbers = group_numbers(pd.DataFrame({"duplicate_group": groups}))
     assert numbers[0] == numbers[2]
     assert len(set(numbers)) == 3
-
-
-def test_damaged_predictions_are_a_clear_error(tmp_path: Path) -> None:
-    manifest = BundleManifest("m", "net", 224, "minus_one_to_one", CLASS_NAMES)
-    files = {PREDICTIONS_FILE: b"no parquet"}
-    manifest = bundle.write_bundle(tmp_path / "m", manifest, files)
-    with pytest.raises(ModelBundleError, match=r"predictions\.parquet"):
-        held_out_predictions(tmp_path / "m", manifest)
 
 
 def test_thumbnail_is_made_once_and_again_when_the_file_changes(

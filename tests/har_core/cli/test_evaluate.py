@@ -8,7 +8,7 @@ from typer.testing import CliRunner, Result
 
 from har_core.cli import evaluate, main
 from har_core.dataset.table import load_dataset
-from tests.drawing import CLASS_NAMES, COLOUR_WEIGHTS
+from tests.drawing import CLASS_NAMES, COLOUR_WEIGHTS, photo_bytes
 from tests.evaluated import write_evaluated_bundle
 
 
@@ -83,7 +83,20 @@ def test_compare_prints_differences_and_the_test(dataset):
     assert "6 photographs" in answer.stdout
     assert "-1.0000" in answer.stdout
     assert "Only good is right on 6" in " ".join(answer.stdout.split())
-    assert "exact binomial" in " ".join(answer.stdout.split())
+    assert "permutation test over the 6 groups" in " ".join(answer.stdout.split())
+
+
+def test_photographs_that_only_share_names_with_the_test_split_are_refused(
+    dataset, monkeypatch, capsys
+):
+    for number, path in enumerate(sorted((dataset / "train").iterdir())):
+        path.write_bytes(photo_bytes("running", 1000 + number))
+    arguments = ["evaluate", "--model", "good", "--dataset", str(dataset), "--split", "test"]
+    monkeypatch.setattr(sys, "argv", ["har", *arguments])
+    with pytest.raises(SystemExit) as ended:
+        main()
+    assert ended.value.code == 2
+    assert "6 have the names of such photographs, but other content" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize(

@@ -18,13 +18,14 @@ from har_core.dataset.decisions import (
     load_decisions,
     undo,
 )
-from har_core.dataset.table import load_dataset, read_labels
+from har_core.dataset.table import load_dataset, read_table
 from har_core.errors import DatasetError
-from tests.drawing import write_dataset
+from har_core.storage.checksums import sha256_of_photograph
+from tests.drawing import photo_bytes, write_dataset
 
 
 def cleaned_csv(folder: Path) -> str:
-    table = read_labels(folder / "train.csv")
+    table = read_table(folder / "train.csv")
     return labels_csv(cleaned_table(table, load_decisions(folder)))
 
 
@@ -73,6 +74,67 @@ def test_relabelled_photograph_that_was_not_listed_is_added(
     csv = tmp_path / "cleaned.csv"
     csv.write_text(cleaned_csv(tiny_dataset))
     assert load_dataset(tiny_dataset, csv).iloc[-1]["filename"] == "new.jpg"
+
+
+def present(folder: Path) -> dict[str, str]:
+    return {path.name: sha256_of_photograph(str(path)) for path in (folder / "train").iterdir()}
+
+
+def test_decision_belongs_to_a_photograph_not_to_the_next_of_its_name(tiny_dataset: Path) -> None:
+    photos = tiny_dataset / "train"
+    first = (photos / "running_0.jpg").read_bytes()
+    decide(tiny_dataset, "exclude", ["running_0.jpg", "running_1.jpg"])
+    (photos / "running_0.jpg").write_bytes(photo_bytes("running", 77))
+    decisions = load_decisions(tiny_dataset).about(present(tiny_dataset))
+    assert decisions.excluded == {"running_1.jpg"}
+    assert decisions.outdated == {"running_0.jpg"}
+    decide(tiny_dataset, "relabel", ["running_0.jpg"], "sitting")
+    decisions = load_decisions(tiny_dataset).about(present(tiny_dataset))
+    assert decisions.relabelled == {"running_0.jpg": "sitting"}
+    assert not decisions.outdated
+    (photos / "running_0.jpg").write_bytes(first)
+    decisions = load_decisions(tiny_dataset).about(present(tiny_dataset))
+    assert decisions.excluded == {"running_0.jpg", "running_1.jpg"}
+
+
+def test_decision_holds_for_one_copy_and_for_a_file_that_is_missing(tiny_dataset: Path) -> None:
+    photos = tiny_dataset / "train"
+    (photos / "copy.jpg").write_bytes((photos / "running_0.jpg").read_bytes())
+    decide(tiny_dataset, "exclude", ["copy.jpg", "running_1.jpg", "never_there.jpg"])
+    (photos / "running_1.jpg").unlink()
+    decisions = load_decisions(tiny_dataset).about(present(tiny_dataset))
+    assert decisions.excluded == {"copy.jpg", "running_1.jpg", "never_there.jpg"}
+
+
+def test_decisions_of_version_1_0_hold_for_their_names(tiny_dataset: Path) -> None:
+    (tiny_dataset / DECISIONS_FILE).write_text(
+        '{"format": 1, "steps": [{"action": "exclude", "filenames": ["running_0.jpg"]}]}'
+    )
+    decide(tiny_dataset, "exclude", ["running_1.jpg"])
+    decisions = load_decisions(tiny_dataset).about(present(tiny_dataset))
+    assert decisions.excluded == {"running_0.jpg", "running_1.jpg"}
+
+
+def test_decision_opens_no_file_outside_the_dataset(tiny_dataset: Path) -> None:
+    (step,) = decide(tiny_dataset, "exclude", ["../train.csv"]).steps
+    assert step.sha256 == ("",)
+
+
+def test_cleaned_table_keeps_its_other_columns(tiny_dataset: Path) -> None:
+    csv = tiny_dataset / "train.csv"
+    table = pd.read_csv(csv)
+    table.insert(0, "split", ["train", "test", "validation"] * 4)
+    table["offset"], table["note"] = -1.5, "=cmd"
+    table.to_csv(csv, index=False)
+    photos = tiny_dataset / "train"
+    (photos / "new.jpg").write_bytes((photos / "running_0.jpg").read_bytes())
+    decide(tiny_dataset, "exclude", ["clapping_0.jpg"])
+    decide(tiny_dataset, "relabel", ["clapping_1.jpg", "new.jpg"], "sitting")
+    lines = cleaned_csv(tiny_dataset).splitlines()
+    assert lines[0] == "split,filename,label,offset,note"
+    assert lines[1] == "test,clapping_1.jpg,sitting,-1.5,'=cmd"
+    assert lines[-1] == ",new.jpg,sitting,,"
+    assert len(lines) == 13
 
 
 @pytest.mark.parametrize("name", ["=1+1.jpg", "+1.jpg", "-1.jpg", "@SUM(A1).jpg"])
@@ -140,6 +202,7 @@ def test_decisions_of_version_1_0_are_found_in_the_cache_and_moved(
         '{"format": 2, "steps": []}',
         '{"format": 1, "steps": [{"action": "delete", "filenames": []}]}',
         '{"format": 1, "steps": [{"action": "relabel", "filenames": ["a"], "label": ""}]}',
+        '{"format": 1, "steps": [{"action": "exclude", "filenames": ["a"], "sha256": ["A", "B"]}]}',
     ],
 )
 def test_damaged_file_is_an_error_and_stays_as_it_is(tiny_dataset: Path, content: str) -> None:
@@ -204,6 +267,12 @@ def test_decisions_move_to_another_machine_as_a_table(tiny_dataset: Path, tmp_pa
     taken = decide_together(there, read_decisions_csv(table))
     assert (taken.excluded, taken.relabelled) == (here.excluded, here.relabelled)
     assert taken.confirmed == {"sitting_1.jpg"}
+    # Of the same names, but other photographs: what was decided is not about them.
+    for path in (there / "train").iterdir():
+        path.write_bytes(photo_bytes("running", len(path.name), size=(64, 48)))
+    taken = load_decisions(there).about(present(there))
+    assert set(taken.current) == {"=1.jpg"}
+    assert taken.outdated == {"running_0.jpg", "sitting_0.jpg", "sitting_1.jpg"}
     assert undo(there).steps == ()
 
 

@@ -5,8 +5,9 @@ from io import BytesIO
 import pandas as pd
 import pytest
 
+from har_core.dataset.decisions import labels_csv
 from har_core.dataset.slips import ClassBalance, find_label_slips, fix_label_slips
-from har_core.dataset.table import read_labels
+from har_core.dataset.table import read_labels, read_table
 from har_core.errors import DatasetError
 
 
@@ -59,6 +60,15 @@ def test_fixed_table_has_no_slips() -> None:
     assert not find_label_slips(fixed)
     assert list(fixed["filename"]) == [f"{n}.jpg" for n in (1, 2, 3, 5, 6, 7, 9)]
     assert set(fixed["label"]) == {"running", "using_laptop", "sitting"}
+
+
+def test_fixed_table_keeps_its_other_columns() -> None:
+    table = read_table(
+        BytesIO(b"filename,split,label\n1.jpg,test,Run\n2.jpg,train,Run\n3.jpg,test,\n")
+    )
+    assert labels_csv(fix_label_slips(table)) == (
+        "filename,split,label\n1.jpg,test,Run\n2.jpg,train,Run\n"
+    )
 
 
 def test_uploaded_table_that_is_none_is_refused_with_reason() -> None:

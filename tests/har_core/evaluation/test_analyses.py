@@ -1,10 +1,13 @@
 """Confusion, curves, calibration, abstention and comparison against independent computations."""
 
+import hashlib
+import itertools
 import json
+from dataclasses import replace
 
 import numpy as np
 import pytest
-from scipy.stats import binom, chi2
+from scipy.stats import binom
 from sklearn.metrics import (
     average_precision_score,
     confusion_matrix,
@@ -17,7 +20,7 @@ from sklearn.metrics import (
 from har_core.errors import DatasetError
 from har_core.evaluation.bootstrap import percentile_interval
 from har_core.evaluation.calibration import reliability_bins
-from har_core.evaluation.comparison import compare_models, disagreements, mcnemar_test
+from har_core.evaluation.comparison import compare_models, disagreements, permutation_test
 from har_core.evaluation.confusion import confusion_shares, most_confused_pairs, similarity_order
 from har_core.evaluation.curves import macro_areas, micro_curves, ranking_curves
 from har_core.evaluation.result import EvaluationResult
@@ -175,30 +178,75 @@ def test_similar_classes_become_neighbours():
 
 
 @pytest.mark.parametrize(("b", "c"), [(0, 0), (3, 0), (5, 5), (4, 15), (30, 14), (40, 40)])
-def test_mcnemar_equals_the_formula(b, c):
+def test_without_copies_the_permutation_test_is_mcnemars_mid_p_test(b, c):
     first = np.array([True] * b + [False] * c + [True] * 7 + [False] * 5)
     second = np.array([False] * b + [True] * c + [True] * 7 + [False] * 5)
-    n, test = b + c, mcnemar_test(first, second)
-    assert (test.only_first, test.only_second) == (b, c)
-    exact = min(1.0, 2 * binom.cdf(min(b, c), n, 0.5)) if n else 1.0
-    assert mcnemar_test(first, second, "exact").p_value == pytest.approx(exact, abs=1e-9)
-    corrected = chi2.sf(max(abs(b - c) - 1, 0) ** 2 / n, 1) if n else 1.0
-    assert mcnemar_test(first, second, "corrected").p_value == pytest.approx(corrected, abs=1e-9)
-    assert test.method == ("exact" if n < 25 else "corrected")
+    n, test = b + c, permutation_test(first, second, np.arange(len(first)))
+    assert (test.only_first, test.only_second, test.n_groups) == (b, c, n)
+    less, k = min(b, c), np.arange(n + 1)
+    expected = binom.pmf(k, n, 0.5)[np.abs(2 * k - n) > n - 2 * less].sum()
+    expected += binom.pmf(k, n, 0.5)[np.abs(2 * k - n) == n - 2 * less].sum() / 2
+    assert test.p_value == pytest.approx(expected if n else 1, abs=1e-9)
 
 
-def test_comparison_pairs_the_photographs_by_filename():
+def test_the_permutation_test_counts_every_change_of_signs():
+    rng = np.random.default_rng(4)
+    groups = rng.integers(11, size=60)
+    first, second = rng.random(60) < 0.6, rng.random(60) < 0.8
+    by_group = np.bincount(groups, weights=second.astype(int) - first, minlength=11)
+    signs = np.array(list(itertools.product((-1, 1), repeat=11)))
+    totals = np.abs((signs * by_group).sum(axis=1))
+    found = abs(by_group.sum())
+    expected = (totals > found).mean() + (totals == found).mean() / 2
+    assert permutation_test(first, second, groups).p_value == pytest.approx(expected, abs=1e-9)
+
+
+@pytest.mark.parametrize(
+    ("n_groups", "size", "share"), [(100, 5, 0.8), (30, 3, 0.8), (300, 3, 0.7), (500, 1, 0.8)]
+)
+def test_equally_good_models_differ_significantly_in_about_5_percent(n_groups, size, share):
+    """Copies of a photograph nearly always share their answer: they are no further evidence."""
+    rng = np.random.default_rng(0)
+    groups = np.repeat(np.arange(n_groups), size)
+    shape, trials, significant = (2, n_groups * size), 2_000, 0
+    for _ in range(trials):
+        of_group = np.repeat(rng.random((2, n_groups)) < share, size, axis=1)
+        right = np.where(rng.random(shape) < 0.95, of_group, rng.random(shape) < share)
+        significant += permutation_test(*right, groups).p_value < 0.05
+    assert 0.03 <= significant / trials <= 0.07
+
+
+def test_the_permutation_test_finds_a_better_model():
+    rng = np.random.default_rng(0)
+    groups = np.repeat(np.arange(200), 5)
+    worse = np.repeat(rng.random(200) < 0.7, 5)
+    better = worse | np.repeat(rng.random(200) < 0.3, 5)
+    test = permutation_test(worse, better, groups)
+    assert test.p_value < 0.001
+    assert f"{test.n_groups} groups of near duplicates" in test.describe("a", "b")
+    assert "p < 0.001" in test.describe("a", "b")
+
+
+def digests(names) -> list[str]:
+    return [hashlib.sha256(str(name).encode()).hexdigest() for name in names]
+
+
+def test_comparison_pairs_the_photographs_by_content():
     labels, probabilities = make_case("random")
     names = [f"class {i}" for i in range(probabilities.shape[1])]
     files = np.array([f"{i:03}.jpg" for i in range(len(labels))])
     truth = np.asarray(names)[labels]
     better = 0.7 * probabilities + 0.3 * np.eye(len(names))[labels]
-    a = EvaluationResult.from_predictions(truth, probabilities, names, files)
+    known = np.array(digests(files))
+    a = EvaluationResult.from_predictions(truth, probabilities, names, files, sha256=known)
     turned = slice(None, 20, -1)
-    b = EvaluationResult.from_predictions(truth[turned], better[turned], names, files[turned])
+    renamed = np.char.add("renamed_", files[turned])
+    b = EvaluationResult.from_predictions(
+        truth[turned], better[turned], names, renamed, sha256=known[turned]
+    )
     comparison = compare_models({"a": a, "b": b})
     first, second = comparison.results["a"], comparison.results["b"]
-    assert first.filenames.tolist() == second.filenames.tolist() == files[21:].tolist()
+    assert first.sha256.tolist() == second.sha256.tolist() == known[21:].tolist()
     assert comparison.n_left_out == {"a": 21, "b": 0}
     difference = comparison.differences["b"]["top1"]
     assert difference.value == pytest.approx(second.correct.mean() - first.correct.mean())
@@ -213,8 +261,23 @@ def test_comparison_pairs_the_photographs_by_filename():
     assert (right == table["label"]).all()
 
 
+def test_copies_are_paired_by_their_labels():
+    """One photograph three times, once mislabelled, and listed in another order."""
+    table = np.tile([0.8, 0.2], (3, 1))
+    files, known = ["a", "b", "c"], digests("aaa")
+    labels = {"first": ["run", "sit", "run"], "second": ["sit", "run", "run"]}
+    results = {
+        model: EvaluationResult.from_predictions(given, table, ["run", "sit"], files, sha256=known)
+        for model, given in labels.items()
+    }
+    comparison = compare_models(results)
+    assert comparison.results["first"].n == 3
+    assert comparison.tests["second"].p_value == 1
+
+
 def test_identical_models_do_not_differ():
     result = evaluate(*make_case("random"))
+    result = replace(result, sha256=np.array(digests(result.filenames)))
     comparison = compare_models({"a": result, "b": result})
     for interval in comparison.differences["b"].values():
         assert interval == (0, 0, 0)
@@ -222,14 +285,18 @@ def test_identical_models_do_not_differ():
 
 
 def test_incomparable_evaluations_are_refused():
-    table = {"probabilities": np.eye(2), "class_names": ["run", "sit"]}
-    a = EvaluationResult.from_predictions(["run", "sit"], filenames=["a", "b"], **table)
-    b = EvaluationResult.from_predictions(["run", "sit"], filenames=["c", "d"], **table)
-    c = EvaluationResult.from_predictions(["run", "run"], filenames=["a", "b"], **table)
+    table = {"probabilities": np.eye(2), "class_names": ["run", "sit"], "filenames": ["a", "b"]}
+    known, others = digests("ab"), digests("cd")
+    a = EvaluationResult.from_predictions(["run", "sit"], sha256=known, **table)
+    b = EvaluationResult.from_predictions(["run", "sit"], sha256=others, **table)
+    c = EvaluationResult.from_predictions(["run", "run"], sha256=known, **table)
+    d = EvaluationResult.from_predictions(["run", "sit"], sha256=[known[0], ""], **table)
     with pytest.raises(DatasetError, match="different photographs"):
         compare_models({"first": a, "second": b})
     with pytest.raises(DatasetError, match="b: 'sit' and 'run'"):
         compare_models({"first": a, "second": c})
+    with pytest.raises(DatasetError, match=r"not known which photographs 1 of the 2 .* second"):
+        compare_models({"first": a, "second": d})
 
 
 def test_metrics_file_holds_the_promised_fields():

@@ -6,7 +6,6 @@ import har_core
 from har_core.dataset.table import load_dataset
 from har_core.errors import DatasetError
 from har_core.evaluation.run import evaluate_dataset
-from har_core.model.records import rows_of_split
 from tests.drawing import CLASS_NAMES, COLOUR_WEIGHTS
 from tests.evaluated import write_evaluated_bundle
 
@@ -26,7 +25,7 @@ def test_every_photograph_is_evaluated_as_by_prediction(tiny_models, table):
         expected = list(model.predict(path).probabilities.values())
         assert evaluation.result.probabilities[row] == pytest.approx(expected, abs=1e-4)
     assert evaluation.skipped.empty
-    assert len(set(evaluation.sha256)) == 12
+    assert len(set(evaluation.raw.sha256)) == 12
 
 
 def test_rows_that_cannot_be_used_are_listed_with_their_reason(tiny_models, tiny_dataset):
@@ -82,13 +81,3 @@ def test_an_exception_from_progress_ends_the_run(tiny_models, table):
 
     with pytest.raises(KeyboardInterrupt):
         evaluate_dataset(har_core.load_model(), table, progress=stop)
-
-
-def test_rows_of_a_recorded_split(tmp_path, table):
-    photographs = table.assign(split=["train", "test", "validation"] * 4)
-    write_evaluated_bundle(tmp_path, photographs, CLASS_NAMES)
-    folder = tmp_path / "drawn"
-    chosen = rows_of_split(table, folder, "test")
-    assert chosen["filename"].tolist() == table["filename"].tolist()[1::3]
-    with pytest.raises(DatasetError, match=r"no split 'dev'.*test, train, validation"):
-        rows_of_split(table, folder, "dev")

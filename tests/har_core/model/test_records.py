@@ -1,0 +1,162 @@
+"""A bundle's records mean photographs, by the sha256 of their bytes; names decide nothing."""
+
+from hashlib import sha256
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from har_core.errors import DatasetError, ModelBundleError
+from har_core.model import bundle
+from har_core.model.manifest import (
+    CROSS_VALIDATED_FILE,
+    ONNX_FILE,
+    PREDICTIONS_FILE,
+    SPLITS_FILE,
+    BundleManifest,
+)
+from har_core.model.records import (
+    held_out_predictions,
+    match_probabilities,
+    match_splits,
+    predicted_splits,
+    read_predictions,
+    read_splits,
+    recorded_cross_validation,
+    rows_of_split,
+    were_seen,
+)
+from har_core.model.temperature import apply_temperature
+from tests.drawing import CLASS_NAMES, colour_network
+
+SPLITS = pd.DataFrame(
+    {
+        "filename": ["a.jpg", "b.jpg", "c.jpg", "d.jpg"],
+        "label": ["running", "running", "sitting", "clapping"],
+        "split": ["train", "test", "validation", "test"],
+        "duplicate_group": [0, 1, 2, 1],
+        "sha256": ["A", "B", "C", "D"],
+    }
+)
+PREDICTIONS = SPLITS.loc[SPLITS["split"] != "train", ["filename", "label", "split"]].assign(
+    clapping=[0.9, 0.2, 0.1], running=[0.09, 0.5, 0.1], sitting=[0.01, 0.3, 0.8]
+)
+
+
+def write_bundle(folder: Path, temperature: float = 1.0, **files: bytes) -> BundleManifest:
+    manifest = BundleManifest(
+        "m", "net", 224, "minus_one_to_one", CLASS_NAMES, temperature=temperature
+    )
+    names = {
+        "splits": SPLITS_FILE,
+        "predictions": PREDICTIONS_FILE,
+        "cross_validated": CROSS_VALIDATED_FILE,
+    }
+    content = {ONNX_FILE: colour_network(), **{names[n]: c for n, c in files.items()}}
+    return bundle.write_bundle(folder / "m", manifest, content)
+
+
+def parquet(table: pd.DataFrame) -> bytes:
+    content = table.to_parquet()
+    assert content is not None
+    return content
+
+
+def test_splits_are_read_from_a_bundle(tmp_path: Path) -> None:
+    write_bundle(tmp_path, splits=parquet(SPLITS))
+    splits = read_splits(tmp_path / "m")
+    assert splits is not None
+    assert splits["split"].tolist() == SPLITS["split"].tolist()
+
+
+@pytest.mark.parametrize("content", [b"no parquet", parquet(SPLITS.drop(columns="sha256"))])
+def test_damaged_records_are_named(tmp_path: Path, content: bytes) -> None:
+    manifest = write_bundle(tmp_path, splits=content, predictions=content, cross_validated=content)
+    folder = tmp_path / "m"
+    with pytest.raises(ModelBundleError, match=r"splits\.parquet"):
+        read_splits(folder)
+    with pytest.raises(ModelBundleError, match=r"\.parquet"):
+        held_out_predictions(folder, manifest)
+    with pytest.raises(ModelBundleError, match=r"cross_validated\.parquet"):
+        recorded_cross_validation(folder, manifest)
+
+
+def test_a_bundle_without_records_says_so_by_none(tmp_path: Path) -> None:
+    manifest = write_bundle(tmp_path)
+    folder = tmp_path / "m"
+    assert read_splits(folder) is None
+    assert read_predictions(folder, manifest) is None
+    assert held_out_predictions(folder, manifest) is None
+    assert recorded_cross_validation(folder, manifest) is None
+    assert predicted_splits(folder, manifest) == []
+
+
+def test_splits_are_matched_by_content_alone() -> None:
+    sha256 = pd.Series(["B", "?", "A", "", None], index=list("vwxyz"))
+    matched = match_splits(sha256, SPLITS)
+    assert matched.to_dict() == {"v": "test", "w": "", "x": "train", "y": "", "z": ""}
+
+
+def test_copies_recorded_in_several_splits_are_in_no_single_one() -> None:
+    leaking = SPLITS.assign(sha256=["A", "A", "C", "C"])
+    matched = match_splits(pd.Series(["A", "C"]), leaking)
+    assert matched.tolist() == ["test + train", "test + validation"]
+
+
+def test_photographs_without_a_known_content_were_never_seen() -> None:
+    unknown = pd.concat([SPLITS, SPLITS.head(1).assign(sha256="")])
+    assert were_seen(["A", "B", "", "C"], unknown, ["train"]).tolist() == [True] + [False] * 3
+    assert were_seen(["A", "B", "", "C"], unknown, ["train", "validation"]).sum() == 2
+
+
+@pytest.mark.parametrize("recorded", ["by the predictions", "by the splits"])
+def test_predictions_know_their_photographs(tmp_path: Path, recorded: str) -> None:
+    predictions = PREDICTIONS
+    if recorded == "by the predictions":
+        predictions = PREDICTIONS.assign(sha256=["B", "C", "D"])
+    manifest = write_bundle(tmp_path, splits=parquet(SPLITS), predictions=parquet(predictions))
+    table = read_predictions(tmp_path / "m", manifest)
+    assert table is not None
+    assert table["sha256"].tolist() == ["B", "C", "D"]
+    assert table["duplicate_group"].tolist() == [1, 2, 1]
+    assert predicted_splits(tmp_path / "m", manifest) == ["test", "validation"]
+
+
+def test_predictions_of_unknown_photographs_match_none(tmp_path: Path) -> None:
+    manifest = write_bundle(tmp_path, predictions=parquet(PREDICTIONS))
+    table = read_predictions(tmp_path / "m", manifest)
+    assert table is not None
+    assert table["sha256"].tolist() == ["", "", ""]
+    assert table["duplicate_group"].nunique() == 3
+    found = match_probabilities(pd.Series(["", "B", None]), table, CLASS_NAMES)
+    assert found.empty
+
+
+def test_held_out_predictions_are_what_the_model_answers_now(tmp_path: Path) -> None:
+    manifest = write_bundle(tmp_path, 2.0, splits=parquet(SPLITS), predictions=parquet(PREDICTIONS))
+    held_out = held_out_predictions(tmp_path / "m", manifest)
+    assert held_out is not None
+    expected = apply_temperature(np.array([0.9, 0.09, 0.01]), 2.0)
+    found = match_probabilities(pd.Series(["?", "B"], index=[7, 8]), held_out, CLASS_NAMES)
+    assert found.index.tolist() == [8]
+    assert found.loc[8].to_numpy(float) == pytest.approx(expected)
+
+
+def test_rows_of_a_split_are_photographs_not_names(tmp_path: Path) -> None:
+    contents = {"b.jpg": b"another", "renamed.jpg": b"b", "a.jpg": b"a"}
+    for name, content in contents.items():
+        (tmp_path / name).write_bytes(content)
+    recorded = SPLITS.assign(
+        sha256=[sha256(n[:1].encode()).hexdigest() for n in SPLITS["filename"]]
+    )
+    write_bundle(tmp_path, splits=parquet(recorded))
+    table = pd.DataFrame(
+        {"filename": list(contents), "path": [str(tmp_path / name) for name in contents]}
+    )
+    chosen = rows_of_split(table, tmp_path / "m", "test")
+    assert chosen["filename"].tolist() == ["renamed.jpg"]
+    with pytest.raises(DatasetError, match=r"no photograph.*test split.*1 have the names"):
+        rows_of_split(table[table["filename"] != "renamed.jpg"], tmp_path / "m", "test")
+    with pytest.raises(DatasetError, match=r"no split 'dev'.*test, train, validation"):
+        rows_of_split(table, tmp_path / "m", "dev")
