@@ -10,6 +10,13 @@ import typer
 from rich.console import Console
 from rich.table import Table
 
+from har_core.cli.datasets import (
+    ColumnsOption,
+    OldTableOption,
+    TableOption,
+    check_outputs,
+    read_dataset,
+)
 from har_core.cli.options import EXIT_SOME_FAILED, DatasetOption, ModelOption
 from har_core.cli.terminal import progress_bar, stderr, write_output
 from har_core.errors import HarError
@@ -17,6 +24,7 @@ from har_core.model.loading import find_model, load_model
 from har_core.storage.spreadsheets import table_csv
 
 if TYPE_CHECKING:
+    from har_core.dataset.table import Dataset
     from har_core.evaluation.comparison import Comparison
     from har_core.evaluation.store import Evaluation
 
@@ -32,17 +40,13 @@ METRIC_TITLES: Final = {
 
 app = typer.Typer()
 
-CsvOption = Annotated[
-    Path | None,
-    typer.Option("--csv", metavar="FILE", help="Table to use instead of DATASET/train.csv."),
-]
 SplitOption = Annotated[
     str | None,
     typer.Option(
         "--split",
         metavar="NAME",
-        help="Only the photographs of a split that the (first) model records: train, validation "
-        "or test. Default: every row of the table.",
+        help="Only the photographs of a split, train, validation or test: that which the dataset's "
+        "folders say, else which the (first) model records. Default: every row of the table.",
     ),
 ]
 
@@ -51,7 +55,9 @@ SplitOption = Annotated[
 def evaluate(
     dataset: DatasetOption,
     model: ModelOption = None,
-    csv: CsvOption = None,
+    table: TableOption = None,
+    old_table: OldTableOption = None,
+    columns: ColumnsOption = None,
     split: SplitOption = None,
     report: Annotated[
         str | None, typer.Option(metavar="FILE", help="HTML report that opens without a network.")
@@ -72,7 +78,9 @@ def evaluate(
     python -m har_core evaluate --model mine --dataset DataSet --report report.html
     """  # noqa: D301 - \b keeps the lines of the examples
     render = _report_renderer() if report else None
-    evaluation, warnings = _run(model, dataset, csv, split)
+    read = read_dataset(dataset, table, old_table, columns)
+    check_outputs((json_file, predictions, report), [find_model(model)], read)
+    evaluation, warnings = _run(model, read, split)
     result = evaluation.result
     if json_file:
         write_output(json_file, _as_json(evaluation, dataset, split, warnings))
@@ -96,7 +104,9 @@ def compare(
         typer.Argument(metavar="A B…", help="Bundle names or paths; the first is the baseline."),
     ],
     dataset: DatasetOption,
-    csv: CsvOption = None,
+    table: TableOption = None,
+    old_table: OldTableOption = None,
+    columns: ColumnsOption = None,
     split: SplitOption = None,
 ) -> None:
     """Compare models on the same photographs: paired differences and a permutation test.
@@ -113,8 +123,9 @@ def compare(
     from har_core.evaluation.comparison import compare_models
 
     evaluations: dict[str, Evaluation] = {}
+    read = read_dataset(dataset, table, old_table, columns)
     for name in models:
-        evaluations[name], warnings = _run(name, dataset, csv, split, splits_of=models[0])
+        evaluations[name], warnings = _run(name, read, split, splits_of=models[0])
         _print_caveats(name, warnings)
     comparison = compare_models({name: e.result for name, e in evaluations.items()})
     _print_comparison(comparison)
@@ -124,22 +135,24 @@ def compare(
 
 def _run(
     model: str | None,
-    dataset: Path,
-    csv: Path | None,
+    dataset: "Dataset",
     split: str | None,
     *,
     splits_of: str | None = None,
 ) -> tuple["Evaluation", list[str]]:
     # Imported here, because pandas would slow down every other command.
+    from har_core.dataset.splits import rows_of_own_split
     from har_core.dataset.table import load_dataset
     from har_core.evaluation.caveats import caveats
     from har_core.evaluation.run import evaluate_dataset
     from har_core.model.records import read_splits, rows_of_split
 
     loaded, folder = load_model(model), find_model(model)
-    table = load_dataset(dataset, csv)
+    table = load_dataset(dataset)
     with progress_bar() as report:
-        if split:
+        if split and "split" in table:
+            table = rows_of_own_split(table, split)
+        elif split:
             recorded_by = find_model(splits_of) if splits_of else folder
             table = rows_of_split(table, recorded_by, split, report)
         evaluation = evaluate_dataset(

@@ -8,6 +8,7 @@ from typing import Annotated
 
 import typer
 
+from har_core.cli.datasets import check_outputs
 from har_core.cli.options import ModelOption
 from har_core.cli.terminal import stderr, write_output
 from har_core.errors import HarError
@@ -53,6 +54,7 @@ def models(
     ] = None,
 ) -> None:
     """List the model bundles; the first is the default."""
+    check_outputs([json_file])
     entries = bundle.list_bundles()
     if json_file:
         described = [
@@ -100,6 +102,7 @@ def export(
     bundle.json says, and give probabilities before the temperature.
     """
     folder = find_model(model)
+    check_outputs([output], [folder])
     manifest = bundle.verify_bundle(folder)
     wanted = {".onnx": ONNX_FILE, ".keras": KERAS_FILE}.get(output.suffix)
     if output.suffix == ".zip":

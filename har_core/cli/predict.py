@@ -13,12 +13,13 @@ import typer
 from rich.console import Console
 from rich.table import Table
 
+from har_core.cli.datasets import TABLE_SUFFIXES, check_outputs, read_dataset
 from har_core.cli.options import EXIT_SOME_FAILED, ModelOption
 from har_core.cli.terminal import progress_bar, stderr, write_output
 from har_core.errors import HarError, InvalidImageError
 from har_core.images.decoding import PHOTO_SUFFIXES
 from har_core.model.classifier import ImageSource
-from har_core.model.loading import load_model
+from har_core.model.loading import find_model, load_model
 from har_core.model.prediction import Prediction
 from har_core.storage.spreadsheets import neutralise_formula
 
@@ -30,7 +31,8 @@ def predict(
     photographs: Annotated[
         list[str],
         typer.Argument(
-            metavar="PHOTO|FOLDER|GLOB…", help="Files, folders, patterns, or - for stdin."
+            metavar="PHOTO|FOLDER|GLOB|TABLE…",
+            help="Files, folders, patterns, tables that list photographs, or - for stdin.",
         ),
     ],
     model: ModelOption = None,
@@ -52,13 +54,9 @@ def predict(
     python -m har_core predict holiday/ 'more/*.png' --csv actions.csv
     curl -s https://example.org/photo.jpg | python -m har_core predict - --json
     """  # noqa: D301 - \b keeps the lines of the examples
-    for destination in (json_file, csv_file):
-        if destination and destination.lower().endswith(PHOTO_SUFFIXES):
-            raise typer.BadParameter(
-                f"{destination} looks like a photograph, not a result file; write the options "
-                "behind the photographs, or - as the file for stdout."
-            )
+    check_outputs((json_file, csv_file))
     names = _expand(photographs)
+    check_outputs((json_file, csv_file), (*names, *photographs, find_model(model)))
     loaded = load_model(model)
     sources: list[ImageSource] = [
         sys.stdin.buffer.read() if name == "-" else Path(name) for name in names
@@ -86,7 +84,9 @@ def _expand(arguments: Sequence[str]) -> list[str]:
     names: list[str] = []
     for argument in arguments:
         path = Path(argument)
-        if argument == "-" or path.is_file():
+        if path.name.lower().endswith(TABLE_SUFFIXES) and path.is_file():
+            found = _listed_in(path)
+        elif argument == "-" or path.is_file():
             found = [argument]
         elif path.is_dir():
             found = sorted(str(p) for p in path.rglob("*") if p.suffix.lower() in PHOTO_SUFFIXES)
@@ -102,6 +102,15 @@ def _expand(arguments: Sequence[str]) -> list[str]:
             found = [argument]
         names += found
     return names
+
+
+def _listed_in(table: Path) -> list[str]:
+    """Return the photographs that a table lists; one that is missing stays and fails later."""
+    dataset = read_dataset(table.parent, table)
+    return [
+        path or str(dataset.folder / filename)
+        for filename, path in zip(dataset.rows["filename"], dataset.rows["path"], strict=True)
+    ]
 
 
 _Rows = Sequence[tuple[str, Prediction | InvalidImageError]]

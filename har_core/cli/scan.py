@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from har_core.cli.datasets import ColumnsOption, TableOption, check_outputs, read_dataset
 from har_core.cli.terminal import progress_bar, stderr, write_output
 from har_core.settings import DATASET
 
@@ -34,9 +35,11 @@ def scan(
     csv_file: Annotated[
         str | None,
         typer.Option(
-            "--csv", metavar="[FILE]", help="One row per photograph, to a file or stdout."
+            "--csv", metavar="[FILE]", help="Findings by photograph, to a file or stdout."
         ),
     ] = None,
+    table: TableOption = None,
+    columns: ColumnsOption = None,
     workers: Annotated[
         int | None,
         typer.Option(min=1, help="Parallel workers.", show_default="one per processor"),
@@ -57,9 +60,11 @@ def scan(
     from har_core.scan.issues import any_issue, findings_csv, findings_json
     from har_core.scan.scanning import scan_dataset
 
+    read = read_dataset(dataset, table, columns=columns)
+    check_outputs((csv_file, json_file), dataset=read)
     try:
         with progress_bar() as report:
-            photographs = scan_dataset(dataset, workers=workers, progress=report)
+            photographs = scan_dataset(read, workers=workers, progress=report)
     except KeyboardInterrupt:
         stderr.print("Interrupted. What was measured is kept; scan again to go on.")
         raise typer.Exit(EXIT_UNUSABLE) from None

@@ -6,6 +6,7 @@ from typing import Annotated, Any
 
 import typer
 
+from har_core.cli.datasets import ColumnsOption, OldTableOption, TableOption, read_dataset
 from har_core.cli.options import EXIT_UNUSABLE, DatasetOption
 from har_core.cli.terminal import progress_bar, stderr
 from har_core.model import bundle
@@ -20,10 +21,9 @@ _DEFAULTS = TrainingSettings()
 def train(
     dataset: DatasetOption,
     name: Annotated[str, typer.Option(help="Name of the model bundle to write.")],
-    csv_table: Annotated[
-        Path | None,
-        typer.Option("--csv", metavar="FILE", help="Table to use instead of DATASET/train.csv."),
-    ] = None,
+    table: TableOption = None,
+    old_table: OldTableOption = None,
+    columns: ColumnsOption = None,
     backbone_weights: Annotated[
         str,
         typer.Option(
@@ -134,13 +134,13 @@ def train(
         notes=notes,
         augmentation=dataclasses.replace(_DEFAULTS.augmentation, mixup=mixup),
     )
+    read = read_dataset(dataset, table, old_table, columns)
     with progress_bar() as report:
         try:
             manifest = run_training(
-                dataset,
+                read,
                 name,
                 settings,
-                csv=csv_table,
                 runs_dir=runs_dir,
                 resume=resume,
                 overwrite=overwrite,

@@ -207,6 +207,14 @@ def _source(files: DatasetFiles, table: Path) -> TableSource:
     return TableSource(table, home, folders[0] if folders else PHOTO_FOLDER, split_of_folder(home))
 
 
+def is_label_table(path: Path) -> bool:
+    """Tell whether a file is a table of photographs, and none of this program's results."""
+    if not path.name.lower().endswith(TABLE_SUFFIXES):
+        return False
+    headings = read_headings(path)
+    return headings is not None and _names_photographs(headings)
+
+
 def _names_photographs(headings: list[str]) -> bool:
     lowered = {heading.lower() for heading in headings}
     return has_filenames(headings) and not any(own <= lowered for own in _OWN_RESULTS)

@@ -120,6 +120,28 @@ def split_columns(dataset: Dataset) -> pd.DataFrame:
     return pd.DataFrame(columns).drop_duplicates("filename", ignore_index=True)
 
 
+def rows_of_own_split(table: pd.DataFrame, split: str) -> pd.DataFrame:
+    """Return the rows of one of the splits that a dataset's folders say.
+
+    Parameters
+    ----------
+    table : DataFrame
+        With the column ``split``.
+    split : str
+        One of `SPLITS`, or a usual variant such as ``val``.
+
+    Raises
+    ------
+    DatasetError
+        If there is none of that name.
+    """
+    chosen = table[table["split"] == (split_of_word(split) or split)]
+    if chosen.empty:
+        names = ", ".join(name for name in SPLITS if (table["split"] == name).any())
+        raise DatasetError(f"There is no split {split!r}; the dataset's folders are {names}.")
+    return chosen.reset_index(drop=True)
+
+
 def leaking_groups(photographs: pd.DataFrame, split: pd.Series) -> pd.DataFrame:
     """Find duplicate groups whose photographs are in more than one split.
 

@@ -59,6 +59,10 @@ class Dataset:
     unlisted: Mapping[str, str]
     notes: tuple[str, ...] = ()
 
+    def __str__(self) -> str:
+        """Return the folder, for messages."""
+        return str(self.folder)
+
     @property
     def sources(self) -> tuple[Path, ...]:
         """What decides about the rows: tables and the folders that photographs lie in."""

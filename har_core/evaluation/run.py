@@ -119,7 +119,10 @@ def _reasons_to_skip(table: pd.DataFrame, class_names: tuple[str, ...]) -> pd.Se
     reasons[n_labels > 1] = "listed with different labels"
     unknown = ~table["label"].isin(class_names)
     reasons[unknown] = "label unknown to the model: " + table.loc[unknown, "label"].astype(str)
-    reasons[table["path"].isna()] = "photograph missing"
+    reasons[table["label"].eq("")] = "no label"
+    absent = table["path"].isna()
+    problems = table["problem"] if "problem" in table else pd.Series("missing", table.index)
+    reasons[absent] = "photograph " + problems[absent]
     return reasons
 
 

@@ -45,6 +45,20 @@ class Unlisted(IssueKind):
 
 
 @register
+class Unlabelled(IssueKind):
+    """The table has labels, but none for it."""
+
+    name = "unlabelled"
+    title = "No label"
+    meaning = "The table has no label for it: training refuses the table. Fill it in or drop it."
+
+    def score(self, photographs: pd.DataFrame) -> np.ndarray:
+        """Return 0 or 1; a table without labels is not judged."""
+        empty = photographs["label"].eq("") & photographs["labels"].gt(0)
+        return 1 - empty.to_numpy(float)
+
+
+@register
 class Unreadable(IssueKind):
     """Empty, cut short, damaged, or no image at all."""
 

@@ -12,7 +12,7 @@ import pandas as pd
 
 from har_core.dataset.duplicates import duplicate_groups, fingerprint_image, near_duplicate_pairs
 from har_core.dataset.splits import check_labels, stratified_group_split
-from har_core.dataset.table import load_dataset
+from har_core.dataset.table import Location, load_dataset
 from har_core.errors import DatasetError, InvalidImageError
 from har_core.images.decoding import decode_photograph
 from har_core.progress import Progress
@@ -68,7 +68,7 @@ class PreparedDataset:
 
 
 def prepare_dataset(
-    folder: str | Path,
+    folder: Location,
     store: str | Path,
     *,
     csv: str | Path | None = None,
@@ -79,8 +79,8 @@ def prepare_dataset(
 
     Parameters
     ----------
-    folder : str or Path
-        Dataset folder, see `har_core.dataset.table.load_dataset`.
+    folder : str, Path or Dataset
+        Dataset folder, see `har_core.dataset.table.open_dataset`.
     store : str or Path
         Existing folder for the decoded pixels (197 KB per photograph).
     csv : str or Path, optional

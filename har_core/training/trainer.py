@@ -14,6 +14,7 @@ from typing import Any, Final
 import numpy as np
 
 from har_core.analysis.suspects import cross_validated_probabilities
+from har_core.dataset.table import Location
 from har_core.errors import DatasetError, HarError, ModelBundleError
 from har_core.evaluation.calibration import fit_temperature, negative_log_likelihood
 from har_core.evaluation.result import EvaluationResult
@@ -71,7 +72,7 @@ EpochReport = Callable[[dict[str, Any]], None]
 
 
 def train(
-    dataset: str | Path,
+    dataset: Location,
     name: str,
     settings: TrainingSettings | None = None,
     *,
@@ -91,8 +92,8 @@ def train(
 
     Parameters
     ----------
-    dataset : str or Path
-        Dataset folder, see `har_core.dataset.table.load_dataset`.
+    dataset : str, Path or Dataset
+        Dataset folder, see `har_core.dataset.table.open_dataset`.
     name : str
         Name of the bundle, written into `har_core.model.bundle.models_dir`.
     settings : TrainingSettings, optional

@@ -211,6 +211,17 @@ def test_one_filename_under_two_labels_is_a_label_conflict(tmp_path: Path) -> No
     assert not issues_of(findings, "scene_1.jpg")
 
 
+def test_row_without_a_label_is_found_unless_the_table_has_none(tmp_path: Path) -> None:
+    folder = write_scenes(tmp_path / "dataset", 3)
+    lines = (folder / "train.csv").read_text().splitlines()
+    (folder / "train.csv").write_text("\n".join([*lines[:-1], "scene_2.jpg, "]))
+    findings = scan_dataset(folder)
+    assert issues_of(findings, "scene_2.jpg") == {"unlabelled"}
+    assert count_issues(findings)["unlabelled"] == 1
+    (folder / "train.csv").write_text("filename\nscene_0.jpg\nscene_1.jpg\nscene_2.jpg\n")
+    assert not any(count_issues(scan_dataset(folder)).values())
+
+
 def test_greyscale_is_found_also_when_stored_as_rgb(tmp_path: Path) -> None:
     folder = write_scenes(tmp_path / "dataset", 4)
     grey = ImageOps.grayscale(draw_scene(0))
@@ -252,7 +263,7 @@ def test_csv_has_the_documented_columns_and_is_safe_in_spreadsheets(tmp_path: Pa
     path.write_text(findings_csv(findings))
     table = pd.read_csv(path)
     issues = [
-        *("missing", "unlisted", "unreadable", "wrong_extension", "exact_duplicates"),
+        *("missing", "unlisted", "unlabelled", "unreadable", "wrong_extension", "exact_duplicates"),
         *("near_duplicates", "label_conflict", "dark", "light", "blurry", "odd_size"),
         *("odd_aspect_ratio", "low_information", "grayscale"),
     ]

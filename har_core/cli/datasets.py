@@ -1,0 +1,155 @@
+"""What the commands that read a dataset share: its options, what is said of it, and its safety."""
+
+import os
+from collections.abc import Iterable
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Final
+
+import typer
+
+from har_core.cli.terminal import stderr
+from har_core.errors import HarError
+from har_core.images.decoding import PHOTO_SUFFIXES
+from har_core.images.signatures import identify_content
+from har_core.model.manifest import MANIFEST_FILE
+
+if TYPE_CHECKING:
+    from har_core.dataset.table import Dataset
+
+_NOTES_SHOWN: Final = 6
+# Of `har_core.dataset.cells`, whose import would slow down every command.
+TABLE_SUFFIXES: Final = (".csv", ".tsv", ".parquet", ".jsonl")
+
+TableOption = Annotated[
+    Path | None,
+    typer.Option("--table", metavar="FILE", help="Table to use instead of DATASET/train.csv."),
+]
+OldTableOption = Annotated[Path | None, typer.Option("--csv", metavar="FILE", hidden=True)]
+ColumnsOption = Annotated[
+    str | None,
+    typer.Option(
+        "--columns",
+        metavar="filename=…,label=…",
+        help="The table's headings of the photographs' names and of their labels, where they are "
+        "not found by themselves.",
+    ),
+]
+
+
+def read_dataset(
+    folder: Path, table: Path | None, old_table: Path | None = None, columns: str | None = None
+) -> "Dataset":
+    """Open the dataset that a command line names, and say what was assumed.
+
+    Raises
+    ------
+    DatasetError
+        See `har_core.dataset.table.open_dataset`.
+    """
+    # Imported here, because pandas would slow down every other command.
+    from har_core.dataset.columns import parse_columns
+    from har_core.dataset.table import open_dataset
+
+    if old_table is not None:
+        if table is not None:
+            raise HarError("--csv is the old name of --table; give one of them.")
+        _say("The table to read is named by --table; --csv will only name files to write.")
+        table = old_table
+    dataset = open_dataset(folder, table, columns=parse_columns(columns), follow_links=True)
+    for note in dataset.notes[:_NOTES_SHOWN]:
+        _say(note)
+    return dataset
+
+
+def _say(note: str) -> None:
+    stderr.print(note, style="yellow", markup=False, soft_wrap=True)
+
+
+def check_outputs(
+    outputs: Iterable[str | Path | None],
+    inputs: Iterable[str | Path] = (),
+    dataset: "Dataset | None" = None,
+) -> None:
+    """Refuse to write a result over what it is made from, or over anybody's work.
+
+    Parameters
+    ----------
+    outputs : iterable of str, Path or None
+        Files to write; None and ``-`` (stdout) are none.
+    inputs : iterable of str or Path
+        Files that the command reads.
+    dataset : Dataset, optional
+        Its tables and photographs are inputs, too.
+
+    Raises
+    ------
+    HarError
+        If an output is an input, by whatever name or link; another output; a folder; a
+        photograph; a table of labels; or a part of a model bundle.
+    """
+    targets = [Path(output) for output in outputs if output and str(output) != "-"]
+    for number, target in enumerate(targets):
+        if any(_is_same(target, other) for other in targets[:number]):
+            raise HarError(f"Two results would be written to {target}; name two files.")
+    existing = [target for target in targets if _exists(target)]
+    for target in targets:
+        _check_target(target, target in existing)
+    if not existing:
+        return
+    read: list[str | Path] = list(inputs)
+    if dataset is not None:
+        read += [*dataset.tables, *dataset.rows["path"].dropna(), *dataset.unlisted.values()]
+    stamps = {_stamp(path) for path in read} - {None}
+    for target in existing:
+        if _stamp(target) in stamps:
+            raise HarError(f"{target} is read by this command; name another file to write.")
+
+
+def _check_target(target: Path, exists: bool) -> None:
+    if target.name.lower().endswith(PHOTO_SUFFIXES):
+        raise HarError(
+            f"{target} is the name of a photograph, not of a result; write the options behind the "
+            "photographs, or - as the file for stdout."
+        )
+    if (target.parent / MANIFEST_FILE).is_file():
+        raise HarError(f"{target.parent} is a model bundle; write to another folder.")
+    if not exists:
+        return
+    if target.is_dir():
+        raise HarError(f"{target} is a folder; name a file in it.")
+    with target.open("rb") as file:
+        content = identify_content(file.read(1024))
+    if content.category in ("readable", "image"):
+        raise HarError(f"{target} is a photograph ({content.description}); name another file.")
+    from har_core.dataset.layouts import is_label_table
+
+    if is_label_table(target):
+        raise HarError(
+            f"{target} is a table of photographs, which would be lost; name another file."
+        )
+
+
+def _exists(path: Path) -> bool:
+    try:
+        path.stat()
+    except FileNotFoundError:
+        return False
+    except (OSError, ValueError) as error:
+        reason = getattr(error, "strerror", None) or error
+        raise HarError(f"Cannot write {path}: {reason}.") from error
+    return True
+
+
+def _is_same(left: Path, right: Path) -> bool:
+    return os.path.realpath(left) == os.path.realpath(right) or (
+        _stamp(left) is not None and _stamp(left) == _stamp(right)
+    )
+
+
+def _stamp(path: str | Path) -> tuple[int, int] | None:
+    """Return what two names of one file share."""
+    try:
+        status = os.stat(path)  # noqa: PTH116 (making 100,000 Paths takes a second)
+    except (OSError, ValueError):
+        return None
+    return status.st_dev, status.st_ino

@@ -1,0 +1,70 @@
+"""Results are never written over what they are made from; tables and layouts reach the commands."""
+
+import os
+from pathlib import Path
+
+import pytest
+
+from har_core.cli.datasets import check_outputs
+from har_core.dataset.table import open_dataset
+from har_core.errors import HarError
+from tests.drawing import photo_bytes
+
+TABLE = "filename,label\na.jpg,x\n"
+
+
+@pytest.fixture
+def inputs(tiny_dataset: Path, tiny_models: Path, tmp_path: Path) -> Path:
+    """Return a folder with names, links and other ways to say each kind of input."""
+    (tiny_dataset / "old labels.csv").write_text(TABLE)
+    (tiny_dataset / "results.csv").write_text("filename,label,prediction,confidence\n")
+    (tiny_dataset / "notes.json").write_text("{}")
+    (tmp_path / "link.csv").symlink_to(tiny_dataset / "train.csv")
+    (tmp_path / "photo.html").symlink_to(tiny_dataset / "train" / "running_0.jpg")
+    os.link(tiny_dataset / "train.csv", tmp_path / "hard link.json")
+    (tmp_path / "renamed.txt").write_bytes(photo_bytes())
+    return tmp_path
+
+
+@pytest.mark.parametrize(
+    ("output", "reason"),
+    [
+        ("dataset/train.csv", "table of photographs"),
+        ("dataset/../dataset/train.csv", "table of photographs"),
+        ("dataset/old labels.csv", "table of photographs"),
+        ("link.csv", "table of photographs"),
+        ("hard link.json", "is read by this command"),
+        ("dataset/train/running_0.jpg", "name of a photograph"),
+        ("new.jpg", "name of a photograph"),
+        ("photo.html", "is a photograph"),
+        ("renamed.txt", "is a photograph"),
+        ("dataset/train", "is a folder"),
+        ("models/tiny/model.onnx", "is a model bundle"),
+        ("models/tiny/new.csv", "is a model bundle"),
+        ("a" * 300, "Cannot write"),
+    ],
+)
+def test_an_output_that_would_destroy_something_is_refused(
+    inputs: Path, output: str, reason: str
+) -> None:
+    with pytest.raises(HarError, match=reason):
+        check_outputs([None, "-", inputs / output], dataset=open_dataset(inputs / "dataset"))
+
+
+def test_a_file_that_is_read_is_refused_whatever_it_is(inputs: Path) -> None:
+    notes = inputs / "dataset" / "notes.json"
+    check_outputs([notes])
+    with pytest.raises(HarError, match="is read by this command"):
+        check_outputs([notes], [notes])
+
+
+def test_two_results_are_not_written_to_one_file(inputs: Path) -> None:
+    with pytest.raises(HarError, match="Two results"):
+        check_outputs([inputs / "new.csv", inputs / "dataset" / ".." / "new.csv"])
+
+
+def test_results_may_be_written_again(inputs: Path) -> None:
+    check_outputs(
+        [inputs / "dataset" / "results.csv", inputs / "dataset" / "notes.json", inputs / "new.csv"],
+        dataset=open_dataset(inputs / "dataset"),
+    )
