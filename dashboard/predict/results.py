@@ -9,6 +9,8 @@ import pandas as pd
 from dashboard.classification import ClassifiedPhoto
 from dashboard.wording.names import human_name
 from har_core import Prediction
+from har_core.model.fields import ACTION, CONFIDENCE, FILENAME
+from har_core.model.prediction import prediction_record
 from har_core.storage.spreadsheets import neutralise_formula
 
 
@@ -62,12 +64,12 @@ def results_table(photos: Sequence[tuple[Photo, ClassifiedPhoto]]) -> pd.DataFra
 
 
 def results_csv(photos: Sequence[tuple[Photo, ClassifiedPhoto]]) -> bytes:
-    """Return results as UTF-8 CSV: file, action, confidence, then every class's probability."""
+    """Return results as UTF-8 CSV: filename, action, confidence, then every class's probability."""
     rows = [
         {
-            "filename": neutralise_formula(photo.name),
-            "action": neutralise_formula(result.prediction.action),
-            "confidence": result.prediction.confidence,
+            FILENAME: neutralise_formula(photo.name),
+            ACTION: neutralise_formula(result.prediction.action),
+            CONFIDENCE: result.prediction.confidence,
             **{neutralise_formula(n): p for n, p in result.prediction.probabilities.items()},
         }
         for photo, result in photos
@@ -77,11 +79,5 @@ def results_csv(photos: Sequence[tuple[Photo, ClassifiedPhoto]]) -> bytes:
 
 def result_json(photo: Photo, prediction: Prediction, model_name: str) -> bytes:
     """Return one result as JSON with the field names of the REST API."""
-    body = {
-        "filename": photo.name,
-        "action": prediction.action,
-        "confidence": prediction.confidence,
-        "all_predictions": prediction.probabilities,
-        "model": model_name,
-    }
+    body = prediction_record(photo.name, prediction, model_name)
     return json.dumps(body, indent=2, ensure_ascii=False).encode()

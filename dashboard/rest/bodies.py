@@ -4,7 +4,6 @@ from typing import Any, Final
 
 from pydantic import BaseModel, Field
 
-from har_core import Prediction
 from har_core.images.decoding import MAX_BYTES
 
 
@@ -122,12 +121,3 @@ IMAGE: Final = {
     "format": "binary",
     "description": f"JPEG, PNG, WebP, BMP, TIFF or GIF, at most {MAX_BYTES // 2**20} MB.",
 }
-
-
-def prediction_body(prediction: Prediction) -> dict[str, Any]:
-    """Return the fields of a prediction that every answer shares."""
-    return {
-        "action": prediction.action,
-        "confidence": prediction.confidence,
-        "all_predictions": prediction.probabilities,
-    }

@@ -29,7 +29,6 @@ from dashboard.rest.bodies import (
     PredictionBody,
     error_responses,
     form_schema,
-    prediction_body,
 )
 from dashboard.rest.queue import RequestQueue
 from dashboard.rest.refusals import (
@@ -90,7 +89,7 @@ async def predict(request: Request) -> PredictionBody:
         def work() -> PredictionBody:
             model = load_model(bundle)
             prediction = model.predict(upload.data, others_wait=_queue.requests > 1)
-            body = PredictionBody(model=model.name, **prediction_body(prediction))
+            body = PredictionBody(model=model.name, **prediction.to_dict())
             telemetry.predictions.labels(model.name).inc()
             return body
 
@@ -125,9 +124,7 @@ async def predict_batch(request: Request) -> BatchBody:
             results: list[BatchPrediction | BatchError] = []
             for upload, answer in zip(uploads, answers, strict=True):
                 if isinstance(answer, Prediction):
-                    results.append(
-                        BatchPrediction(filename=upload.filename, **prediction_body(answer))
-                    )
+                    results.append(BatchPrediction(filename=upload.filename, **answer.to_dict()))
                 else:
                     results.append(BatchError(filename=upload.filename, error=str(answer)))
             classified = sum(isinstance(answer, Prediction) for answer in answers)

@@ -19,8 +19,9 @@ from har_core.cli.terminal import progress_bar, stderr, write_output
 from har_core.errors import HarError, InvalidImageError
 from har_core.images.decoding import PHOTO_SUFFIXES
 from har_core.model.classifier import ImageSource
+from har_core.model.fields import ACTION, CONFIDENCE, ERROR, FILENAME
 from har_core.model.loading import find_model, load_model
-from har_core.model.prediction import Prediction
+from har_core.model.prediction import Prediction, prediction_record
 from har_core.storage.spreadsheets import neutralise_formula
 
 app = typer.Typer()
@@ -117,26 +118,15 @@ _Rows = Sequence[tuple[str, Prediction | InvalidImageError]]
 
 
 def _as_json(rows: _Rows, model_name: str) -> str:
-    entries = [
-        {"file": name, "error": str(result)}
-        if isinstance(result, InvalidImageError)
-        else {
-            "file": name,
-            "action": result.action,
-            "confidence": result.confidence,
-            "all_predictions": result.probabilities,
-            "model": model_name,
-        }
-        for name, result in rows
-    ]
+    entries = [prediction_record(name, result, model_name) for name, result in rows]
     return json.dumps(entries, indent=2, ensure_ascii=False) + "\n"
 
 
 def _as_csv(rows: _Rows, top: int) -> str:
     buffer = io.StringIO()
     writer = csv.writer(buffer, lineterminator="\n")
-    ranked = [f"{what}_{rank}" for rank in range(1, top + 1) for what in ("action", "confidence")]
-    writer.writerow(["file", *ranked, "error"])
+    ranked = [f"{what}_{rank}" for rank in range(1, top + 1) for what in (ACTION, CONFIDENCE)]
+    writer.writerow([FILENAME, *ranked, ERROR])
     for name, result in rows:
         if isinstance(result, InvalidImageError):
             cells: list[str] = [""] * len(ranked) + [str(result)]

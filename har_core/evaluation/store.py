@@ -13,6 +13,7 @@ import pandas as pd
 
 from har_core.errors import DatasetError, HarError, ModelBundleError
 from har_core.evaluation.result import EvaluationResult
+from har_core.model.fields import RESERVED_COLUMNS
 from har_core.model.manifest import (
     KERAS_FILE,
     MANIFEST_FILE,
@@ -29,7 +30,6 @@ from har_core.storage.files import sha256_of_file, write_atomically
 BUNDLE_SPLITS: Final = ("test", "validation")
 _METADATA_KEY: Final = b"har_evaluation"
 _SUFFIX: Final = ".parquet"
-_OTHER_COLUMNS: Final = ("filename", "label", "split", "sha256", "group", "duplicate_group")
 
 
 @dataclass(frozen=True, eq=False)
@@ -265,7 +265,7 @@ def _check_columns(
     path: Path, table: pd.DataFrame, leading: tuple[str, ...], manifest: BundleManifest
 ) -> None:
     missing = [name for name in (*leading, *manifest.class_names) if name not in table.columns]
-    known = {*_OTHER_COLUMNS, *manifest.class_names}
+    known = {*RESERVED_COLUMNS, *manifest.class_names}
     unknown = [name for name in table.columns if name not in known]
     if missing or unknown:
         problems = [f"lacks {', '.join(missing)}"] * bool(missing)

@@ -14,6 +14,7 @@ from har_core.keras_io.loading import load_network
 from har_core.keras_io.onnx_export import export_onnx
 from har_core.model import bundle
 from har_core.model.class_indices import format_class_indices, read_class_indices
+from har_core.model.fields import check_class_names
 from har_core.model.manifest import (
     CLASS_INDICES_FILE,
     KERAS_FILE,
@@ -59,6 +60,8 @@ def import_model(
 
     Raises
     ------
+    DatasetError
+        If a class cannot have its name, see `har_core.model.fields.check_class_names`.
     ModelBundleError
         If the file cannot be loaded, takes anything but square RGB pictures, has another number
         of outputs than there are classes, or does not give probabilities; if `preprocessing` or
@@ -82,6 +85,7 @@ def import_model(
             f"{folder} exists already; choose another name or allow overwriting."
         )
     class_names = read_class_indices(class_indices)
+    check_class_names(class_names)
     network = load_network(source)
     size = input_side(network, source)
     n_outputs = network.output_shape[-1]

@@ -2,8 +2,19 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
+
+from har_core.errors import InvalidImageError
+from har_core.model.fields import (
+    ACTION,
+    ALL_PREDICTIONS,
+    CONFIDENCE,
+    ERROR,
+    FILENAME,
+    MODEL,
+)
 
 
 @dataclass(frozen=True)
@@ -39,7 +50,24 @@ class Prediction:
             probabilities={n: float(p) for n, p in zip(class_names, probabilities, strict=True)},
         )
 
+    def to_dict(self) -> dict[str, Any]:
+        """Return the fields that the REST API, the command line and the page write, for JSON."""
+        return {
+            ACTION: self.action,
+            CONFIDENCE: self.confidence,
+            ALL_PREDICTIONS: self.probabilities,
+        }
+
     def top(self, k: int) -> list[tuple[str, float]]:
         """Return the `k` most probable (class, probability) pairs, best first."""
         ranked = sorted(self.probabilities.items(), key=lambda item: item[1], reverse=True)
         return ranked[:k]
+
+
+def prediction_record(
+    filename: str, result: Prediction | InvalidImageError, model: str
+) -> dict[str, Any]:
+    """Return what is written of one file among others: its prediction, or why there is none."""
+    if isinstance(result, InvalidImageError):
+        return {FILENAME: filename, ERROR: str(result)}
+    return {FILENAME: filename, **result.to_dict(), MODEL: model}

@@ -15,6 +15,7 @@ from har_core.dataset.splits import check_labels, stratified_group_split
 from har_core.dataset.table import Location, load_dataset
 from har_core.errors import DatasetError, InvalidImageError
 from har_core.images.decoding import decode_photograph
+from har_core.model.fields import check_class_names
 from har_core.progress import Progress
 from har_core.storage.disk_arrays import make_disk_array
 
@@ -100,10 +101,11 @@ def prepare_dataset(
         If the disk is full.
     DatasetError
         If the folder or table is unusable (see `load_dataset`, `check_labels`), a filename is
-        listed under two labels, or more than 5 % of the rows have no usable photograph; the
-        message lists them.
+        listed under two labels, a label cannot be a class's name, or more than 5 % of the rows
+        have no usable photograph; the message lists them.
     """
     table = load_dataset(folder, csv).drop_duplicates(["filename", "label"], ignore_index=True)
+    check_class_names(table["label"])
     repeated = table.loc[table["filename"].duplicated(), "filename"]
     if len(repeated):
         raise DatasetError(

@@ -66,7 +66,6 @@ FINE_TUNING_STAGE: Final = "fine-tuning"
 _INFERENCE_BATCH: Final = 64
 _PROBE_PHOTOGRAPHS: Final = 64
 _CROSS_VALIDATED: Final = "cross_validated.parquet"
-_RESERVED_NAMES: Final = {"filename", "label", "split", "sha256", "duplicate_group"}
 
 EpochReport = Callable[[dict[str, Any]], None]
 
@@ -211,12 +210,6 @@ class Trainer:
         self.run = run
         self.progress = progress
         self.on_epoch = on_epoch
-        reserved = sorted(_RESERVED_NAMES.intersection(prepared.class_names))
-        if reserved:
-            raise DatasetError(
-                f"A class cannot be called {reserved[0]!r}: the tables in a model's bundle have a "
-                "column of that name. Rename the label."
-            )
         sizes = {self._size_of(epoch) for epoch in range(settings.epochs)}
         self.teachers = Teachers(settings.teachers, prepared, sizes) if settings.teachers else None
         self.origin = bundle_of_weights(settings.backbone_weights)

@@ -47,7 +47,7 @@ def test_folder_is_predicted_as_lines_for_a_pipe(run, photos):
 
 def test_json_goes_to_stdout_or_a_file(run, photos, tmp_path):
     entries = json.loads(run("predict", photos, "--json").stdout)
-    assert entries[0].keys() == {"file", "action", "confidence", "all_predictions", "model"}
+    assert entries[0].keys() == {"filename", "action", "confidence", "all_predictions", "model"}
     assert sum(entries[0]["all_predictions"].values()) == pytest.approx(1)
     assert run("predict", photos, "--json", "out.json").stdout == b""
     assert json.loads((tmp_path / "out.json").read_text()) == entries
@@ -57,10 +57,10 @@ def test_csv_ranks_the_actions_and_neutralises_formulas(run, tmp_path):
     (tmp_path / "=cmd.jpg").write_bytes(photo_bytes("running"))
     result = run("predict", "=cmd.jpg", "--csv", "--top", "2")
     rows = list(csv.DictReader(io.StringIO(result.stdout.decode())))
-    assert rows[0]["file"] == "'=cmd.jpg"
+    assert rows[0]["filename"] == "'=cmd.jpg"
     assert rows[0]["action_1"] == "running"
     assert list(rows[0]) == [
-        "file",
+        "filename",
         "action_1",
         "confidence_1",
         "action_2",

@@ -10,7 +10,7 @@ import h5py
 import numpy as np
 import pytest
 
-from har_core.errors import ModelBundleError
+from har_core.errors import DatasetError, ModelBundleError
 from har_core.images.preprocessing import resize_image, scale_pixels
 from har_core.keras_io.loading import load_network
 from har_core.model import bundle
@@ -80,6 +80,13 @@ def test_imported_model_predicts_as_the_file_does(source, indices, models, netwo
     assert list(prediction.probabilities.values()) == pytest.approx(expected.tolist(), abs=1e-5)
     saved = load_network(models / "mine" / "model.keras")
     assert np.asarray(saved(pixels))[0] == pytest.approx(expected, abs=1e-6)
+
+
+def test_class_that_is_called_like_a_column_is_refused(source, tmp_path, models):
+    indices = tmp_path / "reserved.json"
+    indices.write_text(json.dumps({"0": "clapping", "1": "confidence", "2": "sitting"}))
+    with pytest.raises(DatasetError, match="cannot be called 'confidence'"):
+        import_model(source, indices, preprocessing="zero_to_one", name="mine")
 
 
 def test_imported_bundle_holds_everything_it_promises(source, indices, models):

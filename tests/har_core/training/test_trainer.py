@@ -313,13 +313,24 @@ def test_run_of_another_version_is_refused_with_what_to_do(tmp_path, monkeypatch
         train(tmp_path, "old", runs_dir=tmp_path / "runs", resume=True)
 
 
-def test_class_that_is_called_like_a_column_is_refused(tmp_path, monkeypatch):
+@pytest.mark.parametrize("name", ["split", "group", "prediction", "confidence"])
+def test_class_that_is_called_like_a_column_is_refused_before_a_photograph_is_read(
+    tmp_path, monkeypatch, name
+):
     monkeypatch.setenv("HAR_MODELS_DIR", str(tmp_path / "models"))
     dataset = write_dataset(tmp_path / "dataset")
     table = dataset / "train.csv"
-    table.write_text(table.read_text().replace("sitting\n", "split\n"))
-    with pytest.raises(DatasetError, match="cannot be called 'split'"):
-        train(dataset, "new", SETTINGS, runs_dir=tmp_path / "runs")
+    table.write_text(table.read_text().replace("sitting\n", f"{name}\n"))
+    steps = []
+    with pytest.raises(DatasetError, match=f"cannot be called '{name}'"):
+        train(
+            dataset,
+            "new",
+            SETTINGS,
+            runs_dir=tmp_path / "runs",
+            progress=lambda *step: steps.append(step),
+        )
+    assert steps == []
 
 
 def test_run_that_cannot_start_leaves_nothing_to_resume(tmp_path, monkeypatch):
