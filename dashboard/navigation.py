@@ -20,6 +20,7 @@ page = st.navigation(
         st.Page("../pages/predict.py", title="Predict", default=True),
         st.Page("../pages/dataset.py", title="Dataset"),
         st.Page("../pages/evaluation.py", title="Evaluation"),
+        st.Page("../pages/about.py", title="What is this?", url_path="about"),
     ]
 )
 icon = str(Path(__file__).parent / "examples" / "icon.png")

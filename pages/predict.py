@@ -13,7 +13,8 @@ from dashboard.predict.answers import (
     show_picture,
     show_summary,
 )
-from dashboard.predict.inputs import photos_handed_in
+from dashboard.predict.inputs import photos_handed_in, show_example
+from dashboard.widgets.first_steps import first_steps
 from har_core import ActionModel, InvalidImageError
 
 
@@ -50,5 +51,12 @@ def predict(model: ActionModel) -> None:
 st.title("What is the person doing?", anchor=False)
 st.markdown("Drop in one photograph or many. They are read in memory and never stored.")
 chosen = sidebar.chosen_model()
+match first_steps():
+    case "sample":
+        show_example()
+    case "dataset":
+        st.switch_page("../pages/dataset.py")
+    case "evaluation":
+        st.switch_page("../pages/evaluation.py")
 if chosen:
     predict(chosen)

@@ -7,6 +7,7 @@ import streamlit as st
 
 from dashboard.charts.dataset import class_balance, distribution_by_class, size_scatter
 from dashboard.dataset.view import DatasetView
+from dashboard.wording.glossary import GLOSSARY
 from dashboard.wording.names import escape_markdown, human_name, percent
 from har_core.dataset.slips import ClassBalance
 from har_core.dataset.splits import SPLITS
@@ -35,13 +36,14 @@ def show_class_balance(labels: pd.Series, splits: pd.Series | None = None) -> No
         st.info("No photograph has a label.", icon=":material/label_off:")
         return
     st.header("Class balance", anchor=False)
-    reading = f"**{escape_markdown(_capitalised(balance.describe()))}**"
+    reading, tooltip = f"**{escape_markdown(_capitalised(balance.describe()))}**", None
     if len(balance.counts) > 1:
         reading += (
             f"  \n:small[Largest to smallest class {balance.imbalance_ratio:.2f} : 1 · normalised "
             f"entropy {balance.normalised_entropy:.3f} (1 is perfectly even)]"
         )
-    st.markdown(reading)
+        tooltip = GLOSSARY["normalised entropy"]
+    st.markdown(reading, help=tooltip)
     with st.container(horizontal=True, vertical_alignment="center"):
         measure = st.segmented_control(
             "Measure",

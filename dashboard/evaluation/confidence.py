@@ -9,6 +9,7 @@ from dashboard.charts.confidence import coverage_figure, reliability_figure
 from dashboard.charts.style import NO_TOOLBAR
 from dashboard.evaluation import data as data
 from dashboard.evaluation.shown import Shown
+from dashboard.wording.glossary import GLOSSARY
 from dashboard.wording.metrics import (
     METRIC_TITLES,
     abstention_sentence,
@@ -76,7 +77,11 @@ def _offer_fitted_temperature(shown: Shown) -> float | None:
             "No other temperature can be fitted: the model kept no validation photographs apart."
         )
         return None
-    if not st.toggle("Compare with a freshly fitted temperature", key="fit_temperature"):
+    if not st.toggle(
+        "Compare with a freshly fitted temperature",
+        key="fit_temperature",
+        help=GLOSSARY["temperature"],
+    ):
         return None
     try:
         return data.fitted_temperature(shown.folder)

@@ -10,6 +10,7 @@ from dashboard.charts.style import NO_TOOLBAR
 from dashboard.evaluation.confusions import show_confused_pairs
 from dashboard.evaluation.report import render_report
 from dashboard.evaluation.shown import Shown
+from dashboard.wording.glossary import GLOSSARY
 from dashboard.wording.metrics import (
     METRIC_MEANINGS,
     METRIC_TITLES,
@@ -62,7 +63,8 @@ def show_headline(result: EvaluationResult) -> None:
                 border=True,
             )
     st.caption(
-        "Under each value its 95 % interval: a bootstrap over groups of near-duplicate photographs."
+        "Under each value its 95 % interval: a bootstrap over groups of near-duplicate photographs.",
+        help=f"{GLOSSARY['bootstrap']} {GLOSSARY['near-duplicate group']}",
     )
 
 

@@ -91,7 +91,7 @@ class EvaluatedPhotos:
 def _title(row: pd.Series) -> str:
     if row["correct"]:
         return human_name(row["label"])
-    return f"{human_name(row['label'])} → {human_name(row['prediction'])}"
+    return f"{human_name(row['label'])}, taken for {human_name(row['prediction'])}"
 
 
 @st.dialog("Photograph", width="large")

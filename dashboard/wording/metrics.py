@@ -4,6 +4,7 @@ from typing import Final
 
 import pandas as pd
 
+from dashboard.wording.glossary import GLOSSARY
 from dashboard.wording.names import human_name, percent
 from har_core.evaluation.bootstrap import Interval
 from har_core.evaluation.store import BUNDLE_SPLITS, Evaluation
@@ -18,12 +19,10 @@ METRIC_TITLES: Final = {
 METRIC_MEANINGS: Final = {
     "top1": "The share of photographs whose most likely action is the true one.",
     "top3": "The share of photographs whose true action is among the three most likely ones.",
-    "macro_f1": "The F1 score (a balance of precision and recall) averaged over classes, so that "
-    "rare actions count as much as frequent ones.",
+    "macro_f1": GLOSSARY["macro F1"],
     "log_loss": "How surprised the model is by the true action, on average; 0 is perfect, and "
     "confident mistakes cost most.",
-    "ece": "Expected calibration error: by how much, on average, the confidence differs from the "
-    "share of right answers (15 bins with equally many photographs).",
+    "ece": GLOSSARY["expected calibration error"] + " 15 bins of equally many photographs.",
 }
 _ROUNDED_AWAY: Final = 0.0005  # a gap that one decimal of a percentage does not show
 _SHARES: Final = ("top1", "top3", "macro_f1", "ece")
