@@ -9,23 +9,26 @@ from har_core.model.manifest import read_manifest
 st.title(f"What is {PRODUCT}?", anchor=False)
 st.markdown(
     f"""
-{PRODUCT} looks at a photograph and says **what the person in it is doing**. It then says how sure it is, and where it
-has been wrong before.
+{PRODUCT} looks at a photograph and says **what the person in it is doing**. It then says how sure
+it is, and where it has been wrong before.
 
 - **Predict**: drop in a photograph. Nothing is stored.
-- **Dataset**: look through a folder of labelled photographs: duplicates, damage, labels that look wrong.
-- **Evaluation**: how often the model is right, where it errs, whether its confidence can be believed.
+- **Dataset**: look through a folder of labelled photographs: duplicates, damage, labels that look
+  wrong.
+- **Evaluation**: how often the model is right, where it errs, whether its confidence can be
+  believed.
 
 ## How it works
 
-A network that has seen a million pictures (MobileNetV2) turns the photograph into a grid of 49 cells. A second one
-(an LSTM) reads the cells like words of a sentence and weighs the actions that it was taught.
+A network that has seen a million pictures (MobileNetV2) turns the photograph into a grid of 49
+cells. A second one (an LSTM) reads the cells like words of a sentence and weighs the actions that
+it was taught.
 
 ## What it cannot do
 
-It knows only the actions that it was taught, from web photographs; what is rare there it knows badly. Actions overlap:
-someone *sitting* may also be *texting*. It reads the whole picture, not each person.
-**It must not be used to judge or to watch people.**
+It knows only the actions that it was taught, from web photographs; what is rare there it knows
+badly. Actions overlap: someone *sitting* may also be *texting*. It reads the whole picture, not
+each person. **It must not be used to judge or to watch people.**
 """
 )
 folder = sidebar.chosen_model_folder()

@@ -63,7 +63,7 @@ def show_headline(result: EvaluationResult) -> None:
                 border=True,
             )
     st.caption(
-        "Under each value its 95 % interval: a bootstrap over groups of near-duplicate photographs.",
+        "Under each value its 95 % interval: a bootstrap over near-duplicate groups.",
         help=f"{GLOSSARY['bootstrap']} {GLOSSARY['near-duplicate group']}",
     )
 
@@ -76,7 +76,7 @@ def show_downloads(shown: Shown, caveats: list[str]) -> None:
             "Report (HTML, opens offline)",
             "report.html",
             "text/html",
-            lambda: render_report(shown.evaluation, caveats),
+            lambda: render_report(shown.evaluation, caveats, shown.thumbnail_of),
         ),
         (
             "Metrics (JSON)",

@@ -1,5 +1,7 @@
 """An evaluation as one HTML file with interactive plots, which opens without a network."""
 
+import base64
+from collections.abc import Callable
 from html import escape
 from typing import Final
 
@@ -44,10 +46,19 @@ h2 { margin-top: 2.6rem; border-top: 1px solid #ddd7ca; padding-top: 1.2rem; }
 table { border-collapse: collapse; width: 100%; font-variant-numeric: tabular-nums; }
 th, td { text-align: left; padding: .3rem .7rem .3rem 0; border-bottom: 1px solid #e6e1d6; }
 td:not(:last-child) { white-space: nowrap; }
+.mistakes { display: grid; gap: 1rem;
+            grid-template-columns: repeat(auto-fill, minmax(150px, 1fr)); }
+figure { margin: 0; font-size: .85rem; line-height: 1.35; overflow-wrap: anywhere; }
+figure img, .none { width: 100%; height: 120px; object-fit: contain; background: #f0ede5; }
+.none { display: flex; align-items: center; justify-content: center; color: #5c6b70; }
 """
 
 
-def render_report(evaluation: Evaluation, caveats: list[str]) -> str:
+def render_report(
+    evaluation: Evaluation,
+    caveats: list[str],
+    picture_of: Callable[[str], bytes | None] = lambda filename: None,
+) -> str:
     """Return a self-contained HTML page.
 
     Parameters
@@ -55,12 +66,14 @@ def render_report(evaluation: Evaluation, caveats: list[str]) -> str:
     evaluation : Evaluation
     caveats : list of str
         As from `har_core.evaluation.caveats.caveats`; shown on top.
+    picture_of : callable, optional
+        From a filename to a thumbnail (JPEG), or None where there is none to show.
 
     Returns
     -------
     str
-        About 5 MB, nearly all of it the plotting library, which is in it once. It holds no
-        photographs, only their names.
+        About 5 MB, nearly all of it the plotting library, which is in it once, and 8 KB for the
+        thumbnail of each listed mistake.
     """
     result = evaluation.result
     title = f"{evaluation.model}: {evaluation.name}"
@@ -73,7 +86,7 @@ def render_report(evaluation: Evaluation, caveats: list[str]) -> str:
         _classes(result),
         _curves(result),
         _confidence(result, evaluation.temperature),
-        _mistakes(result),
+        _mistakes(result, picture_of),
         _method(evaluation),
     ]
     return (
@@ -178,15 +191,22 @@ def _confidence(result: EvaluationResult, temperature: float) -> str:
     )
 
 
-def _mistakes(result: EvaluationResult) -> str:
+def _mistakes(result: EvaluationResult, picture_of: Callable[[str], bytes | None]) -> str:
     table = result.photographs()
     table = table[~table["correct"]].nlargest(_LISTED_MISTAKES, "confidence")
-    table = table.drop(columns="correct")
-    table["confidence"] = [f"{value:.1%}" for value in table["confidence"]]
-    table.columns = pd.Index(["File", "True class", "Taken for", "Confidence"])
-    return "<h2>Its most confident mistakes</h2>" + _table(
-        _readable(table, "True class", "Taken for")
-    )
+    figures = []
+    for row in table.itertuples():
+        picture = picture_of(row.filename)
+        shown = '<div class="none">no picture</div>'
+        if picture is not None:
+            source = f"data:image/jpeg;base64,{base64.b64encode(picture).decode()}"
+            shown = f'<img alt="" src="{source}">'
+        figures.append(
+            f"<figure>{shown}<figcaption><b>{escape(human_name(row.label))}</b>, taken for "
+            f"{escape(human_name(row.prediction))} ({row.confidence:.0%})<br>"
+            f"<small>{escape(row.filename)}</small></figcaption></figure>"
+        )
+    return f'<h2>Its most confident mistakes</h2><div class="mistakes">{"".join(figures)}</div>'
 
 
 def _method(evaluation: Evaluation) -> str:

@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     from har_core.evaluation.comparison import Comparison
     from har_core.evaluation.store import Evaluation
 
-ReportRenderer = Callable[["Evaluation", list[str]], str]
+ReportRenderer = Callable[["Evaluation", list[str], Callable[[str], bytes | None]], str]
 REPORT_RENDERERS: Final = "har_core.report_renderers"
 METRIC_TITLES: Final = {
     "top1": "Top-1 accuracy",
@@ -87,7 +87,7 @@ def evaluate(
     if predictions:
         write_output(predictions, table_csv(result.predictions_table()))
     if report and render:
-        write_output(report, render(evaluation, warnings))
+        write_output(report, render(evaluation, warnings, _thumbnails_of(dataset, csv)))
     if "-" not in (json_file, predictions, report):
         _print_metrics(evaluation)
     _print_caveats(evaluation.model, warnings)
@@ -163,6 +163,15 @@ def _run(
             progress=lambda done, total: report(f"Evaluating {loaded.name}", done, total),
         )
     return evaluation, caveats(evaluation, loaded.manifest, read_splits(folder))
+
+
+def _thumbnails_of(dataset: Path, csv: Path | None) -> Callable[[str], bytes | None]:
+    from har_core.dataset.table import load_dataset
+    from har_core.images.thumbnails import thumbnail
+
+    table = load_dataset(dataset, csv).dropna(subset="path")
+    paths = dict(zip(table["filename"], table["path"], strict=True))
+    return lambda filename: thumbnail(paths[filename]) if filename in paths else None
 
 
 def _report_renderer() -> ReportRenderer:

@@ -1,3 +1,4 @@
+import base64
 from html.parser import HTMLParser
 
 import numpy as np
@@ -5,6 +6,7 @@ import numpy as np
 from dashboard.evaluation.report import render_report
 from har_core.evaluation.result import EvaluationResult
 from har_core.evaluation.store import Evaluation
+from tests.drawing import photo_bytes
 from tests.evaluated import draw_predictions
 
 EVIL = '</script><script>alert("x")</script><img src=x onerror=alert(1)>'
@@ -44,6 +46,27 @@ def test_the_report_is_one_file_that_needs_nothing_from_outside():
     assert 4e6 < len(html) < 8e6
     assert "A &lt;caveat&gt;." in html
     assert "200 photographs" in html
+
+
+def test_the_report_shows_the_worst_mistakes_and_opens_offline():
+    picture = photo_bytes("running")
+    asked = []
+
+    def picture_of(filename):
+        asked.append(filename)
+        return picture if len(asked) > 1 else None
+
+    evaluation = make_evaluation(("running", "sitting", "eating"))
+    html = render_report(evaluation, [], picture_of)
+    mistakes = evaluation.result.photographs().query("~correct").nlargest(30, "confidence")
+    assert asked == mistakes["filename"].tolist()
+    tags = Tags()
+    tags.feed(html)
+    sources = [attributes["src"] for name, attributes in tags.found if name == "img"]
+    encoded = base64.b64encode(picture).decode()
+    assert sources == [f"data:image/jpeg;base64,{encoded}"] * (len(asked) - 1)
+    assert html.count("no picture") == 1
+    assert len(html) < 8e6
 
 
 def test_a_class_without_photographs_has_dashes_in_the_report():
