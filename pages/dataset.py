@@ -17,6 +17,7 @@ from dashboard.dataset.leakage import show_leakage
 from dashboard.dataset.map import show_map
 from dashboard.dataset.opened import show_opened_photograph
 from dashboard.dataset.overview import show_overview
+from dashboard.dataset.review.section import show_review
 from dashboard.dataset.suspects import show_suspects
 from dashboard.dataset.table_check import show_recorded_classes, show_table_check
 from dashboard.dataset.view import DatasetView, dataset_view
@@ -24,7 +25,16 @@ from dashboard.wording.names import escape_markdown
 from har_core.dataset.decisions import load_decisions
 from har_core.errors import DatasetError
 
-SECTIONS = ("Overview", "Photographs", "Findings", "Label suspects", "Map", "Leakage", "Clean up")
+SECTIONS = (
+    "Overview",
+    "Photographs",
+    "Review",
+    "Findings",
+    "Label suspects",
+    "Map",
+    "Leakage",
+    "Clean up",
+)
 
 
 def show_section(view: DatasetView, section: str) -> None:
@@ -32,6 +42,9 @@ def show_section(view: DatasetView, section: str) -> None:
         show_overview(view)
     elif section == "Photographs":
         show_browser(view)
+    elif section == "Review":
+        offer_analysis(view)
+        show_review(view)
     elif section == "Clean up":
         show_cleanup(view)
     elif section == "Label suspects":
@@ -56,8 +69,10 @@ def show_dataset(folder: str) -> None:
     except DatasetError as error:
         st.error(escape_markdown(str(error)), icon=":material/folder_off:")
         return
-    show_key_figures(view)
+    figures = st.container()
     if view.photographs_missing:
+        with figures:
+            show_key_figures(view)
         st.warning(escape_markdown(view.photographs_missing), icon=":material/no_photography:")
         show_overview(view)
         return
@@ -70,6 +85,9 @@ def show_dataset(folder: str) -> None:
         bind="query-params",
         label_visibility="collapsed",
     )
+    if section != "Review":  # which needs the room
+        with figures:
+            show_key_figures(view)
     offer_scan(view)
     show_section(view, section or "Overview")
     show_opened_photograph(view)

@@ -268,24 +268,40 @@ def photo_map(
     return figure
 
 
-def noise_by_class(noise: pd.Series) -> go.Figure:
-    """Draw the estimated share of wrong labels of each class; index: class, values in [0, 1]."""
-    ordered = noise.sort_values()
+def noise_by_class(by_class: pd.DataFrame) -> go.Figure:
+    """Draw the share of contradicted labels; see `har_core.analysis.suspects.LabelSuspects`."""
+    table = by_class.sort_values("noise")
+    ordered, low, high = table["noise"], table["noise_low"], table["noise_high"]
     figure = go.Figure(
         go.Bar(
             x=100 * ordered,
             y=chart_names(list(ordered.index.map(str))),
             orientation="h",
             marker={"color": ACCENT, "cornerradius": 3},
-            text=[f"{value:.0%}".replace("%", " %") for value in ordered],
-            textposition="outside",
-            cliponaxis=False,
+            error_x={
+                "array": 100 * (high - ordered).clip(lower=0),
+                "arrayminus": 100 * (ordered - low).clip(lower=0),
+                "color": MUTED,
+                "thickness": 1,
+                "width": 0,
+            },
             hovertemplate="%{y}: %{x:.1f} %<extra></extra>",
         )
     )
+    # Beside the intervals, which would cross texts at the bars' ends.
+    names = chart_names(list(table.index.map(str)))
+    for name, share, end, n in zip(names, ordered, high, table["photographs"], strict=True):
+        figure.add_annotation(
+            x=100 * end,
+            y=name,
+            text=f"{share:.0%} of {n:,}".replace("%", "\N{NO-BREAK SPACE}%"),
+            showarrow=False,
+            xanchor="left",
+            xshift=5,
+        )
     _layout(figure, height=_BAR_HEIGHT * len(ordered) + 16)
     figure.update_layout(bargap=0.32)
-    figure.update_xaxes(visible=False, fixedrange=True, range=[0, max(115 * ordered.max(), 1)])
+    figure.update_xaxes(visible=False, fixedrange=True, range=[0, max(150 * high.max(), 1)])
     figure.update_yaxes(automargin=True, fixedrange=True, ticksuffix="  ", showgrid=False)
     return figure
 

@@ -56,9 +56,17 @@ def show_decision_bar(view: DatasetView, selected: Sequence[str], *, key: str) -
 
 
 def show_decision_buttons(
-    view: DatasetView, filenames: Sequence[str], *, key: str, suggested: str | None = None
+    view: DatasetView,
+    filenames: Sequence[str],
+    *,
+    key: str,
+    suggested: str | None = None,
+    agreed: bool = False,
 ) -> None:
-    """Draw the buttons that decide about these photographs."""
+    """Draw the buttons that decide about these photographs.
+
+    A suggested label is the first choice only if all who can judge agreed on it.
+    """
     names = list(filenames)
     nothing = not names
     st.button(
@@ -81,10 +89,10 @@ def show_decision_buttons(
     )
     if suggested:
         st.button(
-            f"Accept “{markdown_name(suggested)}”",
+            f"Accept “{markdown_name(suggested)}”" + ("" if agreed else " (disputed)"),
             icon=":material/check:",
             key=f"{key}_accept",
-            type="primary",
+            type="primary" if agreed else "secondary",
             on_click=decide_about,
             args=(view, "relabel", names, suggested),
         )

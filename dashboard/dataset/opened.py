@@ -6,6 +6,7 @@ import pandas as pd
 import streamlit as st
 
 from dashboard.dataset.decision_bar import current_decisions, show_decision_buttons
+from dashboard.dataset.review.queue import load_queue
 from dashboard.dataset.suggestions import suggested_label
 from dashboard.dataset.tiles import BROWSING, OUTLIER_MEANING, issue_title, placeholder_text
 from dashboard.dataset.view import DatasetView
@@ -60,13 +61,23 @@ def _photograph_dialog(view: DatasetView) -> None:
     with facts:
         _show_facts(view, row)
     with st.container(horizontal=True, vertical_alignment="center"):
+        suggested, agreed = _suggestion(view, row)
         show_decision_buttons(
-            view, [row["filename"]], key="opened", suggested=suggested_label(view, row)
+            view, [row["filename"]], key="opened", suggested=suggested, agreed=agreed
         )
         st.space("stretch")
         names = st.session_state.get(BROWSING, [])
         if len(names) > 1 and filename in names:
             show_step_buttons(_step)
+
+
+def _suggestion(view: DatasetView, row: pd.Series) -> tuple[str | None, bool]:
+    """Return the label to suggest, and whether all who can judge the photograph name it."""
+    items = load_queue(view).items if view.scanned else pd.DataFrame()
+    if row.name in items.index and items.loc[row.name, "suggested"]:
+        return items.loc[row.name, "suggested"], bool(items.loc[row.name, "agreed"])
+    # Nobody but the ranking that it was opened from says anything, or some say it is right.
+    return suggested_label(view, row), False
 
 
 def _show_picture(row: pd.Series) -> None:

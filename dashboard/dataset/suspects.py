@@ -27,6 +27,8 @@ from har_core.storage.spreadsheets import neutralise_formulas
 
 _HELD_OUT: Final = "Held-out photographs"
 _WHOLE_SET: Final = "Whole set"
+# Whose opinion it is, which is not always the chosen model's.
+_JUDGES: Final = {_HELD_OUT: "model", _WHOLE_SET: "regression"}
 
 
 def show_suspects(view: DatasetView) -> None:
@@ -65,12 +67,17 @@ def show_suspects(view: DatasetView) -> None:
     n = int(suspects.ranking["is_label_issue"].sum())
     ranking, classes = st.columns([3, 2], gap="large")
     with classes:
-        st.markdown("**Estimated share of wrong labels**")
+        judge = _JUDGES[source]
+        st.markdown(f"**Labels that the {judge} contradicts**")
         st.plotly_chart(
-            noise_by_class(suspects.by_class["noise"]),
+            noise_by_class(suspects.by_class),
             key="noise_by_class",
             config={"displayModeBar": False},
-            alt="Estimated share of wrong labels by class",
+            alt=f"Estimated share of labels that the {judge} contradicts, by class",
+        )
+        st.caption(
+            "Estimated shares with 95 % intervals. Wrong labels raise them, and so do actions that "
+            "overlap, such as sitting and texting."
         )
     with ranking:
         total = len(suspects.ranking)
@@ -80,7 +87,7 @@ def show_suspects(view: DatasetView) -> None:
         if chosen:
             rows = rows[rows["label"].eq(chosen)]
         _show_table(view, rows)
-    _show_gallery(view, rows)
+    _show_gallery(view, rows, _JUDGES[source])
 
 
 def _sources(view: DatasetView) -> dict[str, str]:
@@ -174,7 +181,7 @@ def _show_table(view: DatasetView, rows: pd.DataFrame) -> None:
     )
 
 
-def _show_gallery(view: DatasetView, rows: pd.DataFrame) -> None:
+def _show_gallery(view: DatasetView, rows: pd.DataFrame, judge: str) -> None:
     pages = -(-len(rows) // PAGE_SIZE)
     page = st.pagination(pages, key=f"suspect_page_{len(rows)}") if pages > 1 else 1
     shown = rows.iloc[(page - 1) * PAGE_SIZE : page * PAGE_SIZE]
@@ -187,7 +194,7 @@ def _show_gallery(view: DatasetView, rows: pd.DataFrame) -> None:
         view.photographs.loc[shown.index],
         key="suspect_gallery",
         note=lambda row: (
-            f"model: {human_name(suggested[row.name])} "
+            f"{judge}: {human_name(suggested[row.name])} "
             f"{percent(shown.loc[row.name, 'suggested_probability'])}"
         ),
     )

@@ -31,7 +31,8 @@ class LabelSuspects:
         ``suggested_probability``, ``is_label_issue`` (bool; the suspects).
     by_class : DataFrame
         Index: class. ``photographs``, ``suspects``, ``noise`` (estimated share of photographs with
-        this label that belong to another class, in [0, 1]).
+        this label to which the probabilities give another class, in [0, 1]: wrong labels, and
+        actions that overlap) with ``noise_low`` and ``noise_high`` (95 % interval, Wilson 1927).
     """
 
     ranking: pd.DataFrame
@@ -103,7 +104,19 @@ def find_label_suspects(
         },
         index=pd.Index(names, name="label"),
     )
+    counts = by_class["photographs"].to_numpy()
+    ends = [
+        _wilson_interval(share * n, n) for share, n in zip(by_class["noise"], counts, strict=True)
+    ]
+    by_class["noise_low"], by_class["noise_high"] = np.array(ends).T
     return LabelSuspects(ranking, by_class.sort_values("noise", ascending=False))
+
+
+def _wilson_interval(found: float, n: int) -> tuple[float, float]:
+    from scipy.stats import binomtest
+
+    interval = binomtest(round(found), int(n)).proportion_ci(method="wilson")
+    return float(interval.low), float(interval.high)
 
 
 def _nothing_to_judge() -> LabelSuspects:
@@ -118,7 +131,8 @@ def _nothing_to_judge() -> LabelSuspects:
         }
     )
     counts = pd.Series([], dtype=int)
-    by_class = pd.DataFrame({"photographs": counts, "suspects": counts, "noise": numbers})
+    shares = dict.fromkeys(("noise", "noise_low", "noise_high"), numbers)
+    by_class = pd.DataFrame({"photographs": counts, "suspects": counts, **shares})
     return LabelSuspects(ranking, by_class.rename_axis("label"))
 
 

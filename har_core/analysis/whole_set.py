@@ -18,7 +18,7 @@ from har_core.model.temperature import apply_temperature
 from har_core.progress import Progress
 from har_core.storage.cache import cache_dir, load_arrays, store_arrays
 
-_VERSION: Final = 3
+_VERSION: Final = 4
 _COMPONENTS: Final = 50
 _NEIGHBOURS: Final = 10
 _PERPLEXITY: Final = 30
@@ -45,12 +45,18 @@ class Analysis:
         photographs are left out; none is left where fewer than two classes remain.
     class_names : ndarray of str, shape (C,)
         Of the columns.
+    model_probabilities : ndarray of float64, shape (U, K)
+        What the model itself says of the U photographs of `table`, with its temperature.
+    components : ndarray of float32, shape (U, at most 50)
+        Principal components of their feature vectors: alike photographs are near each other.
     """
 
     table: pd.DataFrame
     probabilities: np.ndarray
     labelled: np.ndarray
     class_names: np.ndarray
+    model_probabilities: np.ndarray
+    components: np.ndarray
 
 
 def load_analysis(manifest: BundleManifest, photographs: pd.DataFrame) -> Analysis | None:
@@ -128,6 +134,7 @@ def analyse_photographs(
         "class_names": class_names,
         "outlier_scores": outlier_scores,
         "coordinates": coordinates,
+        "components": components.astype(np.float16),
     }
     store_arrays(_path(manifest, photographs), stored)
     return _assemble(photographs, manifest, stored)
@@ -217,7 +224,14 @@ def _assemble(
         index=photographs.index[usable],
     )
     labelled = usable[stored["labelled"]]
-    return Analysis(table, stored["probabilities"], labelled, stored["class_names"])
+    return Analysis(
+        table,
+        stored["probabilities"],
+        labelled,
+        stored["class_names"],
+        model_probabilities=model,
+        components=stored["components"].astype(np.float32),
+    )
 
 
 def find_outliers(scores: np.ndarray) -> np.ndarray:

@@ -14,6 +14,7 @@ import pytest
 from streamlit.testing.v1 import AppTest
 
 from dashboard.dataset import suspects as dataset_suspects
+from dashboard.dataset.review.queue import load_queue
 from dashboard.dataset.view import dataset_view
 from dashboard.jobs.registry import dismiss_job, find_jobs, start_job
 from har_core.analysis.suspects import LabelSuspects, find_label_suspects
@@ -493,7 +494,7 @@ def test_cross_validation_kept_from_training_judges_the_whole_set_without_an_ana
     assert table["Suggested"].tolist() == ["clapping"]
     page.query_params["photo"] = "running_3.jpg"
     page.run()
-    assert page.button(key="opened_accept").label == "Accept “clapping”"
+    assert page.button(key="opened_accept").label == "Accept “clapping” (disputed)"
     other = shutil.copytree(dataset, tmp_path / "other")
     page.session_state["dataset"] = str(other)
     page.session_state["section"] = "Photographs"
@@ -553,3 +554,49 @@ def test_renamed_photographs_keep_their_split_and_prediction(
     assert after["split"].tolist() == before["split"].tolist()
     assert after["prediction"].tolist() == before["prediction"].tolist()
     assert after["split"].isin(["validation", "test"]).sum() > 10
+
+
+def asked(page: AppTest) -> str:
+    """Return what the review says, the photograph's heading and the progress included."""
+    headings = [heading.value for heading in page.subheader]
+    return "\n".join([texts(page), *headings, *(bar.proto.text for bar in page.get("progress"))])
+
+
+def test_review_asks_one_photograph_after_another_and_never_again(analysed: Path) -> None:
+    (analysed / "train" / "odd.jpg").write_bytes(
+        (analysed / "train" / "running_1.jpg").read_bytes()
+    )
+    with (analysed / "train.csv").open("a") as table:
+        table.write("odd.jpg,sitting\n")
+    scan_dataset(analysed, workers=1)
+    page = open_page(analysed, "Review")
+    total = load_queue(dataset_view(str(analysed), None)).items
+    assert set(total["filename"]) == {"running_1.jpg", "odd.jpg", "sitting_7.jpg"}
+    assert "**1** of 3 · 0 decided" in asked(page)
+    assert "Is this running?" in asked(page)
+    assert "Duplicates with different labels" in asked(page)
+    suggestion = page.button(key="review_2")
+    assert suggestion.label == "Relabel to sitting"
+    page.button(key="review_1").click().run()
+    assert load_decisions(analysed).confirmed == {"running_1.jpg"}
+    assert "**2** of 3 · 1 decided" in asked(page)
+    page.button(key="review_2").click().run()
+    assert load_decisions(analysed).relabelled == {"odd.jpg": "running"}
+    page.button(key="review_Left").click().run()  # the others are decided
+    assert "**3** of 3 · 2 decided" in asked(page)
+    page.button(key="review_3").click().run()
+    assert "All 3 are decided" in asked(page)
+    page.button(key="review_undo").click().run()
+    assert load_decisions(analysed).excluded == set()
+    assert "**3** of 3 · 2 decided" in asked(page)
+    again = open_page(analysed, "Review")
+    assert "**3** of 3 · 2 decided" in asked(again)
+
+
+def test_review_filters_by_kind_and_takes_another_class(analysed: Path) -> None:
+    page = open_page(analysed, "Review", review_kind="quality")
+    assert "**1** of 1" in asked(page)
+    assert "Unreadable" in asked(page)
+    other = next(box for box in page.selectbox if box.key.startswith("review_other"))
+    other.select("clapping").run()
+    assert load_decisions(analysed).relabelled == {"sitting_7.jpg": "clapping"}

@@ -16,7 +16,8 @@ def test_classes_that_read_alike_stay_apart() -> None:
     counts = pd.DataFrame({"photographs": [3, 2]}, index=ALIKE)
     values = pd.Series([1.0, 2.0, 3.0, 4.0])
     labels = pd.Series(ALIKE * 2)
-    noise = pd.Series([0.1, 0.2], index=ALIKE)
+    shares = {key: [0.1, 0.2] for key in ("noise", "noise_low", "noise_high")}
+    noise = pd.DataFrame({"photographs": [30, 20], **shares}, index=ALIKE)
     for figure in (
         class_balance(counts),
         distribution_by_class(values, labels, title="Kilobytes"),

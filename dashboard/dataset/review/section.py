@@ -1,0 +1,210 @@
+"""The Dataset page's review: one doubtful photograph after another, one key for each decision."""
+
+from typing import Any, Final
+
+import pandas as pd
+import streamlit as st
+
+from dashboard.dataset.decision_bar import (
+    current_decisions,
+    decide_about,
+    report_failure,
+    what_was_done,
+)
+from dashboard.dataset.review.item import (
+    KIND_MEANINGS,
+    KIND_TITLES,
+    show_evidence,
+    show_picture,
+    show_question,
+)
+from dashboard.dataset.review.queue import Place, Queue, load_queue
+from dashboard.dataset.view import DatasetView
+from dashboard.widgets.class_filter import class_filter
+from dashboard.wording.names import human_name, markdown_name
+from har_core.analysis.review import REVIEW_KINDS
+from har_core.dataset.decisions import undo
+
+_AT: Final = "review_place"
+_OTHER: Final = "review_other"
+# Streamlit's shortcuts know no punctuation; and once a class is chosen, keys decide again.
+_SLASH_JS: Final = """
+export default function () {
+  const find = () => document.querySelector("[class*='st-key-review_other'] input")
+  const focus = event => {
+    const typing = event.target.closest("input, textarea, [contenteditable=true]")
+    const field = find()
+    if (event.key === "Enter" && event.target === field) setTimeout(() => field.blur())
+    if (event.key !== "/" || typing || !field) return
+    event.preventDefault()
+    field.focus()
+    field.click()
+  }
+  document.addEventListener("keydown", focus)
+  return () => document.removeEventListener("keydown", focus)
+}
+"""
+_slash_key = st.components.v2.component("har_slash_key", html="<span></span>", js=_SLASH_JS)
+
+
+def show_review(view: DatasetView) -> None:
+    """Draw the photograph that is to be decided next, or say why there is none."""
+    if not view.scanned:
+        st.info("Scan the photographs first (above).", icon=":material/troubleshoot:")
+        return
+    queue = load_queue(view)
+    if view.analysis is None:
+        st.caption("Without the model's look at the photographs, only what the scan found is here.")
+    if queue.items.empty:
+        st.success("Nothing here is doubtful.", icon=":material/check_circle:")
+        return
+    with st.container(horizontal=True, vertical_alignment="bottom"):
+        found = [kind for kind in REVIEW_KINDS if queue.items["kind"].eq(kind).any()]
+        kind = st.selectbox(
+            "Why in the queue",
+            ["", *found],
+            format_func=lambda name: KIND_TITLES[name],
+            key="review_kind",
+            bind="query-params",
+        )
+        label = class_filter("Label", sorted(set(queue.items["label"]) - {""}), key="review_class")
+    items = queue.items
+    if kind:
+        items = items[items["kind"].eq(kind)]
+    if label:
+        items = items[items["label"].eq(label)]
+    if items.empty:
+        st.info("Nothing in the queue matches both.", icon=":material/filter_alt_off:")
+        return
+    if kind:
+        st.caption(KIND_MEANINGS[kind])
+    # Other filters begin at their first photograph.
+    if st.session_state.get("_review_filters") != (kind, label):
+        st.session_state["_review_filters"] = (kind, label)
+        st.session_state[_AT] = 0
+    _show_next(view, queue, items)
+
+
+@st.fragment
+def _show_next(view: DatasetView, queue: Queue, items: pd.DataFrame) -> None:
+    decisions = current_decisions(view)
+    place = Place.find(items["filename"].tolist(), decisions, st.session_state.get(_AT, 0))
+    _show_progress(place)
+    if place.at == len(items):
+        _show_end(view, place)
+        return
+    row = items.iloc[place.at]
+    picture, evidence = st.columns([3, 2], gap="large")
+    with picture:
+        show_question(row)
+        show_picture(view, row)
+        _show_buttons(view, row, place)
+    with evidence:
+        show_evidence(view, queue, row)
+
+
+def _show_progress(place: Place) -> None:
+    n, decided = len(place.names), len(place.decided)
+    where = f"**{min(place.at + 1, n):,}** of {n:,}" if place.at < n else f"All {n:,}"
+    st.progress(decided / n, text=f"{where} · {decided:,} decided")
+
+
+def _show_buttons(view: DatasetView, row: pd.Series, place: Place) -> None:
+    names = [row["filename"]]
+    with st.container(horizontal=True, vertical_alignment="center"):
+        _button(
+            "Right as it is",
+            "1",
+            "done_all",
+            primary=not row["suggested"],
+            on_click=_decide,
+            args=(view, place, "confirm", names),
+        )
+        if row["suggested"]:
+            title = f"Relabel to {markdown_name(row['suggested'])}"
+            _button(
+                title if row["agreed"] else f"{title} (disputed)",
+                "2",
+                "sell",
+                primary=bool(row["agreed"]),
+                on_click=_decide,
+                args=(view, place, "relabel", names, row["suggested"]),
+            )
+        _button("Exclude", "3", "block", on_click=_decide, args=(view, place, "exclude", names))
+        st.selectbox(
+            "Another class",
+            [name for name in view.class_names if name != row["label"]],
+            index=None,
+            format_func=human_name,
+            placeholder="Another class  /",
+            key=f"{_OTHER} {row.name}",
+            label_visibility="collapsed",
+            width=190,
+            on_change=_relabel_to_typed,
+            args=(view, place, names, f"{_OTHER} {row.name}"),
+        )
+        _slash_key(key="review_slash")
+    with st.container(horizontal=True, vertical_alignment="center"):
+        _button("Previous", "Left", "chevron_left", on_click=_go, args=(place.step(-1),))
+        _button("Next", "Right", "chevron_right", on_click=_go, args=(place.step(1),))
+        _show_undo(view, place)
+
+
+def _button(title: str, key: str, icon: str, *, primary: bool = False, **callback: Any) -> None:
+    st.button(
+        title,
+        icon=f":material/{icon}:",
+        key=f"review_{key}",
+        shortcut=key,
+        type="primary" if primary else "secondary",
+        **callback,
+    )
+
+
+def _show_undo(view: DatasetView, place: Place) -> None:
+    steps = current_decisions(view).steps
+    st.button(
+        "Undo",
+        icon=":material/undo:",
+        key="review_undo",
+        shortcut="U",
+        disabled=not steps,
+        on_click=_undo,
+        args=(view, place),
+    )
+
+
+def _show_end(view: DatasetView, place: Place) -> None:
+    st.success(
+        f"All {len(place.names):,} are decided. The section Clean up has the cleaned table.",
+        icon=":material/check_circle:",
+    )
+    _show_undo(view, place)
+
+
+def _go(at: int) -> None:
+    st.session_state[_AT] = at
+
+
+def _decide(
+    view: DatasetView, place: Place, action: Any, names: list[str], label: str = ""
+) -> None:
+    st.session_state[_AT] = place.at
+    decide_about(view, action, names, label)
+
+
+def _relabel_to_typed(view: DatasetView, place: Place, names: list[str], key: str) -> None:
+    label = st.session_state.get(key)
+    st.session_state[key] = None
+    if label:
+        _decide(view, place, "relabel", names, label)
+
+
+def _undo(view: DatasetView, place: Place) -> None:
+    last = current_decisions(view).last_together
+    report_failure(lambda: undo(view.folder))
+    names = [name for step in last for name in step.filenames]
+    if names and names[0] in place.names:
+        st.session_state[_AT] = list(place.names).index(names[0])
+    if last:
+        st.toast(f"Undone: {what_was_done(last)}", icon=":material/undo:")

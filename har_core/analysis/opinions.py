@@ -1,0 +1,121 @@
+"""What speaks for and against a label: each opinion on a photograph, with its source."""
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final, Literal
+
+import numpy as np
+import pandas as pd
+
+from har_core.analysis.neighbours import vote_of_neighbours
+from har_core.analysis.whole_set import Analysis, group_numbers
+from har_core.model.manifest import BundleManifest, read_manifest
+from har_core.model.records import recorded_cross_validation
+
+SourceName = Literal["model", "regression", "neighbours", "duplicates"]
+SOURCES: Final[tuple[SourceName, ...]] = ("model", "regression", "neighbours", "duplicates")
+_HELD_OUT: Final = ("", "validation", "test")
+
+
+@dataclass(frozen=True)
+class Opinions:
+    """What one source says of photographs.
+
+    Parameters
+    ----------
+    source : {"model", "regression", "neighbours", "duplicates"}
+        The model itself; a cross-validated regression, which was fitted without the photograph;
+        the labels of the ten photographs most like it; the labels of its duplicates.
+    probabilities : DataFrame
+        Index: row of the photograph; one column per class; rows sum to 1.
+    independent : Series of bool
+        Same index: whether the source has not learned the photograph's label. Only then it is a
+        second opinion.
+    """
+
+    source: SourceName
+    probabilities: pd.DataFrame
+    independent: pd.Series
+
+
+def collect_opinions(
+    photographs: pd.DataFrame, analysis: Analysis, model_folder: Path
+) -> list[Opinions]:
+    """Return all that is known about the labels of analysed photographs.
+
+    Parameters
+    ----------
+    photographs : DataFrame
+        From `har_core.scan.scanning.scan_dataset`, with ``split`` (of the model, ``""`` if it is
+        not known).
+    analysis : Analysis
+        Of these photographs.
+    model_folder : Path
+        The model whose analysis it is.
+
+    Returns
+    -------
+    list of Opinions
+        In the order of `SOURCES`; a source that says nothing is left out.
+    """
+    manifest = read_manifest(model_folder)
+    rows = analysis.table.index
+    split = photographs.loc[rows, "split"]
+    model = pd.DataFrame(
+        analysis.model_probabilities, index=rows, columns=list(manifest.class_names)
+    )
+    opinions = [Opinions("model", model, split.isin(_HELD_OUT))]
+    regression = _regression(photographs, analysis, model_folder, manifest)
+    if len(regression):
+        opinions.append(_independent("regression", regression))
+    usable = photographs.loc[rows]
+    shares, class_names = vote_of_neighbours(
+        analysis.components, usable["label"].to_numpy(dtype=str), group_numbers(usable)
+    )
+    votes = pd.DataFrame(shares, index=rows, columns=class_names)
+    opinions.append(_independent("neighbours", votes[votes.sum(axis=1).gt(0)]))
+    return opinions
+
+
+def opinions_of_duplicates(photographs: pd.DataFrame) -> Opinions:
+    """Return the labels of the other photographs of a duplicate group where they differ.
+
+    Parameters
+    ----------
+    photographs : DataFrame
+        From `har_core.scan.scanning.scan_dataset`.
+    """
+    grouped = photographs[photographs["duplicate_group"].notna() & photographs["label"].ne("")]
+    counts = pd.crosstab(grouped["duplicate_group"], grouped["label"])
+    counts = counts[counts.gt(0).sum(axis=1).gt(1)]
+    members = grouped[grouped["duplicate_group"].isin(counts.index)]
+    of_group = counts.loc[members["duplicate_group"]].set_axis(members.index)
+    own = pd.get_dummies(members["label"]).reindex(columns=counts.columns, fill_value=0)
+    others = of_group - own.astype(int)
+    return _independent("duplicates", others.div(others.sum(axis=1), axis=0))
+
+
+def _independent(source: SourceName, probabilities: pd.DataFrame) -> Opinions:
+    return Opinions(source, probabilities, pd.Series(True, probabilities.index))
+
+
+def _regression(
+    photographs: pd.DataFrame, analysis: Analysis, model_folder: Path, manifest: BundleManifest
+) -> pd.DataFrame:
+    """Return cross-validated probabilities: those of the analysis, or better ones on record.
+
+    The recorded ones are of features that had not been fine-tuned on these labels; they hold for
+    photographs whose label is still the one that they judged.
+    """
+    labelled = photographs.index[analysis.labelled]
+    table = pd.DataFrame(analysis.probabilities, labelled, analysis.class_names, dtype=np.float64)
+    recorded = recorded_cross_validation(model_folder, manifest)
+    if recorded is None:
+        return table
+    keys = ["sha256", "label"]
+    known = recorded.drop_duplicates(keys).set_index(keys)[list(manifest.class_names)]
+    positions = known.index.get_indexer(pd.MultiIndex.from_frame(photographs[keys]))
+    found = positions >= 0
+    better = known.iloc[positions[found]].set_axis(photographs.index[found])
+    rows = better.index.union(table.index)
+    return better.reindex(rows).combine_first(table).fillna(0.0)

@@ -1,0 +1,167 @@
+"""The review queue: every photograph that somebody should look at, and why, most doubtful first."""
+
+from collections.abc import Mapping, Sequence
+from typing import Final, Literal
+
+import numpy as np
+import pandas as pd
+
+from har_core.analysis.opinions import Opinions
+from har_core.analysis.suspects import find_label_suspects
+
+ReviewKind = Literal["conflict", "label", "error", "quality"]
+# In the order in which they are asked about.
+REVIEW_KINDS: Final[tuple[ReviewKind, ...]] = ("conflict", "label", "error", "quality")
+# From here on an answer counts as confident: what the pages call "very likely".
+CONFIDENT_FROM: Final = 0.8
+
+
+def review_queue(
+    photographs: pd.DataFrame,
+    opinions: Sequence[Opinions],
+    quality: Mapping[str, pd.Series],
+) -> pd.DataFrame:
+    """Merge all that is doubtful into one list.
+
+    Parameters
+    ----------
+    photographs : DataFrame
+        ``filename``, ``label``, ``listed`` and ``is_label_conflict_issue``, from
+        `har_core.scan.scanning.scan_dataset`; rows that the table does not list are not asked
+        about.
+    opinions : sequence of Opinions
+        From `har_core.analysis.opinions`.
+    quality : mapping of str to Series of bool
+        Findings to ask about, by name, e.g. ``"dark"``; index as `photographs`.
+
+    Returns
+    -------
+    DataFrame
+        Index: row of the photograph. ``filename``, ``label``; ``kind`` (the first of
+        `REVIEW_KINDS` that holds: duplicates with different labels, a label that cross-validated
+        opinions contradict, a confident error of the model on a photograph that it has not
+        learned from, a finding) and ``kinds`` (all that hold); ``findings`` (tuple of names);
+        ``suggested`` (the label that the independent opinions favour, ``""`` if it is the given
+        one or nobody says anything), ``agreed`` (bool: whether they all name that label) and
+        ``doubt`` in [0, 1] (their mean probability that the given label is wrong). In the order
+        of `kind`, then the most doubtful first.
+    """
+    listed = photographs.index[photographs["listed"].astype(bool)]
+    judged = judge_labels(photographs.loc[listed, "label"], opinions)
+    conflict = photographs.loc[listed, "is_label_conflict_issue"].eq(True)
+    flags = {
+        "conflict": conflict,
+        "label": _label_suspects(photographs["label"], opinions).reindex(listed, fill_value=False)
+        & judged["suggested"].ne(""),
+        "error": judged["confident_error"],
+    }
+    names = {name: found.reindex(listed).eq(True) for name, found in quality.items()}
+    findings = pd.DataFrame(names, index=listed) if names else pd.DataFrame(index=listed)
+    flags["quality"] = findings.any(axis=1)
+    table = pd.DataFrame(flags)
+    table = table[table.any(axis=1)]
+    kinds = [tuple(k for k, flag in zip(table, row, strict=True) if flag) for row in table.values]
+    findings = findings.loc[table.index]
+    found = [
+        tuple(n for n, flag in zip(findings, row, strict=True) if flag) for row in findings.values
+    ]
+    queue = pd.DataFrame(
+        {
+            "filename": photographs.loc[table.index, "filename"],
+            "label": photographs.loc[table.index, "label"],
+            "kind": pd.Series([k[0] for k in kinds], table.index, dtype=object),
+            "kinds": pd.Series(kinds, table.index, dtype=object),
+            "findings": pd.Series(found, table.index, dtype=object),
+            **{name: judged.loc[table.index, name] for name in ("suggested", "agreed", "doubt")},
+        }
+    )
+    # Where a picture is bad, nobody's opinion on the action says how bad.
+    rank = queue["kind"].map({"conflict": 0, "label": 1, "error": 1, "quality": 2})
+    order = queue.assign(rank=rank).sort_values(
+        ["rank", "doubt"], ascending=[True, False], kind="stable"
+    )
+    return queue.loc[order.index]
+
+
+def judge_labels(labels: pd.Series, opinions: Sequence[Opinions]) -> pd.DataFrame:
+    """Weigh the independent opinions on each label.
+
+    Parameters
+    ----------
+    labels : Series of str
+        Given labels, ``""`` where there is none; the index names the photographs.
+    opinions : sequence of Opinions
+
+    Returns
+    -------
+    DataFrame
+        Index as `labels`: ``suggested``, ``agreed``, ``doubt`` as in `review_queue`, and
+        ``confident_error`` (bool: the model itself, which has not learned from the photograph,
+        contradicts its label with a probability of at least `CONFIDENT_FROM`).
+    """
+    classes = sorted(
+        {str(name) for source in opinions for name in source.probabilities}
+        | set(labels.unique()) - {""}
+    )
+    codes = pd.Index(classes).get_indexer(pd.Index(labels))
+    n = len(labels)
+    total, counted = np.zeros((n, len(classes))), np.zeros(n)
+    first = np.full(n, -1)
+    agreed = np.ones(n, bool)
+    error = np.zeros(n, bool)
+    for source in opinions:
+        rows, probabilities = _aligned(labels, source, classes)
+        best = probabilities.argmax(axis=1)
+        total[rows] += probabilities
+        agreed[rows] &= (first[rows] < 0) | (first[rows] == best)
+        first[rows] = np.where(first[rows] < 0, best, first[rows])
+        counted[rows] += 1
+        if source.source == "model":
+            confident = probabilities.max(axis=1, initial=0.0) >= CONFIDENT_FROM
+            error[rows] = confident & (best != codes[rows]) & (codes[rows] >= 0)
+    mean = total / np.maximum(counted, 1)[:, np.newaxis]
+    given = np.where(codes >= 0, mean[np.arange(n), np.maximum(codes, 0)], 0.0)
+    favoured = mean.copy()
+    favoured[np.arange(n), np.maximum(codes, 0)] = np.where(codes >= 0, -1.0, favoured[:, 0])
+    # Where all agree on the given label there is nothing to suggest.
+    contested = (counted > 0) & ~(agreed & (first == codes))
+    suggested = np.where(contested, np.asarray(classes, object)[favoured.argmax(axis=1)], "")
+    return pd.DataFrame(
+        {
+            "suggested": suggested,
+            "agreed": contested & agreed,
+            "doubt": np.where(counted > 0, 1 - given, 0.0),
+            "confident_error": error,
+        },
+        index=labels.index,
+    )
+
+
+def _aligned(
+    labels: pd.Series, source: Opinions, classes: Sequence[str]
+) -> tuple[np.ndarray, np.ndarray]:
+    """Return the positions of the photographs that a source can judge, and its probabilities.
+
+    It has not learned their labels, and knows of the classes that those name.
+    """
+    judged = source.independent.index[source.independent].intersection(labels.index)
+    given = labels.loc[judged]
+    judged = judged[given.isin(["", *source.probabilities.columns])]
+    table = source.probabilities.loc[judged].reindex(columns=classes, fill_value=0.0)
+    return labels.index.get_indexer(judged), table.to_numpy(np.float64)
+
+
+def _label_suspects(labels: pd.Series, opinions: Sequence[Opinions]) -> pd.Series:
+    """Return which labels confident learning disputes, by the model or the regression; bool."""
+    found = pd.Series(False, labels.index)
+    for source in opinions:
+        if source.source not in ("model", "regression"):
+            continue
+        judged = source.independent.index[source.independent]
+        given = labels.loc[judged]
+        given = given[given.isin(source.probabilities.columns)]
+        probabilities = source.probabilities.loc[given.index].to_numpy()
+        class_names = [str(name) for name in source.probabilities]
+        ranking = find_label_suspects(given, probabilities, class_names).ranking
+        found.loc[ranking.index[ranking["is_label_issue"]]] = True
+    return found
