@@ -216,5 +216,9 @@ def _accept(view: DatasetView, filenames: list[str]) -> None:
         if name in suggestions:
             by_label.setdefault(suggestions[name], []).append(name)
 
-    steps = [Decision("relabel", tuple(names), label) for label, names in by_label.items()]
+    known = view.sha256_by_name
+    steps = [
+        Decision("relabel", tuple(names), label, sha256=tuple(known.get(n, "") for n in names))
+        for label, names in by_label.items()
+    ]
     report_failure(lambda: decide_together(view.folder, steps))

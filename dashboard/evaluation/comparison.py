@@ -9,12 +9,12 @@ import streamlit as st
 from dashboard.evaluation import data as data
 from dashboard.evaluation.photos import EvaluatedPhotos
 from dashboard.evaluation.shown import Shown
-from dashboard.wording.metrics import METRIC_TITLES, metric_value, signed_difference
+from dashboard.wording.metrics import metric_value, signed_difference
 from dashboard.wording.names import escape_markdown, human_name
 from har_core.errors import HarError
 from har_core.evaluation.comparison import disagreements
 from har_core.evaluation.result import EvaluationResult
-from har_core.evaluation.totals import HEADLINE_METRICS
+from har_core.evaluation.totals import HEADLINE_METRICS, METRIC_TITLES
 
 
 def show_comparison(shown: Shown, others: Mapping[str, Path]) -> None:

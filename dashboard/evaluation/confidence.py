@@ -1,6 +1,6 @@
 """The section Confidence: calibration, temperature, and when to abstain."""
 
-from typing import Any, Final
+from typing import Final
 
 import pandas as pd
 import streamlit as st
@@ -11,7 +11,6 @@ from dashboard.evaluation import data as data
 from dashboard.evaluation.shown import Shown
 from dashboard.wording.glossary import GLOSSARY
 from dashboard.wording.metrics import (
-    METRIC_TITLES,
     abstention_sentence,
     calibration_sentence,
     metric_value,
@@ -22,7 +21,8 @@ from har_core.evaluation.calibration import reliability_bins
 from har_core.evaluation.result import EvaluationResult
 from har_core.evaluation.selective import answer_above, coverage_curve
 from har_core.evaluation.store import list_evaluations
-from har_core.model import bundle
+from har_core.evaluation.temperature import store_temperature
+from har_core.evaluation.totals import METRIC_TITLES
 
 THRESHOLD_KEY: Final = "threshold"
 
@@ -116,13 +116,8 @@ def _show_temperature(shown: Shown, fitted: float, after: EvaluationResult) -> N
 
 
 def _store_temperature(shown: Shown, temperature: float) -> None:
-    """Store the temperature, and the headline metrics that follow from it."""
-    metrics: dict[str, Any] = dict(shown.manifest.metrics)
     try:
-        if metrics.get("split") == "test":
-            own = data.load_evaluation(shown.folder, "test").raw.calibrated(temperature)
-            metrics |= own.headline()
-        bundle.update_manifest(shown.folder, temperature=temperature, metrics=metrics)
+        store_temperature(shown.folder, temperature)
     except HarError as error:
         st.session_state["store_temperature_error"] = str(error)
 

@@ -1,6 +1,5 @@
 """The head of the Evaluation page, its files to download, and the section Overview."""
 
-import json
 from collections.abc import Callable
 
 import streamlit as st
@@ -13,13 +12,14 @@ from dashboard.evaluation.shown import Shown
 from dashboard.wording.glossary import GLOSSARY
 from dashboard.wording.metrics import (
     METRIC_MEANINGS,
-    METRIC_TITLES,
     metric_interval,
     metric_value,
     what_was_measured,
 )
 from dashboard.wording.names import escape_markdown
+from har_core.evaluation.metrics_file import metrics_json
 from har_core.evaluation.result import EvaluationResult
+from har_core.evaluation.totals import METRIC_TITLES
 from har_core.storage.spreadsheets import table_csv
 
 
@@ -82,7 +82,7 @@ def show_downloads(shown: Shown, caveats: list[str]) -> None:
             "Metrics (JSON)",
             "metrics.json",
             "application/json",
-            lambda: metrics_json(shown),
+            lambda: metrics_json(shown.evaluation, caveats),
         ),
         (
             "Predictions (CSV)",
@@ -101,16 +101,3 @@ def show_downloads(shown: Shown, caveats: list[str]) -> None:
                 on_click="ignore",
                 width="stretch",
             )
-
-
-def metrics_json(shown: Shown) -> str:
-    """Return the metrics of an evaluation as JSON, with the fields of the command line's file."""
-    body = {
-        "model": shown.manifest.name,
-        "evaluation": shown.evaluation.name,
-        "created": shown.evaluation.created,
-        "temperature": shown.manifest.temperature,
-        **shown.result.metrics(),
-        "skipped": shown.evaluation.skipped.to_dict("records"),
-    }
-    return json.dumps(body, indent=2, ensure_ascii=False) + "\n"

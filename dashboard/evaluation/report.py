@@ -15,7 +15,6 @@ from dashboard.charts.confidence import coverage_figure, reliability_figure
 from dashboard.charts.confusion import confusion_figure
 from dashboard.wording.metrics import (
     METRIC_MEANINGS,
-    METRIC_TITLES,
     abstention_sentence,
     calibration_sentence,
     class_share,
@@ -31,6 +30,7 @@ from har_core.evaluation.curves import DRAWN_POINTS, macro_areas
 from har_core.evaluation.result import EvaluationResult
 from har_core.evaluation.selective import answer_above, coverage_curve
 from har_core.evaluation.store import Evaluation
+from har_core.evaluation.totals import METRIC_TITLES
 
 _LISTED_MISTAKES: Final = 30
 _THRESHOLDS: Final = (0.3, 0.5, 0.7, 0.8, 0.9, 0.95)

@@ -9,13 +9,6 @@ from dashboard.wording.names import human_name, percent
 from har_core.evaluation.bootstrap import Interval
 from har_core.evaluation.store import BUNDLE_SPLITS, Evaluation
 
-METRIC_TITLES: Final = {
-    "top1": "Top-1 accuracy",
-    "top3": "Top-3 accuracy",
-    "macro_f1": "Macro F1",
-    "log_loss": "Log loss",
-    "ece": "Calibration error",
-}
 METRIC_MEANINGS: Final = {
     "top1": "The share of photographs whose most likely action is the true one.",
     "top3": "The share of photographs whose true action is among the three most likely ones.",

@@ -13,7 +13,7 @@ from threadpoolctl import threadpool_limits
 from har_core.analysis.features import PhotoFeatures, compute_features
 from har_core.analysis.suspects import N_FOLDS, cross_validated_probabilities
 from har_core.errors import DatasetError
-from har_core.model.manifest import BundleManifest, read_manifest
+from har_core.model.manifest import ONNX_FILE, BundleManifest, read_manifest
 from har_core.model.temperature import apply_temperature
 from har_core.progress import Progress
 from har_core.storage.cache import cache_dir, load_arrays, store_arrays
@@ -160,7 +160,9 @@ def group_numbers(photographs: pd.DataFrame) -> np.ndarray:
 
 def _path(manifest: BundleManifest, photographs: pd.DataFrame) -> Path:
     usable = photographs[photographs["pixels"].notna()]
-    identity = hashlib.sha256(f"{_VERSION} {sorted(manifest.files.items())}\n".encode())
+    # Not of its other files: a new temperature changes the README, and nothing here.
+    network = [manifest.files.get(ONNX_FILE, ""), manifest.preprocessing, *manifest.class_names]
+    identity = hashlib.sha256(f"{_VERSION} {network}\n".encode())
     for column in ("sha256", "label"):
         identity.update("\n".join(usable[column]).encode(errors="surrogateescape") + b"\0")
     return cache_dir() / "analyses" / f"{manifest.name}-{identity.hexdigest()[:16]}.npz"

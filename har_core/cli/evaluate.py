@@ -1,9 +1,7 @@
 """The commands ``evaluate`` and ``compare``."""
 
-import json
 from collections.abc import Callable
 from importlib.metadata import entry_points
-from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Final
 
 import typer
@@ -30,13 +28,6 @@ if TYPE_CHECKING:
 
 ReportRenderer = Callable[["Evaluation", list[str], Callable[[str], bytes | None]], str]
 REPORT_RENDERERS: Final = "har_core.report_renderers"
-METRIC_TITLES: Final = {
-    "top1": "Top-1 accuracy",
-    "top3": "Top-3 accuracy",
-    "macro_f1": "Macro F1",
-    "log_loss": "Log loss",
-    "ece": "Expected calibration error",
-}
 
 app = typer.Typer()
 
@@ -77,17 +68,19 @@ def evaluate(
     python -m har_core evaluate --dataset DataSet --split test
     python -m har_core evaluate --model mine --dataset DataSet --report report.html
     """  # noqa: D301 - \b keeps the lines of the examples
+    from har_core.evaluation.metrics_file import metrics_json
+
     render = _report_renderer() if report else None
     read = read_dataset(dataset, table, old_table, columns)
     check_outputs((json_file, predictions, report), [find_model(model)], read)
     evaluation, warnings = _run(model, read, split)
     result = evaluation.result
     if json_file:
-        write_output(json_file, _as_json(evaluation, dataset, split, warnings))
+        write_output(json_file, metrics_json(evaluation, warnings))
     if predictions:
         write_output(predictions, table_csv(result.predictions_table()))
     if report and render:
-        write_output(report, render(evaluation, warnings, _thumbnails_of(dataset, csv)))
+        write_output(report, render(evaluation, warnings, _thumbnails_of(read)))
     if "-" not in (json_file, predictions, report):
         _print_metrics(evaluation)
     _print_caveats(evaluation.model, warnings)
@@ -159,17 +152,17 @@ def _run(
             loaded,
             table,
             name=split or "all",
-            folder=str(dataset),
+            folder=str(dataset.folder),
             progress=lambda done, total: report(f"Evaluating {loaded.name}", done, total),
         )
     return evaluation, caveats(evaluation, loaded.manifest, read_splits(folder))
 
 
-def _thumbnails_of(dataset: Path, csv: Path | None) -> Callable[[str], bytes | None]:
+def _thumbnails_of(dataset: "Dataset") -> Callable[[str], bytes | None]:
     from har_core.dataset.table import load_dataset
     from har_core.images.thumbnails import thumbnail
 
-    table = load_dataset(dataset, csv).dropna(subset="path")
+    table = load_dataset(dataset).dropna(subset="path")
     paths = dict(zip(table["filename"], table["path"], strict=True))
     return lambda filename: thumbnail(paths[filename]) if filename in paths else None
 
@@ -181,23 +174,9 @@ def _report_renderer() -> ReportRenderer:
     raise HarError("--report needs the installed dashboard; run 'make install' or leave it out.")
 
 
-def _as_json(
-    evaluation: "Evaluation", dataset: Path, split: str | None, warnings: list[str]
-) -> str:
-    body = {
-        "model": evaluation.model,
-        "created": evaluation.created,
-        "dataset": str(dataset),
-        "split": split,
-        "temperature": evaluation.temperature,
-        **evaluation.result.metrics(),
-        "skipped": evaluation.skipped.to_dict("records"),
-        "caveats": warnings,
-    }
-    return json.dumps(body, indent=2, ensure_ascii=False) + "\n"
-
-
 def _print_metrics(evaluation: "Evaluation") -> None:
+    from har_core.evaluation.totals import METRIC_TITLES
+
     result = evaluation.result
     table = Table("metric", "value", "95 % interval", box=None, pad_edge=False)
     for name, interval in result.headline_intervals.items():
@@ -217,6 +196,8 @@ def _print_caveats(model: str, warnings: list[str]) -> None:
 
 
 def _print_comparison(comparison: "Comparison") -> None:
+    from har_core.evaluation.totals import METRIC_TITLES
+
     first, *others = comparison.results
     console = Console(highlight=False)
     console.print(f"{comparison.results[first].n:,} photographs that every model was evaluated on")

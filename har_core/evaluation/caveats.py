@@ -58,7 +58,9 @@ def _overlap(evaluation: Evaluation, splits: pd.DataFrame | None) -> list[str]:
             "It is not known which photographs the model was trained on; these may be among them."
         ]
     found = []
-    seen_splits = ["train"] if evaluation.name == "validation" else ["train", "validation"]
+    # That the model was tuned on its own validation split is what that is for.
+    own = evaluation.name == "validation" and were_seen(sha256, splits, ["validation"]).all()
+    seen_splits = ["train"] if own else ["train", "validation"]
     n = int(were_seen(sha256, splits, seen_splits).sum())
     if n:
         found.append(

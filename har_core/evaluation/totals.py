@@ -7,6 +7,13 @@ import numpy as np
 from har_core.evaluation.calibration import N_BINS
 
 HEADLINE_METRICS: Final = ("top1", "top3", "macro_f1", "log_loss", "ece")
+METRIC_TITLES: Final = {
+    "top1": "Top-1 accuracy",
+    "top3": "Top-3 accuracy",
+    "macro_f1": "Macro F1",
+    "log_loss": "Log loss",
+    "ece": "Expected calibration error",
+}
 CLASS_METRICS: Final = ("precision", "recall", "f1")
 
 

@@ -119,7 +119,7 @@ def write_bundle(
     check_bundle_name(manifest.name)
     if folder.name != manifest.name:
         raise ValueError(f"The folder {folder} must be named {manifest.name!r} like the bundle.")
-    _parse_manifest(json.loads(manifest.to_json()), folder / MANIFEST_FILE)
+    checked_manifest(folder, manifest)
     # First of all, or a bundle that a crash has put aside would be replaced unasked.
     restore_interrupted_replacement(folder)
     if folder.exists() and not overwrite:
@@ -148,6 +148,17 @@ def write_bundle(
     return manifest
 
 
+def checked_manifest(folder: Path, manifest: BundleManifest) -> BundleManifest:
+    """Return a manifest as it would be read again from `folder`.
+
+    Raises
+    ------
+    ModelBundleError
+        If a value is invalid.
+    """
+    return _parse_manifest(json.loads(manifest.to_json()), folder / MANIFEST_FILE)
+
+
 def update_manifest(folder: str | Path, **changes: Any) -> BundleManifest:
     """Change fields of ``bundle.json`` in one atomic step (e.g. ``temperature=1.3``).
 
@@ -162,14 +173,56 @@ def update_manifest(folder: str | Path, **changes: Any) -> BundleManifest:
         If the bundle cannot be read, a changed value is invalid, or writing fails.
     """
     folder = Path(folder)
-    changed = dataclasses.replace(read_manifest(folder), **changes)
-    body = json.loads(changed.to_json())
-    manifest = _parse_manifest(body, folder / MANIFEST_FILE)
+    manifest = checked_manifest(folder, dataclasses.replace(read_manifest(folder), **changes))
     try:
         write_atomically(folder / MANIFEST_FILE, manifest.to_json().encode())
     except OSError as error:
         raise ModelBundleError(f"Cannot write {folder / MANIFEST_FILE}: {error}.") from error
     return manifest
+
+
+def update_bundle(folder: str | Path, files: Mapping[str, bytes], **changes: Any) -> BundleManifest:
+    """Replace small files of a bundle and change fields of its manifest.
+
+    A crash leaves a valid bundle that answers as before or as after: while a file is written, the
+    manifest does not list it.
+
+    Parameters
+    ----------
+    folder : str or Path
+        Of the bundle.
+    files : mapping of str to bytes
+        Relative path to new content.
+    **changes
+        Fields of the manifest.
+
+    Raises
+    ------
+    ModelBundleError
+        See `update_manifest`.
+    """
+    folder = Path(folder)
+    manifest = read_manifest(folder)
+    checked_manifest(folder, dataclasses.replace(manifest, **changes))
+    changed = {
+        name
+        for name, content in files.items()
+        if name not in manifest.files or not _holds(folder / name, content)
+    }
+    listed = {name: digest for name, digest in manifest.files.items() if name not in changed}
+    if len(listed) < len(manifest.files):
+        update_manifest(folder, files=listed)
+    for name in changed:
+        try:
+            write_atomically(folder / name, files[name])
+        except OSError as error:
+            raise ModelBundleError(f"Cannot write {folder / name}: {error}.") from error
+        listed[name] = sha256_of_file(folder / name)
+    return update_manifest(folder, files=listed, **changes)
+
+
+def _holds(path: Path, content: bytes) -> bool:
+    return path.is_file() and path.read_bytes() == content
 
 
 def list_bundles(folder: str | Path | None = None) -> list[BundleEntry]:

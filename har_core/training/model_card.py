@@ -1,5 +1,6 @@
 """The model card: a bundle's README.md, written from its manifest and its test evaluation."""
 
+from har_core.evaluation.card import metric_rows, temperature_words
 from har_core.evaluation.result import EvaluationResult
 from har_core.model.manifest import BundleManifest
 
@@ -56,16 +57,6 @@ def format_model_card(manifest: BundleManifest, result: EvaluationResult) -> str
         )
         fitted = "fitted on the validation split"
     notes = f"\n{settings['notes']}\n" if settings["notes"] else ""
-    metrics = "\n".join(
-        f"| {title} | {_format(key, result.headline()[key])} |"
-        for key, title in (
-            ("top1", "top-1 accuracy"),
-            ("top3", "top-3 accuracy"),
-            ("macro_f1", "macro F1"),
-            ("log_loss", "log loss"),
-            ("ece", "expected calibration error"),
-        )
-    )
     return f"""# {manifest.name}
 
 {manifest.architecture}. Input: one RGB photograph, resized to {manifest.input_size}×\
@@ -80,9 +71,9 @@ over those groups:
 
 | metric | value (95 % interval) |
 |---|---|
-{metrics}
+{metric_rows(result.headline())}
 
-Probabilities are divided by a temperature of {manifest.temperature:.3f} (on the logits), \
+Probabilities are divided by {temperature_words(manifest.temperature)}, \
 {fitted}. `evaluation/predictions.parquet` holds each photograph's probabilities before that.
 
 ## How it was trained
@@ -100,9 +91,3 @@ It knows only the actions above and always names one of them, whatever the pictu
 seen web and stock photographs; people, places and poses that are rare there are predicted worse. \
 It must not be used to judge or watch people.
 """
-
-
-def _format(key: str, metric: dict[str, float]) -> str:
-    if key in ("log_loss", "ece"):
-        return f"{metric['value']:.3f} ({metric['low']:.3f} – {metric['high']:.3f})"
-    return f"{metric['value']:.1%} ({metric['low']:.1%} – {metric['high']:.1%})"

@@ -8,6 +8,8 @@ from typer.testing import CliRunner, Result
 
 from har_core.cli import evaluate, main
 from har_core.dataset.table import load_dataset
+from har_core.evaluation.metrics_file import metrics_json
+from har_core.evaluation.store import read_evaluation
 from tests.drawing import CLASS_NAMES, COLOUR_WEIGHTS, photo_bytes
 from tests.evaluated import write_evaluated_bundle
 
@@ -48,6 +50,21 @@ def test_evaluate_writes_metrics_and_predictions(dataset, tmp_path):
     assert (table["label"] == table["prediction"]).all()
     assert np.allclose(table[list(CLASS_NAMES)].sum(axis=1), 1)
     assert body["caveats"] == []
+
+
+def test_the_page_and_the_command_line_write_the_same_fields_of_metrics(dataset, tmp_path):
+    """Both take them from `metrics_json`; a model's own test split knows no folder."""
+    metrics = tmp_path / "metrics.json"
+    run(
+        *("evaluate", "--model", "good", "--dataset", dataset, "--split", "test"),
+        *("--json", metrics),
+    )
+    written = json.loads(metrics.read_text())
+    own = read_evaluation(tmp_path / "models" / "good", "test")
+    shown = json.loads(metrics_json(own, []))
+    assert list(written) == list(shown)
+    assert (written["dataset"], written["split"]) == (str(dataset), "test")
+    assert (shown["dataset"], shown["split"], shown["evaluation"]) == (None, "test", "test")
 
 
 def test_evaluating_training_photographs_is_pointed_out(dataset):

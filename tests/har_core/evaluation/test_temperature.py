@@ -1,0 +1,102 @@
+"""Another temperature changes everything that follows from it, and nothing else."""
+
+import shutil
+from pathlib import Path
+
+import pandas as pd
+import pytest
+
+from har_core.errors import ModelBundleError
+from har_core.evaluation.card import metric_rows, temperature_words
+from har_core.evaluation.store import read_evaluation
+from har_core.evaluation.temperature import store_temperature
+from har_core.model import bundle
+from har_core.model.manifest import MODEL_CARD_FILE, PREDICTIONS_FILE, read_manifest
+from tests.drawing import write_tiny_bundle
+from tests.evaluated import draw_table, write_evaluated_bundle
+
+SHIPPED = Path(__file__).parents[3] / "models" / "cnn_lstm_har15"
+LIGHT = shutil.ignore_patterns("*.onnx", "*.keras")
+
+
+def copy_shipped(tmp_path: Path) -> Path:
+    """Copy the shipped bundle but for its networks."""
+    folder = shutil.copytree(SHIPPED, tmp_path / SHIPPED.name, ignore=LIGHT)
+    files = {n: d for n, d in read_manifest(folder).files.items() if (folder / n).is_file()}
+    bundle.update_manifest(folder, files=files)
+    return folder
+
+
+def test_the_readme_says_the_new_temperature_and_metrics(tmp_path):
+    folder = copy_shipped(tmp_path)
+    before = (folder / MODEL_CARD_FILE).read_text()
+    old = read_manifest(folder)
+    assert metric_rows(old.metrics) in before
+    assert temperature_words(old.temperature) in before
+    manifest = store_temperature(folder, 1.25)
+    assert bundle.verify_bundle(folder) == manifest
+    assert manifest.temperature == 1.25
+    after = read_evaluation(folder, "test").result.headline()
+    assert {name: manifest.metrics[name] for name in after} == after
+    card = (folder / MODEL_CARD_FILE).read_text()
+    assert metric_rows(after) in card
+    assert "a temperature of 1.250 (on the logits)" in card
+    changed = [a != b for a, b in zip(before.splitlines(), card.splitlines(), strict=True)]
+    assert sum(changed) == 3  # log loss, calibration error, temperature
+    store_temperature(folder, old.temperature)
+    assert (folder / MODEL_CARD_FILE).read_text() == before
+
+
+def test_what_was_written_into_the_readme_by_hand_stays(tmp_path):
+    folder = copy_shipped(tmp_path)
+    card = folder / MODEL_CARD_FILE
+    text = card.read_text().replace("# cnn_lstm_har15", "# Ours, see the 0.687 below")
+    bundle.update_bundle(folder, {MODEL_CARD_FILE: text.encode()})
+    store_temperature(folder, 1.25)
+    assert card.read_text().startswith("# Ours, see the 0.687 below")
+
+
+def test_a_bundle_without_readme_or_metrics_gets_its_temperature(tmp_path):
+    write_evaluated_bundle(tmp_path, draw_table(90))
+    assert store_temperature(tmp_path / "drawn", 1.5).temperature == 1.5
+    write_tiny_bundle(tmp_path)
+    assert store_temperature(tmp_path / "tiny", 1.5).metrics == {}
+    bundle.verify_bundle(tmp_path / "tiny")
+
+
+@pytest.mark.parametrize("temperature", [0.0, -1.0, 1e4])
+def test_an_impossible_temperature_changes_nothing(tmp_path, temperature):
+    folder = copy_shipped(tmp_path)
+    with pytest.raises(ModelBundleError, match="temperature"):
+        store_temperature(folder, temperature)
+    assert bundle.verify_bundle(folder).temperature == read_manifest(SHIPPED).temperature
+
+
+@pytest.mark.parametrize("step", range(3))
+def test_a_crash_at_any_write_leaves_a_valid_bundle(tmp_path, monkeypatch, step):
+    folder = copy_shipped(tmp_path)
+    writes = []
+    write = bundle.write_atomically
+
+    def crash(path: Path, content: bytes) -> None:
+        if len(writes) == step:
+            raise KeyboardInterrupt
+        writes.append(path)
+        write(path, content)
+
+    monkeypatch.setattr(bundle, "write_atomically", crash)
+    with pytest.raises(KeyboardInterrupt):
+        store_temperature(folder, 1.25)
+    assert bundle.verify_bundle(folder).temperature == read_manifest(SHIPPED).temperature
+    monkeypatch.undo()
+    store_temperature(folder, 1.25)
+    assert MODEL_CARD_FILE in bundle.verify_bundle(folder).files
+
+
+def test_unusable_predictions_keep_the_old_temperature(tmp_path):
+    folder = copy_shipped(tmp_path)
+    path = folder / PREDICTIONS_FILE
+    pd.read_parquet(path).drop(columns="running").to_parquet(path)
+    with pytest.raises(ModelBundleError, match="damaged"):
+        store_temperature(folder, 1.25)
+    assert read_manifest(folder).temperature == read_manifest(SHIPPED).temperature
