@@ -1,7 +1,6 @@
 """What a model sees in photographs: pooled feature vectors, and its probabilities, remembered."""
 
 import hashlib
-import sqlite3
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
@@ -19,9 +18,14 @@ from har_core.model.manifest import ONNX_FILE, BundleManifest
 from har_core.model.temperature import apply_temperature
 from har_core.progress import Progress
 from har_core.storage.cache import cache_dir
+from har_core.storage.database import CacheDatabase
 
 # Change it when a stored value changes its meaning: older caches are not used then.
 _CONTENT: Final = "probabilities at temperature 1"
+_SCHEMA: Final = (
+    "CREATE TABLE IF NOT EXISTS photographs"
+    " (sha256 TEXT PRIMARY KEY, features BLOB, probabilities BLOB)",
+)
 _BATCH: Final = 32
 _INPUT_RANK: Final = 4
 
@@ -133,8 +137,8 @@ def _last_feature_map(graph: Any) -> tuple[str, tuple[int, int]]:
     raise ModelBundleError("The network has no feature map, so photographs cannot be compared.")
 
 
-class FeatureCache:
-    """Features on disk, by content, of one model; use as a context manager.
+class FeatureCache(CacheDatabase):
+    """Features on disk, by content, of one model; see `CacheDatabase`.
 
     Parameters
     ----------
@@ -147,27 +151,7 @@ class FeatureCache:
             [_CONTENT, manifest.files.get(ONNX_FILE, ""), manifest.preprocessing]
         ).encode()
         name = f"{manifest.name}-{hashlib.sha256(identity).hexdigest()[:16]}.sqlite"
-        path = cache_dir() / "features" / name
-        try:
-            path.parent.mkdir(parents=True, exist_ok=True)
-            self._db = sqlite3.connect(path, timeout=30)
-            self._db.execute("PRAGMA journal_mode = WAL")
-            self._db.execute("PRAGMA synchronous = NORMAL")
-            self._db.execute(
-                "CREATE TABLE IF NOT EXISTS photographs"
-                " (sha256 TEXT PRIMARY KEY, features BLOB, probabilities BLOB)"
-            )
-        except (OSError, sqlite3.Error) as error:
-            raise DatasetError(
-                f"Cannot use the feature cache {path}: {error}. Delete it, or set HAR_CACHE_DIR "
-                "to a folder that can be written."
-            ) from error
-
-    def __enter__(self) -> "FeatureCache":
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self._db.close()
+        super().__init__(cache_dir() / "features" / name, _SCHEMA)
 
     def known(self) -> set[str]:
         """Return the contents whose features are stored."""

@@ -19,6 +19,10 @@ from har_core.progress import Progress
 from har_core.storage.cache import cache_dir, load_arrays, store_arrays
 
 _VERSION: Final = 4
+_STORED: Final = (
+    *("model_probabilities", "probabilities", "labelled", "class_names"),
+    *("outlier_scores", "coordinates", "components"),
+)
 _COMPONENTS: Final = 50
 _NEIGHBOURS: Final = 10
 _PERPLEXITY: Final = 30
@@ -70,7 +74,9 @@ def load_analysis(manifest: BundleManifest, photographs: pd.DataFrame) -> Analys
         From `har_core.scan.scanning.scan_dataset`.
     """
     stored = load_arrays(_path(manifest, photographs))
-    return None if stored is None else _assemble(photographs, manifest, stored)
+    if stored is None or not set(_STORED) <= stored.keys():
+        return None
+    return _assemble(photographs, manifest, stored)
 
 
 def analyse_photographs(

@@ -82,12 +82,13 @@ def _files(archive: zipfile.ZipFile, max_entries: int) -> list[zipfile.ZipInfo]:
             raise DatasetError("The ZIP archive is encrypted; send it without a password.")
         if stat.S_ISLNK(entry.external_attr >> 16):
             raise DatasetError(f"The ZIP archive's entry {entry.filename!r} is a link.")
-    hidden = ("__MACOSX/", ".")  # what macOS adds beside each file
-    return [
-        e
-        for e in entries
-        if not e.is_dir() and not e.filename.startswith(hidden) and not _name(e).startswith(".")
-    ]
+    return [entry for entry in entries if not entry.is_dir() and not _is_hidden(entry)]
+
+
+def _is_hidden(entry: zipfile.ZipInfo) -> bool:
+    # "__MACOSX" is what macOS adds, with a file beside each; "./train" is no hidden folder.
+    parts = PurePosixPath(entry.filename.replace("\\", "/")).parts
+    return any(part == "__MACOSX" or part.startswith(".") for part in parts)
 
 
 def _table(entries: list[zipfile.ZipInfo]) -> zipfile.ZipInfo:

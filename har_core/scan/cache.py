@@ -2,7 +2,6 @@
 
 import dataclasses
 import os
-import sqlite3
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Final
@@ -10,9 +9,9 @@ from typing import Final
 import numpy as np
 import pandas as pd
 
-from har_core.errors import DatasetError
 from har_core.scan.measurement import MEASUREMENT_VERSION, Measurement
 from har_core.storage.cache import cache_dir
+from har_core.storage.database import CacheDatabase
 
 _COLUMNS: Final = tuple(field.name for field in dataclasses.fields(Measurement))
 _TYPES: Final = {"thumbnail": "BLOB"}
@@ -35,64 +34,19 @@ class FileStamp:
     mtime_ns: int
 
 
-class ScanCache:
-    """Measurements on disk, shared by all datasets; use as a context manager.
+class ScanCache(CacheDatabase):
+    """Measurements on disk, shared by all datasets; see `CacheDatabase`.
 
     Every `store` is one transaction, so that a killed scan keeps all finished chunks.
 
     Parameters
     ----------
     path : Path, optional
-        SQLite file; default ``scan-vN.sqlite`` in `har_core.storage.cache.cache_dir`. A damaged
-        one is replaced, since everything in it can be measured again.
-
-    Raises
-    ------
-    DatasetError
-        If the file can be neither opened nor created; at the end of its context also if it could
-        not be read or written within.
+        SQLite file; default ``scan-vN.sqlite`` in `har_core.storage.cache.cache_dir`.
     """
 
     def __init__(self, path: Path | None = None) -> None:
-        self.path = path or cache_dir() / f"scan-v{MEASUREMENT_VERSION}.sqlite"
-        try:
-            self.path.parent.mkdir(parents=True, exist_ok=True)
-            try:
-                self._db = self._open()
-            except sqlite3.OperationalError:
-                raise
-            except sqlite3.DatabaseError:
-                self.path.unlink()
-                self._db = self._open()
-        except (OSError, sqlite3.Error) as error:
-            raise DatasetError(
-                f"Cannot use the scan cache {self.path}: {error}. Set HAR_CACHE_DIR to a folder "
-                "that can be written."
-            ) from error
-
-    def _open(self) -> sqlite3.Connection:
-        db = sqlite3.connect(self.path, timeout=30)
-        try:
-            # One writer at a time, readers never wait; a power cut may lose the last chunk only.
-            db.execute("PRAGMA journal_mode = WAL")
-            db.execute("PRAGMA synchronous = NORMAL")
-            for statement in _SCHEMA:
-                db.execute(statement)
-        except BaseException:
-            db.close()
-            raise
-        return db
-
-    def __enter__(self) -> "ScanCache":
-        return self
-
-    def __exit__(self, kind: object, error: BaseException | None, trace: object) -> None:
-        self._db.close()
-        if isinstance(error, sqlite3.Error):
-            raise DatasetError(
-                f"Cannot go on with the scan cache {self.path}: {error}. Make room on its disk, or "
-                "delete it: everything in it can be measured again."
-            ) from error
+        super().__init__(path or cache_dir() / f"scan-v{MEASUREMENT_VERSION}.sqlite", _SCHEMA)
 
     def known_files(self, stamps: Mapping[str, FileStamp]) -> dict[str, str]:
         """Return path to sha256 of the files that still have the recorded stamp."""

@@ -1,13 +1,12 @@
 """Where results that can be computed again are kept: never beside the photographs."""
 
 import io
-import zipfile
 from pathlib import Path
 
 import numpy as np
 from platformdirs import user_cache_path
 
-from har_core.errors import DatasetError
+from har_core.errors import ZIP_DAMAGE, DatasetError
 from har_core.settings import CACHE_DIR, DISTRIBUTION, checkout
 from har_core.storage.files import write_atomically
 
@@ -28,7 +27,7 @@ def load_arrays(path: Path) -> dict[str, np.ndarray] | None:
     try:
         with np.load(path, allow_pickle=False) as archive:
             return {name: archive[name] for name in archive.files}
-    except (OSError, ValueError, EOFError, zipfile.BadZipFile):
+    except (OSError, *ZIP_DAMAGE):
         return None
 
 

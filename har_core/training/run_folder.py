@@ -4,7 +4,6 @@ import dataclasses
 import io
 import json
 import shutil
-import zipfile
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Final
@@ -12,7 +11,7 @@ from typing import Any, Final
 import numpy as np
 import pandas as pd
 
-from har_core.errors import HarError
+from har_core.errors import ZIP_DAMAGE, HarError
 from har_core.storage.files import write_atomically
 
 _STATE: Final = "checkpoint.npz"
@@ -28,7 +27,7 @@ _OWN: Final = (
     "features.npy",
     "cross_validated.parquet",
 )
-_DAMAGE: Final = (OSError, ValueError, KeyError, TypeError, EOFError, zipfile.BadZipFile)
+_DAMAGE: Final = (OSError, KeyError, TypeError, *ZIP_DAMAGE)
 
 
 @dataclass(frozen=True)

@@ -22,7 +22,7 @@ def zipped(entries: dict[str, bytes], *, compression=zipfile.ZIP_DEFLATED) -> io
     return buffer
 
 
-@pytest.mark.parametrize("prefix", ["", "holiday/", "holiday/deeper/"])
+@pytest.mark.parametrize("prefix", ["", "holiday/", "holiday/deeper/", "./", ".\\", "./holiday/"])
 def test_a_zip_becomes_a_dataset_folder(tmp_path, prefix):
     photo = photo_bytes("running")
     archive = zipped(
@@ -31,6 +31,8 @@ def test_a_zip_becomes_a_dataset_folder(tmp_path, prefix):
             f"{prefix}train/a.jpg": photo,
             f"{prefix}train/b.jpg": photo,
             "__MACOSX/train/._a.jpg": b"junk",
+            f"{prefix}__MACOSX/train/b.jpg": b"junk",
+            f"{prefix}.thumbnails/a.jpg": b"junk",
             f"{prefix}.DS_Store": b"junk",
             f"{prefix}notes.txt": b"ignored",
         }

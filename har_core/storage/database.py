@@ -1,0 +1,86 @@
+"""SQLite files that hold what can be computed again: a damaged one is replaced."""
+
+import sqlite3
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Final, Self
+
+from har_core.errors import DatasetError
+
+_BESIDE: Final = ("-wal", "-shm", "-journal")  # SQLite's own files, of no use without theirs
+
+
+class CacheDatabase:
+    """A database of results; use as a context manager.
+
+    Parameters
+    ----------
+    path : Path
+        Of the file; its folder is made.
+    schema : sequence of str
+        Statements that make the tables unless they are there.
+
+    Raises
+    ------
+    DatasetError
+        If the file can be neither opened nor created; at the end of its context also if it could
+        not be read or written within. If it was damaged, it is gone then.
+    """
+
+    def __init__(self, path: Path, schema: Sequence[str]) -> None:
+        self.path = path
+        try:
+            path.parent.mkdir(parents=True, exist_ok=True)
+            try:
+                self._db = _connect(path, schema)
+            except sqlite3.DatabaseError as error:
+                if not _is_damage(error):
+                    raise
+                _remove(path)
+                self._db = _connect(path, schema)
+        except (OSError, sqlite3.Error) as error:
+            raise DatasetError(
+                f"Cannot use the cache {path}: {error}. Set HAR_CACHE_DIR to a folder that can be "
+                "written."
+            ) from error
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, kind: object, error: BaseException | None, trace: object) -> None:
+        self._db.close()
+        if _is_damage(error):
+            _remove(self.path)
+            raise DatasetError(
+                f"The cache {self.path} was damaged ({error}) and has been removed. Start again: "
+                "what it held is computed anew."
+            ) from error
+        if isinstance(error, sqlite3.Error):
+            raise DatasetError(
+                f"Cannot go on with the cache {self.path}: {error}. Make room on its disk, or "
+                "delete it: everything in it can be computed again."
+            ) from error
+
+
+def _connect(path: Path, schema: Sequence[str]) -> sqlite3.Connection:
+    db = sqlite3.connect(path, timeout=30)
+    try:
+        # One writer at a time, readers never wait; a power cut may lose the last chunk only.
+        db.execute("PRAGMA journal_mode = WAL")
+        db.execute("PRAGMA synchronous = NORMAL")
+        for statement in schema:
+            db.execute(statement)
+    except BaseException:
+        db.close()
+        raise
+    return db
+
+
+def _is_damage(error: BaseException | None) -> bool:
+    # Of its subclasses none tells damage: a full disk, a lock, a mistake of the program.
+    return type(error) is sqlite3.DatabaseError
+
+
+def _remove(path: Path) -> None:
+    for suffix in ("", *_BESIDE):
+        path.with_name(path.name + suffix).unlink(missing_ok=True)
