@@ -10,12 +10,14 @@ from pathlib import Path
 
 import streamlit as st
 from fastapi import FastAPI
-from fastapi_swagger import patch_fastapi
 
 from dashboard.rest import routes, telemetry
+from dashboard.rest.addresses import clean_prefix
+from dashboard.rest.docs import install_docs
 from dashboard.rest.sockets import send_without_delay
 
-ui = st.App(Path(__file__).parent / "navigation.py")
+_HERE = Path(__file__).parent
+ui = st.App(_HERE / "navigation.py")
 _run_ui = ui.lifespan()
 
 
@@ -34,11 +36,17 @@ app = FastAPI(
     summary="What is the person in this photograph doing?",
     version=version("har-dashboard"),
     lifespan=lifespan,
-    # The stock pages load their scripts from a CDN; patch_fastapi serves Swagger UI from here.
+    # Relative to the document, so that calls from /docs go below the same prefix.
+    servers=[{"url": "./"}],
+    root_path_in_servers=False,
     docs_url=None,
     redoc_url=None,
     swagger_ui_oauth2_redirect_url=None,
 )
-routes.install(app)
-patch_fastapi(app, redirect_from_root_to_docs=False)
+install_docs(app)
+routes.install(
+    app,
+    prefix=clean_prefix(st.get_option("server.baseUrlPath")),
+    pages=frozenset({"", *(page.stem for page in (_HERE.parent / "pages").glob("[!_]*.py"))}),
+)
 app.mount("/", ui)

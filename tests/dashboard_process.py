@@ -6,7 +6,7 @@ import socket
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -33,9 +33,12 @@ class DashboardProcess:
 
 @contextmanager
 def running_dashboard(
-    log: Path, models: Path, dataset: Path | None = None
+    log: Path, models: Path, dataset: Path | None = None, options: Sequence[str] = ()
 ) -> Iterator[DashboardProcess]:
-    """Serve on a free port until the block ends; ready when ``/_stcore/health`` answers."""
+    """Serve on a free port until the block ends; ready when ``/_stcore/health`` answers.
+
+    `options` are further ones of ``streamlit run``.
+    """
     port = free_port()
     environment = os.environ | {"PYTHONPATH": str(ROOT), "HAR_MODELS_DIR": str(models)}
     environment.pop("HAR_MODEL", None)
@@ -45,7 +48,7 @@ def running_dashboard(
     command = [sys.executable, "-m", "streamlit", "run", "dashboard/app.py"]
     with log.open("wb") as output:
         process = subprocess.Popen(
-            [*command, "--server.port", str(port), "--server.address", "127.0.0.1"],
+            [*command, "--server.port", str(port), "--server.address", "127.0.0.1", *options],
             cwd=ROOT,
             env=environment,
             stdout=output,

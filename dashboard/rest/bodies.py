@@ -92,7 +92,13 @@ def error_responses(*codes: int) -> dict[int | str, dict[str, Any]]:
 
 def form_schema(field: str, schema: dict[str, Any], **encoding: str) -> dict[str, Any]:
     """Describe a multipart form, which is read by hand, to OpenAPI."""
-    body = {"type": "object", "required": [field], "properties": {field: schema}}
+    model = {"type": "string", "description": "Name of a model in /models, as in the address."}
+    body = {
+        "type": "object",
+        "required": [field],
+        "properties": {field: schema, "model": model},
+        "additionalProperties": False,
+    }
     return {
         "requestBody": {
             "required": True,

@@ -13,9 +13,10 @@ from fastapi.responses import PlainTextResponse
 from prometheus_client import generate_latest
 from starlette.exceptions import HTTPException as StarletteHTTPException
 from starlette.requests import ClientDisconnect
-from starlette.routing import Route
+from starlette.routing import BaseRoute, Route
 
 from dashboard.rest import telemetry
+from dashboard.rest.addresses import Addresses
 from dashboard.rest.api_key import require_api_key
 from dashboard.rest.bodies import (
     IMAGE,
@@ -30,6 +31,7 @@ from dashboard.rest.bodies import (
     error_responses,
     form_schema,
 )
+from dashboard.rest.docs import DOCS
 from dashboard.rest.queue import RequestQueue
 from dashboard.rest.refusals import (
     MethodNotAllowed,
@@ -84,7 +86,8 @@ async def predict(request: Request) -> PredictionBody:
     """
     bundle = _requested_bundle(request)
     with _queue.place(announced_size(request, MAX_BYTES)):
-        upload = await read_single_upload(request)
+        upload, named = await read_single_upload(request)
+        bundle = _chosen_bundle(bundle, named)
 
         def work() -> PredictionBody:
             model = load_model(bundle)
@@ -116,7 +119,8 @@ async def predict_batch(request: Request) -> BatchBody:
     """Classify several photographs; one bad file does not spoil the rest."""
     bundle = _requested_bundle(request)
     with _queue.place(announced_size(request, MAX_BATCH_BYTES)):
-        uploads = await read_batch_upload(request)
+        uploads, named = await read_batch_upload(request)
+        bundle = _chosen_bundle(bundle, named)
 
         def work() -> BatchBody:
             model = load_model(bundle)
@@ -140,6 +144,8 @@ async def predict_batch(request: Request) -> BatchBody:
     response_model=HealthBody,
     responses=error_responses(405, 503),
 )
+@router.get("/healthz", include_in_schema=False)
+@router.get("/readyz", include_in_schema=False)
 async def health() -> HealthBody:
     """Answer 200 once the default model is loaded, 503 before that or without one."""
     loading = asyncio.wrap_future(load_default_model())
@@ -198,21 +204,36 @@ def load_default_model(*, warm_up: bool = False) -> Future[ActionModel]:
     return _LOADER.submit(load)
 
 
-def install(app: FastAPI) -> None:
-    """Add the routes and their error answers; call before mounting anything at ``/``."""
+def install(app: FastAPI, *, prefix: str = "", pages: frozenset[str] = frozenset()) -> None:
+    """Add the routes and their error answers; call before mounting anything at ``/``.
+
+    Parameters
+    ----------
+    app : FastAPI
+    prefix : str, default ""
+        What addresses may begin with; see `dashboard.rest.addresses.clean_prefix`.
+    pages : set of str, optional
+        Names of the web pages; ``""`` is the first one's.
+    """
     app.include_router(router)
     # A mount at "/" answers whatever the routes above refuse, so without these a GET of /predict
     # would return the web page.
     for route in router.routes:
-        allowed = ", ".join(sorted(getattr(route, "methods", None) or ()))
+        allowed = ", ".join(["GET", "HEAD"] if _method_of(route) == "GET" else ["POST"])
         app.router.routes.append(Route(getattr(route, "path", ""), MethodNotAllowed(allowed)))
     app.add_exception_handler(StarletteHTTPException, answer_http_error)
     app.add_exception_handler(InvalidImageError, answer_invalid_image)
     app.add_exception_handler(ModelBundleError, answer_no_model)
     app.add_exception_handler(ClientDisconnect, answer_disconnect)
     app.add_exception_handler(Exception, answer_defect)
-    paths = frozenset(getattr(route, "path", "") for route in router.routes)
-    app.add_middleware(telemetry.RequestTelemetry, routes=paths)
+    paths = {getattr(route, "path", ""): _method_of(route) for route in router.routes}
+    api = {**paths, DOCS: "GET", app.openapi_url or "": "GET"}
+    app.add_middleware(Addresses, prefix=prefix, api=api, pages=pages)
+    app.add_middleware(telemetry.RequestTelemetry, routes=frozenset(paths), prefix=prefix)
+
+
+def _method_of(route: BaseRoute) -> str:
+    return next(iter(getattr(route, "methods", None) or ("GET",)))
 
 
 async def _in_worker(work: Callable[[], Result]) -> Result:
@@ -220,10 +241,23 @@ async def _in_worker(work: Callable[[], Result]) -> Result:
 
 
 def _requested_bundle(request: Request) -> Path | None:
-    """Return the folder of the bundle named in ``?model=``; only listed names, never a path."""
+    """Return the folder of the bundle named in ``?model=``."""
     name = request.query_params.get("model")
-    if name is None:
-        return None
+    return None if name is None else _bundle_named(name)
+
+
+def _chosen_bundle(in_address: Path | None, in_form: str | None) -> Path | None:
+    """Return the bundle that the form names, or else the address."""
+    if in_form is None:
+        return in_address
+    chosen = _bundle_named(in_form)
+    if in_address not in (None, chosen):
+        raise HTTPException(400, "The form and the address name different models; name one.")
+    return chosen
+
+
+def _bundle_named(name: str) -> Path:
+    """Return a bundle's folder; only listed names, never a path."""
     for entry in list_bundles():
         if entry.name == name:
             return entry.path

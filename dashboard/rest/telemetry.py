@@ -10,6 +10,8 @@ from typing import Final
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, ProcessCollector
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from dashboard.rest.addresses import REQUEST_ID, below_prefix, request_id
+
 PAGES: Final = "pages"
 _METHODS: Final = ("GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS")
 
@@ -67,11 +69,14 @@ class RequestTelemetry:
     app : ASGI application
     routes : set of str
         Paths of the REST API.
+    prefix : str, default ""
+        What addresses may begin with; see `dashboard.rest.addresses.clean_prefix`.
     """
 
-    def __init__(self, app: ASGIApp, routes: frozenset[str]) -> None:
+    def __init__(self, app: ASGIApp, routes: frozenset[str], prefix: str = "") -> None:
         self._app = app
         self._routes = routes
+        self._prefix = prefix
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Pass the request on, and record its answer."""
@@ -86,20 +91,24 @@ class RequestTelemetry:
                 status = message["status"]
             await send(message)
 
+        own_id = request_id(scope)
+        scope.setdefault("state", {})[REQUEST_ID] = own_id
         start = time.perf_counter()
         try:
             await self._app(scope, receive, watch)
         finally:
-            self._record(scope, status, time.perf_counter() - start)
+            self._record(scope, own_id, status, time.perf_counter() - start)
 
-    def _record(self, scope: Scope, status: int, duration: float) -> None:
-        route = scope["path"] if scope["path"] in self._routes else PAGES
+    def _record(self, scope: Scope, own_id: str, status: int, duration: float) -> None:
+        path = below_prefix(scope, self._prefix)
+        route = path if path in self._routes else PAGES
         method = scope["method"] if scope["method"] in _METHODS else "other"
         requests.labels(route, method, status).inc()
         seconds.labels(route).observe(duration)
         if route != PAGES or method not in ("GET", "HEAD"):
             line = {
                 "time": datetime.now(UTC).isoformat(timespec="milliseconds"),
+                "id": own_id,
                 "route": route,
                 "method": method,
                 "status": status,

@@ -7,9 +7,10 @@ from dataclasses import dataclass
 from typing import Final
 
 from fastapi import HTTPException, Request
-from starlette.datastructures import Headers, UploadFile
+from starlette.datastructures import Headers
 from starlette.formparsers import MultiPartException, MultiPartParser
 
+from dashboard.rest.wrong_calls import explain_content_type, explain_form, is_file
 from har_core.images.decoding import MAX_BYTES
 
 MAX_BATCH_FILES: Final = 100
@@ -45,8 +46,8 @@ def announced_size(request: Request, max_bytes: int) -> int:
     return min(int(declared), limit) if declared.isdecimal() else limit
 
 
-async def read_single_upload(request: Request) -> Upload:
-    """Read a form with exactly one file in the field ``file``.
+async def read_single_upload(request: Request) -> tuple[Upload, str | None]:
+    """Read a form with exactly one file in the field ``file``, and the model that it names.
 
     Raises
     ------
@@ -54,16 +55,16 @@ async def read_single_upload(request: Request) -> Upload:
         400 if the body is no such form, 413 if the file is larger than
         `har_core.images.decoding.MAX_BYTES`.
     """
-    uploads = await _read_files(request, "file", max_files=2, max_bytes=MAX_BYTES)
+    uploads, model = await _read_form(request, "file", max_files=2, max_bytes=MAX_BYTES)
     if len(uploads) > 1:
         raise HTTPException(400, "Send one 'file' per request, or several to /predict/batch.")
     if len(uploads[0].data) > MAX_BYTES:
         raise _too_large(MAX_BYTES)
-    return uploads[0]
+    return uploads[0], model
 
 
-async def read_batch_upload(request: Request) -> list[Upload]:
-    """Read a form with one or more files in the field ``files``, in the sender's order.
+async def read_batch_upload(request: Request) -> tuple[list[Upload], str | None]:
+    """Read a form with files in the field ``files``, in their order, and the model that it names.
 
     Raises
     ------
@@ -71,19 +72,15 @@ async def read_batch_upload(request: Request) -> list[Upload]:
         400 if the body is no such form or holds more than `MAX_BATCH_FILES`, 413 if it is larger
         than `MAX_BATCH_BYTES`.
     """
-    return await _read_files(request, "files", max_files=MAX_BATCH_FILES, max_bytes=MAX_BATCH_BYTES)
+    return await _read_form(request, "files", max_files=MAX_BATCH_FILES, max_bytes=MAX_BATCH_BYTES)
 
 
-async def _read_files(
+async def _read_form(
     request: Request, field: str, *, max_files: int, max_bytes: int
-) -> list[Upload]:
+) -> tuple[list[Upload], str | None]:
     content_type = request.headers.get("content-type", "")
-    if content_type.partition(";")[0].strip().lower() != "multipart/form-data":
-        raise HTTPException(
-            400,
-            f"Send the photograph as multipart/form-data in the field '{field}', for example: "
-            f"curl -F {field}=@photo.jpg {request.url.replace(query='')}",
-        )
+    if (kind := content_type.partition(";")[0].strip().lower()) != "multipart/form-data":
+        raise HTTPException(400, explain_content_type(kind, field, request.url.replace(query="")))
     parser = MultiPartParser(
         Headers(raw=request.headers.raw),
         _limited_stream(request, max_bytes),
@@ -98,15 +95,11 @@ async def _read_files(
     except ValueError as error:  # a charset parameter may name any of Python's codecs
         raise HTTPException(400, f"The upload cannot be read: {error}.") from error
     try:
-        sent = [part for part in form.getlist(field) if isinstance(part, UploadFile)]
-        # A browser's form without a chosen file sends a nameless, empty part.
-        sent = [part for part in sent if part.filename or part.size]
-        if not sent:
-            names = ", ".join(repr(name) for name in form) or "none"
-            raise HTTPException(
-                400, f"There is no file in the field '{field}'; fields received: {names}."
-            )
-        return [Upload(_encodable(part.filename or ""), await part.read()) for part in sent]
+        if reason := explain_form(form, field):
+            raise HTTPException(400, reason)
+        sent = [part for part in form.getlist(field) if is_file(part)]
+        uploads = [Upload(_encodable(part.filename or ""), await part.read()) for part in sent]
+        return uploads, next((str(name) for name in form.getlist("model")), None)
     finally:
         await form.close()
 

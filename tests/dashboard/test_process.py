@@ -69,10 +69,18 @@ def test_address_of_the_api_is_not_the_web_page(client):
     assert (answer.status_code, answer.headers["allow"]) == (405, "POST")
 
 
-@pytest.mark.parametrize("path", ["/", "/no-such-page"])
-def test_other_addresses_are_the_web_page(client, path):
+@pytest.mark.parametrize("path", ["/", "/dataset", "/evaluation"])
+def test_addresses_of_pages_are_the_web_page(client, path):
     answer = client.get(path)
     assert (answer.status_code, answer.headers["content-type"][:9]) == (200, "text/html")
+
+
+@pytest.mark.parametrize("path", ["/no-such-page", "/api/health", "/evaluation/x"])
+def test_an_unknown_address_is_never_well(client, path):
+    answer = client.get(path)
+    assert (answer.status_code, answer.json().keys()) == (404, {"error"})
+    page = client.get(path, headers={"Accept": "text/html,*/*;q=0.8"})
+    assert (page.status_code, page.headers["content-type"][:9]) == (404, "text/html")
 
 
 def test_post_to_an_unknown_address_is_refused(client):

@@ -80,7 +80,7 @@ def test_each_request_is_one_line_of_json_without_what_its_sender_chose(client, 
     assert len(lines) == 3
     assert SECRET not in "".join(lines)
     first, second, third = map(json.loads, lines)
-    assert set(first) == {"time", "route", "method", "status", "ms"}
+    assert set(first) == {"time", "id", "route", "method", "status", "ms"}
     assert (first["route"], first["status"]) == ("/predict", 404)
     assert (second["route"], second["status"]) == ("/predict", 200)
     assert (third["route"], third["status"]) == ("pages", 404)

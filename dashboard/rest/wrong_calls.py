@@ -1,0 +1,100 @@
+"""What is wrong with a call that brings no photograph: the commonest mistakes by name."""
+
+import re
+from typing import Final, TypeGuard
+
+from starlette.datastructures import URL, FormData, UploadFile
+
+_MODEL_FIELD: Final = "model"
+_SHOWN: Final = 60
+_ADDRESS: Final = re.compile(r"\s*(https?|ftp|file|s3|gs)://", re.IGNORECASE)
+_BASE64: Final = re.compile(r"\s*(data:[^,]{0,100},|[A-Za-z0-9+/_-]{200,}[A-Za-z0-9+/_=\s-]*$)")
+_CONTENT_TYPES: Final = {
+    "application/json": "This is JSON; neither base64 nor the address of a photograph is read. ",
+    "application/x-www-form-urlencoded": "This form holds text only (curl -d sends such). ",
+}
+
+
+def is_file(part: UploadFile | str) -> TypeGuard[UploadFile]:
+    """Tell whether a part of a form is a file that somebody chose.
+
+    A browser's form without a chosen file sends a nameless, empty part.
+    """
+    return isinstance(part, UploadFile) and bool(part.filename or part.size)
+
+
+def explain_content_type(kind: str, field: str, url: URL) -> str:
+    """Say how a photograph is sent, to somebody who sent something else.
+
+    Parameters
+    ----------
+    kind : str
+        The request's content type, in lower case, without parameters; ``""`` for none.
+    field : str
+        Name of the form field.
+    url : URL
+        Where it was sent.
+    """
+    reason = _CONTENT_TYPES.get(kind, "")
+    if kind.startswith("image/") or kind == "application/octet-stream":
+        reason = "The photograph is the body itself, not a part of a form. "
+    return (
+        f"{reason}Send the photograph as multipart/form-data in the field '{field}', for example: "
+        f"curl -F {field}=@photo.jpg {url}"
+    )
+
+
+def explain_form(form: FormData, field: str) -> str:
+    """Say what is wrong with a form, ``""`` if nothing is.
+
+    Parameters
+    ----------
+    form : FormData
+    field : str
+        Which holds the photographs.
+    """
+    unknown = sorted(set(form) - {field, _MODEL_FIELD})
+    found = form.getlist(field)
+    if any(map(is_file, found)):
+        text = next((part for part in found if isinstance(part, str)), None)
+        if text is not None:
+            return _explain_text(text, field)
+        if any(not isinstance(name, str) for name in form.getlist(_MODEL_FIELD)):
+            return "The field 'model' holds a file; it takes the name of a model as text."
+        if len(set(map(str, form.getlist(_MODEL_FIELD)))) > 1:
+            return "The field 'model' comes with several names; send one."
+        if unknown:
+            return f"Unknown form field {_listed(unknown)}; there are '{field}' and 'model'."
+        return ""
+    text = next((part for part in found if isinstance(part, str) and part.strip()), None)
+    if text is not None:
+        return _explain_text(text, field)
+    misnamed = [name for name in unknown if any(map(is_file, form.getlist(name)))]
+    hint = f" Name the field of the photograph '{field}' instead of {_listed(misnamed)}."
+    return (
+        f"There is no file in the field '{field}'; fields received: "
+        f"{_listed(list(form)) or 'none'}.{hint if misnamed else ''}"
+    )
+
+
+def _explain_text(text: str, field: str) -> str:
+    if _ADDRESS.match(text):
+        return (
+            f"The field '{field}' holds an address, and addresses are never fetched: download the "
+            f"photograph and send the file, as with curl -F {field}=@photo.jpg"
+        )
+    if _BASE64.match(text):
+        return (
+            f"The field '{field}' holds base64 text, which is not read: send the file's own bytes, "
+            f"as with curl -F {field}=@photo.jpg"
+        )
+    shown = text[:_SHOWN] + "…" * (len(text) > _SHOWN)
+    name = shown if re.fullmatch(r"[\w./ -]{1,60}", text) else "photo.jpg"
+    return (
+        f"The field '{field}' holds the text {shown!r}, not a file. With curl the file's name "
+        f"needs an @ before it: curl -F {field}=@{name}"
+    )
+
+
+def _listed(names: list[str]) -> str:
+    return ", ".join(repr(name[:_SHOWN]) for name in names[:8])
