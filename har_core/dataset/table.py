@@ -122,7 +122,7 @@ def open_dataset(
         rows = rows.drop(columns="split")
     notes = [layout.note, *(note for part in parts for note in part.notes), links_refused(files)]
     unlisted = _unlisted(files, rows["file"].dropna(), layout.tables)
-    if rows["path"].isna().all() and photographs_needed and not unlisted:
+    if photographs_needed and not unlisted and rows["problem"].eq(MISSING).all():
         raise DatasetError(_no_photographs(files, layout.tables[0].photo_folder))
     return Dataset(
         files.root,

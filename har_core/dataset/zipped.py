@@ -5,14 +5,16 @@ import zipfile
 from pathlib import Path, PurePosixPath
 from typing import IO, Final
 
-from har_core.dataset.layouts import CSV_FILE
-from har_core.dataset.table import PHOTO_FOLDER
+from har_core.dataset.files import is_photograph_name
+from har_core.dataset.names import split_of_word
+from har_core.dataset.table import open_dataset
 from har_core.errors import ZIP_DAMAGE, DatasetError
 from har_core.images.decoding import MAX_BYTES, PHOTO_SUFFIXES
 
 MAX_ENTRIES: Final = 50_000
 MAX_UNPACKED_BYTES: Final = 4 * 2**30
 _CHUNK: Final = 2**20
+_TABLES: Final = (".csv", ".tsv", ".jsonl")
 _ENCRYPTED: Final = 1
 
 
@@ -25,8 +27,8 @@ def unpack_dataset(
 ) -> Path:
     """Unpack the table and the photographs of a ZIP into a dataset folder.
 
-    The table is ``train.csv`` or the only CSV file; photographs may lie in any folder of the ZIP
-    and are stored by base name, so that no entry can leave `destination`. Everything else is
+    Folders are kept, but for outer ones that everything lies in, so that every layout of
+    `har_core.dataset.table.open_dataset` can be sent. Everything but tables and photographs is
     ignored. Sizes are counted while unpacking: what the ZIP's directory claims is not trusted.
 
     Parameters
@@ -47,24 +49,28 @@ def unpack_dataset(
     ------
     DatasetError
         If it is no ZIP, is damaged or encrypted, exceeds a limit, has an entry that leads out of
-        it, two photographs of one name, no photograph, or not exactly one table.
+        it or that comes twice, no photograph, or nothing that tells the labels.
     """
     destination = Path(destination)
     try:
         with zipfile.ZipFile(archive) as opened:
             entries = _files(opened, max_entries)
-            table = _table(entries)
-            photographs = _photographs(entries)
-            (destination / PHOTO_FOLDER).mkdir()
+            targets = _targets(entries)
             left = max_bytes
-            left -= _unpack(opened, table, destination / CSV_FILE, min(left, MAX_BYTES))
-            for name, entry in photographs.items():
-                target = destination / PHOTO_FOLDER / name
-                left -= _unpack(opened, entry, target, min(left, MAX_BYTES))
+            for target, entry in targets.items():
+                path = destination / target
+                path.parent.mkdir(parents=True, exist_ok=True)
+                left -= _unpack(opened, entry, path, min(left, MAX_BYTES))
     except ZIP_DAMAGE as error:
         raise DatasetError(f"The file is no usable ZIP archive: {error}.") from error
     except OSError as error:
         raise DatasetError(f"Cannot unpack the ZIP archive: {error.strerror or error}.") from error
+    try:
+        open_dataset(destination, follow_links=False)
+    except DatasetError as error:
+        root = str(destination.resolve())
+        message = str(error).replace(f"{root}/", "").replace(root, "the ZIP archive")
+        raise DatasetError(f"The ZIP archive cannot be used. {message}") from error
     return destination
 
 
@@ -91,38 +97,37 @@ def _is_hidden(entry: zipfile.ZipInfo) -> bool:
     return any(part == "__MACOSX" or part.startswith(".") for part in parts)
 
 
-def _table(entries: list[zipfile.ZipInfo]) -> zipfile.ZipInfo:
-    tables = [entry for entry in entries if entry.filename.lower().endswith(".csv")]
-    named = [entry for entry in tables if _name(entry) == CSV_FILE]
-    chosen = named or tables
-    if len(chosen) != 1:
-        found = ", ".join(entry.filename for entry in tables[:5]) or "none"
-        raise DatasetError(
-            f"The ZIP archive must hold {CSV_FILE}, or one CSV file, with the columns "
-            f"filename,label; found: {found}."
-        )
-    return chosen[0]
-
-
-def _photographs(entries: list[zipfile.ZipInfo]) -> dict[str, zipfile.ZipInfo]:
-    photographs: dict[str, zipfile.ZipInfo] = {}
-    for entry in entries:
-        name = _name(entry)
-        if not name.lower().endswith(PHOTO_SUFFIXES):
-            continue
-        if name in photographs:
-            raise DatasetError(
-                f"The ZIP archive holds two photographs named {name}: "
-                f"{photographs[name].filename} and {entry.filename}; rename one."
-            )
-        photographs[name] = entry
+def _targets(entries: list[zipfile.ZipInfo]) -> dict[PurePosixPath, zipfile.ZipInfo]:
+    """Return where each table and photograph goes, relative to the destination."""
+    paths = {entry: PurePosixPath(entry.filename.replace("\\", "/")) for entry in entries}
+    tables = [entry for entry, path in paths.items() if path.suffix.lower() in _TABLES]
+    photographs = [entry for entry, path in paths.items() if _may_be_photograph(path)]
     if not photographs:
         raise DatasetError(f"The ZIP archive holds no photographs ({', '.join(PHOTO_SUFFIXES)}).")
-    return photographs
+    kept = {entry: paths[entry] for entry in (*tables, *photographs)}
+    # Without a table a photograph's folder is its label, and stays.
+    outer = _shared_folders(list(kept.values()), keep=0 if tables else 1)
+    targets: dict[PurePosixPath, zipfile.ZipInfo] = {}
+    for entry, path in kept.items():
+        target = PurePosixPath(*path.parts[outer:])
+        if target in targets:
+            raise DatasetError(f"The ZIP archive holds {entry.filename} twice; leave one out.")
+        targets[target] = entry
+    return targets
 
 
-def _name(entry: zipfile.ZipInfo) -> str:
-    return PurePosixPath(entry.filename.replace("\\", "/")).name
+def _may_be_photograph(path: PurePosixPath) -> bool:
+    return is_photograph_name(path.name) or not path.suffix
+
+
+def _shared_folders(paths: list[PurePosixPath], keep: int) -> int:
+    """Count the outer folders that all paths share, but for `keep` folders and those of splits."""
+    shared = 0
+    for parts in zip(*(path.parts[: len(path.parts) - 1 - keep] for path in paths), strict=False):
+        if len(set(parts)) > 1 or split_of_word(parts[0]):
+            break
+        shared += 1
+    return shared
 
 
 def _unpack(archive: zipfile.ZipFile, entry: zipfile.ZipInfo, target: Path, limit: int) -> int:

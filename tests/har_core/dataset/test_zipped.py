@@ -43,9 +43,44 @@ def test_a_zip_becomes_a_dataset_folder(tmp_path, prefix):
     assert sorted(p.name for p in (tmp_path / "train").iterdir()) == ["a.jpg", "b.jpg"]
 
 
-def test_the_only_csv_is_the_table_whatever_its_name(tmp_path):
+def test_the_only_table_is_used_whatever_its_name(tmp_path):
     unpack_dataset(zipped({"labels.csv": CSV, "a.jpg": photo_bytes()}), tmp_path)
-    assert (tmp_path / "train.csv").read_bytes() == CSV
+    assert load_dataset(tmp_path)["path"].notna().tolist() == [True, False]
+
+
+def test_the_zip_of_kaggle_is_read_with_both_its_folders(tmp_path):
+    outer = "Human Action Recognition"
+    entries = {
+        f"{outer}/Training_set.csv": CSV,
+        f"{outer}/Testing_set.csv": b"filename\na.jpg\n",
+        f"{outer}/train/a.jpg": photo_bytes("running"),
+        f"{outer}/train/b.jpg": photo_bytes("sitting"),
+        f"{outer}/test/a.jpg": photo_bytes("clapping"),
+    }
+    table = load_dataset(unpack_dataset(zipped(entries), tmp_path))
+    assert list(table["filename"]) == ["a.jpg", "b.jpg"]
+    assert list(table["path"]) == [str(tmp_path / "train" / name) for name in ("a.jpg", "b.jpg")]
+
+
+@pytest.mark.parametrize("outer", ["", "mine/", "mine/data/"])
+@pytest.mark.parametrize("splits", [[""], ["train/"], ["train/", "val/"]])
+def test_class_folders_are_read(tmp_path, outer, splits):
+    names = [f"{outer}{split}{label}/{n}.jpg" for split in splits for label in "ab" for n in (1, 2)]
+    table = load_dataset(unpack_dataset(zipped(dict.fromkeys(names, photo_bytes())), tmp_path))
+    assert set(table["label"]) == {"a", "b"}
+    assert len(table) == len(names)
+    assert ("split" in table) == (len(splits) > 1)
+
+
+def test_a_photograph_without_a_suffix_is_unpacked(tmp_path):
+    entries = {"train.csv": b"filename,label\na,running\n", "train/a": photo_bytes()}
+    assert load_dataset(unpack_dataset(zipped(entries), tmp_path))["path"].notna().all()
+
+
+def test_a_name_in_two_folders_is_not_guessed(tmp_path):
+    entries = {"train.csv": CSV, "x/a.jpg": photo_bytes(), "y/a.jpg": photo_bytes("sitting")}
+    table = load_dataset(unpack_dataset(zipped(entries), tmp_path))
+    assert list(table["problem"]) == ["several files fit: x/a.jpg, y/a.jpg", "missing"]
 
 
 @pytest.mark.parametrize(
@@ -109,10 +144,11 @@ def damaged() -> io.BytesIO:
         (lambda: io.BytesIO(b"no zip"), "no usable ZIP"),
         (damaged, "no usable ZIP"),
         (encrypted, "encrypted"),
-        (lambda: zipped({"a.jpg": b"x"}), "found: none"),
-        (lambda: zipped({"a.csv": CSV, "b.csv": CSV, "a.jpg": b"x"}), "found: a.csv, b.csv"),
+        (lambda: zipped({"a.jpg": b"x"}), "There is no train.csv"),
+        (lambda: zipped({"a.csv": CSV, "b.csv": CSV, "a.jpg": b"x"}), "a.csv, b.csv"),
         (lambda: zipped({"train.csv": CSV}), "no photographs"),
-        (lambda: zipped({"train.csv": CSV, "x/a.jpg": b"1", "y/a.jpg": b"2"}), "two photographs"),
+        (lambda: zipped({"train.csv": CSV, "a.jpg": b"1", "./a.jpg": b"2"}), "twice"),
+        (lambda: zipped({"train.csv": CSV, "a.jpg": b"1", "a.jpg/b.jpg": b"2"}), "Cannot unpack"),
         (lambda: zipped({"train.csv": CSV, f"{'a' * 300}.jpg": b"x"}), "Cannot unpack"),
     ],
 )
