@@ -18,7 +18,7 @@ from har_core.dataset.layouts import (
     find_layout,
     links_refused,
 )
-from har_core.dataset.names import PHOTO_FOLDER, match_names
+from har_core.dataset.names import MISSING, PHOTO_FOLDER, match_names
 from har_core.errors import DatasetError
 from har_core.images.decoding import PHOTO_SUFFIXES
 
