@@ -15,6 +15,7 @@ from dashboard.rest import routes, telemetry
 from dashboard.rest.addresses import clean_prefix
 from dashboard.rest.docs import install_docs
 from dashboard.rest.sockets import send_without_delay
+from har_core.settings import DISTRIBUTION
 
 _HERE = Path(__file__).parent
 ui = st.App(_HERE / "navigation.py")
@@ -34,7 +35,7 @@ async def lifespan(app: FastAPI) -> AsyncIterator[None]:
 app = FastAPI(
     title="Human action recognition",
     summary="What is the person in this photograph doing?",
-    version=version("har-dashboard"),
+    version=version(DISTRIBUTION),
     lifespan=lifespan,
     # Relative to the document, so that calls from /docs go below the same prefix.
     servers=[{"url": "./"}],

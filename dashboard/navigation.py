@@ -6,21 +6,23 @@ import streamlit as st
 
 from dashboard import sidebar
 from dashboard.wording.names import PRODUCT
+from har_core.settings import shipped
 
 # Streamlit writes white on every primary colour; one that is legible as text on a dark page is
 # too light for that.
 _DARK_TEXT_ON_PRIMARY = (
     '<style>[data-testid^="stBaseButton-primary"] { color: #0b1519 !important; }</style>'
 )
+PAGES = shipped("pages")
 
 # Pages have no icon of their own: it would become the browser tab's for a moment, and browsers
 # would fetch that one from fonts.gstatic.com.
 page = st.navigation(
     [
-        st.Page("../pages/predict.py", title="Predict", default=True),
-        st.Page("../pages/dataset.py", title="Dataset"),
-        st.Page("../pages/evaluation.py", title="Evaluation"),
-        st.Page("../pages/about.py", title="What is this?", url_path="about"),
+        st.Page(PAGES / "predict.py", title="Predict", default=True),
+        st.Page(PAGES / "dataset.py", title="Dataset"),
+        st.Page(PAGES / "evaluation.py", title="Evaluation"),
+        st.Page(PAGES / "about.py", title="What is this?", url_path="about"),
     ]
 )
 icon = str(Path(__file__).parent / "examples" / "icon.png")

@@ -51,7 +51,7 @@ def _mention_keras_file() -> None:
     if not default.is_dir():
         st.caption(
             f"{escape_markdown(default.name)} (`HAR_MODEL`) is no model bundle and cannot be "
-            "chosen here: `python -m har_core import-model` makes one of it."
+            "chosen here: `har import-model` makes one of it."
         )
 
 

@@ -144,8 +144,7 @@ def _show_exports(view: DatasetView, decisions: Decisions) -> None:
             )
     st.caption("Train on it:")
     st.code(
-        f"python -m har_core train --dataset {quote(str(view.folder))} --csv train_cleaned.csv "
-        "--name cleaned",
+        f"har train --dataset {quote(str(view.folder))} --csv train_cleaned.csv --name cleaned",
         language="bash",
         wrap_lines=True,
     )

@@ -15,7 +15,8 @@ from har_core.cli.datasets import (
     check_outputs,
     read_dataset,
 )
-from har_core.cli.options import EXIT_SOME_FAILED, DatasetOption, ModelOption
+from har_core.cli.exit_codes import ExitCode
+from har_core.cli.options import DatasetOption, ModelOption
 from har_core.cli.terminal import progress_bar, stderr, write_output
 from har_core.errors import HarError
 from har_core.model.loading import find_model, load_model
@@ -65,8 +66,8 @@ def evaluate(
     Exit code 0: every row was evaluated; 1: some rows were left out; 2: nothing could be done.
 
     \b
-    python -m har_core evaluate --dataset DataSet --split test
-    python -m har_core evaluate --model mine --dataset DataSet --report report.html
+    har evaluate --dataset DataSet --split test
+    har evaluate --model mine --dataset DataSet --report report.html
     """  # noqa: D301 - \b keeps the lines of the examples
     from har_core.evaluation.metrics_file import metrics_json
 
@@ -87,7 +88,7 @@ def evaluate(
     if len(evaluation.skipped):
         for row in evaluation.skipped.itertuples():
             stderr.print(f"{row.filename}: {row.reason}", style="red", markup=False, soft_wrap=True)
-        raise typer.Exit(EXIT_SOME_FAILED)
+        raise typer.Exit(ExitCode.INCOMPLETE)
 
 
 @app.command()
@@ -107,7 +108,7 @@ def compare(
     Exit codes as of evaluate.
 
     \b
-    python -m har_core compare old new --dataset DataSet --split test
+    har compare old new --dataset DataSet --split test
     """  # noqa: D301 - \b keeps the lines of the examples
     if len(models) < 2:
         raise typer.BadParameter("name at least two models to compare.")
@@ -123,7 +124,7 @@ def compare(
     comparison = compare_models({name: e.result for name, e in evaluations.items()})
     _print_comparison(comparison)
     if any(len(e.skipped) for e in evaluations.values()):
-        raise typer.Exit(EXIT_SOME_FAILED)
+        raise typer.Exit(ExitCode.INCOMPLETE)
 
 
 def _run(
@@ -159,10 +160,9 @@ def _run(
 
 
 def _thumbnails_of(dataset: "Dataset") -> Callable[[str], bytes | None]:
-    from har_core.dataset.table import load_dataset
     from har_core.images.thumbnails import thumbnail
 
-    table = load_dataset(dataset).dropna(subset="path")
+    table = dataset.rows.dropna(subset="path")
     paths = dict(zip(table["filename"], table["path"], strict=True))
     return lambda filename: thumbnail(paths[filename]) if filename in paths else None
 

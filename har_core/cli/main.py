@@ -4,23 +4,42 @@ import logging
 import os
 import sys
 from collections.abc import Sequence
+from importlib.metadata import version
+from typing import Annotated
 
 import typer
 
-from har_core.cli import evaluate, models, predict, scan, train
-from har_core.cli.options import EXIT_UNUSABLE
+from har_core.cli import evaluate, models, predict, scan, serve, train
+from har_core.cli.exit_codes import ExitCode
 from har_core.cli.terminal import stderr
 from har_core.errors import HarError
+from har_core.settings import DISTRIBUTION
 
 app = typer.Typer(
-    name="har_core",
-    help="What is the person in this photograph doing? Predict, train, evaluate, scan.",
+    name="har",
+    help="What is the person in this photograph doing? Predict, serve, train, evaluate, scan.",
     no_args_is_help=True,
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"]},
 )
-for group in (predict, models, train, scan, evaluate):
+for group in (predict, serve, models, train, scan, evaluate):
     app.add_typer(group.app)
+
+
+def _print_version(wanted: bool) -> None:
+    if wanted:
+        print(f"har {version(DISTRIBUTION)}")
+        raise typer.Exit
+
+
+@app.callback()
+def options(
+    version: Annotated[
+        bool,
+        typer.Option("--version", is_eager=True, callback=_print_version, help="Say the version."),
+    ] = False,
+) -> None:
+    """Take the options that stand before the command."""
 
 
 def main() -> None:
@@ -29,18 +48,24 @@ def main() -> None:
     # What it warns of, retracing say, is for whoever writes the program.
     logging.getLogger("tensorflow").setLevel(logging.ERROR)
     try:
-        app(args=_with_optional_values(sys.argv[1:]))
+        app(args=with_optional_values(sys.argv[1:]))
     except HarError as error:
         stderr.print(f"Error: {error}", style="red", markup=False, soft_wrap=True)
-        sys.exit(EXIT_UNUSABLE)
+        sys.exit(ExitCode.UNUSABLE)
 
 
-def _with_optional_values(arguments: Sequence[str]) -> list[str]:
-    """Let ``--json`` and ``--csv`` stand alone, meaning stdout."""
+def with_optional_values(arguments: Sequence[str]) -> list[str]:
+    """Let ``--json`` and ``--csv`` stand alone, meaning stdout.
+
+    Done by hand, because Typer refuses Click's optional option values (`flag_value`).
+    """
     result: list[str] = []
     for position, argument in enumerate(arguments):
+        if argument == "--":  # what follows are no options
+            return [*result, *arguments[position:]]
         result.append(argument)
         following = arguments[position + 1 : position + 2]
-        if argument in ("--json", "--csv") and (not following or following[0].startswith("--")):
+        alone = not following or (following[0].startswith("-") and following[0] != "-")
+        if argument in ("--json", "--csv") and alone:
             result.append("-")
     return result

@@ -1,14 +1,11 @@
-"""Options and exit codes that several commands share."""
+"""Options that several commands share."""
 
 from pathlib import Path
-from typing import Annotated, Final
+from typing import Annotated
 
 import typer
 
 from har_core.settings import DATASET
-
-EXIT_SOME_FAILED: Final = 1
-EXIT_UNUSABLE: Final = 2
 
 ModelOption = Annotated[
     str | None,

@@ -14,7 +14,8 @@ from rich.console import Console
 from rich.table import Table
 
 from har_core.cli.datasets import TABLE_SUFFIXES, check_outputs, read_dataset
-from har_core.cli.options import EXIT_SOME_FAILED, ModelOption
+from har_core.cli.exit_codes import ExitCode
+from har_core.cli.options import ModelOption
 from har_core.cli.terminal import progress_bar, stderr, write_output
 from har_core.errors import HarError, InvalidImageError
 from har_core.images.decoding import PHOTO_SUFFIXES
@@ -51,9 +52,9 @@ def predict(
     2: nothing could be done.
 
     \b
-    python -m har_core predict photo.jpg
-    python -m har_core predict holiday/ 'more/*.png' --csv actions.csv
-    curl -s https://example.org/photo.jpg | python -m har_core predict - --json
+    har predict photo.jpg
+    har predict holiday/ 'more/*.png' --csv actions.csv
+    curl -s https://example.org/photo.jpg | har predict - --json
     """  # noqa: D301 - \b keeps the lines of the examples
     check_outputs((json_file, csv_file))
     names = _expand(photographs)
@@ -77,7 +78,7 @@ def predict(
     for name, error in failed:
         stderr.print(f"{name}: {error}", style="red", markup=False, soft_wrap=True)
     if failed:
-        raise typer.Exit(EXIT_SOME_FAILED)
+        raise typer.Exit(ExitCode.INCOMPLETE)
 
 
 def _expand(arguments: Sequence[str]) -> list[str]:

@@ -6,14 +6,12 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from har_core.cli.datasets import ColumnsOption, TableOption, check_outputs, read_dataset
+from har_core.cli.exit_codes import ExitCode
 from har_core.cli.terminal import progress_bar, stderr, write_output
 from har_core.settings import DATASET
 
 if TYPE_CHECKING:
     import pandas as pd
-
-EXIT_FOUND = 1
-EXIT_UNUSABLE = 2
 
 app = typer.Typer()
 
@@ -53,8 +51,8 @@ def scan(
     Exit code 0: nothing found; 1: something found; 2: the dataset cannot be scanned.
 
     \b
-    python -m har_core scan DataSet
-    python -m har_core scan DataSet --csv findings.csv --json counts.json
+    har scan DataSet
+    har scan DataSet --csv findings.csv --json counts.json
     """  # noqa: D301 - \b keeps the lines of the examples
     # Imported here, because pandas would slow down every other command's help.
     from har_core.scan.issues import any_issue, findings_csv, findings_json
@@ -67,7 +65,7 @@ def scan(
             photographs = scan_dataset(read, workers=workers, progress=report)
     except KeyboardInterrupt:
         stderr.print("Interrupted. What was measured is kept; scan again to go on.")
-        raise typer.Exit(EXIT_UNUSABLE) from None
+        raise typer.Exit(ExitCode.UNUSABLE) from None
     if csv_file:
         write_output(csv_file, findings_csv(photographs))
     if json_file:
@@ -75,7 +73,7 @@ def scan(
     if "-" not in (csv_file, json_file):
         _print_summary(photographs)
     if any_issue(photographs).any():
-        raise typer.Exit(EXIT_FOUND)
+        raise typer.Exit(ExitCode.INCOMPLETE)
 
 
 def _print_summary(photographs: "pd.DataFrame") -> None:

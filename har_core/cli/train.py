@@ -7,9 +7,12 @@ from typing import Annotated, Any
 import typer
 
 from har_core.cli.datasets import ColumnsOption, OldTableOption, TableOption, read_dataset
-from har_core.cli.options import EXIT_UNUSABLE, DatasetOption
+from har_core.cli.exit_codes import ExitCode
+from har_core.cli.options import DatasetOption
 from har_core.cli.terminal import progress_bar, stderr
+from har_core.extras import require_training_extra
 from har_core.model import bundle
+from har_core.model.manifest import check_bundle_name
 from har_core.training.settings import TrainingSettings
 
 app = typer.Typer()
@@ -106,9 +109,11 @@ def train(
     the test split is used once, at the end.
 
     \b
-    python -m har_core train --dataset DataSet --name mine
-    python -m har_core train --dataset DataSet --name mine --resume
+    har train --dataset DataSet --name mine
+    har train --dataset DataSet --name mine --resume
     """  # noqa: D301 - \b keeps the lines of the examples
+    require_training_extra("Training")
+    check_bundle_name(name)  # before the photographs are listed
     # Imported here, because pandas would slow down every other command.
     from har_core.training.trainer import train as run_training
 
@@ -149,7 +154,7 @@ def train(
             )
         except KeyboardInterrupt:
             stderr.print("Interrupted. Continue with the same command and --resume.")
-            raise typer.Exit(EXIT_UNUSABLE) from None
+            raise typer.Exit(ExitCode.UNUSABLE) from None
     skipped = manifest.training["skipped"]
     for row in skipped:
         stderr.print(f"skipped {row['filename']}: {row['reason']}", markup=False, soft_wrap=True)

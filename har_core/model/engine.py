@@ -7,6 +7,7 @@ from typing import Any, Protocol
 import numpy as np
 
 from har_core.errors import ModelBundleError
+from har_core.extras import require_training_extra
 
 
 class Engine(Protocol):
@@ -87,6 +88,7 @@ class KerasEngine:
     batch_size = 32  # every run costs some 50 ms beside the work
 
     def __init__(self, path: Path) -> None:
+        require_training_extra(f"Running {path.name} without an ONNX graph")
         from har_core.keras_io.checks import input_side
         from har_core.keras_io.loading import load_network
 

@@ -8,6 +8,7 @@ from typing import cast
 import numpy as np
 
 from har_core.errors import ModelBundleError
+from har_core.extras import require_training_extra
 from har_core.images.preprocessing import PREPROCESSINGS, Preprocessing, scale_pixels
 from har_core.keras_io.checks import check_probabilities, input_side, probe_pictures
 from har_core.keras_io.loading import load_network
@@ -71,6 +72,7 @@ def import_model(
     --------
     har_core.model.load_model : Loads the bundle.
     """
+    require_training_extra("Importing a Keras file")
     source = Path(source)
     root = bundle.models_dir() if models_folder is None else Path(models_folder)
     folder = root / check_bundle_name(name)

@@ -105,8 +105,8 @@ def _newest_bundle() -> Path:
     usable = [e for e in bundle.list_bundles() if e.manifest is not None]
     if not usable:
         raise ModelBundleError(
-            f"There is no model in {bundle.models_dir()}. Train one with 'python -m har_core "
-            "train', import one with 'import-model', or set HAR_MODELS_DIR."
+            f"There is no model in {bundle.models_dir()}. Train one with 'har train', "
+            "import one with 'har import-model', or set HAR_MODELS_DIR."
         )
     return usable[0].path.resolve()
 
@@ -127,7 +127,7 @@ def _load_keras_file(path: Path, preprocessing: Preprocessing) -> ActionModel:
     if not indices.is_file():
         raise ModelBundleError(
             f"{path} needs a {CLASS_INDICES_FILE} beside it that names its classes; or make "
-            "a bundle of it with 'python -m har_core import-model'."
+            "a bundle of it with 'har import-model'."
         )
     engine = KerasEngine(path)
     probe = scale_pixels(probe_pictures(engine.input_size), preprocessing)

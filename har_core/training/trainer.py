@@ -18,6 +18,7 @@ from har_core.dataset.table import Location
 from har_core.errors import DatasetError, HarError, ModelBundleError
 from har_core.evaluation.calibration import fit_temperature, negative_log_likelihood
 from har_core.evaluation.result import EvaluationResult
+from har_core.extras import require_training_extra
 from har_core.images.decoding import decode_square, read_bytes
 from har_core.images.preprocessing import Preprocessing, resize_image, scale_pixels
 from har_core.keras_io.onnx_export import export_onnx
@@ -125,6 +126,7 @@ def train(
     HarError
         If there is nothing to resume, or something that was not asked to be resumed.
     """
+    require_training_extra("Training")
     destination = models_dir() / check_bundle_name(name)
     run = RunFolder(Path(runs_dir) / name)
     if destination.exists() and not overwrite:

@@ -183,7 +183,7 @@ def test_server_listens_on_this_machine_unless_told_otherwise(setting, address):
     environment = {k: v for k, v in os.environ.items() if k not in ("HOST", "MAKEFLAGS")}
     told = subprocess.run(command, cwd=ROOT, env=environment, capture_output=True, text=True)
     assert f"--server.address {address}" in told.stdout
-    config = tomllib.loads((ROOT / ".streamlit" / "config.toml").read_text())
+    config = tomllib.loads((ROOT / "dashboard" / ".streamlit" / "config.toml").read_text())
     assert config["server"]["address"] == "localhost"  # without make
 
 

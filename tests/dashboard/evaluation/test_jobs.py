@@ -86,5 +86,6 @@ def test_an_unusable_name_is_refused_before_anything_starts(model, tiny_dataset)
 
 
 def test_the_server_takes_zips_as_large_as_the_page_promises():
-    config = tomllib.loads((Path(__file__).parents[3] / ".streamlit/config.toml").read_text())
+    settings = Path(__file__).parents[3] / "dashboard" / ".streamlit" / "config.toml"
+    config = tomllib.loads(settings.read_text())
     assert config["server"]["maxUploadSize"] >= MAX_ZIP_MB

@@ -7,6 +7,7 @@ import zipfile
 
 import pytest
 
+from har_core.cli.main import with_optional_values
 from har_core.model import bundle
 from tests.drawing import CLASS_NAMES, photo_bytes
 
@@ -53,6 +54,20 @@ def test_json_goes_to_stdout_or_a_file(run, photos, tmp_path):
     assert json.loads((tmp_path / "out.json").read_text()) == entries
 
 
+@pytest.mark.parametrize(
+    ("given", "meant"),
+    [
+        ("scan D --json", "scan D --json -"),
+        ("scan D --json --csv f.csv", "scan D --json - --csv f.csv"),
+        ("scan D --json -h", "scan D --json - -h"),
+        ("predict --json - p.jpg", "predict --json - p.jpg"),
+        ("predict -- --json", "predict -- --json"),
+    ],
+)
+def test_option_without_a_file_means_stdout(given, meant):
+    assert with_optional_values(given.split()) == meant.split()
+
+
 def test_csv_ranks_the_actions_and_neutralises_formulas(run, tmp_path):
     (tmp_path / "=cmd.jpg").write_bytes(photo_bytes("running"))
     result = run("predict", "=cmd.jpg", "--csv", "--top", "2")
@@ -88,7 +103,7 @@ def test_pattern_and_stdin_are_read(run, photos):
         (("predict", "x.jpg", "--model", "nowhere"), b"There is no model 'nowhere'"),
         (("predict", "*.nothing"), b"Nothing matches"),
         (("predict",), b"Missing argument"),
-        (("predict", "--json", "photo.jpg", "x"), b"looks like a photograph"),
+        (("predict", "--json", "photo.jpg", "x"), b"is the name of a photograph"),
         (("train", "--name", "x"), b"HAR_DATASET"),
         (("train", "--name", "x", "--dataset", "nowhere"), b"no dataset folder"),
         (("train", "--name", "../x", "--dataset", "."), b"cannot be a model name"),

@@ -1,0 +1,23 @@
+"""Starts the server; `har serve` finds it through the installed project's entry points."""
+
+from pathlib import Path
+
+
+def serve(host: str, port: int) -> None:
+    """Serve the pages and the REST API in this process until it is told to stop.
+
+    Parameters
+    ----------
+    host : str
+        Address to listen on: ``localhost``, or ``0.0.0.0`` for every one of this machine.
+    port : int
+    """
+    from streamlit.web import cli
+
+    options = {
+        "server.address": host,
+        "server.port": port,
+        "server.fileWatcherType": "none",  # who changes the code uses `make run`
+    }
+    flags = [word for name, value in options.items() for word in (f"--{name}", str(value))]
+    cli.main(["run", str(Path(__file__).with_name("app.py")), *flags], prog_name="har serve")

@@ -1,0 +1,35 @@
+"""`serve`: the dashboard and the REST API."""
+
+from importlib.metadata import entry_points
+from typing import Annotated, Final
+
+import typer
+
+from har_core.errors import HarError
+
+SERVERS: Final = "har_core.servers"
+
+app = typer.Typer()
+
+
+@app.command()
+def serve(
+    host: Annotated[
+        str,
+        typer.Option(help="Address to listen on; 0.0.0.0 lets other machines in (SECURITY.md)."),
+    ] = "localhost",
+    port: Annotated[int, typer.Option(min=1, max=65535)] = 8501,
+) -> None:
+    """Serve the dashboard's pages and the REST API until Ctrl-C.
+
+    \b
+    har serve
+    har serve --host 0.0.0.0 --port 80
+    """  # noqa: D301 - \b keeps the lines of the examples
+    for entry_point in entry_points(group=SERVERS):
+        entry_point.load()(host, port)
+        return
+    raise HarError(
+        "The dashboard is not installed with this program; run 'make install' or install "
+        "'har-dashboard'."
+    )

@@ -1,0 +1,28 @@
+"""What not every installation has: TensorFlow comes with the extra ``train``."""
+
+from importlib.util import find_spec
+from typing import Final
+
+from har_core.errors import ModelBundleError
+
+_TRAINING: Final = ("tensorflow", "keras", "tf2onnx", "h5py")
+
+
+def require_training_extra(purpose: str) -> None:
+    """Refuse work that needs TensorFlow where it is not installed; imports nothing.
+
+    Parameters
+    ----------
+    purpose : str
+        What needs it, as the subject of the message.
+
+    Raises
+    ------
+    ModelBundleError
+        If a package of the extra is missing; the message says how to install it.
+    """
+    missing = [name for name in _TRAINING if find_spec(name) is None]
+    if missing:
+        raise ModelBundleError(
+            f"{purpose} needs {', '.join(missing)}: pip install 'har-dashboard[train]'"
+        )

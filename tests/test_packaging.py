@@ -1,0 +1,85 @@
+"""What an installation brings along, as pyproject.toml says it, against the tested pins."""
+
+import re
+import subprocess
+import sys
+import tomllib
+from pathlib import Path
+
+import pytest
+from packaging.requirements import Requirement
+from packaging.utils import canonicalize_name
+
+from har_core import extras
+from har_core.errors import ModelBundleError
+from har_core.extras import require_training_extra
+
+PROJECT = Path(__file__).parents[1]
+METADATA = tomllib.loads((PROJECT / "pyproject.toml").read_text())["project"]
+EXTRAS = METADATA["optional-dependencies"]
+NOT_AT_RUN_TIME = {"tensorflow", "keras", "tf2onnx", "h5py", "pytest", "playwright", "mypy", "ruff"}
+
+
+def pinned() -> dict[str, str]:
+    lines = (PROJECT / "requirements.txt").read_text().splitlines()
+    found = [re.match(r"([\w-]+)==([\w.]+)", line) for line in lines]
+    return {canonicalize_name(m[1]): m[2] for m in found if m}
+
+
+def declared(*extras: str) -> list[Requirement]:
+    lists = [METADATA["dependencies"] if name == "" else EXTRAS[name] for name in extras]
+    return [Requirement(line) for lines in lists for line in lines]
+
+
+def test_every_pin_is_declared_and_every_range_holds_its_pin() -> None:
+    pins = pinned()
+    ranges = declared("", "train", "test", "dev")
+    assert sorted(pins) == sorted(canonicalize_name(r.name) for r in ranges)
+    for requirement in ranges:
+        assert requirement.specifier.contains(pins[canonicalize_name(requirement.name)])
+
+
+def test_predicting_and_serving_bring_neither_tensorflow_nor_tests() -> None:
+    assert not {r.name for r in declared("")} & NOT_AT_RUN_TIME
+
+
+def test_all_is_all_extras() -> None:
+    (everything,) = map(Requirement, EXTRAS["all"])
+    assert everything.name == METADATA["name"]
+    assert everything.extras == set(EXTRAS) - {"all"}
+
+
+def test_missing_extra_is_named_in_one_line(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(extras, "find_spec", lambda name: None if name == "tensorflow" else name)
+    with pytest.raises(ModelBundleError) as caught:
+        require_training_extra("Training")
+    assert str(caught.value) == "Training needs tensorflow: pip install 'har-dashboard[train]'"
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        "train --dataset x --name y",
+        "import-model x.h5 --class-indices x.json --preprocessing zero_to_one --name y",
+    ],
+)
+def test_commands_that_need_the_extra_say_so_at_once(arguments: str) -> None:
+    code = (
+        "import sys; from har_core import extras; extras.find_spec = lambda name: None;"
+        "from har_core.cli import main; main()"
+    )
+    told = subprocess.run(
+        [sys.executable, "-c", code, *arguments.split()],
+        cwd=PROJECT,
+        capture_output=True,
+        text=True,
+    )
+    assert told.returncode == 2
+    assert "pip install 'har-dashboard[train]'" in told.stderr
+    assert len(told.stderr.strip().splitlines()) == 1
+
+
+def test_version_is_said() -> None:
+    command = [sys.executable, "-m", "har_core", "--version"]
+    told = subprocess.run(command, cwd=PROJECT, capture_output=True, text=True, check=True)
+    assert re.fullmatch(r"har \d+\.\d+\.\d+\S*\n", told.stdout)
