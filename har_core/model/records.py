@@ -41,7 +41,7 @@ def read_splits(folder: str | Path) -> pd.DataFrame | None:
         If the file cannot be read or lacks a column.
     """
     path = Path(folder) / SPLITS_FILE
-    return _read_parquet(path, _SPLIT_COLUMNS) if path.is_file() else None
+    return read_parquet(path, _SPLIT_COLUMNS) if path.is_file() else None
 
 
 def match_splits(sha256: pd.Series, splits: pd.DataFrame) -> pd.Series:
@@ -137,7 +137,7 @@ def predicted_splits(folder: Path, manifest: BundleManifest) -> list[str]:
     """
     if PREDICTIONS_FILE not in manifest.files:
         return []
-    return sorted(_read_parquet(folder / PREDICTIONS_FILE, ("split",))["split"].unique())
+    return sorted(read_parquet(folder / PREDICTIONS_FILE, ("split",))["split"].unique())
 
 
 def read_predictions(folder: Path, manifest: BundleManifest) -> pd.DataFrame | None:
@@ -157,7 +157,7 @@ def read_predictions(folder: Path, manifest: BundleManifest) -> pd.DataFrame | N
     """
     if PREDICTIONS_FILE not in manifest.files:
         return None
-    table = _read_parquet(folder / PREDICTIONS_FILE)
+    table = read_parquet(folder / PREDICTIONS_FILE)
     splits = read_splits(folder)
     alone = pd.Series(-1 - np.arange(len(table)), index=table.index)
     if "sha256" not in table:
@@ -221,7 +221,7 @@ def recorded_cross_validation(folder: Path, manifest: BundleManifest) -> pd.Data
     if CROSS_VALIDATED_FILE not in manifest.files:
         return None
     path, classes = folder / CROSS_VALIDATED_FILE, list(manifest.class_names)
-    return _as_floats(_read_parquet(path, ("sha256", "label", *classes)), classes, path)
+    return _as_floats(read_parquet(path, ("sha256", "label", *classes)), classes, path)
 
 
 def match_probabilities(
@@ -248,7 +248,14 @@ def match_probabilities(
     return known.loc[found, list(class_names)].set_axis(found.index)
 
 
-def _read_parquet(path: Path, columns: Collection[str] | None = None) -> pd.DataFrame:
+def read_parquet(path: Path, columns: Collection[str] | None = None) -> pd.DataFrame:
+    """Read a file of a bundle.
+
+    Raises
+    ------
+    ModelBundleError
+        If it cannot be read, or lacks one of the columns.
+    """
     import pyarrow as pa
     import pyarrow.parquet as pq
 

@@ -6,7 +6,6 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import pandas as pd
 
 from har_core.errors import ModelBundleError
 from har_core.images.preprocessing import Preprocessing, scale_pixels
@@ -21,7 +20,7 @@ from har_core.model.manifest import (
     SPLITS_FILE,
     BundleManifest,
 )
-from har_core.model.records import read_splits, were_seen
+from har_core.model.records import read_parquet, read_splits, were_seen
 from har_core.training.network import resize_input
 from har_core.training.preparation import PreparedDataset
 
@@ -164,7 +163,7 @@ def find_cross_validation(folders: Sequence[Path], prepared: PreparedDataset) ->
     for folder in folders:
         path = folder / CROSS_VALIDATED_FILE
         if path.is_file():
-            judged = pd.read_parquet(path, columns=columns)
+            judged = read_parquet(path, columns)
             if judged.sort_values(columns, ignore_index=True).equals(wanted):
                 return path.read_bytes()
     return None

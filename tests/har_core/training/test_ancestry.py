@@ -2,7 +2,6 @@ import dataclasses
 from pathlib import Path
 
 import numpy as np
-import pandas as pd
 import pytest
 
 from har_core.errors import ModelBundleError
@@ -33,7 +32,7 @@ def prepared(tiny_dataset, tmp_path):
 
 
 def write_splits(folder, prepared, splits):
-    table = pd.DataFrame({"split": splits, "sha256": prepared.table["sha256"]})
+    table = prepared.table.drop(columns="path").assign(split=splits)
     (folder / SPLITS_FILE).write_bytes(table.to_parquet())
 
 
@@ -138,5 +137,8 @@ def test_cross_validation_of_the_same_photographs_is_found_again(tiny_models, pr
     shuffled = prepared.table[["sha256", "label"]].sample(frac=1, random_state=0)
     shuffled.to_parquet(path)
     assert find_cross_validation([folder], prepared) == path.read_bytes()
+    path.write_bytes(b"no parquet")
+    with pytest.raises(ModelBundleError, match=r"cross_validated\.parquet"):
+        find_cross_validation([folder], prepared)
     shuffled.assign(label="running").to_parquet(path)
     assert find_cross_validation([folder], prepared) is None
