@@ -6,6 +6,12 @@ from pydantic import BaseModel, Field
 
 from har_core.images.decoding import MAX_BYTES
 
+_WARNING: Final = Field(
+    default=None,
+    description="What is wrong with the file, where it is damaged but little of the picture is "
+    "lost; null for a sound one.",
+)
+
 
 class ErrorBody(BaseModel):
     """What went wrong and what to do about it."""
@@ -23,6 +29,7 @@ class PredictionBody(BaseModel):
         examples=[{"running": 0.93, "dancing": 0.05, "cycling": 0.02}],
     )
     model: str = Field(description="Name of the model.", examples=["cnn_lstm_har15"])
+    warning: str | None = _WARNING
 
 
 class BatchPrediction(BaseModel):
@@ -32,6 +39,7 @@ class BatchPrediction(BaseModel):
     action: str
     confidence: float = Field(ge=0, le=1)
     all_predictions: dict[str, float]
+    warning: str | None = _WARNING
 
 
 class BatchError(BaseModel):

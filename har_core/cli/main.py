@@ -1,5 +1,6 @@
 """The whole command line: the groups of commands, and what becomes of an error."""
 
+import io
 import logging
 import os
 import sys
@@ -47,6 +48,9 @@ def main() -> None:
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
     # What it warns of, retracing say, is for whoever writes the program.
     logging.getLogger("tensorflow").setLevel(logging.ERROR)
+    for stream in (sys.stdout, sys.stderr):  # a name that is no Unicode ends no command
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="backslashreplace")
     try:
         app(args=with_optional_values(sys.argv[1:]))
     except HarError as error:

@@ -1,7 +1,6 @@
 """`predict`: what the person in each photograph is doing."""
 
 import csv
-import glob
 import io
 import json
 import sys
@@ -13,16 +12,17 @@ import typer
 from rich.console import Console
 from rich.table import Table
 
-from har_core.cli.datasets import TABLE_SUFFIXES, check_outputs, read_dataset
+from har_core.cli.datasets import check_outputs
 from har_core.cli.exit_codes import ExitCode
+from har_core.cli.inputs import find_photographs
 from har_core.cli.options import ModelOption
 from har_core.cli.terminal import progress_bar, stderr, write_output
-from har_core.errors import HarError, InvalidImageError
-from har_core.images.decoding import PHOTO_SUFFIXES
+from har_core.errors import InvalidImageError
 from har_core.model.classifier import ImageSource
-from har_core.model.fields import ACTION, CONFIDENCE, ERROR, FILENAME
+from har_core.model.fields import ACTION, CONFIDENCE, ERROR, FILENAME, WARNING
 from har_core.model.loading import find_model, load_model
 from har_core.model.prediction import Prediction, prediction_record
+from har_core.storage.names import printable
 from har_core.storage.spreadsheets import neutralise_formula
 
 app = typer.Typer()
@@ -57,7 +57,9 @@ def predict(
     curl -s https://example.org/photo.jpg | har predict - --json
     """  # noqa: D301 - \b keeps the lines of the examples
     check_outputs((json_file, csv_file))
-    names = _expand(photographs)
+    names, notes = find_photographs(photographs)
+    for note in notes:
+        stderr.print(note, markup=False, soft_wrap=True)
     check_outputs((json_file, csv_file), (*names, *photographs, find_model(model)))
     loaded = load_model(model)
     sources: list[ImageSource] = [
@@ -67,52 +69,22 @@ def predict(
         results = loaded.predict_batch(
             sources, progress=lambda done, total: report("Predicting", done, total)
         )
-    rows = list(zip(names, results, strict=True))
+    rows = list(zip(map(printable, names), results, strict=True))
     if json_file:
         write_output(json_file, _as_json(rows, loaded.name))
     if csv_file:
         write_output(csv_file, _as_csv(rows, top))
     if not json_file and not csv_file:
         _print_predictions(rows, top)
+    for name, result in rows:
+        if isinstance(result, Prediction) and result.warning:
+            warning = f"{name}: {result.warning}"
+            stderr.print(warning, style="yellow", markup=False, soft_wrap=True)
     failed = [(name, r) for name, r in rows if isinstance(r, InvalidImageError)]
     for name, error in failed:
         stderr.print(f"{name}: {error}", style="red", markup=False, soft_wrap=True)
     if failed:
         raise typer.Exit(ExitCode.INCOMPLETE)
-
-
-def _expand(arguments: Sequence[str]) -> list[str]:
-    """Turn folders and patterns into files; a file that does not exist stays and fails later."""
-    names: list[str] = []
-    for argument in arguments:
-        path = Path(argument)
-        if path.name.lower().endswith(TABLE_SUFFIXES) and path.is_file():
-            found = _listed_in(path)
-        elif argument == "-" or path.is_file():
-            found = [argument]
-        elif path.is_dir():
-            found = sorted(str(p) for p in path.rglob("*") if p.suffix.lower() in PHOTO_SUFFIXES)
-            if not found:
-                raise HarError(f"The folder {path} holds no photographs.")
-        elif glob.has_magic(argument):
-            # A pattern may start anywhere, absolute paths included, which Path.glob refuses.
-            matches = glob.glob(argument, recursive=True)  # noqa: PTH207
-            found = sorted(match for match in matches if Path(match).is_file())
-            if not found:
-                raise HarError(f"Nothing matches {argument}.")
-        else:
-            found = [argument]
-        names += found
-    return names
-
-
-def _listed_in(table: Path) -> list[str]:
-    """Return the photographs that a table lists; one that is missing stays and fails later."""
-    dataset = read_dataset(table.parent, table)
-    return [
-        path or str(dataset.folder / filename)
-        for filename, path in zip(dataset.rows["filename"], dataset.rows["path"], strict=True)
-    ]
 
 
 _Rows = Sequence[tuple[str, Prediction | InvalidImageError]]
@@ -127,13 +99,13 @@ def _as_csv(rows: _Rows, top: int) -> str:
     buffer = io.StringIO()
     writer = csv.writer(buffer, lineterminator="\n")
     ranked = [f"{what}_{rank}" for rank in range(1, top + 1) for what in (ACTION, CONFIDENCE)]
-    writer.writerow([FILENAME, *ranked, ERROR])
+    writer.writerow([FILENAME, *ranked, ERROR, WARNING])
     for name, result in rows:
         if isinstance(result, InvalidImageError):
-            cells: list[str] = [""] * len(ranked) + [str(result)]
+            cells: list[str] = [""] * len(ranked) + [str(result), ""]
         else:
             cells = [cell for action, p in result.top(top) for cell in (action, f"{p:.6f}")]
-            cells += [""] * (len(ranked) - len(cells) + 1)
+            cells += [""] * (len(ranked) - len(cells) + 1) + [result.warning]
         writer.writerow([neutralise_formula(cell) for cell in (name, *cells)])
     return buffer.getvalue()
 

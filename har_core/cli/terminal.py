@@ -67,6 +67,6 @@ def write_output(destination: str, text: str) -> None:
         return
     path = Path(destination)
     try:
-        write_atomically(path, text.encode())
+        write_atomically(path, text.encode(errors="backslashreplace"))
     except OSError as error:
         raise HarError(f"Cannot write {path}: {error.strerror or error}.") from error

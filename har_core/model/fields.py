@@ -11,9 +11,10 @@ CONFIDENCE: Final = "confidence"
 ALL_PREDICTIONS: Final = "all_predictions"
 MODEL: Final = "model"
 ERROR: Final = "error"
+WARNING: Final = "warning"
 # Beside one column per class, some table has a column of each of these names.
 RESERVED_COLUMNS: Final = (
-    *(FILENAME, ACTION, CONFIDENCE),
+    *(FILENAME, ACTION, CONFIDENCE, ERROR, WARNING),
     *("label", "prediction", "split", "sha256", "group", "duplicate_group"),
     *("verdict", "answer", "in_scope", "novelty", "answer_set"),
 )

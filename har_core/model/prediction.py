@@ -14,6 +14,7 @@ from har_core.model.fields import (
     ERROR,
     FILENAME,
     MODEL,
+    WARNING,
 )
 
 
@@ -56,6 +57,7 @@ class Prediction:
             ACTION: self.action,
             CONFIDENCE: self.confidence,
             ALL_PREDICTIONS: self.probabilities,
+            **({WARNING: self.warning} if self.warning else {}),
         }
 
     def top(self, k: int) -> list[tuple[str, float]]:

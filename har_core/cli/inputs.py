@@ -1,0 +1,114 @@
+"""Which files the arguments of a command mean."""
+
+import glob
+import os
+from collections import Counter
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Final
+
+from har_core.cli.datasets import TABLE_SUFFIXES, read_dataset
+from har_core.errors import HarError
+from har_core.images.formats import is_passed_over, is_photograph_name
+from har_core.images.signatures import FileKind, identify_content
+
+_HEAD_BYTES: Final = 4096  # holds the directories of a camera's raw file
+
+
+def find_photographs(arguments: Sequence[str]) -> tuple[list[str], list[str]]:
+    """Turn files, folders and patterns into files.
+
+    Parameters
+    ----------
+    arguments : sequence of str
+        A table stands for the photographs that it lists. In a folder, and in those below it, photographs are told by their names, other files by
+        their content. ``-`` stays, and so does a file that does not exist: it fails later.
+
+    Returns
+    -------
+    photographs : list of str
+    notes : list of str
+        What was passed over in each folder, in whole sentences.
+
+    Raises
+    ------
+    HarError
+        If a folder holds no photograph or cannot be listed, or a pattern matches nothing.
+    """
+    photographs: list[str] = []
+    notes: list[str] = []
+    for argument in arguments:
+        if argument != "-" and os.path.isdir(argument):  # noqa: PTH112 (never raises)
+            found, others = _in_folder(argument)
+            if not found:
+                raise HarError(
+                    f"The folder {argument} holds no photographs{_listed(others, ': ')}."
+                )
+            if others:
+                n = sum(others.values())
+                files = "file that is no photograph" if n == 1 else "files that are no photographs"
+                notes.append(f"{argument}: passed over {n:,} {files}{_listed(others, ' (', ')')}.")
+        elif argument.lower().endswith(TABLE_SUFFIXES) and os.path.isfile(argument):  # noqa: PTH113
+            found = _listed_in(Path(argument))
+        elif argument == "-" or os.path.isfile(argument) or not glob.has_magic(argument):  # noqa: PTH113
+            found = [argument]
+        else:
+            # A pattern may start anywhere, absolute paths included, which Path.glob refuses.
+            matches = glob.glob(argument, recursive=True)  # noqa: PTH207
+            found = sorted(match for match in matches if os.path.isfile(match))  # noqa: PTH113
+            if not found:
+                raise HarError(f"Nothing matches {argument}.")
+        photographs += found
+    return photographs, notes
+
+
+def _listed_in(table: Path) -> list[str]:
+    """Return the photographs that a table lists; one that is missing stays and fails later."""
+    dataset = read_dataset(table.parent, table)
+    return [
+        path or str(dataset.folder / filename)
+        for filename, path in zip(dataset.rows["filename"], dataset.rows["path"], strict=True)
+    ]
+
+
+def _in_folder(folder: str) -> tuple[list[str], Counter[str]]:
+    """Return the photographs in and below a folder, sorted, and how many other files there are."""
+    photographs = []
+    others: Counter[str] = Counter()
+    for path in _files_below(folder):
+        if is_photograph_name(path):
+            photographs.append(path)
+            continue
+        kind = _kind(path)
+        if kind.category == "readable":
+            photographs.append(path)
+        else:
+            others[kind.description] += 1
+    return sorted(photographs), others
+
+
+def _files_below(folder: str) -> Iterator[str]:
+    def refuse(error: OSError) -> None:
+        raise HarError(f"Cannot list {error.filename}: {error.strerror or error}.") from error
+
+    for root, folders, names in os.walk(folder, onerror=refuse):
+        folders[:] = [name for name in folders if not is_passed_over(name)]
+        for name in names:
+            path = Path(root, name)
+            if not is_passed_over(name) and os.path.isfile(path):  # noqa: PTH113
+                yield str(path)
+
+
+def _kind(path: str) -> FileKind:
+    try:
+        with Path(path).open("rb") as file:
+            return identify_content(file.read(_HEAD_BYTES))
+    except OSError:
+        return FileKind("unknown", "a file that cannot be read")
+
+
+def _listed(others: Counter[str], before: str, behind: str = "") -> str:
+    if not others:
+        return ""
+    kinds = ", ".join(f"{n:,} × {kind}" for kind, n in others.most_common(4))
+    return f"{before}{kinds}{', …' if len(others) > 4 else ''}{behind}"
