@@ -69,6 +69,8 @@ def show_answer(model: ActionModel, photo: Photo, result: ClassifiedPhoto) -> No
             icon=":material/check:" if agrees else ":material/close:",
             color="green" if agrees else "orange",
         )
+    if prediction.warning:
+        st.warning(escape_markdown(prediction.warning), icon=":material/broken_image:")
     if advice := hint(prediction):
         st.info(advice, icon=":material/lightbulb:")
     show_chart(
@@ -101,6 +103,13 @@ def show_summary(
             icon=":material/download:",
             on_click="ignore",
         )
+    damaged = [(photo, result) for photo, result in good if result.prediction.warning]
+    if damaged:
+        with st.container(border=True):
+            st.markdown(f":material/warning: **{counted(len(damaged), 'photograph')} damaged**")
+            for photo, result in damaged:
+                warning = escape_markdown(result.prediction.warning)
+                st.markdown(f"{escape_markdown(photo.name)}  \n:small[{warning}]")
     if bad:
         with st.container(border=True):
             what = "This file" if not good and len(bad) == 1 else f"{len(bad):,}"

@@ -13,7 +13,6 @@ from dashboard.wording.names import (
 from har_core.images.decoding import MAX_BYTES
 
 EXAMPLE = Path(__file__).parents[1] / "examples" / "cycling.jpg"
-SUFFIXES = ["jpg", "jpeg", "png", "webp", "bmp", "tif", "tiff", "gif"]
 
 
 def show_example() -> None:
@@ -56,7 +55,7 @@ def photos_handed_in() -> list[Photo]:
     with upload_tab:
         files = st.file_uploader(
             "Photographs",
-            type=SUFFIXES,
+            type=None,  # the content decides, also of a file without a suffix
             accept_multiple_files=True,
             max_upload_size=MAX_BYTES // 2**20,
             key=f"uploads_{st.session_state.get('uploads_cleared', 0)}",

@@ -5,6 +5,7 @@ from typing import Any, Final
 from pydantic import BaseModel, Field
 
 from har_core.images.decoding import MAX_BYTES
+from har_core.images.formats import FORMATS_IN_WORDS, PHOTO_FORMATS
 
 _WARNING: Final = Field(
     default=None,
@@ -91,7 +92,7 @@ def error_responses(*codes: int) -> dict[int | str, dict[str, Any]]:
         404: "No model of that name.",
         405: "Another method than the one documented here; see the Allow header.",
         408: "The upload stopped coming.",
-        413: f"Larger than {MAX_BYTES // 2**20} MB or 50 megapixels (WebP: 30).",
+        413: f"Larger than {MAX_BYTES // 2**20} MB or 50 megapixels (WebP: 30, JPEG 2000: 20).",
         415: "The file is not an image that can be read; the message says why.",
         503: "No model is loaded, or too many requests wait: then with Retry-After, in seconds.",
     }
@@ -129,9 +130,9 @@ def form_schema(field: str, schema: dict[str, Any], **encoding: str) -> dict[str
     }
 
 
-IMAGE_TYPES: Final = "image/jpeg, image/png, image/webp, image/bmp, image/tiff, image/gif"
+IMAGE_TYPES: Final = ", ".join(entry.media_type for entry in PHOTO_FORMATS)
 IMAGE: Final = {
     "type": "string",
     "format": "binary",
-    "description": f"JPEG, PNG, WebP, BMP, TIFF or GIF, at most {MAX_BYTES // 2**20} MB.",
+    "description": f"{FORMATS_IN_WORDS}, at most {MAX_BYTES // 2**20} MB.",
 }

@@ -9,7 +9,7 @@ import typer
 
 from har_core.cli.terminal import stderr
 from har_core.errors import HarError
-from har_core.images.decoding import PHOTO_SUFFIXES
+from har_core.images.formats import PHOTO_SUFFIXES
 from har_core.images.signatures import identify_content
 from har_core.model.manifest import MANIFEST_FILE
 

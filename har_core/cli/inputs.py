@@ -5,14 +5,11 @@ import os
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import Final
 
 from har_core.cli.datasets import TABLE_SUFFIXES, read_dataset
 from har_core.errors import HarError
 from har_core.images.formats import is_passed_over, is_photograph_name
-from har_core.images.signatures import FileKind, identify_content
-
-_HEAD_BYTES: Final = 4096  # holds the directories of a camera's raw file
+from har_core.images.signatures import identify_file
 
 
 def find_photographs(arguments: Sequence[str]) -> tuple[list[str], list[str]]:
@@ -21,8 +18,9 @@ def find_photographs(arguments: Sequence[str]) -> tuple[list[str], list[str]]:
     Parameters
     ----------
     arguments : sequence of str
-        A table stands for the photographs that it lists. In a folder, and in those below it, photographs are told by their names, other files by
-        their content. ``-`` stays, and so does a file that does not exist: it fails later.
+        A table stands for the photographs that it lists. In a folder, and in those below it,
+        photographs are told by their names, other files by their content. ``-`` stays, and so does
+        a file that does not exist: it fails later.
 
     Returns
     -------
@@ -79,7 +77,7 @@ def _in_folder(folder: str) -> tuple[list[str], Counter[str]]:
         if is_photograph_name(path):
             photographs.append(path)
             continue
-        kind = _kind(path)
+        kind = identify_file(path)
         if kind.category == "readable":
             photographs.append(path)
         else:
@@ -97,14 +95,6 @@ def _files_below(folder: str) -> Iterator[str]:
             path = Path(root, name)
             if not is_passed_over(name) and os.path.isfile(path):  # noqa: PTH113
                 yield str(path)
-
-
-def _kind(path: str) -> FileKind:
-    try:
-        with Path(path).open("rb") as file:
-            return identify_content(file.read(_HEAD_BYTES))
-    except OSError:
-        return FileKind("unknown", "a file that cannot be read")
 
 
 def _listed(others: Counter[str], before: str, behind: str = "") -> str:

@@ -7,11 +7,12 @@ from pathlib import Path
 from typing import Final
 
 from har_core.errors import DatasetError
-from har_core.images.decoding import PHOTO_SUFFIXES
+from har_core.images.formats import is_passed_over, is_photograph_name
+from har_core.images.signatures import identify_file
 from har_core.settings import DATASET, LINKED_DATASETS
+from har_core.storage.names import printable
 
 _MAX_FOLDERS: Final = 20_000
-_PASSED_OVER: Final = ("thumbs.db", "desktop.ini", "__macosx")
 
 
 def may_follow_links(folder: Path) -> bool:
@@ -57,6 +58,7 @@ class DatasetFiles:
         self.follow_links = follow_links
         self.refused_links: list[str] = []
         self._listed: dict[str, tuple[dict[str, str], list[str]]] = {}
+        self._paths: dict[str, str] = {}  # of folders; some names are only printable there
 
     def files(self, folder: str) -> dict[str, str]:
         """Return name to absolute path of the files directly in a folder.
@@ -84,8 +86,13 @@ class DatasetFiles:
         return self.files(folder).get(name) if self.exists(folder) else None
 
     def photographs(self, folder: str) -> list[str]:
-        """Return the names of the files directly in a folder that have a photograph's suffix."""
-        return [name for name in self.files(folder) if is_photograph_name(name)]
+        """Return the names of the files directly in a folder that are photographs."""
+        return [name for name, path in self.files(folder).items() if _is_photograph(name, path)]
+
+    def is_photograph(self, file: str) -> bool:
+        """Tell whether a file that `walk` has yielded is a photograph."""
+        folder, _, name = file.rpartition("/")
+        return _is_photograph(name, self.files(folder)[name])
 
     def walk(self) -> Iterator[str]:
         """Yield every file below the root, relative to it.
@@ -98,7 +105,7 @@ class DatasetFiles:
         waiting, seen = [""], set()
         while waiting:
             folder = waiting.pop()
-            here = os.path.realpath(self.root / folder)
+            here = os.path.realpath(self._paths.get(folder, self.root / folder))
             if here in seen:  # a circle of links
                 continue
             seen.add(here)
@@ -117,15 +124,17 @@ class DatasetFiles:
             files: dict[str, str] = {}
             folders: list[str] = []
             try:
-                with os.scandir(self.root / folder) as entries:
+                with os.scandir(self._paths.get(folder, self.root / folder)) as entries:
                     for entry in entries:
                         if is_passed_over(entry.name):
                             continue
                         kind = self._kind(entry)
                         if kind == stat.S_IFREG:
-                            files[entry.name] = entry.path
+                            files[printable(entry.name)] = entry.path
                         elif kind == stat.S_IFDIR:
-                            folders.append(entry.name)
+                            name = printable(entry.name)
+                            folders.append(name)
+                            self._paths[f"{folder}/{name}" if folder else name] = entry.path
             except (OSError, ValueError):
                 pass
             self._listed[folder] = files, sorted(folders)
@@ -144,15 +153,12 @@ class DatasetFiles:
             return 0  # a link to nothing, or a circle
         if inside or self.follow_links:
             return kind
-        self.refused_links.append(os.path.relpath(entry.path, self.root))
+        self.refused_links.append(printable(os.path.relpath(entry.path, self.root)))
         return 0
 
 
-def is_passed_over(name: str) -> bool:
-    """Tell whether a file or folder is hidden, or left behind by a system's file browser."""
-    return name.startswith(".") or name.lower() in _PASSED_OVER
-
-
-def is_photograph_name(name: str) -> bool:
-    """Tell whether a file's name ends like that of a photograph."""
-    return name.lower().endswith(PHOTO_SUFFIXES)
+def _is_photograph(name: str, path: str) -> bool:
+    """Tell by the name, or by the content of a file whose name has no suffix."""
+    if is_photograph_name(name):
+        return True
+    return "." not in name and identify_file(path).category == "readable"

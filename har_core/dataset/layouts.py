@@ -7,7 +7,7 @@ from typing import Final
 
 from har_core.dataset.cells import TABLE_SUFFIXES, read_headings
 from har_core.dataset.columns import has_filenames, has_labels
-from har_core.dataset.files import DatasetFiles, is_photograph_name
+from har_core.dataset.files import DatasetFiles
 from har_core.dataset.names import PHOTO_FOLDER, split_of_folder, split_of_word
 from har_core.errors import DatasetError
 
@@ -135,11 +135,7 @@ def find_class_folders(files: DatasetFiles) -> ClassFolders | None:
     ClassFolders or None
         None if there are fewer than two classes, or one without a split.
     """
-    folders = {
-        file: file.split("/")[:-1]
-        for file in files.walk()
-        if is_photograph_name(file.split("/")[-1])
-    }
+    folders = {file: file.split("/")[:-1] for file in files.walk() if files.is_photograph(file)}
     shared = _shared_folders(folders.values())
     labels: dict[str, str] = {}
     splits: dict[str, str] = {}

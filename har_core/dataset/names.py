@@ -10,7 +10,7 @@ from typing import Final
 from urllib.parse import unquote
 
 from har_core.dataset.files import DatasetFiles
-from har_core.images.decoding import PHOTO_SUFFIXES
+from har_core.images.formats import PHOTO_SUFFIXES
 
 PHOTO_FOLDER: Final = "train"
 _SPLIT_OF_WORD: Final = {

@@ -20,7 +20,7 @@ from har_core.dataset.layouts import (
 )
 from har_core.dataset.names import MISSING, PHOTO_FOLDER, match_names
 from har_core.errors import DatasetError
-from har_core.images.decoding import PHOTO_SUFFIXES
+from har_core.images.formats import PHOTO_SUFFIXES
 
 
 @dataclass(frozen=True, eq=False)

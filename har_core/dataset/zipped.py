@@ -5,16 +5,18 @@ import zipfile
 from pathlib import Path, PurePosixPath
 from typing import IO, Final
 
-from har_core.dataset.files import is_photograph_name
 from har_core.dataset.names import split_of_word
 from har_core.dataset.table import open_dataset
 from har_core.errors import ZIP_DAMAGE, DatasetError
-from har_core.images.decoding import MAX_BYTES, PHOTO_SUFFIXES
+from har_core.images.decoding import MAX_BYTES
+from har_core.images.formats import PHOTO_SUFFIXES, is_passed_over, is_photograph_name
+from har_core.images.signatures import identify_content
 
 MAX_ENTRIES: Final = 50_000
 MAX_UNPACKED_BYTES: Final = 4 * 2**30
 _CHUNK: Final = 2**20
 _TABLES: Final = (".csv", ".tsv", ".jsonl")
+_HEAD_BYTES: Final = 4096
 _ENCRYPTED: Final = 1
 
 
@@ -55,7 +57,7 @@ def unpack_dataset(
     try:
         with zipfile.ZipFile(archive) as opened:
             entries = _files(opened, max_entries)
-            targets = _targets(entries)
+            targets = _targets(opened, entries)
             left = max_bytes
             for target, entry in targets.items():
                 path = destination / target
@@ -92,16 +94,18 @@ def _files(archive: zipfile.ZipFile, max_entries: int) -> list[zipfile.ZipInfo]:
 
 
 def _is_hidden(entry: zipfile.ZipInfo) -> bool:
-    # "__MACOSX" is what macOS adds, with a file beside each; "./train" is no hidden folder.
-    parts = PurePosixPath(entry.filename.replace("\\", "/")).parts
-    return any(part == "__MACOSX" or part.startswith(".") for part in parts)
+    # "./train" is no hidden folder, and gives no part.
+    return any(map(is_passed_over, PurePosixPath(entry.filename.replace("\\", "/")).parts))
 
 
-def _targets(entries: list[zipfile.ZipInfo]) -> dict[PurePosixPath, zipfile.ZipInfo]:
+def _targets(
+    archive: zipfile.ZipFile, entries: list[zipfile.ZipInfo]
+) -> dict[PurePosixPath, zipfile.ZipInfo]:
     """Return where each table and photograph goes, relative to the destination."""
     paths = {entry: PurePosixPath(entry.filename.replace("\\", "/")) for entry in entries}
     tables = [entry for entry, path in paths.items() if path.suffix.lower() in _TABLES]
-    photographs = [entry for entry, path in paths.items() if _may_be_photograph(path)]
+    others = [entry for entry in entries if entry not in tables]
+    photographs = [entry for entry in others if _is_photograph(archive, entry, paths[entry])]
     if not photographs:
         raise DatasetError(f"The ZIP archive holds no photographs ({', '.join(PHOTO_SUFFIXES)}).")
     kept = {entry: paths[entry] for entry in (*tables, *photographs)}
@@ -116,8 +120,11 @@ def _targets(entries: list[zipfile.ZipInfo]) -> dict[PurePosixPath, zipfile.ZipI
     return targets
 
 
-def _may_be_photograph(path: PurePosixPath) -> bool:
-    return is_photograph_name(path.name) or not path.suffix
+def _is_photograph(archive: zipfile.ZipFile, entry: zipfile.ZipInfo, path: PurePosixPath) -> bool:
+    if is_photograph_name(path.name):
+        return True
+    with archive.open(entry) as file:
+        return identify_content(file.read(_HEAD_BYTES)).category == "readable"
 
 
 def _shared_folders(paths: list[PurePosixPath], keep: int) -> int:

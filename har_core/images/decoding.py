@@ -15,7 +15,6 @@ from PIL import ExifTags, Image
 
 from har_core.errors import InvalidImageError
 from har_core.images.formats import PHOTO_FORMATS
-from har_core.images.formats import PHOTO_SUFFIXES as PHOTO_SUFFIXES
 from har_core.images.jpeg import decode_jpeg, reduction_for
 from har_core.images.jpeg_damage import affected_share
 from har_core.images.outsized import has_outsized_texts, without_texts
@@ -57,11 +56,15 @@ class DecodedPhotograph(NamedTuple):
         As from `decode_square`; None if it was not wanted.
     warning : str
         What is wrong with the file, in a sentence; ``""`` for a sound one.
+    affected_share : float or None
+        About how much of the picture that concerns, from 0 to `MAX_AFFECTED_SHARE`; None for a
+        sound file.
     """
 
     image: np.ndarray | None
     square: np.ndarray | None
     warning: str
+    affected_share: float | None
 
 
 def decode_image(data: bytes, *, min_side: int | None = None) -> np.ndarray:
@@ -201,7 +204,8 @@ def _decode(
                 if side is not None and reductions[0] != reductions[1]:
                     loaded, warning = _load(data, opened, reductions[1])
                 image = to_upright_rgb(loaded, orientation, profile)
-    return DecodedPhotograph(image, square, _judge_damage(data, warning))
+    share = _judge_damage(data, warning) if warning else None
+    return DecodedPhotograph(image, square, _describe_damage(share, warning), share)
 
 
 def _open(data: bytes) -> Image.Image:
@@ -251,21 +255,27 @@ def _square(image: Image.Image, orientation: int, profile: bytes | None, side: i
     return resize_image(to_upright_rgb(image, orientation, profile), side)
 
 
-def _judge_damage(data: bytes, warning: str) -> str:
-    """Turn a JPEG decoder's warning into a sentence, or refuse the photograph."""
-    if not warning:
-        return ""
+def _judge_damage(data: bytes, warning: str) -> float:
+    """Return how much of a JPEG is affected by what its decoder warned of, or refuse it."""
     share = affected_share(data)
-    is_cut = "premature end" in warning.lower()
     if share > MAX_AFFECTED_SHARE:
-        what = "cut short" if is_cut else "damaged"
+        is_cut = "premature end" in warning.lower()
         raise InvalidImageError(
-            f"The JPEG file is {what}: about {share:.0%} of the picture is missing or wrong. "
-            "Download or copy it again.",
+            f"The JPEG file is {'cut short' if is_cut else 'damaged'}: about {share:.0%} of the "
+            "picture is missing or wrong. Download or copy it again.",
             "truncated" if is_cut else "damaged",
         )
-    much = f"about {max(share, 0.01):.0%} of the picture" if share else "little or nothing of it"
-    return f"The JPEG file is damaged, but {much} shows it ({warning}). Better copy it again."
+    return share
+
+
+def _describe_damage(share: float | None, warning: str) -> str:
+    if share is None:
+        return ""
+    much = f"about {max(share, 0.01):.0%}" if share else "little or nothing"
+    return (
+        f"The JPEG file is damaged, which concerns {much} of the picture ({warning}). Better "
+        "download or copy it again."
+    )
 
 
 def read_image_file(path: str | os.PathLike[str], *, min_side: int | None = None) -> np.ndarray:

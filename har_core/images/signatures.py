@@ -1,5 +1,7 @@
 """What a file really is, told from its first bytes: to say why it is no photograph."""
 
+import os
+from pathlib import Path
 from typing import Final, NamedTuple
 
 from har_core.images.camera_raw import name_camera_raw
@@ -60,6 +62,18 @@ class FileKind(NamedTuple):
 
     category: str
     description: str
+
+
+_HEAD_BYTES: Final = 4096  # holds the directories of most cameras' raw files
+
+
+def identify_file(path: str | os.PathLike[str]) -> FileKind:
+    """Tell what kind of file lies at a path by its beginning; an unreadable one is unknown."""
+    try:
+        with Path(path).open("rb") as file:
+            return identify_content(file.read(_HEAD_BYTES))
+    except (OSError, ValueError):
+        return FileKind("unknown", "a file that cannot be read")
 
 
 def identify_content(data: bytes) -> FileKind:

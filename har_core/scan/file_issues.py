@@ -5,17 +5,11 @@ from typing import Final
 import numpy as np
 import pandas as pd
 
+from har_core.images.formats import PHOTO_FORMATS
 from har_core.scan.issue_kind import IssueKind, register
 
-# Suffixes under which a content is expected; names as in `har_core.images.decoding.signatures`.
-_SUFFIXES: Final = {
-    "JPEG": (".jpg", ".jpeg"),
-    "PNG": (".png",),
-    "WebP": (".webp",),
-    "BMP": (".bmp",),
-    "TIFF": (".tif", ".tiff"),
-    "GIF": (".gif",),
-}
+_SUFFIXES: Final = {entry.name: entry.suffixes for entry in PHOTO_FORMATS}
+_BARELY: Final = 0.01
 
 
 @register
@@ -72,6 +66,23 @@ class Unreadable(IssueKind):
 
 
 @register
+class Damaged(IssueKind):
+    """Decoders warn of it, but show most of it."""
+
+    name = "damaged"
+    title = "Damaged in part"
+    meaning = (
+        "Its data are damaged, but most of the picture is there: decoders show it without a word. "
+        "Replace it."
+    )
+    threshold = 1.0
+
+    def score(self, photographs: pd.DataFrame) -> np.ndarray:
+        """Return the share of the picture that is sound, less than 1 where anything is wrong."""
+        return 1 - np.maximum(photographs["damage"].to_numpy(float), _BARELY)
+
+
+@register
 class WrongExtension(IssueKind):
     """The name promises another format than the content has."""
 
@@ -80,11 +91,13 @@ class WrongExtension(IssueKind):
     meaning = "The name promises another format than the content has; some programs will stumble."
 
     def score(self, photographs: pd.DataFrame) -> np.ndarray:
-        """Return 0 or 1; content that cannot be identified is not judged."""
+        """Return 0 or 1; content that cannot be identified is not judged, nor a bare name."""
         content = photographs["content"].fillna("").replace("unknown data", "")
         return np.array(
             [
-                np.nan if not c else float(name.lower().endswith(_SUFFIXES.get(c, ("\0",))))
+                float(name.lower().endswith(_SUFFIXES.get(c, ("\0",))))
+                if c and "." in name.rsplit("/", 1)[-1]
+                else np.nan
                 for name, c in zip(photographs["filename"], content, strict=True)
             ]
         )

@@ -11,11 +11,11 @@ from PIL import Image, ImageFilter
 
 from har_core.dataset.duplicates import grey_thumbnail, normalise_thumbnails
 from har_core.errors import InvalidImageError
-from har_core.images.decoding import MAX_BYTES, decode_image
+from har_core.images.decoding import MAX_BYTES, decode_photograph
 from har_core.images.signatures import identify_content
 
 # Raise it when a field is added or changes its meaning: older measurements are not used then.
-MEASUREMENT_VERSION: Final = 1
+MEASUREMENT_VERSION: Final = 2
 _BRIGHTNESS_WEIGHTS: Final = np.array([0.241, 0.691, 0.068], np.float32)
 _LEVELS_PER_GREY: Final = 8
 _SHARPNESS_SIDE: Final = 256
@@ -54,6 +54,9 @@ class Measurement:
     brightness, brightness_perc_5, brightness_perc_99, entropy : float
         As cleanvision measures them: mean and percentiles of perceived brightness in [0, 1], and
         the entropy of the histogram in bits.
+    damage : float
+        About how much of the picture is missing or wrong, see
+        `har_core.images.decoding.DecodedPhotograph`; None also for a sound file.
     """
 
     sha256: str
@@ -71,6 +74,7 @@ class Measurement:
     brightness_perc_5: float | None = None
     brightness_perc_99: float | None = None
     entropy: float | None = None
+    damage: float | None = None
 
 
 def measure_file(path: str | os.PathLike[str]) -> Measurement:
@@ -102,9 +106,11 @@ def measure_photograph(data: bytes) -> Measurement:
     """Measure one file; an unusable one yields a reason instead of an error."""
     sha256 = hashlib.sha256(data).hexdigest()
     try:
-        image = decode_image(data)
+        decoded = decode_photograph(data)
     except InvalidImageError as error:
         return Measurement(sha256, error.reason, identify_content(data).description, len(data))
+    image = decoded.image
+    assert image is not None
     height, width, _ = image.shape
     picture = Image.fromarray(image)
     brightness, dark_end, light_end = measure_brightness(picture)
@@ -125,6 +131,7 @@ def measure_photograph(data: bytes) -> Measurement:
         brightness_perc_5=dark_end,
         brightness_perc_99=light_end,
         entropy=picture.entropy(),
+        damage=decoded.affected_share,
     )
 
 
