@@ -82,7 +82,7 @@ def test_the_command_line_gives_the_one_answer(expected, dataset, tmp_path, monk
     monkeypatch.setattr(sys, "argv", arguments)
     with contextlib.suppress(SystemExit):
         main()
-    answers = {a["file"].rsplit("/", 1)[-1]: a for a in json.loads(result.read_text())}
+    answers = {a["filename"].rsplit("/", 1)[-1]: a for a in json.loads(result.read_text())}
     assert answers.keys() == expected.keys()
     for name, answer in answers.items():
         assert answer["all_predictions"] == pytest.approx(expected[name], abs=1e-6), name

@@ -75,6 +75,7 @@ router = APIRouter()
     "/predict",
     summary="Classify one photograph",
     response_model=PredictionBody,
+    response_model_exclude_unset=True,
     dependencies=_needs_key,
     responses=error_responses(400, 401, 404, 405, 408, 413, 415, 503),
     openapi_extra=form_schema("file", IMAGE, contentType=IMAGE_TYPES),
@@ -103,6 +104,7 @@ async def predict(request: Request) -> PredictionBody:
     "/predict/batch",
     summary="Classify several photographs",
     response_model=BatchBody,
+    response_model_exclude_unset=True,
     dependencies=_needs_key,
     responses=error_responses(400, 401, 404, 405, 408, 413, 503),
     openapi_extra=form_schema(

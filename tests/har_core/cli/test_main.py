@@ -81,6 +81,7 @@ def test_csv_ranks_the_actions_and_neutralises_formulas(run, tmp_path):
         "action_2",
         "confidence_2",
         "error",
+        "warning",
     ]
 
 

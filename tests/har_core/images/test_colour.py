@@ -111,9 +111,7 @@ def test_a_grey_profile_changes_the_tones_also_of_sixteen_bits():
 def test_a_press_profile_is_used_for_cmyk():
     """Only the wiring: the profile's own table decides on colours."""
     paper = (200, 180, 160)
-    icc = profile(
-        b"CMYK", {b"A2B0": _one_colour_table(paper), b"A2B1": _one_colour_table(paper)}
-    )
+    icc = profile(b"CMYK", {b"A2B0": _one_colour_table(paper), b"A2B1": _one_colour_table(paper)})
     data = encode(draw_photo(size=(32, 32)).convert("CMYK"), "JPEG", icc_profile=icc)
     assert decode_image(data).reshape(-1, 3).std(axis=0).max() == 0
     assert decode_image(encode(draw_photo(size=(32, 32)).convert("CMYK"), "JPEG")).std() > 0

@@ -263,8 +263,16 @@ def test_csv_has_the_documented_columns_and_is_safe_in_spreadsheets(tmp_path: Pa
     path.write_text(findings_csv(findings))
     table = pd.read_csv(path)
     issues = [
-        *("missing", "unlisted", "unlabelled", "unreadable", "wrong_extension", "exact_duplicates"),
-        *("near_duplicates", "label_conflict", "dark", "light", "blurry", "odd_size"),
+        *("missing", "unlisted", "unlabelled", "unreadable", "damaged", "wrong_extension"),
+        *(
+            "exact_duplicates",
+            "near_duplicates",
+            "label_conflict",
+            "dark",
+            "light",
+            "blurry",
+            "odd_size",
+        ),
         *("odd_aspect_ratio", "low_information", "grayscale"),
     ]
     columns = [c for issue in issues for c in (f"{issue}_score", f"is_{issue}_issue")]

@@ -1,0 +1,154 @@
+"""JPEGs whose damage decoders paper over, and sound files that only look damaged."""
+
+import io
+import struct
+import zlib
+
+import numpy as np
+import pytest
+import simplejpeg
+from PIL import Image, PngImagePlugin
+
+from har_core.errors import InvalidImageError
+from har_core.images.decoding import MAX_AFFECTED_SHARE, decode_image, decode_photograph
+from har_core.images.jpeg_damage import affected_share
+from tests.drawing import draw_photo, encode
+
+END = b"\xff\xd9"
+FOREIGN = np.random.default_rng(1).bytes(200).replace(b"\xff", b"")
+
+
+def photograph(**options) -> bytes:
+    """A JPEG with as much detail everywhere, so that bytes and rows are in proportion."""
+    noise = np.random.default_rng(0).integers(0, 256, (192, 256, 3)).astype(np.uint8)
+    return encode(Image.fromarray(noise), "JPEG", quality=90, **options)
+
+
+def scan_of(data: bytes) -> slice:
+    """Where the entropy-coded data of the (last) scan lie."""
+    start = data.rfind(b"\xff\xda")
+    return slice(start + 2 + int.from_bytes(data[start + 2 : start + 4], "big"), len(data) - 2)
+
+
+def damaged_at(data: bytes, share: float, damage: bytes, *, instead: int | None = None) -> bytes:
+    """Put other bytes at some share of the scan."""
+    scan = scan_of(data)
+    at = scan.start + int(share * (scan.stop - scan.start))
+    return data[:at] + damage + data[at + (len(damage) if instead is None else instead) :]
+
+
+@pytest.mark.parametrize("options", [{}, {"subsampling": 0}, {"restart_marker_rows": 1}])
+@pytest.mark.parametrize("kept", [0.05, 0.4, 0.8, 0.97])
+def test_missing_data_with_an_end_marker_are_measured(options, kept):
+    data = photograph(**options)
+    scan = scan_of(data)
+    cut = data[: scan.start + int(kept * (scan.stop - scan.start))].rstrip(b"\xff") + END
+    assert affected_share(cut) == pytest.approx(1 - kept, abs=0.03)
+
+
+@pytest.mark.parametrize("mode", ["L", "CMYK"])
+def test_grey_and_cmyk_files_are_measured_too(mode):
+    with Image.open(io.BytesIO(photograph())) as image:
+        data = encode(image.convert(mode), "JPEG", quality=90)
+    assert affected_share(data) == 0
+    scan = scan_of(data)
+    half = data[: (scan.start + scan.stop) // 2].rstrip(b"\xff") + END
+    assert affected_share(half) == pytest.approx(0.5, abs=0.04)
+
+
+@pytest.mark.parametrize("damage", [bytes(64), b"\xfe" * 90, FOREIGN])
+def test_wrong_data_are_found_where_they_begin(damage):
+    share = affected_share(damaged_at(photograph(), 0.5, damage))
+    assert share == pytest.approx(0.5, abs=0.05)
+
+
+def test_damage_ends_at_the_next_restart_marker():
+    data = photograph(restart_marker_rows=1, subsampling=0)  # 24 rows of blocks
+    share = affected_share(damaged_at(data, 0.5, bytes(64)))
+    assert 0 < share <= 2 / 24
+
+
+def test_sound_and_merely_padded_files_are_not_affected():
+    data = photograph()
+    for sound in (data, data[:-2] + bytes(40) + END, data + b"trailer", data[:-2]):
+        assert affected_share(sound) == 0
+
+
+def test_what_cannot_be_told_counts_as_lost():
+    assert affected_share(b"\xff\xd8\xff") == 1
+    assert affected_share(encode(draw_photo(), "PNG")) == 1
+    progressive = photograph(progressive=True)
+    assert affected_share(progressive[: progressive.find(b"\xff\xda") + 60]) == 1
+
+
+def test_a_photograph_that_is_mostly_grey_is_refused():
+    """Pillow shows it without a word."""
+    scan = scan_of(data := photograph())
+    cut = data[: (scan.start + scan.stop) // 2].rstrip(b"\xff") + END
+    with Image.open(io.BytesIO(cut)) as opened:
+        opened.load()
+    with pytest.raises(InvalidImageError, match=r"about 5.% of the picture") as caught:
+        decode_image(cut)
+    assert caught.value.reason == "truncated"
+
+
+def test_a_photograph_that_lacks_little_is_read_with_a_warning():
+    data = photograph()
+    scan = scan_of(data)
+    little = MAX_AFFECTED_SHARE / 2
+    cut = data[: scan.stop - int(little * (scan.stop - scan.start))].rstrip(b"\xff") + END
+    for damaged in (cut, data[:-2], data[:-2] + bytes(40) + END):
+        decoded = decode_photograph(damaged, side=64)
+        assert "damaged" in decoded.warning and decoded.warning.endswith(".")
+        assert decoded.affected_share is not None
+        assert decoded.affected_share <= MAX_AFFECTED_SHARE
+    sound = decode_photograph(data, side=64)
+    assert sound.warning == "" and sound.affected_share is None
+    assert np.array_equal(decode_image(cut)[:96], decode_image(data)[:96])
+
+
+def test_wrong_data_in_the_middle_are_refused_as_damage():
+    data = damaged_at(photograph(), 0.5, bytes(64))
+    with pytest.raises(ValueError, match="Corrupt"):
+        simplejpeg.decode_jpeg(data)
+    with pytest.raises(InvalidImageError):
+        decode_image(data)
+
+
+# --- sound pictures with outsized metadata -----------------------------------------------------
+
+
+def png_chunk(name: bytes, body: bytes) -> bytes:
+    return struct.pack(">I", len(body)) + name + body + struct.pack(">I", zlib.crc32(name + body))
+
+
+@pytest.mark.parametrize("compressed", [True, False])
+@pytest.mark.parametrize("before_pixels", [True, False])
+def test_a_png_with_a_huge_text_is_sound(compressed, before_pixels):
+    text = PngImagePlugin.PngInfo()
+    text.add_text("workflow", "x" * 3_000_000, zip=compressed)
+    text.add_itxt("prompt", "y" * 3_000_000, zip=compressed)
+    photo = draw_photo(size=(40, 30))
+    data = encode(photo, "PNG", pnginfo=text)
+    if not before_pixels:
+        chunks = png_chunk(b"zTXt", b"late\0\0" + zlib.compress(bytes(3_000_000)))
+        data = encode(photo, "PNG")[:-12] + chunks + png_chunk(b"IEND", b"")
+    assert np.array_equal(decode_image(data), np.asarray(photo))
+
+
+def test_a_png_with_many_texts_or_a_huge_profile_is_sound():
+    photo = draw_photo(size=(40, 30))
+    head, rest = encode(photo, "PNG")[:33], encode(photo, "PNG")[33:]
+    text = png_chunk(b"zTXt", b"a\0\0" + zlib.compress(bytes(1_000_000)))
+    profile = png_chunk(b"iCCP", b"a\0\0" + zlib.compress(bytes(2_000_000)))
+    for data in (head + text * 80 + rest, head + profile + rest):
+        assert np.array_equal(decode_image(data), np.asarray(photo))
+
+
+def test_a_jpeg_with_megabytes_of_metadata_is_sound():
+    photo = draw_photo(size=(40, 30))
+    data = encode(photo, "JPEG")
+    segment = b"\xff\xed\xff\xff" + b"Photoshop 3.0\0" + bytes(65533 - 14)
+    padded = data[:2] + segment * 100 + data[2:]
+    assert np.array_equal(decode_image(padded), decode_image(data))
+    assert decode_photograph(padded).warning == ""
