@@ -104,8 +104,11 @@ def _targets(
     """Return where each table and photograph goes, relative to the destination."""
     paths = {entry: PurePosixPath(entry.filename.replace("\\", "/")) for entry in entries}
     tables = [entry for entry, path in paths.items() if path.suffix.lower() in _TABLES]
-    others = [entry for entry in entries if entry not in tables]
-    photographs = [entry for entry in others if _is_photograph(archive, entry, paths[entry])]
+    photographs = [
+        entry
+        for entry, path in paths.items()
+        if path.suffix.lower() not in _TABLES and _is_photograph(archive, entry, path)
+    ]
     if not photographs:
         raise DatasetError(f"The ZIP archive holds no photographs ({', '.join(PHOTO_SUFFIXES)}).")
     kept = {entry: paths[entry] for entry in (*tables, *photographs)}
