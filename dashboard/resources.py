@@ -1,14 +1,14 @@
 """Cached handles for the pages; keys are bytes and names, never arrays, which hash by sample."""
 
 from pathlib import Path
+from typing import Final
 
-import pandas as pd
 import streamlit as st
 
 from dashboard.classification import ClassifiedPhoto, classify_photo
-from har_core import ActionModel, DatasetError, InvalidImageError
+from har_core import ActionModel, InvalidImageError
 from har_core.dataset.layouts import CSV_FILE
-from har_core.dataset.table import load_dataset
+from har_core.dataset.table import PHOTO_FOLDER, Dataset, find_dataset, open_dataset
 
 
 @st.cache_data(
@@ -21,16 +21,38 @@ def classified(model: ActionModel, data: bytes) -> ClassifiedPhoto | InvalidImag
     return classify_photo(model, data)
 
 
-def dataset_table(folder: str) -> pd.DataFrame:
-    """Read a dataset's table once, and again when it changes; see `har_core.dataset.table`."""
+def opened_dataset(folder: str) -> Dataset:
+    """Open a dataset once, and again when its tables or the folders of its photographs change.
+
+    Raises
+    ------
+    DatasetError
+        See `har_core.dataset.table.open_dataset`; a table without photographs is opened.
+    """
+    root = find_dataset(folder).resolve()
+    watched = (root, root / CSV_FILE, root / PHOTO_FOLDER, *_sources.get(root, ()))
+    dataset = _open(str(root), tuple(map(file_stamp, watched)))
+    if _sources.get(root) != dataset.sources:
+        _sources[root] = dataset.sources
+        while len(_sources) > _REMEMBERED:
+            _sources.pop(next(iter(_sources)))
+    return dataset
+
+
+def file_stamp(path: Path) -> tuple[int, int]:
+    """Return what changes when a file or folder does; zeros where there is none."""
     try:
-        csv = Path(folder).expanduser().absolute() / CSV_FILE
-        return _dataset_table(csv.parent, csv.stat().st_mtime_ns)
-    except (OSError, ValueError, RuntimeError) as error:  # "~nobody" is a RuntimeError
-        reason = getattr(error, "strerror", None) or error
-        raise DatasetError(f"Cannot read {CSV_FILE} in {folder}: {reason}.") from error
+        status = path.stat()
+    except OSError:
+        return (0, 0)
+    return (status.st_mtime_ns, status.st_size)
 
 
-@st.cache_data(max_entries=4, show_spinner=False)
-def _dataset_table(folder: Path, modified_ns: int) -> pd.DataFrame:
-    return load_dataset(folder)
+# What to watch is known only once a dataset has been opened.
+_sources: Final[dict[Path, tuple[Path, ...]]] = {}
+_REMEMBERED: Final = 16
+
+
+@st.cache_resource(max_entries=4, show_spinner=False)
+def _open(root: str, stamps: tuple[tuple[int, int], ...]) -> Dataset:
+    return open_dataset(root, photographs_needed=False)

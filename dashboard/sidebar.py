@@ -6,7 +6,7 @@ from typing import Final
 
 import streamlit as st
 
-from dashboard.resources import dataset_table
+from dashboard.resources import opened_dataset
 from dashboard.wording.names import accuracy, counted, escape_markdown, short_accuracy
 from har_core import ActionModel, DatasetError, ModelBundleError, load_model
 from har_core.model.bundle import BundleEntry, list_bundles
@@ -63,11 +63,16 @@ def pick_dataset() -> None:
         key=DATASET_KEY,
         persist_state="session",
         placeholder="/path/to/DataSet",
-        help="A folder on the server with `train.csv` (filename,label) and `train/`. Optional.",
+        help="A folder on the server with `train.csv` (filename,label) and `train/`, with another "
+        "table, or with one folder of photographs for each class. Optional.",
     ).strip()
     if folder:
         try:
-            st.caption(counted(len(dataset_table(folder)), "labelled photograph"))
+            dataset = opened_dataset(folder)
+            if dataset.labelled:
+                st.caption(counted(len(dataset.rows), "labelled photograph"))
+            else:
+                st.caption(f"{counted(len(dataset.rows), 'photograph')} without labels")
         except DatasetError as error:
             st.error(escape_markdown(str(error)))
 
@@ -91,7 +96,7 @@ def chosen_dataset() -> str | None:
     """Return the chosen dataset folder if it can be used, else None."""
     folder = str(st.session_state.get(DATASET_KEY, "")).strip()
     try:
-        return folder if folder and len(dataset_table(folder)) else None
+        return folder if folder and len(opened_dataset(folder).rows) else None
     except DatasetError:
         return None
 

@@ -100,7 +100,8 @@ else:
     st.info(
         "No dataset folder yet. Type its path on the server into **Dataset folder** in the "
         "sidebar, or set `HAR_DATASET` before starting: a folder with `train.csv` "
-        "(`filename,label`) and the photographs in `train/`.",
+        "(`filename,label`) and the photographs in `train/`, with another such table, or with one "
+        "folder of photographs for each class.",
         icon=":material/folder_open:",
     )
     recorded = st.container()

@@ -8,7 +8,7 @@ import streamlit as st
 from dashboard.dataset.view import DatasetView
 from dashboard.jobs.registry import Job, find_jobs, start_job
 from dashboard.jobs.view import JobEnd, show_jobs
-from dashboard.wording.names import counted
+from dashboard.wording.names import counted, escape_markdown
 from har_core.analysis.whole_set import analyse_photographs
 from har_core.scan.issues import any_issue
 from har_core.scan.scanning import scan_dataset
@@ -17,7 +17,7 @@ SECTION_KEY: Final = "section"
 
 
 def show_key_figures(view: DatasetView) -> None:
-    """Say in one line the handful of numbers to know first."""
+    """Say in one line the handful of numbers to know first, and what was assumed to read them."""
     photographs = view.photographs
     n_listed = int(photographs["listed"].sum())
     figures = [f"**{n_listed:,}** photographs", f"**{len(view.class_names):,}** classes"]
@@ -32,6 +32,8 @@ def show_key_figures(view: DatasetView) -> None:
     if view.scanned:
         figures.append(f"**{int(view.has_finding.sum()):,}** with findings")
     st.markdown(" · ".join(figures))
+    for note in view.dataset.notes:
+        st.caption(escape_markdown(note))
 
 
 def offer_scan(view: DatasetView) -> None:

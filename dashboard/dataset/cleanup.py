@@ -17,8 +17,6 @@ from dashboard.dataset.view import DatasetView
 from dashboard.wording.names import counted, escape_markdown, human_name
 from har_core.dataset.decision_tables import decisions_csv
 from har_core.dataset.decisions import Decisions, cleaned_table, labels_csv
-from har_core.dataset.layouts import CSV_FILE
-from har_core.dataset.table import read_table
 from har_core.scan.issues import findings_csv
 from har_core.storage.spreadsheets import neutralise_formulas
 
@@ -106,8 +104,7 @@ def _show_suggestions(view: DatasetView, decisions: Decisions) -> None:
 
 
 def _show_exports(view: DatasetView, decisions: Decisions) -> None:
-    table = read_table(view.folder / CSV_FILE)
-    table["label"] = table["label"].str.strip()
+    table = view.dataset.table
     cleaned = cleaned_table(table, decisions)
     st.markdown(
         f"**{len(cleaned):,}** of {len(table):,} rows are kept, "
@@ -144,7 +141,7 @@ def _show_exports(view: DatasetView, decisions: Decisions) -> None:
             )
     st.caption("Train on it:")
     st.code(
-        f"har train --dataset {quote(str(view.folder))} --csv train_cleaned.csv --name cleaned",
+        f"har train --dataset {quote(str(view.folder))} --table train_cleaned.csv --name cleaned",
         language="bash",
         wrap_lines=True,
     )
@@ -195,7 +192,7 @@ def _show_decisions(view: DatasetView, decisions: Decisions) -> None:
         )
     st.caption(
         f"Kept in {escape_markdown(str(decisions.path))}. "
-        f"The photographs and `{CSV_FILE}` are never changed."
+        "The photographs and tables are never changed."
         + (
             ""
             if decisions.path.parent == view.folder

@@ -8,9 +8,9 @@ import streamlit as st
 from dashboard.dataset.decision_bar import show_decision_bar
 from dashboard.dataset.tiles import show_groups
 from dashboard.dataset.view import DatasetView
+from dashboard.resources import opened_dataset
 from dashboard.wording.names import counted, escape_markdown
 from har_core.dataset.splits import leaking_groups, split_columns
-from har_core.dataset.table import open_dataset
 
 _GROUPS_PER_PAGE = 8
 
@@ -71,7 +71,7 @@ def show_leakage(view: DatasetView) -> None:
 
 @st.cache_data(max_entries=4, show_spinner=False, ttl=60)
 def _table_splits(folder: Path) -> pd.DataFrame:
-    return split_columns(open_dataset(folder, photographs_needed=False))
+    return split_columns(opened_dataset(str(folder)))
 
 
 def _split_columns(view: DatasetView) -> dict[str, pd.Series]:
@@ -83,7 +83,6 @@ def _split_columns(view: DatasetView) -> dict[str, pd.Series]:
     by_name = _table_splits(view.folder).set_index("filename")
     for column in by_name.columns:
         values = by_name[column].reindex(view.photographs["filename"]).fillna("")
-        columns[f"column “{column}” of the table"] = pd.Series(
-            values.to_numpy(), index=view.photographs.index
-        )
+        title = "of the folders" if column == "folder" else f"column “{column}” of the table"
+        columns[title] = pd.Series(values.to_numpy(), index=view.photographs.index)
     return columns

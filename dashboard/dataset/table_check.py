@@ -42,7 +42,10 @@ def show_recorded_classes(model_folder: Path | None) -> None:
 def show_table_check() -> bool:
     """Take an uploaded table and show what it says by itself; tell whether there is one."""
     file = st.file_uploader(
-        "A table with the columns filename,label", type="csv", key="table", max_upload_size=20
+        "A table with the columns filename,label",
+        type=["csv", "tsv", "txt", "jsonl"],
+        key="table",
+        max_upload_size=20,
     )
     if file is None:
         return False

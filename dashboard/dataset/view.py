@@ -12,10 +12,10 @@ import numpy as np
 import pandas as pd
 import streamlit as st
 
+from dashboard.resources import file_stamp, opened_dataset
 from har_core.analysis.whole_set import Analysis, load_analysis
-from har_core.dataset.layouts import CSV_FILE
-from har_core.dataset.table import PHOTO_FOLDER, find_dataset, read_labels
-from har_core.errors import DatasetError, ModelBundleError
+from har_core.dataset.table import Dataset
+from har_core.errors import ModelBundleError
 from har_core.model.manifest import BundleManifest, read_manifest
 from har_core.model.records import (
     held_out_predictions,
@@ -40,6 +40,8 @@ class DatasetView:
     ----------
     folder : Path
         Dataset folder.
+    dataset : Dataset
+        As it was opened.
     photographs : DataFrame
         One row per photograph: ``filename``, ``label``, ``listed``, ``path``, ``sha256``,
         ``size_bytes``, ``split`` (``""`` if unknown), ``prediction`` and ``confidence``
@@ -59,6 +61,7 @@ class DatasetView:
     """
 
     folder: Path
+    dataset: Dataset
     photographs: pd.DataFrame
     scanned: bool
     photographs_missing: str
@@ -102,14 +105,13 @@ def dataset_view(folder: str, model_folder: Path | None) -> DatasetView:
     DatasetError
         If the folder or table cannot be read.
     """
-    root = find_dataset(folder).resolve()
+    dataset = opened_dataset(folder)
     manifest_file = model_folder / "bundle.json" if model_folder else None
     watched = (
-        root / CSV_FILE,
-        root / PHOTO_FOLDER,
+        *dataset.sources,
         *sorted(cache_dir().glob("scan-*.sqlite")),
         cache_dir() / "analyses",
-        manifest_file or root,
+        manifest_file or dataset.folder,
     )
     place = st.empty()
     outside = copy_context()
@@ -119,17 +121,10 @@ def dataset_view(folder: str, model_folder: Path | None) -> DatasetView:
             # Outside, or Streamlit would take the bar for a part of what it caches.
             outside.run(place.progress, done / total, f"{what}: {done:,} of {total:,}")
 
-    view = _load_view(str(root), model_folder, tuple(map(_stamp, watched)), report)
+    stamps = tuple(map(file_stamp, watched))
+    view = _load_view(str(dataset.folder), model_folder, stamps, dataset, report)
     place.empty()
     return view
-
-
-def _stamp(path: Path) -> tuple[int, int]:
-    try:
-        status = path.stat()
-    except OSError:
-        return (0, 0)
-    return (status.st_mtime_ns, status.st_size)
 
 
 @st.cache_resource(max_entries=4, show_spinner="Reading the dataset …")
@@ -137,33 +132,32 @@ def _load_view(
     folder: str,
     model_folder: Path | None,
     stamps: tuple[tuple[int, int], ...],
+    _dataset: Dataset,
     _report: Progress,
 ) -> DatasetView:
-    root = Path(folder)
     manifest = None
     try:
         manifest = read_manifest(model_folder) if model_folder else None
     except ModelBundleError:
         model_folder = None  # damaged since it was chosen; the sidebar says so
-    missing = ""
     scan = None
-    try:
-        scan = load_scan(root)
-        photographs = scan if scan is not None else _list_unscanned(root, _report)
-    except DatasetError as error:
-        # A table without photographs still has a class balance.
-        photographs = read_labels(root / CSV_FILE).assign(listed=True, path=None, sha256="")
-        missing = str(error)
+    if _dataset.missing:  # a table without photographs still has a class balance
+        rows = _dataset.rows[["filename", "label"]]
+        photographs = rows.assign(listed=True, path=None, sha256="")
+    else:
+        scan = load_scan(_dataset)
+        photographs = scan if scan is not None else _list_unscanned(_dataset, _report)
     photographs["split"] = _splits(photographs, model_folder, manifest)
     analysis = None
     if scan is not None and manifest is not None:
         analysis = load_analysis(manifest, scan)
     photographs = _with_predictions(photographs, analysis, model_folder, manifest)
     return DatasetView(
-        folder=root,
+        folder=_dataset.folder,
+        dataset=_dataset,
         photographs=photographs,
         scanned=scan is not None,
-        photographs_missing=missing,
+        photographs_missing=_dataset.missing,
         model_folder=model_folder,
         manifest=manifest,
         analysis=analysis,
@@ -171,10 +165,10 @@ def _load_view(
     )
 
 
-def _list_unscanned(folder: Path, report: Progress) -> pd.DataFrame:
-    photographs = list_rows(folder)
+def _list_unscanned(dataset: Dataset, report: Progress) -> pd.DataFrame:
+    photographs = list_rows(dataset)
     paths = photographs["path"].tolist()
-    sizes = [_stamp(Path(path))[1] if path else np.nan for path in paths]
+    sizes = [file_stamp(Path(path))[1] if path else np.nan for path in paths]
     return photographs.assign(size_bytes=sizes, sha256=sha256_of_files(paths, report))
 
 

@@ -6,7 +6,8 @@ from pathlib import Path
 import streamlit as st
 
 from dashboard.evaluation.files import EvaluatedFiles
-from har_core.dataset.table import PHOTO_FOLDER, list_photographs
+from dashboard.resources import file_stamp
+from har_core.dataset.table import find_photographs
 from har_core.errors import DatasetError
 from har_core.evaluation.calibration import fit_temperature
 from har_core.evaluation.caveats import caveats
@@ -78,17 +79,19 @@ def evaluated_files(evaluation: Evaluation, dataset: str | None) -> EvaluatedFil
     found: dict[str, str] = {}
     for folder in (dataset, evaluation.folder):  # the last one wins
         if folder and kept:
-            photo_folder = Path(folder).expanduser() / PHOTO_FOLDER
-            modified = photo_folder.stat().st_mtime_ns if photo_folder.is_dir() else 0
-            found.update(_photograph_paths(folder, modified))
+            stamps = tuple(file_stamp(Path(folder).expanduser() / name) for name in ("", "train"))
+            found.update(_photograph_paths(folder, tuple(evaluation.raw.filenames), stamps))
     raw = evaluation.raw
     sha256 = dict(zip(raw.filenames.tolist(), raw.sha256.tolist(), strict=True))
     return EvaluatedFiles(found, sha256, kept)
 
 
 @st.cache_data(max_entries=6, show_spinner=False)
-def _photograph_paths(folder: str, modified_ns: int) -> dict[str, str]:
+def _photograph_paths(
+    folder: str, filenames: tuple[str, ...], stamps: tuple[tuple[int, int], ...]
+) -> dict[str, str]:
     try:
-        return list_photographs(folder)
+        paths = find_photographs(folder, filenames)
     except DatasetError:
         return {}
+    return {name: path for name, path in zip(filenames, paths, strict=True) if path}

@@ -35,7 +35,7 @@ def show_new_evaluation(folder: Path, names: list[str]) -> None:
         archive = set_folder = csv = None
         if source == "a ZIP archive":
             archive = st.file_uploader(
-                "ZIP with train.csv (filename,label) and the photographs",
+                "ZIP with a table (filename,label) and the photographs, or a folder for each class",
                 type="zip",
                 max_upload_size=MAX_ZIP_MB,
                 key="set_zip",

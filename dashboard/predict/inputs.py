@@ -6,7 +6,7 @@ import streamlit as st
 
 from dashboard import sidebar
 from dashboard.predict.results import Photo
-from dashboard.resources import dataset_table
+from dashboard.resources import opened_dataset
 from dashboard.wording.names import (
     escape_markdown,
 )
@@ -22,7 +22,7 @@ def show_example() -> None:
 
 def show_random_photo(folder: str) -> None:
     """Replace whatever is on the page by a random photograph of the dataset."""
-    present = dataset_table(folder).dropna(subset="path")
+    present = opened_dataset(folder).rows.dropna(subset="path")
     if present.empty:
         st.toast("None of the listed photographs is in the folder.")
         return

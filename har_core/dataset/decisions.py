@@ -14,7 +14,7 @@ from typing import Any, Final, Literal, get_args
 
 import pandas as pd
 
-from har_core.dataset.table import PHOTO_FOLDER
+from har_core.dataset.table import PHOTO_FOLDER, find_photographs
 from har_core.errors import DatasetError
 from har_core.storage.checksums import sha256_of_files
 from har_core.storage.data import work_dir
@@ -215,8 +215,8 @@ def decide(
     label : str
         Needed to relabel.
     sha256 : mapping of str to str, optional
-        Filename to the sha256 of the photograph that it means; default: of the one directly in
-        ``train/`` that has that name now.
+        Filename to the sha256 of the photograph that it means; default: of the one that has
+        that name now.
 
     Returns
     -------
@@ -241,16 +241,15 @@ def decide_together(folder: str | Path, steps: Sequence[Decision]) -> Decisions:
         Dataset folder.
     steps : sequence of Decision
         Those without a ``time`` get the present one, those without ``sha256`` that of the
-        photographs directly in ``train/`` that have these names now.
+        photographs that have these names now.
     """
     now = datetime.now(UTC).replace(microsecond=0).isoformat()
-    photographs = Path(folder).expanduser() / PHOTO_FOLDER
     checked = []
     for number, step in enumerate(steps):
         label = step.label.strip() if step.action == "relabel" else ""
         if step.action == "relabel" and not label:
             raise DatasetError("The new label is empty; name a class, or exclude the photograph.")
-        sha256 = step.sha256 or _sha256_of(photographs, step.filenames)
+        sha256 = step.sha256 or _sha256_of(folder, step.filenames)
         step = replace(step, label=label, time=step.time or now, joined=number > 0, sha256=sha256)
         checked.append(step)
     with _lock:
@@ -260,10 +259,9 @@ def decide_together(folder: str | Path, steps: Sequence[Decision]) -> Decisions:
         return _write(Decisions(decisions.path, (*decisions.steps, *checked)))
 
 
-def _sha256_of(folder: Path, filenames: Sequence[str]) -> tuple[str, ...]:
+def _sha256_of(folder: str | Path, filenames: Sequence[str]) -> tuple[str, ...]:
     # Names come from a browser; one that leads elsewhere is no photograph's.
-    paths = [str(folder / name) if Path(name).name == name else None for name in filenames]
-    return tuple(sha256_of_files(paths))
+    return tuple(sha256_of_files(find_photographs(folder, filenames)))
 
 
 def undo(folder: str | Path) -> Decisions:
@@ -334,7 +332,9 @@ def labels_csv(table: pd.DataFrame) -> str:
     """
     safe = table.assign(
         filename=[
-            name if neutralise_formula(name) == name else f"{PHOTO_FOLDER}/{name}"
+            name
+            if neutralise_formula(name) == name
+            else f"{'.' if '/' in name else PHOTO_FOLDER}/{name}"
             for name in table["filename"]
         ]
     )

@@ -1,6 +1,6 @@
 """A labelled folder of photographs: reading its table and finding what it lists."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from io import BytesIO
 from pathlib import Path
@@ -48,6 +48,8 @@ class Dataset:
         Filename to path of further photographs beside the listed ones.
     notes : tuple of str
         What was assumed, for people; a sentence each.
+    missing : str
+        Why there are no photographs at all, ``""`` if there are.
     """
 
     folder: Path
@@ -58,10 +60,22 @@ class Dataset:
     labelled: bool
     unlisted: Mapping[str, str]
     notes: tuple[str, ...] = ()
+    missing: str = ""
 
     def __str__(self) -> str:
         """Return the folder, for messages."""
         return str(self.folder)
+
+    @property
+    def table(self) -> pd.DataFrame:
+        """`records` as a table to work on: their headings in lower case, with `rows`' names.
+
+        The columns of filenames and labels are called ``filename`` and ``label``.
+        """
+        roles = {heading: role for role, heading in self.columns.items()}
+        others = [h for h in self.records if h in roles or h.lower() not in ("filename", "label")]
+        table = self.records[others].rename(columns=lambda h: roles.get(h, h.lower()))
+        return table.assign(filename=self.rows["filename"], label=self.rows["label"])
 
     @property
     def sources(self) -> tuple[Path, ...]:
@@ -122,8 +136,11 @@ def open_dataset(
         rows = rows.drop(columns="split")
     notes = [layout.note, *(note for part in parts for note in part.notes), links_refused(files)]
     unlisted = _unlisted(files, rows["file"].dropna(), layout.tables)
-    if photographs_needed and not unlisted and rows["problem"].eq(MISSING).all():
-        raise DatasetError(_no_photographs(files, layout.tables[0].photo_folder))
+    missing = ""
+    if not unlisted and rows["problem"].eq(MISSING).all():
+        missing = _no_photographs(files, layout.tables[0].photo_folder)
+        if photographs_needed:
+            raise DatasetError(missing)
     return Dataset(
         files.root,
         tuple(source.path for source in layout.tables),
@@ -133,6 +150,7 @@ def open_dataset(
         labelled,
         unlisted,
         tuple(dict.fromkeys(filter(None, notes))),
+        missing,
     )
 
 
@@ -211,12 +229,6 @@ def read_labels(csv: str | Path | BytesIO, *, strip: bool = True) -> pd.DataFram
         row has more fields than the first line.
     """
     table = read_table(csv)
-    if "label" not in table:
-        name = "The table" if isinstance(csv, BytesIO) else str(csv)
-        raise DatasetError(
-            f"{name} lacks the column label; it has {', '.join(table.columns)}. The first line "
-            "must be: filename,label"
-        )
     label = table["label"].str.strip() if strip else table["label"]
     return pd.DataFrame({"filename": table["filename"], "label": label})
 
@@ -229,7 +241,7 @@ def read_table(csv: str | Path | BytesIO) -> pd.DataFrame:
     DataFrame
         All columns str, their headings in lower case, nameless ones left out. The columns of
         filenames and labels, however they are headed, are ``filename`` (as listed, with ``/``,
-        without ``train/``) and ``label`` (if there is one).
+        without ``train/``) and ``label``.
 
     Raises
     ------
@@ -238,9 +250,14 @@ def read_table(csv: str | Path | BytesIO) -> pd.DataFrame:
     """
     cells, found, _ = _read_cells(csv, None)
     headings = [heading.lower() for heading in cells.headings]
+    if found.label is None:
+        name = "The table" if isinstance(csv, BytesIO) else str(csv)
+        raise DatasetError(
+            f"{name} lacks the column label; it has {', '.join(filter(None, headings))}. The first "
+            "line must be: filename,label"
+        )
     for position, role in ((found.filename, "filename"), (found.label, "label")):
-        if position is not None:
-            headings[position] = role
+        headings[position] = role
     values = cells.values.copy()
     values.columns = pd.Index(headings)
     table = values.loc[:, [bool(heading) for heading in headings]]
@@ -267,6 +284,30 @@ def list_photographs(folder: str | Path) -> dict[str, str]:
     if not names:
         raise DatasetError(_no_photographs(files, PHOTO_FOLDER))
     return {name: files.files(PHOTO_FOLDER)[name] for name in names}
+
+
+def find_photographs(folder: str | Path, filenames: Sequence[str]) -> list[str | None]:
+    """Return the absolute paths of a dataset's photographs by what `name_of_file` calls them.
+
+    Returns
+    -------
+    list of str or None
+        None where there is none, also for a name that leads out of the folder.
+
+    Raises
+    ------
+    DatasetError
+        If there is no such folder.
+    """
+    root = find_dataset(folder)
+    files = DatasetFiles(root, follow_links=may_follow_links(root))
+
+    def find(filename: str) -> str | None:
+        if "/" in filename:
+            return files.path(filename.removeprefix("./"))
+        return files.path(f"{PHOTO_FOLDER}/{filename}") or files.path(filename)
+
+    return [find(filename) for filename in filenames]
 
 
 def name_of_file(file: str, files: DatasetFiles) -> str:

@@ -600,3 +600,33 @@ def test_review_filters_by_kind_and_takes_another_class(analysed: Path) -> None:
     other = next(box for box in page.selectbox if box.key.startswith("review_other"))
     other.select("clapping").run()
     assert load_decisions(analysed).relabelled == {"sitting_7.jpg": "clapping"}
+
+
+@pytest.mark.parametrize("section", ["Overview", "Photographs", "Leakage", "Clean up"])
+def test_class_folders_are_a_dataset_and_said(unscanned: Path, section: str) -> None:
+    table = pd.read_csv(unscanned / "train.csv").drop_duplicates("filename")
+    for number, (name, label) in enumerate(zip(table["filename"], table["label"], strict=True)):
+        folder = unscanned / ("test" if number % 4 == 0 else "training") / label
+        folder.mkdir(parents=True, exist_ok=True)
+        (unscanned / "train" / name).rename(folder / f"{number}.jpg")
+    (unscanned / "train").rmdir()
+    (unscanned / "train.csv").unlink()
+    scan_dataset(unscanned)
+    page = open_page(unscanned, section)
+    assert not page.exception
+    assert f"**{len(table)}** photographs" in texts(page)
+    assert any(
+        "the labels are the names of 3 folders, the splits too" in c.value for c in page.caption
+    )
+
+
+def test_a_table_of_kaggle_without_labels_is_shown(unscanned: Path) -> None:
+    table = pd.read_csv(unscanned / "train.csv")[["filename"]]
+    table.to_csv(unscanned / "Testing_set.csv", index=False)
+    (unscanned / "train.csv").unlink()
+    (unscanned / "train").rename(unscanned / "test")
+    page = open_page(unscanned, "Photographs")
+    assert not page.exception
+    said = [caption.value for caption in [*page.caption, *page.sidebar.caption]]
+    assert any("photographs without labels" in line for line in said)
+    assert any("Using Testing_set.csv" in line.replace("\\", "") for line in said)
