@@ -16,7 +16,8 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
-from har_core.dataset.table import list_photographs, load_dataset
+from har_core.dataset.files import list_photographs
+from har_core.dataset.table import load_dataset
 from har_core.scan.scanning import scan_dataset
 
 

@@ -12,7 +12,7 @@ import har_core
 from benchmarks.bench_predict import small_jpeg
 from benchmarks.peers.running import BareThroughput
 from benchmarks.table import Row, at_least
-from har_core.dataset.table import list_photographs
+from har_core.dataset.files import list_photographs
 
 N: Final = 2000
 ROUNDS: Final = 8

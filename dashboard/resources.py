@@ -7,8 +7,9 @@ import streamlit as st
 
 from dashboard.classification import ClassifiedPhoto, classify_photo
 from har_core import ActionModel, InvalidImageError
+from har_core.dataset.files import PHOTO_FOLDER, find_dataset
 from har_core.dataset.layouts import CSV_FILE
-from har_core.dataset.table import PHOTO_FOLDER, Dataset, find_dataset, open_dataset
+from har_core.dataset.table import Dataset, open_dataset
 
 
 @st.cache_data(

@@ -7,7 +7,7 @@ import streamlit as st
 
 from dashboard.evaluation.files import EvaluatedFiles
 from dashboard.resources import file_stamp
-from har_core.dataset.table import find_photographs
+from har_core.dataset.files import find_photographs
 from har_core.errors import DatasetError
 from har_core.evaluation.calibration import fit_temperature
 from har_core.evaluation.caveats import caveats

@@ -14,7 +14,7 @@ from typing import Any, Final, Literal, get_args
 
 import pandas as pd
 
-from har_core.dataset.table import PHOTO_FOLDER, find_photographs
+from har_core.dataset.files import PHOTO_FOLDER, find_photographs
 from har_core.errors import DatasetError
 from har_core.storage.checksums import sha256_of_files
 from har_core.storage.data import work_dir

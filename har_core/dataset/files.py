@@ -2,16 +2,17 @@
 
 import os
 import stat
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Final
 
 from har_core.errors import DatasetError
-from har_core.images.formats import is_passed_over, is_photograph_name
+from har_core.images.formats import PHOTO_SUFFIXES, is_passed_over, is_photograph_name
 from har_core.images.signatures import identify_file
 from har_core.settings import DATASET, LINKED_DATASETS
 from har_core.storage.names import printable
 
+PHOTO_FOLDER: Final = "train"
 _MAX_FOLDERS: Final = 20_000
 
 
@@ -162,3 +163,99 @@ def _is_photograph(name: str, path: str) -> bool:
     if is_photograph_name(name):
         return True
     return "." not in name and identify_file(path).category == "readable"
+
+
+def find_dataset(folder: str | Path) -> Path:
+    """Return a dataset's folder, ``~`` expanded.
+
+    Raises
+    ------
+    DatasetError
+        If it does not exist, or the system does not even let one ask: a name that is too long, a
+        folder around it that must not be entered, ``~somebody`` without a home.
+    """
+    try:
+        path = Path(folder).expanduser()
+        is_folder = path.is_dir()
+    except (OSError, ValueError, RuntimeError) as error:
+        reason = getattr(error, "strerror", None) or error
+        raise DatasetError(f"There is no dataset folder {folder}: {reason}.") from error
+    if not is_folder:
+        raise DatasetError(f"There is no dataset folder {path}.")
+    return path
+
+
+def list_photographs(folder: str | Path) -> dict[str, str]:
+    """List the photographs directly in a dataset's ``train/``, by their suffix.
+
+    Returns
+    -------
+    dict of str to str
+        Base name to absolute path; links that lead out of the folder are followed only where
+        `har_core.dataset.files.may_follow_links`.
+
+    Raises
+    ------
+    DatasetError
+        If ``train/`` is missing or holds no photograph.
+    """
+    root = find_dataset(folder)
+    files = DatasetFiles(root, follow_links=may_follow_links(root))
+    names = files.photographs(PHOTO_FOLDER)
+    if not names:
+        raise DatasetError(no_photographs(files, PHOTO_FOLDER))
+    return {name: files.files(PHOTO_FOLDER)[name] for name in names}
+
+
+def find_photographs(folder: str | Path, filenames: Sequence[str]) -> list[str | None]:
+    """Return the absolute paths of a dataset's photographs by what `name_of_file` calls them.
+
+    Returns
+    -------
+    list of str or None
+        None where there is none, also for a name that leads out of the folder.
+
+    Raises
+    ------
+    DatasetError
+        If there is no such folder.
+    """
+    root = find_dataset(folder)
+    files = DatasetFiles(root, follow_links=may_follow_links(root))
+
+    def find(filename: str) -> str | None:
+        if "/" in filename:
+            return files.path(filename.removeprefix("./"))
+        return files.path(f"{PHOTO_FOLDER}/{filename}") or files.path(filename)
+
+    return [find(filename) for filename in filenames]
+
+
+def name_of_file(file: str, files: DatasetFiles) -> str:
+    """Return what a file of a dataset is called: without the folder ``train/``, where it can be."""
+    folder, _, name = file.rpartition("/")
+    if folder == PHOTO_FOLDER:
+        return name
+    return f"./{name}" if not folder and name in files.files(PHOTO_FOLDER) else file
+
+
+def links_refused(files: DatasetFiles) -> str:
+    """Say which links were not followed, and what to do about it; ``""`` if all were."""
+    if not files.refused_links:
+        return ""
+    n, first = len(files.refused_links), files.refused_links[0]
+    which = f"The link {first} leads" if n == 1 else f"{n:,} links ({first}, …) lead"
+    return (
+        f"{which} out of the folder and {'is' if n == 1 else 'are'} not followed: name the dataset "
+        "on the command line, or its folder in HAR_LINKED_DATASETS."
+    )
+
+
+def no_photographs(files: DatasetFiles, folder: str) -> str:
+    """Say why a folder of a dataset holds no photographs."""
+    where = files.root / folder
+    if files.refused_links:
+        return f"{where} holds no photographs that may be read: {links_refused(files)}"
+    if not files.exists(folder):
+        return f"Cannot list the photographs' folder {where}: there is none."
+    return f"{where} holds no photographs ({', '.join(PHOTO_SUFFIXES)})."

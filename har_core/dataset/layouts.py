@@ -7,8 +7,8 @@ from typing import Final
 
 from har_core.dataset.cells import TABLE_SUFFIXES, read_headings
 from har_core.dataset.columns import has_filenames, has_labels
-from har_core.dataset.files import DatasetFiles
-from har_core.dataset.names import PHOTO_FOLDER, split_of_folder, split_of_word
+from har_core.dataset.files import PHOTO_FOLDER, DatasetFiles, links_refused
+from har_core.dataset.names import split_of_folder, split_of_word
 from har_core.errors import DatasetError
 
 CSV_FILE: Final = "train.csv"
@@ -238,18 +238,6 @@ def _nothing_found(files: DatasetFiles, names: list[str]) -> str:
         message += f" No column of {_list(names)} is known to hold filenames; say which one does: "
         message += f"--table {names[0]} --columns filename=HEADING,label=HEADING"
     return " ".join(filter(None, (message, links_refused(files))))
-
-
-def links_refused(files: DatasetFiles) -> str:
-    """Say which links were not followed, and what to do about it; ``""`` if all were."""
-    if not files.refused_links:
-        return ""
-    n, first = len(files.refused_links), files.refused_links[0]
-    which = f"The link {first} leads" if n == 1 else f"{n:,} links ({first}, …) lead"
-    return (
-        f"{which} out of the folder and {'is' if n == 1 else 'are'} not followed: name the dataset "
-        "on the command line, or its folder in HAR_LINKED_DATASETS."
-    )
 
 
 def _relative(files: DatasetFiles, path: Path) -> str:

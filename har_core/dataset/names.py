@@ -9,10 +9,9 @@ from dataclasses import dataclass, field
 from typing import Final
 from urllib.parse import unquote
 
-from har_core.dataset.files import DatasetFiles
+from har_core.dataset.files import PHOTO_FOLDER, DatasetFiles
 from har_core.images.formats import PHOTO_SUFFIXES
 
-PHOTO_FOLDER: Final = "train"
 _SPLIT_OF_WORD: Final = {
     **dict.fromkeys(("train", "training"), "train"),
     **dict.fromkeys(("validation", "valid", "val", "dev"), "validation"),

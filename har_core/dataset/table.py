@@ -1,6 +1,6 @@
 """A labelled folder of photographs: reading its table and finding what it lists."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
 from io import BytesIO
 from pathlib import Path
@@ -10,17 +10,18 @@ import pandas as pd
 
 from har_core.dataset.cells import Cells, read_cells
 from har_core.dataset.columns import Columns, choose_columns
-from har_core.dataset.files import DatasetFiles, may_follow_links
-from har_core.dataset.layouts import (
-    ClassFolders,
-    Layout,
-    TableSource,
-    find_layout,
+from har_core.dataset.files import (
+    PHOTO_FOLDER,
+    DatasetFiles,
+    find_dataset,
     links_refused,
+    may_follow_links,
+    name_of_file,
+    no_photographs,
 )
-from har_core.dataset.names import MISSING, PHOTO_FOLDER, match_names
+from har_core.dataset.layouts import ClassFolders, Layout, TableSource, find_layout
+from har_core.dataset.names import MISSING, match_names
 from har_core.errors import DatasetError
-from har_core.images.formats import PHOTO_SUFFIXES
 
 
 @dataclass(frozen=True, eq=False)
@@ -138,7 +139,7 @@ def open_dataset(
     unlisted = _unlisted(files, rows["file"].dropna(), layout.tables)
     missing = ""
     if not unlisted and rows["problem"].eq(MISSING).all():
-        missing = _no_photographs(files, layout.tables[0].photo_folder)
+        missing = no_photographs(files, layout.tables[0].photo_folder)
         if photographs_needed:
             raise DatasetError(missing)
     return Dataset(
@@ -183,26 +184,6 @@ def load_dataset(folder: Location, csv: str | Path | None = None) -> pd.DataFram
             "label=HEADING"
         )
     return dataset.rows
-
-
-def find_dataset(folder: str | Path) -> Path:
-    """Return a dataset's folder, ``~`` expanded.
-
-    Raises
-    ------
-    DatasetError
-        If it does not exist, or the system does not even let one ask: a name that is too long, a
-        folder around it that must not be entered, ``~somebody`` without a home.
-    """
-    try:
-        path = Path(folder).expanduser()
-        is_folder = path.is_dir()
-    except (OSError, ValueError, RuntimeError) as error:
-        reason = getattr(error, "strerror", None) or error
-        raise DatasetError(f"There is no dataset folder {folder}: {reason}.") from error
-    if not is_folder:
-        raise DatasetError(f"There is no dataset folder {path}.")
-    return path
 
 
 def read_labels(csv: str | Path | BytesIO, *, strip: bool = True) -> pd.DataFrame:
@@ -262,60 +243,6 @@ def read_table(csv: str | Path | BytesIO) -> pd.DataFrame:
     values.columns = pd.Index(headings)
     table = values.loc[:, [bool(heading) for heading in headings]]
     return table.assign(filename=table["filename"].map(_plain_name))
-
-
-def list_photographs(folder: str | Path) -> dict[str, str]:
-    """List the photographs directly in a dataset's ``train/``, by their suffix.
-
-    Returns
-    -------
-    dict of str to str
-        Base name to absolute path; links that lead out of the folder are followed only where
-        `har_core.dataset.files.may_follow_links`.
-
-    Raises
-    ------
-    DatasetError
-        If ``train/`` is missing or holds no photograph.
-    """
-    root = find_dataset(folder)
-    files = DatasetFiles(root, follow_links=may_follow_links(root))
-    names = files.photographs(PHOTO_FOLDER)
-    if not names:
-        raise DatasetError(_no_photographs(files, PHOTO_FOLDER))
-    return {name: files.files(PHOTO_FOLDER)[name] for name in names}
-
-
-def find_photographs(folder: str | Path, filenames: Sequence[str]) -> list[str | None]:
-    """Return the absolute paths of a dataset's photographs by what `name_of_file` calls them.
-
-    Returns
-    -------
-    list of str or None
-        None where there is none, also for a name that leads out of the folder.
-
-    Raises
-    ------
-    DatasetError
-        If there is no such folder.
-    """
-    root = find_dataset(folder)
-    files = DatasetFiles(root, follow_links=may_follow_links(root))
-
-    def find(filename: str) -> str | None:
-        if "/" in filename:
-            return files.path(filename.removeprefix("./"))
-        return files.path(f"{PHOTO_FOLDER}/{filename}") or files.path(filename)
-
-    return [find(filename) for filename in filenames]
-
-
-def name_of_file(file: str, files: DatasetFiles) -> str:
-    """Return what a file of a dataset is called: without the folder ``train/``, where it can be."""
-    folder, _, name = file.rpartition("/")
-    if folder == PHOTO_FOLDER:
-        return name
-    return f"./{name}" if not folder and name in files.files(PHOTO_FOLDER) else file
 
 
 @dataclass(frozen=True, eq=False)
@@ -410,12 +337,3 @@ def _unlisted(
             if file not in known:
                 found[name_of_file(file, files)] = files.files(folder)[name]
     return found
-
-
-def _no_photographs(files: DatasetFiles, folder: str) -> str:
-    where = files.root / folder
-    if files.refused_links:
-        return f"{where} holds no photographs that may be read: {links_refused(files)}"
-    if not files.exists(folder):
-        return f"Cannot list the photographs' folder {where}: there is none."
-    return f"{where} holds no photographs ({', '.join(PHOTO_SUFFIXES)})."
