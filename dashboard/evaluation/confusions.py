@@ -8,7 +8,6 @@ import streamlit as st
 from dashboard.charts.confusion import confusion_figure
 from dashboard.charts.style import NO_TOOLBAR
 from dashboard.evaluation.shown import Shown
-from dashboard.widgets.class_filter import accept_class_name
 from dashboard.wording.metrics import cell_title
 from dashboard.wording.names import counted, escape_markdown, human_name, markdown_name, percent
 from har_core.evaluation.confusion import Share, most_confused_pairs
@@ -18,6 +17,8 @@ TITLE: Final = "Confusions"
 VIEW_KEY: Final = "view"
 TRUE_KEY: Final = "true"
 PREDICTED_KEY: Final = "predicted"
+_ADDRESS_KEY: Final = "cell_in_address"
+_ANY: Final = "any"
 _SIDE_BY_SIDE_UP_TO: Final = 20
 
 
@@ -84,10 +85,7 @@ def show_confusions(shown: Shown) -> None:
 
 def chosen_cell(class_names: tuple[str, ...]) -> tuple[str | None, str | None]:
     """Draw the choice of a true and a predicted class, which the page's address keeps."""
-    for key in (TRUE_KEY, PREDICTED_KEY):
-        if st.session_state.get(key, class_names[0]) not in (*class_names, None):
-            st.session_state[key] = None  # chosen for a model with other classes
-        accept_class_name(class_names, key)
+    _follow_address(class_names)
     with st.grid(2, min_column_width=120, gap="small"):
         label, prediction = (
             st.selectbox(
@@ -95,9 +93,10 @@ def chosen_cell(class_names: tuple[str, ...]) -> tuple[str | None, str | None]:
                 class_names,
                 index=None,
                 key=key,
-                bind="query-params",
+                persist_state="page",
                 format_func=human_name,
-                placeholder="any",
+                placeholder=_ANY,
+                on_change=_tell_address,
             )
             for title, key in (("True class", TRUE_KEY), ("Predicted class", PREDICTED_KEY))
         )
@@ -109,6 +108,36 @@ def choose_cell(label: str | None, prediction: str | None) -> None:
     st.session_state[TRUE_KEY] = label
     st.session_state[PREDICTED_KEY] = prediction
     st.session_state[VIEW_KEY] = TITLE
+    _tell_address()
+
+
+def _tell_address() -> None:
+    """Write both classes into the address at once, so that Back takes back the whole choice.
+
+    Two choices that Streamlit binds to the address would be two steps of the browser's history.
+    """
+    names = {key: st.session_state.get(key) for key in (TRUE_KEY, PREDICTED_KEY)}
+    st.query_params.update({key: human_name(name or _ANY) for key, name in names.items()})
+    st.session_state[_ADDRESS_KEY] = _address()
+
+
+def _follow_address(class_names: tuple[str, ...]) -> None:
+    """Choose what the address says, if a link or the browser's Back has changed it.
+
+    It may hold a class's real name or the one that people read.
+    """
+    changed = _address() != st.session_state.get(_ADDRESS_KEY)
+    st.session_state[_ADDRESS_KEY] = _address()
+    known = {human_name(name): name for name in class_names} | {name: name for name in class_names}
+    for key, given in zip((TRUE_KEY, PREDICTED_KEY), _address(), strict=True):
+        if changed:
+            st.session_state[key] = known.get(given)
+        elif st.session_state.get(key) not in class_names:
+            st.session_state[key] = None  # chosen for a model with other classes
+
+
+def _address() -> tuple[str, str]:
+    return st.query_params.get(TRUE_KEY, _ANY), st.query_params.get(PREDICTED_KEY, _ANY)
 
 
 def _choose_clicked_cell() -> None:

@@ -93,7 +93,7 @@ def click_cell(page: Page, label: str, prediction: str) -> None:
 
 def tiles(page: Page) -> list[str]:
     names = page.locator(".gallery .open").evaluate_all(
-        "tiles => tiles.map(tile => tile.getAttribute('aria-label'))"
+        "tiles => tiles.map(tile => tile.textContent)"
     )
     return sorted(re.match(r"Open ([^:]+):", name).group(1) for name in names)
 
@@ -114,7 +114,26 @@ def test_clicking_a_cell_shows_exactly_its_photographs(page, models):
     assert all(name.startswith("clapping_") for name in tiles(page))
     page.get_by_role("button", name="clapping, recognised · 10").click()
     expect(page.get_by_text("Most confused")).to_be_visible()
-    expect(page).not_to_have_url(re.compile("true="))
+    expect(page).to_have_url(re.compile("true=any&predicted=any"))
+
+
+def test_each_choice_of_a_cell_is_one_step_of_the_history(page):
+    open_view(page, "three", "Confusions")
+    before = page.evaluate("history.length")
+    click_cell(page, "running", "sitting")
+    expect(page.get_by_role("button", name="running taken for sitting · 3")).to_be_visible()
+    expect(page).to_have_url(re.compile("true=running&predicted=sitting"))
+    click_cell(page, "clapping", "clapping")
+    chip = page.get_by_role("button", name="clapping, recognised · 10")
+    chip.click()
+    expect(page.get_by_text("Most confused")).to_be_visible()
+    assert page.evaluate("history.length") == before + 3
+    page.go_back()
+    expect(chip).to_be_visible()
+    page.go_back()
+    expect(page.get_by_role("button", name="running taken for sitting · 3")).to_be_visible()
+    page.go_back()
+    expect(page.get_by_text("Most confused")).to_be_visible()
 
 
 def test_a_link_shows_the_same_cell_and_a_photograph_leads_to_the_dataset(page):
