@@ -1,6 +1,7 @@
 """The head of the Evaluation page, its files to download, and the section Overview."""
 
 from collections.abc import Callable
+from typing import Final
 
 import streamlit as st
 
@@ -21,6 +22,10 @@ from har_core.evaluation.metrics_file import metrics_json
 from har_core.evaluation.result import EvaluationResult
 from har_core.evaluation.totals import METRIC_TITLES
 from har_core.storage.spreadsheets import table_csv
+
+# The field's short word for what would not fit; the tooltip has the long one.
+_TILE_TITLES: Final = METRIC_TITLES | {"ece": "ECE"}
+_TILE_HELP: Final = METRIC_MEANINGS | {"ece": f"{METRIC_TITLES['ece']}. {METRIC_MEANINGS['ece']}"}
 
 
 def show_summary(shown: Shown) -> None:
@@ -54,12 +59,12 @@ def show_headline(result: EvaluationResult) -> None:
     with st.grid(5, min_column_width=150, gap="small"):
         for name, interval in result.headline_intervals.items():
             st.metric(
-                METRIC_TITLES[name],
+                _TILE_TITLES[name],
                 metric_value(name, interval.value),
                 metric_interval(name, interval),
                 delta_color="off",
                 delta_arrow="off",
-                help=METRIC_MEANINGS[name],
+                help=_TILE_HELP[name],
                 border=True,
             )
     st.caption(

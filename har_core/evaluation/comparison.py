@@ -34,11 +34,11 @@ class PermutationTest:
     def describe(self, first: str, second: str) -> str:
         """Return the outcome as a sentence, given the models' names."""
         p_value = f"p = {self.p_value:.3f}" if self.p_value >= 0.001 else "p < 0.001"
-        groups = f"{self.n_groups:,} group{'' if self.n_groups == 1 else 's'} of near duplicates"
+        groups = f"{self.n_groups:,} group{'' if self.n_groups == 1 else 's'}"
         return (
             f"Only {first} is right on {self.only_first:,} photographs, only {second} on "
-            f"{self.only_second:,}: a permutation test over the {groups} that tell them apart "
-            f"gives {p_value}."
+            f"{self.only_second:,}: keeping near duplicates together, a permutation test over "
+            f"{groups} gives {p_value}."
         )
 
 

@@ -223,7 +223,7 @@ def test_the_permutation_test_finds_a_better_model():
     better = worse | np.repeat(rng.random(200) < 0.3, 5)
     test = permutation_test(worse, better, groups)
     assert test.p_value < 0.001
-    assert f"{test.n_groups} groups of near duplicates" in test.describe("a", "b")
+    assert f"a permutation test over {test.n_groups} groups gives" in test.describe("a", "b")
     assert "p < 0.001" in test.describe("a", "b")
 
 
