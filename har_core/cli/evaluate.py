@@ -16,7 +16,7 @@ from har_core.cli.datasets import (
     read_dataset,
 )
 from har_core.cli.exit_codes import ExitCode
-from har_core.cli.options import DatasetOption, ModelOption
+from har_core.cli.options import DatasetOption, ModelOption, OptionalDatasetOption
 from har_core.cli.terminal import progress_bar, stderr, write_output
 from har_core.errors import HarError
 from har_core.model.loading import find_model, load_model
@@ -97,11 +97,19 @@ def compare(
         list[str],
         typer.Argument(metavar="A B…", help="Bundle names or paths; the first is the baseline."),
     ],
-    dataset: DatasetOption,
+    dataset: OptionalDatasetOption = None,
     table: TableOption = None,
     old_table: OldTableOption = None,
     columns: ColumnsOption = None,
     split: SplitOption = None,
+    verdict: Annotated[
+        bool,
+        typer.Option(
+            "--verdict",
+            help="Is the second one better? By the predictions that both record of the test "
+            "photographs that neither has learned from; needs no dataset.",
+        ),
+    ] = False,
 ) -> None:
     """Compare models on the same photographs: paired differences and a permutation test.
 
@@ -109,11 +117,17 @@ def compare(
 
     \b
     har compare old new --dataset DataSet --split test
+    har compare old new --verdict
     """  # noqa: D301 - \b keeps the lines of the examples
     if len(models) < 2:
         raise typer.BadParameter("name at least two models to compare.")
     if len(set(models)) != len(models):
         raise typer.BadParameter("the models must differ.")
+    if verdict:
+        _print_verdict(models)
+        return
+    if dataset is None:
+        raise typer.BadParameter("name the --dataset, or ask for the --verdict.")
     from har_core.evaluation.comparison import compare_models
 
     evaluations: dict[str, Evaluation] = {}
@@ -193,6 +207,24 @@ def _print_metrics(evaluation: "Evaluation") -> None:
 def _print_caveats(model: str, warnings: list[str]) -> None:
     for warning in warnings:
         stderr.print(f"{model}: {warning}", style="yellow", markup=False, soft_wrap=True)
+
+
+def _print_verdict(models: list[str]) -> None:
+    if len(models) != 2:
+        raise typer.BadParameter("a verdict is about two models.")
+    from har_core.training.verdict import judge_models
+
+    old, new = map(find_model, models)
+    found = judge_models(old, new)
+    print(found.sentence)
+    if found.n_relabelled:
+        before = judge_models(old, new, labels="original")
+        print(
+            f"{found.n_relabelled} of these photographs were relabelled in between; the numbers "
+            f"are of the corrected labels. Under the labels before: {before.sentence} Where only "
+            "labels that a model contradicts are corrected, it looks better than it is."
+        )
+    _print_comparison(found.comparison)
 
 
 def _print_comparison(comparison: "Comparison") -> None:

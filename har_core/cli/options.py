@@ -18,3 +18,10 @@ DatasetOption = Annotated[
         help="Folder with train.csv (filename,label) and the photographs in train/.",
     ),
 ]
+OptionalDatasetOption = Annotated[
+    Path | None,
+    typer.Option(
+        envvar=DATASET.name,
+        help="Folder with train.csv (filename,label) and the photographs in train/.",
+    ),
+]

@@ -1,6 +1,11 @@
 """`train`: a model of one's own photographs."""
 
 import dataclasses
+import signal
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from enum import StrEnum
+from functools import partial
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -12,10 +17,14 @@ from har_core.cli.options import DatasetOption
 from har_core.cli.terminal import progress_bar, stderr
 from har_core.extras import require_training_extra
 from har_core.model import bundle
+from har_core.model.loading import find_model
 from har_core.model.manifest import check_bundle_name
+from har_core.progress import Progress
+from har_core.training.events import EventLog, recorded_run
 from har_core.training.settings import TrainingSettings
 
 app = typer.Typer()
+EffortName = StrEnum("EffortName", {"quick": "quick", "standard": "standard", "full": "full"})
 
 _DEFAULTS = TrainingSettings()
 
@@ -27,6 +36,32 @@ def train(
     table: TableOption = None,
     old_table: OldTableOption = None,
     columns: ColumnsOption = None,
+    effort: Annotated[
+        EffortName | None,
+        typer.Option(
+            help="Go on from another model, and keep its test photographs apart: 'quick' fits a "
+            "head on its features, 'standard' fine-tunes its network, 'full' begins with ImageNet "
+            "weights. The settings of the recipe below are not used then.",
+        ),
+    ] = None,
+    base: Annotated[
+        str | None,
+        typer.Option(
+            metavar="NAME", help="With --effort: that model. Default: HAR_MODEL, else the newest."
+        ),
+    ] = None,
+    cleaned: Annotated[
+        bool,
+        typer.Option(
+            "--cleaned",
+            help="Learn from the table as the review left it: without what was excluded, with "
+            "corrected labels.",
+        ),
+    ] = False,
+    events: Annotated[
+        Path | None,
+        typer.Option(metavar="FILE", help="Append what happens, one JSON object a line."),
+    ] = None,
     backbone_weights: Annotated[
         str,
         typer.Option(
@@ -111,12 +146,13 @@ def train(
     \b
     har train --dataset DataSet --name mine
     har train --dataset DataSet --name mine --resume
+    har train --dataset DataSet --cleaned --name better --effort quick
     """  # noqa: D301 - \b keeps the lines of the examples
-    require_training_extra("Training")
+    if effort is not EffortName.quick:
+        require_training_extra("Training")
     check_bundle_name(name)  # before the photographs are listed
-    # Imported here, because pandas would slow down every other command.
-    from har_core.training.trainer import train as run_training
-
+    if base is not None and effort is None:
+        raise typer.BadParameter("--base goes with --effort.")
     settings = dataclasses.replace(
         _DEFAULTS,
         backbone_weights=backbone_weights,
@@ -140,18 +176,30 @@ def train(
         augmentation=dataclasses.replace(_DEFAULTS.augmentation, mixup=mixup),
     )
     read = read_dataset(dataset, table, old_table, columns)
+    if cleaned:
+        from har_core.dataset.decision_tables import cleaned_dataset
+
+        read, said = cleaned_dataset(read)
+        stderr.print(said, markup=False, soft_wrap=True)
+    # Imported here, because pandas would slow down every other command.
+    if effort is not None:
+        from har_core.training.efforts import train_with_effort
+
+        run = partial(train_with_effort, effort.value, read, name, find_model(base))
+    else:
+        from har_core.training.trainer import train as run_training
+
+        run = partial(run_training, read, name, settings)
     with progress_bar() as report:
         try:
-            manifest = run_training(
-                read,
-                name,
-                settings,
-                runs_dir=runs_dir,
-                resume=resume,
-                overwrite=overwrite,
-                progress=report,
-                on_epoch=_print_epoch,
-            )
+            with _recorded(events, runs_dir, name, report) as (progress, on_epoch):
+                manifest = run(
+                    runs_dir=runs_dir,
+                    resume=resume,
+                    overwrite=overwrite,
+                    progress=progress,
+                    on_epoch=on_epoch,
+                )
         except KeyboardInterrupt:
             stderr.print("Interrupted. Continue with the same command and --resume.")
             raise typer.Exit(ExitCode.UNUSABLE) from None
@@ -166,13 +214,34 @@ def train(
     )
 
 
+@contextmanager
+def _recorded(
+    events: Path | None, runs_dir: Path, name: str, report: Progress
+) -> Iterator[tuple[Progress, Callable[[dict[str, Any]], None]]]:
+    """Yield what a run reports to: the terminal, and the file of events if there is one."""
+    if events is None:
+        yield report, _print_epoch
+        return
+    # Whoever reads the events may ask the run to stop; it ends as with Ctrl-C.
+    signal.signal(signal.SIGTERM, signal.default_int_handler)
+    with recorded_run(EventLog(events), runs_dir, name) as log:
+
+        def progress(what: str, done: int, total: int) -> None:
+            report(what, done, total)
+            log.progress(what, done, total)
+
+        def on_epoch(row: dict[str, Any]) -> None:
+            _print_epoch(row)
+            log.write("epoch", **row)
+
+        yield progress, on_epoch
+
+
 def _print_epoch(row: dict[str, Any]) -> None:
     validation = ""
     if "validation_top1" in row:  # not when it refits
-        validation = (
-            f"validation top-1 {row['validation_top1']:.1%}, log loss "
-            f"{row['validation_calibrated_log_loss']:.3f}, "
-        )
+        loss = row.get("validation_calibrated_log_loss", row["validation_log_loss"])
+        validation = f"validation top-1 {row['validation_top1']:.1%}, log loss {loss:.3f}, "
     stderr.print(
         f"{row['stage']} epoch {row['epoch']}: training loss {row['training_loss']:.3f}, "
         f"{validation}{row['seconds']:.0f} s"

@@ -9,9 +9,10 @@ from typing import Final
 
 import pandas as pd
 
-from har_core.dataset.decisions import Action, Decision, Decisions
-from har_core.dataset.table import read_table
+from har_core.dataset.decisions import Action, Decision, Decisions, load_decisions
+from har_core.dataset.table import Dataset, read_table
 from har_core.errors import DatasetError
+from har_core.storage.checksums import sha256_of_files
 from har_core.storage.spreadsheets import restore_formula, table_csv
 
 # As people read it; the file of decisions has the shorter words.
@@ -53,6 +54,32 @@ def decisions_csv(decisions: Decisions, given_labels: Mapping[str, str]) -> str:
         for name, step in decisions.current.items()
     ]
     return table_csv(pd.DataFrame(rows, columns=list(_COLUMNS)))
+
+
+def cleaned_dataset(dataset: Dataset) -> tuple[Dataset, str]:
+    """Return a dataset as its decisions leave it, and what that changed, in a sentence.
+
+    A decision about a photograph that another one has replaced since does not count.
+    """
+    decisions = load_decisions(dataset.folder)
+    paths = dataset.rows.drop_duplicates("filename").set_index("filename")["path"].to_dict()
+    paths = dict(dataset.unlisted) | paths
+    names = [name for name in decisions.current if name in paths]
+    hashes = sha256_of_files([paths[name] for name in names])
+    decisions = decisions.about(dict(zip(names, hashes, strict=True)))
+    rows = dataset.rows[~dataset.rows["filename"].isin(decisions.excluded)].copy()
+    relabelled = {n: label for n, label in decisions.relabelled.items() if n in paths}
+    rows["label"] = rows["filename"].map(relabelled).fillna(rows["label"])
+    added = [name for name in relabelled if name in dataset.unlisted]
+    extra = pd.DataFrame(
+        [(name, relabelled[name], dataset.unlisted[name], "") for name in added],
+        columns=["filename", "label", "path", "problem"],
+    )
+    if added:
+        rows = pd.concat([rows, extra], ignore_index=True)
+    n_excluded = len(dataset.rows) + len(added) - len(rows)
+    said = f"{len(relabelled):,} relabelled, {n_excluded:,} excluded by the review."
+    return replace(dataset, rows=rows.reset_index(drop=True)), said
 
 
 def read_decisions_csv(path: str | Path) -> list[Decision]:

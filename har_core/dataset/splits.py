@@ -142,6 +142,44 @@ def rows_of_own_split(table: pd.DataFrame, split: str) -> pd.DataFrame:
     return chosen.reset_index(drop=True)
 
 
+def inherited_split(
+    table: pd.DataFrame, recorded: pd.DataFrame | None, *, seed: int = 0
+) -> np.ndarray:
+    """Split like an earlier model, so that what neither learns from can compare the two.
+
+    Photographs are told by their sha256: wherever their labels have changed, each stays where it
+    was. New ones join the split of their near duplicates, the test split before the others, as
+    nothing that is like a test photograph may be learned from; the rest is split anew.
+
+    Parameters
+    ----------
+    table : DataFrame
+        ``label``, ``sha256`` and ``duplicate_group`` of each photograph.
+    recorded : DataFrame or None
+        ``sha256`` and ``split`` of the earlier model; None splits all anew.
+    seed : int
+        See `stratified_group_split`.
+
+    Returns
+    -------
+    ndarray of str, shape (N,)
+        ``"train"``, ``"validation"`` or ``"test"``.
+    """
+    split = pd.Series("", index=table.index, dtype=object)
+    if recorded is not None:
+        names = ("test", "validation", "train")  # the first of several wins
+        ranks = dict(zip(names, range(3), strict=True))
+        known = recorded.assign(rank=recorded["split"].map(ranks)).sort_values("rank")
+        rank = table["sha256"].map(known.drop_duplicates("sha256").set_index("sha256")["rank"])
+        of_group = rank.groupby(table["duplicate_group"]).transform("min")
+        split = rank.fillna(of_group).map(dict(enumerate(names))).fillna("").astype(object)
+    new = split.eq("").to_numpy()
+    if new.any():
+        rows = table[new]
+        split[new] = stratified_group_split(rows["label"], rows["duplicate_group"], seed=seed)
+    return split.to_numpy(dtype=str)
+
+
 def leaking_groups(photographs: pd.DataFrame, split: pd.Series) -> pd.DataFrame:
     """Find duplicate groups whose photographs are in more than one split.
 

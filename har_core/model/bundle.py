@@ -26,6 +26,7 @@ from har_core.storage.data import data_dir
 from har_core.storage.files import sha256_of_file, write_atomically, write_synced
 
 _REPLACEMENT_TRIES: Final = 10
+_CHOSEN_FILE: Final = ".default.json"
 
 
 @dataclass(frozen=True)
@@ -267,6 +268,44 @@ def _entries_of(root: Path) -> list[BundleEntry]:
         except ModelBundleError as error:
             entries.append(BundleEntry(name, path, None, str(error)))
     return entries
+
+
+def choose_default(name: str) -> None:
+    """Let a model be the default, until a newer one than all that there are now appears.
+
+    Raises
+    ------
+    ModelBundleError
+        If there is no such model, or the folder of the models cannot be written.
+    """
+    names = [entry.name for entry in list_bundles() if entry.manifest is not None]
+    if name not in names:
+        raise ModelBundleError(f"There is no model {name!r} in {models_dir()}.")
+    body = json.dumps({"name": name, "known": names}, ensure_ascii=False)
+    path = models_dir() / _CHOSEN_FILE
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        write_atomically(path, body.encode())
+    except OSError as error:
+        raise ModelBundleError(f"Cannot write {path}: {error.strerror or error}.") from error
+
+
+def chosen_default(usable: list[BundleEntry]) -> BundleEntry | None:
+    """Return the one of these models that `choose_default` named; None if that no longer holds.
+
+    Parameters
+    ----------
+    usable : list of BundleEntry
+        Newest first, as from `list_bundles`.
+    """
+    try:
+        body = json.loads((models_dir() / _CHOSEN_FILE).read_text(encoding="utf-8"))
+        name, known = body["name"], set(body["known"])
+    except (OSError, ValueError, KeyError, TypeError):
+        return None
+    if usable and usable[0].name not in known:
+        return None
+    return next((entry for entry in usable if entry.name == name), None)
 
 
 def _manifest_stamp(folder: str) -> tuple[int, ...] | None:

@@ -108,7 +108,8 @@ def _newest_bundle() -> Path:
             f"There is no model in {bundle.models_dir()}. Train one with 'har train', "
             "import one with 'har import-model', or set HAR_MODELS_DIR."
         )
-    return usable[0].path.resolve()
+    chosen = bundle.chosen_default(usable)
+    return (chosen or usable[0]).path.resolve()
 
 
 def _load_bundle(path: Path) -> ActionModel:

@@ -1,5 +1,7 @@
 """The model card: a bundle's README.md, written from its manifest and its test evaluation."""
 
+from typing import Final
+
 from har_core.evaluation.card import metric_rows, temperature_words
 from har_core.evaluation.result import EvaluationResult
 from har_core.model.manifest import BundleManifest
@@ -85,7 +87,41 @@ features, then up to {settings["epochs"]} epochs of the whole network{details}; 
 All settings and package versions are in `bundle.json`, the log in `training_log.csv`, the split \
 in `splits.parquet`.
 {notes}
-## What it is not for
+{_NOT_FOR}"""
+
+
+def format_quick_card(manifest: BundleManifest, result: EvaluationResult) -> str:
+    """Write the card of a model whose head alone was trained; see `format_model_card`."""
+    training = manifest.training
+    n = ", ".join(f"{count} in {split}" for split, count in training["photographs"].items())
+    return f"""# {manifest.name}
+
+{manifest.architecture}. Output: the probability of each of {len(manifest.class_names)} actions: \
+{", ".join(manifest.class_names)}.
+
+## How good it is
+
+Measured on the test split of {manifest.metrics["n"]} photographs, which neither this head nor \
+`{training["base"]}` learned from; 95 % intervals by bootstrap over near-duplicate groups:
+
+| metric | value (95 % interval) |
+|---|---|
+{metric_rows(result.headline())}
+
+Probabilities are divided by {temperature_words(manifest.temperature)}. \
+`evaluation/predictions.parquet` holds each photograph's probabilities before that.
+
+## How it was trained
+
+Quick training: the network of `{training["base"]}` was left as it is, and a penalised multinomial \
+logistic regression was fitted on the mean of its last feature map. Photographs: {n}; \
+{len(training["skipped"])} skipped as unreadable or missing. Everything is in the split that it \
+had for `{training["base"]}`. The log is in `training_log.csv`, the split in `splits.parquet`.
+
+{_NOT_FOR}"""
+
+
+_NOT_FOR: Final = """## What it is not for
 
 It knows only the actions above and always names one of them, whatever the picture shows. It has \
 seen web and stock photographs; people, places and poses that are rare there are predicted worse. \

@@ -11,11 +11,13 @@ import numpy as np
 import pandas as pd
 
 from har_core.dataset.duplicates import duplicate_groups, fingerprint_image, near_duplicate_pairs
-from har_core.dataset.splits import check_labels, stratified_group_split
+from har_core.dataset.splits import check_labels, inherited_split, stratified_group_split
 from har_core.dataset.table import Location, load_dataset
 from har_core.errors import DatasetError, InvalidImageError
 from har_core.images.decoding import decode_photograph
 from har_core.model.fields import check_class_names
+from har_core.model.loading import find_model
+from har_core.model.records import read_splits
 from har_core.progress import Progress
 from har_core.storage.disk_arrays import make_disk_array
 
@@ -55,8 +57,7 @@ class PreparedDataset:
     @property
     def fingerprint(self) -> str:
         """The sha256 over all filenames, labels and contents: changes when any of them does."""
-        rows = self.table[["filename", "label", "sha256"]].sort_values(["filename", "sha256"])
-        return hashlib.sha256(rows.to_csv(index=False).encode()).hexdigest()
+        return dataset_fingerprint(self.table)
 
     def rows_of(self, split: str) -> np.ndarray:
         """Return the row numbers of a split, ascending, int64."""
@@ -68,12 +69,20 @@ class PreparedDataset:
         return dataclasses.replace(self, table=self.table.assign(split=split))
 
 
+def dataset_fingerprint(table: pd.DataFrame) -> str:
+    """Return the sha256 over all filenames, labels and contents: changes when any of them does."""
+    rows = table[["filename", "label", "sha256"]].sort_values(["filename", "sha256"])
+    return hashlib.sha256(rows.to_csv(index=False).encode()).hexdigest()
+
+
 def prepare_dataset(
     folder: Location,
     store: str | Path,
     *,
     csv: str | Path | None = None,
     seed: int = 0,
+    splits_of: str = "",
+    validation_needed: bool = True,
     progress: Progress | None = None,
 ) -> PreparedDataset:
     """Decode every photograph once, find near duplicates and split by their groups.
@@ -88,6 +97,10 @@ def prepare_dataset(
         Table to use instead of the folder's ``train.csv``.
     seed : int
         Of the split.
+    splits_of : str
+        Name or path of a bundle whose split is kept.
+    validation_needed : bool
+        Where that bundle has learned from its validation photographs, set others apart.
     progress : callable, optional
         Called with (what is being done, done, total).
 
@@ -141,7 +154,13 @@ def prepare_dataset(
     usable["sha256"] = hashes
     pairs, _ = near_duplicate_pairs(np.stack(fingerprints))
     usable["duplicate_group"] = duplicate_groups(len(usable), pairs)
-    usable["split"] = stratified_group_split(usable["label"], usable["duplicate_group"], seed=seed)
+    recorded = read_splits(find_model(splits_of)) if splits_of else None
+    split = inherited_split(usable, recorded, seed=seed).astype("<U10")  # holds any name
+    if validation_needed and not (split == "validation").any():
+        rows = usable[split == "train"]
+        apart = stratified_group_split(rows["label"], rows["duplicate_group"], seed=seed)
+        split[rows.index[apart == "validation"]] = "validation"
+    usable["split"] = split
     return PreparedDataset(usable, pixels[: len(usable)], skipped, class_names)
 
 

@@ -56,6 +56,9 @@ class TrainingSettings:
         epoch is kept, at the temperature of the bundle that `backbone_weights` points into.
     temperature_of : str
         Bundle whose temperature a refit takes instead: of the same run without `refit`, best.
+    splits_of : str
+        Bundle whose split is kept, so that the two models can be compared: see
+        `har_core.dataset.splits.inherited_split`.
     notes : str
         For the model card, e.g. the origin and licence of the photographs and weights.
     """
@@ -82,6 +85,7 @@ class TrainingSettings:
     teacher_weight: float = 0.7
     refit: bool = False
     temperature_of: str = ""
+    splits_of: str = ""
     notes: str = ""
 
     def __post_init__(self) -> None:

@@ -153,7 +153,13 @@ def train(
     run.make()
     try:
         prepared = prepare_dataset(
-            dataset, run.path, csv=csv, seed=settings.seed, progress=progress
+            dataset,
+            run.path,
+            csv=csv,
+            seed=settings.seed,
+            splits_of=settings.splits_of,
+            validation_needed=not settings.refit,
+            progress=progress,
         )
         trainer = Trainer(prepared, settings, run, progress, on_epoch)
         if recorded is None:
@@ -573,6 +579,7 @@ class Trainer:
         settings["backbone_weights"] = f"{self.origin.name}/{weights}" if self.origin else weights
         settings["teachers"] = [Path(name).name for name in self.settings.teachers]
         settings["temperature_of"] = Path(self.settings.temperature_of).name
+        settings["splits_of"] = Path(self.settings.splits_of).name
         return {
             "settings": settings,
             "photographs": {split: int(n) for split, n in counts.items()},

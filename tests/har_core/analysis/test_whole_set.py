@@ -69,7 +69,7 @@ def test_feature_map_inside_a_convolutional_graph_is_found() -> None:
         [numpy_helper.from_array(weights, "weights")],
     )
     model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)], ir_version=8)
-    assert features._last_feature_map(model) == ("relu", (2, 3))
+    assert features.last_feature_map(model) == ("relu", (2, 3))
 
 
 def test_model_without_onnx_graph_is_refused(tmp_path: Path) -> None:

@@ -1,0 +1,81 @@
+"""`review`: what people decided about a dataset's photographs, taken out and taken over."""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from har_core.cli.datasets import check_outputs, read_dataset
+from har_core.cli.exit_codes import ExitCode
+from har_core.cli.options import DatasetOption
+from har_core.cli.terminal import stderr, write_output
+
+app = typer.Typer()
+_LISTED = 5
+
+
+@app.command()
+def review(
+    dataset: DatasetOption,
+    export: Annotated[
+        str | None,
+        typer.Option(metavar="FILE", help="Write the decisions as CSV, - for stdout."),
+    ] = None,
+    import_file: Annotated[
+        Path | None,
+        typer.Option(
+            "--import",
+            metavar="FILE",
+            exists=False,
+            help="Take over decisions from such a CSV: columns filename, decision ('right as it "
+            "is', 'relabel' or 'exclude') and new_label.",
+        ),
+    ] = None,
+) -> None:
+    """Say what was decided about photographs; take the decisions along or over.
+
+    The photographs and train.csv are never changed: 'train --cleaned' learns from what the
+    decisions leave. What one import took over, one undo on the Dataset page takes back.
+
+    Exit code 0: all well; 1: some rows name photographs that are not here; 2: nothing was done.
+
+    \b
+    har review --dataset DataSet --export decisions.csv
+    har review --dataset DataSet --import decisions.csv
+    """  # noqa: D301 - \b keeps the lines of the examples
+    # Imported here, because pandas would slow down every other command.
+    from dataclasses import replace
+
+    from har_core.dataset.decision_tables import decisions_csv, read_decisions_csv
+    from har_core.dataset.decisions import decide_together, load_decisions
+
+    read = read_dataset(dataset, None)
+    check_outputs([export], [import_file] if import_file else [], read)
+    known = set(read.rows["filename"]) | set(read.unlisted)
+    strangers: list[str] = []
+    if import_file is not None:
+        steps = read_decisions_csv(import_file)
+        strangers = [name for step in steps for name in step.filenames if name not in known]
+        kept = [
+            replace(step, filenames=tuple(name for name in step.filenames if name in known))
+            for step in steps
+        ]
+        decide_together(read.folder, [step for step in kept if step.filenames])
+    decisions = load_decisions(read.folder)
+    if export is not None:
+        given = read.rows.drop_duplicates("filename").set_index("filename")["label"]
+        write_output(export, decisions_csv(decisions, given.to_dict()))
+    if export != "-":
+        print(
+            f"{len(decisions.relabelled)} relabelled, {len(decisions.excluded)} excluded, "
+            f"{len(decisions.confirmed)} right as they are; kept in {decisions.path}"
+        )
+    if strangers:
+        listed = ", ".join(strangers[:_LISTED]) + (", …" if len(strangers) > _LISTED else "")
+        stderr.print(
+            f"{len(strangers)} rows name photographs that are not in {read.folder}: {listed}",
+            style="yellow",
+            markup=False,
+            soft_wrap=True,
+        )
+        raise typer.Exit(ExitCode.INCOMPLETE)

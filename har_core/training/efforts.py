@@ -1,0 +1,131 @@
+"""How much work a training may be: a new head, fine-tuning, or everything from the beginning."""
+
+import dataclasses
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, Final, Literal
+
+from har_core.dataset.table import Location
+from har_core.errors import ModelBundleError
+from har_core.model.loading import find_model
+from har_core.model.manifest import KERAS_FILE, BundleManifest, read_manifest
+from har_core.model.records import read_splits
+from har_core.progress import Progress
+from har_core.training.settings import TrainingSettings
+
+Effort = Literal["quick", "standard", "full"]
+EFFORTS: Final[tuple[Effort, ...]] = ("quick", "standard", "full")
+
+
+def train_with_effort(
+    effort: Effort,
+    dataset: Location,
+    name: str,
+    base: Path,
+    *,
+    csv: str | Path | None = None,
+    runs_dir: str | Path = "runs",
+    resume: bool = False,
+    overwrite: bool = False,
+    progress: Progress | None = None,
+    on_epoch: Callable[[dict[str, Any]], None] | None = None,
+) -> BundleManifest:
+    """Train a model that goes on from another one, in one of three efforts.
+
+    All of them keep the other model's test photographs apart, so that the two can be compared.
+
+    Parameters
+    ----------
+    effort : {"quick", "standard", "full"}
+        A linear head on the other model's features; fine-tuning of its network; or the default
+        settings, from ImageNet weights.
+    dataset, name, csv, runs_dir, resume, overwrite, progress, on_epoch
+        As of `har_core.training.trainer.train`. A quick run that is resumed begins anew: it has
+        lost only seconds, as features are remembered.
+    base : Path
+        Bundle of the other model.
+
+    Returns
+    -------
+    BundleManifest
+        Of the bundle that was written.
+
+    Raises
+    ------
+    HarError
+        See `har_core.training.trainer.train` and `har_core.training.quick.run.train_quick`.
+    """
+    if effort == "quick":
+        from har_core.training.quick.run import train_quick
+
+        return train_quick(
+            dataset,
+            name,
+            base,
+            csv=csv,
+            overwrite=overwrite,
+            progress=progress,
+            on_epoch=on_epoch,
+        )
+    from har_core.training.trainer import train
+
+    return train(
+        dataset,
+        name,
+        effort_settings(effort, base),
+        csv=csv,
+        runs_dir=runs_dir,
+        resume=resume,
+        overwrite=overwrite,
+        progress=progress,
+        on_epoch=on_epoch,
+    )
+
+
+def effort_settings(effort: Effort, base: Path) -> TrainingSettings:
+    """Return the settings of a standard or full training that goes on from a model.
+
+    Raises
+    ------
+    ModelBundleError
+        If the model's network cannot be fine-tuned.
+    """
+    if effort == "full":
+        return TrainingSettings(splits_of=str(base))
+    network = fine_tunable(base)
+    splits = read_splits(network)
+    # A model that has learned from its validation photographs has none to choose an epoch by.
+    refit = splits is not None and not splits["split"].eq("validation").any()
+    return dataclasses.replace(
+        TrainingSettings(),
+        backbone_weights=str(network / KERAS_FILE),
+        head_epochs=1,
+        epochs=4,
+        small_epochs=2,
+        learning_rate=1e-4,
+        refit=refit,
+        splits_of=str(network),
+    )
+
+
+def fine_tunable(base: Path) -> Path:
+    """Return the bundle whose network fine-tuning goes on from: a model's own, or its base's.
+
+    A quick model has the network of the model that it goes on from.
+
+    Raises
+    ------
+    ModelBundleError
+        If there is none.
+    """
+    manifest = read_manifest(base)
+    if KERAS_FILE in manifest.files:
+        return base
+    origin = manifest.training.get("base")
+    if not origin:
+        raise ModelBundleError(
+            f"The model {manifest.name!r} has no {KERAS_FILE}, so it cannot be fine-tuned; choose "
+            "quick training or another model."
+        )
+    beside = base.parent / str(origin)
+    return fine_tunable(beside if beside.is_dir() else find_model(str(origin)))

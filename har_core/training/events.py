@@ -1,0 +1,145 @@
+"""What a training run says while it runs: one JSON object a line, for whoever looks in later."""
+
+import json
+import os
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import IO, Any, Final
+
+from har_core.errors import HarError
+
+_SECONDS_BETWEEN_PROGRESS: Final = 0.5
+_LOCK: Final = ".lock"
+
+
+class EventLog:
+    """Appends events to a file; a line is whole or, after a kill, the last one is ignored.
+
+    Parameters
+    ----------
+    path : str or Path
+        Made, and its folder too; a resumed run goes on in the same file.
+    """
+
+    def __init__(self, path: str | Path) -> None:
+        self.path = Path(path)
+        self._last = ("", 0.0)
+        try:
+            self.path.parent.mkdir(parents=True, exist_ok=True)
+            self.path.touch()
+        except OSError as error:
+            raise HarError(f"Cannot write {self.path}: {error.strerror or error}.") from error
+
+    def write(self, event: str, **fields: Any) -> None:
+        """Append an event with the present time (Unix seconds)."""
+        line = json.dumps({"event": event, "time": time.time(), **fields}, ensure_ascii=False)
+        # One write for each line, so that a reader never sees half of one but the last.
+        descriptor = os.open(self.path, os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o644)
+        try:
+            os.write(descriptor, f"{line}\n".encode())
+        finally:
+            os.close(descriptor)
+
+    def progress(self, what: str, done: int, total: int) -> None:
+        """Append how far the work is, at most twice a second."""
+        last, then = self._last
+        now = time.monotonic()
+        if what != last or done == total or now - then >= _SECONDS_BETWEEN_PROGRESS:
+            self._last = (what, now)
+            self.write("progress", what=what, done=done, total=total)
+
+
+@contextmanager
+def recorded_run(log: EventLog, runs_dir: str | Path, name: str) -> Iterator[EventLog]:
+    """Record how a run begins and ends; runs of one folder wait for each other.
+
+    Parameters
+    ----------
+    log : EventLog
+        Gets ``waiting`` while another run is at work, ``started`` (with the process's ``pid``),
+        and ``finished`` (``model``), ``stopped`` or ``failed`` (``error``, in words).
+    runs_dir : str or Path
+        Made if it is not there. The lock in it goes with the process, however that ends.
+    name : str
+        Of the model that the run makes.
+    """
+    folder = Path(runs_dir)
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        with log.path.open("a") as own, (folder / _LOCK).open("w") as lock:
+            _lock(own)  # which `is_running` looks at
+            _wait_for(lock, log)
+            log.write("started", pid=os.getpid(), name=name)
+            yield log
+    except OSError as error:
+        log.write("failed", error=f"{error.strerror or error}: {error.filename or folder}.")
+        raise
+    except HarError as error:
+        log.write("failed", error=str(error))
+        raise
+    except KeyboardInterrupt:
+        log.write("stopped")
+        raise
+    except MemoryError:
+        log.write(
+            "failed",
+            error="There was not enough memory. Close other programs, or choose a smaller effort.",
+        )
+        raise
+    except Exception:
+        log.write("failed", error="It stopped because of an internal error; its log has details.")
+        raise
+    log.write("finished", model=name)
+
+
+def is_running(path: str | Path) -> bool:
+    """Tell whether the process that writes a file of events is alive, waiting for others or not.
+
+    The system takes its lock away however the process ends, and no other process has it.
+    """
+    try:
+        with Path(path).open("a") as file:
+            _lock(file)
+    except BlockingIOError:
+        return True
+    except OSError:
+        return False
+    return False
+
+
+def _lock(file: IO[str]) -> None:
+    import fcntl
+
+    fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+
+
+def _wait_for(lock: IO[str], log: EventLog) -> None:
+    import fcntl
+
+    try:
+        _lock(lock)
+    except BlockingIOError:
+        log.write("waiting", pid=os.getpid())
+        fcntl.flock(lock, fcntl.LOCK_EX)
+
+
+def read_events(path: str | Path) -> list[dict[str, Any]]:
+    """Return the events of a run so far; none if there is no file yet.
+
+    A line that a kill has cut short is left out.
+    """
+    try:
+        lines = Path(path).read_text(encoding="utf-8", errors="replace").splitlines()
+    except FileNotFoundError:
+        return []
+    events = []
+    for line in lines:
+        try:
+            event = json.loads(line)
+        except ValueError:
+            continue
+        if isinstance(event, dict) and "event" in event:
+            events.append(event)
+    return events

@@ -1,0 +1,319 @@
+"""Quick training: a new head on what an earlier model's network sees, in a minute or two."""
+
+import time
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any, Final
+
+import numpy as np
+import pandas as pd
+
+from har_core.analysis.features import compute_features
+from har_core.dataset.duplicates import duplicate_groups, fingerprint_image, near_duplicate_pairs
+from har_core.dataset.splits import check_labels, inherited_split
+from har_core.dataset.table import Location, load_dataset
+from har_core.errors import DatasetError, InvalidImageError, ModelBundleError
+from har_core.evaluation.calibration import fit_temperature, negative_log_likelihood
+from har_core.evaluation.result import EvaluationResult
+from har_core.images.decoding import read_image_file
+from har_core.model.bundle import models_dir, write_bundle
+from har_core.model.class_indices import format_class_indices
+from har_core.model.fields import check_class_names
+from har_core.model.manifest import (
+    CLASS_INDICES_FILE,
+    MODEL_CARD_FILE,
+    ONNX_FILE,
+    PREDICTIONS_FILE,
+    SPLITS_FILE,
+    TRAINING_LOG_FILE,
+    BundleManifest,
+    check_bundle_name,
+    read_manifest,
+)
+from har_core.model.records import read_splits
+from har_core.model.temperature import apply_temperature
+from har_core.progress import Progress
+from har_core.storage.checksums import sha256_of_files
+from har_core.training.model_card import format_quick_card
+from har_core.training.preparation import MAX_UNUSABLE_SHARE, dataset_fingerprint
+from har_core.training.quick.head import LinearHead, fit_linear_head, replace_head
+from har_core.training.run_folder import log_csv
+
+QUICK: Final = "quick"
+
+
+@dataclass(frozen=True, eq=False)
+class _Prepared:
+    """Usable photographs (``filename``, ``label``, ``sha256``, ``duplicate_group``, ``split``)."""
+
+    table: pd.DataFrame
+    skipped: pd.DataFrame
+    class_names: tuple[str, ...]
+
+    def rows_of(self, split: str) -> np.ndarray:
+        return np.flatnonzero(self.table["split"].to_numpy() == split)
+
+    @property
+    def codes(self) -> np.ndarray:
+        return pd.Index(self.class_names).get_indexer(self.table["label"])
+
+
+def train_quick(
+    dataset: Location,
+    name: str,
+    base: Path,
+    *,
+    csv: str | Path | None = None,
+    overwrite: bool = False,
+    seed: int = 0,
+    progress: Progress | None = None,
+    on_epoch: Callable[[dict[str, Any]], None] | None = None,
+) -> BundleManifest:
+    """Fit a linear head on the pooled features of an earlier model, and write it as a bundle.
+
+    What the earlier model was trained, tuned and tested on stays so: photographs are told by
+    their sha256, whatever their labels are now. Features are remembered by content, so that only
+    photographs that the model has never seen are run through its network.
+
+    Parameters
+    ----------
+    dataset : str, Path or Dataset
+        See `har_core.dataset.table.open_dataset`.
+    name : str
+        Of the bundle, written into `har_core.model.bundle.models_dir`.
+    base : Path
+        Bundle of the earlier model, with an ONNX graph.
+    csv : str or Path, optional
+        Table to use instead of ``train.csv``.
+    overwrite : bool
+        Replace a bundle of that name.
+    seed : int
+        Of the split of photographs that the earlier model does not record.
+    progress : callable, optional
+        Called with (what is being done, done, total).
+    on_epoch : callable, optional
+        Called with each row of the log: one for each ten steps of the solver.
+
+    Returns
+    -------
+    BundleManifest
+        Of the bundle that was written.
+
+    Raises
+    ------
+    DatasetError
+        If the dataset cannot be trained on.
+    ModelBundleError
+        If the earlier model has no usable network, or the bundle exists.
+    """
+    destination = models_dir() / check_bundle_name(name)
+    if destination.exists() and not overwrite:
+        raise ModelBundleError(
+            f"{destination} exists already; choose another --name or add --overwrite."
+        )
+    manifest = read_manifest(base)
+    if ONNX_FILE not in manifest.files:
+        raise ModelBundleError(
+            f"The model {manifest.name!r} has no {ONNX_FILE}, which quick training goes on from; "
+            "choose another model or effort."
+        )
+    started = time.monotonic()
+    report = progress or (lambda *_: None)
+    prepared = _prepare(dataset, csv, base, seed, report)
+    table = prepared.table
+    features = compute_features(base, table.assign(pixels=1), progress=report)
+    vectors = features.features[features.rows_of(table["sha256"].tolist())]
+    log: list[dict[str, Any]] = []
+    head = _fit(prepared, vectors, log, report, on_epoch)
+    return _publish(destination, prepared, head, vectors, base, log, started, overwrite, report)
+
+
+def _prepare(
+    dataset: Location, csv: str | Path | None, base: Path, seed: int, report: Progress
+) -> _Prepared:
+    listed = load_dataset(dataset, csv).drop_duplicates(["filename", "label"], ignore_index=True)
+    check_class_names(listed["label"])
+    repeated = listed.loc[listed["filename"].duplicated(), "filename"]
+    if len(repeated):
+        raise DatasetError(
+            f"{len(repeated)} photographs are listed under two labels, e.g. "
+            f"{', '.join(repeated[:5])}; keep one row for each."
+        )
+    hashes = sha256_of_files(listed["path"].tolist(), report)
+    table = listed.assign(sha256=hashes)
+    recorded = read_splits(base)
+    table, skipped = _grouped(table, recorded, report)
+    if len(skipped) > MAX_UNUSABLE_SHARE * len(listed):
+        examples = "; ".join(f"{r.filename}: {r.reason}" for r in skipped.head(5).itertuples())
+        raise DatasetError(
+            f"{len(skipped)} of {len(listed)} photographs cannot be used, more than "
+            f"{MAX_UNUSABLE_SHARE:.0%}; mend the table or the folder first: {examples}"
+        )
+    class_names = check_labels(table["label"])
+    split = inherited_split(table, recorded, seed=seed)
+    prepared = _Prepared(table.assign(split=split), skipped, class_names)
+    learned = set(table["label"][split == "train"])
+    lost = [name for name in class_names if name not in learned]
+    if lost:
+        raise DatasetError(
+            f"No photograph of the class {', '.join(map(repr, lost))} is left to learn from: all "
+            "of them are held out. Add some, or relabel fewer."
+        )
+    if not len(prepared.rows_of("test")):
+        raise DatasetError(
+            f"The dataset holds no photograph of the test split of {base.name!r}; train with "
+            "another effort, which splits anew."
+        )
+    return prepared
+
+
+def _grouped(
+    table: pd.DataFrame, recorded: pd.DataFrame | None, report: Progress
+) -> tuple[pd.DataFrame, pd.DataFrame]:
+    """Add near-duplicate groups; return the usable rows, and the others with their reason.
+
+    Photographs that the earlier model's training has read need not be read again, unless there
+    are others, which may be their duplicates.
+    """
+    if recorded is not None:
+        known = recorded.drop_duplicates("sha256").set_index("sha256")["duplicate_group"]
+        groups = table["sha256"].map(known)
+        if groups.notna().all() and table["sha256"].ne("").all():
+            nothing = pd.DataFrame(columns=["filename", "label", "reason"])
+            return table.assign(duplicate_group=groups.astype(np.int64)), nothing
+    fingerprints: dict[int, np.ndarray] = {}
+    reasons: dict[int, str] = {}
+    with ThreadPoolExecutor(2) as pool:
+        for row, outcome in enumerate(pool.map(_fingerprint, table["path"])):
+            if isinstance(outcome, str):
+                reasons[row] = outcome
+            else:
+                fingerprints[row] = outcome
+            report("Looking for near duplicates", row + 1, len(table))
+    skipped = table.loc[list(reasons), ["filename", "label"]].assign(reason=list(reasons.values()))
+    if not fingerprints:
+        raise DatasetError("The dataset has no usable photographs.")
+    usable = table.loc[list(fingerprints)].reset_index(drop=True)
+    pairs, _ = near_duplicate_pairs(np.stack(list(fingerprints.values())))
+    usable["duplicate_group"] = duplicate_groups(len(usable), pairs)
+    return usable, skipped
+
+
+def _fingerprint(path: str | None) -> np.ndarray | str:
+    if path is None:
+        return "missing"
+    try:
+        return fingerprint_image(read_image_file(path))
+    except InvalidImageError as error:
+        return str(error)
+
+
+def _fit(
+    prepared: _Prepared,
+    vectors: np.ndarray,
+    log: list[dict[str, Any]],
+    report: Progress,
+    on_epoch: Callable[[dict[str, Any]], None] | None,
+) -> LinearHead:
+    train, validation = prepared.rows_of("train"), prepared.rows_of("validation")
+    codes = prepared.codes
+    began = time.monotonic()
+    report("Fitting the head", 0, 1)
+
+    def on_round(number: int, head: LinearHead, loss: float) -> None:
+        nonlocal began
+        predicted = head.probabilities(vectors[train]).argmax(axis=1)
+        row: dict[str, Any] = {
+            "stage": "head",
+            "epoch": number + 1,
+            "training_loss": loss,
+            "training_top1": float((predicted == codes[train]).mean()),
+        }
+        if len(validation):
+            held_out = head.probabilities(vectors[validation])
+            losses = negative_log_likelihood(codes[validation], held_out)
+            row["validation_top1"] = float((held_out.argmax(axis=1) == codes[validation]).mean())
+            row["validation_log_loss"] = float(losses.mean())
+        row["seconds"] = time.monotonic() - began
+        began = time.monotonic()
+        log.append(row)
+        if on_epoch is not None:
+            on_epoch(row)
+
+    head = fit_linear_head(vectors[train], codes[train], on_round=on_round)
+    report("Fitting the head", 1, 1)
+    return head
+
+
+def _publish(
+    destination: Path,
+    prepared: _Prepared,
+    head: LinearHead,
+    vectors: np.ndarray,
+    base: Path,
+    log: list[dict[str, Any]],
+    started: float,
+    overwrite: bool,
+    report: Progress,
+) -> BundleManifest:
+    import onnx
+
+    report("Writing the model", 0, 1)
+    old, table, codes = read_manifest(base), prepared.table, prepared.codes
+    rows = np.concatenate([prepared.rows_of("validation"), prepared.rows_of("test")])
+    probabilities = head.probabilities(vectors[rows])
+    is_test = table["split"].to_numpy()[rows] == "test"
+    # Without a validation split the penalty alone keeps the head from being too sure.
+    temperature = 1.0
+    if not is_test.all():
+        temperature = fit_temperature(codes[rows[~is_test]], probabilities[~is_test])
+    test = table.iloc[rows[is_test]]
+    result = EvaluationResult.from_predictions(
+        test["label"],
+        apply_temperature(probabilities[is_test], temperature),
+        prepared.class_names,
+        filenames=test["filename"],
+        groups=test["duplicate_group"],
+        sha256=test["sha256"],
+    )
+    predictions = table.iloc[rows][["filename", "label", "split", "sha256"]].reset_index(drop=True)
+    predictions[list(prepared.class_names)] = probabilities.astype(np.float32)
+    manifest = BundleManifest(
+        name=destination.name,
+        architecture=f"The network of {old.name} → mean of its last feature map → softmax",
+        input_size=old.input_size,
+        preprocessing=old.preprocessing,
+        class_names=prepared.class_names,
+        temperature=temperature,
+        training={
+            "effort": QUICK,
+            "base": old.name,
+            "base_network": old.files[ONNX_FILE],
+            "photographs": {s: int(n) for s, n in table["split"].value_counts().items()},
+            "skipped": prepared.skipped.to_dict("records"),
+            "dataset_fingerprint": dataset_fingerprint(table),
+            "training_seconds": round(time.monotonic() - started),
+            "packages": {p: version(p) for p in ("numpy", "scikit-learn", "onnxruntime")},
+        },
+        metrics={"split": "test", "n": len(test), **result.headline()},
+    )
+    graph = replace_head(onnx.load(base / ONNX_FILE), head)
+    splits = table[["filename", "label", "split", "duplicate_group", "sha256"]]
+    written = write_bundle(
+        destination,
+        manifest,
+        {
+            ONNX_FILE: graph.SerializeToString(),
+            CLASS_INDICES_FILE: format_class_indices(prepared.class_names).encode(),
+            SPLITS_FILE: splits.to_parquet(index=False, compression="zstd"),
+            PREDICTIONS_FILE: predictions.to_parquet(index=False, compression="zstd"),
+            TRAINING_LOG_FILE: log_csv(log),
+            MODEL_CARD_FILE: format_quick_card(manifest, result).encode(),
+        },
+        overwrite=overwrite,
+    )
+    report("Writing the model", 1, 1)
+    return written

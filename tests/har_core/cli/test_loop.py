@@ -1,0 +1,60 @@
+"""The loop from the command line: decisions in and out, quick training, a verdict."""
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from har_core.dataset.decisions import decide, load_decisions
+from tests.drawing import write_dataset
+
+
+@pytest.fixture
+def run(tiny_models: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setenv("HAR_CACHE_DIR", str(tmp_path / "cache"))
+    monkeypatch.delenv("HAR_DATASET", raising=False)
+
+    def run_command(*arguments):
+        command = [sys.executable, "-m", "har_core", *map(str, arguments)]
+        return subprocess.run(command, capture_output=True, cwd=tmp_path, timeout=120, text=True)
+
+    return run_command
+
+
+def test_decisions_travel_and_a_quick_model_learns_from_them(run, tmp_path: Path) -> None:
+    here = write_dataset(tmp_path / "here", per_class=12)
+    wrong = [f"running_{n}.jpg" for n in range(4)]
+    text = (here / "train.csv").read_text()
+    for name in wrong:
+        text = text.replace(f"{name},running", f"{name},sitting")
+    (here / "train.csv").write_text(text)
+    assert run("train", "--dataset", here, "--name", "old", "--effort", "quick").returncode == 0
+
+    elsewhere = write_dataset(tmp_path / "elsewhere", per_class=12)
+    decide(elsewhere, "relabel", wrong, "running")
+    decide(elsewhere, "exclude", ["sitting_0.jpg"])
+    decide(elsewhere, "confirm", ["sitting_1.jpg"])
+    table = tmp_path / "decisions.csv"
+    exported = run("review", "--dataset", elsewhere, "--export", table)
+    assert "4 relabelled, 1 excluded, 1 right as they are" in exported.stdout
+    with table.open("a") as file:
+        file.write("unknown.jpg,running,exclude,,\n")
+    imported = run("review", "--dataset", here, "--import", table)
+    assert imported.returncode == 1
+    assert "unknown.jpg" in imported.stderr
+    assert set(load_decisions(here).relabelled) == set(wrong)
+
+    events = tmp_path / "run.jsonl"
+    options = ["--cleaned", "--effort", "quick", "--base", "old", "--events", events]
+    trained = run("train", "--dataset", here, "--name", "new", *options)
+    assert trained.returncode == 0, trained.stderr
+    assert "4 relabelled, 1 excluded" in trained.stderr
+    assert json.loads(events.read_text().splitlines()[-1])["event"] == "finished"
+
+    compared = run("compare", "old", "new", "--verdict")
+    assert compared.returncode == 0, compared.stderr
+    assert "photographs that neither has learned from" in compared.stdout
+    assert run("compare", "old", "new").returncode == 2
+    assert run("train", "--dataset", here, "--name", "x", "--base", "old").returncode == 2

@@ -1,0 +1,179 @@
+"""Quick training fixes what wrong labels taught, keeps the test photographs apart, and says so."""
+
+from pathlib import Path
+
+import numpy as np
+import onnx
+import onnxruntime
+import pandas as pd
+import pytest
+
+from har_core.dataset.splits import inherited_split
+from har_core.errors import DatasetError, ModelBundleError
+from har_core.model import bundle
+from har_core.model.loading import load_model
+from har_core.model.manifest import KERAS_FILE, BundleManifest, read_manifest
+from har_core.model.records import read_splits
+from har_core.training.efforts import effort_settings, fine_tunable
+from har_core.training.events import EventLog, read_events, recorded_run
+from har_core.training.quick.head import LinearHead, fit_linear_head, replace_head
+from har_core.training.quick.run import train_quick
+from har_core.training.verdict import judge_models
+from tests.drawing import CLASS_NAMES, colour_network, write_dataset
+
+
+@pytest.fixture
+def base(tiny_models: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    monkeypatch.setenv("HAR_CACHE_DIR", str(tmp_path / "cache"))
+    return tiny_models / "tiny"
+
+
+@pytest.fixture
+def mislabelled(tmp_path: Path) -> Path:
+    """Write 20 pictures of each class; half of the runners are labelled as clapping."""
+    folder = write_dataset(tmp_path / "photos", per_class=20)
+    text = (folder / "train.csv").read_text()
+    for seed in range(12):
+        text = text.replace(f"running_{seed}.jpg,running", f"running_{seed}.jpg,clapping")
+    (folder / "train.csv").write_text(text)
+    return folder
+
+
+def test_head_in_the_graph_answers_as_the_fitted_one() -> None:
+    rng = np.random.default_rng(0)
+    pixels = rng.uniform(-1, 1, (90, 224, 224, 3)).astype(np.float32)
+    pixels += np.repeat(np.eye(3, dtype=np.float32), 30, axis=0)[:, None, None, :] / 2
+    features, codes = pixels.mean(axis=(1, 2)), np.repeat(np.arange(3), 30)
+    rounds: list[int] = []
+    head = fit_linear_head(features, codes, on_round=lambda n, _head, _loss: rounds.append(n))
+    assert (head.probabilities(features).argmax(axis=1) == codes).mean() > 0.95
+    assert rounds == list(range(len(rounds))) and rounds
+    graph = replace_head(onnx.load_model_from_string(colour_network()), head)
+    session = onnxruntime.InferenceSession(graph.SerializeToString())
+    (answers,) = session.run(None, {session.get_inputs()[0].name: pixels[:5]})
+    assert answers == pytest.approx(head.probabilities(features[:5]), abs=1e-5)
+
+
+def test_head_of_two_classes_gives_both_probabilities() -> None:
+    features = np.array([[0.0], [0.1], [1.0], [1.1]], np.float32)
+    head = fit_linear_head(features, np.array([0, 0, 1, 1]))
+    probabilities = head.probabilities(features)
+    assert probabilities.shape == (4, 2)
+    assert probabilities[0, 0] > 0.5 > probabilities[3, 0]
+
+
+def test_a_graph_keeps_only_what_its_new_head_needs() -> None:
+    head = LinearHead(np.zeros((3, 2), np.float32), np.zeros(2, np.float32))
+    graph = replace_head(onnx.load_model_from_string(colour_network()), head)
+    assert [node.op_type for node in graph.graph.node] == ["ReduceMean", "Gemm", "Softmax"]
+    assert {value.name for value in graph.graph.initializer} == {"har_weights", "har_bias"}
+
+
+def test_quick_training_on_corrected_labels_is_judged_better(
+    base: Path, mislabelled: Path, tmp_path: Path
+) -> None:
+    rows: list[dict] = []
+    wrong = train_quick(mislabelled, "wrong", base, on_epoch=rows.append)
+    assert wrong.training["base"] == "tiny"
+    assert {"training_loss", "training_top1", "validation_top1"} <= set(rows[0])
+    corrected = tmp_path / "corrected.csv"
+    table = pd.read_csv(mislabelled / "train.csv")
+    table["label"] = table["filename"].str.split("_").str[0]
+    table.to_csv(corrected, index=False)
+    models = base.parent
+    right = train_quick(mislabelled, "right", models / "wrong", csv=corrected)
+    before, after = read_splits(models / "wrong"), read_splits(models / "right")
+    assert before is not None and after is not None
+    assert before["split"].tolist() == after["split"].tolist()
+    verdict = judge_models(models / "wrong", models / "right")
+    assert verdict.n_relabelled > 0
+    assert verdict.difference.value > 0
+    assert verdict.comparison.results["right"].correct.all()
+    assert f"{len(before[before['split'] == 'test']):,} photographs" in verdict.sentence
+    assert verdict.classes().index[0] == "running"
+    as_it_was = judge_models(models / "wrong", models / "right", labels="original")
+    assert as_it_was.difference.value < verdict.difference.value
+    photo = mislabelled / "train" / "running_3.jpg"
+    assert load_model("right").predict(photo).action == "running"
+    assert right.training["dataset_fingerprint"] != wrong.training["dataset_fingerprint"]
+
+
+def test_photographs_that_one_model_has_learned_from_do_not_judge(
+    base: Path, mislabelled: Path
+) -> None:
+    train_quick(mislabelled, "first", base)
+    train_quick(mislabelled, "other_split", base, seed=1)
+    models = base.parent
+    verdict = judge_models(models / "first", models / "other_split")
+    learned = set()
+    for name in ("first", "other_split"):
+        splits = read_splits(models / name)
+        assert splits is not None
+        learned |= set(splits.loc[splits["split"] != "test", "sha256"])
+    assert not learned & set(verdict.comparison.results["first"].sha256)
+    assert verdict.n_left_out > 0
+    with pytest.raises(DatasetError, match="itself"):
+        judge_models(models / "first", models / "first")
+
+
+def test_quick_training_refuses_what_it_cannot_do(base: Path, mislabelled: Path) -> None:
+    train_quick(mislabelled, "once", base)
+    with pytest.raises(ModelBundleError, match="exists already"):
+        train_quick(mislabelled, "once", base)
+    manifest = BundleManifest("k", "net", 224, "minus_one_to_one", CLASS_NAMES)
+    bundle.write_bundle(base.parent / "k", manifest, {KERAS_FILE: b"keras"})
+    with pytest.raises(ModelBundleError, match=r"no model\.onnx"):
+        train_quick(mislabelled, "twice", base.parent / "k")
+    for path in sorted((mislabelled / "train").iterdir())[:10]:
+        path.write_bytes(b"")
+    with pytest.raises(DatasetError, match="cannot be used"):
+        train_quick(mislabelled, "empty", base)
+
+
+def test_new_photographs_join_the_split_of_their_duplicates() -> None:
+    table = pd.DataFrame(
+        {
+            "label": ["run"] * 6,
+            "sha256": ["a", "b", "c", "d", "e", "f"],
+            "duplicate_group": [1, 1, 2, 2, 3, 4],
+        }
+    )
+    recorded = pd.DataFrame({"sha256": ["a", "c"], "split": ["test", "train"]})
+    split = inherited_split(table, recorded)
+    assert split[:4].tolist() == ["test", "test", "train", "train"]
+    assert set(split[4:]) <= {"train", "validation", "test"}
+    assert len(inherited_split(table, None)) == 6
+
+
+def test_fine_tuning_goes_on_from_the_network_behind_a_quick_model(
+    base: Path, mislabelled: Path
+) -> None:
+    train_quick(mislabelled, "quick", base)
+    with pytest.raises(ModelBundleError, match=r"'tiny' has no model\.keras"):
+        fine_tunable(base.parent / "quick")
+    manifest = read_manifest(base)
+    files = {name: (base / name).read_bytes() for name in manifest.files}
+    bundle.write_bundle(base, manifest, {**files, KERAS_FILE: b"keras"}, overwrite=True)
+    settings = effort_settings("standard", base.parent / "quick")
+    assert Path(settings.backbone_weights) == (base / KERAS_FILE).resolve()
+    assert effort_settings("full", base).backbone_weights == "imagenet"
+
+
+def test_events_tell_how_a_run_ended_and_a_cut_line_is_left_out(tmp_path: Path) -> None:
+    log = EventLog(tmp_path / "run" / "events.jsonl")
+    with recorded_run(log, tmp_path / "runs", "mine"):
+        log.progress("Reading", 0, 10)
+        log.progress("Reading", 1, 10)  # too soon after the other
+        log.progress("Reading", 10, 10)
+    with log.path.open("a") as file:
+        file.write('{"event": "prog')
+    events = read_events(log.path)
+    assert [e["event"] for e in events] == ["started", "progress", "progress", "finished"]
+    assert events[-1]["model"] == "mine"
+    with pytest.raises(DatasetError), recorded_run(log, tmp_path / "runs", "mine"):
+        raise DatasetError("There is no dataset.")
+    assert read_events(log.path)[-1]["error"] == "There is no dataset."
+    with pytest.raises(KeyboardInterrupt), recorded_run(log, tmp_path / "runs", "mine"):
+        raise KeyboardInterrupt
+    assert read_events(log.path)[-1]["event"] == "stopped"
+    assert read_events(tmp_path / "none.jsonl") == []
