@@ -10,6 +10,7 @@ from pathlib import Path
 
 import streamlit as st
 from fastapi import FastAPI
+from starlette_compress import CompressMiddleware
 
 from dashboard.rest import routes, telemetry
 from dashboard.rest.addresses import clean_prefix
@@ -50,4 +51,5 @@ routes.install(
     prefix=clean_prefix(st.get_option("server.baseUrlPath")),
     pages=frozenset({"", *(page.stem for page in (_HERE.parent / "pages").glob("[!_]*.py"))}),
 )
-app.mount("/", ui)
+# The pages' scripts shrink to a third; answers of the REST API are small and stay as they are.
+app.mount("/", CompressMiddleware(ui))

@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 import signal
 import socket
 import subprocess
@@ -193,3 +194,16 @@ def resident_mb(server) -> float:
         pytest.skip("memory is read from /proc")
     (line,) = [line for line in status.read_text().splitlines() if line.startswith("VmRSS:")]
     return int(line.split()[1]) / 1024
+
+
+def test_the_pages_scripts_travel_compressed_and_answers_of_the_api_do_not(client):
+    client.headers["Accept-Encoding"] = "gzip"
+    page = client.get("/")
+    assert page.headers["content-encoding"] == "gzip"
+    script = re.search(r'src="\.?/?(static/js/[^"]+\.js)"', page.text).group(1)
+    with client.stream("GET", f"/{script}") as answer:
+        assert answer.headers["content-encoding"] == "gzip"
+        travelled = len(b"".join(answer.iter_raw()))
+    plain = client.get(f"/{script}", headers={"Accept-Encoding": "identity"})
+    assert travelled < 0.5 * len(plain.content)
+    assert "content-encoding" not in client.get("/models").headers
