@@ -80,4 +80,11 @@ def test_make_clean_deletes_no_data_folder() -> None:
     ).stdout
     assert told.startswith("rm ")
     deleted = set(told.split()[2:])
-    assert deleted == {".venv", ".har_cache", ".pytest_cache", ".mypy_cache", ".ruff_cache"}
+    assert deleted == {
+        ".venv",
+        ".venv-*",
+        ".har_cache",
+        ".pytest_cache",
+        ".mypy_cache",
+        ".ruff_cache",
+    }
