@@ -1,6 +1,7 @@
 """What the commands that read a dataset share: its options, what is said of it, and its safety."""
 
 import os
+import shlex
 from collections.abc import Iterable
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Final
@@ -59,6 +60,19 @@ def read_dataset(
     for note in dataset.notes[:_NOTES_SHOWN]:
         _say(note)
     return dataset
+
+
+def warn_of_spellings(dataset: "Dataset", folder: Path, table: Path | None) -> None:
+    """Say which labels differ only in spelling, and the command that makes them one."""
+    from har_core.dataset.slips import describe_variants
+
+    if variants := describe_variants(dataset.rows["label"]):
+        chosen = f" --table {shlex.quote(str(table))}" if table is not None else ""
+        merged = shlex.quote(str(folder / "merged.csv"))
+        _say(
+            f"{variants} To make them one: har merge-labels --dataset {shlex.quote(str(folder))}"
+            f"{chosen} --output {merged}, then --table {merged}"
+        )
 
 
 def _say(note: str) -> None:

@@ -5,7 +5,13 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from har_core.cli.datasets import ColumnsOption, TableOption, check_outputs, read_dataset
+from har_core.cli.datasets import (
+    ColumnsOption,
+    TableOption,
+    check_outputs,
+    read_dataset,
+    warn_of_spellings,
+)
 from har_core.cli.exit_codes import ExitCode
 from har_core.cli.terminal import progress_bar, stderr, write_output
 from har_core.settings import DATASET
@@ -59,6 +65,7 @@ def scan(
     from har_core.scan.scanning import scan_dataset
 
     read = read_dataset(dataset, table, columns=columns)
+    warn_of_spellings(read, dataset, table)
     check_outputs((csv_file, json_file), dataset=read)
     try:
         with progress_bar() as report:

@@ -11,7 +11,13 @@ from typing import Annotated, Any
 
 import typer
 
-from har_core.cli.datasets import ColumnsOption, OldTableOption, TableOption, read_dataset
+from har_core.cli.datasets import (
+    ColumnsOption,
+    OldTableOption,
+    TableOption,
+    read_dataset,
+    warn_of_spellings,
+)
 from har_core.cli.exit_codes import ExitCode
 from har_core.cli.options import DatasetOption
 from har_core.cli.terminal import progress_bar, stderr
@@ -176,6 +182,7 @@ def train(
         augmentation=dataclasses.replace(_DEFAULTS.augmentation, mixup=mixup),
     )
     read = read_dataset(dataset, table, old_table, columns)
+    warn_of_spellings(read, dataset, table or old_table)
     if cleaned:
         from har_core.dataset.decision_tables import cleaned_dataset
 

@@ -116,6 +116,28 @@ def find_label_slips(table: pd.DataFrame) -> LabelSlips:
     )
 
 
+def describe_variants(labels: pd.Series, shown: int = 5) -> str:
+    """Say which labels differ from another only in spelling, ``""`` if none does.
+
+    Parameters
+    ----------
+    labels : Series of str
+        One per row of the table.
+    shown : int
+        So many are named.
+    """
+    counts = labels[labels.ne("")].value_counts()
+    pairs = [(k, v) for k, v in suggest_spellings(labels[labels.ne("")]).items() if k != v]
+    if not pairs:
+        return ""
+    named = ", ".join(
+        f"{label!r} ({counts[label]:,}) and {best!r} ({counts.get(best, 0):,})"
+        for label, best in pairs[:shown]
+    )
+    more = f" and {len(pairs) - shown} more" if len(pairs) > shown else ""
+    return f"Labels that differ only in spelling are different classes: {named}{more}."
+
+
 def suggest_spellings(labels: pd.Series) -> dict[str, str]:
     """Map every distinct label to its most frequent spelling.
 

@@ -1,6 +1,6 @@
 """Which photographs a bundle's records mean: a photograph is the sha256 of its file, not a name."""
 
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Collection, Sequence
 from pathlib import Path
 from typing import Final
 
@@ -19,6 +19,25 @@ from har_core.storage.checksums import sha256_of_files
 
 _SPLIT_COLUMNS: Final = ("filename", "label", "split", "duplicate_group", "sha256")
 SEVERAL_SPLITS: Final = " + "
+
+
+def join_probabilities(
+    table: pd.DataFrame, class_names: Sequence[str], probabilities: np.ndarray
+) -> pd.DataFrame:
+    """Return a table with one column of probabilities for each class, as records hold them.
+
+    Parameters
+    ----------
+    table : DataFrame
+    class_names : sequence of str, length C
+    probabilities : ndarray, shape (N, C)
+        In [0, 1]; kept as float32.
+    """
+    # All at once: one column after another is slow, and pandas warns of it, with many classes.
+    columns = pd.DataFrame(
+        probabilities.astype(np.float32), index=table.index, columns=list(class_names)
+    )
+    return pd.concat([table, columns], axis=1)
 
 
 def read_splits(folder: str | Path) -> pd.DataFrame | None:

@@ -11,6 +11,7 @@ import numpy as np
 import pandas as pd
 
 from har_core.dataset.duplicates import duplicate_groups, fingerprint_image, near_duplicate_pairs
+from har_core.dataset.given_splits import split_as_given
 from har_core.dataset.splits import check_labels, inherited_split, stratified_group_split
 from har_core.dataset.table import Location, load_dataset
 from har_core.errors import DatasetError, InvalidImageError
@@ -135,7 +136,7 @@ def prepare_dataset(
             chunk = table["path"].iloc[start : start + _CHUNK]
             for row, outcome in enumerate(pool.map(_read_photograph, chunk), start):
                 if isinstance(outcome, str):
-                    reasons[row] = outcome
+                    reasons[row] = outcome or str(table["problem"].iloc[row])
                     continue
                 pixels[len(hashes)] = outcome[0]
                 fingerprints.append(outcome[1])
@@ -155,6 +156,12 @@ def prepare_dataset(
     pairs, _ = near_duplicate_pairs(np.stack(fingerprints))
     usable["duplicate_group"] = duplicate_groups(len(usable), pairs)
     recorded = read_splits(find_model(splits_of)) if splits_of else None
+    if "split" in usable:  # as the dataset's folders say
+        usable["split"] = _split_of_folders(usable, recorded, seed)
+        copies = usable.loc[usable["split"] == "", ["filename", "label"]]
+        reason = "near duplicate of a photograph that the model is measured by"
+        skipped = pd.concat([skipped, copies.assign(reason=reason)])
+        return PreparedDataset(usable, pixels[: len(usable)], skipped, class_names)
     split = inherited_split(usable, recorded, seed=seed).astype("<U10")  # holds any name
     if validation_needed and not (split == "validation").any():
         rows = usable[split == "train"]
@@ -164,10 +171,19 @@ def prepare_dataset(
     return PreparedDataset(usable, pixels[: len(usable)], skipped, class_names)
 
 
+def _split_of_folders(usable: pd.DataFrame, recorded: pd.DataFrame | None, seed: int) -> np.ndarray:
+    """Take over the splits of folders; what an earlier model knows stays where it was."""
+    given = usable["split"]
+    if recorded is not None:
+        known = usable["sha256"].isin(recorded["sha256"])
+        given = given.where(~known, inherited_split(usable, recorded, seed=seed))
+    return split_as_given(usable["label"], usable["duplicate_group"], given, seed=seed)
+
+
 def _read_photograph(path: str | None) -> tuple[np.ndarray, np.ndarray, str] | str:
-    """Return stored pixels, fingerprint and sha256, or the reason why there are none."""
+    """Return stored pixels, fingerprint and sha256, or why there are none; ``""`` for no file."""
     if path is None:
-        return "missing"
+        return ""
     try:
         data = Path(path).read_bytes()
         decoded = decode_photograph(data, side=STORED_SIZE, min_side=STORED_SIZE)

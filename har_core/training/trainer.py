@@ -38,6 +38,7 @@ from har_core.model.manifest import (
     check_bundle_name,
     read_manifest,
 )
+from har_core.model.records import join_probabilities
 from har_core.model.temperature import apply_temperature
 from har_core.progress import Progress
 from har_core.storage.disk_arrays import make_disk_array
@@ -345,7 +346,9 @@ class Trainer:
         predictions = table.loc[rows, ["filename", "label", "split", "sha256"]].reset_index(
             drop=True
         )
-        predictions[list(class_names)] = np.concatenate([validation, test]).astype(np.float32)
+        predictions = join_probabilities(
+            predictions, class_names, np.concatenate([validation, test])
+        )
         manifest = BundleManifest(
             name=destination.name,
             architecture=ARCHITECTURE,
@@ -419,7 +422,7 @@ class Trainer:
             )
         except DatasetError:  # too few photographs of a class; the model can do without
             return
-        table[list(class_names)] = probabilities.astype(np.float32)
+        table = join_probabilities(table, list(class_names), probabilities)
         content = table.sort_index().to_parquet(index=False, compression="zstd")
         self.run.write(_CROSS_VALIDATED, content)
 

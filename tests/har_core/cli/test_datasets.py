@@ -1,14 +1,18 @@
 """Results are never written over what they are made from; tables and layouts reach the commands."""
 
 import os
+import shlex
 from pathlib import Path
 
+import pandas as pd
 import pytest
+from typer.testing import CliRunner
 
 from har_core.cli.datasets import check_outputs
+from har_core.cli.main import app
 from har_core.dataset.table import open_dataset
 from har_core.errors import HarError
-from tests.drawing import photo_bytes
+from tests.drawing import CLASS_NAMES, photo_bytes
 
 TABLE = "filename,label\na.jpg,x\n"
 
@@ -68,3 +72,33 @@ def test_results_may_be_written_again(inputs: Path) -> None:
         [inputs / "dataset" / "results.csv", inputs / "dataset" / "notes.json", inputs / "new.csv"],
         dataset=open_dataset(inputs / "dataset"),
     )
+
+
+def test_spelling_variants_are_said_with_the_command_that_merges_them(
+    tiny_dataset: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    table = tiny_dataset / "train.csv"
+    lines = table.read_text().splitlines()
+    rows = [f"{line},note {n}" for n, line in enumerate(lines[1:])]
+    rows[4:6] = [row.replace(",running", ",Running") for row in rows[4:6]]
+    rows[8] = rows[8].replace(",sitting", ", SITTING ")
+    table.write_text("\n".join(["filename,label,notes", *rows]))
+    monkeypatch.setenv("HAR_CACHE_DIR", str(tmp_path / "cache"))
+    scanned = CliRunner().invoke(app, ["scan", str(tiny_dataset)])
+    said = " ".join(scanned.stderr.split())
+    assert "'Running' (2) and 'running' (2)" in said or "'running' (2) and 'Running' (2)" in said
+    assert "'SITTING' (1) and 'sitting' (3)" in said
+    command = said.split("To make them one: har ")[1].split(", then --table")[0]
+    merged = CliRunner().invoke(app, shlex.split(command))
+    assert merged.exit_code == 0
+    result = pd.read_csv(tiny_dataset / "merged.csv")
+    assert result["label"].value_counts().to_dict() == dict.fromkeys(CLASS_NAMES, 4)
+    assert list(result["notes"]) == [f"note {n}" for n in range(12)]
+    again = CliRunner().invoke(
+        app, ["scan", str(tiny_dataset), "--table", str(tiny_dataset / "merged.csv")]
+    )
+    assert "spelling" not in again.stderr
+    refused = CliRunner().invoke(
+        app, ["merge-labels", "--dataset", str(tiny_dataset), "--output", str(table)]
+    )
+    assert isinstance(refused.exception, HarError)

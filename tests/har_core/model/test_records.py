@@ -18,6 +18,7 @@ from har_core.model.manifest import (
 )
 from har_core.model.records import (
     held_out_predictions,
+    join_probabilities,
     match_probabilities,
     match_splits,
     predicted_splits,
@@ -160,3 +161,13 @@ def test_rows_of_a_split_are_photographs_not_names(tmp_path: Path) -> None:
         rows_of_split(table[table["filename"] != "renamed.jpg"], tmp_path / "m", "test")
     with pytest.raises(DatasetError, match=r"no split 'dev'.*test, train, validation"):
         rows_of_split(table, tmp_path / "m", "dev")
+
+
+def test_a_thousand_classes_are_joined_without_a_warning(recwarn: pytest.WarningsRecorder) -> None:
+    names = [f"class {n}" for n in range(1000)]
+    table = pd.DataFrame({"filename": ["a", "b"]}, index=[7, 3])
+    joined = join_probabilities(table, names, np.arange(2000).reshape(2, 1000) / 2000)
+    assert list(joined.columns) == ["filename", *names]
+    assert joined.loc[3, "class 0"] == 0.5
+    assert joined["class 1"].dtype == np.float32
+    assert not len(recwarn)

@@ -3,7 +3,7 @@ import pytest
 
 from har_core.errors import DatasetError
 from har_core.training.preparation import STORED_SIZE, prepare_dataset
-from tests.drawing import CLASS_NAMES, write_dataset
+from tests.drawing import CLASS_NAMES, photo_bytes, write_dataset
 
 
 def write_rows(dataset, rows, header="filename,label"):
@@ -40,9 +40,36 @@ def test_more_than_five_percent_unusable_stops_with_the_list(tiny_dataset, tmp_p
 
 
 def test_unknown_columns_are_named(tiny_dataset, tmp_path):
-    write_rows(tiny_dataset, ["a.jpg,running"], header="image,class")
-    with pytest.raises(DatasetError, match=r"lacks the column filename and label.*image, class"):
+    write_rows(tiny_dataset, ["a.jpg,running"], header="picture,sort")
+    with pytest.raises(DatasetError, match=r"lacks the column filename and label.*picture, sort"):
         prepare_dataset(tiny_dataset, tmp_path)
+
+
+def test_splits_of_folders_are_used_and_copies_of_what_measures_left_out(tmp_path):
+    for split, seeds in {"train": range(12), "test": range(20, 24)}.items():
+        for label in CLASS_NAMES:
+            folder = tmp_path / "set" / split / label
+            folder.mkdir(parents=True)
+            for seed in seeds:
+                (folder / f"{seed}.jpg").write_bytes(photo_bytes(label, seed))
+    copied = tmp_path / "set" / "train" / "running" / "copy.jpg"
+    copied.write_bytes(photo_bytes("running", 20))
+    prepared = prepare_dataset(tmp_path / "set", tmp_path)
+    by_split = prepared.table.groupby("split")["filename"].apply(list)
+    assert len(by_split["test"]) == 12
+    assert all(name.startswith("test/") for name in by_split["test"])
+    assert all(name.startswith("train/") for name in by_split["train"] + by_split["validation"])
+    assert len(by_split["validation"]) == 3
+    assert list(prepared.skipped["filename"]) == ["train/running/copy.jpg"]
+    assert prepared.skipped["reason"].iloc[0].startswith("near duplicate")
+
+
+def test_why_a_photograph_is_not_found_is_said(tmp_path):
+    dataset = write_dataset(tmp_path / "dataset", per_class=20)
+    text = (dataset / "train.csv").read_text().replace("running_5.jpg", "test/running_5.jpg")
+    (dataset / "train.csv").write_text(text)
+    reason = prepare_dataset(dataset, tmp_path).skipped["reason"].iloc[0]
+    assert reason == "missing (only in another split: train/running_5.jpg)"
 
 
 def test_single_class_is_refused(tiny_dataset, tmp_path):

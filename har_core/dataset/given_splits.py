@@ -1,0 +1,66 @@
+"""Splits that a dataset brings along: used as they are, but for what would leak."""
+
+from collections.abc import Sequence
+from typing import Final
+
+import numpy as np
+import pandas as pd
+
+from har_core.dataset.splits import SPLITS, stratified_group_split
+from har_core.errors import DatasetError
+
+# A group that is in several counts for the first of them: what measures a model is not learned.
+_PRECEDENCE: Final = ("test", "validation", "train")
+
+
+def split_as_given(
+    labels: Sequence[str],
+    groups: Sequence[int] | np.ndarray,
+    given: Sequence[str],
+    *,
+    seed: int = 0,
+) -> np.ndarray:
+    """Take over the splits of a dataset, and draw from training what it lacks.
+
+    A photograph of which a near duplicate is in the test split is left out of the others, and one
+    of which a near duplicate is in the validation split out of training.
+
+    Parameters
+    ----------
+    labels : sequence of str, length N
+    groups : sequence of int, length N
+        Near-duplicate group of each photograph.
+    given : sequence of str, length N
+        Split of each, of `har_core.dataset.splits.SPLITS`; ``train`` is among them.
+    seed : int
+        Of what is drawn: as by `har_core.dataset.splits.stratified_group_split`.
+
+    Returns
+    -------
+    ndarray of str, shape (N,)
+        Split of each photograph, ``""`` for those that are left out.
+
+    Raises
+    ------
+    DatasetError
+        If there is no training split, or a class has no photograph in it.
+    """
+    table = pd.DataFrame({"label": list(labels), "group": list(groups), "split": list(given)})
+    present = [name for name in SPLITS if (table["split"] == name).any()]
+    if "train" not in present:
+        raise DatasetError(f"The dataset's folders are {' and '.join(present)}; none is train.")
+    rank = table["split"].map({name: n for n, name in enumerate(_PRECEDENCE)})
+    first = rank.groupby(table["group"]).transform("min")
+    table.loc[rank > first, "split"] = ""
+    if missing := [name for name in SPLITS if name not in present]:
+        training = table[table["split"] == "train"]
+        drawn = stratified_group_split(training["label"], training["group"], seed=seed)
+        table.loc[training.index, "split"] = np.where(np.isin(drawn, missing), drawn, "train")
+    lost = sorted(set(table["label"]) - set(table.loc[table["split"] == "train", "label"]))
+    if lost:
+        more = f" and {len(lost) - 10} more" if len(lost) > 10 else ""
+        raise DatasetError(
+            f"No training photograph is left of the class {', '.join(map(repr, lost[:10]))}{more}: "
+            "the dataset's folders put none there that is no copy of a test photograph."
+        )
+    return table["split"].to_numpy(dtype=str)

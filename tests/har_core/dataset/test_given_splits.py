@@ -1,0 +1,38 @@
+"""A dataset's own splits are used; what would leak is left out, what lacks is drawn."""
+
+import numpy as np
+import pytest
+
+from har_core.dataset.given_splits import split_as_given
+from har_core.errors import DatasetError
+
+
+def test_given_splits_are_taken_over() -> None:
+    given = ["train", "validation", "test"] * 4
+    split = split_as_given(["a"] * 6 + ["b"] * 6, range(12), given)
+    assert list(split) == given
+
+
+def test_copies_of_what_measures_are_not_learned() -> None:
+    given = ["train", "test", "validation", "train", "validation", "train", "train"]
+    split = split_as_given(["a"] * 3 + ["b"] * 2 + ["a", "b"], [0, 0, 0, 1, 1, 2, 3], given)
+    assert list(split) == ["", "test", "", "", "validation", "train", "train"]
+
+
+@pytest.mark.parametrize("given_too", ["test", "validation"])
+def test_a_split_that_lacks_is_drawn_from_training(given_too: str) -> None:
+    labels = ["a", "b"] * 40
+    given = np.where(np.arange(80) < 60, "train", given_too)
+    split = split_as_given(labels, range(80), given)
+    assert (split[60:] == given_too).all()
+    other = {"test": "validation", "validation": "test"}[given_too]
+    assert (split[:60] == other).sum() == 6
+    assert set(split) == {"train", "validation", "test"}
+    assert (split == given_too).sum() == 20
+
+
+def test_a_class_without_training_photographs_is_named() -> None:
+    with pytest.raises(DatasetError, match="class 'b'"):
+        split_as_given(["a", "a", "a", "b"], range(4), ["train", "validation", "test", "test"])
+    with pytest.raises(DatasetError, match="folders are validation and test; none is train"):
+        split_as_given(["a", "b"], range(2), ["validation", "test"])
