@@ -95,15 +95,16 @@ def test_full_disk_of_the_scan_cache_is_a_message(disk: Path) -> None:
     assert operation.read(disk) == "old"
 
 
-def test_scan_cache_that_is_damaged_inside_is_a_message(tmp_path: Path) -> None:
+def test_scan_cache_that_is_damaged_inside_is_a_message_and_heals(tmp_path: Path) -> None:
     dataset = write_dataset(tmp_path / "dataset")
     cache = tmp_path / "scan.sqlite"
     scan_dataset(dataset, cache=cache)
     content = bytearray(cache.read_bytes())
     content[4096:] = os.urandom(len(content) - 4096)  # the schema, on the first page, stays
     cache.write_bytes(content)
-    with pytest.raises(HarError, match=r"scan\.sqlite.*delete it"):
+    with pytest.raises(HarError, match=r"scan\.sqlite was damaged .*Start again"):
         scan_dataset(dataset, cache=cache)
+    assert scan_dataset(dataset, cache=cache)["pixels"].notna().all()
 
 
 def test_models_folder_that_may_only_be_read_serves_and_says_so_when_written(

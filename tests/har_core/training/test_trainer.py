@@ -114,7 +114,9 @@ def test_bundle_is_complete_and_predicts_as_recorded(runs, tmp_path, monkeypatch
     assert set(predictions["split"]) == {"validation", "test"}
     assert len(splits) == 30
     judged = recorded_cross_validation(folder, trained)
-    assert judged["filename"].tolist() == splits["filename"].tolist()
+    assert judged["sha256"].tolist() == splits["sha256"].tolist()
+    held_out = splits[splits["split"] != "train"]
+    assert set(predictions["sha256"]) == set(held_out["sha256"])
     np.testing.assert_allclose(judged[list(CLASS_NAMES)].sum(axis=1), 1, atol=1e-5)
     card = (folder / MODEL_CARD_FILE).read_text()
     assert "24 photographs for training" in card
