@@ -83,6 +83,49 @@ def colour_network(weights: np.ndarray = COLOUR_WEIGHTS) -> bytes:
     return model.SerializeToString()
 
 
+def conv_network(n_classes: int = 3, seed: int = 0, logits: np.ndarray | None = None) -> bytes:
+    """Return an ONNX graph with a 7×7×12 feature map behind a bottleneck of 6 channels.
+
+    Classes follow from the mean colour as in `colour_network`, which the map's first channels hold.
+    """
+    rng = np.random.default_rng(seed)
+    first = rng.normal(0, 0.1, (6, 3, 32, 32)).astype(np.float32)
+    first[:3] = np.eye(3, dtype=np.float32)[:, :, np.newaxis, np.newaxis] / 32**2
+    second = rng.normal(0, 0.3, (12, 6, 1, 1)).astype(np.float32)
+    second[:3] = np.eye(3, 6, dtype=np.float32)[:, :, np.newaxis, np.newaxis]
+    bias = np.zeros(12, np.float32)
+    bias[:3] = 1  # keeps colours above the ReLU
+    weights = np.zeros((12, n_classes), np.float32)
+    weights[:3] = COLOUR_WEIGHTS if logits is None else logits
+    nodes = [
+        helper.make_node("Transpose", ["pixels"], ["nchw"], perm=[0, 3, 1, 2]),
+        helper.make_node("Conv", ["nchw", "first"], ["narrow"], strides=[32, 32]),
+        helper.make_node("Conv", ["narrow", "second", "bias"], ["wide"]),
+        helper.make_node("Relu", ["wide"], ["map"]),
+        helper.make_node("ReduceMean", ["map"], ["mean"], axes=[2, 3], keepdims=0),
+        helper.make_node("MatMul", ["mean", "weights"], ["logits"]),
+        helper.make_node("Softmax", ["logits"], ["probabilities"], axis=-1),
+    ]
+    graph = helper.make_graph(
+        nodes,
+        "conv",
+        [helper.make_tensor_value_info("pixels", TensorProto.FLOAT, ["N", 224, 224, 3])],
+        [helper.make_tensor_value_info("probabilities", TensorProto.FLOAT, ["N", n_classes])],
+        [
+            numpy_helper.from_array(array, name)
+            for name, array in (
+                ("first", first),
+                ("second", second),
+                ("bias", bias),
+                ("weights", weights),
+            )
+        ],
+    )
+    model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)], ir_version=8)
+    onnx.checker.check_model(model)
+    return model.SerializeToString()
+
+
 def write_tiny_bundle(models_folder: Path, name: str = "tiny", **fields) -> BundleManifest:
     """Write a real bundle around `colour_network`."""
     manifest = BundleManifest(

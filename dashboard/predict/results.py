@@ -9,8 +9,8 @@ import pandas as pd
 from dashboard.classification import ClassifiedPhoto
 from dashboard.wording.names import human_name
 from har_core import Prediction
-from har_core.model.fields import ACTION, CONFIDENCE, FILENAME
-from har_core.model.prediction import prediction_record
+from har_core.model.fields import ACTION, CONFIDENCE, FILENAME, VERDICT_FIELDS
+from har_core.model.prediction import prediction_record, verdict_cells
 from har_core.storage.spreadsheets import neutralise_formula
 
 
@@ -64,12 +64,21 @@ def results_table(photos: Sequence[tuple[Photo, ClassifiedPhoto]]) -> pd.DataFra
 
 
 def results_csv(photos: Sequence[tuple[Photo, ClassifiedPhoto]]) -> bytes:
-    """Return results as UTF-8 CSV: filename, action, confidence, then every class's probability."""
+    """Return results as UTF-8 CSV: filename, action, confidence, verdict, probabilities.
+
+    The verdict's columns are those of the command line; then one for each class.
+    """
     rows = [
         {
             FILENAME: neutralise_formula(photo.name),
             ACTION: neutralise_formula(result.prediction.action),
             CONFIDENCE: result.prediction.confidence,
+            **{
+                field: neutralise_formula(cell)
+                for field, cell in zip(
+                    VERDICT_FIELDS, verdict_cells(result.prediction), strict=True
+                )
+            },
             **{neutralise_formula(n): p for n, p in result.prediction.probabilities.items()},
         }
         for photo, result in photos

@@ -20,26 +20,52 @@ class ErrorBody(BaseModel):
     error: str = Field(examples=["The file is empty."])
 
 
-class PredictionBody(BaseModel):
-    """The most probable action in one photograph."""
+class AnswerBody(BaseModel):
+    """The most probable action in a photograph, and whether to believe it."""
 
-    action: str = Field(description="The most probable class.", examples=["running"])
+    action: str = Field(
+        description="The most probable class, also where the model abstains.", examples=["running"]
+    )
     confidence: float = Field(ge=0, le=1, description="Its probability.", examples=[0.93])
     all_predictions: dict[str, float] = Field(
         description="Probability of every class, in the model's order; sums to 1.",
         examples=[{"running": 0.93, "dancing": 0.05, "cycling": 0.02}],
     )
+    answer: str | None = Field(
+        description="The action, or null where the model abstains: `in_scope` is false, or the "
+        "confidence is below the model's default (GET /models) or `min_confidence`.",
+        examples=["running"],
+    )
+    in_scope: bool | None = Field(
+        description="False if the picture is unlike anything that the model learned from, which "
+        "does not mean that there is no person; null if the model cannot tell.",
+        examples=[True],
+    )
+    novelty: float | None = Field(
+        ge=0,
+        le=1,
+        description="Share of the model's own validation photographs that look more ordinary; "
+        "null if the model cannot tell.",
+        examples=[0.41],
+    )
+    answer_set: list[str] | None = Field(
+        description="The classes that together hold the right one in 90 % of cases, the most "
+        "probable first; null if the model has no such sets.",
+        examples=[["running"]],
+    )
+
+
+class PredictionBody(AnswerBody):
+    """The prediction for one photograph."""
+
     model: str = Field(description="Name of the model.", examples=["cnn_lstm_har15"])
     warning: str | None = _WARNING
 
 
-class BatchPrediction(BaseModel):
+class BatchPrediction(AnswerBody):
     """The prediction for one file of a batch."""
 
     filename: str
-    action: str
-    confidence: float = Field(ge=0, le=1)
-    all_predictions: dict[str, float]
     warning: str | None = _WARNING
 
 
@@ -75,6 +101,12 @@ class ModelBody(BaseModel):
     metrics: dict[str, Any] = Field(
         default={}, description="Test metrics with 95 % intervals and the split's name."
     )
+    abstain_below: float | None = Field(
+        default=None, description="The confidence below which it abstains unless told otherwise."
+    )
+    detects_foreign: bool | None = Field(
+        default=None, description="Whether `in_scope` and `novelty` are known."
+    )
     error: str | None = None
 
 
@@ -87,7 +119,7 @@ class ModelsBody(BaseModel):
 def error_responses(*codes: int) -> dict[int | str, dict[str, Any]]:
     """Describe the errors that a route may answer with to OpenAPI."""
     meaning = {
-        400: "No file, a wrong field name, or a malformed form.",
+        400: "No file, a wrong field name, a malformed form, or a `min_confidence` outside 0 to 1.",
         401: "The server has an API key, and the request does not bring it.",
         404: "No model of that name.",
         405: "Another method than the one documented here; see the Allow header.",
@@ -125,7 +157,15 @@ def form_schema(field: str, schema: dict[str, Any], **encoding: str) -> dict[str
                 "required": False,
                 "description": "Name of a model in /models; default: the newest.",
                 "schema": {"type": "string"},
-            }
+            },
+            {
+                "name": "min_confidence",
+                "in": "query",
+                "required": False,
+                "description": "Abstain (`answer`: null) below this confidence; default: the "
+                "model's own.",
+                "schema": {"type": "number", "minimum": 0, "maximum": 1},
+            },
         ],
     }
 

@@ -52,6 +52,7 @@ from har_core import ActionModel, InvalidImageError, ModelBundleError, Predictio
 from har_core.images.decoding import MAX_BYTES
 from har_core.model.bundle import list_bundles
 from har_core.model.loading import find_model
+from har_core.model.manifest import NOVELTY_FILE
 
 Result = TypeVar("Result")
 
@@ -85,7 +86,7 @@ async def predict(request: Request) -> PredictionBody:
 
     `curl -F file=@photo.jpg http://localhost:8501/predict`
     """
-    bundle = _requested_bundle(request)
+    bundle, min_confidence = _requested_bundle(request), _requested_confidence(request)
     with _queue.place(announced_size(request, MAX_BYTES)):
         upload, named = await read_single_upload(request)
         bundle = _chosen_bundle(bundle, named)
@@ -93,6 +94,7 @@ async def predict(request: Request) -> PredictionBody:
         def work() -> PredictionBody:
             model = load_model(bundle)
             prediction = model.predict(upload.data, others_wait=_queue.requests > 1)
+            prediction = prediction.abstaining_below(min_confidence)
             body = PredictionBody(model=model.name, **prediction.to_dict())
             telemetry.predictions.labels(model.name).inc()
             return body
@@ -119,7 +121,7 @@ async def predict(request: Request) -> PredictionBody:
 )
 async def predict_batch(request: Request) -> BatchBody:
     """Classify several photographs; one bad file does not spoil the rest."""
-    bundle = _requested_bundle(request)
+    bundle, min_confidence = _requested_bundle(request), _requested_confidence(request)
     with _queue.place(announced_size(request, MAX_BATCH_BYTES)):
         uploads, named = await read_batch_upload(request)
         bundle = _chosen_bundle(bundle, named)
@@ -130,7 +132,8 @@ async def predict_batch(request: Request) -> BatchBody:
             results: list[BatchPrediction | BatchError] = []
             for upload, answer in zip(uploads, answers, strict=True):
                 if isinstance(answer, Prediction):
-                    results.append(BatchPrediction(filename=upload.filename, **answer.to_dict()))
+                    body = answer.abstaining_below(min_confidence).to_dict()
+                    results.append(BatchPrediction(filename=upload.filename, **body))
                 else:
                     results.append(BatchError(filename=upload.filename, error=str(answer)))
             classified = sum(isinstance(answer, Prediction) for answer in answers)
@@ -266,6 +269,20 @@ def _bundle_named(name: str) -> Path:
     raise HTTPException(404, f"There is no model {name!r}; GET /models lists them.")
 
 
+def _requested_confidence(request: Request) -> float | None:
+    """Return ``?min_confidence=``, None if it is not given."""
+    text = request.query_params.get("min_confidence")
+    if text is None:
+        return None
+    try:
+        value = float(text)
+    except ValueError:
+        value = -1.0
+    if not 0 <= value <= 1:
+        raise HTTPException(400, f"min_confidence must be a number from 0 to 1, not {text!r}.")
+    return value
+
+
 def _list_models() -> ModelsBody:
     try:
         default = find_model()
@@ -281,5 +298,7 @@ def _list_models() -> ModelsBody:
             body.created = entry.manifest.created
             body.classes = list(entry.manifest.class_names)
             body.metrics = entry.manifest.metrics
+            body.abstain_below = entry.manifest.rules.abstain_below
+            body.detects_foreign = NOVELTY_FILE in entry.manifest.files
         bodies.append(body)
     return ModelsBody(models=bodies)

@@ -5,7 +5,7 @@ from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Final
+from typing import Final
 
 import numpy as np
 import pandas as pd
@@ -13,6 +13,7 @@ import pandas as pd
 from har_core.errors import DatasetError, InvalidImageError, ModelBundleError
 from har_core.images.decoding import decode_square, read_bytes
 from har_core.images.preprocessing import scale_pixels
+from har_core.keras_io.feature_outputs import last_feature_map
 from har_core.model import bundle
 from har_core.model.manifest import ONNX_FILE, BundleManifest
 from har_core.model.temperature import apply_temperature
@@ -27,7 +28,6 @@ _SCHEMA: Final = (
     " (sha256 TEXT PRIMARY KEY, features BLOB, probabilities BLOB)",
 )
 _BATCH: Final = 32
-_INPUT_RANK: Final = 4
 
 
 @dataclass(frozen=True)
@@ -112,29 +112,6 @@ class FeatureNetwork:
         probabilities, maps = self._session.run(self._outputs, {self._input: batch})
         features = maps.mean(axis=self._spatial_axes, dtype=np.float32)
         return features, apply_temperature(probabilities, 1.0)
-
-
-def last_feature_map(graph: Any) -> tuple[str, tuple[int, int]]:
-    """Return the last tensor of rank 4 before an ONNX graph flattens it, and its spatial axes."""
-    import onnx
-
-    inferred = onnx.shape_inference.infer_shapes(graph).graph
-    shapes = {
-        value.name: [dim.dim_value for dim in value.type.tensor_type.shape.dim]
-        for value in (*inferred.input, *inferred.value_info)
-    }
-    produced = [value.name for value in inferred.input]
-    produced += [name for node in inferred.node for name in node.output]
-    for name in reversed(produced):
-        shape = shapes.get(name, [])
-        if len(shape) != _INPUT_RANK:
-            continue
-        # Feature maps are square, since inputs are.
-        if shape[1] == shape[2] > 0:
-            return name, (1, 2)
-        if shape[2] == shape[3] > 0:
-            return name, (2, 3)
-    raise ModelBundleError("The network has no feature map, so photographs cannot be compared.")
 
 
 class FeatureCache(CacheDatabase):

@@ -19,9 +19,16 @@ from har_core.cli.options import ModelOption
 from har_core.cli.terminal import progress_bar, stderr, write_output
 from har_core.errors import InvalidImageError
 from har_core.model.classifier import ImageSource
-from har_core.model.fields import ACTION, CONFIDENCE, ERROR, FILENAME, WARNING
+from har_core.model.fields import (
+    ACTION,
+    CONFIDENCE,
+    ERROR,
+    FILENAME,
+    VERDICT_FIELDS,
+    WARNING,
+)
 from har_core.model.loading import find_model, load_model
-from har_core.model.prediction import Prediction, prediction_record
+from har_core.model.prediction import Prediction, prediction_record, verdict_cells
 from har_core.storage.names import printable
 from har_core.storage.spreadsheets import neutralise_formula
 
@@ -39,6 +46,14 @@ def predict(
     ],
     model: ModelOption = None,
     top: Annotated[int, typer.Option(min=1, help="How many actions to show for each.")] = 3,
+    abstain_below: Annotated[
+        float | None,
+        typer.Option(
+            min=0,
+            max=1,
+            help="No answer below this confidence. Default: the model's own; 0: always.",
+        ),
+    ] = None,
     json_file: Annotated[
         str | None, typer.Option("--json", metavar="[FILE]", help="JSON, to a file or stdout.")
     ] = None,
@@ -47,6 +62,9 @@ def predict(
     ] = None,
 ) -> None:
     """Say what the person in each photograph is doing.
+
+    Where the model abstains, the table says why: "foreign" (unlike anything that
+    it learned from) or "unsure".
 
     Exit code 0: all predicted; 1: some files were no usable photographs;
     2: nothing could be done.
@@ -69,7 +87,13 @@ def predict(
         results = loaded.predict_batch(
             sources, progress=lambda done, total: report("Predicting", done, total)
         )
-    rows = list(zip(map(printable, names), results, strict=True))
+    rows: _Rows = [
+        (
+            printable(name),
+            r if isinstance(r, InvalidImageError) else r.abstaining_below(abstain_below),
+        )
+        for name, r in zip(names, results, strict=True)
+    ]
     if json_file:
         write_output(json_file, _as_json(rows, loaded.name))
     if csv_file:
@@ -99,13 +123,14 @@ def _as_csv(rows: _Rows, top: int) -> str:
     buffer = io.StringIO()
     writer = csv.writer(buffer, lineterminator="\n")
     ranked = [f"{what}_{rank}" for rank in range(1, top + 1) for what in (ACTION, CONFIDENCE)]
-    writer.writerow([FILENAME, *ranked, ERROR, WARNING])
+    writer.writerow([FILENAME, *ranked, *VERDICT_FIELDS, ERROR, WARNING])
     for name, result in rows:
         if isinstance(result, InvalidImageError):
-            cells: list[str] = [""] * len(ranked) + [str(result), ""]
+            cells = [""] * (len(ranked) + len(VERDICT_FIELDS)) + [str(result), ""]
         else:
             cells = [cell for action, p in result.top(top) for cell in (action, f"{p:.6f}")]
-            cells += [""] * (len(ranked) - len(cells) + 1) + [result.warning]
+            cells += [""] * (len(ranked) - len(cells))
+            cells += [*verdict_cells(result), "", result.warning]
         writer.writerow([neutralise_formula(cell) for cell in (name, *cells)])
     return buffer.getvalue()
 
@@ -118,8 +143,11 @@ def _print_predictions(rows: _Rows, top: int) -> None:
             cells = [f"{action}\t{p:.4f}" for action, p in result.top(top)]
             print("\t".join([name, *cells]))
         return
-    table = Table("photograph", "action", "confidence", "then", box=None, pad_edge=False)
+    table = Table(
+        "photograph", "action", "confidence", "then", "abstains", box=None, pad_edge=False
+    )
     for name, result in good:
         others = ", ".join(f"{action} {p:.0%}" for action, p in result.top(top)[1:])
-        table.add_row(name, result.action, f"{result.confidence:.1%}", others)
+        why = "" if result.verdict == "answered" else result.verdict
+        table.add_row(name, result.action, f"{result.confidence:.1%}", others, why)
     Console(highlight=False).print(table)

@@ -29,6 +29,7 @@ from har_core.evaluation.checks import (
 from har_core.evaluation.confusion import confusion_matrix, similarity_order
 from har_core.evaluation.curves import RankingCurves, micro_curves, one_vs_rest_curves
 from har_core.evaluation.totals import CLASS_METRICS, HEADLINE_METRICS, MetricTotals
+from har_core.model.answers import NO_RULES, AnswerRules
 from har_core.model.temperature import apply_temperature
 
 
@@ -336,9 +337,12 @@ class EvaluationResult:
         """Return the same evaluation with other near-duplicate groups."""
         return replace(self, groups=groups)
 
-    def calibrated(self, temperature: float) -> "EvaluationResult":
-        """Return the evaluation with a temperature applied to its probabilities."""
-        return replace(self, probabilities=apply_temperature(self.probabilities, temperature))
+    def calibrated(self, temperature: float, rules: AnswerRules = NO_RULES) -> "EvaluationResult":
+        """Return the evaluation with a temperature, then a confidence map, applied."""
+        if temperature == 1.0 and not rules.confidence:
+            return self
+        tempered = apply_temperature(self.probabilities, temperature)
+        return replace(self, probabilities=rules.shown(tempered))
 
     def _groups_of(self, metric: str, index: int) -> np.ndarray:
         """Return the near-duplicate groups of the photographs that a class's metric is of."""

@@ -16,7 +16,6 @@ from har_core.evaluation.result import EvaluationResult
 from har_core.evaluation.store import Evaluation, network_sha256, now
 from har_core.images.decoding import decode_photograph
 from har_core.model.classifier import ActionModel
-from har_core.model.temperature import apply_temperature
 
 _BATCH_SIZE: Final = 32
 _DECODING_THREADS: Final = 4
@@ -68,8 +67,7 @@ def evaluate_dataset(
                 failed[usable.index[position]] = f"unreadable photograph ({item.reason})"
         if good:
             pixels = np.stack([item.pixels for item in good])
-            calibrated = model.predict_probabilities(pixels)
-            probabilities.append(apply_temperature(calibrated, 1 / model.manifest.temperature))
+            probabilities.append(model.predict_probabilities(pixels, raw=True))
             read += [item.without_pixels() for item in good]
         if progress is not None:
             progress(start + len(batch), len(usable))
@@ -95,6 +93,7 @@ def evaluate_dataset(
         created=now(),
         raw=raw,
         temperature=model.manifest.temperature,
+        rules=model.rules,
         network=network_sha256(model.manifest),
         folder=folder,
         skipped=skipped.reset_index(drop=True),

@@ -13,6 +13,7 @@ import pandas as pd
 
 from har_core.errors import DatasetError, HarError, ModelBundleError
 from har_core.evaluation.result import EvaluationResult
+from har_core.model.answers import NO_RULES, AnswerRules
 from har_core.model.fields import RESERVED_COLUMNS
 from har_core.model.manifest import (
     KERAS_FILE,
@@ -48,6 +49,8 @@ class Evaluation:
         Probabilities at temperature 1.
     temperature : float
         What the model applies now.
+    rules : AnswerRules
+        How it answers now.
     network : str
         sha256 of the network that was evaluated; ``""`` if it is not known.
     folder : str
@@ -61,6 +64,7 @@ class Evaluation:
     created: str
     raw: EvaluationResult
     temperature: float = 1.0
+    rules: AnswerRules = NO_RULES
     network: str = ""
     folder: str = ""
     skipped: pd.DataFrame = field(
@@ -69,8 +73,8 @@ class Evaluation:
 
     @cached_property
     def result(self) -> EvaluationResult:
-        """The evaluation of what the model answers: with its temperature."""
-        return self.raw if self.temperature == 1.0 else self.raw.calibrated(self.temperature)
+        """The evaluation of what the model answers: with its temperature and its confidence."""
+        return self.raw.calibrated(self.temperature, self.rules)
 
 
 def now() -> str:
@@ -229,6 +233,7 @@ def _read_bundle_split(folder: Path, manifest: BundleManifest, split: str) -> Ev
         created=manifest.created,
         raw=_read_result(path, table, manifest, "duplicate_group"),
         temperature=manifest.temperature,
+        rules=manifest.rules,
         network=network_sha256(manifest),
     )
 
@@ -255,6 +260,7 @@ def _read_kept(manifest: BundleManifest, name: str) -> Evaluation:
         created=metadata["created"],
         raw=_read_result(path, table, manifest, "group"),
         temperature=manifest.temperature,
+        rules=manifest.rules,
         network=metadata["network"],
         folder=metadata["folder"],
         skipped=pd.DataFrame(metadata["skipped"], columns=["filename", "label", "reason"]),

@@ -15,6 +15,7 @@ from har_core.images.decoding import decode_photograph, read_bytes
 from har_core.images.preprocessing import resize_image, scale_pixels
 from har_core.model.engine import Engine
 from har_core.model.manifest import BundleManifest
+from har_core.model.novelty import Novelty, NoveltyDetector
 from har_core.model.prediction import Prediction
 from har_core.model.temperature import apply_temperature
 
@@ -32,15 +33,21 @@ class ActionModel:
         Class names, input size, scaling and temperature.
     engine : Engine
         Runs the network.
+    novelty : NoveltyDetector, optional
+        Tells pictures unlike those that the model learned from; used if the engine has features.
     """
 
-    def __init__(self, manifest: BundleManifest, engine: Engine) -> None:
+    def __init__(
+        self, manifest: BundleManifest, engine: Engine, novelty: NoveltyDetector | None = None
+    ) -> None:
         if engine.n_classes != len(manifest.class_names):
             raise ModelBundleError(
                 f"The network of {manifest.name!r} has {engine.n_classes} outputs but "
                 f"{len(manifest.class_names)} class names."
             )
         self.manifest = manifest
+        self.rules = manifest.rules
+        self.novelty = novelty if novelty is not None and engine.has_features else None
         self._engine = engine
         self._callers = 0
         self._callers_lock = threading.Lock()
@@ -85,10 +92,8 @@ class ActionModel:
         """
         with self._at_work():
             pixels, warning = self._prepare(source)
-            (probabilities,) = self._run(pixels[np.newaxis], others_wait=others_wait)
-        return replace(
-            Prediction.from_probabilities(self.class_names, probabilities), warning=warning
-        )
+            (prediction,) = self._answer(pixels[np.newaxis], others_wait=others_wait)
+        return replace(prediction, warning=warning)
 
     def predict_batch(
         self,
@@ -129,26 +134,73 @@ class ActionModel:
                 pool.shutdown(cancel_futures=True)  # `progress` may have raised
         return results
 
-    def predict_probabilities(self, pixels: np.ndarray) -> np.ndarray:
-        """Return calibrated class probabilities of photographs that already have the input size.
+    def predict_probabilities(self, pixels: np.ndarray, *, raw: bool = False) -> np.ndarray:
+        """Return class probabilities of photographs that already have the input size.
 
         Parameters
         ----------
         pixels : ndarray of uint8, shape (N, S, S, 3)
             RGB, with S the bundle's input size.
+        raw : bool, default False
+            Those of the network itself, at temperature 1.
 
         Returns
         -------
         ndarray of float64, shape (N, C)
-            Rows sum to 1; the bundle's temperature is applied.
+            Rows sum to 1; the bundle's temperature and its map of confidence are applied.
         """
         with self._at_work():
-            return self._run(pixels)
+            batch = scale_pixels(pixels, self.manifest.preprocessing)
+            probabilities = self._engine.run(batch, alone=self._callers == 1)
+        return apply_temperature(probabilities, 1.0) if raw else self._calibrate(probabilities)
 
-    def _run(self, pixels: np.ndarray, *, others_wait: bool = False) -> np.ndarray:
+    def similar_rows(self, source: ImageSource, k: int = 3) -> np.ndarray | None:
+        """Find the training photographs that look most like one to the model.
+
+        Parameters
+        ----------
+        source : bytes, path, or ndarray
+            As in `predict`.
+        k : int, default 3
+
+        Returns
+        -------
+        ndarray of int or None
+            Rows of the bundle's ``splits.parquet``, the most similar first; None if the model
+            remembers no training photographs.
+        """
+        if self.novelty is None:
+            return None
+        with self._at_work():
+            pixels, _ = self._prepare(source)
+            batch = scale_pixels(pixels[np.newaxis], self.manifest.preprocessing)
+            _, _, peaks = self._engine.run_with_features(batch, alone=self._callers == 1)
+        return self.novelty.nearest(peaks[0], k)
+
+    def _calibrate(self, probabilities: np.ndarray) -> np.ndarray:
+        return self.rules.shown(apply_temperature(probabilities, self.manifest.temperature))
+
+    def _answer(self, pixels: np.ndarray, *, others_wait: bool = False) -> list[Prediction]:
+        """Classify prepared pictures, (N, S, S, 3), and judge how foreign they are."""
         batch = scale_pixels(pixels, self.manifest.preprocessing)
-        probabilities = self._engine.run(batch, alone=self._callers == 1 and not others_wait)
-        return apply_temperature(probabilities, self.manifest.temperature)
+        alone = self._callers == 1 and not others_wait
+        judged: Novelty | None = None
+        if self.novelty is None:
+            probabilities = self._engine.run(batch, alone=alone)
+        else:
+            probabilities, means, peaks = self._engine.run_with_features(batch, alone=alone)
+            judged = self.novelty.judge(means, peaks)
+        return [
+            Prediction.from_probabilities(
+                self.class_names,
+                row,
+                novelty=None if judged is None else float(judged.value[i]),
+                in_scope=None if judged is None else bool(judged.in_scope[i]),
+                answer_set=self.rules.answer_set(row),
+                min_confidence=self.rules.abstain_below,
+            )
+            for i, row in enumerate(self._calibrate(probabilities))
+        ]
 
     @contextmanager
     def _at_work(self) -> Iterator[None]:
@@ -167,13 +219,9 @@ class ActionModel:
         with self._at_work():
             prepared = [self._prepare_or_error(source) for source in sources]
             usable = [item[0] for item in prepared if isinstance(item, tuple)]
-            rows = iter(self._run(np.stack(usable)) if usable else ())
+            answers = iter(self._answer(np.stack(usable)) if usable else ())
         return [
-            item
-            if isinstance(item, InvalidImageError)
-            else replace(
-                Prediction.from_probabilities(self.class_names, next(rows)), warning=item[1]
-            )
+            item if isinstance(item, InvalidImageError) else replace(next(answers), warning=item[1])
             for item in prepared
         ]
 

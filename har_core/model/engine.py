@@ -8,6 +8,12 @@ import numpy as np
 
 from har_core.errors import ModelBundleError
 from har_core.extras import require_training_extra
+from har_core.keras_io.feature_outputs import (
+    FEATURE_OUTPUTS,
+    MAP_OUTPUT,
+    MEANS_OUTPUT,
+    PEAKS_OUTPUT,
+)
 
 
 class Engine(Protocol):
@@ -19,16 +25,27 @@ class Engine(Protocol):
         Outputs of the network.
     batch_size : int
         Photographs per run with the most photographs per second.
+    has_features : bool
+        Whether `run_with_features` and `feature_maps` can be called.
     """
 
     n_classes: int
     batch_size: int
+    has_features: bool
 
     def run(self, batch: np.ndarray, *, alone: bool = True) -> np.ndarray:
         """Map scaled pixels, float32 (N, S, S, 3), to probabilities, float32 (N, n_classes).
 
         With ``alone=False`` other threads run the network at the same time, and share the cores.
         """
+
+    def run_with_features(
+        self, batch: np.ndarray, *, alone: bool = True
+    ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+        """Return probabilities, and the features that `NoveltyDetector.judge` takes."""
+
+    def feature_maps(self, batch: np.ndarray) -> np.ndarray:
+        """Return the last feature map of each picture, float32 (N, H, W, C)."""
 
 
 class OnnxEngine:
@@ -40,7 +57,8 @@ class OnnxEngine:
     Parameters
     ----------
     path : Path
-        ``model.onnx``: one input (N, S, S, 3), one output (N, C).
+        ``model.onnx``: one input (N, S, S, 3), one output (N, C), and perhaps those of
+        `har_core.keras_io.feature_outputs.add_feature_outputs`.
 
     Raises
     ------
@@ -62,12 +80,31 @@ class OnnxEngine:
         except Exception as error:  # onnxruntime's exceptions share no narrower base
             raise ModelBundleError(f"ONNX Runtime cannot load {path}: {error}.") from error
         self._input = self._all_cores.get_inputs()[0].name
-        self.n_classes = int(self._all_cores.get_outputs()[0].shape[-1])
+        outputs = self._all_cores.get_outputs()
+        self._output = outputs[0].name
+        self.n_classes = int(outputs[0].shape[-1])
+        self.has_features = {output.name for output in outputs}.issuperset(FEATURE_OUTPUTS)
 
     def run(self, batch: np.ndarray, *, alone: bool = True) -> np.ndarray:
         """See `Engine.run`."""
+        return self._run([self._output], batch, alone)[0]
+
+    def run_with_features(
+        self, batch: np.ndarray, *, alone: bool = True
+    ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+        """See `Engine.run_with_features`."""
+        probabilities, means, peaks = self._run(
+            [self._output, MEANS_OUTPUT, PEAKS_OUTPUT], batch, alone
+        )
+        return probabilities, means, peaks
+
+    def feature_maps(self, batch: np.ndarray) -> np.ndarray:
+        """See `Engine.feature_maps`."""
+        return self._run([MAP_OUTPUT], batch, alone=True)[0]
+
+    def _run(self, outputs: list[str], batch: np.ndarray, alone: bool) -> list[np.ndarray]:
         session = self._all_cores if alone else self._one_core
-        return session.run(None, {self._input: batch})[0]
+        return session.run(outputs, {self._input: batch})
 
 
 class KerasEngine:
@@ -86,6 +123,7 @@ class KerasEngine:
     """
 
     batch_size = 32  # every run costs some 50 ms beside the work
+    has_features = False
 
     def __init__(self, path: Path) -> None:
         require_training_extra(f"Running {path.name} without an ONNX graph")
@@ -101,3 +139,13 @@ class KerasEngine:
         """See `Engine.run`; one caller at a time, on all cores."""
         with self._lock:
             return np.asarray(self._network(batch, training=False), dtype=np.float32)
+
+    def run_with_features(
+        self, batch: np.ndarray, *, alone: bool = True
+    ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+        """See `Engine.run_with_features`; not here."""
+        raise NotImplementedError
+
+    def feature_maps(self, batch: np.ndarray) -> np.ndarray:
+        """See `Engine.feature_maps`; not here."""
+        raise NotImplementedError

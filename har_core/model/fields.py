@@ -9,6 +9,13 @@ FILENAME: Final = "filename"
 ACTION: Final = "action"
 CONFIDENCE: Final = "confidence"
 ALL_PREDICTIONS: Final = "all_predictions"
+VERDICT: Final = "verdict"
+ANSWER: Final = "answer"
+IN_SCOPE: Final = "in_scope"
+NOVELTY: Final = "novelty"
+ANSWER_SET: Final = "answer_set"
+# What a table says of each answer, beside its probabilities.
+VERDICT_FIELDS: Final = (VERDICT, ANSWER, IN_SCOPE, NOVELTY, ANSWER_SET)
 MODEL: Final = "model"
 ERROR: Final = "error"
 WARNING: Final = "warning"
@@ -16,7 +23,7 @@ WARNING: Final = "warning"
 RESERVED_COLUMNS: Final = (
     *(FILENAME, ACTION, CONFIDENCE, ERROR, WARNING),
     *("label", "prediction", "split", "sha256", "group", "duplicate_group"),
-    *("verdict", "answer", "in_scope", "novelty", "answer_set"),
+    *VERDICT_FIELDS,
 )
 
 

@@ -16,9 +16,11 @@ from har_core.model.manifest import (
     CLASS_INDICES_FILE,
     KERAS_FILE,
     MANIFEST_FILE,
+    NOVELTY_FILE,
     ONNX_FILE,
     BundleManifest,
 )
+from har_core.model.novelty import read_novelty
 from har_core.settings import MODEL
 
 _cache: dict[Path, tuple[tuple[int, int], ActionModel]] = {}
@@ -120,7 +122,10 @@ def _load_bundle(path: Path) -> ActionModel:
         engine = KerasEngine(path / KERAS_FILE)
     else:
         raise ModelBundleError(f"{path} holds neither {ONNX_FILE} nor {KERAS_FILE}.")
-    return ActionModel(manifest, engine)
+    novelty = None
+    if NOVELTY_FILE in manifest.files:
+        novelty = read_novelty((path / NOVELTY_FILE).read_bytes(), str(path / NOVELTY_FILE))
+    return ActionModel(manifest, engine, novelty)
 
 
 def _load_keras_file(path: Path, preprocessing: Preprocessing) -> ActionModel:

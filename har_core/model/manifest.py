@@ -10,6 +10,7 @@ from typing import Any, Final
 
 from har_core.errors import ModelBundleError
 from har_core.images.preprocessing import PREPROCESSINGS, Preprocessing
+from har_core.model.answers import AnswerRules
 
 MANIFEST_FILE: Final = "bundle.json"
 CLASS_INDICES_FILE: Final = "class_indices.json"
@@ -20,7 +21,9 @@ PREDICTIONS_FILE: Final = "evaluation/predictions.parquet"
 CROSS_VALIDATED_FILE: Final = "evaluation/cross_validated.parquet"
 TRAINING_LOG_FILE: Final = "training_log.csv"
 MODEL_CARD_FILE: Final = "README.md"
+NOVELTY_FILE: Final = "novelty.npz"
 FORMAT_VERSION: Final = 1
+_OPTIONAL: Final = frozenset({"answers"})
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")
 
 
@@ -52,6 +55,8 @@ class BundleManifest:
         (see `har_core.model.importing.import_model`).
     metrics : dict
         Headline metrics: ``split``, ``n`` and, per metric, ``{"value", "low", "high"}``.
+    answers : dict
+        See `har_core.model.answers.AnswerRules`; empty in bundles from before there were any.
     """
 
     name: str
@@ -66,6 +71,12 @@ class BundleManifest:
     files: dict[str, str] = field(default_factory=dict)
     training: dict[str, Any] = field(default_factory=dict)
     metrics: dict[str, Any] = field(default_factory=dict)
+    answers: dict[str, Any] = field(default_factory=dict)
+
+    @property
+    def rules(self) -> AnswerRules:
+        """How the model answers."""
+        return AnswerRules.from_dict(self.answers)
 
     def to_json(self) -> str:
         """Return the text of ``bundle.json``."""
@@ -119,10 +130,10 @@ def read_manifest(folder: str | Path) -> BundleManifest:
 
 def _parse_manifest(body: dict[str, Any], path: Path) -> BundleManifest:
     fields = {f.name for f in dataclasses.fields(BundleManifest)}
-    missing = fields - body.keys()
+    missing = fields - body.keys() - _OPTIONAL
     if missing:
         raise ModelBundleError(f"{path} lacks {', '.join(sorted(missing))}.")
-    manifest = BundleManifest(**{name: body[name] for name in fields})
+    manifest = BundleManifest(**{name: body[name] for name in fields & body.keys()})
     names = manifest.class_names
     temperature = manifest.temperature
     checks = {
@@ -139,8 +150,17 @@ def _parse_manifest(body: dict[str, Any], path: Path) -> BundleManifest:
         and all(isinstance(v, str) for v in manifest.files.values()),
         "training": isinstance(manifest.training, dict),
         "metrics": isinstance(manifest.metrics, dict),
+        "answers": _are_rules(manifest.answers),
     }
     wrong = [name for name, valid in checks.items() if not valid]
     if wrong:
         raise ModelBundleError(f"{path} has an invalid value for {', '.join(wrong)}.")
     return dataclasses.replace(manifest, class_names=tuple(names))
+
+
+def _are_rules(answers: Any) -> bool:
+    try:
+        AnswerRules.from_dict(answers)
+    except (ValueError, TypeError):
+        return False
+    return True

@@ -1,8 +1,9 @@
 """One photograph's answer."""
 
+import dataclasses
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 
@@ -10,12 +11,18 @@ from har_core.errors import InvalidImageError
 from har_core.model.fields import (
     ACTION,
     ALL_PREDICTIONS,
+    ANSWER,
+    ANSWER_SET,
     CONFIDENCE,
     ERROR,
     FILENAME,
+    IN_SCOPE,
     MODEL,
+    NOVELTY,
     WARNING,
 )
+
+Verdict = Literal["foreign", "unsure", "answered"]
 
 
 @dataclass(frozen=True)
@@ -25,30 +32,71 @@ class Prediction:
     Parameters
     ----------
     action : str
-        The most probable class.
+        The most probable class, whether or not the model should answer.
     confidence : float
         Its probability, in [0, 1].
     probabilities : dict of str to float
         Every class in the model's order; sums to 1.
     warning : str
         What is wrong with the photograph's file, in a sentence; ``""`` for a sound one.
+    novelty : float or None
+        How unlike the photographs that the model learned from, in [0, 1]: the share of the model's
+        own validation photographs that look more ordinary. None if the model cannot tell.
+    in_scope : bool or None
+        False if the picture is unlike anything that the model learned from. It does not mean that
+        there is no person. None if the model cannot tell.
+    answer_set : tuple of str or None
+        The classes that together hold the right one in 90 % of cases (split conformal
+        prediction), the most probable first; None if the model has no such sets.
+    min_confidence : float
+        The model abstains below it.
     """
 
     action: str
     confidence: float
     probabilities: dict[str, float]
     warning: str = ""
+    novelty: float | None = None
+    in_scope: bool | None = None
+    answer_set: tuple[str, ...] | None = None
+    min_confidence: float = 0.0
+
+    @property
+    def verdict(self) -> Verdict:
+        """Why the model abstains (foreign picture, low confidence), or that it answers."""
+        if self.in_scope is False:
+            return "foreign"
+        return "unsure" if self.confidence < self.min_confidence else "answered"
+
+    @property
+    def answer(self) -> str | None:
+        """The action, or None where the model abstains."""
+        return self.action if self.verdict == "answered" else None
 
     @classmethod
     def from_probabilities(
-        cls, class_names: Sequence[str], probabilities: np.ndarray
+        cls,
+        class_names: Sequence[str],
+        probabilities: np.ndarray,
+        *,
+        novelty: float | None = None,
+        in_scope: bool | None = None,
+        answer_set: np.ndarray | None = None,
+        min_confidence: float = 0.0,
     ) -> "Prediction":
-        """Build from one row of probabilities, shape (C,), summing to 1."""
+        """Build from one row of probabilities, shape (C,), summing to 1.
+
+        `answer_set` holds indices of classes; the others are as in the class.
+        """
         best = int(np.argmax(probabilities))
         return cls(
             action=class_names[best],
             confidence=float(probabilities[best]),
             probabilities={n: float(p) for n, p in zip(class_names, probabilities, strict=True)},
+            novelty=novelty,
+            in_scope=in_scope,
+            answer_set=None if answer_set is None else tuple(class_names[i] for i in answer_set),
+            min_confidence=min_confidence,
         )
 
     def to_dict(self) -> dict[str, Any]:
@@ -57,8 +105,18 @@ class Prediction:
             ACTION: self.action,
             CONFIDENCE: self.confidence,
             ALL_PREDICTIONS: self.probabilities,
+            ANSWER: self.answer,
+            IN_SCOPE: self.in_scope,
+            NOVELTY: self.novelty,
+            ANSWER_SET: None if self.answer_set is None else list(self.answer_set),
             **({WARNING: self.warning} if self.warning else {}),
         }
+
+    def abstaining_below(self, min_confidence: float | None) -> "Prediction":
+        """Return the same prediction with another threshold; None keeps the model's own."""
+        if min_confidence is None:
+            return self
+        return dataclasses.replace(self, min_confidence=min_confidence)
 
     def top(self, k: int) -> list[tuple[str, float]]:
         """Return the `k` most probable (class, probability) pairs, best first."""
@@ -73,3 +131,14 @@ def prediction_record(
     if isinstance(result, InvalidImageError):
         return {FILENAME: filename, ERROR: str(result)}
     return {FILENAME: filename, **result.to_dict(), MODEL: model}
+
+
+def verdict_cells(result: Prediction) -> list[str]:
+    """Return the cells of `VERDICT_FIELDS`; empty ones for what the model cannot tell."""
+    return [
+        result.verdict,
+        result.answer or "",
+        "" if result.in_scope is None else str(result.in_scope).lower(),
+        "" if result.novelty is None else f"{result.novelty:.4f}",
+        " ".join(result.answer_set or ()),
+    ]

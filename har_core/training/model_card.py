@@ -78,6 +78,7 @@ over those groups:
 Probabilities are divided by {temperature_words(manifest.temperature)}, \
 {fitted}. `evaluation/predictions.parquet` holds each photograph's probabilities before that.
 
+{_answers(manifest)}
 ## How it was trained
 
 {photographs}; \
@@ -123,7 +124,26 @@ had for `{training["base"]}`. The log is in `training_log.csv`, the split in `sp
 
 _NOT_FOR: Final = """## What it is not for
 
-It knows only the actions above and always names one of them, whatever the picture shows. It has \
-seen web and stock photographs; people, places and poses that are rare there are predicted worse. \
-It must not be used to judge or watch people.
+It knows only the actions above; the most probable of them says little of a picture that shows \
+something else. It has seen web and stock photographs; people, places and poses that are rare \
+there are predicted worse. It must not be used to judge or watch people.
 """
+
+
+def _answers(manifest: BundleManifest) -> str:
+    """Say how the model abstains, as paragraphs; empty for one that never does."""
+    rules = manifest.rules
+    text = ""
+    if rules.abstain_below:
+        text += f"It abstains below a confidence of {rules.abstain_below:.0%}. "
+    if rules.confidence:
+        text += (
+            "The confidence shown goes through a monotone map, fitted like the temperature on the "
+            f"{rules.n} photographs of the {rules.fitted_on} split. "
+        )
+    if rules.set_threshold is not None:
+        text += (
+            f"Its answer sets hold every action of at least {rules.set_threshold:.1%}: they aim to "
+            f"hold the right one in {rules.set_coverage:.0%} of cases."
+        )
+    return f"\n{text.strip()}\n" if text else ""

@@ -16,6 +16,7 @@ import numpy as np
 from har_core.analysis.suspects import cross_validated_probabilities
 from har_core.dataset.table import Location
 from har_core.errors import DatasetError, HarError, ModelBundleError
+from har_core.evaluation.answers import fit_rules
 from har_core.evaluation.calibration import fit_temperature, negative_log_likelihood
 from har_core.evaluation.result import EvaluationResult
 from har_core.extras import require_training_extra
@@ -48,6 +49,7 @@ from har_core.training.ancestry import (
     check_held_out,
     find_cross_validation,
 )
+from har_core.training.answering import learn_novelty
 from har_core.training.augmentation import augment_batch
 from har_core.training.model_card import format_model_card
 from har_core.training.network import (
@@ -334,14 +336,17 @@ class Trainer:
         temperature = self.chosen_temperature
         if temperature is None:
             temperature = fit_temperature(labels[self.validation_rows], validation)
+        rules = fit_rules(
+            labels[self.validation_rows], apply_temperature(validation, temperature), "validation"
+        )
         result = EvaluationResult.from_predictions(
             table["label"].iloc[test_rows],
-            apply_temperature(test, temperature),
+            apply_temperature(test, 1.0),
             class_names,
             filenames=table["filename"].iloc[test_rows],
             groups=table["duplicate_group"].iloc[test_rows],
             sha256=table["sha256"].iloc[test_rows],
-        )
+        ).calibrated(temperature, rules)
         rows = np.concatenate([self.validation_rows, test_rows])
         predictions = table.loc[rows, ["filename", "label", "split", "sha256"]].reset_index(
             drop=True
@@ -358,6 +363,7 @@ class Trainer:
             temperature=temperature,
             training=self._training_record(),
             metrics={"split": "test", "n": len(test_rows), **result.headline()},
+            answers=rules.to_dict(),
         )
         with tempfile.TemporaryDirectory() as folder:
             keras_file, onnx_file = Path(folder, KERAS_FILE), Path(folder, ONNX_FILE)
@@ -367,6 +373,7 @@ class Trainer:
             probe = scale_pixels(test_pixels[:_PROBE_PHOTOGRAPHS], PREPROCESSING)
             self._report("Exporting the network to ONNX", 0, 1)
             export_onnx(plain, onnx_file, probe=probe)
+            learned = learn_novelty(onnx_file.read_bytes(), manifest, table, progress=self.progress)
             splits = table[["filename", "label", "split", "duplicate_group", "sha256"]]
             judged = self.run.path / _CROSS_VALIDATED
             return write_bundle(
@@ -381,6 +388,7 @@ class Trainer:
                     PREDICTIONS_FILE: predictions.to_parquet(index=False, compression="zstd"),
                     TRAINING_LOG_FILE: log_csv(self.checkpoint.log),
                     MODEL_CARD_FILE: format_model_card(manifest, result).encode(),
+                    **learned,
                 },
                 overwrite=overwrite,
             )

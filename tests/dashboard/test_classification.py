@@ -63,7 +63,8 @@ def test_csv_holds_every_probability_and_no_formula(tiny_models):
     photos = [classified(name=name) for name in names]
     rows = list(csv.DictReader(io.StringIO(results_csv(photos).decode())))
     assert [row["filename"] for row in rows] == [f"'{name}" for name in names[:4]] + names[4:]
-    assert list(rows[0]) == ["filename", "action", "confidence", *CLASS_NAMES]
+    verdict = ["verdict", "answer", "in_scope", "novelty", "answer_set"]
+    assert list(rows[0]) == ["filename", "action", "confidence", *verdict, *CLASS_NAMES]
     for row, (_, result) in zip(rows, photos, strict=True):
         got = [float(row[name]) for name in CLASS_NAMES]
         assert np.allclose(got, list(result.prediction.probabilities.values()), atol=1e-6)
@@ -72,7 +73,8 @@ def test_csv_holds_every_probability_and_no_formula(tiny_models):
 def test_json_has_the_field_names_of_the_api(tiny_models):
     photo, result = classified(name="tür.jpg")
     body = json.loads(result_json(photo, result.prediction, "tiny"))
-    assert set(body) == {"filename", "action", "confidence", "all_predictions", "model"}
+    old = {"filename", "action", "confidence", "all_predictions", "model"}
+    assert set(body) == {*old, "answer", "in_scope", "novelty", "answer_set"}
     assert body["filename"] == "tür.jpg"
     assert body["all_predictions"] == result.prediction.probabilities
 

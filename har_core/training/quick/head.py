@@ -7,8 +7,8 @@ from typing import Any, Final
 
 import numpy as np
 
-from har_core.analysis.features import last_feature_map
 from har_core.errors import ModelBundleError
+from har_core.keras_io.feature_outputs import last_feature_map
 
 # Weight of the data against the penalty: C times the number of photographs, as of the regression
 # in `har_core.analysis.suspects`. On the public HAR set's test split, with the shipped network's

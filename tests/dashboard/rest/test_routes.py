@@ -13,6 +13,9 @@ from dashboard.app import app
 from dashboard.rest import routes, uploads
 from har_core import Prediction
 from tests.drawing import CLASS_NAMES, draw_photo, encode, photo_bytes, write_tiny_bundle
+from tests.guarded import checkerboard, write_guarded_bundle
+
+NEW_FIELDS = {"answer", "in_scope", "novelty", "answer_set"}
 
 
 @pytest.fixture(scope="module")
@@ -34,7 +37,7 @@ def test_prediction_has_the_documented_fields(client):
     answer = client.post("/predict", files={"file": photo_part("sitting")})
     assert answer.status_code == 200
     body = answer.json()
-    assert set(body) == {"action", "confidence", "all_predictions", "model"}
+    assert set(body) == {"action", "confidence", "all_predictions", "model", *NEW_FIELDS}
     assert (body["action"], body["model"]) == ("sitting", "tiny")
     assert list(body["all_predictions"]) == list(CLASS_NAMES)
     assert sum(body["all_predictions"].values()) == pytest.approx(1)
@@ -47,6 +50,51 @@ def test_prediction_is_the_one_that_python_users_get(client):
     expected = load_model().predict(photo_bytes("clapping"))
     body = client.post("/predict", files={"file": photo_part("clapping")}).json()
     assert body["all_predictions"] == expected.probabilities
+
+
+def test_model_that_cannot_tell_says_so(client):
+    body = client.post("/predict", files={"file": photo_part()}).json()
+    assert (body["in_scope"], body["novelty"], body["answer_set"]) == (None, None, None)
+    assert body["answer"] == body["action"]
+
+
+def test_foreign_picture_keeps_its_action_but_gets_no_answer(client, tiny_models):
+    write_guarded_bundle(tiny_models)
+    for path, field in (("/predict", "file"), ("/predict/batch", "files")):
+        answer = client.post(
+            path,
+            params={"model": "guarded"},
+            files={field: ("board.png", checkerboard(), "image/png")},
+        )
+        body = answer.json() if field == "file" else answer.json()["results"][0]
+        assert body["in_scope"] is False and body["answer"] is None
+        assert body["novelty"] == 1 and body["action"] in CLASS_NAMES
+
+
+def test_answer_can_be_asked_from_a_confidence_on(client, tiny_models):
+    write_guarded_bundle(tiny_models)
+
+    def answer(**params):
+        return client.post(
+            "/predict", params={"model": "guarded", **params}, files={"file": photo_part()}
+        ).json()["answer"]
+
+    assert answer() == answer(min_confidence=0) == "running"
+    assert answer(min_confidence=1) is None
+
+
+@pytest.mark.parametrize("value", ["high", "-0.1", "1.5", "nan", ""])
+def test_unusable_confidence_is_answered_400(client, value):
+    answer = client.post("/predict", params={"min_confidence": value}, files={"file": photo_part()})
+    assert answer.status_code == 400
+    assert "from 0 to 1" in answer.json()["error"]
+
+
+def test_models_say_when_they_abstain(client, tiny_models):
+    write_guarded_bundle(tiny_models)
+    found = {model["name"]: model for model in client.get("/models").json()["models"]}
+    assert found["guarded"]["abstain_below"] == 0.5 and found["guarded"]["detects_foreign"] is True
+    assert found["tiny"]["abstain_below"] == 0 and found["tiny"]["detects_foreign"] is False
 
 
 def test_model_can_be_chosen_by_name(client, tiny_models):
@@ -222,7 +270,8 @@ def test_batch_keeps_order_and_names_and_reports_the_bad_file_in_its_place(clien
         "clapping",
     ]
     assert set(body["results"][2]) == {"filename", "error"}
-    assert set(body["results"][0]) == {"filename", "action", "confidence", "all_predictions"}
+    old = {"filename", "action", "confidence", "all_predictions"}
+    assert set(body["results"][0]) == {*old, *NEW_FIELDS}
 
 
 def test_batch_of_too_many_files_is_400(client, monkeypatch):

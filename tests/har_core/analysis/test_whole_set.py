@@ -13,6 +13,7 @@ from har_core.analysis.features import FeatureNetwork, compute_features
 from har_core.analysis.suspects import cross_validated_probabilities, find_label_suspects
 from har_core.analysis.whole_set import analyse_photographs, group_numbers, load_analysis
 from har_core.errors import DatasetError, ModelBundleError
+from har_core.keras_io.feature_outputs import last_feature_map
 from har_core.model import bundle
 from har_core.model.loading import load_model
 from har_core.model.manifest import KERAS_FILE, BundleManifest, read_manifest
@@ -69,7 +70,7 @@ def test_feature_map_inside_a_convolutional_graph_is_found() -> None:
         [numpy_helper.from_array(weights, "weights")],
     )
     model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)], ir_version=8)
-    assert features.last_feature_map(model) == ("relu", (2, 3))
+    assert last_feature_map(model) == ("relu", (2, 3))
 
 
 def test_model_without_onnx_graph_is_refused(tmp_path: Path) -> None:

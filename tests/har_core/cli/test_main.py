@@ -10,6 +10,7 @@ import pytest
 from har_core.cli.main import with_optional_values
 from har_core.model import bundle
 from tests.drawing import CLASS_NAMES, photo_bytes
+from tests.guarded import checkerboard, write_guarded_bundle
 
 
 @pytest.fixture
@@ -48,7 +49,9 @@ def test_folder_is_predicted_as_lines_for_a_pipe(run, photos):
 
 def test_json_goes_to_stdout_or_a_file(run, photos, tmp_path):
     entries = json.loads(run("predict", photos, "--json").stdout)
-    assert entries[0].keys() == {"filename", "action", "confidence", "all_predictions", "model"}
+    new = {"answer", "in_scope", "novelty", "answer_set"}
+    old = {"filename", "action", "confidence", "all_predictions", "model"}
+    assert entries[0].keys() == {*old, *new}
     assert sum(entries[0]["all_predictions"].values()) == pytest.approx(1)
     assert run("predict", photos, "--json", "out.json").stdout == b""
     assert json.loads((tmp_path / "out.json").read_text()) == entries
@@ -80,9 +83,31 @@ def test_csv_ranks_the_actions_and_neutralises_formulas(run, tmp_path):
         "confidence_1",
         "action_2",
         "confidence_2",
+        "verdict",
+        "answer",
+        "in_scope",
+        "novelty",
+        "answer_set",
         "error",
         "warning",
     ]
+
+
+def test_csv_says_why_the_model_abstains_and_from_when_on_is_asked(run, photos, tiny_models):
+    write_guarded_bundle(tiny_models)
+    (photos / "board.png").write_bytes(checkerboard())
+
+    def verdicts(*options):
+        result = run("predict", photos, "--model", "guarded", "--csv", *options)
+        rows = csv.DictReader(io.StringIO(result.stdout.decode()))
+        return {row["filename"].rpartition("/")[2]: row for row in rows}
+
+    usual = verdicts()
+    assert usual["board.png"]["verdict"] == "foreign" and usual["board.png"]["answer"] == ""
+    assert usual["board.png"]["in_scope"] == "false"
+    assert usual["running.jpg"]["answer"] == "running"
+    assert usual["running.jpg"]["answer_set"].split()[0] == "running"
+    assert verdicts("--abstain-below", "1")["running.jpg"]["verdict"] == "unsure"
 
 
 def test_bad_file_is_reported_and_exits_1_while_the_others_are_predicted(run, photos):
@@ -105,9 +130,11 @@ def test_pattern_and_stdin_are_read(run, photos):
         (("predict", "*.nothing"), b"Nothing matches"),
         (("predict",), b"Missing argument"),
         (("predict", "--json", "photo.jpg", "x"), b"is the name of a photograph"),
+        (("predict", "x.jpg", "--abstain-below", "2"), b"--abstain-below"),
         (("train", "--name", "x"), b"HAR_DATASET"),
         (("train", "--name", "x", "--dataset", "nowhere"), b"no dataset folder"),
         (("train", "--name", "../x", "--dataset", "."), b"cannot be a model name"),
+        (("calibrate", "tiny", "--dataset", "."), b"does not record its splits"),
         (("export", "model.txt"), b".onnx, .keras or .zip"),
         (("import-model", "x.h5"), b"--class-indices"),
     ],
@@ -131,7 +158,7 @@ def test_models_are_listed_and_exported(run, tmp_path):
 
 
 def test_every_command_explains_itself(run):
-    for command in ("predict", "train", "import-model", "models", "export"):
+    for command in ("predict", "train", "calibrate", "import-model", "models", "export"):
         result = run(command, "--help")
         assert result.returncode == 0
         assert b"Usage" in result.stdout

@@ -1,0 +1,136 @@
+"""Fitting how a model answers: its shown confidence, its answer sets, when it abstains."""
+
+from collections.abc import Callable
+from typing import Final
+
+import numpy as np
+
+from har_core.model.answers import AnswerRules
+
+# An answer that is less sure than this is more likely wrong than right.
+ABSTAIN_BELOW: Final = 0.5
+SET_COVERAGE: Final = 0.9
+_FEWEST: Final = 100
+_FOLDS: Final = 10
+_REPEATS: Final = 5
+_POINTS: Final = 41
+
+ConfidenceMap = Callable[[np.ndarray], np.ndarray]
+
+
+def fit_rules(labels: np.ndarray, probabilities: np.ndarray, split: str) -> AnswerRules:
+    """Fit the rules of a model's answers on photographs that it has not learned from.
+
+    Parameters
+    ----------
+    labels : ndarray of int, shape (N,)
+        Index of the true class.
+    probabilities : ndarray of float64, shape (N, C)
+        At the model's temperature.
+    split : str
+        Which photographs these are, to be recorded.
+
+    Returns
+    -------
+    AnswerRules
+        Without a map of confidence and answer sets where there are fewer than 100 photographs.
+    """
+    n = len(labels)
+    if n < _FEWEST:
+        return AnswerRules()
+    largest = probabilities.max(axis=1)
+    correct = probabilities.argmax(axis=1) == labels
+    mapped = AnswerRules(confidence=_choose_map(largest, correct))
+    shown = mapped.shown(probabilities)
+    return AnswerRules(
+        abstain_below=ABSTAIN_BELOW,
+        confidence=mapped.confidence,
+        set_threshold=fit_set_threshold(labels, shown),
+        set_coverage=SET_COVERAGE,
+        fitted_on=split,
+        n=n,
+    )
+
+
+def fit_set_threshold(
+    labels: np.ndarray, probabilities: np.ndarray, coverage: float = SET_COVERAGE
+) -> float:
+    """Return the probability from which on a class belongs to an answer set.
+
+    Split conformal prediction with the label's own probability as the score, which gives the
+    smallest sets (Sadinle, Lei & Wasserman 2019, JASA 114): on further photographs of the same
+    kind the sets hold the right class in at least `coverage` of cases.
+
+    Parameters
+    ----------
+    labels : ndarray of int, shape (N,)
+    probabilities : ndarray of float64, shape (N, C)
+        As shown.
+    coverage : float, default 0.9
+    """
+    n = len(labels)
+    of_label = np.sort(probabilities[np.arange(n), labels])
+    rank = int(np.floor((n + 1) * (1 - coverage)))
+    return float(of_label[rank - 1]) if rank else 0.0
+
+
+def _choose_map(confidence: np.ndarray, correct: np.ndarray) -> tuple[tuple[float, float], ...]:
+    """Choose among no map, a beta and an isotonic one, by cross-validated Brier score."""
+    errors = {name: _cross_validated(fit, confidence, correct) for name, fit in _FITS.items()}
+    best = min(errors, key=lambda name: errors[name])  # the first of equals, which is none
+    if best == "none":
+        return ()
+    known = np.linspace(0.0, 1.0, _POINTS)
+    mapped = np.maximum.accumulate(np.clip(_FITS[best](confidence, correct)(known), 0, 1))
+    return tuple(zip(known.tolist(), mapped.tolist(), strict=True))
+
+
+def _cross_validated(
+    fit: Callable[[np.ndarray, np.ndarray], ConfidenceMap],
+    confidence: np.ndarray,
+    correct: np.ndarray,
+) -> float:
+    errors = []
+    for seed in range(_REPEATS):
+        fold = np.random.default_rng(seed).permutation(len(correct)) % _FOLDS
+        for held_out in range(_FOLDS):
+            seen, unseen = fold != held_out, fold == held_out
+            mapped = fit(confidence[seen], correct[seen])(confidence[unseen])
+            errors.append(((mapped - correct[unseen]) ** 2).mean())
+    return float(np.mean(errors))
+
+
+def _no_map(confidence: np.ndarray, correct: np.ndarray) -> ConfidenceMap:
+    return lambda values: values
+
+
+def _beta_map(confidence: np.ndarray, correct: np.ndarray) -> ConfidenceMap:
+    """Fit a beta calibration (Kull, Silva Filho & Flach 2017, AISTATS); it never falls."""
+    from sklearn.linear_model import LogisticRegression
+
+    def terms(values: np.ndarray) -> np.ndarray:
+        clipped = np.clip(values, 1e-6, 1 - 1e-6)
+        return np.stack([np.log(clipped), -np.log1p(-clipped)], axis=1)
+
+    if correct.all() or not correct.any():
+        return _no_map(confidence, correct)
+    used = [0, 1]
+    # As the authors: a term whose weight would be negative is left out.
+    while used:
+        regression = LogisticRegression(C=1e4, max_iter=1000)
+        regression.fit(terms(confidence)[:, used], correct)
+        weights = regression.coef_[0]
+        if (weights >= 0).all():
+            chosen = list(used)
+            return lambda values: regression.predict_proba(terms(values)[:, chosen])[:, 1]
+        used.pop(int(weights.argmin()))
+    return _no_map(confidence, correct)
+
+
+def _isotonic_map(confidence: np.ndarray, correct: np.ndarray) -> ConfidenceMap:
+    from sklearn.isotonic import IsotonicRegression
+
+    return IsotonicRegression(out_of_bounds="clip").fit(confidence, correct).predict
+
+
+_FITS: Final = {"none": _no_map, "beta": _beta_map, "isotonic": _isotonic_map}

@@ -1,0 +1,232 @@
+"""What a finished model learns about itself: what is foreign to it, and how sure it may sound."""
+
+import dataclasses
+import hashlib
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import Final
+
+import numpy as np
+import pandas as pd
+
+from har_core.dataset.table import load_dataset
+from har_core.errors import DatasetError, InvalidImageError, ModelBundleError
+from har_core.evaluation.answers import ABSTAIN_BELOW, fit_rules
+from har_core.evaluation.store import list_evaluations, read_evaluation
+from har_core.images.decoding import decode_square, read_bytes
+from har_core.images.preprocessing import scale_pixels
+from har_core.keras_io.feature_outputs import MEANS_OUTPUT, PEAKS_OUTPUT, add_feature_outputs
+from har_core.model.answers import AnswerRules
+from har_core.model.bundle import verify_bundle, write_bundle
+from har_core.model.manifest import MODEL_CARD_FILE, NOVELTY_FILE, ONNX_FILE, BundleManifest
+from har_core.model.novelty import FEWEST_HELD_OUT, MOST_REFERENCES, fit_novelty
+from har_core.model.records import read_splits
+from har_core.progress import Progress
+from har_core.training.model_card import format_model_card
+
+_BATCH: Final = 8
+_THREADS: Final = 2
+_HELD_BACK: Final = 0.1
+_STEP: Final = "Learning what is foreign"
+
+
+def learn_novelty(
+    graph: bytes,
+    manifest: BundleManifest,
+    photographs: pd.DataFrame,
+    *,
+    progress: Progress | None = None,
+) -> dict[str, bytes]:
+    """Run a network on its training and validation photographs to learn what is foreign to it.
+
+    Training photographs are what others are compared with; the validation photographs say how far
+    ordinary ones lie. Where there are too few of these (a refit has none), a tenth of the training
+    photographs serves, by near-duplicate group, which then nothing is compared with. The test
+    photographs are not looked at.
+
+    Parameters
+    ----------
+    graph : bytes
+        ``model.onnx``.
+    manifest : BundleManifest
+        Of its input size and scaling.
+    photographs : DataFrame
+        In the order of ``splits.parquet``: ``path`` (None where there is no file), ``split`` and
+        ``duplicate_group``.
+    progress : callable, optional
+        Called with (what is being done, done, total).
+
+    Returns
+    -------
+    dict of str to bytes
+        ``model.onnx`` with further outputs and ``novelty.npz``; empty if the network has no
+        feature map, or there are too few photographs.
+    """
+    try:
+        extended = add_feature_outputs(graph)
+    except ModelBundleError:
+        return {}
+    present = photographs["path"].notna().to_numpy()
+    training = np.flatnonzero(present & photographs["split"].eq("train").to_numpy())
+    held_out = np.flatnonzero(present & photographs["split"].eq("validation").to_numpy())
+    split = "validation"
+    rng = np.random.default_rng(0)
+    if len(held_out) < FEWEST_HELD_OUT:
+        split = "train"
+        groups = photographs["duplicate_group"].to_numpy()[training]
+        known = np.unique(groups)
+        aside = rng.permutation(known)[: int(len(known) * _HELD_BACK)]
+        is_aside = np.isin(groups, aside)
+        training, held_out = training[~is_aside], training[is_aside]
+    if len(training) > MOST_REFERENCES:
+        training = np.sort(rng.permutation(training)[:MOST_REFERENCES])
+    rows = np.concatenate([training, held_out])
+    if not len(training) or len(held_out) < FEWEST_HELD_OUT:
+        return {}
+    paths = photographs["path"].to_numpy()[rows]
+    means, peaks = _features(extended, manifest, paths, progress or (lambda *_: None))
+    n = len(training)
+    detector = fit_novelty(means[:n], peaks[:n], training, (means[n:], peaks[n:]), split)
+    if detector is None:
+        return {}
+    return {ONNX_FILE: extended, NOVELTY_FILE: detector.to_bytes()}
+
+
+def calibrate_bundle(
+    folder: str | Path, dataset: str | Path, *, progress: Progress | None = None
+) -> BundleManifest:
+    """Fit novelty, shown confidence and answer sets of a model that exists, and store them in it.
+
+    Training does this for a new model; the command is for older ones. Only the photographs that
+    the model was trained and validated on are used, found in the dataset by name and content.
+
+    Parameters
+    ----------
+    folder : str or Path
+        Of the bundle; it is replaced in one step.
+    dataset : str or Path
+        Folder with the photographs that it was trained on.
+    progress : callable, optional
+        Called with (what is being done, done, total).
+
+    Returns
+    -------
+    BundleManifest
+        As written.
+
+    Raises
+    ------
+    ModelBundleError
+        If the bundle is damaged, records no splits, or cannot be written.
+    DatasetError
+        If the dataset holds fewer than half of the model's training photographs.
+    """
+    folder = Path(folder)
+    manifest = verify_bundle(folder)
+    splits = read_splits(folder)
+    if splits is None or ONNX_FILE not in manifest.files:
+        raise ModelBundleError(
+            f"The model {manifest.name!r} does not record its splits or has no {ONNX_FILE}; only a "
+            "model that was trained here can be calibrated."
+        )
+    report = progress or (lambda *_: None)
+    photographs = splits.assign(path=_find_photographs(splits, dataset, report))
+    trained = photographs["split"].eq("train")
+    found = int((trained & photographs["path"].notna()).sum())
+    if found < trained.sum() / 2:
+        raise DatasetError(
+            f"{dataset} holds {found:,} of the {int(trained.sum()):,} photographs that "
+            f"{manifest.name!r} was trained on; give the folder that it was trained with."
+        )
+    graph = (folder / ONNX_FILE).read_bytes()
+    learned = learn_novelty(graph, manifest, photographs, progress=progress)
+    rules = refit_rules(folder, manifest)
+    changed = dataclasses.replace(manifest, answers=rules.to_dict())
+    files: dict[str, bytes | Path] = {name: folder / name for name in manifest.files}
+    files |= learned
+    if "test" in list_evaluations(folder, manifest):
+        result = read_evaluation(folder, "test").raw.calibrated(manifest.temperature, rules)
+        if manifest.metrics.get("split") == "test":
+            changed = dataclasses.replace(
+                changed, metrics={**manifest.metrics, **result.headline()}
+            )
+            if MODEL_CARD_FILE in manifest.files and manifest.training.get("settings"):
+                files[MODEL_CARD_FILE] = format_model_card(changed, result).encode()
+    return write_bundle(folder, changed, files, overwrite=True)
+
+
+def refit_rules(
+    folder: Path, manifest: BundleManifest, temperature: float | None = None
+) -> AnswerRules:
+    """Fit the rules of a bundle's answers on its recorded validation predictions.
+
+    Without any it abstains below the usual confidence, and claims nothing else.
+    """
+    present = manifest.temperature if temperature is None else temperature
+    if "validation" not in list_evaluations(folder, manifest):
+        return AnswerRules(abstain_below=ABSTAIN_BELOW)
+    held_out = read_evaluation(folder, "validation").raw.calibrated(present)
+    return fit_rules(held_out.labels, held_out.probabilities, "validation")
+
+
+def _find_photographs(
+    splits: pd.DataFrame, dataset: str | Path, report: Progress
+) -> list[str | None]:
+    """Return the path of each photograph whose file is there and unchanged."""
+    table = load_dataset(dataset).dropna(subset="path")
+    known = dict(zip(table["filename"], table["path"], strict=True))
+    paths: list[str | None] = []
+    for done, (name, sha256) in enumerate(
+        zip(splits["filename"], splits["sha256"], strict=True), start=1
+    ):
+        path = known.get(name)
+        try:
+            same = path is not None and _sha256(path) == sha256
+        except OSError:
+            same = False
+        paths.append(path if same else None)
+        report("Finding the photographs", done, len(splits))
+    return paths
+
+
+def _sha256(path: str) -> str:
+    with Path(path).open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def _features(
+    graph: bytes, manifest: BundleManifest, paths: np.ndarray, report: Progress
+) -> tuple[np.ndarray, np.ndarray]:
+    """Return the means and peaks of photographs."""
+    import onnxruntime
+
+    options = onnxruntime.SessionOptions()
+    options.intra_op_num_threads = 1
+    session = onnxruntime.InferenceSession(graph, options, providers=["CPUExecutionProvider"])
+    source = session.get_inputs()[0].name
+
+    def run(start: int) -> tuple[np.ndarray, np.ndarray]:
+        pixels = np.stack(list(_decode(paths[start : start + _BATCH], manifest.input_size)))
+        batch = scale_pixels(pixels, manifest.preprocessing)
+        means, peaks = session.run([MEANS_OUTPUT, PEAKS_OUTPUT], {source: batch})
+        return means, peaks
+
+    report(_STEP, 0, len(paths))
+    batches = []
+    with ThreadPoolExecutor(_THREADS) as pool:
+        try:
+            for batch in pool.map(run, range(0, len(paths), _BATCH)):
+                batches.append(batch)
+                report(_STEP, min(len(batches) * _BATCH, len(paths)), len(paths))
+        finally:
+            pool.shutdown(cancel_futures=True)  # `report` may have raised
+    return np.concatenate([b[0] for b in batches]), np.concatenate([b[1] for b in batches])
+
+
+def _decode(paths: np.ndarray, size: int) -> Iterator[np.ndarray]:
+    for path in paths:
+        try:
+            yield decode_square(read_bytes(path), size)
+        except InvalidImageError as error:
+            raise DatasetError(f"{path} cannot be read any more: {error}") from error

@@ -1,0 +1,59 @@
+import numpy as np
+import pytest
+
+from har_core.evaluation.answers import ABSTAIN_BELOW, fit_rules, fit_set_threshold
+from har_core.evaluation.calibration import reliability_bins
+from har_core.model.answers import AnswerRules
+
+
+def draw(n, seed, sharpness=1.0, classes=5):
+    """Draw labels from their true probabilities, and show these sharper than they are."""
+    rng = np.random.default_rng(seed)
+    odds = np.exp(1.5 * rng.normal(size=(n, classes)))
+    true = odds / odds.sum(axis=1, keepdims=True)
+    labels = np.array([rng.choice(classes, p=row) for row in true])
+    shown = true**sharpness
+    return labels, shown / shown.sum(axis=1, keepdims=True)
+
+
+def calibration_error(labels, probabilities):
+    correct = probabilities.argmax(axis=1) == labels
+    return reliability_bins(probabilities.max(axis=1), correct).calibration_error
+
+
+def test_overconfidence_is_taken_back_on_other_photographs():
+    rules = fit_rules(*draw(1500, 0, sharpness=2.0), "validation")
+    labels, probabilities = draw(4000, 1, sharpness=2.0)
+    assert calibration_error(labels, probabilities) > 0.1
+    assert calibration_error(labels, rules.shown(probabilities)) < 0.03
+    assert (rules.fitted_on, rules.n, rules.abstain_below) == ("validation", 1500, ABSTAIN_BELOW)
+
+
+def test_a_calibrated_model_is_hardly_changed():
+    rules = fit_rules(*draw(1500, 2), "validation")
+    labels, probabilities = draw(4000, 3)
+    assert calibration_error(labels, rules.shown(probabilities)) < 0.03
+
+
+def test_answer_sets_hold_the_right_class_as_often_as_promised():
+    coverages = []
+    for seed in range(10):
+        labels, probabilities = draw(400, 10 + seed)
+        rules = AnswerRules(set_threshold=fit_set_threshold(labels, probabilities))
+        labels, probabilities = draw(400, 100 + seed)
+        sets = [rules.answer_set(row) for row in probabilities]
+        coverages.append(np.mean([y in s for y, s in zip(labels, sets, strict=True)]))
+    # Ten repetitions of 400 and 400: the mean's deviation is 0.7 points.
+    assert 0.88 < np.mean(coverages) < 0.94
+
+
+def test_few_photographs_fit_nothing():
+    assert fit_rules(*draw(99, 0), "validation") == AnswerRules()
+
+
+@pytest.mark.parametrize("right", [True, False])
+def test_a_model_that_is_always_right_or_wrong_has_rules(right):
+    _, probabilities = draw(150, 0)
+    best = probabilities.argmax(axis=1)
+    rules = fit_rules(best if right else (best + 1) % 5, probabilities, "validation")
+    assert np.isfinite(rules.shown(probabilities)).all()

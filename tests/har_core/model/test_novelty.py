@@ -1,0 +1,70 @@
+import numpy as np
+import pytest
+
+from har_core.errors import ModelBundleError
+from har_core.model.novelty import FALSE_ALARMS, fit_novelty, read_novelty
+
+
+def features(n, seed, shift=0.0):
+    """Draw means (N, 8) and peaks (N, 100) of pictures that differ in a few directions."""
+    rng = np.random.default_rng(seed)
+    mixing = np.random.default_rng(99).normal(size=(5, 108))
+    both = rng.normal(size=(n, 5)) @ mixing + 0.1 * rng.normal(size=(n, 108)) + 20
+    both[:, 4:40] += shift
+    return both[:, :8].astype(np.float32), both[:, 8:].astype(np.float32)
+
+
+@pytest.fixture(scope="module")
+def detector():
+    return fit_novelty(*features(600, 1), np.arange(600) * 2, features(400, 2), "validation")
+
+
+def test_few_ordinary_pictures_and_all_foreign_ones_are_flagged(detector):
+    ordinary = detector.judge(*features(2000, 3))
+    assert 0.005 < (~ordinary.in_scope).mean() < 0.05
+    foreign = detector.judge(*features(200, 4, shift=6.0))
+    assert not foreign.in_scope.any()
+    assert (foreign.value == 1).all()
+
+
+def test_novelty_is_the_share_of_held_out_pictures_that_look_more_ordinary(detector):
+    assert np.isclose(detector.judge(*features(400, 2)).value.mean(), 0.5, atol=0.01)
+    value = detector.judge(*features(2000, 3)).value
+    assert value.min() >= 0 and value.max() <= 1
+    assert np.isclose(value.mean(), 0.5, atol=0.05)
+
+
+def test_threshold_leaves_the_promised_share_of_held_out_pictures(detector):
+    share = (detector.held_out > detector.threshold).mean()
+    assert FALSE_ALARMS - 0.005 < share <= FALSE_ALARMS
+
+
+def test_a_file_gives_the_same_answers(detector):
+    again = read_novelty(detector.to_bytes(), "novelty.npz")
+    pictures = features(50, 5)
+    assert np.allclose(detector.score(*pictures), again.score(*pictures), atol=0.02)
+    assert again.split == "validation"
+    assert len(detector.to_bytes()) < 100_000
+
+
+def test_nearest_of_a_training_picture_is_itself(detector):
+    _, peaks = features(600, 1)
+    assert [int(detector.nearest(peaks[i], 1)[0]) for i in (0, 7, 599)] == [0, 14, 1198]
+    assert len(set(detector.nearest(peaks[3], 3))) == 3
+
+
+@pytest.mark.parametrize(("n", "tells"), [(38, False), (39, True)])
+def test_too_few_held_out_pictures_tell_nothing(n, tells):
+    fitted = fit_novelty(*features(100, 1), np.arange(100), features(n, 2), "validation")
+    assert (fitted is not None) == tells
+
+
+def test_fewer_pictures_than_features_still_have_a_detector():
+    fitted = fit_novelty(*features(7, 1), np.arange(7), features(60, 2), "validation")
+    assert np.isfinite(fitted.score(*features(20, 3))).all()
+
+
+@pytest.mark.parametrize("content", [b"", b"no archive", b"PK\x03\x04 broken"])
+def test_damaged_file_is_refused_by_name(content):
+    with pytest.raises(ModelBundleError, match=r"some/novelty\.npz"):
+        read_novelty(content, "some/novelty.npz")

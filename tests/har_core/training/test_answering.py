@@ -1,0 +1,145 @@
+import hashlib
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from har_core.errors import DatasetError, ModelBundleError
+from har_core.model import bundle
+from har_core.model.class_indices import format_class_indices
+from har_core.model.loading import load_model
+from har_core.model.manifest import (
+    CLASS_INDICES_FILE,
+    NOVELTY_FILE,
+    ONNX_FILE,
+    PREDICTIONS_FILE,
+    SPLITS_FILE,
+    BundleManifest,
+    read_manifest,
+)
+from har_core.training.answering import calibrate_bundle
+from tests.drawing import CLASS_NAMES, conv_network, photo_bytes, write_dataset
+from tests.evaluated import draw_predictions
+from tests.guarded import checkerboard
+
+PER_CLASS = 40
+
+
+def write_trained(folder: Path, validation: bool = True) -> Path:
+    """Write a dataset and a bundle whose splits and predictions record it, as training leaves it.
+
+    Of each class 20 photographs are for training, 16 for validation and 4 for the test.
+    """
+    dataset = write_dataset(folder / "dataset", PER_CLASS)
+    table = pd.read_csv(dataset / "train.csv")
+    number = table["filename"].str.extract(r"_(\d+)", expand=False).astype(int)
+    table["split"] = np.select(
+        [number < 20, number < 36], ["train", "validation" if validation else "train"], "test"
+    )
+    table["duplicate_group"] = np.arange(len(table))
+    table["sha256"] = [
+        hashlib.sha256((dataset / "train" / name).read_bytes()).hexdigest()
+        for name in table["filename"]
+    ]
+    held_out = table[table["split"] != "train"].reset_index(drop=True)
+    labels = pd.Index(CLASS_NAMES).get_indexer(held_out["label"])
+    predictions = held_out[["filename", "label", "split"]].copy()
+    predictions[list(CLASS_NAMES)] = draw_predictions(labels, 3).astype(np.float32)
+    manifest = BundleManifest(
+        name="trained",
+        architecture="two convolutions",
+        input_size=224,
+        preprocessing="minus_one_to_one",
+        class_names=CLASS_NAMES,
+        metrics={"split": "test", "n": 12, "top1": {"value": 0.5, "low": 0.4, "high": 0.6}},
+    )
+    files = {
+        ONNX_FILE: conv_network(),
+        CLASS_INDICES_FILE: format_class_indices(CLASS_NAMES).encode(),
+        SPLITS_FILE: table.to_parquet(index=False),
+        PREDICTIONS_FILE: predictions.to_parquet(index=False),
+    }
+    bundle.write_bundle(folder / "models" / "trained", manifest, files)
+    return dataset
+
+
+@pytest.fixture(scope="module")
+def trained(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("calibrated")
+    dataset = write_trained(folder)
+    before = load_model(folder / "models" / "trained").predict(photo_bytes("running", 99))
+    seen = []
+    calibrate_bundle(
+        folder / "models" / "trained", dataset, progress=lambda *step: seen.append(step)
+    )
+    return folder / "models" / "trained", dataset, before, seen
+
+
+def test_calibrated_model_tells_foreign_pictures_and_keeps_its_predictions(trained):
+    folder, _, before, seen = trained
+    model = load_model(folder)
+    after = model.predict(photo_bytes("running", 99))
+    assert (before.in_scope, before.novelty) == (None, None)
+    assert after.in_scope is True and 0 <= after.novelty < 1
+    assert np.argmax(list(after.probabilities.values())) == CLASS_NAMES.index(before.action)
+    foreign = model.predict(checkerboard())
+    assert foreign.in_scope is False and foreign.answer is None
+    assert seen[-1][1] == seen[-1][2]  # progress ends at its total
+
+
+def test_batch_and_single_predictions_agree(trained):
+    model = load_model(trained[0])
+    sources = [photo_bytes(label, 98) for label in CLASS_NAMES] + [checkerboard()]
+    single = [model.predict(source) for source in sources]
+    for one, many in zip(single, model.predict_batch(sources), strict=True):
+        assert (one.action, one.in_scope, one.answer_set) == (
+            many.action,
+            many.in_scope,
+            many.answer_set,
+        )
+        assert one.novelty == pytest.approx(many.novelty, abs=0.05)
+
+
+def test_bundle_stays_whole_and_is_calibrated_twice_alike(trained):
+    folder, dataset, *_ = trained
+    first = bundle.verify_bundle(folder)
+    assert NOVELTY_FILE in first.files
+    again = calibrate_bundle(folder, dataset)
+    assert again.files == first.files
+    assert again.rules == first.rules
+    # Too few validation photographs (48) for a confidence map and answer sets.
+    assert again.rules.set_threshold is None
+
+
+def test_similar_training_photographs_are_found_by_class(trained):
+    folder, *_ = trained
+    model = load_model(folder)
+    splits = pd.read_parquet(folder / SPLITS_FILE)
+    for label in CLASS_NAMES:
+        rows = model.similar_rows(photo_bytes(label, 97))
+        assert splits["label"].iloc[rows].tolist() == [label] * 3
+        assert set(splits["split"].iloc[rows]) == {"train"}
+
+
+def test_other_dataset_is_refused_and_nothing_changes(trained, tmp_path):
+    folder, *_ = trained
+    before = read_manifest(folder)
+    other = write_dataset(tmp_path / "other", 2)
+    (other / "train" / "running_0.jpg").write_bytes(photo_bytes("sitting", 5))
+    with pytest.raises(DatasetError, match="was trained on"):
+        calibrate_bundle(folder, other)
+    assert read_manifest(folder) == before
+
+
+def test_refitted_model_holds_training_photographs_back_and_claims_no_sets(tmp_path):
+    dataset = write_trained(tmp_path, validation=False)
+    manifest = calibrate_bundle(tmp_path / "models" / "trained", dataset)
+    assert manifest.rules.set_threshold is None
+    # A tenth of 108 photographs is too few to set a threshold.
+    assert NOVELTY_FILE not in manifest.files
+
+
+def test_bundle_without_splits_is_refused(tiny_models, tiny_dataset):
+    with pytest.raises(ModelBundleError, match="does not record its splits"):
+        calibrate_bundle(tiny_models / "tiny", tiny_dataset)
