@@ -169,7 +169,7 @@ def cross_validated_probabilities(
     Raises
     ------
     DatasetError
-        If there are fewer than two classes, or a class has too few photographs.
+        If there are fewer than two classes, or a class has too few photographs that differ.
     """
     from sklearn.linear_model import LogisticRegression
     from sklearn.model_selection import StratifiedGroupKFold
@@ -184,6 +184,18 @@ def cross_validated_probabilities(
         raise DatasetError(
             f"The class {str(class_names[counts.argmin()])!r} has only {counts.min()} usable "
             f"photographs; finding doubtful labels needs {N_FOLDS} of each class."
+        )
+    n_groups = [len(np.unique(groups[labels == name])) for name in class_names]
+    if min(n_groups) < 2:
+        alone = str(class_names[np.argmin(n_groups)])
+        raise DatasetError(
+            f"All photographs of the class {alone!r} are near duplicates of each other: none can "
+            "be judged by the others. Add photographs that differ, or remove the class."
+        )
+    if len(np.unique(groups)) < N_FOLDS:
+        raise DatasetError(
+            f"The {len(labels)} photographs are only {len(np.unique(groups))} that differ, the "
+            f"rest are near duplicates; finding doubtful labels needs {N_FOLDS}."
         )
     probabilities = np.zeros((len(labels), len(class_names)))
     folds = StratifiedGroupKFold(N_FOLDS, shuffle=True, random_state=0)

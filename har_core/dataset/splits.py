@@ -14,13 +14,23 @@ SPLITS: Final = ("train", "validation", "test")
 SEVERAL_SPLITS: Final = " + "  # as `har_core.model.records.match_splits` joins them
 
 
-def check_labels(labels: Sequence[str]) -> tuple[str, ...]:
+def check_labels(
+    labels: Sequence[str] | np.ndarray, groups: Sequence[int] | np.ndarray | None = None
+) -> tuple[str, ...]:
     """Return the sorted class names of a training table.
+
+    Parameters
+    ----------
+    labels : sequence of str, length N
+        Class of each photograph.
+    groups : sequence of int, length N, optional
+        Near-duplicate group of each: a burst of twenty copies is one photograph to a split.
 
     Raises
     ------
     DatasetError
-        If a label is empty, there is a single class, or a class is too small to split.
+        If a label is empty, there is a single class, or a class has too few photographs that
+        differ to be in every split.
     """
     counts = pd.Series(labels).value_counts()
     if "" in counts.index:
@@ -31,18 +41,22 @@ def check_labels(labels: Sequence[str]) -> tuple[str, ...]:
         raise DatasetError(
             f"All photographs have the label {counts.index[0]!r}; training needs two classes."
         )
+    if groups is not None:
+        table = pd.DataFrame({"label": np.asarray(labels, dtype=object), "group": groups})
+        counts = table.groupby("label")["group"].nunique()
     small = counts[counts < len(SPLITS)]
     if len(small):
         listed = ", ".join(f"{name!r} ({n})" for name, n in small.items())
+        alike = " that are no near duplicates of each other" if groups is not None else ""
         raise DatasetError(
-            f"Too few usable photographs for a training, validation and test split: {listed}; "
-            f"each class needs {len(SPLITS)}."
+            f"Too few usable photographs{alike} for a training, validation and test split: "
+            f"{listed}; each class needs {len(SPLITS)}."
         )
     return tuple(sorted(counts.index))
 
 
 def stratified_group_split(
-    labels: Sequence[str],
+    labels: Sequence[str] | np.ndarray,
     groups: Sequence[int] | np.ndarray,
     *,
     validation: float = 0.1,
@@ -51,9 +65,10 @@ def stratified_group_split(
 ) -> np.ndarray:
     """Split into train, validation and test so that no group is in two of them.
 
-    Each class is dealt out by itself: its groups are shuffled, then the first go to the test
-    split until that has its share, the next to validation, the rest to training. A group with
-    several labels is dealt with its most frequent one.
+    Each class is dealt out by itself: its largest group goes to training; of the others, drawn in
+    random order, those go to the test split whose sizes add up to as near its share as they can,
+    then the same for validation. A group with several labels is dealt with the one that has the
+    fewest groups.
 
     Parameters
     ----------
@@ -70,29 +85,76 @@ def stratified_group_split(
     -------
     ndarray of str, shape (N,)
         ``"train"``, ``"validation"`` or ``"test"``. Every class with at least three groups is in
-        all three.
+        all three; `check_labels` refuses smaller ones.
+
+    Raises
+    ------
+    DatasetError
+        If a class misses a split because all its near duplicates carry other labels.
 
     See Also
     --------
-    har_core.duplicates.duplicate_groups : makes the groups.
+    har_core.dataset.duplicates.duplicate_groups : makes the groups.
     """
-    table = pd.DataFrame({"label": np.asarray(labels, dtype=object), "group": np.asarray(groups)})
-    by_group = table.groupby("group")["label"].agg([lambda s: s.mode().iloc[0], "size"])
-    by_group.columns = ["label", "size"]
+    names, label_of = np.unique(np.asarray(labels, dtype=str), return_inverse=True)
+    _, group_of = np.unique(np.asarray(groups), return_inverse=True)
+    size = np.bincount(group_of)
+    label_of_pair, group_of_pair = np.unique(np.stack([label_of, group_of]), axis=1)
+    n_groups = np.bincount(label_of_pair)
+    # The rarest label of a group deals it out: the others have more groups to be dealt.
+    rarest_first = np.argsort(n_groups, kind="stable")
+    rank = np.full(len(size), len(names))
+    np.minimum.at(rank, group_of_pair, np.argsort(rarest_first)[label_of_pair])
+    owner = rarest_first[rank]
     rng = np.random.default_rng(seed)
-    split_of_group: dict[int, str] = {}
-    for _, members in by_group.groupby("label", sort=True):
-        order = members.iloc[rng.permutation(len(members))]
-        wanted = {
-            name: max(1, round(share * int(members["size"].sum())))
-            for name, share in (("test", test), ("validation", validation))
-        }
-        for group, size in zip(order.index, order["size"], strict=True):
-            name = next((n for n, left in wanted.items() if left > 0), "train")
-            split_of_group[group] = name
-            if name in wanted:
-                wanted[name] -= size
-    return table["group"].map(split_of_group).to_numpy(dtype=str)
+    split_of_group = np.full(len(size), "train", dtype=f"U{max(map(len, SPLITS))}")
+    for label in range(len(names)):
+        left = rng.permutation(np.flatnonzero(owner == label))
+        n_photographs = int(size[left].sum())
+        left = np.delete(left, size[left].argmax()) if len(left) else left
+        for split, share, reserved in (("test", test, 1), ("validation", validation, 0)):
+            chosen = _choose_groups(size[left], round(share * n_photographs), reserved)
+            split_of_group[left[chosen]] = split
+            left = np.delete(left, chosen)
+    split_of = split_of_group[group_of]
+    absent = [
+        f"{str(names[label])!r} ({split})"
+        for split in SPLITS
+        for label in np.flatnonzero(n_groups >= len(SPLITS))
+        if not (split_of[label_of == label] == split).any()
+    ]
+    if absent:
+        raise DatasetError(
+            f"Some classes cannot be in every split: {', '.join(absent)} would have no photograph, "
+            "because their near duplicates carry other labels. Settle those labels first."
+        )
+    return split_of
+
+
+def _choose_groups(sizes: np.ndarray, wanted: int, reserved: int) -> list[int]:
+    """Return positions of groups whose sizes add up to as near `wanted` as they can, at least one.
+
+    The earliest groups that do are taken; the last `reserved` ones are left over.
+    """
+    sizes = sizes[: max(len(sizes) - reserved, 0)]
+    if not len(sizes):
+        return []
+    wanted = max(wanted, 1)
+    # The group that completes each sum first. One sum beyond what is wanted may be the nearest;
+    # further ones never are.
+    completed_by = np.full(wanted + sizes.max(), -1)
+    for position, size in enumerate(sizes):
+        sums = np.r_[0, np.flatnonzero(completed_by[:wanted] >= 0)] + size
+        completed_by[sums[completed_by[sums] < 0]] = position
+        if completed_by[wanted] >= 0:
+            break
+    reached = np.flatnonzero(completed_by >= 0)
+    total = reached[np.abs(reached - wanted).argmin()]
+    chosen = []
+    while total:
+        chosen.append(int(completed_by[total]))
+        total -= sizes[chosen[-1]]
+    return chosen
 
 
 def split_columns(dataset: Dataset) -> pd.DataFrame:

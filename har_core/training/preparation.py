@@ -146,16 +146,17 @@ def prepare_dataset(
     skipped = table.loc[list(reasons), ["filename", "label"]].assign(reason=list(reasons.values()))
     _check_skipped(skipped, len(table))
     usable = table.drop(index=list(reasons)).reset_index(drop=True)
-    class_names = check_labels(usable["label"])
+    pairs, _ = near_duplicate_pairs(np.stack(fingerprints))
+    usable["duplicate_group"] = duplicate_groups(len(usable), pairs)
+    recorded = read_splits(find_model(splits_of)) if splits_of else None
+    split_anew = recorded is None and "split" not in usable
+    class_names = check_labels(usable["label"], usable["duplicate_group"] if split_anew else None)
     lost = sorted(set(table["label"]) - set(class_names))
     if lost:
         raise DatasetError(
             f"No usable photograph is left of the class {', '.join(map(repr, lost))}."
         )
     usable["sha256"] = hashes
-    pairs, _ = near_duplicate_pairs(np.stack(fingerprints))
-    usable["duplicate_group"] = duplicate_groups(len(usable), pairs)
-    recorded = read_splits(find_model(splits_of)) if splits_of else None
     if "split" in usable:  # as the dataset's folders say
         usable["split"] = _split_of_folders(usable, recorded, seed)
         copies = usable.loc[usable["split"] == "", ["filename", "label"]]

@@ -226,6 +226,21 @@ def test_class_that_is_too_small_to_judge_is_named() -> None:
         cross_validated_probabilities(np.zeros((23, 2)), labels, np.arange(23))
 
 
+@pytest.mark.parametrize(
+    ("groups", "message"),
+    [
+        (np.r_[np.arange(20), np.full(20, 20)], "'b' are near duplicates of each other"),
+        (np.arange(40) // 10, "40 photographs are only 4 that differ"),
+    ],
+)
+def test_photographs_that_are_mostly_copies_cannot_judge_each_other(
+    groups: np.ndarray, message: str
+) -> None:
+    labels = np.repeat(["a", "b"], 20)
+    with pytest.raises(DatasetError, match=message):
+        cross_validated_probabilities(np.zeros((40, 2)), labels, groups)
+
+
 def test_estimated_noise_of_a_class_is_near_the_planted_share() -> None:
     rng = np.random.default_rng(0)
     truth = rng.integers(0, 3, 1500)

@@ -2,10 +2,18 @@
 
 from pathlib import Path
 
+import numpy as np
 import pandas as pd
+import pytest
 
-from har_core.dataset.splits import leaking_groups, split_columns
+from har_core.dataset.splits import (
+    check_labels,
+    leaking_groups,
+    split_columns,
+    stratified_group_split,
+)
 from har_core.dataset.table import open_dataset
+from har_core.errors import DatasetError
 
 
 def test_split_columns_of_a_table_are_recognised_by_their_values(tmp_path: Path) -> None:
@@ -50,3 +58,79 @@ def test_groups_that_cross_splits_leak() -> None:
     assert list(leaking_groups(photographs, both)["filename"]) == ["a", "b"]
     unknown = split.replace("test", "")
     assert leaking_groups(photographs, unknown).empty
+
+
+def test_split_keeps_groups_together_and_classes_balanced() -> None:
+    rng = np.random.default_rng(0)
+    labels = np.repeat(["a", "b", "c"], [500, 300, 100])
+    groups = np.arange(900)
+    groups[rng.choice(500, 60, replace=False)] = 0
+    split = stratified_group_split(labels, groups, seed=3)
+    assert pd.Series(split).groupby(groups).nunique().max() == 1
+    shares = pd.crosstab(labels, split, normalize="index")
+    assert (shares[["validation", "test"]] == 0.1).all().all()
+    assert np.array_equal(split, stratified_group_split(labels, groups, seed=3))
+    assert not np.array_equal(split, stratified_group_split(labels, groups, seed=4))
+
+
+def test_class_of_a_burst_and_two_more_is_in_every_split_whatever_the_seed() -> None:
+    labels = np.repeat(["burst", "other"], [30, 30])
+    groups = np.r_[np.zeros(28, int), 1, 2, np.arange(3, 33)]
+    for seed in range(1000):
+        split = stratified_group_split(labels, groups, seed=seed)
+        for name in ("burst", "other"):
+            assert set(split[labels == name]) == {"train", "validation", "test"}, (name, seed)
+        assert set(split[:28]) == {"train"}
+
+
+def test_largest_burst_is_always_for_training() -> None:
+    labels = np.repeat(["a", "b"], 100)
+    groups = np.r_[np.zeros(60, int), np.arange(1, 141)]
+    for seed in range(200):
+        split = stratified_group_split(labels, groups, seed=seed)
+        assert set(split[:60]) == {"train"}
+        assert [(split[labels == "a"] == name).sum() for name in ("validation", "test")] == [10, 10]
+
+
+def test_shares_are_as_near_as_groups_of_any_size_allow() -> None:
+    rng = np.random.default_rng(0)
+    for seed in range(50):
+        groups = np.repeat(np.arange(60), rng.integers(1, 9, 60))
+        labels = np.where(groups < 30, "a", "b")
+        split = stratified_group_split(labels, groups, seed=seed)
+        shares = pd.crosstab(labels, split, normalize="index")
+        assert (shares[["validation", "test"]] - 0.1).abs().max().max() < 0.006
+
+
+def test_group_of_two_labels_takes_none_of_the_rarer_ones_splits_away() -> None:
+    """Two of the three groups of *rare* are copies of photographs of *common*."""
+    labels = np.array(["common"] * 20 + ["rare"] * 3)
+    groups = np.r_[np.arange(20), 0, 1, 20]
+    for seed in range(100):
+        split = stratified_group_split(labels, groups, seed=seed)
+        assert set(split[labels == "rare"]) == {"train", "validation", "test"}
+        assert set(split[labels == "common"]) == {"train", "validation", "test"}
+
+
+def test_class_that_misses_a_split_through_labels_of_its_copies_is_named() -> None:
+    """Two of the three groups of *b* are dealt out as groups of *a*, which is as rare."""
+    labels = np.array(["a", "a", "a", "b", "b", "b"])
+    with pytest.raises(DatasetError, match=r"cannot be in every split: 'b' \("):
+        stratified_group_split(labels, np.array([0, 1, 2, 0, 1, 3]))
+
+
+def test_class_that_is_one_burst_is_named() -> None:
+    labels = np.repeat(["fine", "burst"], [30, 6])
+    assert check_labels(labels) == ("burst", "fine")
+    with pytest.raises(DatasetError, match=r"no near duplicates of each other.*'burst' \(1\)"):
+        check_labels(labels, np.r_[np.arange(30), np.full(6, 30)])
+
+
+def test_table_of_many_photographs_is_split_in_seconds() -> None:
+    labels = np.repeat(["a", "b"], 50_000)
+    split = stratified_group_split(labels, np.arange(100_000))
+    assert pd.Series(split).value_counts().to_dict() == {
+        "train": 80_000,
+        "validation": 10_000,
+        "test": 10_000,
+    }

@@ -1,10 +1,7 @@
 from pathlib import Path
 
-import numpy as np
-import pandas as pd
 import pytest
 
-from har_core.dataset.splits import stratified_group_split
 from har_core.dataset.table import load_dataset, read_labels, read_table
 from har_core.errors import DatasetError
 from har_core.scan.scanning import list_rows, scan_dataset
@@ -93,17 +90,3 @@ def test_binary_table_is_refused(tmp_path):
     (tmp_path / "train.csv").write_bytes(b"\xff\xfe\x00\x81" * 50)
     with pytest.raises(DatasetError, match="cannot be read as a table: it is no text"):
         read_labels(tmp_path / "train.csv")
-
-
-def test_split_keeps_groups_together_and_classes_balanced():
-    rng = np.random.default_rng(0)
-    labels = np.repeat(["a", "b", "c"], [500, 300, 100])
-    groups = np.arange(900)
-    groups[rng.choice(500, 60, replace=False)] = 0
-    split = stratified_group_split(labels, groups, seed=3)
-    assert pd.Series(split).groupby(groups).nunique().max() == 1
-    shares = pd.crosstab(labels, split, normalize="index")
-    assert shares["train"].between(0.70, 0.90).all()
-    assert (shares[["validation", "test"]].loc[["b", "c"]] == 0.1).all().all()
-    assert np.array_equal(split, stratified_group_split(labels, groups, seed=3))
-    assert not np.array_equal(split, stratified_group_split(labels, groups, seed=4))
