@@ -10,6 +10,7 @@ from har_core import ActionModel, InvalidImageError
 from har_core.dataset.files import PHOTO_FOLDER, find_dataset
 from har_core.dataset.layouts import CSV_FILE
 from har_core.dataset.table import Dataset, open_dataset
+from har_core.storage.names import real_path
 
 
 @st.cache_data(
@@ -43,7 +44,7 @@ def opened_dataset(folder: str) -> Dataset:
 def file_stamp(path: Path) -> tuple[int, int]:
     """Return what changes when a file or folder does; zeros where there is none."""
     try:
-        status = path.stat()
+        status = Path(real_path(path)).stat()
     except OSError:
         return (0, 0)
     return (status.st_mtime_ns, status.st_size)

@@ -10,7 +10,8 @@ from dashboard.resources import opened_dataset
 from dashboard.wording.names import (
     escape_markdown,
 )
-from har_core.images.decoding import MAX_BYTES
+from har_core.errors import InvalidImageError
+from har_core.images.decoding import MAX_BYTES, read_bytes
 
 EXAMPLE = Path(__file__).parents[1] / "examples" / "cycling.jpg"
 
@@ -28,9 +29,9 @@ def show_random_photo(folder: str) -> None:
         return
     row = present.sample().iloc[0]
     try:
-        data = Path(row["path"]).read_bytes()
-    except OSError as error:
-        st.toast(f"Cannot read {escape_markdown(row['filename'])}: {error.strerror}.")
+        data = read_bytes(row["path"])
+    except InvalidImageError as error:
+        st.toast(escape_markdown(str(error)))
         return
     replace_photos(Photo(row["filename"], data, row["label"]))
 

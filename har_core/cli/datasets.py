@@ -13,6 +13,7 @@ from har_core.errors import HarError
 from har_core.images.formats import PHOTO_SUFFIXES
 from har_core.images.signatures import identify_content
 from har_core.model.manifest import MANIFEST_FILE
+from har_core.storage.names import real_path
 
 if TYPE_CHECKING:
     from har_core.dataset.table import Dataset
@@ -163,7 +164,7 @@ def _is_same(left: Path, right: Path) -> bool:
 def _stamp(path: str | Path) -> tuple[int, int] | None:
     """Return what two names of one file share."""
     try:
-        status = os.stat(path)  # noqa: PTH116 (making 100,000 Paths takes a second)
+        status = os.stat(real_path(path))  # noqa: PTH116 (making 100,000 Paths takes a second)
     except (OSError, ValueError):
         return None
     return status.st_dev, status.st_ino

@@ -10,7 +10,7 @@ from har_core.errors import DatasetError
 from har_core.images.formats import PHOTO_SUFFIXES, is_passed_over, is_photograph_name
 from har_core.images.signatures import identify_file
 from har_core.settings import DATASET, LINKED_DATASETS
-from har_core.storage.names import printable
+from har_core.storage.names import printable, storable
 
 PHOTO_FOLDER: Final = "train"
 _MAX_FOLDERS: Final = 20_000
@@ -131,7 +131,7 @@ class DatasetFiles:
                             continue
                         kind = self._kind(entry)
                         if kind == stat.S_IFREG:
-                            files[printable(entry.name)] = entry.path
+                            files[printable(entry.name)] = storable(entry.path)
                         elif kind == stat.S_IFDIR:
                             name = printable(entry.name)
                             folders.append(name)

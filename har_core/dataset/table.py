@@ -22,6 +22,7 @@ from har_core.dataset.files import (
 from har_core.dataset.layouts import ClassFolders, Layout, TableSource, find_layout
 from har_core.dataset.names import MISSING, match_names
 from har_core.errors import DatasetError
+from har_core.storage.names import real_path
 
 
 @dataclass(frozen=True, eq=False)
@@ -81,7 +82,7 @@ class Dataset:
     @property
     def sources(self) -> tuple[Path, ...]:
         """What decides about the rows: tables and the folders that photographs lie in."""
-        paths = {Path(path).parent for path in self.rows["path"].dropna()}
+        paths = {Path(real_path(path)).parent for path in self.rows["path"].dropna()}
         return (*self.tables, *sorted(paths or {self.folder}))
 
 

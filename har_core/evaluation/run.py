@@ -4,7 +4,6 @@ import hashlib
 from collections.abc import Callable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Final
 
 import numpy as np
@@ -14,7 +13,7 @@ from har_core.dataset.duplicates import duplicate_groups, fingerprint_image, nea
 from har_core.errors import DatasetError, InvalidImageError
 from har_core.evaluation.result import EvaluationResult
 from har_core.evaluation.store import Evaluation, network_sha256, now
-from har_core.images.decoding import decode_photograph
+from har_core.images.decoding import decode_photograph, read_bytes
 from har_core.model.classifier import ActionModel
 
 _BATCH_SIZE: Final = 32
@@ -127,12 +126,10 @@ def _reasons_to_skip(table: pd.DataFrame, class_names: tuple[str, ...]) -> pd.Se
 
 def _read_photograph(path: str, size: int) -> "_Photograph | InvalidImageError":
     try:
-        data = Path(path).read_bytes()
+        data = read_bytes(path)
         decoded = decode_photograph(data, side=size, min_side=size)
     except InvalidImageError as error:
         return error
-    except OSError as error:
-        return InvalidImageError(f"Cannot read {path}: {error.strerror or error}.")
     digest = hashlib.sha256(data).hexdigest()
     assert decoded.square is not None and decoded.image is not None
     return _Photograph(decoded.square, fingerprint_image(decoded.image), digest)

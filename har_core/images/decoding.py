@@ -22,6 +22,7 @@ from har_core.images.pixels import is_plain_rgb, to_rgb, to_upright_rgb
 from har_core.images.preprocessing import resize_image
 from har_core.images.refusals import explain_failure
 from har_core.images.signatures import identify_content
+from har_core.storage.names import real_path
 
 MAX_BYTES: Final = 20 * 2**20
 MAX_PIXELS: Final = 50_000_000
@@ -299,14 +300,15 @@ def read_bytes(path: str | os.PathLike[str]) -> bytes:
         read.
     """
     try:
-        status = Path(path).stat()
+        file = Path(real_path(path))
+        status = file.stat()
         # Reading a pipe or a device could wait for ever.
         if not stat.S_ISREG(status.st_mode):
             kind = "a folder" if stat.S_ISDIR(status.st_mode) else "no regular file"
             raise InvalidImageError(f"Cannot read {path}: it is {kind}.", "unreadable")
         if status.st_size > MAX_BYTES:
             raise _too_large(status.st_size)
-        return Path(path).read_bytes()
+        return file.read_bytes()
     except OSError as error:
         message = f"Cannot read {path}: {error.strerror or error}."
         raise InvalidImageError(message, "unreadable") from error

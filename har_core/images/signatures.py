@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import Final, NamedTuple
 
 from har_core.images.camera_raw import name_camera_raw
+from har_core.storage.names import real_path
 
 # Content in which Pillow finds one of the formats that `har_core.images.decoding` reads.
 _READABLE: Final = (
@@ -70,7 +71,7 @@ _HEAD_BYTES: Final = 4096  # holds the directories of most cameras' raw files
 def identify_file(path: str | os.PathLike[str]) -> FileKind:
     """Tell what kind of file lies at a path by its beginning; an unreadable one is unknown."""
     try:
-        with Path(path).open("rb") as file:
+        with Path(real_path(path)).open("rb") as file:
             return identify_content(file.read(_HEAD_BYTES))
     except (OSError, ValueError):
         return FileKind("unknown", "a file that cannot be read")

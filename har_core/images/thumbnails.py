@@ -14,6 +14,7 @@ from har_core.errors import InvalidImageError
 from har_core.images.decoding import read_image_file
 from har_core.storage.cache import cache_dir
 from har_core.storage.files import write_atomically
+from har_core.storage.names import real_path
 
 # Sharp in a tile of 170 CSS pixels on a dense screen; about 8 KB.
 THUMBNAIL_SIZE: Final = (260, 200)
@@ -35,7 +36,7 @@ def thumbnail(path: str | os.PathLike[str]) -> bytes | None:
         written it is made each time.
     """
     try:
-        status = Path(path).stat()
+        status = Path(real_path(path)).stat()
     except OSError:
         return None
     identity = f"{path}|{status.st_size}|{status.st_mtime_ns}|{THUMBNAIL_SIZE}"

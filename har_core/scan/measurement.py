@@ -13,6 +13,7 @@ from har_core.dataset.duplicates import grey_thumbnail, normalise_thumbnails
 from har_core.errors import InvalidImageError
 from har_core.images.decoding import MAX_BYTES, decode_photograph
 from har_core.images.signatures import identify_content
+from har_core.storage.names import real_path
 
 # Raise it when a field is added or changes its meaning: older measurements are not used then.
 MEASUREMENT_VERSION: Final = 2
@@ -80,22 +81,23 @@ class Measurement:
 def measure_file(path: str | os.PathLike[str]) -> Measurement:
     """Read and measure one file; one that cannot be read yields a reason and an empty sha256."""
     try:
-        size = Path(path).stat().st_size
+        file_path = Path(real_path(path))
+        size = file_path.stat().st_size
         if size > MAX_BYTES:
-            with Path(path).open("rb") as file:
+            with file_path.open("rb") as file:
                 content = identify_content(file.read(1024)).description
                 file.seek(0)
                 sha256 = hashlib.file_digest(file, "sha256").hexdigest()
             return Measurement(sha256, "too_large", content, size)
-        return measure_photograph(Path(path).read_bytes())
-    except OSError:
+        return measure_photograph(file_path.read_bytes())
+    except (OSError, ValueError):
         return Measurement("", "unreadable", "", 0)
 
 
 def is_readable(path: str | os.PathLike[str]) -> bool:
     """Tell whether `measure_file` could read a file, as far as it would."""
     try:
-        with Path(path).open("rb") as file:
+        with Path(real_path(path)).open("rb") as file:
             file.read(MAX_BYTES)
     except OSError:
         return False

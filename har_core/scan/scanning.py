@@ -30,6 +30,7 @@ from har_core.progress import Progress
 from har_core.scan.cache import FileStamp, ScanCache
 from har_core.scan.issues import find_issues
 from har_core.scan.measurement import Measurement, is_readable, measure_file
+from har_core.storage.names import real_path
 
 _CHUNK: Final = 64
 # Starting worker processes takes about a second, in which threads measure some hundred files.
@@ -197,7 +198,7 @@ def _stamp_files(paths: Sequence[str]) -> dict[str, FileStamp]:
     stamps = {}
     for path in paths:
         try:
-            status = os.stat(path)  # noqa: PTH116 (making 100,000 Paths takes a second)
+            status = os.stat(real_path(path))  # noqa: PTH116 (making 100,000 Paths takes a second)
         except OSError:
             continue  # measured as unreadable
         stamps[path] = FileStamp(status.st_size, status.st_mtime_ns)

@@ -7,6 +7,7 @@ from functools import lru_cache
 from typing import Final
 
 from har_core.storage.files import sha256_of_file
+from har_core.storage.names import real_path
 
 _THREADS: Final = 4
 _CHUNK: Final = 256
@@ -44,6 +45,7 @@ def sha256_of_photograph(path: str | None) -> str:
     if not isinstance(path, str):  # a missing path may be NaN in a table
         return ""
     try:
+        path = real_path(path)
         status = os.stat(path)  # noqa: PTH116 (making 100,000 Paths takes a second)
         return _sha256(path, status.st_size, status.st_mtime_ns)
     except (OSError, ValueError):  # ValueError: a zero byte

@@ -1,26 +1,42 @@
-"""File names as text that every file format, database and page can hold."""
+"""File names that are no Unicode, as text that every format, database and page can hold.
+
+Python puts a lone surrogate, U+DC80 to U+DCFF, for each byte of a name that is no UTF-8 (PEP 383).
+JSON, CSV, Parquet, SQLite, Arrow's strings in pandas and browsers refuse such text.
+"""
 
 import os
+from typing import Final
+
+# Private use, as MirBSD's OPTU-8 maps raw octets; nobody's names are seen to hold them.
+_TO_PRIVATE: Final = {code: code - 0xDC80 + 0xF780 for code in range(0xDC80, 0xDD00)}
+_TO_ESCAPES: Final = {code: f"%{code - 0xDC00:02X}" for code in _TO_PRIVATE}
+_FROM_PRIVATE: Final = {private: code for code, private in _TO_PRIVATE.items()}
 
 
 def printable(name: str | os.PathLike[str]) -> str:
-    r"""Return a path as valid Unicode.
+    """Return a path for people: ``caf%E9.jpg`` where a byte is no UTF-8; not to be opened."""
+    text = os.fspath(name)
+    return text if _is_unicode(text) else text.translate(_TO_ESCAPES)
 
-    Parameters
-    ----------
-    name : str or path-like
-        As Python gives it: bytes that are no UTF-8 stand in it as lone surrogates (PEP 383), which
-        JSON, CSV, Parquet, SQLite and browsers refuse.
 
-    Returns
-    -------
-    str
-        With each such byte escaped: ``caf\xe9.jpg``. Good to show and to compare; opening the file
-        takes the original.
-    """
-    path = os.fspath(name)
+def storable(path: str | os.PathLike[str]) -> str:
+    """Return a path as valid Unicode, which `real_path` turns back before it is opened."""
+    text = os.fspath(path)
+    return text if _is_unicode(text) else text.translate(_TO_PRIVATE)
+
+
+def real_path(path: str | os.PathLike[str]) -> str:
+    """Return the path that `storable` was given; any other path stays as it is."""
+    text = os.fspath(path)
+    if text.isascii():
+        return text
+    original = text.translate(_FROM_PRIVATE)
+    return original if original != text and os.path.lexists(original) else text
+
+
+def _is_unicode(text: str) -> bool:
     try:
-        path.encode()
+        text.encode()
     except UnicodeEncodeError:
-        return path.encode("utf-8", "surrogateescape").decode("utf-8", "backslashreplace")
-    return path
+        return False
+    return True

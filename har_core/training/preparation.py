@@ -15,7 +15,7 @@ from har_core.dataset.given_splits import split_as_given
 from har_core.dataset.splits import check_labels, inherited_split, stratified_group_split
 from har_core.dataset.table import Location, load_dataset
 from har_core.errors import DatasetError, InvalidImageError
-from har_core.images.decoding import decode_photograph
+from har_core.images.decoding import decode_photograph, read_bytes
 from har_core.model.fields import check_class_names
 from har_core.model.loading import find_model
 from har_core.model.records import read_splits
@@ -186,9 +186,9 @@ def _read_photograph(path: str | None) -> tuple[np.ndarray, np.ndarray, str] | s
     if path is None:
         return ""
     try:
-        data = Path(path).read_bytes()
+        data = read_bytes(path)
         decoded = decode_photograph(data, side=STORED_SIZE, min_side=STORED_SIZE)
-    except (OSError, InvalidImageError) as error:
+    except InvalidImageError as error:
         return str(error)
     digest = hashlib.sha256(data).hexdigest()
     assert decoded.square is not None and decoded.image is not None

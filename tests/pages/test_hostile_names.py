@@ -1,6 +1,8 @@
 """Names from files, tables and class lists are text on every page, never markup."""
 
+import contextlib
 import json
+import os
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -38,6 +40,9 @@ def dataset(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
         (folder / "train" / name).write_bytes(photo)
         rows.append(f'"{name}","{CLASSES[kind]}",{"train" if number % 2 else "test"}')
     (folder / "train.csv").write_text("\n".join(rows) + "\n")
+    with contextlib.suppress(OSError):  # where the file system takes Unicode names alone
+        no_unicode = os.fsdecode(os.fsencode(folder / "train") + b"/caf\xe9.jpg")
+        Path(no_unicode).write_bytes(photo_bytes("running", 99))
     monkeypatch.setenv("HAR_MODELS_DIR", str(tmp_path / "models"))
     monkeypatch.setenv("HAR_CACHE_DIR", str(tmp_path / "cache"))
     monkeypatch.setenv("HAR_DATASET", str(folder))

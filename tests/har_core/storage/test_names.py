@@ -1,0 +1,32 @@
+import os
+
+import pytest
+
+from har_core.storage.names import printable, real_path, storable
+
+LATIN1 = os.fsdecode(b"/photos/caf\xe9.jpg")
+
+
+@pytest.mark.parametrize("name", ["plain.jpg", "Köln/東京 😀.jpg", "back\\slash.jpg", ""])
+def test_unicode_names_stay_as_they_are(name):
+    assert printable(name) == storable(name) == real_path(name) == name
+
+
+def test_bytes_that_are_no_utf8_are_escaped_for_people():
+    assert printable(LATIN1) == "/photos/caf%E9.jpg"
+
+
+def test_a_stored_path_leads_back_to_its_file(tmp_path):
+    path = os.fsdecode(os.fsencode(tmp_path) + b"/K\xc3\xb6ln \xe9\xff.jpg")
+    stored = storable(path)
+    stored.encode()
+    assert real_path(stored) == stored, "there is no such file yet"
+    with open(path, "wb"):  # noqa: PTH123
+        pass
+    assert real_path(stored) == path
+
+
+def test_a_name_that_really_holds_private_characters_is_left_alone(tmp_path):
+    path = tmp_path / "\uf7e9.jpg"
+    path.touch()
+    assert real_path(path) == str(path)
