@@ -60,10 +60,34 @@ _CSS: Final = """
 """
 
 _JS: Final = """
+// Browsers forget which element had the focus inside a component, so a closing dialog cannot
+// give it back.
+const focusWhenDialogCloses = (root, id) => {
+  let seen = false
+  const observer = new MutationObserver(() => {
+    const open = document.querySelector("[role=dialog]") !== null
+    if (!open && seen) {
+      observer.disconnect()
+      root.querySelector(`.open[data-id="${CSS.escape(id)}"]`)?.focus()
+    }
+    seen = open
+  })
+  observer.observe(document.body, { childList: true, subtree: true })
+  setTimeout(() => { if (!seen) observer.disconnect() }, 10_000)
+}
+
 export default function (component) {
   const { data, parentElement, setStateValue, setTriggerValue } = component
   const root = parentElement.querySelector(".gallery")
   root.style.setProperty("--tile-width", `${data.tileWidth}px`)
+  // Tiles that are still the same stay, and with them the keyboard's place.
+  const drawn = JSON.stringify([data.tiles, data.selectable])
+  if (root.drawn === drawn) {
+    const chosen = new Set(data.selected)
+    root.querySelectorAll("input").forEach((box, i) => { box.checked = chosen.has(data.tiles[i].id) })
+    return
+  }
+  root.drawn = drawn
   const selected = new Set(data.selected)
   const element = (kind, name, text) => {
     const made = document.createElement(kind)
@@ -78,7 +102,11 @@ export default function (component) {
     open.type = "button"
     // The button's name is its content: what is seen is part of it, for those who control by voice.
     open.append(element("span", "spoken", `Open ${tile.id}: `))
-    open.onclick = () => setTriggerValue("opened", tile.id)
+    open.onclick = () => {
+      setTriggerValue("opened", tile.id)
+      focusWhenDialogCloses(root, tile.id)
+    }
+    open.dataset.id = tile.id
     const picture = element("div", "picture")
     if (tile.source) {
       const image = element("img", "")
@@ -103,9 +131,16 @@ export default function (component) {
       box.type = "checkbox"
       box.checked = selected.has(tile.id)
       box.setAttribute("aria-label", `Select ${tile.id}`)
-      box.onchange = () => {
-        box.checked ? selected.add(tile.id) : selected.delete(tile.id)
-        setStateValue("selected", [...selected])
+      box.onclick = event => {
+        const boxes = [...root.querySelectorAll("input")]
+        const here = boxes.indexOf(box)
+        // With the shift key, all from the last one that was ticked get the same state.
+        const from = event.shiftKey && root.last !== undefined ? root.last : here
+        for (let i = Math.min(from, here); i <= Math.max(from, here); i++) {
+          boxes[i].checked = box.checked
+        }
+        root.last = here
+        setStateValue("selected", data.tiles.filter((_, i) => boxes[i].checked).map(t => t.id))
       }
       label.append(box)
       item.append(label)
