@@ -3,6 +3,7 @@
 from typing import Final
 
 import numpy as np
+import pandas as pd
 import streamlit as st
 
 from dashboard.charts.confusion import confusion_figure
@@ -10,8 +11,10 @@ from dashboard.charts.style import NO_TOOLBAR
 from dashboard.evaluation.shown import Shown
 from dashboard.wording.metrics import cell_title
 from dashboard.wording.names import counted, escape_markdown, human_name, markdown_name, percent
-from har_core.evaluation.confusion import Share, most_confused_pairs
+from har_core.evaluation.confusion import Share, confusion_shares, most_confused_pairs
+from har_core.evaluation.result import EvaluationResult
 from har_core.images.thumbnails import thumbnails
+from har_core.storage.spreadsheets import neutralise_formulas
 
 TITLE: Final = "Confusions"
 VIEW_KEY: Final = "view"
@@ -19,6 +22,7 @@ TRUE_KEY: Final = "true"
 PREDICTED_KEY: Final = "predicted"
 _ADDRESS_KEY: Final = "cell_in_address"
 _ANY: Final = "any"
+_ALT: Final = "Confusion matrix: photographs by true and predicted class"
 _SIDE_BY_SIDE_UP_TO: Final = 20
 
 
@@ -58,23 +62,31 @@ def show_confusions(shown: Shown) -> None:
                     format_func=lambda by_name: "by name" if by_name else "similar side by side",
                 )
                 hide = st.toggle("Hide right answers", key="hide_right")
+                as_table = st.toggle(
+                    "As a table",
+                    key="as_table",
+                    help="For the keyboard: the arrow keys walk through its cells.",
+                )
         order = np.argsort(np.asarray(names)) if by_name else result.similarity_order
-        st.plotly_chart(
-            confusion_figure(
-                result.confusion,
-                names,
-                share=share,
-                order=order,
-                hide_diagonal=hide,
-                selected=cell if None not in cell else None,  # type: ignore[arg-type]
-                on_dark=st.context.theme.type == "dark",
-            ),
-            key="confusion",
-            on_select=_choose_clicked_cell,
-            selection_mode="points",
-            config=NO_TOOLBAR,
-            alt="Confusion matrix: photographs by true and predicted class",
-        )
+        if as_table:
+            _show_table(result, share, order)
+        else:
+            st.plotly_chart(
+                confusion_figure(
+                    result.confusion,
+                    names,
+                    share=share,
+                    order=order,
+                    hide_diagonal=hide,
+                    selected=cell if None not in cell else None,  # type: ignore[arg-type]
+                    on_dark=st.context.theme.type == "dark",
+                ),
+                key="confusion",
+                on_select=_choose_clicked_cell,
+                selection_mode="points",
+                config=NO_TOOLBAR,
+                alt=_ALT,
+            )
         st.caption(
             "Rows are true classes, columns what the model said. Teal: right, orange: wrong, each "
             "with a colour scale of its own. Click a cell to see its photographs."
@@ -138,6 +150,36 @@ def _follow_address(class_names: tuple[str, ...]) -> None:
 
 def _address() -> tuple[str, str]:
     return st.query_params.get(TRUE_KEY, _ANY), st.query_params.get(PREDICTED_KEY, _ANY)
+
+
+def _show_table(result: EvaluationResult, share: Share, order: np.ndarray) -> None:
+    names = [result.class_names[i] for i in order]
+    values = confusion_shares(result.confusion, share)[np.ix_(order, order)]
+    if share != "count":
+        values = 100 * values
+    readable = [human_name(name) for name in names]
+    st.dataframe(
+        neutralise_formulas(pd.DataFrame(values, index=readable, columns=names)),
+        key="confusion_table",
+        on_select=lambda: _choose_cell_of_table(names),
+        selection_mode="single-cell",
+        height="content" if len(names) <= _SIDE_BY_SIDE_UP_TO else 560,
+        alt=_ALT,
+        column_config={
+            name: st.column_config.NumberColumn(
+                human_name(name), format="%d" if share == "count" else "%.0f %%", width="small"
+            )
+            for name in names
+        },
+    )
+
+
+def _choose_cell_of_table(names: list[str]) -> None:
+    cells = st.session_state["confusion_table"]["selection"]["cells"]
+    if cells:
+        row, column = cells[0]
+        if column in names:
+            choose_cell(names[row], column)
 
 
 def _choose_clicked_cell() -> None:

@@ -84,7 +84,8 @@ export default function (component) {
   const drawn = JSON.stringify([data.tiles, data.selectable])
   if (root.drawn === drawn) {
     const chosen = new Set(data.selected)
-    root.querySelectorAll("input").forEach((box, i) => { box.checked = chosen.has(data.tiles[i].id) })
+    const boxes = root.querySelectorAll("input")
+    boxes.forEach((box, i) => { box.checked = chosen.has(data.tiles[i].id) })
     return
   }
   root.drawn = drawn

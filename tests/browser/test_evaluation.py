@@ -220,3 +220,19 @@ def test_a_running_evaluation_survives_a_page_change(page, models, tmp_path_fact
     page.locator(".st-key-open-evaluate-three-other button").click()
     expect(page.get_by_text("three · other · 120 photographs")).to_be_visible()
     expect(page).to_have_url(re.compile("evaluation=other"))
+
+
+def test_the_matrix_is_walked_with_the_arrow_keys(page):
+    open_view(page, "three", "Confusions")
+    page.get_by_role("button", name="Arrange").click()
+    page.get_by_text("As a table").click()
+    page.keyboard.press("Escape")
+    grid = page.get_by_test_id("stDataFrame")
+    expect(grid).to_be_visible()
+    box = steady_box(grid)
+    page.mouse.click(box["x"] + box["width"] - 40, box["y"] + 52)
+    expect(page.get_by_role("button", name=re.compile("·"))).to_be_visible()
+    before = page.url
+    page.keyboard.press("ArrowLeft")
+    expect(page).not_to_have_url(before)
+    expect(page).to_have_url(re.compile("true=.*&predicted=.*"))

@@ -563,3 +563,14 @@ def test_without_a_model_the_page_says_what_to_do(app, tmp_path, monkeypatch):
     app.run()
     assert not app.exception
     assert "no model yet" in texts(app)
+
+
+def test_the_confusion_matrix_as_a_table_leads_to_the_same_photographs(app, model):
+    app.session_state["as_table"] = True
+    view(app, "Confusions")
+    result = read_evaluation(model, "test").result
+    table = app.dataframe[0].value
+    for name in result.class_names:
+        row = table.loc[name.replace("_", " ")]
+        assert row[name] == ((result.label_names == name) & result.correct).sum()
+    assert table.to_numpy().sum() == result.n
