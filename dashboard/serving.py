@@ -3,7 +3,7 @@
 from pathlib import Path
 
 
-def serve(host: str, port: int) -> None:
+def serve(host: str, port: int, base_path: str = "") -> None:
     """Serve the pages and the REST API in this process until it is told to stop.
 
     Parameters
@@ -11,12 +11,15 @@ def serve(host: str, port: int) -> None:
     host : str
         Address to listen on: ``localhost``, or ``0.0.0.0`` for every one of this machine.
     port : int
+    base_path : str, default ""
+        What addresses begin with, behind a proxy that serves other things, too.
     """
     from streamlit.web import cli
 
     options = {
         "server.address": host,
         "server.port": port,
+        "server.baseUrlPath": base_path,
         "server.fileWatcherType": "none",  # who changes the code uses `make run`
     }
     flags = [word for name, value in options.items() for word in (f"--{name}", str(value))]

@@ -6,6 +6,7 @@ import shutil
 import subprocess
 import sys
 import tomllib
+from importlib.metadata import packages_distributions
 from pathlib import Path
 
 import pytest
@@ -16,6 +17,7 @@ from packaging.version import Version
 from har_core import extras
 from har_core.errors import ModelBundleError
 from har_core.extras import require_training_extra
+from tests.install.trial import imported
 
 PROJECT = Path(__file__).parents[1]
 METADATA = tomllib.loads((PROJECT / "pyproject.toml").read_text())["project"]
@@ -120,3 +122,12 @@ def test_changelog_and_citation_speak_of_the_version() -> None:
     released = re.findall(r"^## \[(\d\S*)\]", (PROJECT / "CHANGELOG.md").read_text(), re.MULTILINE)
     assert Version(METADATA["version"]) >= Version(released[0])
     assert f"\nversion: {METADATA['version']}\n" in (PROJECT / "CITATION.cff").read_text()
+
+
+def test_every_import_of_the_program_is_declared() -> None:
+    own = {"har_core", "dashboard", "pages"}
+    provided = packages_distributions()
+    allowed = {canonicalize_name(r.name) for r in declared("", "train")}
+    for name in sorted(imported() - own - sys.stdlib_module_names - {"torch"}):
+        found = {canonicalize_name(distribution) for distribution in provided[name]}
+        assert found & allowed, f"{name} comes from {found}, which pyproject.toml does not name"

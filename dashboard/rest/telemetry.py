@@ -63,6 +63,8 @@ class RequestTelemetry:
     Routes come from a fixed list, because addresses are the visitor's: they may hold names, and
     each would become a time series of its own. The files that make up the pages are counted as
     one route and not logged.
+    `prometheus-fastapi-instrumentator` would only spare the two lines that count: log, request ids
+    and pages, which are no routes of FastAPI, would need this middleware all the same.
 
     Parameters
     ----------

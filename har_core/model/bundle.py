@@ -73,14 +73,14 @@ def verify_bundle(folder: str | Path) -> BundleManifest:
         except FileNotFoundError as error:
             raise ModelBundleError(
                 f"{path} is missing from the model bundle {manifest.name!r}; restore the folder "
-                "(for the shipped model: git checkout) or train it again."
+                "(the shipped model: from git, or by a new installation) or train it again."
             ) from error
         except (OSError, ValueError) as error:  # ValueError: a NUL character in the path
             raise ModelBundleError(f"Cannot read {str(path)!r}: {error}.") from error
         if found != expected:
             raise ModelBundleError(
                 f"{path} is damaged: its sha256 is not the one in {MANIFEST_FILE}; restore the "
-                "folder (for the shipped model: git checkout) or train it again."
+                "folder (the shipped model: from git, or by a new installation) or train it again."
             )
     return manifest
 

@@ -1,0 +1,44 @@
+"""`har serve` hands its options to Streamlit, which runs dashboard/app.py."""
+
+from pathlib import Path
+
+import pytest
+from streamlit.web import cli as streamlit_cli
+from typer.testing import CliRunner
+
+from har_core.cli import serve as command
+from har_core.cli.main import app
+from har_core.errors import HarError
+
+
+@pytest.fixture
+def started(monkeypatch: pytest.MonkeyPatch) -> list[str]:
+    """Record what Streamlit would be called with."""
+    words: list[str] = []
+    monkeypatch.setattr(streamlit_cli, "main", lambda arguments, **_: words.extend(arguments))
+    return words
+
+
+def test_serve_runs_the_dashboard_on_this_machine_alone(started: list[str]) -> None:
+    assert CliRunner().invoke(app, ["serve"]).exit_code == 0
+    assert started[0] == "run"
+    assert Path(started[1]).parts[-2:] == ("dashboard", "app.py")
+    options = dict(zip(started[2::2], started[3::2], strict=True))
+    assert options["--server.address"] == "localhost"
+    assert options["--server.port"] == "8501"
+
+
+def test_serve_takes_address_port_and_prefix(started: list[str]) -> None:
+    words = ["serve", "--host", "0.0.0.0", "--port", "80", "--base-path", "har"]
+    assert CliRunner().invoke(app, words).exit_code == 0
+    options = dict(zip(started[2::2], started[3::2], strict=True))
+    assert options["--server.address"] == "0.0.0.0"
+    assert options["--server.port"] == "80"
+    assert options["--server.baseUrlPath"] == "har"
+
+
+def test_serve_without_a_dashboard_says_what_is_missing(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(command, "entry_points", lambda group: [])
+    result = CliRunner().invoke(app, ["serve"])
+    assert isinstance(result.exception, HarError)
+    assert "The dashboard is not installed" in str(result.exception)
