@@ -52,7 +52,7 @@ def _show_calibration(shown: Shown) -> None:
     series = {f"temperature {present:.2f}": bins}
     fitted = _offer_fitted_temperature(shown)
     if fitted is not None:
-        after = shown.evaluation.raw.calibrated(fitted)
+        after = data.load_recalibrated(shown.folder, shown.evaluation, fitted)
         series[f"temperature {fitted:.2f}"] = reliability_bins(after.confidence, after.correct)
         _show_temperature(shown, fitted, after)
         result = after

@@ -9,9 +9,11 @@ from dashboard.evaluation.files import EvaluatedFiles
 from dashboard.resources import file_stamp
 from har_core.dataset.files import find_photographs
 from har_core.errors import DatasetError
+from har_core.evaluation.answers import refit_rules
 from har_core.evaluation.calibration import fit_temperature
 from har_core.evaluation.caveats import caveats
 from har_core.evaluation.comparison import Comparison, compare_models
+from har_core.evaluation.result import EvaluationResult
 from har_core.evaluation.store import BUNDLE_SPLITS, Evaluation, evaluation_stamp, read_evaluation
 from har_core.model.manifest import read_manifest
 from har_core.model.records import read_splits
@@ -55,6 +57,13 @@ def fitted_temperature(folder: Path) -> float:
 def _fitted_temperature(folder: str, stamp: Stamp) -> float:
     raw = load_evaluation(Path(folder), "validation").raw
     return fit_temperature(raw.labels, raw.probabilities)
+
+
+def load_recalibrated(folder: Path, evaluation: Evaluation, temperature: float) -> EvaluationResult:
+    """Return an evaluation as the model would answer with another temperature."""
+    manifest = read_manifest(folder)
+    rules = refit_rules(folder, manifest, temperature) if manifest.answers else manifest.rules
+    return evaluation.raw.calibrated(temperature, rules)
 
 
 def load_comparison(folders: Mapping[str, Path], name: str) -> Comparison:

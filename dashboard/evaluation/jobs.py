@@ -10,6 +10,8 @@ from har_core.dataset.table import load_dataset
 from har_core.dataset.zipped import unpack_dataset
 from har_core.evaluation.run import evaluate_dataset
 from har_core.evaluation.store import check_evaluation_name, keep_evaluation
+from har_core.model.fields import check_class_names
+from har_core.model.manifest import read_manifest
 
 JOB_PREFIX = "evaluate/"
 
@@ -24,7 +26,7 @@ def start_folder_evaluation(model: Path, name: str, folder: str, csv: str | None
     DatasetError
         If the name or the folder cannot be used; later errors fail the job.
     """
-    check_evaluation_name(name)
+    _check(model, name)
     table = load_dataset(folder, csv)
 
     def work(job: Job) -> tuple[str, str]:
@@ -48,7 +50,7 @@ def start_zip_evaluation(model: Path, name: str, archive: bytes) -> Job:
     DatasetError
         If the name cannot be used; later errors fail the job.
     """
-    check_evaluation_name(name)
+    _check(model, name)
 
     def work(job: Job) -> tuple[str, str]:
         with tempfile.TemporaryDirectory(prefix="har-evaluate-") as folder:
@@ -58,6 +60,11 @@ def start_zip_evaluation(model: Path, name: str, archive: bytes) -> Job:
         return model.name, name
 
     return start_job(_key(model, name), _title(model, name), work)
+
+
+def _check(model: Path, name: str) -> None:
+    check_evaluation_name(name)
+    check_class_names(read_manifest(model).class_names)  # or nothing could be kept at the end
 
 
 def _key(model: Path, name: str) -> str:

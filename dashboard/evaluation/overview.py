@@ -18,7 +18,7 @@ from dashboard.wording.metrics import (
     what_was_measured,
 )
 from dashboard.wording.names import escape_markdown
-from har_core.evaluation.metrics_file import metrics_json
+from har_core.evaluation.documents import metrics_json
 from har_core.evaluation.result import EvaluationResult
 from har_core.evaluation.totals import METRIC_TITLES
 from har_core.storage.spreadsheets import table_csv

@@ -69,7 +69,7 @@ def evaluate(
     har evaluate --dataset DataSet --split test
     har evaluate --model mine --dataset DataSet --report report.html
     """  # noqa: D301 - \b keeps the lines of the examples
-    from har_core.evaluation.metrics_file import metrics_json
+    from har_core.evaluation.documents import metrics_json
 
     render = _report_renderer() if report else None
     read = read_dataset(dataset, table, old_table, columns)

@@ -1,11 +1,14 @@
 """Fitting how a model answers: its shown confidence, its answer sets, when it abstains."""
 
 from collections.abc import Callable
+from pathlib import Path
 from typing import Final
 
 import numpy as np
 
+from har_core.evaluation.store import list_evaluations, read_evaluation
 from har_core.model.answers import AnswerRules
+from har_core.model.manifest import BundleManifest
 
 # An answer that is less sure than this is more likely wrong than right.
 ABSTAIN_BELOW: Final = 0.5
@@ -50,6 +53,25 @@ def fit_rules(labels: np.ndarray, probabilities: np.ndarray, split: str) -> Answ
         fitted_on=split,
         n=n,
     )
+
+
+def refit_rules(folder: Path, manifest: BundleManifest, temperature: float) -> AnswerRules:
+    """Fit the rules of a bundle's answers on its recorded validation predictions.
+
+    Without any it abstains below the usual confidence, and claims nothing else.
+
+    Parameters
+    ----------
+    folder : Path
+        Of the bundle.
+    manifest : BundleManifest
+    temperature : float
+        That the model answers with, or is to answer with.
+    """
+    if "validation" not in list_evaluations(folder, manifest):
+        return AnswerRules(abstain_below=ABSTAIN_BELOW)
+    held_out = read_evaluation(folder, "validation").raw.calibrated(temperature)
+    return fit_rules(held_out.labels, held_out.probabilities, "validation")
 
 
 def fit_set_threshold(

@@ -14,7 +14,7 @@ import pandas as pd
 from har_core.errors import DatasetError, HarError, ModelBundleError
 from har_core.evaluation.result import EvaluationResult
 from har_core.model.answers import NO_RULES, AnswerRules
-from har_core.model.fields import RESERVED_COLUMNS
+from har_core.model.fields import RESERVED_COLUMNS, check_class_names
 from har_core.model.manifest import (
     KERAS_FILE,
     MANIFEST_FILE,
@@ -155,13 +155,15 @@ def keep_evaluation(evaluation: Evaluation) -> Path:
     Raises
     ------
     DatasetError
-        If the name cannot be used, or the folder cannot be written.
+        If the name cannot be used, a class is called like a column of the file, or the folder
+        cannot be written.
     """
     import pyarrow as pa
     import pyarrow.parquet as pq
 
     path = _kept_folder(evaluation.model) / f"{check_evaluation_name(evaluation.name)}{_SUFFIX}"
     raw = evaluation.raw
+    check_class_names(raw.class_names)
     table = pd.DataFrame(
         {
             "filename": raw.filenames.astype(object),

@@ -5,14 +5,15 @@ from pathlib import Path
 from typing import Any
 
 from har_core.errors import ModelBundleError
-from har_core.evaluation.card import updated_card
+from har_core.evaluation.answers import refit_rules
+from har_core.evaluation.documents import updated_card
 from har_core.evaluation.store import read_evaluation
 from har_core.model.bundle import checked_manifest, update_bundle
 from har_core.model.manifest import MODEL_CARD_FILE, BundleManifest, read_manifest
 
 
 def store_temperature(folder: str | Path, temperature: float) -> BundleManifest:
-    """Let a model answer with another temperature; its metrics and its README follow.
+    """Let a model answer with another temperature; answers, metrics and README follow.
 
     Parameters
     ----------
@@ -36,10 +37,13 @@ def store_temperature(folder: str | Path, temperature: float) -> BundleManifest:
     folder = Path(folder)
     before = read_manifest(folder)
     checked_manifest(folder, dataclasses.replace(before, temperature=temperature))
+    rules = refit_rules(folder, before, temperature) if before.answers else before.rules
     metrics = dict(before.metrics)
     if metrics.get("split") == "test":
-        metrics |= read_evaluation(folder, "test").raw.calibrated(temperature).headline()
+        metrics |= read_evaluation(folder, "test").raw.calibrated(temperature, rules).headline()
     changes: dict[str, Any] = {"temperature": temperature, "metrics": metrics}
+    if before.answers:
+        changes["answers"] = rules.to_dict()
     card = folder / MODEL_CARD_FILE
     files = {}
     if card.is_file():

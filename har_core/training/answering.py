@@ -1,7 +1,6 @@
 """What a finished model learns about itself: what is foreign to it, and how sure it may sound."""
 
 import dataclasses
-import hashlib
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -12,17 +11,17 @@ import pandas as pd
 
 from har_core.dataset.table import load_dataset
 from har_core.errors import DatasetError, InvalidImageError, ModelBundleError
-from har_core.evaluation.answers import ABSTAIN_BELOW, fit_rules
+from har_core.evaluation.answers import refit_rules
 from har_core.evaluation.store import list_evaluations, read_evaluation
 from har_core.images.decoding import decode_square, read_bytes
 from har_core.images.preprocessing import scale_pixels
 from har_core.keras_io.feature_outputs import MEANS_OUTPUT, PEAKS_OUTPUT, add_feature_outputs
-from har_core.model.answers import AnswerRules
 from har_core.model.bundle import verify_bundle, write_bundle
 from har_core.model.manifest import MODEL_CARD_FILE, NOVELTY_FILE, ONNX_FILE, BundleManifest
 from har_core.model.novelty import FEWEST_HELD_OUT, MOST_REFERENCES, fit_novelty
 from har_core.model.records import read_splits
 from har_core.progress import Progress
+from har_core.storage.checksums import sha256_of_files
 from har_core.training.model_card import format_model_card
 
 _BATCH: Final = 8
@@ -99,7 +98,7 @@ def calibrate_bundle(
     """Fit novelty, shown confidence and answer sets of a model that exists, and store them in it.
 
     Training does this for a new model; the command is for older ones. Only the photographs that
-    the model was trained and validated on are used, found in the dataset by name and content.
+    the model was trained and validated on are used, found in the dataset by their content.
 
     Parameters
     ----------
@@ -141,7 +140,7 @@ def calibrate_bundle(
         )
     graph = (folder / ONNX_FILE).read_bytes()
     learned = learn_novelty(graph, manifest, photographs, progress=progress)
-    rules = refit_rules(folder, manifest)
+    rules = refit_rules(folder, manifest, manifest.temperature)
     changed = dataclasses.replace(manifest, answers=rules.to_dict())
     files: dict[str, bytes | Path] = {name: folder / name for name in manifest.files}
     files |= learned
@@ -156,43 +155,13 @@ def calibrate_bundle(
     return write_bundle(folder, changed, files, overwrite=True)
 
 
-def refit_rules(
-    folder: Path, manifest: BundleManifest, temperature: float | None = None
-) -> AnswerRules:
-    """Fit the rules of a bundle's answers on its recorded validation predictions.
-
-    Without any it abstains below the usual confidence, and claims nothing else.
-    """
-    present = manifest.temperature if temperature is None else temperature
-    if "validation" not in list_evaluations(folder, manifest):
-        return AnswerRules(abstain_below=ABSTAIN_BELOW)
-    held_out = read_evaluation(folder, "validation").raw.calibrated(present)
-    return fit_rules(held_out.labels, held_out.probabilities, "validation")
-
-
 def _find_photographs(
     splits: pd.DataFrame, dataset: str | Path, report: Progress
 ) -> list[str | None]:
-    """Return the path of each photograph whose file is there and unchanged."""
-    table = load_dataset(dataset).dropna(subset="path")
-    known = dict(zip(table["filename"], table["path"], strict=True))
-    paths: list[str | None] = []
-    for done, (name, sha256) in enumerate(
-        zip(splits["filename"], splits["sha256"], strict=True), start=1
-    ):
-        path = known.get(name)
-        try:
-            same = path is not None and _sha256(path) == sha256
-        except OSError:
-            same = False
-        paths.append(path if same else None)
-        report("Finding the photographs", done, len(splits))
-    return paths
-
-
-def _sha256(path: str) -> str:
-    with Path(path).open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
+    """Return the path of each recorded photograph, None where the dataset lacks it."""
+    paths = load_dataset(dataset)["path"].dropna().tolist()
+    known = dict(zip(sha256_of_files(paths, report), paths, strict=True))
+    return [known.get(sha256) for sha256 in splits["sha256"]]
 
 
 def _features(

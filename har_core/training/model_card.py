@@ -2,7 +2,7 @@
 
 from typing import Final
 
-from har_core.evaluation.card import metric_rows, temperature_words
+from har_core.evaluation.documents import answers_text, metric_rows, temperature_words
 from har_core.evaluation.result import EvaluationResult
 from har_core.model.manifest import BundleManifest
 
@@ -78,7 +78,7 @@ over those groups:
 Probabilities are divided by {temperature_words(manifest.temperature)}, \
 {fitted}. `evaluation/predictions.parquet` holds each photograph's probabilities before that.
 
-{_answers(manifest)}
+{_paragraph(answers_text(manifest.rules))}
 ## How it was trained
 
 {photographs}; \
@@ -130,20 +130,5 @@ there are predicted worse. It must not be used to judge or watch people.
 """
 
 
-def _answers(manifest: BundleManifest) -> str:
-    """Say how the model abstains, as paragraphs; empty for one that never does."""
-    rules = manifest.rules
-    text = ""
-    if rules.abstain_below:
-        text += f"It abstains below a confidence of {rules.abstain_below:.0%}. "
-    if rules.confidence:
-        text += (
-            "The confidence shown goes through a monotone map, fitted like the temperature on the "
-            f"{rules.n} photographs of the {rules.fitted_on} split. "
-        )
-    if rules.set_threshold is not None:
-        text += (
-            f"Its answer sets hold every action of at least {rules.set_threshold:.1%}: they aim to "
-            f"hold the right one in {rules.set_coverage:.0%} of cases."
-        )
-    return f"\n{text.strip()}\n" if text else ""
+def _paragraph(text: str) -> str:
+    return f"\n{text}\n" if text else ""

@@ -10,6 +10,7 @@ from dashboard.evaluation.new_set import MAX_ZIP_MB
 from dashboard.jobs.registry import dismiss_job, find_jobs
 from har_core.errors import DatasetError
 from har_core.evaluation.store import list_evaluations, read_evaluation
+from har_core.model.bundle import update_manifest
 from har_core.model.manifest import read_manifest
 from tests.drawing import photo_bytes, write_dataset
 
@@ -89,3 +90,10 @@ def test_the_server_takes_zips_as_large_as_the_page_promises():
     settings = Path(__file__).parents[3] / "dashboard" / ".streamlit" / "config.toml"
     config = tomllib.loads(settings.read_text())
     assert config["server"]["maxUploadSize"] >= MAX_ZIP_MB
+
+
+def test_a_class_called_like_a_column_is_told_before_the_work(model, tiny_dataset):
+    update_manifest(model, class_names=["clapping", "group", "sitting"])
+    with pytest.raises(DatasetError, match="cannot be called 'group'"):
+        start_folder_evaluation(model, "twelve", str(tiny_dataset), None)
+    assert not find_jobs("evaluate/")

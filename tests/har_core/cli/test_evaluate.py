@@ -8,7 +8,7 @@ from typer.testing import CliRunner, Result
 
 from har_core.cli import evaluate, main
 from har_core.dataset.table import load_dataset
-from har_core.evaluation.metrics_file import metrics_json
+from har_core.evaluation.documents import metrics_json
 from har_core.evaluation.store import read_evaluation
 from tests.drawing import CLASS_NAMES, COLOUR_WEIGHTS, photo_bytes
 from tests.evaluated import write_evaluated_bundle

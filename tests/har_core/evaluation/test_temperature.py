@@ -7,7 +7,8 @@ import pandas as pd
 import pytest
 
 from har_core.errors import ModelBundleError
-from har_core.evaluation.card import metric_rows, temperature_words
+from har_core.evaluation.answers import refit_rules
+from har_core.evaluation.documents import answers_text, metric_rows, temperature_words
 from har_core.evaluation.store import read_evaluation
 from har_core.evaluation.temperature import store_temperature
 from har_core.model import bundle
@@ -54,6 +55,22 @@ def test_what_was_written_into_the_readme_by_hand_stays(tmp_path):
     bundle.update_bundle(folder, {MODEL_CARD_FILE: text.encode()})
     store_temperature(folder, 1.25)
     assert card.read_text().startswith("# Ours, see the 0.687 below")
+
+
+def test_the_rules_of_its_answers_are_fitted_again(tmp_path):
+    write_evaluated_bundle(tmp_path, draw_table(2_000))
+    folder = tmp_path / "drawn"
+    rules = refit_rules(folder, read_manifest(folder), 1.0)
+    assert rules.set_threshold is not None
+    card = f"# Drawn\n\n{answers_text(rules)}\n"
+    bundle.update_bundle(folder, {MODEL_CARD_FILE: card.encode()}, answers=rules.to_dict())
+    after = store_temperature(folder, 2.0)
+    assert after.rules == refit_rules(folder, after, 2.0)
+    assert after.rules.set_threshold != rules.set_threshold
+    assert answers_text(after.rules) in (folder / MODEL_CARD_FILE).read_text()
+    shown = read_evaluation(folder, "test").result
+    expected = after.rules.shown(read_evaluation(folder, "test").raw.calibrated(2.0).probabilities)
+    assert (shown.probabilities == expected).all()
 
 
 def test_a_bundle_without_readme_or_metrics_gets_its_temperature(tmp_path):
