@@ -1,5 +1,6 @@
 """Loading Keras model files without executing anything that they contain."""
 
+import functools
 import json
 import shutil
 import tempfile
@@ -10,27 +11,20 @@ from typing import Any, Final
 
 from har_core.errors import ZIP_DAMAGE, ModelBundleError
 from har_core.images.signatures import identify_content
-from har_core.keras_io.legacy_h5 import modernize_config, wrote_keras_2
+from har_core.keras_io.legacy_graph import rebuild_network
+from har_core.keras_io.legacy_weights import load_weights
+from har_core.keras_io.operations import with_modules
+from har_core.keras_io.safety import Config, refuse_unsafe_config
 
 _HDF5_SUFFIXES: Final = (".h5", ".hdf5")
+KERAS_SUFFIXES: Final = (".keras", *_HDF5_SUFFIXES)
 _HDF5_SIGNATURE: Final = b"\x89HDF\r\n\x1a\n"
 _ZIP_SIGNATURE: Final = b"PK\3\4"
 _MAX_CONFIG_BYTES: Final = 64 * 2**20
-
-# Layers that run code or read files from outside the network when they are built or called.
-_REFUSED: Final = {
-    "Lambda": "a Lambda layer, which holds Python code",
-    "__lambda__": "a Python lambda",
-    "TFSMLayer": "a TFSMLayer, which runs a TensorFlow graph of another file",
-    "TorchModuleWrapper": "a TorchModuleWrapper, which holds pickled code",
-    "JaxLayer": "a JaxLayer, which holds code",
-    "FlaxLayer": "a FlaxLayer, which holds code",
-    "TFOpLambda": "a bare TensorFlow operation, which Keras 3 cannot rebuild",
-    "SlicingOpLambda": "a bare TensorFlow operation, which Keras 3 cannot rebuild",
-    "TensorFlowOpLayer": "a bare TensorFlow operation, which Keras 3 cannot rebuild",
-}
-
-Config = dict[str, Any]
+_BUILD_AGAIN: Final = (
+    "build the network in code with Keras 3, give it the weights with "
+    "set_weights(old.get_weights()) and save it as .keras"
+)
 
 
 def load_network(path: str | Path) -> Any:
@@ -58,7 +52,7 @@ def load_network(path: str | Path) -> Any:
     """
     path = Path(path)
     suffix = path.suffix.lower()
-    if suffix not in (".keras", *_HDF5_SUFFIXES):
+    if suffix not in KERAS_SUFFIXES:
         raise ModelBundleError(f"{path} is no model file: its name must end in .keras or .h5.")
     try:
         with path.open("rb") as file:
@@ -74,71 +68,6 @@ def load_network(path: str | Path) -> Any:
             "with an Input layer and save it again."
         )
     return network
-
-
-def refuse_unsafe_config(config: Config, source: str | Path) -> None:
-    """Refuse a model configuration that asks for anything but Keras' own objects.
-
-    Parameters
-    ----------
-    config : dict
-        Parsed ``config.json`` or ``model_config``.
-    source : str or Path
-        What to call it in the error message.
-
-    Raises
-    ------
-    ModelBundleError
-        Naming the layer, and why it is refused.
-    """
-    # A list of work instead of recursion: the nesting is the file's choice.
-    pending: list[tuple[Any, str]] = [
-        # How the model was compiled is not loaded; a custom loss there does no harm.
-        ({k: v for k, v in config.items() if k != "compile_config"}, "the model")
-    ]
-    while pending:
-        item, owner = pending.pop()
-        if isinstance(item, list):
-            pending.extend((value, owner) for value in item)
-        elif isinstance(item, dict):
-            if "class_name" in item:
-                owner = _owner(item, owner)
-                reason = _reason_to_refuse(item)
-                if reason:
-                    raise ModelBundleError(
-                        f"{source} is refused: {owner} is {reason}. Nothing in a model file is "
-                        "executed; rebuild the model from Keras' own layers and save it again."
-                    )
-            pending.extend((value, owner) for value in item.values())
-
-
-def _owner(item: Config, owner: str) -> str:
-    inner = item.get("config")
-    name = item.get("name") or (inner.get("name") if isinstance(inner, dict) else None)
-    return f"the layer {name!r}" if isinstance(name, str) else owner
-
-
-def _reason_to_refuse(item: Config) -> str | None:
-    class_name, module = item["class_name"], item.get("module")
-    registered = item.get("registered_name")
-    if not isinstance(class_name, str):
-        return "not a valid configuration"
-    if class_name in _REFUSED:
-        return _REFUSED[class_name]
-    if ">" in class_name or (isinstance(registered, str) and ">" in registered):
-        return f"custom code ({registered or class_name})"
-    if module is not None and (
-        not isinstance(module, str) or module.partition(".")[0] not in ("keras", "builtins")
-    ):
-        return f"code from the module {module!r}"
-    own_names = (None, "", "function", class_name, item.get("config"))
-    if "registered_name" in item and registered not in own_names:
-        return f"custom code ({registered})"
-    # Keras writes the module of its own classes; only functions are from "builtins".
-    own_module = class_name == "function" or class_name.startswith("__")
-    if "module" in item and module in (None, "builtins") and not own_module:
-        return f"custom code ({class_name})"
-    return None
 
 
 def _check_content(path: Path, head: bytes) -> None:
@@ -182,7 +111,7 @@ def _load_keras_archive(path: Path) -> Any:
             "load it there and save it as .h5, which is read."
         )
     refuse_unsafe_config(config, path)
-    return _with_clear_errors(path, lambda: _keras_load(path))
+    return _with_clear_errors(path, lambda: _load_archive(path), _BUILD_AGAIN)
 
 
 def _load_hdf5(path: Path) -> Any:
@@ -203,25 +132,48 @@ def _load_hdf5(path: Path) -> Any:
             else f"{path} is an HDF5 file but holds no Keras model."
         )
     config = _parse(stored, path)
-    refuse_unsafe_config(config, path)
+    keras_2 = version is None or version.startswith("2.")
+    refuse_unsafe_config(config, path, keras_2=keras_2)
     if version is not None and version.startswith("1."):
         raise ModelBundleError(
             f"{path} was written by Keras {version}; load it with Keras 2 and save it again first."
         )
-    if not wrote_keras_2(version):
-        return _with_clear_errors(path, lambda: _keras_load(path))
+    if keras_2:
+        return _with_clear_errors(path, lambda: _rebuilt(path, config), _BUILD_AGAIN)
+    load = functools.partial(_load_copy, path, with_modules(config))
+    return _with_clear_errors(path, load, f"save it as .keras with Keras {version}, which is read")
 
-    def load_translated_copy() -> Any:
-        translated = json.dumps(modernize_config(config))
-        with tempfile.TemporaryDirectory() as folder:
-            copied = Path(folder) / "model.h5"
-            shutil.copyfile(path, copied)
-            with h5py.File(copied, "r+") as file:
-                del file.attrs["model_config"]
-                file.attrs["model_config"] = translated
-            return _keras_load(copied)
 
-    return _with_clear_errors(path, load_translated_copy)
+def _rebuilt(path: Path, config: Config) -> Any:
+    """Load a file of Keras 2; one without a version is old, too."""
+    import h5py
+
+    network = rebuild_network(config)
+    with h5py.File(path, "r") as file:
+        load_weights(network, file.get("model_weights", file))
+    return network.layer
+
+
+def _load_archive(path: Path) -> Any:
+    if path.suffix == ".keras":
+        return _keras_load(path)
+    with tempfile.TemporaryDirectory() as folder:  # Keras takes no .KERAS
+        copied = Path(folder) / "model.keras"
+        shutil.copyfile(path, copied)
+        return _keras_load(copied)
+
+
+def _load_copy(path: Path, config: Config) -> Any:
+    """Let Keras load a copy, under a name that it takes and with another configuration."""
+    import h5py
+
+    with tempfile.TemporaryDirectory() as folder:
+        copied = Path(folder) / "model.h5"
+        shutil.copyfile(path, copied)
+        with h5py.File(copied, "r+") as file:
+            del file.attrs["model_config"]
+            file.attrs["model_config"] = json.dumps(config)
+        return _keras_load(copied)
 
 
 def _text(attribute: Any) -> str | None:
@@ -247,7 +199,7 @@ def _keras_load(path: Path) -> Any:
     return keras.saving.load_model(path, compile=False, safe_mode=True)
 
 
-def _with_clear_errors(path: Path, load: Callable[[], Any]) -> Any:
+def _with_clear_errors(path: Path, load: Callable[[], Any], advice: str) -> Any:
     try:
         return load()
     except ModelBundleError as error:
@@ -256,6 +208,5 @@ def _with_clear_errors(path: Path, load: Callable[[], Any]) -> Any:
     except Exception as error:
         cause = " ".join(str(error).split())[:300] or type(error).__name__
         raise ModelBundleError(
-            f"Keras cannot load {path}: {cause}. If the file is whole, save it again as .keras "
-            "with the Keras version that wrote it."
+            f"Keras cannot load {path}: {cause}. If the file is whole, {advice}."
         ) from error

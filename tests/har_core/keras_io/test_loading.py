@@ -10,7 +10,8 @@ import numpy as np
 import pytest
 
 from har_core.errors import ModelBundleError
-from har_core.keras_io.loading import load_network, refuse_unsafe_config
+from har_core.keras_io.loading import load_network
+from har_core.keras_io.safety import refuse_unsafe_config
 
 
 @pytest.fixture(scope="module")

@@ -1,0 +1,142 @@
+"""Networks of ``keras.applications``, written by Keras 2 and by Keras 3, are read back equal.
+
+A normal run tries a small one of each family; all of them in their own size, which takes long, by
+``pytest -n0 -m sweep tests/har_core/keras_io/test_applications.py``.
+"""
+
+import gc
+import importlib
+import warnings
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from har_core.keras_io.loading import load_network
+
+TOLERANCE = 1e-4
+CLASSES = 4
+PICTURES = 4
+# The functions behind the networks' names, with few and narrow blocks.
+SMALL: dict[str, tuple[str, dict[str, Any]]] = {
+    "ConvNeXt": ("convnext", {"depths": [1] * 4, "projection_dims": [8, 12, 16, 24]}),
+    "DenseNet": ("densenet", {"blocks": [1, 1, 1, 1]}),
+    "EfficientNet": (
+        "efficientnet",
+        {"width_coefficient": 0.25, "depth_coefficient": 0.2, "default_size": 64},
+    ),
+    "NASNet": (
+        "nasnet",
+        {
+            "penultimate_filters": 96,
+            "num_blocks": 1,
+            "stem_block_filters": 8,
+            "skip_reduction": False,
+            "filter_multiplier": 2,
+            "default_size": 64,
+        },
+    ),
+    "MobileNet": ("mobilenet", {"alpha": 0.25}),
+    "MobileNetV2": ("mobilenet_v2", {"alpha": 0.1}),
+    "MobileNetV3Small": ("mobilenet_v3", {"alpha": 0.25}),
+}
+# The others hold nothing that these do not, but there are many.
+KERAS_2_ONLY = [
+    *(f"RegNet{kind}{size}" for kind in "XY" for size in ("002", "004", "006", "008", "016")),
+    *(f"RegNet{kind}{size}" for kind in "XY" for size in ("032", "040", "064", "080", "120")),
+    *(f"RegNet{kind}{size}" for kind in "XY" for size in ("160", "320")),
+    *(f"ResNetRS{size}" for size in (50, 101, 152, 200, 270, 350, 420)),
+]
+BOTH = [
+    *(f"ConvNeXt{size}" for size in ("Tiny", "Small", "Base", "Large", "XLarge")),
+    *(f"DenseNet{size}" for size in (121, 169, 201)),
+    *(f"EfficientNetB{size}" for size in range(8)),
+    *(f"EfficientNetV2{size}" for size in ("B0", "B1", "B2", "B3", "S", "M", "L")),
+    *("InceptionResNetV2", "InceptionV3", "MobileNet", "MobileNetV2"),
+    *("MobileNetV3Large", "MobileNetV3Small", "NASNetLarge", "NASNetMobile"),
+    *(f"ResNet{depth}{version}" for depth in (50, 101, 152) for version in ("", "V2")),
+    *("VGG16", "VGG19", "Xception"),
+]
+SMALLEST_SIDE = {"InceptionResNetV2": 75, "InceptionV3": 75, "Xception": 71}
+# Keras 3 reads what it wrote itself, but for a layer of its own and arithmetic in its .h5 files.
+HARD = {"keras": ("ConvNeXt", "MobileNetV3Small")}
+PLACES = {"tf_keras": "tf_keras.src.applications", "keras": "keras.src.applications"}
+WRITTEN = [("tf_keras", ".h5"), ("keras", ".h5"), ("keras", ".keras")]
+
+
+def disturb(network: Any, pixels: np.ndarray) -> None:
+    """Give every weight another value, so that no two can be mistaken for each other unseen."""
+    rng = np.random.default_rng(0)
+    for layer in network._flatten_layers():
+        values = []
+        for value in layer.get_weights() if not list(layer._flatten_layers())[1:] else []:
+            if np.issubdtype(value.dtype, np.floating):
+                if np.abs(value).max() < 1e-3:  # zeros, and the scales of ConvNeXt
+                    value = value + rng.normal(0, 0.1, value.shape)
+                value = value * rng.uniform(0.7, 1.3, value.shape)
+            values.append(value)
+        if values:
+            layer.set_weights(values)
+        if hasattr(layer, "finalize_state"):
+            layer.finalize_state()
+        if hasattr(layer, "momentum"):
+            layer.momentum = 0.3
+    # The moving averages become nearly these pictures' own, or deep networks would not tell them
+    # apart; not quite, because tiny variances would blow up differences in rounding.
+    network(pixels, training=True)
+
+
+def is_read_back_equal(build: Any, side: int, path: Path) -> None:
+    network = build(
+        weights=None, input_shape=(side, side, 3), classes=CLASSES, classifier_activation=None
+    )
+    rng = np.random.default_rng(1)
+    pixels = rng.uniform(0, 255, (PICTURES, 1, 1, 3)) + rng.normal(0, 40, (PICTURES, side, side, 3))
+    pixels = np.clip(pixels, 0, 255).astype(np.float32)
+    disturb(network, pixels)
+    expected = np.asarray(network(pixels, training=False))
+    scale = np.abs(expected).max()
+    assert np.isfinite(scale)
+    assert np.ptp(expected, axis=0).max() > 0.01 * scale, "the pictures must be told apart"
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # that the format is old
+        network.save(path)
+    del network
+    gc.collect()  # some have a gigabyte of weights
+    outputs = np.asarray(load_network(path)(pixels, training=False))
+    path.unlink()
+    assert np.abs(outputs - expected).max() <= TOLERANCE * max(scale, 1)
+
+
+@pytest.mark.parametrize(
+    ("package", "suffix", "name"),
+    [
+        (*written, name)
+        for written in WRITTEN
+        for name in SMALL
+        if name in HARD.get(written[0], SMALL)
+    ],
+)
+def test_small_network_of_each_family_is_read_back_equal(package, suffix, name, tmp_path):
+    pytest.importorskip(package)
+    module, options = SMALL[name]
+    function = getattr(importlib.import_module(f"{PLACES[package]}.{module}"), name)
+    is_read_back_equal(lambda **o: function(**options, **o), 64, tmp_path / f"network{suffix}")
+
+
+@pytest.fixture
+def _only_in_a_sweep(request: pytest.FixtureRequest) -> None:
+    if "sweep" not in (request.config.getoption("markexpr") or ""):
+        pytest.skip("a small one of each family is enough; all of them: -m sweep")
+
+
+@pytest.mark.sweep
+@pytest.mark.usefixtures("_only_in_a_sweep")
+@pytest.mark.parametrize("name", [*BOTH, *KERAS_2_ONLY])
+@pytest.mark.parametrize(("package", "suffix"), WRITTEN)
+def test_network_is_read_back_equal(package, suffix, name, tmp_path):
+    if package == "keras" and name in KERAS_2_ONLY:
+        pytest.skip("Keras 3 has no such network")
+    function = getattr(pytest.importorskip(package).applications, name)
+    is_read_back_equal(function, SMALLEST_SIDE.get(name, 64), tmp_path / f"network{suffix}")

@@ -1,0 +1,94 @@
+"""Arithmetic between the layers of a Keras 2 file is computed by Keras 3 as TensorFlow did."""
+
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+import pytest
+
+from har_core.errors import ModelBundleError
+from har_core.keras_io.legacy_ops import operation_named
+from har_core.keras_io.loading import load_network
+
+k2 = pytest.importorskip("tf_keras")
+SIDE = 8
+
+
+def expressions() -> dict[str, Callable[[Any], Any]]:
+    import tensorflow as tf
+
+    applications, backend = k2.applications, k2.backend
+    return {
+        "operators": lambda x: 1 - (2 * x + 1) / 3 - x / (abs(x) + 2) + -(x**2),
+        "constants of a channel": lambda x: (x - np.array([1.0, 2, 3], "f4")) * [0.5, 1.0, 2.0],
+        "constant first": lambda x: tf.maximum(0.5, x) - tf.minimum(x, 0.2) + 9 / (x + 400),
+        "slices": lambda x: tf.concat([x[..., ::-1], x[:, :, :, 0:1], x[..., 1:]], -1),
+        "slice of one": lambda x: tf.expand_dims(x[:, :, :, 0], -1) + x,
+        "caffe": applications.resnet50.preprocess_input,
+        "torch": applications.densenet.preprocess_input,
+        "minus one to one": applications.mobilenet_v2.preprocess_input,
+        "hard swish": lambda x: x * tf.nn.relu6(x + 3) / 6,
+        "keras activations": lambda x: k2.activations.swish(x) + k2.activations.relu(x),
+        "hard sigmoid": k2.activations.hard_sigmoid,
+        "sigmoid, tanh, gelu": lambda x: tf.sigmoid(x) * tf.tanh(x) + tf.nn.gelu(x / 99),
+        "leaky": lambda x: tf.nn.leaky_relu(x - 100, 0.1) + tf.nn.softmax(x),
+        "roots": lambda x: (
+            tf.sqrt(x + 1) + tf.math.rsqrt(x + 1) + tf.math.log(x + 1) + tf.square(x)
+        ),
+        "means": lambda x: x - tf.reduce_mean(x, [1, 2], keepdims=True),
+        "backend": lambda x: (
+            backend.mean(x, axis=-1, keepdims=True) + backend.max(x, axis=[1, 2])[:, None, None, :]
+        ),
+        "standardised": tf.image.per_image_standardization,
+        "normalised": lambda x: tf.math.l2_normalize(x, -1),
+        "resized": lambda x: tf.image.resize(x, (5, 4)),
+        "resized, nearest": lambda x: tf.image.resize(x, (4, 4), method="nearest"),
+        "reshaped": lambda x: tf.transpose(tf.reshape(x, [-1, 4, 16, 3]), [0, 2, 1, 3]),
+        "computed shape": lambda x: tf.reshape(x, [tf.shape(x)[0], -1, 3])[:, :, None],
+        "clipped, cast": lambda x: tf.clip_by_value(tf.cast(x, "float32"), 0.1, 50),
+        "split, stacked": lambda x: tf.reduce_sum(tf.stack(tf.split(x, 3, axis=-1)[1:], 1), 1),
+        "uneven split": lambda x: tf.split(x, [1, 2], axis=-1)[1],
+        "squeezed": lambda x: tf.squeeze(tf.expand_dims(x, 1), 1),
+        "padded": lambda x: tf.pad(x, [[0, 0], [1, 1], [2, 0], [0, 0]]),
+        "where": lambda x: tf.where(x > 100, x, 0.1 * x),
+        "flipped, tiled": lambda x: tf.tile(tf.reverse(x, [-1]), [1, 1, 1, 2]),
+        "sum of many": lambda x: tf.add_n([x, x, tf.identity(x)]),
+    }
+
+
+@pytest.mark.parametrize("name", list(expressions()))
+def test_arithmetic_gives_equal_outputs(name, tmp_path):
+    pixels = k2.Input((SIDE, SIDE, 3))
+    network = k2.Model(pixels, expressions()[name](pixels))
+    network.save(tmp_path / "old.h5")
+    photographs = np.random.default_rng(0).uniform(0, 255, (2, SIDE, SIDE, 3)).astype("f4")
+    expected = np.asarray(network(photographs, training=False))
+    read = load_network(tmp_path / "old.h5")
+    assert np.asarray(read(photographs)) == pytest.approx(expected, rel=1e-4, abs=1e-4)
+    # The bundle holds it in Keras 3's own format.
+    read.save(tmp_path / "new.keras")
+    again = load_network(tmp_path / "new.keras")
+    assert np.asarray(again(photographs)) == pytest.approx(expected, rel=1e-4, abs=1e-4)
+
+
+def test_operation_that_is_not_listed_is_refused_by_name(tmp_path):
+    import tensorflow as tf
+
+    pixels = k2.Input((SIDE, SIDE, 3))
+    k2.Model(pixels, tf.image.adjust_hue(pixels, 0.1)).save(tmp_path / "old.h5")
+    with pytest.raises(ModelBundleError, match=r"TensorFlow operation 'image\.adjust_hue'"):
+        load_network(tmp_path / "old.h5")
+
+
+@pytest.mark.parametrize(
+    "function",
+    ["io.read_file", "io.write_file", "py_function", "numpy_function", "load_op_library"],
+)
+def test_operation_with_side_effects_is_never_found(function):
+    assert operation_named(function) is None
+    assert operation_named(f"compat.v1.{function}") is None
+
+
+@pytest.mark.parametrize("function", [None, 3, ["math.add"], {"class_name": "Lambda"}])
+def test_operation_whose_name_is_no_text_is_not_found(function):
+    assert operation_named(function) is None
