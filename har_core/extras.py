@@ -1,5 +1,6 @@
 """What not every installation has: TensorFlow comes with the extra ``train``."""
 
+from collections.abc import Sequence
 from importlib.util import find_spec
 from typing import Final
 
@@ -8,20 +9,22 @@ from har_core.errors import ModelBundleError
 _TRAINING: Final = ("tensorflow", "keras", "tf2onnx", "h5py")
 
 
-def require_training_extra(purpose: str) -> None:
+def require_training_extra(purpose: str, packages: Sequence[str] = _TRAINING) -> None:
     """Refuse work that needs TensorFlow where it is not installed; imports nothing.
 
     Parameters
     ----------
     purpose : str
         What needs it, as the subject of the message.
+    packages : sequence of str, optional
+        Which of the extra's it needs; default: TensorFlow and what goes with it.
 
     Raises
     ------
     ModelBundleError
         If a package of the extra is missing; the message says how to install it.
     """
-    missing = [name for name in _TRAINING if find_spec(name) is None]
+    missing = [name for name in packages if find_spec(name) is None]
     if missing:
         raise ModelBundleError(
             f"{purpose} needs {', '.join(missing)}: pip install 'har-dashboard[train]'"

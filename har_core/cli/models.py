@@ -4,7 +4,7 @@ import io
 import json
 import zipfile
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Final
 
 import typer
 
@@ -25,32 +25,101 @@ from har_core.model.manifest import (
 app = typer.Typer()
 
 
+# Tried on import where no photograph is given; none where the program lies without it.
+_EXAMPLE: Final = Path(__file__).parents[2] / "dashboard" / "examples" / "cycling.jpg"
+
+
 @app.command("import-model")
 def import_model_command(
-    source: Annotated[Path, typer.Argument(help="A .h5 or .keras file.")],
+    source: Annotated[Path, typer.Argument(help="A .h5, .keras or .onnx file.")],
     class_indices: Annotated[
-        Path, typer.Option(help='JSON: {"0": "calling", …} or {"calling": 0, …}.')
-    ],
-    preprocessing: Annotated[
-        str, typer.Option(help="zero_to_one (x / 255) or minus_one_to_one (x / 127.5 - 1).")
+        Path,
+        typer.Option(
+            help='The class names in their order, as JSON: {"0": "calling", …}, {"calling": 0, …} '
+            'or ["calling", …]; or as .txt, one per line.'
+        ),
     ],
     name: Annotated[str, typer.Option(help="Name of the model bundle to write.")],
+    preprocessing: Annotated[
+        str | None,
+        typer.Option(
+            help="The scaling that the network was trained with: none (values from 0 to 255), "
+            "zero_to_one (x / 255), minus_one_to_one (x / 127.5 - 1), caffe (BGR less ImageNet's "
+            "means) or torch (x / 255, ImageNet's means and deviations). Not needed where the "
+            "network scales pixels itself.",
+            show_default=False,
+        ),
+    ] = None,
+    scaled_before: Annotated[
+        bool,
+        typer.Option(
+            "--scaled-before",
+            help="The network scales pixels itself, and was trained on pixels scaled before.",
+        ),
+    ] = False,
+    photograph: Annotated[
+        Path | None,
+        typer.Option(
+            "--try",
+            metavar="PHOTO",
+            help="Show what it says of this photograph, under every scaling. Default: an example.",
+        ),
+    ] = None,
+    expect: Annotated[
+        str | None,
+        typer.Option(
+            metavar="LABEL",
+            help="The class of that photograph; unless it is in the top 3, nothing is written.",
+        ),
+    ] = None,
     overwrite: Annotated[
         bool, typer.Option("--overwrite", help="Replace a bundle of that name.")
     ] = False,
 ) -> None:
-    """Make a model bundle of an older Keras file (Keras 2 .h5 files included).
+    """Make a model bundle of a network from elsewhere: a Keras file or an ONNX graph.
 
-    The scaling must be the one that the model was trained with: a wrong one fails silently.
-    """
+    Keras 2's .h5 files are read as well. The scaling must be the one that the network was trained
+    with, or it is silently wrong: have it --try a photograph whose answer you know.
+
+    \b
+    python -m har_core import-model old.h5 --class-indices classes.json --name old \\
+        --preprocessing zero_to_one --try running.jpg --expect running
+    """  # noqa: D301 - \b keeps the lines of the examples
     from har_core.model.importing import import_model
 
+    if expect is not None and photograph is None:
+        raise HarError("--expect needs the photograph that it is the class of: add --try PHOTO.")
+    if photograph is None and _EXAMPLE.is_file():
+        photograph = _EXAMPLE
     manifest = import_model(
-        source, class_indices, preprocessing=preprocessing, name=name, overwrite=overwrite
+        source,
+        class_indices,
+        name=name,
+        preprocessing=preprocessing,
+        scaled_before=scaled_before,
+        photograph=photograph,
+        expect=expect,
+        overwrite=overwrite,
     )
+    for note in manifest.training["notes"]:
+        stderr.print(note, markup=False, soft_wrap=True)
+    _print_trial(manifest)
     stderr.print(f"Wrote {bundle.models_dir() / name} ({len(manifest.class_names)} classes).")
     if ONNX_FILE not in manifest.files:
         stderr.print("It has no ONNX graph and runs through Keras, which is slower.")
+
+
+def _print_trial(manifest: BundleManifest) -> None:
+    trial = manifest.training["trial"]
+    if trial is None:
+        return
+    stderr.print(f"What it says of {trial['photograph']}:", markup=False, soft_wrap=True)
+    chosen = manifest.preprocessing
+    for scaling, answer in sorted(trial["answers"].items(), key=lambda item: item[0] != chosen):
+        said = ", ".join(f"{label} {share:.1%}" for label, share in answer)
+        what = f"scaled {scaling}, as it is now" if scaling == chosen else f"if {scaling}"
+        stderr.print(f"  {what}: {said}", markup=False, soft_wrap=True)
+    stderr.print("Is another line more right? Import it again with that --preprocessing.")
 
 
 @app.command()

@@ -14,7 +14,9 @@ def read_class_indices(path: str | Path) -> tuple[str, ...]:
     ----------
     path : str or Path
         A JSON object in either common order: ``{"0": "calling", …}`` (index to name) or
-        ``{"calling": 0, …}`` (name to index, as Keras' ``class_indices`` writes it).
+        ``{"calling": 0, …}`` (name to index, as Keras' ``class_indices`` writes it), or one that
+        holds the former as ``id2label`` (Hugging Face's ``config.json``); a JSON list of names; or
+        a ``.txt`` file with one name per line.
 
     Returns
     -------
@@ -30,7 +32,10 @@ def read_class_indices(path: str | Path) -> tuple[str, ...]:
     try:
         # "-sig": Windows tools put a byte order mark in front.
         text = path.read_text(encoding="utf-8-sig")
-        mapping = json.loads(text, object_pairs_hook=_dict_of_distinct_keys)
+        if path.suffix.lower() == ".txt":
+            mapping: object = text.strip().splitlines()
+        else:
+            mapping = json.loads(text, object_pairs_hook=_dict_of_distinct_keys)
     except (OSError, ValueError, RecursionError) as error:
         raise ModelBundleError(f"Cannot read the class index file {path}: {error}.") from error
     return parse_class_indices(mapping, source=str(path))
@@ -41,8 +46,9 @@ def parse_class_indices(mapping: object, source: str = "class indices") -> tuple
 
     Parameters
     ----------
-    mapping : dict
-        ``{"0": "calling"}`` or ``{"calling": 0}``.
+    mapping : dict or list
+        ``{"0": "calling"}``, ``{"calling": 0}``, ``{"id2label": {"0": "calling"}}`` or
+        ``["calling"]``.
     source : str
         What to call the mapping in error messages.
 
@@ -56,6 +62,10 @@ def parse_class_indices(mapping: object, source: str = "class indices") -> tuple
     ModelBundleError
         If the mapping is empty, has repeated names, or its indices are not 0 … n-1.
     """
+    if isinstance(mapping, dict) and isinstance(mapping.get("id2label"), dict):
+        mapping = mapping["id2label"]
+    if isinstance(mapping, list) and all(isinstance(name, str) for name in mapping):
+        mapping = {str(index): name.strip() for index, name in enumerate(mapping)}
     if not isinstance(mapping, dict) or not mapping:
         raise ModelBundleError(f'{source} must be a JSON object such as {{"0": "calling"}}.')
     if all(isinstance(v, int) and not isinstance(v, bool) for v in mapping.values()):

@@ -7,7 +7,6 @@ from typing import Any, Protocol
 import numpy as np
 
 from har_core.errors import ModelBundleError
-from har_core.extras import require_training_extra
 from har_core.keras_io.feature_outputs import (
     FEATURE_OUTPUTS,
     MAP_OUTPUT,
@@ -112,27 +111,26 @@ class KerasEngine:
 
     Parameters
     ----------
-    path : Path
-        A ``.keras`` or ``.h5`` file.
+    network : keras.Model
+        From `har_core.keras_io.loading.load_network`.
+    source : Path
+        The file that it comes from, for messages.
 
     Raises
     ------
     ModelBundleError
-        If the file cannot be loaded, is refused as unsafe, or takes anything but square RGB
-        pictures.
+        If it takes anything but square RGB pictures.
     """
 
     batch_size = 32  # every run costs some 50 ms beside the work
     has_features = False
 
-    def __init__(self, path: Path) -> None:
-        require_training_extra(f"Running {path.name} without an ONNX graph")
+    def __init__(self, network: Any, source: Path) -> None:
         from har_core.keras_io.checks import input_side
-        from har_core.keras_io.loading import load_network
 
-        self._network: Any = load_network(path)
+        self._network = network
         self._lock = threading.Lock()
-        self.input_size = input_side(self._network, path)
+        self.input_size = input_side(network, source)
         self.n_classes = int(self._network.output_shape[-1])
 
     def run(self, batch: np.ndarray, *, alone: bool = True) -> np.ndarray:

@@ -1,28 +1,34 @@
-"""Making a model bundle from a Keras file that was trained elsewhere."""
+"""Making a model bundle from a network that was trained elsewhere."""
 
 import dataclasses
 import tempfile
 from pathlib import Path
-from typing import cast
+from typing import Any, Final, cast
 
 import numpy as np
 
 from har_core.errors import ModelBundleError
-from har_core.extras import require_training_extra
+from har_core.images.decoding import decode_square, read_bytes
 from har_core.images.preprocessing import PREPROCESSINGS, Preprocessing, scale_pixels
-from har_core.keras_io.checks import check_probabilities, input_side, probe_pictures
-from har_core.keras_io.loading import load_network
-from har_core.keras_io.onnx_export import export_onnx
+from har_core.keras_io.checks import probe_pictures
+from har_core.keras_io.outputs import OutputRule, apply_rule, rule_for_outputs
+from har_core.keras_io.scaling import InnerScaling
 from har_core.model import bundle
+from har_core.model.candidates import Candidate, open_candidate, require_packages
 from har_core.model.class_indices import format_class_indices, read_class_indices
 from har_core.model.fields import check_class_names
 from har_core.model.manifest import (
     CLASS_INDICES_FILE,
-    KERAS_FILE,
     MODEL_CARD_FILE,
-    ONNX_FILE,
     BundleManifest,
     check_bundle_name,
+)
+
+_TOP: Final = 3
+PREPROCESSING_HELP: Final = (
+    "none (values from 0 to 255, for a network that scales them itself), zero_to_one (x / 255), "
+    "minus_one_to_one (x / 127.5 - 1), caffe (BGR less ImageNet's means) or torch (x / 255, "
+    "ImageNet's means and deviations)"
 )
 
 
@@ -30,24 +36,36 @@ def import_model(
     source: str | Path,
     class_indices: str | Path,
     *,
-    preprocessing: str,
     name: str,
+    preprocessing: str | None = None,
+    scaled_before: bool = False,
+    photograph: str | Path | None = None,
+    expect: str | None = None,
     models_folder: str | Path | None = None,
     overwrite: bool = False,
 ) -> BundleManifest:
-    """Make a bundle from an ``.h5`` or ``.keras`` file; imports TensorFlow.
+    """Make a bundle from an ``.h5``, ``.keras`` or ``.onnx`` file; imports TensorFlow for Keras'.
 
     Parameters
     ----------
     source : str or Path
-        A whole Keras model, of Keras 3 or (``.h5`` only) Keras 2. Nothing in it is executed.
+        A whole network: of Keras 3, of Keras 2 (TensorFlow ≤ 2.15), or an ONNX graph with pixels
+        first or last. Nothing in it is executed. It gives probabilities, logits (a softmax is
+        added), or for two classes one sigmoid or logit.
     class_indices : str or Path
-        Its class index file, in either order; see
+        The names of its classes in its order; see
         `har_core.model.class_indices.read_class_indices`.
-    preprocessing : {"minus_one_to_one", "zero_to_one"}
-        Scaling that the network was trained with. No check can tell whether it is the right one.
     name : str
         Name of the new bundle.
+    preprocessing : {"none", "zero_to_one", "minus_one_to_one", "caffe", "torch"}, optional
+        Scaling that the network was trained with; see `har_core.images.preprocessing.scale_pixels`.
+        Default: ``none`` if the network is found to scale pixels itself.
+    scaled_before : bool, default False
+        It was trained on pixels scaled by `preprocessing` although it scales them itself.
+    photograph : str or Path, optional
+        Something to try the network on, under every scaling: a wrong scaling is seen by that.
+    expect : str, optional
+        The class of `photograph`; without it among the three most probable, nothing is written.
     models_folder : str or Path, optional
         Where to make it. Default: `har_core.model.bundle.models_dir`.
     overwrite : bool, default False
@@ -56,8 +74,10 @@ def import_model(
     Returns
     -------
     BundleManifest
-        As written. ``training["onnx_error"]`` says why the bundle holds no ONNX graph and is
-        served through Keras (slower, and TensorFlow is imported); it is ``None`` normally.
+        As written. In ``training``: ``notes``, what was found and added, in sentences; ``trial``,
+        the ``photograph``'s name and the ``answers`` by scaling, (class, probability) pairs;
+        ``onnx_error``, why the bundle holds no ONNX graph and is served through Keras (slower, and
+        TensorFlow is imported), normally ``None``.
 
     Raises
     ------
@@ -65,22 +85,24 @@ def import_model(
         If a class cannot have its name, see `har_core.model.fields.check_class_names`.
     ModelBundleError
         If the file cannot be loaded, takes anything but square RGB pictures, has another number
-        of outputs than there are classes, or does not give probabilities; if `preprocessing` or
+        of outputs than there are classes, or gives nothing that probabilities can be made of; if
+        its scaling is not known, or would be done twice; if `expect` is not what it says; if
         `name` is invalid; or if the bundle exists already or cannot be written.
+    InvalidImageError
+        If `photograph` cannot be read.
 
     See Also
     --------
     har_core.model.load_model : Loads the bundle.
     """
-    require_training_extra("Importing a Keras file")
     source = Path(source)
+    require_packages(source)
     root = bundle.models_dir() if models_folder is None else Path(models_folder)
     folder = root / check_bundle_name(name)
-    if preprocessing not in PREPROCESSINGS:
+    if preprocessing is not None and preprocessing not in PREPROCESSINGS:
         raise ModelBundleError(
             f"The preprocessing must be {' or '.join(PREPROCESSINGS)}, not {preprocessing!r}."
         )
-    scaling = cast(Preprocessing, preprocessing)
     # Also checked when writing; here it saves loading TensorFlow first.
     if folder.exists() and not overwrite:
         raise ModelBundleError(
@@ -88,51 +110,153 @@ def import_model(
         )
     class_names = read_class_indices(class_indices)
     check_class_names(class_names)
-    network = load_network(source)
-    size = input_side(network, source)
-    n_outputs = network.output_shape[-1]
-    if n_outputs != len(class_names):
+    if expect is not None and expect not in class_names:
+        raise ModelBundleError(f"{class_indices} has no class {expect!r} that could be expected.")
+    content = None if photograph is None else read_bytes(photograph)
+    candidate = open_candidate(source)
+    scaling, notes = choose_preprocessing(
+        candidate, cast(Preprocessing | None, preprocessing), scaled_before=scaled_before
+    )
+    probe = scale_pixels(probe_pictures(candidate.input_size), scaling)
+    rule = rule_for_outputs(candidate.run(probe), candidate.ending(), source)
+    notes += [rule.note] if rule.note else []
+    if rule.n_classes != len(class_names):
         raise ModelBundleError(
-            f"{source} has outputs of shape {network.output_shape}, but {class_indices} names "
-            f"{len(class_names)} classes; give the class index file of this very model."
+            f"{source} tells {rule.n_classes} classes apart, but {class_indices} names "
+            f"{len(class_names)}; give the class index file of this very model."
         )
-    probe = scale_pixels(probe_pictures(size), scaling)
-    check_probabilities(np.asarray(network(probe, training=False), dtype=np.float64), source)
+    trial = None
+    if photograph is not None and content is not None:
+        picture = decode_square(content, candidate.input_size)
+        answers = _answers(candidate, rule, class_names, picture)
+        trial = {"photograph": Path(photograph).name, "answers": answers}
+        notes += _compare_with(expect, answers, scaling, Path(photograph).name)
     manifest = BundleManifest(
         name=name,
-        architecture=(
-            f"imported Keras network ({len(network.layers)} layers, "
-            f"{network.count_params() / 1e6:.1f} million parameters)"
-        ),
-        input_size=size,
+        architecture=candidate.architecture,
+        input_size=candidate.input_size,
         preprocessing=scaling,
         class_names=class_names,
     )
     with tempfile.TemporaryDirectory() as temporary:
-        keras_file = Path(temporary) / KERAS_FILE
-        network.save(keras_file, include_optimizer=False)
-        files: dict[str, bytes | Path] = {
-            KERAS_FILE: keras_file,
-            CLASS_INDICES_FILE: format_class_indices(class_names).encode(),
-        }
-        onnx_file = Path(temporary) / ONNX_FILE
-        onnx_error, onnx_difference = None, None
-        try:
-            onnx_difference = export_onnx(network, onnx_file, probe=probe)
-            files[ONNX_FILE] = onnx_file
-        except ModelBundleError as error:
-            onnx_error = str(error)
+        written, conversion = candidate.write(Path(temporary), rule, probe)
         manifest = dataclasses.replace(
             manifest,
             training={
                 "imported_from": source.name,
                 "imported_sha256": bundle.sha256_of_file(source),
-                "onnx_difference": onnx_difference,
-                "onnx_error": onnx_error,
+                **conversion,
+                "notes": notes,
+                "trial": trial,
             },
         )
-        files[MODEL_CARD_FILE] = _model_card(manifest).encode()
+        files: dict[str, bytes | Path] = {
+            **written,
+            CLASS_INDICES_FILE: format_class_indices(class_names).encode(),
+            MODEL_CARD_FILE: _model_card(manifest).encode(),
+        }
         return bundle.write_bundle(folder, manifest, files, overwrite=overwrite)
+
+
+def choose_preprocessing(
+    candidate: Candidate,
+    stated: Preprocessing | None,
+    *,
+    scaled_before: bool = False,
+    default: Preprocessing | None = None,
+) -> tuple[Preprocessing, list[str]]:
+    """Find out how pixels must be scaled for a network, without ever scaling them twice unasked.
+
+    Parameters
+    ----------
+    candidate : Candidate
+        The network.
+    stated : str or None
+        What the user says.
+    scaled_before : bool, default False
+        The user insists, although the network scales pixels itself.
+    default : str, optional
+        What holds if nothing is stated or found.
+
+    Returns
+    -------
+    str, list of str
+        The scaling, and what to tell the user.
+
+    Raises
+    ------
+    ModelBundleError
+        If nothing is stated and nothing found, or both contradict each other.
+    """
+    source, inner = candidate.source, candidate.inner_scaling()
+    scales_itself = inner is not None and inner.expects == "none"
+    if scales_itself and stated in (None, "none"):
+        return "none", [f"The network scales pixels itself ({inner}); preprocessing: none."]
+    if scales_itself and not scaled_before:
+        raise ModelBundleError(
+            f"{source} scales pixels itself ({inner}); with --preprocessing {stated} they would be "
+            "scaled twice. Leave --preprocessing out; or, if the network was trained on pixels "
+            "that had been scaled before, add --scaled-before."
+        )
+    stated = stated or default
+    if stated is None:
+        raise ModelBundleError(_ask_for_preprocessing(candidate, inner))
+    notes = []
+    if stated == "none":
+        notes.append(
+            "Nothing in the network scales pixels: it must have learned from values of 0 to 255."
+        )
+    elif scales_itself:
+        notes.append(f"Pixels are scaled twice, as asked for: by {stated}, then inside ({inner}).")
+    return stated, notes
+
+
+def _ask_for_preprocessing(candidate: Candidate, inner: InnerScaling | None) -> str:
+    found = (
+        "holds nothing that scales pixels"
+        if inner is None
+        else f"scales pixels that are scaled before ({inner})"
+    )
+    usual = candidate.usual_preprocessing()
+    hint = "" if usual is None else f" Networks of {usual[0]} are usually trained with {usual[1]}."
+    return (
+        f"{candidate.source} {found}; say with --preprocessing how it was trained: "
+        f"{PREPROCESSING_HELP}.{hint}"
+    )
+
+
+_Answers = dict[str, list[tuple[str, float]]]
+
+
+def _answers(
+    candidate: Candidate, rule: OutputRule, class_names: tuple[str, ...], picture: np.ndarray
+) -> _Answers:
+    """Return the most probable classes of a photograph under every scaling."""
+    answers: _Answers = {}
+    for scaling in PREPROCESSINGS:
+        pixels = scale_pixels(picture[np.newaxis], cast(Preprocessing, scaling))
+        (row,) = apply_rule(rule, candidate.run(pixels))
+        best = np.argsort(row)[::-1][:_TOP]
+        answers[scaling] = [(class_names[index], round(float(row[index]), 4)) for index in best]
+    return answers
+
+
+def _compare_with(
+    expected: str | None, answers: _Answers, scaling: Preprocessing, photograph: str
+) -> list[str]:
+    """Refuse a network that does not say what is expected; return what to tell of the others."""
+    if expected is None or answers[scaling][0][0] == expected:
+        return []
+    others = [other for other, answer in answers.items() if answer[0][0] == expected]
+    advice = f"with {' or '.join(others)} it says that first" if others else "nor with any other"
+    said = ", ".join(f"{label} {share:.0%}" for label, share in answers[scaling])
+    finding = f"of {photograph}, scaled {scaling}, the network says {said}; {advice}"
+    if expected in (label for label, _ in answers[scaling]):
+        return [f"Expected was {expected}, but {finding}."]
+    raise ModelBundleError(
+        f"Expected was {expected}, but {finding}. Nothing was written: state another "
+        "--preprocessing, check the order of the class names, or leave --expect out."
+    )
 
 
 def _model_card(manifest: BundleManifest) -> str:
@@ -152,7 +276,17 @@ photographs of your own before relying on it.
 - **From:** `{origin["imported_from"]}` (sha256 `{origin["imported_sha256"]}`), {manifest.created}
 - **Network:** {manifest.architecture}
 - **Input:** {manifest.input_size} × {manifest.input_size} RGB, scaled `{manifest.preprocessing}`
-  as stated at import; a wrong scaling fails silently
 - **Classes:** {", ".join(manifest.class_names)}
 - **Runs** {served}
-"""
+{_findings(origin)}"""
+
+
+def _findings(origin: dict[str, Any]) -> str:
+    lines = [f"- {note}" for note in origin["notes"]]
+    trial = origin["trial"]
+    if trial is not None:
+        lines += ["", f"What it says of `{trial['photograph']}`, by how the pixels are scaled:", ""]
+        for scaling, answer in trial["answers"].items():
+            said = ", ".join(f"{label} {share:.1%}" for label, share in answer)
+            lines.append(f"- `{scaling}`: {said}")
+    return "".join(f"{line}\n" for line in lines)

@@ -6,12 +6,17 @@ from collections import defaultdict
 from pathlib import Path
 
 from har_core.errors import ModelBundleError
+from har_core.extras import require_training_extra
 from har_core.images.preprocessing import Preprocessing, scale_pixels
-from har_core.keras_io.checks import check_probabilities, probe_pictures
+from har_core.keras_io.checks import probe_pictures
+from har_core.keras_io.loading import KERAS_SUFFIXES, load_network
+from har_core.keras_io.outputs import rule_for_outputs, with_probabilities
 from har_core.model import bundle
+from har_core.model.candidates import KerasCandidate, require_packages
 from har_core.model.class_indices import read_class_indices
 from har_core.model.classifier import ActionModel
 from har_core.model.engine import Engine, KerasEngine, OnnxEngine
+from har_core.model.importing import choose_preprocessing
 from har_core.model.manifest import (
     CLASS_INDICES_FILE,
     KERAS_FILE,
@@ -23,7 +28,7 @@ from har_core.model.manifest import (
 from har_core.model.novelty import read_novelty
 from har_core.settings import MODEL
 
-_cache: dict[Path, tuple[tuple[int, int], ActionModel]] = {}
+_cache: dict[Path, tuple[tuple[int, int, str | None], ActionModel]] = {}
 # One for each path: while one model loads for seconds, the others answer.
 _locks: defaultdict[Path, threading.Lock] = defaultdict(threading.Lock)
 _locks_lock = threading.Lock()
@@ -32,7 +37,7 @@ _locks_lock = threading.Lock()
 def load_model(
     name_or_path: str | os.PathLike[str] | None = None,
     *,
-    preprocessing: Preprocessing = "minus_one_to_one",
+    preprocessing: Preprocessing | None = None,
 ) -> ActionModel:
     """Load a model once per process; later calls return the same object.
 
@@ -44,10 +49,11 @@ def load_model(
     ----------
     name_or_path : str or path, optional
         Name of a bundle in `har_core.model.bundle.models_dir`, path of a bundle, or path of a
-        ``.keras`` file with a ``class_indices.json`` beside it. Default: the environment variable
-        ``HAR_MODEL``, else the newest bundle.
-    preprocessing : {"minus_one_to_one", "zero_to_one"}
-        Scaling for a plain ``.keras`` file; bundles know their own.
+        ``.keras`` or ``.h5`` file with a ``class_indices.json`` beside it. Default: the environment
+        variable ``HAR_MODEL``, else the newest bundle.
+    preprocessing : {"none", "zero_to_one", "minus_one_to_one", "caffe", "torch"}, optional
+        Scaling for a plain Keras file; bundles know their own. Default: ``none`` for a network that
+        scales pixels itself, else ``minus_one_to_one``.
 
     Returns
     -------
@@ -67,7 +73,7 @@ def load_model(
             stat = stamp_file.stat()
         except OSError as error:
             raise ModelBundleError(f"Cannot read {stamp_file}: {error}.") from error
-        stamp = (stat.st_mtime_ns, stat.st_size)
+        stamp = (stat.st_mtime_ns, stat.st_size, None if path.is_dir() else preprocessing)
         cached = _cache.get(path)
         if cached is not None and cached[0] == stamp:
             return cached[1]
@@ -88,13 +94,14 @@ def find_model(name_or_path: str | os.PathLike[str] | None = None) -> Path:
     if wanted is None:
         return _newest_bundle()
     path = Path(wanted).expanduser()
-    if len(path.parts) == 1 and path.suffix != ".keras":
+    is_keras_file = path.suffix.lower() in KERAS_SUFFIXES
+    if len(path.parts) == 1 and not is_keras_file:
         for folder in bundle.models_dirs():
             named = folder / path
             bundle.restore_interrupted_replacement(named)
             if named.is_dir():
                 return named.resolve()
-    if path.is_dir() or (path.suffix == ".keras" and path.is_file()):
+    if path.is_dir() or (is_keras_file and path.is_file()):
         return path.resolve()
     known = [e.name for e in bundle.list_bundles() if e.manifest is not None]
     raise ModelBundleError(
@@ -119,7 +126,8 @@ def _load_bundle(path: Path) -> ActionModel:
     if ONNX_FILE in manifest.files:
         engine: Engine = OnnxEngine(path / ONNX_FILE)
     elif KERAS_FILE in manifest.files:
-        engine = KerasEngine(path / KERAS_FILE)
+        require_training_extra(f"Running {path.name} without an ONNX graph")
+        engine = KerasEngine(load_network(path / KERAS_FILE), path / KERAS_FILE)
     else:
         raise ModelBundleError(f"{path} holds neither {ONNX_FILE} nor {KERAS_FILE}.")
     novelty = None
@@ -128,21 +136,24 @@ def _load_bundle(path: Path) -> ActionModel:
     return ActionModel(manifest, engine, novelty)
 
 
-def _load_keras_file(path: Path, preprocessing: Preprocessing) -> ActionModel:
+def _load_keras_file(path: Path, preprocessing: Preprocessing | None) -> ActionModel:
     indices = path.parent / CLASS_INDICES_FILE
     if not indices.is_file():
         raise ModelBundleError(
             f"{path} needs a {CLASS_INDICES_FILE} beside it that names its classes; or make "
             "a bundle of it with 'har import-model'."
         )
-    engine = KerasEngine(path)
-    probe = scale_pixels(probe_pictures(engine.input_size), preprocessing)
-    check_probabilities(engine.run(probe), path)
+    class_names = read_class_indices(indices)
+    require_packages(path)
+    candidate = KerasCandidate(path)
+    scaling, _ = choose_preprocessing(candidate, preprocessing, default="minus_one_to_one")
+    probe = scale_pixels(probe_pictures(candidate.input_size), scaling)
+    rule = rule_for_outputs(candidate.run(probe), candidate.ending(), path)
     manifest = BundleManifest(
         name=path.stem,
         architecture="imported Keras model",
-        input_size=engine.input_size,
-        preprocessing=preprocessing,
-        class_names=read_class_indices(indices),
+        input_size=candidate.input_size,
+        preprocessing=scaling,
+        class_names=class_names,
     )
-    return ActionModel(manifest, engine)
+    return ActionModel(manifest, KerasEngine(with_probabilities(candidate.network, rule), path))

@@ -39,7 +39,7 @@ class BundleManifest:
         The network in words, e.g. ``"MobileNetV2 → LSTM(128) → softmax"``.
     input_size : int
         Side of the square input in pixels.
-    preprocessing : {"minus_one_to_one", "zero_to_one"}
+    preprocessing : {"none", "zero_to_one", "minus_one_to_one", "caffe", "torch"}
         Scaling that the network expects; a wrong one fails silently, so it is data.
     class_names : tuple of str
         In the order of the network's outputs.

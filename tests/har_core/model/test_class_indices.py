@@ -44,6 +44,19 @@ def test_names_that_are_numbers_belong_to_their_index():
     assert parse_class_indices({"7": 0, "3": 1}) == ("7", "3")
 
 
+@pytest.mark.parametrize(
+    ("name", "text"),
+    [
+        ("labels.txt", "calling\r\nclapping\r\ncycling\r\n"),
+        ("names.json", '["calling", "clapping", "cycling"]'),
+        ("config.json", '{"id2label": {"1": "clapping", "0": "calling", "2": "cycling"}, "a": 1}'),
+    ],
+)
+def test_names_in_the_files_of_other_tools_are_read(name, text, tmp_path):
+    (tmp_path / name).write_text(text)
+    assert read_class_indices(tmp_path / name) == ("calling", "clapping", "cycling")
+
+
 def test_byte_order_mark_of_windows_is_skipped(tmp_path):
     path = tmp_path / "class_indices.json"
     path.write_bytes(b"\xef\xbb\xbf" + format_class_indices(NAMES).encode())
@@ -54,7 +67,8 @@ def test_byte_order_mark_of_windows_is_skipped(tmp_path):
     ("mapping", "message"),
     [
         ({}, "must be a JSON object"),
-        (["calling"], "must be a JSON object"),
+        (["calling", 3], "must be a JSON object"),
+        (["calling", "calling"], "repeated class names"),
         (None, "must be a JSON object"),
         ({"0": "calling", "2": "clapping"}, r"each index from 0 to 1 once.*\[0, 2\]"),
         ({"1": "calling", "2": "clapping"}, "each index from 0"),

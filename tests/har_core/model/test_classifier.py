@@ -126,7 +126,7 @@ def test_import_and_prediction_never_import_tensorflow(tiny_models, tmp_path):
 
 @pytest.mark.parametrize(
     ("last", "message"),
-    [({"activation": None}, "no probabilities"), ({"activation": "sigmoid"}, "no probabilities")],
+    [({"activation": "relu"}, "no probabilities"), ({"activation": "sigmoid"}, "no probabilities")],
 )
 def test_plain_keras_file_that_gives_no_probabilities_is_refused(tmp_path, last, message):
     import keras

@@ -9,11 +9,13 @@ from typing import Any
 import h5py
 import numpy as np
 import pytest
+from PIL import Image
 
 from har_core.errors import DatasetError, ModelBundleError
-from har_core.images.preprocessing import resize_image, scale_pixels
+from har_core.images.preprocessing import PREPROCESSINGS, resize_image, scale_pixels
 from har_core.keras_io.loading import load_network
 from har_core.model import bundle
+from har_core.model.candidates import usual_preprocessing
 from har_core.model.importing import import_model
 from har_core.model.loading import load_model
 from tests.drawing import CLASS_NAMES, draw_photo, photo_bytes
@@ -168,9 +170,9 @@ def test_network_that_onnx_cannot_express_is_served_through_keras(indices, model
 @pytest.mark.parametrize(
     ("network_options", "message"),
     [
-        ({"activation": None}, "look like logits; append a softmax"),
+        ({"activation": "relu"}, "must end in a softmax, or in a layer without activation"),
         ({"activation": "sigmoid"}, "sigmoid"),
-        ({"outputs": 4}, r"outputs of shape \(None, 4\).*names 3 classes"),
+        ({"outputs": 4}, "tells 4 classes apart, but .* names 3"),
     ],
 )
 def test_network_that_does_not_fit_is_refused(network_options, message, indices, models, tmp_path):
@@ -205,7 +207,7 @@ def test_network_with_broken_weights_is_refused(indices, models, tmp_path):
 def test_existing_bundle_is_replaced_only_on_request(source, indices, models, monkeypatch):
     first = import_model(source, indices, preprocessing="zero_to_one", name="mine")
     with monkeypatch.context() as patch:
-        patch.setattr("har_core.model.importing.load_network", lambda path: pytest.fail("loaded"))
+        patch.setattr("har_core.model.candidates.load_network", lambda path: pytest.fail("loaded"))
         with pytest.raises(ModelBundleError, match="exists already"):
             import_model(source, indices, preprocessing="minus_one_to_one", name="mine")
     assert bundle.verify_bundle(models / "mine") == first
@@ -222,7 +224,7 @@ def test_invalid_name_and_missing_files_are_refused(source, indices, models, tmp
         import_model(source, tmp_path / "no.json", preprocessing="zero_to_one", name="mine")
     with pytest.raises(ModelBundleError, match="No such file"):
         import_model(tmp_path / "no.h5", indices, preprocessing="zero_to_one", name="mine")
-    with pytest.raises(ModelBundleError, match="zero_to_one, not 'imagenet'"):
+    with pytest.raises(ModelBundleError, match="caffe or torch, not 'imagenet'"):
         import_model(source, indices, preprocessing="imagenet", name="mine")
     assert not models.exists()
 
@@ -240,3 +242,180 @@ def test_plain_keras_file_is_served_with_the_class_names_beside_it(source, indic
 def test_plain_keras_file_without_class_names_is_refused_with_advice(source):
     with pytest.raises(ModelBundleError, match=r"needs a class_indices\.json beside it"):
         load_model(source)
+
+
+def test_logits_get_a_softmax_and_it_is_said(indices, models, tmp_path):
+    logits = small_network(activation=None)
+    logits.save(tmp_path / "logits.keras")
+    manifest = import_model(
+        tmp_path / "logits.keras", indices, preprocessing="zero_to_one", name="mine"
+    )
+    assert manifest.training["notes"] == ["The network gives logits; a softmax was added."]
+    assert "a softmax was added" in (models / "mine" / "README.md").read_text()
+    pixels = np.random.default_rng(0).integers(0, 256, (3, SIDE, SIDE, 3), dtype=np.uint8)
+    given = np.asarray(logits(scale_pixels(pixels, "zero_to_one")), np.float64)
+    expected = np.exp(given) / np.exp(given).sum(axis=1, keepdims=True)
+    assert load_model("mine").predict_probabilities(pixels) == pytest.approx(expected, abs=1e-5)
+
+
+@pytest.mark.parametrize("activation", ["sigmoid", None])
+def test_one_output_becomes_two_classes(activation, models, tmp_path):
+    one = small_network(activation=activation, outputs=1)
+    one.save(tmp_path / "one.keras")
+    (tmp_path / "classes.json").write_text('{"cats": 0, "dogs": 1}')
+    manifest = import_model(
+        tmp_path / "one.keras", tmp_path / "classes.json", preprocessing="zero_to_one", name="pets"
+    )
+    assert manifest.class_names == ("cats", "dogs")
+    assert "second class (index 1)" in manifest.training["notes"][0]
+    assert set(manifest.files) >= {"model.keras", "model.onnx"}
+    pixels = np.random.default_rng(0).integers(0, 256, (3, SIDE, SIDE, 3), dtype=np.uint8)
+    given = np.asarray(one(scale_pixels(pixels, "zero_to_one")), np.float64)[:, 0]
+    dogs = given if activation else 1 / (1 + np.exp(-given))
+    got = load_model("pets").predict_probabilities(pixels)
+    assert got == pytest.approx(np.stack([1 - dogs, dogs], axis=1), abs=1e-5)
+
+
+def rescaling_network() -> Any:
+    import keras
+
+    inner = small_network()
+    pixels = keras.Input((SIDE, SIDE, 3))
+    return keras.Model(pixels, inner(keras.layers.Rescaling(1 / 255)(pixels)))
+
+
+def test_network_that_scales_pixels_itself_is_never_scaled_twice_unasked(indices, models, tmp_path):
+    network = rescaling_network()
+    source = tmp_path / "own.keras"
+    network.save(source)
+    with pytest.raises(ModelBundleError, match=r"scales pixels itself \(Rescaling.*scaled twice"):
+        import_model(source, indices, preprocessing="zero_to_one", name="mine")
+    found = import_model(source, indices, name="mine")
+    assert found.preprocessing == "none"
+    assert "scales pixels itself" in found.training["notes"][0]
+    pixels = np.random.default_rng(0).integers(0, 256, (3, SIDE, SIDE, 3), dtype=np.uint8)
+    expected = np.asarray(network(pixels.astype(np.float32)))
+    assert load_model("mine").predict_probabilities(pixels) == pytest.approx(expected, abs=1e-5)
+    twice = import_model(
+        source, indices, preprocessing="zero_to_one", scaled_before=True, name="twice"
+    )
+    assert twice.preprocessing == "zero_to_one"
+    assert "scaled twice, as asked for" in twice.training["notes"][0]
+
+
+def test_plain_keras_file_that_scales_pixels_itself_is_not_scaled_again(indices, tmp_path):
+    network = rescaling_network()
+    network.save(tmp_path / "own.keras")
+    image = np.asarray(draw_photo("running"))
+    expected = np.asarray(network(resize_image(image, SIDE)[np.newaxis].astype(np.float32)))[0]
+    model = load_model(tmp_path / "own.keras")
+    assert list(model.predict(image).probabilities.values()) == pytest.approx(expected, abs=1e-5)
+    with pytest.raises(ModelBundleError, match="scaled twice"):
+        load_model(tmp_path / "own.keras", preprocessing="zero_to_one")
+
+
+def test_plain_file_of_keras_2_in_capitals_is_served(indices, tmp_path):
+    k2 = pytest.importorskip("tf_keras")
+    layers = [k2.Input((SIDE, SIDE, 3)), k2.layers.Flatten(), k2.layers.Dense(3)]
+    network = k2.Sequential([*layers, k2.layers.Softmax()])
+    network.save(tmp_path / "old.h5")
+    (tmp_path / "old.h5").rename(tmp_path / "OLD.H5")
+    image = np.asarray(draw_photo("running"))
+    scaled = scale_pixels(resize_image(image, SIDE), "zero_to_one")[np.newaxis]
+    model = load_model(tmp_path / "OLD.H5", preprocessing="zero_to_one")
+    got = list(model.predict(image).probabilities.values())
+    assert got == pytest.approx(network(scaled).numpy()[0].tolist(), abs=1e-5)
+
+
+def test_scaling_that_is_not_known_is_asked_for(source, indices, models):
+    with pytest.raises(ModelBundleError, match="nothing that scales pixels; say with --prepro"):
+        import_model(source, indices, name="mine")
+    assert not models.exists()
+
+
+def test_usual_scaling_of_a_known_backbone_is_named():
+    assert usual_preprocessing("resnet50") == ("resnet", "caffe")
+    assert usual_preprocessing("my_model", "resnet50v2")[1] == "minus_one_to_one"
+    assert usual_preprocessing("mobilenetv2_1.00_224")[1] == "minus_one_to_one"
+    assert usual_preprocessing("sequential", "dense") is None
+
+
+def bright_or_dark() -> Any:
+    """Call a picture running if what reaches the network is above 0.6 on average."""
+    import keras
+
+    layers = [keras.Input((SIDE, SIDE, 3)), keras.layers.AveragePooling2D(SIDE)]
+    dense = keras.layers.Dense(3, activation="softmax")
+    network = keras.Sequential([*layers, keras.layers.Flatten(), dense])
+    dense.set_weights([np.float32([[0, 5, -1]] * 3), np.float32([0, -9, -9])])
+    return network
+
+
+def test_photograph_is_tried_under_every_scaling(indices, models, tmp_path):
+    bright_or_dark().save(tmp_path / "it.keras")
+    (tmp_path / "grey.png").write_bytes(png(170))
+    manifest = import_model(
+        tmp_path / "it.keras",
+        indices,
+        preprocessing="zero_to_one",
+        name="mine",
+        photograph=tmp_path / "grey.png",
+        expect="running",
+    )
+    trial = manifest.training["trial"]
+    assert trial["photograph"] == "grey.png"
+    assert set(trial["answers"]) == set(PREPROCESSINGS)
+    assert trial["answers"]["zero_to_one"][0][0] == "running"
+    assert trial["answers"]["minus_one_to_one"][0][0] == "clapping"
+    assert "`minus_one_to_one`: clapping" in (models / "mine" / "README.md").read_text()
+
+
+def test_expected_answer_that_comes_second_is_told(indices, models, tmp_path):
+    bright_or_dark().save(tmp_path / "it.keras")
+    (tmp_path / "grey.png").write_bytes(png(170))
+    manifest = import_model(
+        tmp_path / "it.keras",
+        indices,
+        preprocessing="minus_one_to_one",
+        name="mine",
+        photograph=tmp_path / "grey.png",
+        expect="running",
+    )
+    (note,) = manifest.training["notes"]
+    assert "Expected was running, but of grey.png, scaled minus_one_to_one" in note
+    assert "with none or zero_to_one or caffe or torch it says that first" in note
+
+
+def test_expected_answer_that_is_not_there_writes_nothing(models, tmp_path):
+    import keras
+
+    pooled = [keras.Input((SIDE, SIDE, 3)), keras.layers.GlobalAveragePooling2D()]
+    dense = keras.layers.Dense(5, activation="softmax")
+    keras.Sequential([*pooled, dense]).save(tmp_path / "it.keras")
+    dense.set_weights([np.zeros((3, 5), np.float32), np.float32([5, 4, 3, 0, -9])])
+    keras.Sequential([*pooled, dense]).save(tmp_path / "it.keras")
+    (tmp_path / "classes.txt").write_text("a\nb\nc\nd\ne")
+    (tmp_path / "grey.png").write_bytes(png(170))
+
+    def expecting(label):
+        return import_model(
+            tmp_path / "it.keras",
+            tmp_path / "classes.txt",
+            preprocessing="zero_to_one",
+            name="mine",
+            photograph=tmp_path / "grey.png",
+            expect=label,
+        )
+
+    with pytest.raises(ModelBundleError, match=r"Expected was e, but .* says a 6\d%.*Nothing was"):
+        expecting("e")
+    with pytest.raises(ModelBundleError, match="has no class 'f'"):
+        expecting("f")
+    assert not models.exists()
+    assert expecting("b").name == "mine"
+
+
+def png(grey: int) -> bytes:
+    buffer = io.BytesIO()
+    Image.new("RGB", (40, 40), (grey, grey, grey)).save(buffer, "PNG")
+    return buffer.getvalue()

@@ -1,0 +1,266 @@
+"""Reading an ONNX graph from elsewhere: square RGB pictures in, probabilities out."""
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, Final
+
+import numpy as np
+
+from har_core.errors import ModelBundleError
+from har_core.keras_io.onnx_export import INPUT_NAME, OUTPUT_NAME
+from har_core.keras_io.outputs import Ending, OutputRule
+from har_core.keras_io.scaling import InnerScaling, measure
+
+_MOST_BYTES: Final = 2**31 - 1  # of one Protocol Buffers message
+_WITH_WEIGHTS: Final = ("Conv", "ConvInteger", "QLinearConv", "Gemm", "MatMul")
+# Operations that no graph of a network needs, or that only ONNX Runtime's own builds know, have
+# other domains; a graph that asks for them is not run.
+_DOMAINS: Final = ("", "ai.onnx", "ai.onnx.ml", "com.microsoft")
+_ENDINGS: Final[dict[str, Ending]] = {
+    "Softmax": "softmax",
+    "Sigmoid": "sigmoid",
+    "Gemm": "linear",
+    "MatMul": "linear",
+    "Relu": "other",
+    "Tanh": "other",
+}
+
+
+class OnnxGraph:
+    """An ONNX graph whose input and output have been found to fit, to be completed and run.
+
+    Parameters
+    ----------
+    path : str or Path
+        A ``.onnx`` file; weights in a file beside it (``model.onnx.data``) are taken in.
+
+    Raises
+    ------
+    ModelBundleError
+        If the file cannot be read, or does not take square RGB pictures and give one row for each.
+    """
+
+    def __init__(self, path: str | Path) -> None:
+        import onnx
+
+        self.source = Path(path)
+        self._model = _read(self.source)
+        graph = self._model.graph
+        initial = {tensor.name for tensor in graph.initializer}
+        inputs = [value for value in graph.input if value.name not in initial]
+        if len(inputs) != 1 or len(graph.output) != 1:
+            raise ModelBundleError(
+                f"{path} has {len(inputs)} inputs and {len(graph.output)} outputs; only graphs "
+                "with one of each are supported: export the network with its probabilities alone."
+            )
+        self._input, self._output = inputs[0], graph.output[0]
+        if self._input.type.tensor_type.elem_type != onnx.TensorProto.FLOAT:
+            raise ModelBundleError(
+                f"{path} takes pixels of another type than float32; export it with float32 inputs."
+            )
+        sides = _sides(self._input)
+        self.channels_first = len(sides) == 4 and sides[1] == 3 and sides[3] != 3
+        picture = sides[2:] if self.channels_first else sides[1:3]
+        channels = sides[1 if self.channels_first else 3] if len(sides) == 4 else None
+        if channels != 3 or picture[0] is None or picture[0] != picture[1]:
+            shape = tuple(side or "any" for side in sides)
+            raise ModelBundleError(
+                f"{path} takes inputs of shape {shape}; only square RGB pictures of a fixed size, "
+                "(N, S, S, 3) or (N, 3, S, S), are supported."
+            )
+        self.input_size = int(picture[0])
+        self._take_channels_last()
+
+    def _take_channels_last(self) -> None:
+        """Put a transposition in front where the channels come first, as PyTorch has them."""
+        from onnx import TensorProto, helper
+
+        graph, old = self._model.graph, self._input.name
+        shape = ["batch", self.input_size, self.input_size, 3]
+        graph.input.remove(self._input)
+        pixels = helper.make_tensor_value_info(INPUT_NAME, TensorProto.FLOAT, shape)
+        graph.input.insert(0, pixels)
+        names = {name for node in graph.node for name in (*node.input, *node.output)}
+        if old != INPUT_NAME and INPUT_NAME in names:
+            raise ModelBundleError(f"{self.source} calls something inside it {INPUT_NAME!r}.")
+        if self.channels_first:
+            inner = f"{old}_channels_first"
+            node = helper.make_node("Transpose", [INPUT_NAME], [inner], perm=[0, 3, 1, 2])
+            self._rename_uses(old, inner)
+            graph.node.insert(0, node)
+        else:
+            self._rename_uses(old, INPUT_NAME)
+        # Shapes that were inferred for a batch of one would contradict larger ones.
+        del graph.value_info[:]
+        outputs = self._output.type.tensor_type.shape.dim
+        if len(outputs):
+            outputs[0].dim_param = "batch"
+
+    def _rename_uses(self, old: str, new: str) -> None:
+        for node in self._model.graph.node:
+            for position, name in enumerate(node.input):
+                if name == old:
+                    node.input[position] = new
+
+    @property
+    def n_operations(self) -> int:
+        """How many operations the graph has."""
+        return len(self._model.graph.node)
+
+    @property
+    def ending(self) -> Ending:
+        """The activation that the graph ends with."""
+        made_by = {name: node for node in self._model.graph.node for name in node.output}
+        name = self._output.name
+        while name in made_by:
+            node = made_by[name]
+            if node.op_type not in ("Identity", "Cast", "Flatten", "Squeeze", "Reshape"):
+                # A bias added to a product: a layer without activation.
+                before = made_by.get(node.input[0]) if node.op_type == "Add" else None
+                op = before.op_type if before is not None else node.op_type
+                return _ENDINGS.get(op, "unknown")
+            name = node.input[0]
+        return "unknown"
+
+    def run(self, pixels: np.ndarray) -> np.ndarray:
+        """Map scaled pixels, float32 (N, S, S, 3), to the outputs, float32 (N, C).
+
+        Raises
+        ------
+        ModelBundleError
+            If ONNX Runtime cannot run the graph, or not for several pictures at once.
+        """
+        run = _session(self._model.SerializeToString(), self.source)
+        outputs = run(pixels)
+        if outputs.ndim != 2 or len(outputs) != len(pixels):
+            raise ModelBundleError(
+                f"{self.source} gives outputs of shape {outputs.shape} for {len(pixels)} "
+                "pictures; only one row of classes for each is supported: export it for any batch "
+                "size (dynamic_axes, dynamic_shapes), with its classes as the only output."
+            )
+        alone = np.concatenate([run(pixels[n : n + 1]) for n in range(len(pixels))])
+        if not np.allclose(alone, outputs, rtol=1e-3, atol=1e-3):
+            raise ModelBundleError(
+                f"{self.source} answers differently for several pictures at once; export it for "
+                "any batch size (dynamic_axes, dynamic_shapes)."
+            )
+        return outputs
+
+    def inner_scaling(self) -> InnerScaling | None:
+        """Tell what the graph does to pixels before its first layer with weights."""
+        import onnx
+
+        graph = self._model.graph
+        constant = {tensor.name: tensor for tensor in graph.initializer}
+        constant |= {n.output[0]: n for n in graph.node if n.op_type == "Constant"}
+        first = next(
+            (
+                position
+                for position, node in enumerate(graph.node)
+                if node.op_type in _WITH_WEIGHTS and any(i in constant for i in node.input[1:])
+            ),
+            None,
+        )
+        if first is None:
+            return None
+        reaching = graph.node[first].input[0]
+        if reaching == INPUT_NAME:
+            return None
+        stem = onnx.ModelProto()
+        stem.CopyFrom(self._model)
+        del stem.graph.output[:]
+        stem.graph.output.append(onnx.ValueInfoProto(name=reaching))
+        passed = [
+            node.op_type
+            for node in graph.node[:first]
+            if node.op_type not in ("Constant", "Identity", "Transpose", "Cast", "Pad")
+        ]
+        run = _session(stem.SerializeToString(), self.source)
+        return measure(run, self.input_size, passed)
+
+    def completed(self, rule: OutputRule) -> bytes:
+        """Return the graph with what makes probabilities of its outputs."""
+        from onnx import TensorProto, helper, numpy_helper
+
+        graph, last = self._model.graph, self._output.name
+        self._rename_output(last)
+        last = f"{last}_before"
+        nodes = []
+        if rule.addition == "softmax":
+            nodes.append(helper.make_node("Softmax", [last], [OUTPUT_NAME], axis=-1))
+        elif rule.addition == "none":
+            nodes.append(helper.make_node("Identity", [last], [OUTPUT_NAME]))
+        else:
+            if rule.addition == "sigmoid_and_two_classes":
+                nodes.append(helper.make_node("Sigmoid", [last], ["added_second"]))
+                last = "added_second"
+            one = numpy_helper.from_array(np.ones(1, np.float32), "added_one")
+            graph.initializer.append(one)
+            nodes.append(helper.make_node("Sub", ["added_one", last], ["added_first"]))
+            nodes.append(helper.make_node("Concat", ["added_first", last], [OUTPUT_NAME], axis=-1))
+        graph.node.extend(nodes)
+        del graph.output[:]
+        shape = ["batch", rule.n_classes]
+        graph.output.append(helper.make_tensor_value_info(OUTPUT_NAME, TensorProto.FLOAT, shape))
+        self._output = graph.output[0]
+        return self._model.SerializeToString()
+
+    def _rename_output(self, old: str) -> None:
+        new = f"{old}_before"
+        self._rename_uses(old, new)
+        for node in self._model.graph.node:
+            for position, name in enumerate(node.output):
+                if name == old:
+                    node.output[position] = new
+
+
+def _read(path: Path) -> Any:
+    import onnx
+    from google.protobuf.message import DecodeError
+
+    try:
+        # Weights outside are read only from the file's own folder; `onnx` checks their paths.
+        model = onnx.load(str(path))
+        onnx.checker.check_model(model)
+    except OSError as error:
+        raise ModelBundleError(f"Cannot read {path}: {error.strerror or error}.") from error
+    except (DecodeError, onnx.checker.ValidationError, ValueError) as error:
+        cause = " ".join(str(error).split())[:200]
+        raise ModelBundleError(f"{path} is no sound ONNX graph: {cause}.") from error
+    foreign = sorted({node.domain for node in model.graph.node} - set(_DOMAINS))
+    if foreign:
+        raise ModelBundleError(
+            f"{path} is refused: it holds operations of {', '.join(foreign)}, whose code would "
+            "have to come from elsewhere."
+        )
+    if model.ByteSize() > _MOST_BYTES:
+        raise ModelBundleError(f"{path} is larger than 2 GB with its weights.")
+    return model
+
+
+def _sides(value: Any) -> list[int | None]:
+    dims = value.type.tensor_type.shape.dim
+    return [dim.dim_value if dim.WhichOneof("value") == "dim_value" else None for dim in dims]
+
+
+def _session(graph: bytes, source: Path) -> Callable[[np.ndarray], np.ndarray]:
+    import onnxruntime
+
+    options = onnxruntime.SessionOptions()
+    options.log_severity_level = 3
+    try:
+        session = onnxruntime.InferenceSession(graph, options, providers=["CPUExecutionProvider"])
+    except Exception as error:  # onnxruntime's exceptions share no narrower base
+        raise ModelBundleError(f"ONNX Runtime cannot load {source}: {error}.") from error
+
+    def run(pixels: np.ndarray) -> np.ndarray:
+        try:
+            return session.run(None, {INPUT_NAME: pixels})[0]
+        except Exception as error:
+            cause = " ".join(str(error).split())[:200]
+            raise ModelBundleError(
+                f"ONNX Runtime cannot run {source} on {len(pixels)} pictures: {cause}. If it was "
+                "exported for one, export it for any batch size (dynamic_axes, dynamic_shapes)."
+            ) from error
+
+    return run

@@ -1,0 +1,222 @@
+"""ONNX graphs from elsewhere become bundles when shapes and outputs fit."""
+
+from pathlib import Path
+
+import numpy as np
+import onnx
+import pytest
+from onnx import TensorProto, helper, numpy_helper
+
+from har_core.errors import ModelBundleError
+from har_core.images.preprocessing import scale_pixels
+from har_core.model.importing import import_model
+from har_core.model.loading import load_model
+
+SIDE = 16
+NAMES = ("calling", "running", "sitting")
+
+
+@pytest.fixture
+def models(tmp_path, monkeypatch) -> Path:
+    monkeypatch.setenv("HAR_MODELS_DIR", str(tmp_path / "models"))
+    return tmp_path / "models"
+
+
+def write_graph(
+    path: Path,
+    *,
+    channels_first: bool = True,
+    batch: int | str = "n",
+    ending: str | None = None,
+    outputs: int = 3,
+    scaled_inside: bool = False,
+    side: int = SIDE,
+    domain: str = "",
+    external: bool = False,
+) -> None:
+    """Write what PyTorch exports: convolution, pooling, a dense layer."""
+    rng = np.random.default_rng(3)
+    weights = {
+        "kernel": rng.normal(0, 1, (4, 3, 3, 3)),
+        "matrix": rng.normal(0, 2, (4, outputs)),
+        "bias": rng.normal(0, 1, outputs),
+        "whole": np.array(255.0),
+    }
+    nodes, last = [], "input.1"
+    if not channels_first:
+        nodes.append(helper.make_node("Transpose", [last], ["first"], perm=[0, 3, 1, 2]))
+        last = "first"
+    if scaled_inside:
+        nodes.append(helper.make_node("Div", [last, "whole"], ["scaled"]))
+        last = "scaled"
+    nodes += [
+        helper.make_node("Conv", [last, "kernel"], ["map"], strides=[2, 2]),
+        helper.make_node("Tanh", ["map"], ["active"], domain=domain),
+        helper.make_node("GlobalAveragePool", ["active"], ["pooled"]),
+        helper.make_node("Flatten", ["pooled"], ["flat"]),
+        helper.make_node("Gemm", ["flat", "matrix", "bias"], ["output"]),
+    ]
+    if ending:
+        nodes.append(helper.make_node(ending, ["output"], ["ended"]))
+    shape = [batch, 3, side, side] if channels_first else [batch, side, side, 3]
+    result = "ended" if ending else "output"
+    graph = helper.make_graph(
+        nodes,
+        "exported",
+        [helper.make_tensor_value_info("input.1", TensorProto.FLOAT, shape)],
+        [helper.make_tensor_value_info(result, TensorProto.FLOAT, [batch, outputs])],
+        [numpy_helper.from_array(np.float32(w), name) for name, w in weights.items()],
+    )
+    opsets = [helper.make_opsetid("", 17), *([helper.make_opsetid(domain, 1)] if domain else [])]
+    model = helper.make_model(graph, opset_imports=opsets, ir_version=8)
+    onnx.save(model, path, save_as_external_data=external, location="w.data", size_threshold=0)
+
+
+def expected(path: Path, pixels: np.ndarray, *, channels_first: bool = True) -> np.ndarray:
+    """Run the file itself, one picture at a time."""
+    import onnxruntime
+
+    session = onnxruntime.InferenceSession(str(path), providers=["CPUExecutionProvider"])
+    inputs = pixels.transpose(0, 3, 1, 2) if channels_first else pixels
+    return np.concatenate([session.run(None, {"input.1": one[np.newaxis]})[0] for one in inputs])
+
+
+def softmax(logits: np.ndarray) -> np.ndarray:
+    powers = np.exp(logits - logits.max(axis=1, keepdims=True))
+    return powers / powers.sum(axis=1, keepdims=True)
+
+
+def photographs() -> np.ndarray:
+    rng = np.random.default_rng(5)
+    return rng.integers(0, 256, (3, SIDE, SIDE, 3), dtype=np.uint8)
+
+
+def class_file(tmp_path: Path, names: tuple[str, ...] = NAMES) -> Path:
+    path = tmp_path / "labels.txt"
+    path.write_text("\n".join(names))
+    return path
+
+
+def import_it(folder: Path) -> None:
+    import_model(folder / "model.onnx", class_file(folder), name="it", preprocessing="torch")
+
+
+@pytest.mark.parametrize("external", [False, True])
+@pytest.mark.parametrize("batch", ["n", 1])
+@pytest.mark.parametrize("channels_first", [True, False])
+def test_logits_become_probabilities_and_channels_come_last(
+    channels_first, batch, external, models, tmp_path
+):
+    source = tmp_path / "model.onnx"
+    write_graph(source, channels_first=channels_first, batch=batch, external=external)
+    manifest = import_model(source, class_file(tmp_path), name="it", preprocessing="torch")
+    assert set(manifest.files) == {"model.onnx", "class_indices.json", "README.md"}
+    assert any("softmax was added" in note for note in manifest.training["notes"])
+    pixels = photographs()
+    logits = expected(source, scale_pixels(pixels, "torch"), channels_first=channels_first)
+    got = load_model("it").predict_probabilities(pixels)
+    assert got == pytest.approx(softmax(logits), abs=1e-5)
+
+
+@pytest.mark.parametrize(("ending", "kind"), [("Sigmoid", "sigmoid"), (None, "logit")])
+def test_one_output_becomes_two_classes(ending, kind, models, tmp_path):
+    source = tmp_path / "model.onnx"
+    write_graph(source, outputs=1, ending=ending)
+    names = class_file(tmp_path, ("cats", "dogs"))
+    manifest = import_model(source, names, name="it", preprocessing="zero_to_one")
+    assert any(kind in note for note in manifest.training["notes"])
+    pixels = photographs()
+    outputs = expected(source, scale_pixels(pixels, "zero_to_one"))[:, 0]
+    second = outputs if ending else 1 / (1 + np.exp(-outputs))
+    got = load_model("it").predict_probabilities(pixels)
+    assert got[:, 1] == pytest.approx(second, abs=1e-5)
+    assert got.sum(axis=1) == pytest.approx(1)
+
+
+def test_probabilities_stay_what_they_are(models, tmp_path):
+    source = tmp_path / "model.onnx"
+    write_graph(source, ending="Softmax")
+    manifest = import_model(source, class_file(tmp_path), name="it", preprocessing="zero_to_one")
+    assert manifest.training["notes"] == []
+    pixels = photographs()
+    got = load_model("it").predict_probabilities(pixels)
+    assert got == pytest.approx(expected(source, scale_pixels(pixels, "zero_to_one")), abs=1e-5)
+
+
+def test_scaling_inside_is_found_and_not_done_twice(models, tmp_path):
+    source = tmp_path / "model.onnx"
+    write_graph(source, scaled_inside=True)
+    with pytest.raises(ModelBundleError, match=r"scales pixels itself \(Div: black becomes 0"):
+        import_model(source, class_file(tmp_path), name="it", preprocessing="zero_to_one")
+    assert import_model(source, class_file(tmp_path), name="it").preprocessing == "none"
+    pixels = photographs()
+    got = load_model("it").predict_probabilities(pixels)
+    assert got == pytest.approx(softmax(expected(source, pixels.astype(np.float32))), abs=1e-5)
+
+
+def test_scaling_is_asked_for_with_the_usual_one(models, tmp_path):
+    write_graph(tmp_path / "model.onnx")
+    with pytest.raises(ModelBundleError, match="PyTorch are usually trained with torch"):
+        import_model(tmp_path / "model.onnx", class_file(tmp_path), name="it")
+    assert not models.exists()
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"outputs": 4}, "tells 4 classes apart, but .* names 3"),
+        ({"ending": "Sigmoid"}, "independent probabilities"),
+        ({"ending": "Relu"}, "must end in a softmax"),
+        ({"domain": "my.own"}, "operations of my.own"),
+    ],
+)
+def test_graph_that_does_not_fit_is_refused(options, message, models, tmp_path):
+    write_graph(tmp_path / "model.onnx", **options)
+    with pytest.raises(ModelBundleError, match=message):
+        import_it(tmp_path)
+    assert not models.exists()
+
+
+def test_inputs_that_are_no_square_pictures_are_refused(models, tmp_path):
+    shape = [helper.make_tensor_value_info("x", TensorProto.FLOAT, ["n", 3, "h", "w"])]
+    out = [helper.make_tensor_value_info("y", TensorProto.FLOAT, ["n", 3, "h", "w"])]
+    graph = helper.make_graph([helper.make_node("Identity", ["x"], ["y"])], "g", shape, out)
+    model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)], ir_version=8)
+    onnx.save(model, tmp_path / "model.onnx")
+    with pytest.raises(ModelBundleError, match="only square RGB pictures of a fixed size"):
+        import_it(tmp_path)
+
+
+@pytest.mark.parametrize("content", [b"", b"<html>", b"\x08\x07 and then nothing of the kind"])
+def test_other_content_is_a_clear_error(content, models, tmp_path):
+    (tmp_path / "model.onnx").write_bytes(content)
+    with pytest.raises(ModelBundleError, match="no sound ONNX graph"):
+        import_it(tmp_path)
+
+
+def test_missing_file_and_missing_weights_are_clear_errors(models, tmp_path):
+    with pytest.raises(ModelBundleError, match="Cannot read"):
+        import_model(tmp_path / "no.onnx", class_file(tmp_path), name="it", preprocessing="torch")
+    write_graph(tmp_path / "model.onnx", external=True)
+    (tmp_path / "w.data").unlink()
+    with pytest.raises(ModelBundleError, match=r"w\.data"):
+        import_it(tmp_path)
+
+
+def test_weights_outside_the_folder_are_not_read(models, tmp_path):
+    (tmp_path / "inner").mkdir()
+    write_graph(tmp_path / "inner" / "model.onnx", external=True)
+    (tmp_path / "inner" / "w.data").rename(tmp_path / "w.data")
+    model = onnx.load(tmp_path / "inner" / "model.onnx", load_external_data=False)
+    for tensor in model.graph.initializer:
+        for entry in tensor.external_data:
+            if entry.key == "location":
+                entry.value = "../w.data"
+    onnx.save(model, tmp_path / "inner" / "model.onnx")
+    with pytest.raises(ModelBundleError, match=r"model\.onnx"):
+        import_model(
+            tmp_path / "inner" / "model.onnx",
+            class_file(tmp_path),
+            name="it",
+            preprocessing="torch",
+        )
