@@ -15,6 +15,7 @@ InvalidImageReason = Literal[
     "unsupported_format",
     "truncated",
     "damaged",
+    "no_answer",
 ]
 
 
@@ -45,7 +46,8 @@ class InvalidImageError(HarError):
         Machine-readable cause: ``"unreadable"`` (no such file, no permission), ``"empty"``,
         ``"too_large"`` (bytes), ``"too_many_pixels"``, ``"html"`` (a web page),
         ``"not_an_image"`` (any other content), ``"unsupported_format"`` (an image format that is
-        not read), ``"truncated"`` (its end is missing) or ``"damaged"``.
+        not read), ``"truncated"`` (its end is missing), ``"damaged"``, or ``"no_answer"`` (the
+        model's fault: it gives no probabilities).
     """
 
     def __init__(self, message: str, reason: InvalidImageReason = "not_an_image") -> None:

@@ -33,8 +33,10 @@ async def answer_http_error(request: Request, error: Exception) -> JSONResponse:
 
 
 async def answer_invalid_image(request: Request, error: Exception) -> JSONResponse:
-    """Answer 413 or 415 for a file that cannot be used."""
+    """Answer 413 or 415 for a file that cannot be used, 503 if the model has no answer to it."""
     assert isinstance(error, InvalidImageError)
+    if error.reason == "no_answer":  # the model's fault
+        return JSONResponse({"error": str(error)}, status_code=503)
     status = 413 if error.reason in ("too_large", "too_many_pixels") else 415
     return JSONResponse({"error": str(error)}, status_code=status)
 

@@ -16,6 +16,7 @@ from har_core.images.preprocessing import scale_pixels
 from har_core.keras_io.feature_outputs import last_feature_map
 from har_core.model import bundle
 from har_core.model.manifest import ONNX_FILE, BundleManifest
+from har_core.model.outputs import keep_probabilities
 from har_core.model.temperature import apply_temperature
 from har_core.progress import Progress
 from har_core.storage.cache import cache_dir
@@ -107,11 +108,12 @@ class FeatureNetwork:
         -------
         features : ndarray of float32, shape (N, D)
         probabilities : ndarray of float64, shape (N, C)
+            NaN where the network gives none.
         """
         batch = scale_pixels(pixels, self.manifest.preprocessing)
         probabilities, maps = self._session.run(self._outputs, {self._input: batch})
         features = maps.mean(axis=self._spatial_axes, dtype=np.float32)
-        return features, apply_temperature(probabilities, 1.0)
+        return features, apply_temperature(keep_probabilities(probabilities), 1.0)
 
 
 class FeatureCache(CacheDatabase):
@@ -198,10 +200,19 @@ def compute_features(
         report("Looking at photographs", done, len(usable))
         size = network.manifest.input_size
         for contents, pixels in _decoded_batches(pending, size):
-            cache.store(contents, *network.run(pixels))
+            features, probabilities = network.run(pixels)
+            sound = np.isfinite(features).all(axis=1) & np.isfinite(probabilities).all(axis=1)
+            kept = [sha256 for sha256, is_sound in zip(contents, sound, strict=True) if is_sound]
+            cache.store(kept, features[sound], probabilities[sound])
             done += len(contents)
             report("Looking at photographs", done, len(usable))
-        return cache.load(hashes, network.manifest.class_names)
+        found = cache.load(hashes, network.manifest.class_names)
+    if not found.sha256:
+        raise ModelBundleError(
+            f"The model {network.manifest.name!r} gives no probabilities for any photograph; "
+            "choose another."
+        )
+    return found
 
 
 def _decoded_batches(

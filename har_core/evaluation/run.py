@@ -60,14 +60,20 @@ def evaluate_dataset(
     failed: dict[int, str] = {}
     batches = _read_batches(usable["path"].tolist(), model.manifest.input_size)
     for start, batch in batches:
-        good = [item for item in batch if isinstance(item, _Photograph)]
+        good_at = {p: item for p, item in enumerate(batch, start) if isinstance(item, _Photograph)}
+        good = list(good_at.values())
         for position, item in enumerate(batch, start):
             if isinstance(item, InvalidImageError):
                 failed[usable.index[position]] = f"unreadable photograph ({item.reason})"
         if good:
-            pixels = np.stack([item.pixels for item in good])
-            probabilities.append(model.predict_probabilities(pixels, raw=True))
-            read += [item.without_pixels() for item in good]
+            rows = model.predict_probabilities(np.stack([item.pixels for item in good]), raw=True)
+            answered = np.isfinite(rows).all(axis=1)
+            probabilities.append(rows[answered])
+            for (position, item), is_answered in zip(good_at.items(), answered, strict=True):
+                if is_answered:
+                    read.append(item.without_pixels())
+                else:
+                    failed[usable.index[position]] = "the model gives no probabilities for it"
         if progress is not None:
             progress(start + len(batch), len(usable))
     reasons[list(failed)] = list(failed.values())

@@ -16,6 +16,7 @@ from har_core.images.preprocessing import resize_image, scale_pixels
 from har_core.model.engine import Engine
 from har_core.model.manifest import BundleManifest
 from har_core.model.novelty import Novelty, NoveltyDetector
+from har_core.model.outputs import are_probabilities, no_answer
 from har_core.model.prediction import Prediction
 from har_core.model.temperature import apply_temperature
 
@@ -82,7 +83,7 @@ class ActionModel:
         Raises
         ------
         InvalidImageError
-            If the source is no usable photograph.
+            If the source is no usable photograph, or the network's output for it is none.
 
         Examples
         --------
@@ -92,8 +93,10 @@ class ActionModel:
         """
         with self._at_work():
             pixels, warning = self._prepare(source)
-            (prediction,) = self._answer(pixels[np.newaxis], others_wait=others_wait)
-        return replace(prediction, warning=warning)
+            (answer,) = self._answer(pixels[np.newaxis], others_wait=others_wait)
+        if isinstance(answer, InvalidImageError):
+            raise answer
+        return replace(answer, warning=warning)
 
     def predict_batch(
         self,
@@ -147,12 +150,15 @@ class ActionModel:
         Returns
         -------
         ndarray of float64, shape (N, C)
-            Rows sum to 1; the bundle's temperature and its map of confidence are applied.
+            Rows sum to 1; the bundle's temperature and its map of confidence are applied. NaN
+            where the network gives no probabilities.
         """
         with self._at_work():
             batch = scale_pixels(pixels, self.manifest.preprocessing)
-            probabilities = self._engine.run(batch, alone=self._callers == 1)
-        return apply_temperature(probabilities, 1.0) if raw else self._calibrate(probabilities)
+            outputs = self._engine.run(batch, alone=self._callers == 1)
+        probabilities = self._at_temperature_1(outputs) if raw else self._calibrate(outputs)
+        probabilities[~are_probabilities(outputs)] = np.nan
+        return probabilities
 
     def similar_rows(self, source: ImageSource, k: int = 3) -> np.ndarray | None:
         """Find the training photographs that look most like one to the model.
@@ -177,19 +183,30 @@ class ActionModel:
             _, _, peaks = self._engine.run_with_features(batch, alone=self._callers == 1)
         return self.novelty.nearest(peaks[0], k)
 
-    def _calibrate(self, probabilities: np.ndarray) -> np.ndarray:
+    def _at_temperature_1(self, outputs: np.ndarray) -> np.ndarray:
+        """Return probabilities; equal ones in rows that are none, which nobody gets to see."""
+        sound = are_probabilities(outputs)[:, np.newaxis]
+        return apply_temperature(np.where(sound, outputs, 1 / len(self.class_names)), 1.0)
+
+    def _calibrate(self, outputs: np.ndarray) -> np.ndarray:
+        probabilities = self._at_temperature_1(outputs)
         return self.rules.shown(apply_temperature(probabilities, self.manifest.temperature))
 
-    def _answer(self, pixels: np.ndarray, *, others_wait: bool = False) -> list[Prediction]:
+    def _answer(
+        self, pixels: np.ndarray, *, others_wait: bool = False
+    ) -> list[Prediction | InvalidImageError]:
         """Classify prepared pictures, (N, S, S, 3), and judge how foreign they are."""
         batch = scale_pixels(pixels, self.manifest.preprocessing)
         alone = self._callers == 1 and not others_wait
         judged: Novelty | None = None
         if self.novelty is None:
-            probabilities = self._engine.run(batch, alone=alone)
+            outputs = self._engine.run(batch, alone=alone)
+            sound = are_probabilities(outputs)
         else:
-            probabilities, means, peaks = self._engine.run_with_features(batch, alone=alone)
-            judged = self.novelty.judge(means, peaks)
+            outputs, means, peaks = self._engine.run_with_features(batch, alone=alone)
+            sound = are_probabilities(outputs)
+            sound &= np.isfinite(means).all(axis=1) & np.isfinite(peaks).all(axis=1)
+            judged = self.novelty.judge(np.nan_to_num(means), np.nan_to_num(peaks))
         return [
             Prediction.from_probabilities(
                 self.class_names,
@@ -199,7 +216,9 @@ class ActionModel:
                 answer_set=self.rules.answer_set(row),
                 min_confidence=self.rules.abstain_below,
             )
-            for i, row in enumerate(self._calibrate(probabilities))
+            if sound[i]
+            else no_answer(self.name)
+            for i, row in enumerate(self._calibrate(outputs))
         ]
 
     @contextmanager
@@ -221,7 +240,7 @@ class ActionModel:
             usable = [item[0] for item in prepared if isinstance(item, tuple)]
             answers = iter(self._answer(np.stack(usable)) if usable else ())
         return [
-            item if isinstance(item, InvalidImageError) else replace(next(answers), warning=item[1])
+            item if isinstance(item, InvalidImageError) else _with_warning(next(answers), item[1])
             for item in prepared
         ]
 
@@ -240,6 +259,12 @@ class ActionModel:
             return self._prepare(source)
         except InvalidImageError as error:
             return error
+
+
+def _with_warning(
+    answer: Prediction | InvalidImageError, warning: str
+) -> Prediction | InvalidImageError:
+    return replace(answer, warning=warning) if isinstance(answer, Prediction) else answer
 
 
 def _checked_array(image: Any) -> np.ndarray:
