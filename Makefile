@@ -41,7 +41,7 @@ $(VENV)/.installed: requirements.txt pyproject.toml
 	@touch $@
 
 run: install
-	$(BIN)/streamlit run dashboard/app.py --server.port $(PORT) --server.address $(HOST)
+	$(BIN)/har serve --port $(PORT) --host $(HOST)
 
 test: install
 	$(BIN)/python -m pytest $(PYTEST_ARGS)

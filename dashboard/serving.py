@@ -20,7 +20,10 @@ def serve(host: str, port: int, base_path: str = "") -> None:
         "server.address": host,
         "server.port": port,
         "server.baseUrlPath": base_path,
-        "server.fileWatcherType": "none",  # who changes the code uses `make run`
+        # It would ask a server outside for this machine's address.
+        "logger.hideWelcomeMessage": "true",
     }
+    shown = "localhost" if host in ("0.0.0.0", "::") else host
+    print(f"Pages and REST API: http://{shown}:{port}/{base_path.strip('/')}", flush=True)
     flags = [word for name, value in options.items() for word in (f"--{name}", str(value))]
     cli.main(["run", str(Path(__file__).with_name("app.py")), *flags], prog_name="har serve")

@@ -183,7 +183,7 @@ def test_server_listens_on_this_machine_unless_told_otherwise(setting, address):
     command = ["make", "--dry-run", "--silent", "run", *setting.split()]
     environment = {k: v for k, v in os.environ.items() if k not in ("HOST", "MAKEFLAGS")}
     told = subprocess.run(command, cwd=ROOT, env=environment, capture_output=True, text=True)
-    assert f"--server.address {address}" in told.stdout
+    assert f"har serve --port 8501 --host {address}" in told.stdout
     config = tomllib.loads((ROOT / "dashboard" / ".streamlit" / "config.toml").read_text())
     assert config["server"]["address"] == "localhost"  # without make
 

@@ -37,6 +37,15 @@ def test_serve_takes_address_port_and_prefix(started: list[str]) -> None:
     assert options["--server.baseUrlPath"] == "har"
 
 
+def test_serve_says_where_and_asks_nobody_outside(started: list[str]) -> None:
+    said = CliRunner().invoke(
+        app, ["serve", "--host", "0.0.0.0", "--port", "80", "--base-path", "/har/"]
+    )
+    assert said.output == "Pages and REST API: http://localhost:80/har\n"
+    options = dict(zip(started[2::2], started[3::2], strict=True))
+    assert options["--logger.hideWelcomeMessage"] == "true"
+
+
 def test_serve_without_a_dashboard_says_what_is_missing(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(command, "entry_points", lambda group: [])
     result = CliRunner().invoke(app, ["serve"])

@@ -29,7 +29,7 @@ def main() -> None:
         installation.build(context, image.run("pip wheel"), image.run("pip install"))
         installation.try_packages()
         installation.try_commands()
-        installation.try_server(image.command, image.health_check)
+        installation.try_server(image)
     finally:
         shutil.rmtree(folder, ignore_errors=True)
     print("1 passed, 0 failed")

@@ -15,6 +15,7 @@ class Image:
     """What the Dockerfile runs: while building, to check the health, and to serve."""
 
     runs: tuple[str, ...]
+    variables: dict[str, str]
     health_check: list[str]
     command: list[str]
 
@@ -31,7 +32,9 @@ def read_dockerfile(path: Path = PROJECT / "Dockerfile") -> Image:
     ]
     (command,) = [json.loads(line[4:]) for line in lines if line.startswith("CMD ")]
     runs = tuple(line[4:] for line in lines if line.startswith("RUN "))
-    return Image(runs, health_check, command)
+    (settings,) = [shlex.split(line[4:]) for line in lines if line.startswith("ENV ")]
+    variables = dict(word.split("=", 1) for word in settings)
+    return Image(runs, variables, health_check, command)
 
 
 def copy_context(target: Path) -> Path:

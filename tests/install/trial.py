@@ -13,7 +13,7 @@ from pathlib import Path
 
 from tests.dashboard_process import free_port
 from tests.drawing import write_dataset
-from tests.install.image import PROJECT
+from tests.install.image import PROJECT, Image
 
 UNWANTED = {"tensorflow", "keras", "tf2onnx", "pytest", "playwright", "mypy", "ruff", "flask"}
 # Of the extra "train"; `torch` is only ever asked for.
@@ -120,17 +120,20 @@ class Installation:
         assert len(refused.stderr.strip().splitlines()) == 1
         print(self.run("python", "-c", OPEN_PAGES).stdout.strip())
 
-    def try_server(self, command: list[str], health_check: list[str]) -> None:
-        """Serve as the image does, until page and prediction come."""
+    def try_server(self, image: Image) -> None:
+        """Serve as the image does, its home not to be written, until page and prediction come."""
+        for name, folder in image.variables.items():
+            self.variables[name] = str(self.work / folder.strip("/"))
+        self.variables["HOME"] = "/proc/home"
         port = str(free_port())
-        words = [str(self.programs / command[0]), *command[1:], "--port", port]
+        words = [str(self.programs / image.command[0]), *image.command[1:], "--port", port]
         start = time.monotonic()
         with (self.work / "log.txt").open("wb") as log:
             server = subprocess.Popen(
                 words, cwd=self.work, env=self.variables, stdout=log, stderr=log
             )
         try:
-            check = [word.replace("8501", port) for word in health_check]
+            check = [word.replace("8501", port) for word in image.health_check]
             while self._fails(check):
                 assert server.poll() is None, (self.work / "log.txt").read_text()
                 assert time.monotonic() - start < START_WITHIN_S, "It never became healthy."
