@@ -5,7 +5,7 @@ from typing import Final
 
 import plotly.graph_objects as go
 
-from dashboard.charts.style import ACCENT, FAINT, MUTED, TRANSPARENT
+from dashboard.charts.style import ACCENT, FAINT, MOST_ROWS, MUTED, TRANSPARENT, say_left_out
 from dashboard.wording.names import chart_name, percent
 from har_core import Prediction
 
@@ -24,15 +24,16 @@ def probability_bars(prediction: Prediction) -> go.Figure:
     Returns
     -------
     plotly.graph_objects.Figure
-        Horizontal bars labelled in percent; the most probable class stands out.
+        Horizontal bars labelled in percent, at most `MOST_ROWS`; the most probable one stands out.
     """
-    ranked = prediction.top(len(prediction.probabilities))
+    ranked = prediction.top(MOST_ROWS)
     figure = _class_bars([name for name, _ in ranked], [value for _, value in ranked])
     figure.update_traces(
         text=[percent(value) for _, value in reversed(ranked)],
         marker_color=[MUTED] * (len(ranked) - 1) + [ACCENT],
         hovertemplate="%{y}: %{x:.2%}<extra></extra>",
     )
+    say_left_out(figure, len(prediction.probabilities) - len(ranked), "less probable classes")
     return figure
 
 
@@ -49,8 +50,10 @@ def even_bars(class_names: Sequence[str]) -> go.Figure:
     plotly.graph_objects.Figure
         Of the size and kind of `probability_bars`, which takes its place.
     """
-    figure = _class_bars(class_names, [1 / len(class_names)] * len(class_names))
+    drawn = class_names[:MOST_ROWS]
+    figure = _class_bars(drawn, [1 / len(drawn)] * len(drawn))
     figure.update_traces(marker_color=FAINT, hoverinfo="skip")
+    say_left_out(figure, len(class_names) - len(drawn))
     return figure
 
 

@@ -17,6 +17,7 @@ _WRONG_SCALE: Final = ((0.0, "rgba(200, 96, 22, 0.10)"), (1.0, WRONG))
 # Counts fit into the cells up to here; beyond, hovering tells them.
 _MOST_CLASSES_WITH_TEXT: Final = 20
 _MOST_COLUMN_LABELS: Final = 60
+_MOST_ROW_LABELS: Final = 120
 # On a light page, cells need to be strong to carry white text.
 _WHITE_TEXT_FROM: Final = 0.8
 _DARK_TEXT: Final = "#1b2a30"
@@ -154,8 +155,11 @@ def _short_percent(share: float) -> str:
     return f"{share:.0%}" if share >= 0.005 else "<1%"
 
 
-def _cell_side(n_classes: int) -> int:
-    return 31 if n_classes <= _MOST_CLASSES_WITH_TEXT else max(11, round(900 / n_classes))
+def _cell_side(n_classes: int) -> float:
+    """Return the side of a cell in CSS pixels: less than a label's height with many classes."""
+    if n_classes <= _MOST_CLASSES_WITH_TEXT:
+        return 31
+    return min(max(11, round(900 / n_classes)), 11 * _MOST_ROW_LABELS / n_classes)
 
 
 def _style_confusion(figure: go.Figure, labels: list[str]) -> None:
@@ -175,13 +179,15 @@ def _style_confusion(figure: go.Figure, labels: list[str]) -> None:
         "tickvals": labels,
         "automargin": True,
     }
-    # Every class has its row label; columns, in the same order, only as many as fit.
+    # Labels, in the same order, only as many as fit.
     columns = labels[:: -(-n // _MOST_COLUMN_LABELS)]
+    rows = labels[:: -(-n // _MOST_ROW_LABELS)]
     figure.update_xaxes(axis, title="predicted", side="top", tickangle=-90 if n > 8 else 0)
     figure.update_xaxes(tickvals=columns)
     figure.update_yaxes(axis, title="true", autorange=False, range=[n - 0.5, -0.5])
+    figure.update_yaxes(tickvals=rows)
     figure.update_layout(
-        base_layout(height=_cell_side(n) * n + 150),
+        base_layout(height=round(_cell_side(n) * n) + 150),
         clickmode="event+select",
         plot_bgcolor="rgba(128, 142, 148, 0.06)",
         dragmode=False if n <= _MOST_CLASSES_WITH_TEXT else "pan",

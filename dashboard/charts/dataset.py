@@ -7,7 +7,7 @@ import numpy as np
 import pandas as pd
 import plotly.graph_objects as go
 
-from dashboard.charts.style import ACCENT, MUTED, TRANSPARENT
+from dashboard.charts.style import ACCENT, MOST_ROWS, MUTED, TRANSPARENT, say_left_out
 from dashboard.wording.names import chart_name, chart_names, chart_text
 
 _BAR_HEIGHT: Final = 26
@@ -51,6 +51,8 @@ def class_balance(
     if not by_name:
         counts = counts.loc[counts.sum(axis=1).sort_values(kind="stable").index]
     scale = 100 / max(int(counts.to_numpy().sum()), 1) if shares else 1
+    n_classes = len(counts)
+    counts = counts.tail(MOST_ROWS)  # the first by name, or the largest
     unit, decimals = (" %", 1) if shares else ("", 0)
     names = [name or "(no label)" for name in chart_names(list(counts.index.map(str)))]
     totals = counts.sum(axis=1) * scale
@@ -91,6 +93,8 @@ def class_balance(
     )
     figure.update_xaxes(visible=False, fixedrange=True, range=[0, 1.12 * max(totals.max(), 1e-9)])
     figure.update_yaxes(automargin=True, fixedrange=True, ticksuffix="  ", showgrid=False)
+    which = "more classes" if by_name else "smaller classes"
+    say_left_out(figure, n_classes - len(counts), which)
     return figure
 
 
@@ -182,6 +186,9 @@ def distribution_by_class(
     quantiles = values[usable].astype(float).groupby(labels[usable]).quantile(levels).unstack()
     # Without a single value there are no columns.
     quantiles = quantiles.reindex(columns=levels).sort_values(0.5)
+    n_classes = len(quantiles)
+    if n_classes > MOST_ROWS:
+        quantiles = pd.concat([quantiles.head(MOST_ROWS // 2), quantiles.tail(MOST_ROWS // 2)])
     low, q1, median, q3, high = (quantiles[level] for level in levels)
     names = chart_names(list(quantiles.index.map(str)))
     figure = go.Figure(
@@ -214,6 +221,7 @@ def distribution_by_class(
     _layout(figure, height=_BAR_HEIGHT * len(quantiles) + 60)
     figure.update_xaxes(title=title)
     figure.update_yaxes(automargin=True, ticksuffix="  ", showgrid=False)
+    say_left_out(figure, n_classes - len(quantiles), "classes between these")
     return figure
 
 
@@ -270,7 +278,7 @@ def photo_map(
 
 def noise_by_class(by_class: pd.DataFrame) -> go.Figure:
     """Draw the share of contradicted labels; see `har_core.analysis.suspects.LabelSuspects`."""
-    table = by_class.sort_values("noise")
+    table = by_class.sort_values("noise").tail(MOST_ROWS)
     ordered, low, high = table["noise"], table["noise_low"], table["noise_high"]
     figure = go.Figure(
         go.Bar(
@@ -303,6 +311,7 @@ def noise_by_class(by_class: pd.DataFrame) -> go.Figure:
     figure.update_layout(bargap=0.32)
     figure.update_xaxes(visible=False, fixedrange=True, range=[0, max(150 * high.max(), 1)])
     figure.update_yaxes(automargin=True, fixedrange=True, ticksuffix="  ", showgrid=False)
+    say_left_out(figure, len(by_class) - len(table), "classes with fewer contradicted labels")
     return figure
 
 

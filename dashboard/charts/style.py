@@ -12,6 +12,8 @@ TRANSPARENT: Final = "rgba(0, 0, 0, 0)"
 CONTEXT: Final = "rgba(128, 142, 148, 0.55)"
 GRID: Final = "rgba(128, 142, 148, 0.2)"
 LINE_COLOURS: Final = (ACCENT, "#d08a2e", "#5a6fa8", "#b3523f", "#8a6a9c", "#6c8f4e")
+# More rows than these make a page that nobody scrolls through.
+MOST_ROWS: Final = 40
 NO_TOOLBAR: Final = {"displayModeBar": False}
 
 
@@ -24,6 +26,26 @@ def base_layout(height: int) -> dict[str, object]:
         "plot_bgcolor": TRANSPARENT,
         "hoverlabel": {"align": "left"},
     }
+
+
+def say_left_out(figure: go.Figure, n_left_out: int, which: str = "more classes") -> None:
+    """Say below a figure how many rows are not drawn; nothing if all are."""
+    if n_left_out <= 0:
+        return
+    margin = figure.layout.margin.b or 0
+    figure.update_layout(height=figure.layout.height + 26, margin_b=margin + 26)
+    figure.add_annotation(
+        text=f"{n_left_out:,} {which} are not drawn",
+        showarrow=False,
+        x=0,
+        y=0,
+        xref="paper",
+        yref="paper",
+        xanchor="left",
+        yanchor="top",
+        yshift=-4,
+        name="left out",
+    )
 
 
 def share_axes(figure: go.Figure, x_title: str, y_title: str) -> None:
