@@ -89,17 +89,24 @@ def reliability_bins(
 
 
 def calibration_error_by_chance(
-    confidence: np.ndarray, *, n_samples: int = 200, seed: int = 0
+    confidence: np.ndarray,
+    groups: np.ndarray | None = None,
+    *,
+    n_samples: int = 200,
+    seed: int = 0,
 ) -> tuple[float, float]:
     """Return the calibration error that a perfectly calibrated model would measure.
 
     Few photographs never show a gap of 0: right answers are drawn with just the probability that
-    the confidence says (consistency resampling; Bröcker & Smith 2007, Weather and Forecasting 22).
+    the confidence says (consistency resampling; Bröcker & Smith 2007, Weather and Forecasting 22),
+    near duplicates together.
 
     Parameters
     ----------
     confidence : ndarray of float, shape (N,)
         Probability of the predicted class.
+    groups : ndarray of int, shape (N,), optional
+        Near-duplicate group of each photograph; default: every one is its own.
     n_samples : int, default 200
         How often all answers are drawn.
     seed : int, default 0
@@ -110,10 +117,14 @@ def calibration_error_by_chance(
         Mean and 95 % quantile of the expected calibration error in `N_BINS` equal-mass bins.
     """
     bins = equal_mass_bins(confidence)
+    codes = np.arange(len(confidence))
+    if groups is not None:
+        codes = np.unique(groups, return_inverse=True)[1]
+    n_groups = int(codes.max()) + 1
     rng = np.random.default_rng(seed)
     errors = []
     for _ in range(n_samples):
-        gaps = confidence - (rng.random(len(confidence)) < confidence)
+        gaps = confidence - (rng.random(n_groups)[codes] < confidence)
         errors.append(np.abs(np.bincount(bins, weights=gaps)).sum() / len(confidence))
     return float(np.mean(errors)), float(np.quantile(errors, 0.95))
 

@@ -234,7 +234,7 @@ class EvaluationResult:
     @cached_property
     def calibration_error_by_chance(self) -> tuple[float, float]:
         """Mean and 95 % quantile of the calibration error if the model were calibrated."""
-        return calibration_error_by_chance(self.confidence)
+        return calibration_error_by_chance(self.confidence, self.groups)
 
     def photographs(self) -> pd.DataFrame:
         """Return one row per photograph.

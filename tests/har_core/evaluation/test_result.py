@@ -193,6 +193,18 @@ def test_calibrated_models_exceed_the_calibration_error_of_chance_once_in_twenty
     assert calibration_error_by_chance(np.ones(10)) == (0, 0)
 
 
+def test_copies_are_no_further_evidence_against_a_calibrated_model():
+    """The answers to a photograph and to its copies are right or wrong together."""
+    rng = np.random.default_rng(5)
+    beyond = 0
+    for _ in range(200):
+        confidence, groups = np.repeat(rng.uniform(0.3, 1, 100), 5), np.repeat(np.arange(100), 5)
+        right = np.repeat(rng.random(100), 5) < confidence
+        _, upper = calibration_error_by_chance(confidence, groups)
+        beyond += reliability_bins(confidence, right).calibration_error > upper
+    assert beyond / 200 <= 0.10
+
+
 def good_table() -> dict:
     return {
         "labels": ["run", "sit", "run"],
