@@ -58,6 +58,7 @@ class DatasetFiles:
         self.root = root.resolve()
         self.follow_links = follow_links
         self.refused_links: list[str] = []
+        self._reachable: dict[str, dict[str, str]] = {}
         self._listed: dict[str, tuple[dict[str, str], list[str]]] = {}
         self._paths: dict[str, str] = {}  # of folders; some names are only printable there
 
@@ -84,7 +85,11 @@ class DatasetFiles:
     def path(self, file: str) -> str | None:
         """Return the absolute path of a file, given relative to the root; None if it is none."""
         folder, _, name = file.rpartition("/")
-        return self.files(folder).get(name) if self.exists(folder) else None
+        reachable = self._reachable.get(folder)
+        if reachable is None:
+            reachable = self.files(folder) if self.exists(folder) else {}
+            self._reachable[folder] = reachable
+        return reachable.get(name)
 
     def photographs(self, folder: str) -> list[str]:
         """Return the names of the files directly in a folder that are photographs."""

@@ -18,6 +18,7 @@ _SPLIT_OF_WORD: Final = {
     **dict.fromkeys(("test", "testing"), "test"),
 }
 _ELSEWHERE: Final = re.compile(r"[A-Za-z]:|/|~")
+_PLAIN: Final = re.compile(r"[\w-][\w. -]*")  # no folder in it
 _ADDRESS: Final = re.compile(r"[A-Za-z][A-Za-z0-9+.-]+://")
 _SUFFIX: Final = re.compile("(?:" + "|".join(map(re.escape, PHOTO_SUFFIXES)) + ")$", re.IGNORECASE)
 _SHOWN: Final = 3
@@ -198,6 +199,8 @@ def _difference(listed: str, file: str) -> str:
 def _parse(listed: str, files: DatasetFiles) -> tuple[list[str], bool]:
     """Return a path's parts, and whether it is absolute or leads out of the dataset."""
     path = listed.strip()
+    if _PLAIN.fullmatch(path):
+        return [path], False
     root = f"{files.root}{os.sep}"
     if path.startswith(root):
         path = path[len(root) :]
@@ -223,8 +226,9 @@ class _Search:
 
     def directly(self, parts: list[str]) -> str | None:
         """Find a file where the table says that it is."""
+        name = "/".join(parts)
         for base in self._bases if len(parts) > 1 else self._bases_of_names:
-            file = "/".join([base, *parts] if base else parts)
+            file = f"{base}/{name}" if base else name
             if self.files.path(file):
                 return file
         return None
