@@ -5,6 +5,7 @@ from fastapi.responses import JSONResponse
 from starlette.exceptions import HTTPException as StarletteHTTPException
 from starlette.types import Receive, Scope, Send
 
+from dashboard.rest.addresses import REQUEST_ID
 from har_core import InvalidImageError
 
 
@@ -53,7 +54,10 @@ async def answer_disconnect(request: Request, error: Exception) -> JSONResponse:
 
 async def answer_defect(request: Request, error: Exception) -> JSONResponse:
     """Answer 500 without telling a stranger more than that it is the server's fault."""
+    # This answer is made outside of the middleware that adds the id to all others.
+    own_id = request.scope.get("state", {}).get(REQUEST_ID)
     return JSONResponse(
         {"error": "The server failed; its log says why. This is a defect, please report it."},
         status_code=500,
+        headers={REQUEST_ID: own_id} if own_id else None,
     )

@@ -140,6 +140,13 @@ def test_id_of_a_request_is_taken_and_returned(client):
     assert all(re.fullmatch("[0-9a-f]{32}", one) for one in made)
 
 
+def test_a_defect_is_told_with_the_id_of_its_request(tiny_models, monkeypatch):
+    monkeypatch.setattr(routes, "list_bundles", lambda: 1 / 0)
+    with client_below("har", raise_server_exceptions=False) as client:
+        answer = client.get("/har/models", headers={"X-Request-ID": "broken"})
+    assert (answer.status_code, answer.headers["x-request-id"]) == (500, "broken")
+
+
 @pytest.mark.parametrize("wrong", ["", "x" * 129, "a b", 'a"b', "ä", "a\tb"])
 def test_id_that_could_spoil_a_log_is_replaced(client, wrong):
     answer = client.get("/health", headers={"X-Request-ID": wrong.encode()})
