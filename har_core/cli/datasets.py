@@ -21,6 +21,7 @@ if TYPE_CHECKING:
 _NOTES_SHOWN: Final = 6
 # Of `har_core.dataset.cells`, whose import would slow down every command.
 TABLE_SUFFIXES: Final = (".csv", ".tsv", ".parquet", ".jsonl")
+DECISIONS_FILE: Final = "har_decisions.json"  # of `har_core.dataset.decisions`, likewise
 
 TableOption = Annotated[
     Path | None,
@@ -125,6 +126,10 @@ def _check_target(target: Path, exists: bool) -> None:
         raise HarError(
             f"{target} is the name of a photograph, not of a result; write the options behind the "
             "photographs, or - as the file for stdout."
+        )
+    if target.name == DECISIONS_FILE:
+        raise HarError(
+            f"{target} is where decisions about photographs are kept; name another file."
         )
     if (target.parent / MANIFEST_FILE).is_file():
         raise HarError(f"{target.parent} is a model bundle; write to another folder.")

@@ -15,6 +15,7 @@ from har_core.cli.datasets import (
     ColumnsOption,
     OldTableOption,
     TableOption,
+    check_outputs,
     read_dataset,
     warn_of_spellings,
 )
@@ -182,6 +183,7 @@ def train(
         augmentation=dataclasses.replace(_DEFAULTS.augmentation, mixup=mixup),
     )
     read = read_dataset(dataset, table, old_table, columns)
+    check_outputs([events], dataset=read)
     warn_of_spellings(read, dataset, table or old_table)
     if cleaned:
         from har_core.dataset.decision_tables import cleaned_dataset

@@ -13,8 +13,13 @@ from har_core.errors import DatasetError
 
 CSV_FILE: Final = "train.csv"
 # Of ImageFolder, as the library datasets reads it.
-_METADATA: Final = "metadata"
-_OWN_RESULTS: Final = ({"is_unreadable_issue"}, {"prediction", "confidence"}, {"action_1"})
+METADATA: Final = "metadata"
+_OWN_RESULTS: Final = (
+    {"is_unreadable_issue"},
+    {"prediction", "confidence"},
+    {"action_1"},
+    {"decision", "new_label"},
+)
 
 
 @dataclass(frozen=True)
@@ -111,7 +116,7 @@ def find_layout(files: DatasetFiles, table: Path | None = None) -> Layout:
         return Layout(tuple(metadata), find_class_folders(files), note)
     unlabelled = [name for name in naming if not has_labels(headings[name] or [])]
     classes = find_class_folders(files) if not _is_flat(files) else None
-    if classes and (not unlabelled or Path(unlabelled[0]).stem.lower() != _METADATA):
+    if classes and (not unlabelled or Path(unlabelled[0]).stem.lower() != METADATA):
         return Layout(classes=classes, note=_note(classes))
     if len(unlabelled) == 1:
         source = _source(files, files.root / unlabelled[0])
@@ -184,7 +189,7 @@ def _split_metadata(files: DatasetFiles) -> Iterable[TableSource]:
                 continue
             for file in sorted(files.files(home)):
                 stem, dot, suffix = file.lower().rpartition(".")
-                if stem == _METADATA and dot + suffix in TABLE_SUFFIXES:
+                if stem == METADATA and dot + suffix in TABLE_SUFFIXES:
                     path = Path(files.files(home)[file])
                     yield TableSource(path, home, home, split_of_word(name))
                     break

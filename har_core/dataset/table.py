@@ -19,8 +19,8 @@ from har_core.dataset.files import (
     name_of_file,
     no_photographs,
 )
-from har_core.dataset.layouts import ClassFolders, Layout, TableSource, find_layout
-from har_core.dataset.names import MISSING, match_names
+from har_core.dataset.layouts import METADATA, ClassFolders, Layout, TableSource, find_layout
+from har_core.dataset.names import MISSING, match_names, split_of_folder
 from har_core.errors import DatasetError
 from har_core.storage.names import real_path
 
@@ -124,7 +124,7 @@ def open_dataset(
     if follow_links is None:
         follow_links = may_follow_links(root)
     files = DatasetFiles(root, follow_links=follow_links)
-    layout = find_layout(files, Path(csv) if csv is not None else None)
+    layout = find_layout(files, _find_table(files.root, csv))
     if not layout.tables and layout.classes is not None:
         return _of_folders(files, layout, layout.classes)
     parts = [_read_part(files, source, columns) for source in layout.tables]
@@ -134,7 +134,9 @@ def open_dataset(
     if not labelled and layout.classes is not None:
         rows["label"] = [layout.classes.labels.get(file, "") for file in rows["file"]]
         labelled = True
-    if not any(source.split for source in layout.tables):
+    if layout.tables[0].path.stem.lower() == METADATA:  # ImageFolder's, whose folders are splits
+        rows["split"] = rows["file"].fillna("").str.rpartition("/")[0].map(split_of_folder)
+    if rows["split"].eq("").any():
         rows = rows.drop(columns="split")
     notes = [layout.note, *(note for part in parts for note in part.notes), links_refused(files)]
     unlisted = _unlisted(files, rows["file"].dropna(), layout.tables)
@@ -154,6 +156,14 @@ def open_dataset(
         tuple(dict.fromkeys(filter(None, notes))),
         missing,
     )
+
+
+def _find_table(root: Path, csv: str | Path | None) -> Path | None:
+    """Return a table's path: as it is given, or else in the dataset's folder."""
+    if csv is None:
+        return None
+    inside = root / csv
+    return inside if not Path(csv).is_file() and inside.is_file() else Path(csv)
 
 
 def load_dataset(folder: Location, csv: str | Path | None = None) -> pd.DataFrame:

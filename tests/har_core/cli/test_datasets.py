@@ -46,6 +46,7 @@ def inputs(tiny_dataset: Path, tiny_models: Path, tmp_path: Path) -> Path:
         ("models/tiny/model.onnx", "is a model bundle"),
         ("models/tiny/new.csv", "is a model bundle"),
         ("a" * 300, "Cannot write"),
+        ("dataset/har_decisions.json", "decisions about photographs"),
     ],
 )
 def test_an_output_that_would_destroy_something_is_refused(

@@ -57,6 +57,7 @@ def test_results_of_the_program_are_no_tables_of_labels(tiny_dataset: Path) -> N
     (tiny_dataset / "train.csv").rename(tiny_dataset / "labels.csv")
     (tiny_dataset / "findings.csv").write_text("filename,label,is_unreadable_issue\na,b,False\n")
     (tiny_dataset / "p.csv").write_text("filename,label,prediction,confidence\na,b,b,0.5\n")
+    (tiny_dataset / "decisions.csv").write_text("filename,label,decision,new_label\na,b,exclude,\n")
     (tiny_dataset / "actions.csv").write_text("file,action_1,confidence_1,error\na,b,0.5,\n")
     assert open_dataset(tiny_dataset).tables == (tiny_dataset / "labels.csv",)
 
@@ -104,6 +105,23 @@ def test_metadata_in_the_folders_of_splits_is_read(tmp_path: Path, form: str) ->
     ]
     assert found == [("test", "test0"), ("test", "test1"), ("train", "train0"), ("train", "train1")]
     assert list(rows["split"]) == ["test", "test", "train", "train"]
+
+
+def test_splits_of_the_folders_that_one_metadata_lists_are_used(tmp_path: Path) -> None:
+    names = ["train/0.png", "train/1.png", "test/0.png"]
+    write_photos(tmp_path, names)
+    lines = [json.dumps({"file_name": name, "label": f"l{n}"}) for n, name in enumerate(names)]
+    (tmp_path / "metadata.jsonl").write_text("\n".join(lines))
+    rows = open_dataset(tmp_path).rows
+    assert list(rows["split"]) == ["train", "train", "test"]
+    assert list(rows["filename"]) == ["0.png", "1.png", "test/0.png"]
+
+
+def test_a_table_is_found_in_the_dataset_too(tiny_dataset: Path) -> None:
+    (tiny_dataset / "train.csv").rename(tiny_dataset / "labels.csv")
+    assert open_dataset(tiny_dataset, "labels.csv").tables == (tiny_dataset / "labels.csv",)
+    with pytest.raises(DatasetError, match=r"There is no nowhere\.csv"):
+        open_dataset(tiny_dataset, "nowhere.csv")
 
 
 def test_metadata_without_labels_takes_them_from_class_folders(tmp_path: Path) -> None:
