@@ -16,6 +16,7 @@ from dashboard.rest import routes, telemetry
 from dashboard.rest.addresses import clean_prefix
 from dashboard.rest.docs import install_docs
 from dashboard.rest.sockets import send_without_delay
+from dashboard.wording.names import PRODUCT
 from har_core.settings import DISTRIBUTION
 
 _HERE = Path(__file__).parent
@@ -34,7 +35,7 @@ async def lifespan(app: FastAPI) -> AsyncIterator[None]:
 
 
 app = FastAPI(
-    title="Human action recognition",
+    title=PRODUCT,
     summary="What is the person in this photograph doing?",
     version=version(DISTRIBUTION),
     lifespan=lifespan,
