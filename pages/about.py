@@ -21,14 +21,20 @@ it is, and where it has been wrong before.
 ## How it works
 
 A network that has seen a million pictures (MobileNetV2) turns the photograph into a grid of 49
-cells. A second one (an LSTM) reads the cells like words of a sentence and weighs the actions that
-it was taught.
+cells.
+
+A second one (an LSTM) reads the cells like words of a sentence and weighs the actions that it was
+taught.
 
 ## What it cannot do
 
 It knows only the actions that it was taught, from web photographs; what is rare there it knows
-badly. Actions overlap: someone *sitting* may also be *texting*. It reads the whole picture, not
-each person. **It must not be used to judge or to watch people.**
+badly.
+
+Actions overlap: someone *sitting* may also be *texting*. It reads the whole picture, not each
+person.
+
+**It must not be used to judge or to watch people.**
 """
 )
 folder = sidebar.chosen_model_folder()

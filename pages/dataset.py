@@ -99,9 +99,9 @@ if chosen := str(st.session_state.get(sidebar.DATASET_KEY, "")).strip():
 else:
     st.info(
         "No dataset folder yet. Type its path on the server into **Dataset folder** in the "
-        "sidebar, or set `HAR_DATASET` before starting: a folder with `train.csv` "
-        "(`filename,label`) and the photographs in `train/`, with another such table, or with one "
-        "folder of photographs for each class.",
+        "sidebar, or set `HAR_DATASET` before starting.\n\nIt holds `train.csv` "
+        "(`filename,label`) and the photographs in `train/`, another such table, or one folder of "
+        "photographs for each class.",
         icon=":material/folder_open:",
     )
     recorded = st.container()

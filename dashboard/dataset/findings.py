@@ -9,7 +9,7 @@ from dashboard.charts.dataset import issue_counts
 from dashboard.dataset.decision_bar import show_decision_bar
 from dashboard.dataset.tiles import OUTLIER_MEANING, PAGE_SIZE, issue_title, show_groups, show_tiles
 from dashboard.dataset.view import DatasetView
-from dashboard.wording.names import percent
+from dashboard.wording.names import percent, score_text
 from har_core.scan.issues import ISSUE_KINDS, count_issues, issue_column, score_column
 
 _GROUPS_PER_PAGE: Final = 8
@@ -79,7 +79,7 @@ def _explain(row: pd.Series, issue: str) -> str:
         return str(row["filename"])
     if issue in ("odd_size", "odd_aspect_ratio"):
         return f"{row['width']:.0f} × {row['height']:.0f} pixels"
-    return f"score {row[score_column(issue)]:.2f}"
+    return score_text(row[score_column(issue)])
 
 
 def _show_groups(view: DatasetView, rows: pd.DataFrame, issue: str) -> None:

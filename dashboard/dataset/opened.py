@@ -17,7 +17,13 @@ from dashboard.widgets.opened_photo import (
     show_large_picture,
     show_step_buttons,
 )
-from dashboard.wording.names import escape_markdown, human_name, markdown_name, percent
+from dashboard.wording.names import (
+    escape_markdown,
+    human_name,
+    markdown_name,
+    percent,
+    score_text,
+)
 from har_core import InvalidImageError, ModelBundleError, load_model
 from har_core.images.decoding import read_bytes
 from har_core.scan.issues import ISSUE_KINDS, score_column
@@ -109,7 +115,7 @@ def _show_facts(view: DatasetView, row: pd.Series) -> None:
     for name in view.issues_of(row):
         meaning = OUTLIER_MEANING if name == "outlier" else ISSUE_KINDS[name].meaning
         st.markdown(
-            f":orange-badge[{issue_title(name)}] :small[score {row[score_column(name)]:.2f}]  \n"
+            f":orange-badge[{issue_title(name)}] :small[{score_text(row[score_column(name)])}]  \n"
             f":small[{meaning}]"
         )
     if view.scanned and not view.issues_of(row):

@@ -63,6 +63,11 @@ def counted(n: int, noun: str) -> str:
     return f"{n:,} {noun}" if n == 1 else f"{n:,} {noun}s"
 
 
+def score_text(score: float) -> str:
+    """Return an issue's score with the meaning of its ends."""
+    return f"{score:.2f} of 1 (0 odd, 1 usual)"
+
+
 def certainty(confidence: float) -> str:
     """Return a probability in [0, 1] as an adverb, from "Hard to say, maybe" upwards."""
     return next((word for least, word in _CERTAINTY if confidence >= least), "Hard to say, maybe")
