@@ -3,6 +3,7 @@
 import lzma
 import zipfile
 import zlib
+from collections.abc import Iterable
 from typing import Final, Literal
 
 InvalidImageReason = Literal[
@@ -29,6 +30,13 @@ ZIP_DAMAGE: Final = (
     IndexError,
     RuntimeError,
 )
+
+
+def some_of(names: Iterable[str], most: int = 10) -> str:
+    """Return names for a message, so that a thousand of them do not flood the terminal."""
+    every = list(names)
+    more = f" and {len(every) - most:,} more" if len(every) > most else ""
+    return ", ".join(every[:most]) + more
 
 
 class HarError(Exception):

@@ -6,11 +6,43 @@ from typing import Final
 import numpy as np
 import pandas as pd
 
-from har_core.dataset.splits import SPLITS, stratified_group_split
-from har_core.errors import DatasetError
+from har_core.dataset.splits import SPLITS, inherited_split, stratified_group_split
+from har_core.errors import DatasetError, some_of
 
 # A group that is in several counts for the first of them: what measures a model is not learned.
 _PRECEDENCE: Final = ("test", "validation", "train")
+
+
+def split_of_folders(
+    table: pd.DataFrame, recorded: pd.DataFrame | None, *, seed: int = 0
+) -> np.ndarray:
+    """Take over the splits of a dataset's folders; what an earlier model knows stays where it was.
+
+    Parameters
+    ----------
+    table : DataFrame
+        ``label``, ``sha256``, ``duplicate_group`` and ``split`` of each photograph.
+    recorded : DataFrame or None
+        ``sha256`` and ``split`` of the earlier model.
+    seed : int
+        See `split_as_given`.
+
+    Returns
+    -------
+    ndarray of str, shape (N,)
+        See `split_as_given`.
+    """
+    given = table["split"]
+    if recorded is not None:
+        known = table["sha256"].isin(recorded["sha256"])
+        given = given.where(~known, inherited_split(table, recorded, seed=seed))
+    return split_as_given(table["label"], table["duplicate_group"], given, seed=seed)
+
+
+def left_out(table: pd.DataFrame) -> pd.DataFrame:
+    """Return ``filename``, ``label`` and ``reason`` of what `split_as_given` leaves out."""
+    copies = table.loc[table["split"] == "", ["filename", "label"]]
+    return copies.assign(reason="near duplicate of a photograph that the model is measured by")
 
 
 def split_as_given(
@@ -58,9 +90,8 @@ def split_as_given(
         table.loc[training.index, "split"] = np.where(np.isin(drawn, missing), drawn, "train")
     lost = sorted(set(table["label"]) - set(table.loc[table["split"] == "train", "label"]))
     if lost:
-        more = f" and {len(lost) - 10} more" if len(lost) > 10 else ""
         raise DatasetError(
-            f"No training photograph is left of the class {', '.join(map(repr, lost[:10]))}{more}: "
+            f"No training photograph is left of the class {some_of(map(repr, lost))}: "
             "the dataset's folders put none there that is no copy of a test photograph."
         )
     return table["split"].to_numpy(dtype=str)

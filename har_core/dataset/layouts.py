@@ -9,7 +9,7 @@ from har_core.dataset.cells import TABLE_SUFFIXES, read_headings
 from har_core.dataset.columns import has_filenames, has_labels
 from har_core.dataset.files import PHOTO_FOLDER, DatasetFiles, links_refused
 from har_core.dataset.names import split_of_folder, split_of_word
-from har_core.errors import DatasetError
+from har_core.errors import DatasetError, some_of
 
 CSV_FILE: Final = "train.csv"
 # Of ImageFolder, as the library datasets reads it.
@@ -101,18 +101,18 @@ def find_layout(files: DatasetFiles, table: Path | None = None) -> Layout:
     fitting = [n for n in naming if has_labels(headings[n] or [])]
     if CSV_FILE in names:
         others = [name for name in fitting if name != CSV_FILE]
-        note = f"Using {CSV_FILE}; {_list(others)} would fit, too (--table)." if others else ""
+        note = f"Using {CSV_FILE}; {some_of(others)} would fit, too (--table)." if others else ""
         return Layout((_source(files, files.root / CSV_FILE),), note=note)
     if len(fitting) > 1:
         raise DatasetError(
-            f"Several tables in {files.root} have filenames and labels: {_list(fitting)}. Say "
+            f"Several tables in {files.root} have filenames and labels: {some_of(fitting)}. Say "
             f"which one: --table {fitting[0]}"
         )
     if fitting:
         source = _source(files, files.root / fitting[0])
         return Layout((source,), note=f"Using {fitting[0]}; there is no {CSV_FILE}.")
     if metadata := list(_split_metadata(files)):
-        note = f"Using {_list(_relative(files, source.path) for source in metadata)}."
+        note = f"Using {some_of(_relative(files, source.path) for source in metadata)}."
         return Layout(tuple(metadata), find_class_folders(files), note)
     unlabelled = [name for name in naming if not has_labels(headings[name] or [])]
     classes = find_class_folders(files) if not _is_flat(files) else None
@@ -123,8 +123,8 @@ def find_layout(files: DatasetFiles, table: Path | None = None) -> Layout:
         return Layout((source,), classes, f"Using {unlabelled[0]}; there is no {CSV_FILE}.")
     if unlabelled:
         raise DatasetError(
-            f"Several tables in {files.root} have filenames, none has labels: {_list(unlabelled)}. "
-            f"Say which one: --table {unlabelled[0]}"
+            f"Several tables in {files.root} have filenames, none has labels: "
+            f"{some_of(unlabelled)}. Say which one: --table {unlabelled[0]}"
         )
     raise DatasetError(_nothing_found(files, names))
 
@@ -240,15 +240,12 @@ def _nothing_found(files: DatasetFiles, names: list[str]) -> str:
         "another table with such columns, or one folder of photographs for each class."
     )
     if names:
-        message += f" No column of {_list(names)} is known to hold filenames; say which one does: "
+        message += (
+            f" No column of {some_of(names)} is known to hold filenames; say which one does: "
+        )
         message += f"--table {names[0]} --columns filename=HEADING,label=HEADING"
     return " ".join(filter(None, (message, links_refused(files))))
 
 
 def _relative(files: DatasetFiles, path: Path) -> str:
     return path.relative_to(files.root).as_posix()
-
-
-def _list(names: Iterable[str]) -> str:
-    every = list(names)
-    return ", ".join(every[:6]) + (f" and {len(every) - 6} more" if len(every) > 6 else "")

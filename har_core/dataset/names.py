@@ -10,6 +10,7 @@ from typing import Final
 from urllib.parse import unquote
 
 from har_core.dataset.files import PHOTO_FOLDER, DatasetFiles
+from har_core.errors import some_of
 from har_core.images.formats import PHOTO_SUFFIXES
 
 _SPLIT_OF_WORD: Final = {
@@ -285,8 +286,7 @@ def _only(found: list[str]) -> tuple[str | None, str]:
 
 
 def _shown(files: list[str]) -> str:
-    more = f" and {len(files) - _SHOWN} more" if len(files) > _SHOWN else ""
-    return ", ".join(sorted(files)[:_SHOWN]) + more
+    return some_of(sorted(files), _SHOWN)
 
 
 def _is_other_split(file: str, split: str) -> bool:

@@ -8,7 +8,7 @@ import pandas as pd
 
 from har_core.dataset.names import split_of_word
 from har_core.dataset.table import Dataset
-from har_core.errors import DatasetError
+from har_core.errors import DatasetError, some_of
 
 SPLITS: Final = ("train", "validation", "test")
 SEVERAL_SPLITS: Final = " + "  # as `har_core.model.records.match_splits` joins them
@@ -46,11 +46,11 @@ def check_labels(
         counts = table.groupby("label")["group"].nunique()
     small = counts[counts < len(SPLITS)]
     if len(small):
-        listed = ", ".join(f"{name!r} ({n})" for name, n in small.items())
+        classes = some_of(f"{name!r} ({n})" for name, n in small.items())
         alike = " that are no near duplicates of each other" if groups is not None else ""
         raise DatasetError(
             f"Too few usable photographs{alike} for a training, validation and test split: "
-            f"{listed}; each class needs {len(SPLITS)}."
+            f"{classes}; each class needs {len(SPLITS)}."
         )
     return tuple(sorted(counts.index))
 
@@ -125,7 +125,7 @@ def stratified_group_split(
     ]
     if absent:
         raise DatasetError(
-            f"Some classes cannot be in every split: {', '.join(absent)} would have no photograph, "
+            f"Some classes cannot be in every split: {some_of(absent)} would have no photograph, "
             "because their near duplicates carry other labels. Settle those labels first."
         )
     return split_of

@@ -1,15 +1,12 @@
 """What a reader must know before believing an evaluation."""
 
-from typing import Final
-
 import numpy as np
 import pandas as pd
 
+from har_core.errors import some_of
 from har_core.evaluation.store import Evaluation, network_sha256
 from har_core.model.manifest import BundleManifest
 from har_core.model.records import were_seen
-
-_SHOWN: Final = 15  # classes that are named
 
 
 def caveats(
@@ -49,14 +46,9 @@ def caveats(
     if absent:
         found.append(
             f"The set has no photographs of {len(absent)} of the model's "
-            f"{len(result.class_names)} classes: {_listed(absent)}."
+            f"{len(result.class_names)} classes: {some_of(absent)}."
         )
     return found
-
-
-def _listed(names: list[str]) -> str:
-    more = f" and {len(names) - _SHOWN:,} more" if len(names) > _SHOWN else ""
-    return ", ".join(names[:_SHOWN]) + more
 
 
 def _overlap(evaluation: Evaluation, splits: pd.DataFrame | None) -> list[str]:

@@ -6,7 +6,7 @@ from typing import Final
 import numpy as np
 import pandas as pd
 
-from har_core.errors import DatasetError
+from har_core.errors import DatasetError, some_of
 
 _SUM_TOLERANCE: Final = 1e-3  # float16 rows of 100 classes stay within
 
@@ -54,7 +54,7 @@ def label_indices(
         named = sorted({str(label) for label in given[unknown]})
         raise DatasetError(
             f"{_count(named, 'label')} not among the model's classes: {_some(named)} "
-            f"(first at {filenames[unknown[0]]}). Known classes: {', '.join(class_names)}."
+            f"(first at {filenames[unknown[0]]}). Known classes: {some_of(class_names, 20)}."
         )
     return indices
 

@@ -11,7 +11,7 @@ from typing import Any, Final
 import numpy as np
 import pandas as pd
 
-from har_core.errors import DatasetError, HarError, ModelBundleError
+from har_core.errors import DatasetError, HarError, ModelBundleError, some_of
 from har_core.evaluation.result import EvaluationResult
 from har_core.model.answers import NO_RULES, AnswerRules
 from har_core.model.fields import RESERVED_COLUMNS, check_class_names
@@ -276,8 +276,8 @@ def _check_columns(
     known = {*RESERVED_COLUMNS, *manifest.class_names}
     unknown = [name for name in table.columns if name not in known]
     if missing or unknown:
-        problems = [f"lacks {', '.join(missing)}"] * bool(missing)
-        problems += [f"has the unknown classes {', '.join(unknown)}"] * bool(unknown)
+        problems = [f"lacks {some_of(missing)}"] * bool(missing)
+        problems += [f"has the unknown classes {some_of(unknown)}"] * bool(unknown)
         raise DatasetError(
             f"{path} does not match the classes of {manifest.name!r}: it {' and '.join(problems)}."
         )

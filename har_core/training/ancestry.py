@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from har_core.errors import ModelBundleError
+from har_core.errors import ModelBundleError, some_of
 from har_core.images.preprocessing import Preprocessing, scale_pixels
 from har_core.keras_io.loading import load_network
 from har_core.model import bundle
@@ -60,7 +60,7 @@ class Teachers:
             if manifest.class_names != prepared.class_names:
                 raise ModelBundleError(
                     f"The teacher {name!r} tells other classes apart than the dataset's: "
-                    f"{', '.join(manifest.class_names)}."
+                    f"{some_of(manifest.class_names, 20)}."
                 )
             check_held_out(folder, prepared)
             passes = _forward_passes(folder, manifest, sizes, name)

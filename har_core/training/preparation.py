@@ -11,10 +11,10 @@ import numpy as np
 import pandas as pd
 
 from har_core.dataset.duplicates import duplicate_groups, fingerprint_image, near_duplicate_pairs
-from har_core.dataset.given_splits import split_as_given
+from har_core.dataset.given_splits import left_out, split_of_folders
 from har_core.dataset.splits import check_labels, inherited_split, stratified_group_split
 from har_core.dataset.table import Location, load_dataset
-from har_core.errors import DatasetError, InvalidImageError
+from har_core.errors import DatasetError, InvalidImageError, some_of
 from har_core.images.decoding import decode_photograph, read_bytes
 from har_core.model.fields import check_class_names
 from har_core.model.loading import find_model
@@ -153,15 +153,11 @@ def prepare_dataset(
     class_names = check_labels(usable["label"], usable["duplicate_group"] if split_anew else None)
     lost = sorted(set(table["label"]) - set(class_names))
     if lost:
-        raise DatasetError(
-            f"No usable photograph is left of the class {', '.join(map(repr, lost))}."
-        )
+        raise DatasetError(f"No usable photograph is left of the class {some_of(map(repr, lost))}.")
     usable["sha256"] = hashes
     if "split" in usable:  # as the dataset's folders say
-        usable["split"] = _split_of_folders(usable, recorded, seed)
-        copies = usable.loc[usable["split"] == "", ["filename", "label"]]
-        reason = "near duplicate of a photograph that the model is measured by"
-        skipped = pd.concat([skipped, copies.assign(reason=reason)])
+        usable["split"] = split_of_folders(usable, recorded, seed=seed)
+        skipped = pd.concat([skipped, left_out(usable)])
         return PreparedDataset(usable, pixels[: len(usable)], skipped, class_names)
     split = inherited_split(usable, recorded, seed=seed).astype("<U10")  # holds any name
     if validation_needed and not (split == "validation").any():
@@ -170,15 +166,6 @@ def prepare_dataset(
         split[rows.index[apart == "validation"]] = "validation"
     usable["split"] = split
     return PreparedDataset(usable, pixels[: len(usable)], skipped, class_names)
-
-
-def _split_of_folders(usable: pd.DataFrame, recorded: pd.DataFrame | None, seed: int) -> np.ndarray:
-    """Take over the splits of folders; what an earlier model knows stays where it was."""
-    given = usable["split"]
-    if recorded is not None:
-        known = usable["sha256"].isin(recorded["sha256"])
-        given = given.where(~known, inherited_split(usable, recorded, seed=seed))
-    return split_as_given(usable["label"], usable["duplicate_group"], given, seed=seed)
 
 
 def _read_photograph(path: str | None) -> tuple[np.ndarray, np.ndarray, str] | str:

@@ -13,9 +13,10 @@ import pandas as pd
 
 from har_core.analysis.features import compute_features
 from har_core.dataset.duplicates import duplicate_groups, fingerprint_image, near_duplicate_pairs
+from har_core.dataset.given_splits import left_out, split_of_folders
 from har_core.dataset.splits import check_labels, inherited_split
 from har_core.dataset.table import Location, load_dataset
-from har_core.errors import DatasetError, InvalidImageError, ModelBundleError
+from har_core.errors import DatasetError, InvalidImageError, ModelBundleError, some_of
 from har_core.evaluation.calibration import fit_temperature, negative_log_likelihood
 from har_core.evaluation.result import EvaluationResult
 from har_core.images.decoding import read_image_file
@@ -134,32 +135,36 @@ def train_quick(
 def _prepare(
     dataset: Location, csv: str | Path | None, base: Path, seed: int, report: Progress
 ) -> _Prepared:
-    listed = load_dataset(dataset, csv).drop_duplicates(["filename", "label"], ignore_index=True)
-    check_class_names(listed["label"])
-    repeated = listed.loc[listed["filename"].duplicated(), "filename"]
+    rows = load_dataset(dataset, csv).drop_duplicates(["filename", "label"], ignore_index=True)
+    check_class_names(rows["label"])
+    repeated = rows.loc[rows["filename"].duplicated(), "filename"]
     if len(repeated):
         raise DatasetError(
             f"{len(repeated)} photographs are listed under two labels, e.g. "
             f"{', '.join(repeated[:5])}; keep one row for each."
         )
-    hashes = sha256_of_files(listed["path"].tolist(), report)
-    table = listed.assign(sha256=hashes)
+    hashes = sha256_of_files(rows["path"].tolist(), report)
+    table = rows.assign(sha256=hashes)
     recorded = read_splits(base)
     table, skipped = _grouped(table, recorded, report)
-    if len(skipped) > MAX_UNUSABLE_SHARE * len(listed):
+    if len(skipped) > MAX_UNUSABLE_SHARE * len(rows):
         examples = "; ".join(f"{r.filename}: {r.reason}" for r in skipped.head(5).itertuples())
         raise DatasetError(
-            f"{len(skipped)} of {len(listed)} photographs cannot be used, more than "
+            f"{len(skipped)} of {len(rows)} photographs cannot be used, more than "
             f"{MAX_UNUSABLE_SHARE:.0%}; mend the table or the folder first: {examples}"
         )
     class_names = check_labels(table["label"])
-    split = inherited_split(table, recorded, seed=seed)
+    if "split" in table:  # as the dataset's folders say
+        split = split_of_folders(table, recorded, seed=seed)
+        skipped = pd.concat([skipped, left_out(table.assign(split=split))])
+    else:
+        split = inherited_split(table, recorded, seed=seed)
     prepared = _Prepared(table.assign(split=split), skipped, class_names)
     learned = set(table["label"][split == "train"])
     lost = [name for name in class_names if name not in learned]
     if lost:
         raise DatasetError(
-            f"No photograph of the class {', '.join(map(repr, lost))} is left to learn from: all "
+            f"No photograph of the class {some_of(map(repr, lost))} is left to learn from: all "
             "of them are held out. Add some, or relabel fewer."
         )
     if not len(prepared.rows_of("test")):

@@ -1,9 +1,10 @@
 """A dataset's own splits are used; what would leak is left out, what lacks is drawn."""
 
 import numpy as np
+import pandas as pd
 import pytest
 
-from har_core.dataset.given_splits import split_as_given
+from har_core.dataset.given_splits import split_as_given, split_of_folders
 from har_core.errors import DatasetError
 
 
@@ -29,6 +30,22 @@ def test_a_split_that_lacks_is_drawn_from_training(given_too: str) -> None:
     assert (split[:60] == other).sum() == 6
     assert set(split) == {"train", "validation", "test"}
     assert (split == given_too).sum() == 20
+
+
+def test_what_an_earlier_model_knows_stays_where_it_was() -> None:
+    table = pd.DataFrame(
+        {
+            "label": ["a", "a", "a", "b", "b", "b"],
+            "sha256": list("uvwxyz"),
+            "duplicate_group": range(6),
+            "split": ["train", "train", "test", "train", "train", "test"],
+        }
+    )
+    recorded = pd.DataFrame({"sha256": ["u", "x"], "split": ["test", "validation"]})
+    assert list(split_of_folders(table, recorded)) == [
+        *("test", "train", "test"),
+        *("validation", "train", "test"),
+    ]
 
 
 def test_a_class_without_training_photographs_is_named() -> None:

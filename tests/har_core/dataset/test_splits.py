@@ -134,3 +134,10 @@ def test_table_of_many_photographs_is_split_in_seconds() -> None:
         "validation": 10_000,
         "test": 10_000,
     }
+
+
+def test_a_thousand_small_classes_do_not_flood_the_terminal() -> None:
+    with pytest.raises(DatasetError) as error:
+        check_labels([f"class {n}" for n in range(1000)])
+    assert len(str(error.value)) < 500
+    assert "and 990 more" in str(error.value)
