@@ -1,8 +1,6 @@
 """`models`, `export` and `import-model`: the bundles there are."""
 
-import io
 import json
-import zipfile
 from pathlib import Path
 from typing import Annotated, Final
 
@@ -15,8 +13,6 @@ from har_core.errors import HarError
 from har_core.model import bundle
 from har_core.model.loading import find_model
 from har_core.model.manifest import (
-    KERAS_FILE,
-    MANIFEST_FILE,
     NOVELTY_FILE,
     ONNX_FILE,
     BundleManifest,
@@ -198,36 +194,45 @@ def _describe(entry: bundle.BundleEntry) -> str:
 
 @app.command()
 def export(
-    output: Annotated[Path, typer.Argument(help="FILE.onnx, FILE.keras or FILE.zip.")],
+    output: Annotated[
+        Path,
+        typer.Argument(help="FILE.onnx, FILE.keras, FILE.tflite or FILE.zip; for hf a new folder."),
+    ],
     model: ModelOption = None,
+    format: Annotated[
+        str | None,
+        typer.Option(
+            help="onnx, keras, litert, hf (a folder for Hugging Face's hub, with a model card) or "
+            "zip (the whole bundle). Default: by the name's ending.",
+            show_default=False,
+        ),
+    ] = None,
+    license: Annotated[
+        str | None,
+        typer.Option(metavar="ID", help="For hf: the licence, e.g. mit or apache-2.0."),
+    ] = None,
 ) -> None:
-    """Copy a model out of its bundle: ONNX graph, Keras file, or the whole bundle as a ZIP.
+    """Take a model out of its bundle, for other programs.
 
-    The ONNX graph and the Keras file take float32 pixels (N, size, size, 3), scaled as the bundle's
-    bundle.json says, and give probabilities before the temperature.
-    """
+    The networks take float32 pixels (N, size, size, 3), scaled as the bundle's
+    bundle.json says, and give probabilities before the temperature. What is written
+    gives the bundle's own answers: that is checked first.
+
+    \b
+    python -m har_core export model.onnx
+    python -m har_core export model.tflite --model mine
+    python -m har_core export for_the_hub --format hf --license mit
+    """  # noqa: D301 - \b keeps the lines of the examples
+    from har_core.export.formats import export_model
+
     folder = find_model(model)
     check_outputs([output], [folder])
-    manifest = bundle.verify_bundle(folder)
-    wanted = {".onnx": ONNX_FILE, ".keras": KERAS_FILE}.get(output.suffix)
-    if output.suffix == ".zip":
-        content = _zip_of(folder, manifest)
-    elif wanted is None:
-        raise HarError(f"Cannot export to {output}: the name must end in .onnx, .keras or .zip.")
-    elif wanted not in manifest.files:
-        raise HarError(f"The model {manifest.name!r} holds no {wanted}.")
-    else:
-        content = (folder / wanted).read_bytes()
-    try:
-        bundle.write_atomically(output, content)
-    except OSError as error:
-        raise HarError(f"Cannot write {output}: {error.strerror or error}.") from error
-    stderr.print(f"Wrote {output} ({len(content) / 1e6:.1f} MB).")
-
-
-def _zip_of(folder: Path, manifest: BundleManifest) -> bytes:
-    buffer = io.BytesIO()
-    with zipfile.ZipFile(buffer, "w", zipfile.ZIP_DEFLATED) as archive:
-        for relative in (MANIFEST_FILE, *manifest.files):
-            archive.write(folder / relative, f"{manifest.name}/{relative}")
-    return buffer.getvalue()
+    written = export_model(folder, output, format, license=license)
+    equal = ""
+    if written.difference is not None:
+        equal = f"; its probabilities differ from the bundle's by at most {written.difference:.1g}"
+    stderr.print(
+        f"Wrote {written.path} ({written.n_bytes / 1e6:.1f} MB){equal}.",
+        markup=False,
+        soft_wrap=True,
+    )

@@ -216,7 +216,6 @@ class OnnxGraph:
 
 def _read(path: Path) -> Any:
     import onnx
-    from google.protobuf.message import DecodeError
 
     try:
         # Weights outside are read only from the file's own folder; `onnx` checks their paths.
@@ -224,7 +223,7 @@ def _read(path: Path) -> Any:
         onnx.checker.check_model(model)
     except OSError as error:
         raise ModelBundleError(f"Cannot read {path}: {error.strerror or error}.") from error
-    except (DecodeError, onnx.checker.ValidationError, ValueError) as error:
+    except Exception as error:  # of Protocol Buffers, of the checker, of the numbers inside
         cause = " ".join(str(error).split())[:200]
         raise ModelBundleError(f"{path} is no sound ONNX graph: {cause}.") from error
     foreign = sorted({node.domain for node in model.graph.node} - set(_DOMAINS))
