@@ -106,7 +106,7 @@ def find_layout(files: DatasetFiles, table: Path | None = None) -> Layout:
     if len(fitting) > 1:
         raise DatasetError(
             f"Several tables in {files.root} have filenames and labels: {some_of(fitting)}. Say "
-            f"which one: --table {fitting[0]}"
+            f"which one, --table {fitting[0]}, or call it {CSV_FILE}."
         )
     if fitting:
         source = _source(files, files.root / fitting[0])

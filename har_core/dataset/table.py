@@ -19,9 +19,9 @@ from har_core.dataset.files import (
     name_of_file,
     no_photographs,
 )
-from har_core.dataset.layouts import METADATA, ClassFolders, Layout, TableSource, find_layout
+from har_core.dataset.layouts import ClassFolders, Layout, TableSource, find_layout
 from har_core.dataset.names import MISSING, match_names, split_of_folder
-from har_core.errors import DatasetError
+from har_core.errors import DatasetError, some_of
 from har_core.storage.names import real_path
 
 
@@ -134,11 +134,15 @@ def open_dataset(
     if not labelled and layout.classes is not None:
         rows["label"] = [layout.classes.labels.get(file, "") for file in rows["file"]]
         labelled = True
-    if layout.tables[0].path.stem.lower() == METADATA:  # ImageFolder's, whose folders are splits
-        rows["split"] = rows["file"].fillna("").str.rpartition("/")[0].map(split_of_folder)
-    if rows["split"].eq("").any():
+    folders = rows["file"].fillna("").str.rpartition("/")[0]
+    rows["split"] = rows["split"].mask(rows["split"].eq(""), folders.map(split_of_folder))
+    splits = rows.loc[rows["file"].notna(), "split"]
+    if splits.nunique() < 2 or splits.eq("").any():
         rows = rows.drop(columns="split")
+        splits = splits.head(0)
     notes = [layout.note, *(note for part in parts for note in part.notes), links_refused(files)]
+    if len(splits):
+        notes.append(f"The splits are those of the folders: {some_of(sorted(set(splits)))}.")
     unlisted = _unlisted(files, rows["file"].dropna(), layout.tables)
     missing = ""
     if not unlisted and rows["problem"].eq(MISSING).all():

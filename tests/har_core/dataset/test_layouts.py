@@ -48,7 +48,7 @@ def test_several_tables_that_fit_are_named(tiny_dataset: Path) -> None:
         "Using train.csv; better.tsv would fit, too (--table).",
     )
     (tiny_dataset / "train.csv").rename(tiny_dataset / "labels.csv")
-    with pytest.raises(DatasetError, match=r"better\.tsv, labels\.csv\. Say which one: --table"):
+    with pytest.raises(DatasetError, match=r"better\.tsv, labels\.csv\. Say which one, --table"):
         open_dataset(tiny_dataset)
     assert len(open_dataset(tiny_dataset, tiny_dataset / "labels.csv").rows) == 12
 
@@ -115,6 +115,19 @@ def test_splits_of_the_folders_that_one_metadata_lists_are_used(tmp_path: Path) 
     rows = open_dataset(tmp_path).rows
     assert list(rows["split"]) == ["train", "train", "test"]
     assert list(rows["filename"]) == ["0.png", "1.png", "test/0.png"]
+
+
+def test_a_table_that_lists_folders_of_splits_keeps_them(tmp_path: Path) -> None:
+    names = ["train/a/0.png", "train/b/0.png", "test/a/0.png", "val/b/0.png"]
+    write_photos(tmp_path, names)
+    (tmp_path / "cleaned.csv").write_text("filename,label\n" + "".join(f"{n},x\n" for n in names))
+    dataset = open_dataset(tmp_path)
+    assert list(dataset.rows["split"]) == ["train", "train", "test", "validation"]
+    assert dataset.notes[-1] == "The splits are those of the folders: test, train, validation."
+    write_photos(tmp_path, ["elsewhere/1.png"])
+    with (tmp_path / "cleaned.csv").open("a") as table:
+        table.write("elsewhere/1.png,x\n")
+    assert "split" not in open_dataset(tmp_path).rows
 
 
 def test_a_table_is_found_in_the_dataset_too(tiny_dataset: Path) -> None:
