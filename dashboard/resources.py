@@ -1,8 +1,9 @@
 """Cached handles for the pages; keys are bytes and names, never arrays, which hash by sample."""
 
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
 
+import pandas as pd
 import streamlit as st
 
 from dashboard.classification import ClassifiedPhoto, classify_photo
@@ -10,6 +11,8 @@ from har_core import ActionModel, InvalidImageError
 from har_core.dataset.files import PHOTO_FOLDER, find_dataset
 from har_core.dataset.layouts import CSV_FILE
 from har_core.dataset.table import Dataset, open_dataset
+from har_core.model.explanation import Explanation, explain, grad_cam
+from har_core.model.records import read_splits
 from har_core.storage.names import real_path
 
 
@@ -21,6 +24,38 @@ from har_core.storage.names import real_path
 def classified(model: ActionModel, data: bytes) -> ClassifiedPhoto | InvalidImageError:
     """Classify a photograph once per model; see `dashboard.classification.classify_photo`."""
     return classify_photo(model, data)
+
+
+_BY_MANIFEST: Final[dict[str | type, Any]] = {ActionModel: lambda model: model.manifest.to_json()}
+
+
+@st.cache_data(max_entries=200, show_spinner=False, hash_funcs=_BY_MANIFEST)
+def explained(model: ActionModel, data: bytes, action: str) -> Explanation:
+    """Explain a photograph once; see `har_core.model.explanation.explain`."""
+    return explain(model, data, action)
+
+
+@st.cache_data(max_entries=200, show_spinner=False, hash_funcs=_BY_MANIFEST)
+def sketched(model: ActionModel, folder: Path, data: bytes, action: str) -> Explanation | None:
+    """Explain a photograph at once; see `har_core.model.explanation.grad_cam`."""
+    return grad_cam(model, folder, data, action)
+
+
+@st.cache_data(max_entries=400, show_spinner=False, hash_funcs=_BY_MANIFEST)
+def similar_photographs(model: ActionModel, folder: Path, data: bytes) -> pd.DataFrame | None:
+    """Find the three training photographs that are most like one to the model.
+
+    Returns
+    -------
+    DataFrame or None
+        ``filename``, ``label`` and ``sha256``, the most similar first; None if the model remembers
+        none.
+    """
+    rows = model.similar_rows(data)
+    splits = read_splits(folder) if rows is not None else None
+    if splits is None or rows is None:
+        return None
+    return splits.iloc[rows][["filename", "label", "sha256"]].reset_index(drop=True)
 
 
 def opened_dataset(folder: str) -> Dataset:

@@ -13,6 +13,7 @@ from dashboard.predict.answers import (
     show_picture,
     show_summary,
 )
+from dashboard.predict.explanation import show_explanation
 from dashboard.predict.inputs import photos_handed_in, show_example
 from dashboard.widgets.first_steps import first_steps
 from har_core import ActionModel, InvalidImageError
@@ -39,11 +40,14 @@ def predict(model: ActionModel) -> None:
         if not photos[0].on_screen:
             with inputs:
                 show_picture(*good[0])
+        with inputs:
+            show_explanation(model, sidebar.chosen_model_folder(), *good[0])
     elif good:
         row = choose_from_table(good)
         picture, answer = st.columns([5, 6], gap="large")
         with picture:
             show_picture(*good[row])
+            show_explanation(model, sidebar.chosen_model_folder(), *good[row])
         with answer:
             show_answer(model, *good[row])
 

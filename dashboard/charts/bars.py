@@ -24,13 +24,15 @@ def probability_bars(prediction: Prediction) -> go.Figure:
     Returns
     -------
     plotly.graph_objects.Figure
-        Horizontal bars labelled in percent, at most `MOST_ROWS`; the most probable one stands out.
+        Horizontal bars labelled in percent, at most `MOST_ROWS`, on an axis from 0 to 100 %; the
+        most probable one stands out, unless the picture is foreign to the model.
     """
     ranked = prediction.top(MOST_ROWS)
     figure = _class_bars([name for name, _ in ranked], [value for _, value in ranked])
     figure.update_traces(
         text=[percent(value) for _, value in reversed(ranked)],
-        marker_color=[MUTED] * (len(ranked) - 1) + [ACCENT],
+        marker_color=[MUTED] * (len(ranked) - 1)
+        + [MUTED if prediction.verdict == "foreign" else ACCENT],
         hovertemplate="%{y}: %{x:.2%}<extra></extra>",
     )
     say_left_out(figure, len(prediction.probabilities) - len(ranked), "less probable classes")
@@ -78,8 +80,8 @@ def _class_bars(class_names: Sequence[str], values: Sequence[float]) -> go.Figur
         plot_bgcolor=TRANSPARENT,
         showlegend=False,
     )
-    # Room to the right of the longest bar for its label.
-    figure.update_xaxes(range=[0, 1.16 * max(values)], visible=False, fixedrange=True)
+    # From 0 to 100 %, so that a long bar means a sure answer; the rest is room for its label.
+    figure.update_xaxes(range=[0, 1.16], visible=False, fixedrange=True)
     figure.update_yaxes(
         automargin=True,
         fixedrange=True,

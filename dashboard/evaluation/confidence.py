@@ -15,13 +15,13 @@ from dashboard.wording.metrics import (
     calibration_sentence,
     metric_value,
 )
-from dashboard.wording.names import escape_markdown
+from dashboard.wording.names import escape_markdown, percent
 from har_core.errors import HarError
 from har_core.evaluation.calibration import reliability_bins
 from har_core.evaluation.result import EvaluationResult
 from har_core.evaluation.selective import answer_above, coverage_curve
 from har_core.evaluation.store import list_evaluations
-from har_core.evaluation.temperature import store_temperature
+from har_core.evaluation.temperature import store_abstention, store_temperature
 from har_core.evaluation.totals import METRIC_TITLES
 
 THRESHOLD_KEY: Final = "threshold"
@@ -35,7 +35,7 @@ def show_confidence(shown: Shown) -> None:
         _show_calibration(shown)
     with abstention:
         st.markdown("## When should it rather not answer?")
-        _show_abstention(shown.result)
+        _show_abstention(shown)
 
 
 def _show_calibration(shown: Shown) -> None:
@@ -122,7 +122,8 @@ def _store_temperature(shown: Shown, temperature: float) -> None:
         st.session_state["store_temperature_error"] = str(error)
 
 
-def _show_abstention(result: EvaluationResult) -> None:
+def _show_abstention(shown: Shown) -> None:
+    result, present = shown.result, shown.manifest.rules.abstain_below
     threshold = st.slider(
         "Answer only from this confidence on",
         0.0,
@@ -145,3 +146,24 @@ def _show_abstention(result: EvaluationResult) -> None:
         "Photographs in order of confidence, the surest first. Further left the model answers less "
         "and errs less."
     )
+    says = f"Now it abstains below {percent(present)}" if present else "Now it always answers"
+    if abs(threshold - present) < 0.005:
+        st.caption(f"{says}, on the Predict page, in REST and on the command line.")
+        return
+    st.button(
+        f"Let it abstain below {percent(threshold)}" if threshold else "Let it always answer",
+        key="store_abstention",
+        icon=":material/pan_tool:",
+        on_click=_store_abstention,
+        args=(shown, threshold),
+        help=f"{says}. Stored in the model: the Predict page, REST and the command line obey it.",
+    )
+    if error := st.session_state.pop("store_abstention_error", None):
+        st.error(escape_markdown(error))
+
+
+def _store_abstention(shown: Shown, threshold: float) -> None:
+    try:
+        store_abstention(shown.folder, threshold)
+    except HarError as error:
+        st.session_state["store_abstention_error"] = str(error)

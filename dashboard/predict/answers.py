@@ -11,15 +11,8 @@ from dashboard.charts.bars import probability_bars
 from dashboard.classification import ClassifiedPhoto
 from dashboard.predict.results import Photo, result_json, results_csv, results_table
 from dashboard.resources import classified
-from dashboard.wording.names import (
-    certainty,
-    counted,
-    escape_markdown,
-    hint,
-    human_name,
-    markdown_name,
-    percent,
-)
+from dashboard.wording.answers import advice, headline, set_sentence
+from dashboard.wording.names import counted, escape_markdown, human_name, markdown_name
 from har_core import ActionModel, InvalidImageError
 
 ROW_HEIGHT = 56
@@ -57,11 +50,7 @@ def show_chart(figure: Figure, alt: str) -> None:
 def show_answer(model: ActionModel, photo: Photo, result: ClassifiedPhoto) -> None:
     """Draw a photograph's answer: words, chart, what can be taken away."""
     prediction = result.prediction
-    st.header(
-        f"{certainty(prediction.confidence)} {markdown_name(prediction.action)} — "
-        f"{percent(prediction.confidence)}",
-        anchor=False,
-    )
+    st.header(headline(prediction), anchor=False)
     if photo.label:
         agrees = photo.label == prediction.action
         st.badge(
@@ -71,8 +60,10 @@ def show_answer(model: ActionModel, photo: Photo, result: ClassifiedPhoto) -> No
         )
     if prediction.warning:
         st.warning(escape_markdown(prediction.warning), icon=":material/broken_image:")
-    if advice := hint(prediction):
-        st.info(advice, icon=":material/lightbulb:")
+    if words := advice(prediction):
+        st.info(words, icon=":material/lightbulb:")
+    if words := set_sentence(prediction):
+        st.caption(words)
     show_chart(
         probability_bars(prediction),
         f"Probability of each action; {human_name(prediction.action)} leads",
@@ -122,20 +113,26 @@ def show_summary(
 
 def choose_from_table(good: list[tuple[Photo, ClassifiedPhoto]]) -> int:
     """Draw the table and return the position of the chosen photograph, at first the first."""
+    rows = _rows_to_show(good)
     table = st.dataframe(
-        results_table(good),
+        results_table([good[row] for row in rows]),
         key="results",
         hide_index=True,
         on_select="rerun",
         selection_mode="single-cell",
         row_height=ROW_HEIGHT,
-        height=int(ROW_HEIGHT * min(len(good), ROWS_SHOWN)) + 38,
+        height=int(ROW_HEIGHT * min(len(rows), ROWS_SHOWN)) + 38,
         alt="The photographs with their most likely actions",
         column_config={
             "picture": st.column_config.ImageColumn("", width="small"),
             "action": "Action",
             "confidence": st.column_config.ProgressColumn(
                 "Confidence", min_value=0, max_value=100, format="%.0f %%"
+            ),
+            "verdict": st.column_config.TextColumn(
+                "Verdict",
+                help="clear: the model answers; unsure: its confidence is too low; none of these: "
+                "unlike anything that it learned from",
             ),
             "file": "File",
             "second": "Second guess",
@@ -144,4 +141,23 @@ def choose_from_table(good: list[tuple[Photo, ClassifiedPhoto]]) -> int:
     )
     # Cells, because a click anywhere in a row counts; rows would want a click on their checkbox.
     cells = table["selection"]["cells"]
-    return cells[0][0] if cells and cells[0][0] < len(good) else 0
+    return rows[cells[0][0] if cells and cells[0][0] < len(rows) else 0]
+
+
+def _rows_to_show(good: list[tuple[Photo, ClassifiedPhoto]]) -> list[int]:
+    """Let the visitor choose between all photographs and those that want a look."""
+    everything = list(range(len(good)))
+    to_check = [i for i in everything if good[i][1].prediction.verdict != "answered"]
+    if not to_check:
+        return everything
+    names = {"all": f"All ({len(good):,})", "check": f"To check ({len(to_check):,})"}
+    chosen = st.segmented_control(
+        "Show",
+        list(names),
+        format_func=names.__getitem__,
+        default="all",
+        required=True,
+        key="results_shown",
+        label_visibility="collapsed",
+    )
+    return to_check if chosen == "check" else everything

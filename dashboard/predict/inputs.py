@@ -7,12 +7,11 @@ import streamlit as st
 from dashboard import sidebar
 from dashboard.predict.results import Photo
 from dashboard.resources import opened_dataset
-from dashboard.wording.names import (
-    escape_markdown,
-)
+from dashboard.wording.names import counted, escape_markdown
 from har_core.errors import InvalidImageError
 from har_core.images.decoding import MAX_BYTES, read_bytes
 
+_UPLOADED = "uploaded_photos"
 EXAMPLE = Path(__file__).parents[1] / "examples" / "cycling.jpg"
 
 
@@ -39,8 +38,14 @@ def show_random_photo(folder: str) -> None:
 def replace_photos(photo: Photo | None) -> None:
     """Put one photograph, or none, in the place of all that was handed in."""
     st.session_state["sample"] = photo
+    _forget_uploads()
     # A file uploader is emptied by giving it another key.
     st.session_state["uploads_cleared"] = st.session_state.get("uploads_cleared", 0) + 1
+
+
+def _forget_uploads() -> None:
+    """Forget what was uploaded before: the visitor has changed it."""
+    st.session_state.pop(_UPLOADED, None)
 
 
 def photos_handed_in() -> list[Photo]:
@@ -61,6 +66,7 @@ def photos_handed_in() -> list[Photo]:
             max_upload_size=MAX_BYTES // 2**20,
             key=f"uploads_{st.session_state.get('uploads_cleared', 0)}",
             label_visibility="collapsed",
+            on_change=_forget_uploads,
         )
         with st.container(horizontal=True):
             st.button("Try an example", icon=":material/pedal_bike:", on_click=show_example)
@@ -73,6 +79,11 @@ def photos_handed_in() -> list[Photo]:
                     help="A random photograph of the dataset, with the label it was given.",
                 )
     if files:
-        return [Photo(file.name, file.getvalue()) for file in files]
+        # The uploader forgets its files when another page is visited.
+        st.session_state[_UPLOADED] = [Photo(file.name, file.getvalue()) for file in files]
+    elif _UPLOADED in st.session_state:
+        with upload_tab, st.container(horizontal=True, vertical_alignment="center"):
+            st.caption(f"{counted(len(st.session_state[_UPLOADED]), 'photograph')} from before")
+            st.button("Clear", icon=":material/close:", on_click=replace_photos, args=(None,))
     sample = st.session_state.get("sample")
-    return [sample] if sample else []
+    return st.session_state.get(_UPLOADED) or ([sample] if sample else [])

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 import pandas as pd
 
 from dashboard.classification import ClassifiedPhoto
+from dashboard.wording.answers import VERDICT_WORDS
 from dashboard.wording.names import human_name
 from har_core import Prediction
 from har_core.model.fields import ACTION, CONFIDENCE, FILENAME, VERDICT_FIELDS
@@ -42,9 +43,9 @@ def results_table(photos: Sequence[tuple[Photo, ClassifiedPhoto]]) -> pd.DataFra
     Returns
     -------
     DataFrame
-        ``picture`` (data URI), ``action``, ``confidence`` in percent, ``file``, ``second`` (the
-        next likely action) and ``second_confidence`` in percent. What counts comes first, because
-        a phone shows three columns.
+        ``picture`` (data URI), ``action``, ``confidence`` in percent, ``verdict``, ``file``,
+        ``second`` (the next likely action) and ``second_confidence`` in percent. What counts comes
+        first, because a phone shows three columns.
     """
     rows = []
     for photo, result in photos:
@@ -54,12 +55,13 @@ def results_table(photos: Sequence[tuple[Photo, ClassifiedPhoto]]) -> pd.DataFra
                 result.thumbnail,
                 human_name(first),
                 100 * p_first,
+                VERDICT_WORDS[result.prediction.verdict],
                 neutralise_formula(photo.name),  # the page's table can be saved as CSV
                 human_name(second),
                 100 * p_second,
             )
         )
-    columns = ["picture", "action", "confidence", "file", "second", "second_confidence"]
+    columns = ["picture", "action", "confidence", "verdict", "file", "second", "second_confidence"]
     return pd.DataFrame(rows, columns=columns)
 
 

@@ -69,6 +69,22 @@ class BatchPrediction(AnswerBody):
     warning: str | None = _WARNING
 
 
+class ExplanationBody(BaseModel):
+    """Which part of a photograph decided."""
+
+    action: str = Field(description="The class that is explained.", examples=["running"])
+    method: str = Field(examples=["occlusion"])
+    cells: list[list[float]] = Field(
+        description="7×7, row by row from the top left: how far the probability of the class "
+        "falls when the area around the cell is hidden.",
+    )
+    overlay: str | None = Field(
+        description="A PNG of the map over the photograph as the model sees it, in base64, if "
+        "`overlay=true`; else null.",
+    )
+    model: str = Field(examples=["cnn_lstm_har15"])
+
+
 class BatchError(BaseModel):
     """Why one file of a batch could not be used."""
 
@@ -121,7 +137,7 @@ def error_responses(*codes: int) -> dict[int | str, dict[str, Any]]:
     meaning = {
         400: "No file, a wrong field name, a malformed form, or a `min_confidence` outside 0 to 1.",
         401: "The server has an API key, and the request does not bring it.",
-        404: "No model of that name.",
+        404: "No model, or no action, of that name.",
         405: "Another method than the one documented here; see the Allow header.",
         408: "The upload stopped coming.",
         413: f"Larger than {MAX_BYTES // 2**20} MB or 50 megapixels (WebP: 30, JPEG 2000: 20).",
@@ -176,3 +192,27 @@ IMAGE: Final = {
     "format": "binary",
     "description": f"{FORMATS_IN_WORDS}, at most {MAX_BYTES // 2**20} MB.",
 }
+
+
+def explain_schema() -> dict[str, Any]:
+    """Describe the request of ``/explain`` to OpenAPI."""
+    schema = form_schema("file", IMAGE, contentType=IMAGE_TYPES)
+    model = next(p for p in schema["parameters"] if p["name"] == "model")
+    schema["parameters"] = [
+        model,
+        {
+            "name": "action",
+            "in": "query",
+            "required": False,
+            "description": "The class to explain; default: the most probable one.",
+            "schema": {"type": "string"},
+        },
+        {
+            "name": "overlay",
+            "in": "query",
+            "required": False,
+            "description": "Also answer a picture.",
+            "schema": {"type": "boolean", "default": False},
+        },
+    ]
+    return schema

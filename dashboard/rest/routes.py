@@ -1,6 +1,7 @@
 """The REST API: predictions, health and models, on the same loaded models as the pages."""
 
 import asyncio
+import base64
 import os
 from collections.abc import Callable
 from concurrent.futures import Future, ThreadPoolExecutor
@@ -24,11 +25,13 @@ from dashboard.rest.bodies import (
     BatchBody,
     BatchError,
     BatchPrediction,
+    ExplanationBody,
     HealthBody,
     ModelBody,
     ModelsBody,
     PredictionBody,
     error_responses,
+    explain_schema,
     form_schema,
 )
 from dashboard.rest.docs import DOCS
@@ -51,6 +54,8 @@ from dashboard.rest.uploads import (
 from har_core import ActionModel, InvalidImageError, ModelBundleError, Prediction, load_model
 from har_core.images.decoding import MAX_BYTES
 from har_core.model.bundle import list_bundles
+from har_core.model.explanation import explain as explain_photo
+from har_core.model.explanation import overlay
 from har_core.model.loading import find_model
 from har_core.model.manifest import NOVELTY_FILE
 
@@ -139,6 +144,43 @@ async def predict_batch(request: Request) -> BatchBody:
             classified = sum(isinstance(answer, Prediction) for answer in answers)
             telemetry.predictions.labels(model.name).inc(classified)
             return BatchBody(model=model.name, results=results)
+
+        return await _in_worker(work)
+
+
+@router.post(
+    "/explain",
+    summary="Say which part of a photograph decided",
+    response_model=ExplanationBody,
+    dependencies=_needs_key,
+    responses=error_responses(400, 401, 404, 405, 408, 413, 415, 503),
+    openapi_extra=explain_schema(),
+)
+async def explain(request: Request) -> ExplanationBody:
+    """Hide one area of a photograph after the other, which takes 50 times as long as a prediction.
+
+    `curl -F file=@photo.jpg 'http://localhost:8501/explain?overlay=true'`
+    """
+    bundle = _requested_bundle(request)
+    with _queue.place(announced_size(request, MAX_BYTES)):
+        upload, named = await read_single_upload(request)
+        bundle = _chosen_bundle(bundle, named)
+        drawn = request.query_params.get("overlay", "").lower() in ("1", "true")
+        action = request.query_params.get("action")
+
+        def work() -> ExplanationBody:
+            model = load_model(bundle)
+            if action is not None and action not in model.class_names:
+                raise HTTPException(404, f"The model {model.name!r} has no action {action!r}.")
+            found = explain_photo(model, upload.data, action)
+            picture = overlay(model.prepare(upload.data), found) if drawn else None
+            return ExplanationBody(
+                action=found.action,
+                method=found.method,
+                cells=found.cells.tolist(),
+                overlay=None if picture is None else base64.b64encode(picture).decode(),
+                model=model.name,
+            )
 
         return await _in_worker(work)
 

@@ -76,7 +76,7 @@ def certainty(confidence: float) -> str:
 def hint(prediction: Prediction) -> str | None:
     """Return advice, as Markdown, on a prediction not to be taken at face value, else None."""
     (first, p_first), (second, p_second) = prediction.top(2)
-    if p_first - p_second < _CLOSE_CALL:
+    if p_first >= _LOW_CONFIDENCE and p_first - p_second < _CLOSE_CALL:
         return (
             f"A close call: {markdown_name(first)} ({percent(p_first)}) and "
             f"{markdown_name(second)} ({percent(p_second)}) look almost equally likely."

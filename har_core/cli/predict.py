@@ -17,8 +17,8 @@ from har_core.cli.exit_codes import ExitCode
 from har_core.cli.inputs import find_photographs
 from har_core.cli.options import ModelOption
 from har_core.cli.terminal import progress_bar, stderr, write_output
-from har_core.errors import InvalidImageError
-from har_core.model.classifier import ImageSource
+from har_core.errors import HarError, InvalidImageError
+from har_core.model.classifier import ActionModel, ImageSource
 from har_core.model.fields import (
     ACTION,
     CONFIDENCE,
@@ -29,6 +29,7 @@ from har_core.model.fields import (
 )
 from har_core.model.loading import find_model, load_model
 from har_core.model.prediction import Prediction, prediction_record, verdict_cells
+from har_core.storage.files import write_atomically
 from har_core.storage.names import printable
 from har_core.storage.spreadsheets import neutralise_formula
 
@@ -52,6 +53,14 @@ def predict(
             min=0,
             max=1,
             help="No answer below this confidence. Default: the model's own; 0: always.",
+        ),
+    ] = None,
+    explain: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="FOLDER",
+            help="Also write a picture for each photograph that shows which part decided: hiding "
+            "the bright area changes the answer most. Takes 50 times as long.",
         ),
     ] = None,
     json_file: Annotated[
@@ -100,6 +109,8 @@ def predict(
         write_output(csv_file, _as_csv(rows, top))
     if not json_file and not csv_file:
         _print_predictions(rows, top)
+    if explain is not None:
+        _write_explanations(explain, loaded, names, sources, rows)
     for name, result in rows:
         if isinstance(result, Prediction) and result.warning:
             warning = f"{name}: {result.warning}"
@@ -109,6 +120,34 @@ def predict(
         stderr.print(f"{name}: {error}", style="red", markup=False, soft_wrap=True)
     if failed:
         raise typer.Exit(ExitCode.INCOMPLETE)
+
+
+def _write_explanations(
+    folder: Path,
+    model: ActionModel,
+    names: Sequence[str],
+    sources: Sequence[ImageSource],
+    rows: "_Rows",
+) -> None:
+    """Write one picture per photograph, named like it; a second one of a name gets a number."""
+    from har_core.model.explanation import explain as explain_photo
+    from har_core.model.explanation import overlay
+
+    good = [i for i, (_, result) in enumerate(rows) if isinstance(result, Prediction)]
+    written: set[str] = set()
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        with progress_bar() as report:
+            for done, i in enumerate(good, start=1):
+                stem = "stdin" if names[i] == "-" else Path(names[i]).stem
+                name = stem if stem not in written else f"{stem}_{i + 1}"
+                written.add(name)
+                picture = overlay(model.prepare(sources[i]), explain_photo(model, sources[i]))
+                write_atomically(folder / f"{name}.png", picture)
+                report("Explaining", done, len(good))
+    except OSError as error:
+        raise HarError(f"Cannot write {folder}: {error.strerror or error}.") from error
+    stderr.print(f"Wrote {len(good)} pictures to {folder}.", markup=False, soft_wrap=True)
 
 
 _Rows = Sequence[tuple[str, Prediction | InvalidImageError]]

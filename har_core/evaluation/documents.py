@@ -2,13 +2,16 @@
 
 import json
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import Any, Final
 
 from har_core.dataset.splits import SPLITS
 from har_core.evaluation.store import Evaluation
 from har_core.evaluation.totals import HEADLINE_METRICS, METRIC_TITLES
 from har_core.model.answers import AnswerRules
 from har_core.model.manifest import BundleManifest
+
+# The heading before which a README says how the model answers.
+_TRAINED: Final = "## How it was trained"
 
 
 def metrics_json(evaluation: Evaluation, caveats: Sequence[str]) -> str:
@@ -91,6 +94,8 @@ def updated_card(card: str, before: BundleManifest, after: BundleManifest) -> st
     card = card.replace(temperature_words(before.temperature), temperature_words(after.temperature))
     if old_answers := answers_text(before.rules):
         card = card.replace(old_answers, answers_text(after.rules))
+    elif new_answers := answers_text(after.rules):
+        card = card.replace(_TRAINED, f"{new_answers}\n\n{_TRAINED}", 1)
     for name in HEADLINE_METRICS:
         if name in before.metrics and name in after.metrics:
             old, new = (_metric_row(name, m.metrics[name]) for m in (before, after))

@@ -37,7 +37,11 @@ def store_temperature(folder: str | Path, temperature: float) -> BundleManifest:
     folder = Path(folder)
     before = read_manifest(folder)
     checked_manifest(folder, dataclasses.replace(before, temperature=temperature))
-    rules = refit_rules(folder, before, temperature) if before.answers else before.rules
+    # The map of confidence and the answer sets follow the temperature; the threshold is a choice.
+    rules = before.rules
+    if before.answers:
+        fitted = refit_rules(folder, before, temperature)
+        rules = dataclasses.replace(fitted, abstain_below=rules.abstain_below)
     metrics = dict(before.metrics)
     if metrics.get("split") == "test":
         metrics |= read_evaluation(folder, "test").raw.calibrated(temperature, rules).headline()
@@ -54,3 +58,22 @@ def store_temperature(folder: str | Path, temperature: float) -> BundleManifest:
             raise ModelBundleError(f"Cannot read {card}: {error}.") from error
         files[MODEL_CARD_FILE] = updated_card(text, before, after).encode()
     return update_bundle(folder, files, **changes)
+
+
+def store_abstention(folder: str | Path, abstain_below: float) -> BundleManifest:
+    """Let a model abstain below a confidence, wherever it answers from now on.
+
+    Parameters
+    ----------
+    folder : str or Path
+        Of the bundle.
+    abstain_below : float
+        In [0, 1]; 0: it always answers.
+
+    Raises
+    ------
+    ModelBundleError
+        If the bundle cannot be read or written, or the value is outside [0, 1].
+    """
+    rules = dataclasses.replace(read_manifest(folder).rules, abstain_below=abstain_below)
+    return update_bundle(Path(folder), {}, answers=rules.to_dict())

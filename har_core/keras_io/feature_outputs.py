@@ -84,7 +84,7 @@ def last_feature_map(model: Any) -> tuple[str, tuple[int, int]]:
     produced += [name for node in inferred.node for name in node.output]
     for name in reversed(produced):
         shape = shapes.get(name, [])
-        if len(shape) != _MAP_RANK:
+        if len(shape) != _MAP_RANK or name in FEATURE_OUTPUTS:
             continue
         # Feature maps are square, since inputs are.
         if shape[1] == shape[2] > 0:

@@ -183,6 +183,26 @@ class ActionModel:
             _, _, peaks = self._engine.run_with_features(batch, alone=self._callers == 1)
         return self.novelty.nearest(peaks[0], k)
 
+    def prepare(self, source: ImageSource) -> np.ndarray:
+        """Return a photograph as the network sees it: uint8 RGB, shape (S, S, 3).
+
+        Raises
+        ------
+        InvalidImageError
+            If the source is no usable photograph.
+        """
+        return self._prepare(source)[0]
+
+    def feature_map(self, pixels: np.ndarray) -> np.ndarray | None:
+        """Return the last feature map of a prepared photograph, float32, shape (H, W, C).
+
+        None if the engine does not give it.
+        """
+        if not self._engine.has_features:
+            return None
+        batch = scale_pixels(pixels[np.newaxis], self.manifest.preprocessing)
+        return self._engine.feature_maps(batch)[0]
+
     def _at_temperature_1(self, outputs: np.ndarray) -> np.ndarray:
         """Return probabilities; equal ones in rows that are none, which nobody gets to see."""
         sound = are_probabilities(outputs)[:, np.newaxis]

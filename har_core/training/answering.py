@@ -12,6 +12,7 @@ import pandas as pd
 from har_core.dataset.table import load_dataset
 from har_core.errors import DatasetError, InvalidImageError, ModelBundleError
 from har_core.evaluation.answers import refit_rules
+from har_core.evaluation.documents import updated_card
 from har_core.evaluation.store import list_evaluations, read_evaluation
 from har_core.images.decoding import decode_square, read_bytes
 from har_core.images.preprocessing import scale_pixels
@@ -22,7 +23,6 @@ from har_core.model.novelty import FEWEST_HELD_OUT, MOST_REFERENCES, fit_novelty
 from har_core.model.records import read_splits
 from har_core.progress import Progress
 from har_core.storage.checksums import sha256_of_files
-from har_core.training.model_card import format_model_card
 
 _BATCH: Final = 8
 _THREADS: Final = 2
@@ -144,14 +144,12 @@ def calibrate_bundle(
     changed = dataclasses.replace(manifest, answers=rules.to_dict())
     files: dict[str, bytes | Path] = {name: folder / name for name in manifest.files}
     files |= learned
-    if "test" in list_evaluations(folder, manifest):
+    if manifest.metrics.get("split") == "test" and "test" in list_evaluations(folder, manifest):
         result = read_evaluation(folder, "test").raw.calibrated(manifest.temperature, rules)
-        if manifest.metrics.get("split") == "test":
-            changed = dataclasses.replace(
-                changed, metrics={**manifest.metrics, **result.headline()}
-            )
-            if MODEL_CARD_FILE in manifest.files and manifest.training.get("settings"):
-                files[MODEL_CARD_FILE] = format_model_card(changed, result).encode()
+        changed = dataclasses.replace(changed, metrics={**manifest.metrics, **result.headline()})
+    if MODEL_CARD_FILE in manifest.files:
+        card = (folder / MODEL_CARD_FILE).read_text(encoding="utf-8")
+        files[MODEL_CARD_FILE] = updated_card(card, manifest, changed).encode()
     return write_bundle(folder, changed, files, overwrite=True)
 
 

@@ -17,6 +17,7 @@ from har_core.dataset.given_splits import left_out, split_of_folders
 from har_core.dataset.splits import check_labels, inherited_split
 from har_core.dataset.table import Location, load_dataset
 from har_core.errors import DatasetError, InvalidImageError, ModelBundleError, some_of
+from har_core.evaluation.answers import fit_rules
 from har_core.evaluation.calibration import fit_temperature, negative_log_likelihood
 from har_core.evaluation.result import EvaluationResult
 from har_core.images.decoding import read_image_file
@@ -38,6 +39,7 @@ from har_core.model.records import read_splits
 from har_core.model.temperature import apply_temperature
 from har_core.progress import Progress
 from har_core.storage.checksums import sha256_of_files
+from har_core.training.answering import learn_novelty
 from har_core.training.model_card import format_quick_card
 from har_core.training.preparation import MAX_UNUSABLE_SHARE, dataset_fingerprint
 from har_core.training.quick.head import LinearHead, fit_linear_head, replace_head
@@ -276,14 +278,19 @@ def _publish(
     if not is_test.all():
         temperature = fit_temperature(codes[rows[~is_test]], probabilities[~is_test])
     test = table.iloc[rows[is_test]]
+    rules = fit_rules(
+        codes[rows[~is_test]],
+        apply_temperature(probabilities[~is_test], temperature),
+        "validation",
+    )
     result = EvaluationResult.from_predictions(
         test["label"],
-        apply_temperature(probabilities[is_test], temperature),
+        apply_temperature(probabilities[is_test], 1.0),
         prepared.class_names,
         filenames=test["filename"],
         groups=test["duplicate_group"],
         sha256=test["sha256"],
-    )
+    ).calibrated(temperature, rules)
     predictions = table.iloc[rows][["filename", "label", "split", "sha256"]].reset_index(drop=True)
     predictions[list(prepared.class_names)] = probabilities.astype(np.float32)
     manifest = BundleManifest(
@@ -304,19 +311,21 @@ def _publish(
             "packages": {p: version(p) for p in ("numpy", "scikit-learn", "onnxruntime")},
         },
         metrics={"split": "test", "n": len(test), **result.headline()},
+        answers=rules.to_dict(),
     )
-    graph = replace_head(onnx.load(base / ONNX_FILE), head)
+    graph = replace_head(onnx.load(base / ONNX_FILE), head).SerializeToString()
     splits = table[["filename", "label", "split", "duplicate_group", "sha256"]]
     written = write_bundle(
         destination,
         manifest,
         {
-            ONNX_FILE: graph.SerializeToString(),
+            ONNX_FILE: graph,
             CLASS_INDICES_FILE: format_class_indices(prepared.class_names).encode(),
             SPLITS_FILE: splits.to_parquet(index=False, compression="zstd"),
             PREDICTIONS_FILE: predictions.to_parquet(index=False, compression="zstd"),
             TRAINING_LOG_FILE: log_csv(log),
             MODEL_CARD_FILE: format_quick_card(manifest, result).encode(),
+            **learn_novelty(graph, manifest, table, progress=report),
         },
         overwrite=overwrite,
     )

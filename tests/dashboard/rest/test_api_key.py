@@ -6,6 +6,7 @@ KEY = "sésame 42"
 PROTECTED = [
     ("POST", "/predict"),
     ("POST", "/predict/batch"),
+    ("POST", "/explain"),
     ("GET", "/models"),
     ("GET", "/metrics"),
 ]

@@ -1,3 +1,4 @@
+import base64
 import re
 import subprocess
 import sys
@@ -95,6 +96,27 @@ def test_models_say_when_they_abstain(client, tiny_models):
     found = {model["name"]: model for model in client.get("/models").json()["models"]}
     assert found["guarded"]["abstain_below"] == 0.5 and found["guarded"]["detects_foreign"] is True
     assert found["tiny"]["abstain_below"] == 0 and found["tiny"]["detects_foreign"] is False
+
+
+def test_explanation_is_a_map_of_cells_and_on_request_a_picture(client):
+    body = client.post("/explain", files={"file": photo_part("running")}).json()
+    assert set(body) == {"action", "method", "cells", "overlay", "model"}
+    assert (body["action"], body["method"], body["overlay"]) == ("running", "occlusion", None)
+    assert [len(row) for row in body["cells"]] == [7] * 7
+    drawn = client.post(
+        "/explain",
+        params={"overlay": "true", "action": "sitting"},
+        files={"file": photo_part("running")},
+    ).json()
+    assert drawn["action"] == "sitting"
+    assert base64.b64decode(drawn["overlay"]).startswith(b"\x89PNG")
+
+
+def test_explanation_of_an_unknown_action_is_answered_404(client):
+    answer = client.post(
+        "/explain", params={"action": "flying"}, files={"file": photo_part("running")}
+    )
+    assert answer.status_code == 404 and "flying" in answer.json()["error"]
 
 
 def test_model_can_be_chosen_by_name(client, tiny_models):

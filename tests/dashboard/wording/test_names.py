@@ -57,6 +57,10 @@ def test_close_call_names_both_actions():
     assert "running (48 %) and using laptop (46 %)" in hint
 
 
+def test_nothing_is_called_close_that_is_hardly_likely():
+    assert "close" not in wording.hint(prediction(0.21, 0.2, 0.2, 0.2, 0.19)).lower()
+
+
 def test_low_confidence_is_called_a_guess():
     assert "guess" in wording.hint(prediction(0.38, 0.2, 0.2, 0.12, 0.1))
 

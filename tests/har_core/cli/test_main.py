@@ -110,6 +110,15 @@ def test_csv_says_why_the_model_abstains_and_from_when_on_is_asked(run, photos, 
     assert verdicts("--abstain-below", "1")["running.jpg"]["verdict"] == "unsure"
 
 
+def test_explanations_are_pictures_named_like_the_photographs(run, photos, tmp_path):
+    (photos / "page.jpg").write_text("<html>404</html>")
+    result = run("predict", photos, "--explain", "why")
+    assert sorted(p.name for p in (tmp_path / "why").iterdir()) == [
+        f"{label}.png" for label in sorted(CLASS_NAMES)
+    ]
+    assert b"Wrote 3 pictures to why" in result.stderr
+
+
 def test_bad_file_is_reported_and_exits_1_while_the_others_are_predicted(run, photos):
     (photos / "page.jpg").write_text("<html>404</html>")
     result = run("predict", photos)
