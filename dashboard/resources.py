@@ -14,6 +14,7 @@ from har_core.dataset.table import Dataset, open_dataset
 from har_core.model.explanation import Explanation, explain, grad_cam
 from har_core.model.records import read_splits
 from har_core.storage.names import real_path
+from har_core.storage.paths import real
 
 
 @st.cache_data(
@@ -66,7 +67,7 @@ def opened_dataset(folder: str) -> Dataset:
     DatasetError
         See `har_core.dataset.table.open_dataset`; a table without photographs is opened.
     """
-    root = find_dataset(folder).resolve()
+    root = real(find_dataset(folder))
     watched = (root, root / CSV_FILE, root / PHOTO_FOLDER, *_sources.get(root, ()))
     dataset = _open(str(root), tuple(map(file_stamp, watched)))
     if _sources.get(root) != dataset.sources:

@@ -13,6 +13,7 @@ from har_core.model.bundle import BundleEntry, list_bundles
 from har_core.model.loading import find_model
 from har_core.model.manifest import read_manifest
 from har_core.settings import DATASET
+from har_core.storage.paths import is_folder
 
 MODEL_KEY: Final = "model"
 DATASET_KEY: Final = "dataset"
@@ -48,7 +49,7 @@ def _mention_keras_file() -> None:
         default = find_model()
     except ModelBundleError:
         return
-    if not default.is_dir():
+    if not is_folder(default):
         st.caption(
             f"{escape_markdown(default.name)} (`HAR_MODEL`) is no model bundle and cannot be "
             "chosen here: `har import-model` makes one of it."
@@ -106,7 +107,7 @@ def _entries() -> list[BundleEntry]:
     entries = list_bundles()
     try:
         default = find_model()
-        if default.is_dir() and default not in [entry.path.resolve() for entry in entries]:
+        if is_folder(default) and default not in [entry.path.resolve() for entry in entries]:
             # The name is what is chosen, so that it must be no other model's.
             taken = default.name in [entry.name for entry in entries]
             name = str(default) if taken else default.name

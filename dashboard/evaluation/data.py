@@ -17,6 +17,7 @@ from har_core.evaluation.result import EvaluationResult
 from har_core.evaluation.store import BUNDLE_SPLITS, Evaluation, evaluation_stamp, read_evaluation
 from har_core.model.manifest import read_manifest
 from har_core.model.records import read_splits
+from har_core.storage.paths import expanded
 
 Stamp = tuple[int, ...]
 
@@ -88,7 +89,7 @@ def evaluated_files(evaluation: Evaluation, dataset: str | None) -> EvaluatedFil
     found: dict[str, str] = {}
     for folder in (dataset, evaluation.folder):  # the last one wins
         if folder and kept:
-            stamps = tuple(file_stamp(Path(folder).expanduser() / name) for name in ("", "train"))
+            stamps = tuple(file_stamp(expanded(folder) / name) for name in ("", "train"))
             found.update(_photograph_paths(folder, tuple(evaluation.raw.filenames), stamps))
     raw = evaluation.raw
     sha256 = dict(zip(raw.filenames.tolist(), raw.sha256.tolist(), strict=True))

@@ -12,6 +12,7 @@ from har_core.dataset.layouts import CSV_FILE
 from har_core.errors import DatasetError, HarError
 from har_core.evaluation.store import BUNDLE_SPLITS, delete_evaluation
 from har_core.model.manifest import read_manifest
+from har_core.storage.paths import real
 
 MAX_ZIP_MB: Final = 200  # as server.maxUploadSize in .streamlit/config.toml
 
@@ -99,8 +100,8 @@ def table_inside(folder: str, name: str) -> str:
         If the path leads out of the folder, also by a link.
     """
     try:
-        inside = Path(folder).expanduser().resolve()
-        table = (inside / name).resolve()
+        inside = real(folder)
+        table = real(inside / name)
     except (OSError, RuntimeError, ValueError) as error:  # a circle of links, a zero byte
         raise DatasetError(f"The table {name!r} cannot be found: {error}.") from error
     if not table.is_relative_to(inside):

@@ -1,7 +1,6 @@
 """The photographs behind an evaluation's numbers: tiles with the answer, one opened large."""
 
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Final
 
 import pandas as pd
@@ -21,6 +20,8 @@ from dashboard.wording.names import escape_markdown, human_name, markdown_name, 
 from har_core import Prediction
 from har_core.evaluation.result import EvaluationResult
 from har_core.images.thumbnails import thumbnails
+from har_core.storage.names import real_path
+from har_core.storage.paths import real
 
 _OPENED: Final = "opened_evaluated_photograph"
 _BROWSING: Final = "evaluated_photographs_in_view"
@@ -144,4 +145,4 @@ def _step(by: int) -> None:
 
 
 def _lies_in(path: str, folder: str) -> bool:
-    return Path(path).resolve().is_relative_to(Path(folder).expanduser().resolve())
+    return real(real_path(path)).is_relative_to(real(folder))

@@ -14,6 +14,7 @@ from har_core.images.formats import PHOTO_SUFFIXES
 from har_core.images.signatures import identify_content
 from har_core.model.manifest import MANIFEST_FILE
 from har_core.storage.names import real_path
+from har_core.storage.paths import is_file, is_folder
 
 if TYPE_CHECKING:
     from har_core.dataset.table import Dataset
@@ -131,11 +132,11 @@ def _check_target(target: Path, exists: bool) -> None:
         raise HarError(
             f"{target} is where decisions about photographs are kept; name another file."
         )
-    if (target.parent / MANIFEST_FILE).is_file():
+    if is_file(target.parent / MANIFEST_FILE):
         raise HarError(f"{target.parent} is a model bundle; write to another folder.")
     if not exists:
         return
-    if target.is_dir():
+    if is_folder(target):
         raise HarError(f"{target} is a folder; name a file in it.")
     with target.open("rb") as file:
         content = identify_content(file.read(1024))

@@ -15,6 +15,7 @@ from har_core.cli.exit_codes import ExitCode
 from har_core.cli.terminal import stderr
 from har_core.errors import HarError
 from har_core.settings import DISTRIBUTION
+from har_core.storage.names import printable
 
 app = typer.Typer(
     name="har",
@@ -55,6 +56,11 @@ def main() -> None:
         app(args=with_optional_values(sys.argv[1:]))
     except HarError as error:
         stderr.print(f"Error: {error}", style="red", markup=False, soft_wrap=True)
+        sys.exit(ExitCode.UNUSABLE)
+    except OSError as error:  # of a file or folder that nobody foresaw: never a traceback
+        where = f" {printable(error.filename)}" if isinstance(error.filename, str) else " a file"
+        message = f"Error: Cannot use{where}: {error.strerror or error}."
+        stderr.print(message, style="red", markup=False, soft_wrap=True)
         sys.exit(ExitCode.UNUSABLE)
 
 

@@ -19,6 +19,7 @@ from har_core.errors import DatasetError
 from har_core.storage.checksums import sha256_of_files
 from har_core.storage.data import work_dir
 from har_core.storage.files import write_atomically
+from har_core.storage.paths import is_file, real
 from har_core.storage.spreadsheets import neutralise_formula, table_csv
 
 DECISIONS_FILE: Final = "har_decisions.json"
@@ -140,13 +141,13 @@ def decisions_path(folder: str | Path) -> Path:
     Beside ``train.csv``; in the data folder where the dataset's folder cannot be written, or could
     not when the first decision was made.
     """
-    folder = Path(folder).expanduser().resolve()
+    folder = real(folder)
     beside = folder / DECISIONS_FILE
-    if beside.is_file():
+    if is_file(beside):
         return beside
     name = hashlib.sha256(str(folder).encode()).hexdigest()[:16]
     kept = work_dir("decisions") / f"{folder.name}-{name}.json"
-    return beside if _is_writable(folder) and not kept.is_file() else kept
+    return beside if _is_writable(folder) and not is_file(kept) else kept
 
 
 def _is_writable(folder: Path) -> bool:

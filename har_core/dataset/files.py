@@ -11,6 +11,7 @@ from har_core.images.formats import PHOTO_SUFFIXES, is_passed_over, is_photograp
 from har_core.images.signatures import identify_file
 from har_core.settings import DATASET, LINKED_DATASETS
 from har_core.storage.names import printable, storable
+from har_core.storage.paths import real
 
 PHOTO_FOLDER: Final = "train"
 _MAX_FOLDERS: Final = 20_000
@@ -55,7 +56,7 @@ class DatasetFiles:
     """
 
     def __init__(self, root: Path, *, follow_links: bool) -> None:
-        self.root = root.resolve()
+        self.root = real(root)
         self.follow_links = follow_links
         self.refused_links: list[str] = []
         self._reachable: dict[str, dict[str, str]] = {}

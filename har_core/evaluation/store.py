@@ -27,6 +27,7 @@ from har_core.model.manifest import (
 from har_core.model.records import predicted_splits, read_predictions
 from har_core.storage.data import work_dir
 from har_core.storage.files import sha256_of_file, write_atomically
+from har_core.storage.paths import is_file
 
 BUNDLE_SPLITS: Final = ("test", "validation")
 _METADATA_KEY: Final = b"har_evaluation"
@@ -205,7 +206,7 @@ def evaluation_stamp(folder: str | Path, name: str) -> tuple[int, ...]:
     folder = Path(folder)
     kept = _kept_folder(read_manifest(folder).name) / f"{name}{_SUFFIX}"
     files = [folder / MANIFEST_FILE, folder / PREDICTIONS_FILE, kept]
-    stats = [path.stat() for path in files if path.is_file()]
+    stats = [path.stat() for path in files if is_file(path)]
     return tuple(number for stat in stats for number in (stat.st_mtime_ns, stat.st_size))
 
 
@@ -217,7 +218,7 @@ def network_sha256(manifest: BundleManifest) -> str:
 def _read_bundle_split(folder: Path, manifest: BundleManifest, split: str) -> Evaluation:
     path = folder / PREDICTIONS_FILE
     expected = manifest.files.get(PREDICTIONS_FILE)
-    if expected is None or not path.is_file():
+    if expected is None or not is_file(path):
         raise DatasetError(
             f"The model {manifest.name!r} comes without predictions; evaluate it on a labelled set."
         )

@@ -10,6 +10,7 @@ from har_core.evaluation.documents import updated_card
 from har_core.evaluation.store import read_evaluation
 from har_core.model.bundle import checked_manifest, update_bundle
 from har_core.model.manifest import MODEL_CARD_FILE, BundleManifest, read_manifest
+from har_core.storage.paths import is_file
 
 
 def store_temperature(folder: str | Path, temperature: float) -> BundleManifest:
@@ -50,7 +51,7 @@ def store_temperature(folder: str | Path, temperature: float) -> BundleManifest:
         changes["answers"] = rules.to_dict()
     card = folder / MODEL_CARD_FILE
     files = {}
-    if card.is_file():
+    if is_file(card):
         after = dataclasses.replace(before, **changes)
         try:
             text = card.read_text(encoding="utf-8")

@@ -24,6 +24,7 @@ from har_core.model.manifest import (
 from har_core.settings import MODELS_DIR, checkout, shipped
 from har_core.storage.data import data_dir
 from har_core.storage.files import sha256_of_file, write_atomically, write_synced
+from har_core.storage.paths import exists, is_file, is_folder
 
 _REPLACEMENT_TRIES: Final = 10
 _CHOSEN_FILE: Final = ".default.json"
@@ -123,7 +124,7 @@ def write_bundle(
     checked_manifest(folder, manifest)
     # First of all, or a bundle that a crash has put aside would be replaced unasked.
     restore_interrupted_replacement(folder)
-    if folder.exists() and not overwrite:
+    if exists(folder) and not overwrite:
         raise ModelBundleError(
             f"{folder} exists already; choose another name or allow overwriting."
         )
@@ -223,7 +224,7 @@ def update_bundle(folder: str | Path, files: Mapping[str, bytes], **changes: Any
 
 
 def _holds(path: Path, content: bytes) -> bool:
-    return path.is_file() and path.read_bytes() == content
+    return is_file(path) and path.read_bytes() == content
 
 
 def list_bundles(folder: str | Path | None = None) -> list[BundleEntry]:
@@ -249,9 +250,13 @@ def list_bundles(folder: str | Path | None = None) -> list[BundleEntry]:
 
 
 def _entries_of(root: Path) -> list[BundleEntry]:
-    if not root.is_dir():
+    if not is_folder(root):
         return []
-    names = os.listdir(root)  # noqa: PTH208 - every request lists them; this is a third of the time
+    try:
+        names = os.listdir(root)  # noqa: PTH208 - every request lists them; this is a third of the time
+    except OSError as error:
+        message = f"Cannot list the models in {root}: {error.strerror or error}."
+        raise ModelBundleError(message) from error
     leftovers = [n for n in names if n.startswith(".") and n.endswith(".replaced")]
     for leftover in leftovers:
         restore_interrupted_replacement(root / leftover[1 : -len(".replaced")])
@@ -313,7 +318,7 @@ def _manifest_stamp(folder: str) -> tuple[int, ...] | None:
     try:
         status = os.stat(f"{folder}/{MANIFEST_FILE}")  # noqa: PTH116
     except OSError:
-        return (0,) if Path(folder).is_dir() else None
+        return (0,) if is_folder(folder) else None
     return status.st_mtime_ns, status.st_ctime_ns, status.st_size, status.st_ino
 
 
@@ -329,7 +334,7 @@ def restore_interrupted_replacement(folder: Path) -> None:
     In a folder that cannot be written (or where another process is faster) nothing happens.
     """
     previous = folder.parent / f".{folder.name}.replaced"
-    if folder.exists():
+    if exists(folder):
         shutil.rmtree(previous, ignore_errors=True)
     else:
         with contextlib.suppress(OSError):
@@ -337,7 +342,7 @@ def restore_interrupted_replacement(folder: Path) -> None:
 
 
 def _replace_folder(folder: Path, staging: Path) -> None:
-    if not folder.exists():
+    if not exists(folder):
         staging.rename(folder)
         return
     previous = folder.parent / f".{folder.name}.replaced"
@@ -346,7 +351,7 @@ def _replace_folder(folder: Path, staging: Path) -> None:
         try:
             staging.rename(folder)
         except BaseException as error:
-            if previous.exists():
+            if exists(previous):
                 previous.rename(folder)
                 raise
             if not isinstance(error, OSError):

@@ -23,6 +23,7 @@ from har_core.model.manifest import (
     BundleManifest,
     check_bundle_name,
 )
+from har_core.storage.paths import exists
 
 _TOP: Final = 3
 PREPROCESSING_HELP: Final = (
@@ -104,7 +105,7 @@ def import_model(
             f"The preprocessing must be {' or '.join(PREPROCESSINGS)}, not {preprocessing!r}."
         )
     # Also checked when writing; here it saves loading TensorFlow first.
-    if folder.exists() and not overwrite:
+    if exists(folder) and not overwrite:
         raise ModelBundleError(
             f"{folder} exists already; choose another name or allow overwriting."
         )

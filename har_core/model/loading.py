@@ -27,6 +27,7 @@ from har_core.model.manifest import (
 )
 from har_core.model.novelty import read_novelty
 from har_core.settings import MODEL
+from har_core.storage.paths import expanded, is_file, is_folder
 
 _cache: dict[Path, tuple[tuple[int, int, str | None], ActionModel]] = {}
 # One for each path: while one model loads for seconds, the others answer.
@@ -65,7 +66,7 @@ def load_model(
         If there is no such model, or its files are damaged.
     """
     path = find_model(name_or_path)
-    stamp_file = path / MANIFEST_FILE if path.is_dir() else path
+    stamp_file = path / MANIFEST_FILE if is_folder(path) else path
     with _locks_lock:
         loading = _locks[path]
     with loading:
@@ -73,11 +74,11 @@ def load_model(
             stat = stamp_file.stat()
         except OSError as error:
             raise ModelBundleError(f"Cannot read {stamp_file}: {error}.") from error
-        stamp = (stat.st_mtime_ns, stat.st_size, None if path.is_dir() else preprocessing)
+        stamp = (stat.st_mtime_ns, stat.st_size, None if is_folder(path) else preprocessing)
         cached = _cache.get(path)
         if cached is not None and cached[0] == stamp:
             return cached[1]
-        model = _load_bundle(path) if path.is_dir() else _load_keras_file(path, preprocessing)
+        model = _load_bundle(path) if is_folder(path) else _load_keras_file(path, preprocessing)
         _cache[path] = (stamp, model)
         return model
 
@@ -93,15 +94,15 @@ def find_model(name_or_path: str | os.PathLike[str] | None = None) -> Path:
     wanted = name_or_path or MODEL.value or None
     if wanted is None:
         return _newest_bundle()
-    path = Path(wanted).expanduser()
+    path = expanded(wanted)
     is_keras_file = path.suffix.lower() in KERAS_SUFFIXES
     if len(path.parts) == 1 and not is_keras_file:
         for folder in bundle.models_dirs():
             named = folder / path
             bundle.restore_interrupted_replacement(named)
-            if named.is_dir():
+            if is_folder(named):
                 return named.resolve()
-    if path.is_dir() or (is_keras_file and path.is_file()):
+    if is_folder(path) or (is_keras_file and is_file(path)):
         return path.resolve()
     known = [e.name for e in bundle.list_bundles() if e.manifest is not None]
     raise ModelBundleError(
@@ -138,7 +139,7 @@ def _load_bundle(path: Path) -> ActionModel:
 
 def _load_keras_file(path: Path, preprocessing: Preprocessing | None) -> ActionModel:
     indices = path.parent / CLASS_INDICES_FILE
-    if not indices.is_file():
+    if not is_file(indices):
         raise ModelBundleError(
             f"{path} needs a {CLASS_INDICES_FILE} beside it that names its classes; or make "
             "a bundle of it with 'har import-model'."

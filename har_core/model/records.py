@@ -16,6 +16,7 @@ from har_core.model.manifest import (
 )
 from har_core.model.temperature import apply_temperature
 from har_core.storage.checksums import sha256_of_files
+from har_core.storage.paths import is_file
 
 _SPLIT_COLUMNS: Final = ("filename", "label", "split", "duplicate_group", "sha256")
 SEVERAL_SPLITS: Final = " + "
@@ -60,7 +61,7 @@ def read_splits(folder: str | Path) -> pd.DataFrame | None:
         If the file cannot be read or lacks a column.
     """
     path = Path(folder) / SPLITS_FILE
-    return read_parquet(path, _SPLIT_COLUMNS) if path.is_file() else None
+    return read_parquet(path, _SPLIT_COLUMNS) if is_file(path) else None
 
 
 def match_splits(sha256: pd.Series, splits: pd.DataFrame) -> pd.Series:

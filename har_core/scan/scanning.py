@@ -31,6 +31,7 @@ from har_core.scan.cache import FileStamp, ScanCache
 from har_core.scan.issues import find_issues
 from har_core.scan.measurement import Measurement, is_readable, measure_file
 from har_core.storage.names import real_path
+from har_core.storage.paths import is_folder
 
 _CHUNK: Final = 64
 # Starting worker processes takes about a second, in which threads measure some hundred files.
@@ -177,7 +178,7 @@ def _measure_files(
     report("Measuring photographs", done, total)
     for chunk in _measure_in_parallel(pending, workers):
         folders = {os.path.dirname(path) for path in chunk}  # noqa: PTH120 (many Paths take long)
-        lost = next((folder for folder in folders if not Path(folder).is_dir()), "")
+        lost = next((folder for folder in folders if not is_folder(folder)), "")
         if lost:
             raise DatasetError(
                 f"{lost} vanished while it was scanned; what was measured is "

@@ -21,6 +21,7 @@ from har_core.model.manifest import (
     BundleManifest,
 )
 from har_core.model.records import read_parquet, read_splits, were_seen
+from har_core.storage.paths import is_file
 from har_core.training.network import resize_input
 from har_core.training.preparation import PreparedDataset
 
@@ -109,7 +110,7 @@ def _resized(network: Any, size: int, name: str) -> Any:
 def bundle_of_weights(weights: str) -> Path | None:
     """Return the bundle that a setting ``backbone_weights`` points into, or None."""
     path = Path(weights)
-    if weights in ("imagenet", "random") or not (path.parent / SPLITS_FILE).is_file():
+    if weights in ("imagenet", "random") or not is_file(path.parent / SPLITS_FILE):
         return None
     return path.parent
 
@@ -162,7 +163,7 @@ def find_cross_validation(folders: Sequence[Path], prepared: PreparedDataset) ->
     wanted = prepared.table[columns].sort_values(columns, ignore_index=True)
     for folder in folders:
         path = folder / CROSS_VALIDATED_FILE
-        if path.is_file():
+        if is_file(path):
             judged = read_parquet(path, columns)
             if judged.sort_values(columns, ignore_index=True).equals(wanted):
                 return path.read_bytes()

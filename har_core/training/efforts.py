@@ -11,6 +11,7 @@ from har_core.model.loading import find_model
 from har_core.model.manifest import KERAS_FILE, BundleManifest, read_manifest
 from har_core.model.records import read_splits
 from har_core.progress import Progress
+from har_core.storage.paths import is_folder
 from har_core.training.settings import TrainingSettings
 
 Effort = Literal["quick", "standard", "full"]
@@ -128,4 +129,4 @@ def fine_tunable(base: Path) -> Path:
             "quick training or another model."
         )
     beside = base.parent / str(origin)
-    return fine_tunable(beside if beside.is_dir() else find_model(str(origin)))
+    return fine_tunable(beside if is_folder(beside) else find_model(str(origin)))

@@ -5,6 +5,7 @@ from typing import Any, Final
 
 from har_core.errors import ModelBundleError
 from har_core.keras_io.loading import load_network
+from har_core.storage.paths import is_file
 
 INPUT_SIZE: Final = 224
 LSTM_UNITS: Final = 128
@@ -102,7 +103,7 @@ def _load_backbone(weights: str | Path) -> Any:
         if any(layer.name == SEQUENCE_LAYER for layer in backbone.layers):
             backbone = keras.Model(backbone.input, backbone.get_layer(SEQUENCE_LAYER).input)
     else:
-        if weights not in ("random", "imagenet") and not Path(weights).is_file():
+        if weights not in ("random", "imagenet") and not is_file(weights):
             raise ModelBundleError(f"There is no backbone weights file {weights}.")
         try:
             backbone = keras.applications.MobileNetV2(

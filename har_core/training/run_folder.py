@@ -13,6 +13,7 @@ import pandas as pd
 
 from har_core.errors import ZIP_DAMAGE, HarError
 from har_core.storage.files import write_atomically
+from har_core.storage.paths import exists, is_file, is_folder
 
 _STATE: Final = "checkpoint.npz"
 _SETTINGS: Final = "settings.json"
@@ -89,13 +90,13 @@ class RunFolder:
 
     def remove(self) -> None:
         """Remove the run's files, and the folder if nothing else is in it."""
-        if self.path.is_dir() and all(map(_is_own, self.path.iterdir())):
+        if is_folder(self.path) and all(map(_is_own, self.path.iterdir())):
             shutil.rmtree(self.path, ignore_errors=True)
 
     def read_settings(self) -> dict[str, Any] | None:
         """Return what `write_settings` wrote, or None."""
         path = self.path / _SETTINGS
-        if not path.exists():
+        if not exists(path):
             return None
         try:
             settings = json.loads(path.read_text(encoding="utf-8"))
@@ -110,7 +111,7 @@ class RunFolder:
     def read_checkpoint(self) -> Checkpoint | None:
         """Return the last checkpoint, or None before the first completed epoch."""
         path = self.path / _STATE
-        if not path.exists():
+        if not exists(path):
             return None
         try:
             with np.load(path, allow_pickle=False) as arrays:
@@ -141,7 +142,7 @@ class RunFolder:
         Each stage has a file of its own, so that a run that is killed between writing its best
         weights and its checkpoint starts the stage anew from the same weights.
         """
-        path = next(p for p in map(self._best_of, stages) if p.exists())
+        path = next(p for p in map(self._best_of, stages) if exists(p))
         try:
             with np.load(path, allow_pickle=False) as arrays:
                 return _numbered(arrays, "weight")
@@ -177,7 +178,7 @@ class RunFolder:
 
 def _is_own(path: Path) -> bool:
     # An interrupted write leaves a hidden file of a longer name.
-    return path.is_file() and any(path.match(p) or path.match(f".{p}.*") for p in _OWN)
+    return is_file(path) and any(path.match(p) or path.match(f".{p}.*") for p in _OWN)
 
 
 def log_csv(log: list[dict[str, Any]]) -> bytes:

@@ -43,6 +43,7 @@ from har_core.model.records import join_probabilities
 from har_core.model.temperature import apply_temperature
 from har_core.progress import Progress
 from har_core.storage.disk_arrays import make_disk_array
+from har_core.storage.paths import exists
 from har_core.training.ancestry import (
     Teachers,
     bundle_of_weights,
@@ -132,7 +133,7 @@ def train(
     require_training_extra("Training")
     destination = models_dir() / check_bundle_name(name)
     run = RunFolder(Path(runs_dir) / name)
-    if destination.exists() and not overwrite:
+    if exists(destination) and not overwrite:
         raise ModelBundleError(
             f"{destination} exists already; choose another --name or add --overwrite"
             + (f", or remove {run.path} if that run is the bundle's." if resume else ".")
@@ -380,7 +381,7 @@ class Trainer:
                 destination,
                 manifest,
                 {
-                    **({CROSS_VALIDATED_FILE: judged} if judged.exists() else {}),
+                    **({CROSS_VALIDATED_FILE: judged} if exists(judged) else {}),
                     KERAS_FILE: keras_file,
                     ONNX_FILE: onnx_file,
                     CLASS_INDICES_FILE: format_class_indices(class_names).encode(),

@@ -39,6 +39,7 @@ from har_core.model.records import read_splits
 from har_core.model.temperature import apply_temperature
 from har_core.progress import Progress
 from har_core.storage.checksums import sha256_of_files
+from har_core.storage.paths import exists
 from har_core.training.answering import learn_novelty
 from har_core.training.model_card import format_quick_card
 from har_core.training.preparation import MAX_UNUSABLE_SHARE, dataset_fingerprint
@@ -113,7 +114,7 @@ def train_quick(
         If the earlier model has no usable network, or the bundle exists.
     """
     destination = models_dir() / check_bundle_name(name)
-    if destination.exists() and not overwrite:
+    if exists(destination) and not overwrite:
         raise ModelBundleError(
             f"{destination} exists already; choose another --name or add --overwrite."
         )
