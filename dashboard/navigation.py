@@ -22,6 +22,7 @@ page = st.navigation(
         st.Page(PAGES / "predict.py", title="Predict", default=True),
         st.Page(PAGES / "dataset.py", title="Dataset"),
         st.Page(PAGES / "evaluation.py", title="Evaluation"),
+        st.Page(PAGES / "training.py", title="Training"),
         st.Page(PAGES / "about.py", title="What is this?", url_path="about"),
     ]
 )

@@ -104,8 +104,9 @@ def _regression(
 ) -> pd.DataFrame:
     """Return cross-validated probabilities: those of the analysis, or better ones on record.
 
-    The recorded ones are of features that had not been fine-tuned on these labels; they hold for
-    photographs whose label is still the one that they judged.
+    The recorded ones are of features that had not been fine-tuned on these labels. They are taken
+    only if they judge every photograph under its present label: two regressions are not equally
+    sure, so that of a mixture one's photographs would look more doubtful.
     """
     labelled = photographs.index[analysis.labelled]
     table = pd.DataFrame(analysis.probabilities, labelled, analysis.class_names, dtype=np.float64)
@@ -116,6 +117,6 @@ def _regression(
     known = recorded.drop_duplicates(keys).set_index(keys)[list(manifest.class_names)]
     positions = known.index.get_indexer(pd.MultiIndex.from_frame(photographs[keys]))
     found = positions >= 0
-    better = known.iloc[positions[found]].set_axis(photographs.index[found])
-    rows = better.index.union(table.index)
-    return better.reindex(rows).combine_first(table).fillna(0.0)
+    if not found[analysis.labelled].all():
+        return table
+    return known.iloc[positions[found]].set_axis(photographs.index[found])

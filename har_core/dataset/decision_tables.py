@@ -69,7 +69,8 @@ def cleaned_dataset(dataset: Dataset) -> tuple[Dataset, str]:
     decisions = decisions.about(dict(zip(names, hashes, strict=True)))
     rows = dataset.rows[~dataset.rows["filename"].isin(decisions.excluded)].copy()
     relabelled = {n: label for n, label in decisions.relabelled.items() if n in paths}
-    rows["label"] = rows["filename"].map(relabelled).fillna(rows["label"])
+    given = zip(rows["filename"], rows["label"], strict=True)
+    rows["label"] = [relabelled.get(name, label) for name, label in given]
     added = [name for name in relabelled if name in dataset.unlisted]
     extra = pd.DataFrame(
         [(name, relabelled[name], dataset.unlisted[name], "") for name in added],

@@ -4,7 +4,7 @@ import json
 import os
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import IO, Any, Final
 
@@ -66,32 +66,31 @@ def recorded_run(log: EventLog, runs_dir: str | Path, name: str) -> Iterator[Eve
         Of the model that the run makes.
     """
     folder = Path(runs_dir)
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-        with log.path.open("a") as own, (folder / _LOCK).open("w") as lock:
-            _lock(own)  # which `is_running` looks at
-            _wait_for(lock, log)
+    with ExitStack() as locks:
+        # An end is written while the locks are held: nobody sees a run that is gone without one.
+        try:
+            folder.mkdir(parents=True, exist_ok=True)
+            _lock(locks.enter_context(log.path.open("a")))  # which `is_running` looks at
+            _wait_for(locks.enter_context((folder / _LOCK).open("w")), log)
             log.write("started", pid=os.getpid(), name=name)
             yield log
-    except OSError as error:
-        log.write("failed", error=f"{error.strerror or error}: {error.filename or folder}.")
-        raise
-    except HarError as error:
-        log.write("failed", error=str(error))
-        raise
-    except KeyboardInterrupt:
-        log.write("stopped")
-        raise
-    except MemoryError:
-        log.write(
-            "failed",
-            error="There was not enough memory. Close other programs, or choose a smaller effort.",
-        )
-        raise
-    except Exception:
-        log.write("failed", error="It stopped because of an internal error; its log has details.")
-        raise
-    log.write("finished", model=name)
+        except BaseException as error:
+            if isinstance(error, KeyboardInterrupt):
+                log.write("stopped")
+            else:
+                log.write("failed", error=_in_words(error))
+            raise
+        log.write("finished", model=name)
+
+
+def _in_words(error: BaseException) -> str:
+    if isinstance(error, HarError):
+        return str(error)
+    if isinstance(error, MemoryError):
+        return "There was not enough memory. Close other programs, or choose less effort."
+    if isinstance(error, OSError) and error.strerror:
+        return f"{error.strerror}: {error.filename}."
+    return "It stopped because of an internal error; its log has details."
 
 
 def is_running(path: str | Path) -> bool:

@@ -483,6 +483,7 @@ class Trainer:
                 "stage": stage,
                 "epoch": epoch + 1,
                 "training_loss": float(np.mean(losses)),
+                "learning_rate": float(rate),
             }
             if len(self.validation_rows):
                 validation_labels = self.prepared.label_indices[self.validation_rows]

@@ -1,0 +1,140 @@
+"""One run as it happens: what it is doing, the time left, its curves, its last lines."""
+
+import math
+from typing import Any, Final
+
+import streamlit as st
+
+from dashboard.charts.style import NO_TOOLBAR
+from dashboard.charts.training import training_curves
+from dashboard.training.estimate import duration
+from dashboard.training.runs import ACTIVE, Run, find_run, remove_run, resume_run, stop_run
+from dashboard.wording.names import escape_markdown
+from har_core.errors import HarError
+
+_STALLED_AFTER: Final = 3
+
+
+def show_progress(run: Run) -> None:
+    """Draw a run; while it is at work, this refreshes by itself."""
+    if run.state in ACTIVE:
+        _show_live(run.id)
+        return
+    _show_state(run)
+    _show_curves(run)
+    _show_log(run)
+
+
+@st.fragment(run_every=1.0)
+def _show_live(run_id: str) -> None:
+    run = find_run(run_id)
+    if run is None or run.state not in ACTIVE:
+        st.rerun()  # the whole page: it has ended
+        return
+    _show_state(run)
+    _show_curves(run)
+    _show_log(run)
+
+
+def _show_state(run: Run) -> None:
+    state = run.state
+    with st.container(border=True):
+        if state == "starting":
+            st.markdown("**Starting** … Python and its packages are being loaded.")
+        elif state == "waiting":
+            st.markdown("**Waiting** for the training before it.")
+        elif state == "running":
+            step = _last_step(run)
+            if step is not None:
+                share = step["done"] / max(step["total"], 1)
+                st.progress(min(share, 1.0), text=escape_markdown(_describe_step(run, step)))
+            if run.epochs:
+                st.markdown(what_is_going_on(run.epochs))
+        elif state == "failed":
+            st.error(escape_markdown(run.error), icon=":material/error:")
+        elif state == "interrupted":
+            st.warning(
+                "It ended before it was done: the machine or somebody stopped its process. What it "
+                "has learned until its last epoch is kept.",
+                icon=":material/power_off:",
+            )
+        elif state == "stopped":
+            st.info("Stopped. What it has learned until its last epoch is kept.")
+        with st.container(horizontal=True):
+            if state in ACTIVE:
+                st.button(
+                    "Stop", icon=":material/stop:", key="stop", on_click=stop_run, args=(run,)
+                )
+            elif state in ("failed", "interrupted", "stopped"):
+                st.button(
+                    "Resume",
+                    type="primary",
+                    icon=":material/play_arrow:",
+                    key="resume",
+                    on_click=_resume,
+                    args=(run,),
+                )
+                st.button(
+                    "Remove",
+                    icon=":material/delete:",
+                    key="remove",
+                    on_click=remove_run,
+                    args=(run,),
+                )
+
+
+def _resume(run: Run) -> None:
+    try:
+        resume_run(run)
+    except HarError as error:
+        st.toast(escape_markdown(str(error)), icon=":material/error:")
+
+
+def _last_step(run: Run) -> dict[str, Any] | None:
+    return next((e for e in reversed(run.events) if e["event"] == "progress"), None)
+
+
+def _describe_step(run: Run, step: dict[str, Any]) -> str:
+    text = f"{step['what']}: {step['done']:,} of {step['total']:,}"
+    first = next(
+        (e for e in run.events if e["event"] == "progress" and e["what"] == step["what"]), step
+    )
+    done, elapsed = step["done"] - first["done"], step["time"] - first["time"]
+    left = elapsed / done * (step["total"] - step["done"]) if done and elapsed > 2 else math.nan
+    return f"{text}, {duration(left)} left" if left > 5 else text
+
+
+def what_is_going_on(epochs: list[dict[str, Any]]) -> str:
+    """Return whether a run still improves, in a plain sentence."""
+    key = next(
+        (k for k in ("validation_calibrated_log_loss", "validation_log_loss") if k in epochs[-1]),
+        "training_loss",
+    )
+    losses = [row[key] for row in epochs if key in row]
+    ago = len(losses) - 1 - losses.index(min(losses))
+    on = "on the validation photographs" if key != "training_loss" else "on what it learns from"
+    rate = epochs[-1].get("learning_rate")
+    more = f" Learning rate {rate:.2g}." if rate is not None else ""
+    if len(losses) < 2:
+        return f"The first epoch is done.{more}"
+    if not ago:
+        return f"Still improving {on}.{more}"
+    if ago < _STALLED_AFTER:
+        return f"Not better {on} than {ago} epoch{'s' * (ago > 1)} ago.{more}"
+    return f"Stopped improving {on} {ago} epochs ago; the best epoch is kept.{more}"
+
+
+def _show_curves(run: Run) -> None:
+    if len(run.epochs) > 1:
+        st.plotly_chart(
+            training_curves(run.epochs),
+            key=f"curves {run.id}",
+            config=NO_TOOLBAR,
+            alt="Loss and accuracy by epoch",
+        )
+
+
+def _show_log(run: Run) -> None:
+    if run.log_lines:
+        with st.expander("Last lines of the log", expanded=run.state == "failed"):
+            st.code("\n".join(run.log_lines), language=None)

@@ -1,0 +1,373 @@
+"""Training runs on the disk: each its own process, which outlives pages, visits and the server."""
+
+import json
+import os
+import shutil
+import subprocess
+import sys
+import time
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+from datetime import UTC, datetime
+from functools import cached_property
+from pathlib import Path
+from typing import Any, Final, Literal
+
+from har_core.errors import HarError, ModelBundleError
+from har_core.extras import require_training_extra
+from har_core.model.bundle import list_bundles, models_dir
+from har_core.model.manifest import BundleManifest, check_bundle_name, read_manifest
+from har_core.storage.data import data_dir
+from har_core.storage.files import write_atomically
+from har_core.training.efforts import Effort
+from har_core.training.events import is_running, read_events
+from har_core.training.run_folder import RunFolder
+
+RunState = Literal[
+    "starting", "waiting", "running", "finished", "failed", "stopped", "interrupted", "used", "gone"
+]
+ACTIVE: Final[tuple[RunState, ...]] = ("starting", "waiting", "running")
+_RECORD: Final = "run.json"
+_EVENTS: Final = "events.jsonl"
+_TABLE: Final = "table.csv"
+_LOG: Final = "log.txt"
+_ENDS: Final = ("finished", "failed", "stopped")
+# Python and its packages may take so long on a busy machine before the run says a word.
+_STARTING_S: Final = 90
+_LEAST_FREE: Final = 500e6
+# Decoded pixels and the features that the head learns from: see `har_core.training.preparation`.
+_DISK_PER_PHOTOGRAPH: Final = {"quick": 5_000, "standard": 330_000, "full": 330_000}
+_MEMORY: Final = {"quick": 0.8e9, "standard": 2.5e9, "full": 2.5e9}
+
+
+@dataclass(frozen=True)
+class Run:
+    """One training that somebody started here.
+
+    Parameters
+    ----------
+    id : str
+        Name of its folder; sorts by time.
+    name : str
+        Of the model that it makes.
+    effort : {"quick", "standard", "full"}
+    base : str
+        Path of the model that it goes on from.
+    dataset : str
+        Folder.
+    relabelled, excluded : int
+        What the review changed in the table that it learns from.
+    created : str
+        ISO 8601 in UTC.
+    launched : float
+        Unix time of the last start.
+    used : bool
+        Whether the model was taken over.
+    """
+
+    id: str
+    name: str
+    effort: Effort
+    base: str
+    dataset: str
+    relabelled: int = 0
+    excluded: int = 0
+    created: str = ""
+    launched: float = 0.0
+    used: bool = False
+
+    @property
+    def folder(self) -> Path:
+        """Of the run's record, events, log, table and checkpoints."""
+        return runs_folder() / self.id
+
+    @property
+    def model(self) -> Path:
+        """Where the finished model lies: among the others once it is used."""
+        if self.used:
+            found = [e.path for e in list_bundles() if e.name == self.name]
+            return found[0] if found else models_dir() / self.name
+        return self.folder / "models" / self.name
+
+    @cached_property
+    def events(self) -> list[dict[str, Any]]:
+        """What it has said so far."""
+        return read_events(self.folder / _EVENTS)
+
+    @cached_property
+    def state(self) -> RunState:
+        """What has become of it."""
+        if is_running(self.folder / _EVENTS):
+            words = [event["event"] for event in self.events]
+            begun = "started" in words[_last(words, "waiting") + 1 :]
+            return "running" if begun else "waiting"
+        last = next((e for e in reversed(self.events) if e["event"] in (*_ENDS, "started")), None)
+        if last is not None and last["time"] >= self.launched and last["event"] in _ENDS:
+            if last["event"] == "finished":
+                if not (self.model / "bundle.json").is_file():
+                    return "gone"
+                return "used" if self.used else "finished"
+            return "failed" if last["event"] == "failed" else "stopped"
+        waited = time.time() - self.launched
+        if (last is None or last["time"] < self.launched) and waited < _STARTING_S:
+            return "starting"
+        return "interrupted"
+
+    @property
+    def error(self) -> str:
+        """Why it failed, in words; ``""`` if it did not."""
+        return next((e["error"] for e in reversed(self.events) if e["event"] == "failed"), "")
+
+    @property
+    def epochs(self) -> list[dict[str, Any]]:
+        """The log's rows so far; of a repeated epoch the last."""
+        rows = {(e["stage"], e["epoch"]): e for e in self.events if e["event"] == "epoch"}
+        return list(rows.values())
+
+    @property
+    def log_lines(self) -> list[str]:
+        """The last lines that it printed."""
+        try:
+            text = (self.folder / _LOG).read_text(encoding="utf-8", errors="replace")
+        except OSError:
+            return []
+        return [line for line in text.splitlines() if line.strip()][-12:]
+
+    @property
+    def seconds(self) -> float | None:
+        """How long a finished run took from its start; None if it has not ended."""
+        started = [e["time"] for e in self.events if e["event"] == "started"]
+        ended = [e["time"] for e in self.events if e["event"] == "finished"]
+        return ended[-1] - started[-1] if started and ended else None
+
+    def manifest(self) -> BundleManifest | None:
+        """Return the finished model's manifest, None if there is none to read."""
+        try:
+            return read_manifest(self.model)
+        except ModelBundleError:
+            return None
+
+
+def runs_folder() -> Path:
+    """Return where runs are kept; it may not exist yet."""
+    return data_dir() / "training"
+
+
+def list_runs() -> list[Run]:
+    """Return all runs, the newest first; a folder without a readable record is passed over."""
+    runs = []
+    for record in sorted(runs_folder().glob(f"*/{_RECORD}"), reverse=True):
+        try:
+            runs.append(Run(**json.loads(record.read_text(encoding="utf-8"))))
+        except (OSError, ValueError, TypeError):
+            continue
+    return runs
+
+
+def find_run(run_id: str) -> Run | None:
+    """Return the run of an id, None if there is none."""
+    return next((run for run in list_runs() if run.id == run_id), None)
+
+
+def start_run(
+    name: str,
+    effort: Effort,
+    base: Path,
+    dataset: str,
+    table: str,
+    *,
+    n_photographs: int,
+    relabelled: int = 0,
+    excluded: int = 0,
+) -> Run:
+    """Start a training as a process of its own; it waits for those that were started before.
+
+    Parameters
+    ----------
+    name : str
+        Of the model.
+    effort : {"quick", "standard", "full"}
+    base : Path
+        The model to go on from.
+    dataset : str
+        Folder.
+    table : str
+        CSV of ``filename,label`` to learn from: it is kept, so that later decisions change
+        nothing.
+    n_photographs : int
+        In that table.
+    relabelled, excluded : int
+        For the record.
+
+    Raises
+    ------
+    HarError
+        If the name cannot be used or is taken, or there is too little room on the disk or in
+        memory.
+    """
+    check_bundle_name(name)
+    if effort != "quick":
+        require_training_extra(f"A {effort} training")
+    taken = {entry.name for entry in list_bundles()}
+    taken |= {run.name for run in list_runs() if run.state in (*ACTIVE, "finished", "interrupted")}
+    if name in taken:
+        raise HarError(f"There is a model or a run {name} already; choose another name.")
+    now = datetime.now(UTC).replace(microsecond=0)
+    run = Run(
+        id=f"{now:%Y%m%d-%H%M%S}-{name}",
+        name=name,
+        effort=effort,
+        base=str(base),
+        dataset=dataset,
+        relabelled=relabelled,
+        excluded=excluded,
+        created=now.isoformat(),
+    )
+    try:
+        run.folder.mkdir(parents=True)
+        write_atomically(run.folder / _TABLE, table.encode())
+    except OSError as error:
+        raise HarError(f"Cannot write {run.folder}: {error.strerror or error}.") from error
+    try:
+        check_room(effort, n_photographs)
+        return _launch(run)
+    except HarError:
+        shutil.rmtree(run.folder, ignore_errors=True)
+        raise
+
+
+def check_room(effort: Effort, n_photographs: int) -> None:
+    """Refuse a training for which the disk or the memory is too small.
+
+    Raises
+    ------
+    HarError
+        With what is needed and what there is.
+    """
+    runs_folder().mkdir(parents=True, exist_ok=True)
+    free, needed = (
+        shutil.disk_usage(runs_folder()).free,
+        n_photographs * _DISK_PER_PHOTOGRAPH[effort],
+    )
+    if free < needed + _LEAST_FREE:
+        raise HarError(
+            f"A {effort} training of {n_photographs:,} photographs needs "
+            f"{(needed + _LEAST_FREE) / 1e9:.1f} GB on the disk of {runs_folder()}, where "
+            f"{free / 1e9:.1f} GB are free. Make room, or set HAR_DATA_DIR to another disk."
+        )
+    memory = _available_memory()
+    if memory is not None and memory < _MEMORY[effort]:
+        raise HarError(
+            f"A {effort} training needs {_MEMORY[effort] / 1e9:.1f} GB of memory; "
+            f"{memory / 1e9:.1f} GB are available. Close other programs, or choose less effort."
+        )
+
+
+def _available_memory() -> float | None:
+    """Return the bytes of memory that a new process can have; None where it is not told."""
+    try:
+        lines = Path("/proc/meminfo").read_text().splitlines()
+    except OSError:
+        return None
+    found = [line.split()[1] for line in lines if line.startswith("MemAvailable")]
+    return 1024 * float(found[0]) if found else None
+
+
+def resume_run(run: Run) -> Run:
+    """Go on with a run that was stopped, interrupted or failed; at most an epoch is repeated."""
+    return run if run.state in ACTIVE else _launch(run)
+
+
+def stop_run(run: Run) -> None:
+    """Ask a run's process to end; what it has learned until its last epoch is kept."""
+    if run.state in ACTIVE:
+        pids = [e["pid"] for e in run.events if e["event"] in ("waiting", "started")]
+        if pids and is_running(run.folder / _EVENTS):
+            os.kill(pids[-1], 15)
+
+
+def remove_run(run: Run) -> None:
+    """Forget a run that is not at work, with its model unless that is used."""
+    if run.state not in ACTIVE:
+        shutil.rmtree(run.folder, ignore_errors=True)
+
+
+def use_model(run: Run) -> None:
+    """Put a finished run's model among the others, as the default one.
+
+    Raises
+    ------
+    HarError
+        If there is none, or the models' folder cannot be written.
+    """
+    from har_core.model.bundle import choose_default, restore_interrupted_replacement
+
+    if not run.used:
+        target = models_dir() / run.name
+        staging = models_dir() / f".{run.name}.taken"
+        restore_interrupted_replacement(target)
+        if target.exists():
+            raise ModelBundleError(f"{target} exists already; rename or remove it first.")
+        try:
+            models_dir().mkdir(parents=True, exist_ok=True)
+            shutil.rmtree(staging, ignore_errors=True)
+            shutil.copytree(run.model, staging)
+            staging.rename(target)
+        except OSError as error:
+            raise ModelBundleError(f"Cannot write {target}: {error}.") from error
+        _record(Run(**{**asdict(run), "used": True}))
+        shutil.rmtree(run.folder / "models", ignore_errors=True)
+    choose_default(run.name)
+
+
+def _launch(run: Run) -> Run:
+    run = Run(**{**asdict(run), "launched": time.time()})
+    _record(run)
+    arguments = [
+        *(sys.executable, "-m", "har_core", "train", "--dataset", run.dataset),
+        *("--table", str(run.folder / _TABLE), "--columns", "filename=filename,label=label"),
+        *("--name", run.name, "--effort", run.effort, "--base", run.base),
+        *("--events", str(run.folder / _EVENTS), "--runs-dir", str(runs_folder() / ".at-work")),
+    ]
+    if RunFolder(runs_folder() / ".at-work" / run.name).read_settings() is not None:
+        arguments.append("--resume")
+    # The pages and REST come first.
+    if nice := shutil.which("nice"):
+        arguments = [nice, "-n", "10", *arguments]
+    with (run.folder / _LOG).open("ab") as log:
+        subprocess.Popen(
+            arguments,
+            stdin=subprocess.DEVNULL,
+            stdout=log,
+            stderr=subprocess.STDOUT,
+            env=_environment(run),
+            start_new_session=True,  # a Ctrl-C that ends the server is not meant for it
+        )
+    return run
+
+
+def _environment(run: Run) -> dict[str, str]:
+    threads = str(max(1, (os.cpu_count() or 1) - 1))
+    names = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "TF_NUM_INTRAOP_THREADS")
+    project = str(Path(__file__).parents[2])
+    path = os.pathsep.join(filter(None, (project, os.environ.get("PYTHONPATH"))))
+    return {
+        **os.environ,
+        **dict.fromkeys(names, threads),
+        # The model is on trial until somebody uses it.
+        "HAR_MODELS_DIR": str(run.folder / "models"),
+        "PYTHONPATH": path,
+        "PYTHONUNBUFFERED": "1",
+        "COLUMNS": "100",
+    }
+
+
+def _record(run: Run) -> None:
+    try:
+        write_atomically(run.folder / _RECORD, json.dumps(asdict(run), indent=1).encode())
+    except OSError as error:
+        raise HarError(f"Cannot write {run.folder}: {error.strerror or error}.") from error
+
+
+def _last(words: Sequence[str], word: str) -> int:
+    return max((i for i, w in enumerate(words) if w == word), default=-1)

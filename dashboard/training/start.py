@@ -1,0 +1,138 @@
+"""The form that starts a training: what to learn from, its name, and how much work it may be."""
+
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Final
+
+import streamlit as st
+
+from dashboard.training.estimate import duration, estimate_seconds
+from dashboard.training.runs import ACTIVE, Run, start_run
+from dashboard.wording.names import counted, escape_markdown
+from har_core.dataset.decision_tables import cleaned_dataset
+from har_core.dataset.decisions import labels_csv
+from har_core.dataset.table import open_dataset
+from har_core.errors import HarError
+from har_core.model.bundle import list_bundles
+from har_core.training.efforts import EFFORTS, Effort
+
+_TITLES: Final = {"quick": "Quick", "standard": "Standard", "full": "Full"}
+_MEANINGS: Final = {
+    "quick": "a new head on what {base} sees; its network stays as it is",
+    "standard": "fine-tunes the network of {base} for a few epochs",
+    "full": "begins with ImageNet weights; the whole recipe",
+}
+OPENED: Final = "run"
+
+
+@dataclass(frozen=True)
+class _Lesson:
+    """What there is to learn from: a table, and what the review changed in it."""
+
+    csv: str
+    photographs: int
+    relabelled: int = 0
+    excluded: int = 0
+
+
+def show_start(folder: str, base: Path, runs: list[Run]) -> None:
+    """Draw the form; a click starts the training and opens it."""
+    try:
+        as_it_is, cleaned = _lessons(folder)
+    except HarError as error:
+        st.error(escape_markdown(str(error)), icon=":material/folder_off:")
+        return
+    chosen = as_it_is
+    if cleaned.relabelled or cleaned.excluded:
+        which = st.radio(
+            "Learn from",
+            ["cleaned", "as it is"],
+            format_func=lambda name: _describe(cleaned if name == "cleaned" else as_it_is, name),
+            key="train_table",
+        )
+        chosen = cleaned if which == "cleaned" else as_it_is
+    else:
+        st.markdown(
+            f"Learns from **{counted(chosen.photographs, 'photograph')}** of "
+            f"{escape_markdown(folder)}; nothing was relabelled or excluded."
+        )
+    free = _free_name(base.name, runs)
+    st.text_input(
+        "Name of the new model",
+        value=free,
+        key=f"train_name {free}",
+        help="Letters, digits, '.', '_' and '-'.",
+        width=320,
+    )
+    captions = []
+    for effort in EFFORTS:
+        seconds, source = estimate_seconds(effort, base, chosen.photographs, runs)
+        meaning = _MEANINGS[effort].format(base=escape_markdown(base.name))
+        captions.append(f"{duration(seconds)} ({source}): {meaning}")
+    st.radio(
+        "Effort", EFFORTS, format_func=_TITLES.__getitem__, captions=captions, key="train_effort"
+    )
+    waiting = [run for run in runs if run.state in ACTIVE]
+    st.button(
+        "Train" if not waiting else "Train after the one at work",
+        type="primary",
+        icon=":material/model_training:",
+        key="train",
+        on_click=_start,
+        args=(f"train_name {free}", base, folder, as_it_is, cleaned),
+    )
+
+
+def _describe(lesson: _Lesson, name: str) -> str:
+    n = counted(lesson.photographs, "photograph")
+    if name == "as it is":
+        return f"the table as it is: {n}"
+    return f"cleaned: {n}, {lesson.relabelled:,} relabelled, {lesson.excluded:,} excluded"
+
+
+def _lessons(folder: str) -> tuple[_Lesson, _Lesson]:
+    dataset = open_dataset(folder)
+    cleaned, _ = cleaned_dataset(dataset)
+    before, after = dataset.rows, cleaned.rows
+    old = before.drop_duplicates("filename").set_index("filename")["label"]
+    changed = int((after["filename"].map(old) != after["label"]).sum())
+    return (
+        _Lesson(labels_csv(before[["filename", "label"]]), len(before)),
+        _Lesson(
+            labels_csv(after[["filename", "label"]]),
+            len(after),
+            changed,
+            int((~before["filename"].isin(after["filename"])).sum()),
+        ),
+    )
+
+
+def _free_name(base: str, runs: list[Run]) -> str:
+    taken = {entry.name for entry in list_bundles()} | {run.name for run in runs}
+    stem = f"{base.split('-20')[0][:40]}-{datetime.now(UTC):%Y%m%d}"
+    names = [stem, *(f"{stem}-{number}" for number in range(2, 100))]
+    return next((name for name in names if name not in taken), stem)
+
+
+def _start(name_key: str, base: Path, folder: str, as_it_is: _Lesson, cleaned: _Lesson) -> None:
+    # What was chosen last, not what the page knew when it was drawn: a click may follow at once.
+    name = str(st.session_state[name_key]).strip()
+    effort: Effort = st.session_state["train_effort"]
+    which = st.session_state.get("train_table", "cleaned")
+    lesson = cleaned if which == "cleaned" else as_it_is
+    try:
+        run = start_run(
+            name,
+            effort,
+            base,
+            folder,
+            lesson.csv,
+            n_photographs=lesson.photographs,
+            relabelled=lesson.relabelled,
+            excluded=lesson.excluded,
+        )
+    except HarError as error:
+        st.toast(escape_markdown(str(error)), icon=":material/error:")
+        return
+    st.query_params[OPENED] = run.id

@@ -1,0 +1,182 @@
+"""The verdict on a finished run: whether its model is better, and whether it is used."""
+
+from pathlib import Path
+from typing import Final
+
+import pandas as pd
+import streamlit as st
+
+from dashboard import sidebar
+from dashboard.training.runs import Run, remove_run, use_model
+from dashboard.widgets.gallery import Tile, gallery
+from dashboard.wording.metrics import metric_value, signed_difference
+from dashboard.wording.names import counted, escape_markdown, human_name, markdown_name
+from har_core.dataset.table import load_dataset
+from har_core.errors import HarError
+from har_core.evaluation.comparison import disagreements
+from har_core.evaluation.totals import HEADLINE_METRICS, METRIC_TITLES
+from har_core.images.thumbnails import thumbnails
+from har_core.training.verdict import LabelChoice, Verdict, judge_models
+
+_ICONS: Final = {
+    "better": (st.success, ":material/trending_up:"),
+    "worse": (st.error, ":material/trending_down:"),
+    "not distinguishable": (st.info, ":material/balance:"),
+}
+_SHOWN: Final = 12
+_SHOWN_CLASSES: Final = 6
+
+
+def show_verdict(run: Run) -> None:
+    """Draw the comparison of a run's model with the one that it goes on from."""
+    old, new = Path(run.base), run.model
+    try:
+        verdict = load_verdict(str(old), str(new), run.launched, "corrected")
+        labels: LabelChoice = "corrected"
+        if verdict.n_relabelled:
+            chosen = st.segmented_control(
+                "Test labels",
+                ["corrected", "original"],
+                default="corrected",
+                required=True,
+                format_func={"corrected": "as corrected", "original": "as they were"}.__getitem__,
+                key=f"labels {run.id}",
+            )
+            labels = "original" if chosen == "original" else "corrected"
+            verdict = load_verdict(str(old), str(new), run.launched, labels)
+    except HarError as error:
+        st.warning(escape_markdown(str(error)), icon=":material/info:")
+        _show_buttons(run)
+        return
+    show, icon = _ICONS[verdict.outcome]
+    show(escape_markdown(verdict.sentence), icon=icon)
+    _show_buttons(run)
+    _show_caveats(verdict, labels)
+    metrics, classes = st.columns([3, 2], gap="large")
+    with metrics:
+        _show_metrics(verdict)
+    with classes:
+        _show_classes(verdict)
+    _show_changed(run, verdict)
+
+
+@st.cache_resource(max_entries=8, show_spinner="Comparing …")
+def load_verdict(old: str, new: str, launched: float, labels: LabelChoice) -> Verdict:
+    """Judge two bundles once; see `har_core.training.verdict.judge_models`."""
+    return judge_models(Path(old), Path(new), labels=labels)
+
+
+def _show_buttons(run: Run) -> None:
+    with st.container(horizontal=True, vertical_alignment="center"):
+        st.button(
+            "Make it the default" if run.used else "Use this model",
+            type="secondary" if run.used else "primary",
+            icon=":material/check:",
+            key="use",
+            on_click=_use,
+            args=(run,),
+            help="Predict, REST and the command line answer with it from now on.",
+        )
+        if not run.used:
+            st.button(
+                "Discard",
+                icon=":material/delete:",
+                key="discard",
+                on_click=remove_run,
+                args=(run,),
+                help="Deletes this model; the present one stays.",
+            )
+
+
+def _use(run: Run) -> None:
+    try:
+        use_model(run)
+    except HarError as error:
+        st.toast(escape_markdown(str(error)), icon=":material/error:")
+        return
+    st.session_state[sidebar.MODEL_KEY] = run.name
+    st.toast(f"{escape_markdown(run.name)} answers from now on.", icon=":material/check:")
+
+
+def _show_caveats(verdict: Verdict, labels: LabelChoice) -> None:
+    if verdict.n_relabelled:
+        which = "as corrected" if labels == "corrected" else "as they were before"
+        st.warning(
+            f"{counted(verdict.n_relabelled, 'test photograph')} got another label in between; the "
+            f"numbers here are of the labels {which}. Where only those labels are corrected that "
+            "a model contradicts, that model looks better than it is.",
+            icon=":material/edit_note:",
+        )
+    if verdict.n_left_out:
+        st.caption(
+            f"{counted(verdict.n_left_out, 'test photograph')} left out: copies, those that only "
+            "one of the models was tested on, and those that one has learned from or that look "
+            "like such a photograph."
+        )
+
+
+def _show_metrics(verdict: Verdict) -> None:
+    results, difference = verdict.comparison.results, verdict.comparison.differences[verdict.new]
+    table = {
+        escape_markdown(name): [
+            metric_value(metric, results[name].headline_intervals[metric].value)
+            for metric in HEADLINE_METRICS
+        ]
+        for name in (verdict.old, verdict.new)
+    }
+    table["difference (95 % interval)"] = [
+        signed_difference(metric, difference[metric]) for metric in HEADLINE_METRICS
+    ]
+    st.table(
+        pd.DataFrame(table, index=[METRIC_TITLES[name] for name in HEADLINE_METRICS]),
+        alt="Headline metrics of the old and the new model",
+    )
+    st.caption(escape_markdown(verdict.test.describe(verdict.old, verdict.new)))
+
+
+def _show_classes(verdict: Verdict) -> None:
+    changed = verdict.classes()
+    changed = changed[changed["change"] != 0].head(_SHOWN_CLASSES)
+    if changed.empty:
+        st.caption("Every class is recognised as often as before.")
+        return
+    st.markdown("**Recognised more or less often**")
+    lines = [
+        f"{markdown_name(str(name))} **{100 * row.change:+.0f}** points "
+        f":small[{row.old:.0%} → {row.new:.0%} of {row.photographs:.0f}]".replace("*-", "*−")
+        for name, row in zip(changed.index, changed.itertuples(), strict=True)
+    ]
+    st.markdown("  \n".join(lines))
+
+
+def _show_changed(run: Run, verdict: Verdict) -> None:
+    results = verdict.comparison.results
+    rows = disagreements(results[verdict.old], results[verdict.new])
+    paths = _paths(run.dataset)
+    for title, winner in (("Newly right", 2), ("Newly wrong", 1)):
+        of_side = rows[rows["right"] == winner]
+        st.markdown(f"**{title}: {len(of_side):,}**")
+        shown = of_side.head(_SHOWN)
+        if shown.empty:
+            continue
+        pictures = thumbnails([paths.get(name) for name in shown["filename"]])
+        tiles = [
+            Tile(
+                id=row.filename,
+                title=human_name(row.label),
+                note=f"{human_name(row.prediction_1)} → {human_name(row.prediction_2)}",
+                picture=picture,
+                placeholder=row.filename,
+            )
+            for row, picture in zip(shown.itertuples(), pictures, strict=True)
+        ]
+        gallery(tiles, key=f"changed {winner} {run.id}")
+
+
+@st.cache_data(max_entries=4, ttl="1m", show_spinner=False)
+def _paths(folder: str) -> dict[str, str]:
+    try:
+        table = load_dataset(folder).dropna(subset="path")
+    except HarError:
+        return {}
+    return dict(zip(table["filename"], table["path"], strict=True))

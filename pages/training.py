@@ -1,0 +1,40 @@
+"""Learn from what was corrected, watch it, and decide whether the new model is better."""
+
+import streamlit as st
+
+from dashboard import sidebar
+from dashboard.training.history import show_history
+from dashboard.training.progress import show_progress
+from dashboard.training.runs import ACTIVE, list_runs
+from dashboard.training.start import OPENED, show_start
+from dashboard.training.verdict import show_verdict
+from dashboard.wording.names import escape_markdown
+
+st.title("Train a better model", anchor=False)
+runs = list_runs()
+# Whatever is at work, or has just ended, is what people come here for.
+opened = next((run for run in runs if run.id == st.query_params.get(OPENED)), None)
+opened = opened or next((run for run in runs if run.state in (*ACTIVE, "finished")), None)
+if opened is not None:
+    st.subheader(escape_markdown(opened.name), anchor=False)
+    if opened.state in ("finished", "used"):
+        show_verdict(opened)
+    else:
+        show_progress(opened)
+
+st.subheader("A new training", anchor=False)
+model = sidebar.chosen_model_folder()
+folder = str(st.session_state.get(sidebar.DATASET_KEY, "")).strip()
+if model is None:
+    st.info("Training goes on from a model: choose or import one.", icon=":material/info:")
+elif not folder:
+    st.info(
+        "No dataset folder yet. Type its path on the server into **Dataset folder** in the "
+        "sidebar: what it holds, as the review left it, is what is learned from.",
+        icon=":material/folder_open:",
+    )
+else:
+    show_start(folder, model, runs)
+
+st.subheader("Runs", anchor=False)
+show_history(runs)

@@ -1,0 +1,140 @@
+"""The whole loop in a browser: review by keyboard, train, compare, use; and it was worth it."""
+
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import httpx2
+import numpy as np
+import pandas as pd
+import pytest
+from playwright.sync_api import Browser, Page, expect
+
+from har_core.analysis.whole_set import analyse_photographs
+from har_core.dataset.decisions import load_decisions
+from har_core.model.loading import load_model
+from har_core.scan.scanning import scan_dataset
+from har_core.training.quick.run import train_quick
+from tests.browser.conftest import DESKTOP, TIMEOUT_MS
+from tests.dashboard_process import running_dashboard
+from tests.drawing import CLASS_NAMES, photo_bytes, write_tiny_bundle
+
+pytestmark = pytest.mark.browser
+N_PHOTOGRAPHS, N_WRONG, N_HELD_OUT = 200, 20, 60
+
+
+@dataclass
+class Workplace:
+    url: str
+    folder: Path
+    models: Path
+    wrong: set[str]
+
+
+def truth(filename: str) -> str:
+    return filename.split("_")[0]
+
+
+@pytest.fixture(scope="module")
+def workplace(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Workplace]:
+    """Serve 200 drawn photographs, 20 with a wrong label, and a model that has learned those."""
+    root: Path = tmp_path_factory.mktemp("loop")
+    folder, models = root / "photos", root / "models"
+    (folder / "train").mkdir(parents=True)
+    rng = np.random.default_rng(0)
+    names = [f"{CLASS_NAMES[n % 3]}_{n}.jpg" for n in range(N_PHOTOGRAPHS)]
+    wrong = set(rng.choice(names, N_WRONG, replace=False).tolist())
+    rows = []
+    for number, name in enumerate(names):
+        (folder / "train" / name).write_bytes(photo_bytes(truth(name), number, size=(150, 100)))
+        others = [label for label in CLASS_NAMES if label != truth(name)]
+        rows.append((name, others[number % 2] if name in wrong else truth(name)))
+    pd.DataFrame(rows, columns=["filename", "label"]).to_csv(folder / "train.csv", index=False)
+    with pytest.MonkeyPatch.context() as patch:
+        for name in ("cache", "data", "models"):
+            patch.setenv(f"HAR_{name.upper()}_DIR", str(root / name))
+        patch.delenv("HAR_MODEL", raising=False)
+        write_tiny_bundle(models)
+        train_quick(folder, "old", models / "tiny")
+        analyse_photographs(models / "old", scan_dataset(folder, workers=1))
+        with running_dashboard(root / "log.txt", models, folder) as server:
+            yield Workplace(server.url, folder, models, wrong)
+
+
+@pytest.fixture
+def page(browser: Browser, workplace: Workplace) -> Iterator[Page]:
+    context = browser.new_context(base_url=workplace.url, viewport=DESKTOP)
+    context.set_default_timeout(TIMEOUT_MS)
+    expect.set_options(timeout=TIMEOUT_MS)
+    yield context.new_page()
+    context.close()
+
+
+def score(models: Path, name: str) -> tuple[float, float]:
+    """Return top-1 accuracy and log loss on photographs that are nowhere in the dataset."""
+    model = load_model(models / name)
+    labels = [CLASS_NAMES[n % 3] for n in range(N_HELD_OUT)]
+    answers = [
+        model.predict(photo_bytes(label, 1000 + n, size=(150, 100)))
+        for n, label in enumerate(labels)
+    ]
+    right = [answer.action == label for answer, label in zip(answers, labels, strict=True)]
+    of_truth = [a.probabilities[label] for a, label in zip(answers, labels, strict=True)]
+    return float(np.mean(right)), float(-np.log(np.maximum(of_truth, 1e-9)).mean())
+
+
+def review(page: Page, workplace: Workplace) -> None:
+    """Decide with the keys alone, as somebody does who sees the pictures."""
+    page.goto("/dataset?section=Review")
+    decided = 0
+    while not page.get_by_text("are decided").count():
+        expect(page.get_by_text(f"· {decided} decided")).to_be_visible()
+        question = page.get_by_role("heading", name=re.compile("^Is this "))
+        expect(page.get_by_role("button", name="Undo")).to_be_visible()  # drawn last
+        alt = page.get_by_role("img", name=re.compile("^The photograph ")).first
+        filename = (alt.get_attribute("alt") or "").removeprefix("The photograph ")
+        if question.inner_text() == f"Is this {truth(filename)}?":
+            page.keyboard.press("1")
+        elif page.get_by_role("button", name=f"Relabel to {truth(filename)}").count():
+            page.keyboard.press("2")
+        else:
+            page.keyboard.press("/")
+            page.keyboard.type(truth(filename))
+            page.keyboard.press("Enter")
+        decided += 1
+        expect(page.get_by_text(f"· {decided} decided")).to_be_visible()
+
+
+def test_ten_fixes_in_ten_keys_then_a_better_model_answers(
+    page: Page, workplace: Workplace
+) -> None:
+    review(page, workplace)
+    relabelled = load_decisions(workplace.folder).relabelled
+    assert set(relabelled) <= workplace.wrong
+    assert len(relabelled) >= 0.9 * N_WRONG
+    assert all(label == truth(name) for name, label in relabelled.items())
+
+    page.goto("/training?model=old")
+    expect(page.get_by_text(f"{len(relabelled)} relabelled, 0 excluded").first).to_be_visible()
+    page.get_by_label("Name of the new model").fill("corrected")
+    page.keyboard.press("Enter")
+    page.get_by_role("button", name="Train", exact=True).click()
+    expect(page.get_by_role("button", name="Use this model")).to_be_visible()
+    expect(page.get_by_text("photographs that neither has learned from")).to_be_visible()
+    expect(page.get_by_text("got another label in between")).to_be_visible()
+    photograph = {"file": ("photo.jpg", photo_bytes("running", 2000), "image/jpeg")}
+    assert httpx2.post(f"{workplace.url}/predict", files=photograph).json()["model"] == "old"
+
+    page.get_by_role("button", name="Use this model").click()
+    expect(page.get_by_role("button", name="Make it the default")).to_be_visible()
+    answer = httpx2.post(f"{workplace.url}/predict", files=photograph).json()
+    assert (answer["model"], answer["action"]) == ("corrected", "running")
+    page.goto("/")
+    expect(page.get_by_role("combobox", name=re.compile("Model"))).to_have_value("corrected")
+
+    (before, loss_before), (after, loss_after) = (
+        score(workplace.models, name) for name in ("old", "corrected")
+    )
+    assert after >= before
+    assert loss_after < loss_before

@@ -1,0 +1,149 @@
+"""A training is a process of its own: it can be stopped, killed and resumed, and waits."""
+
+import os
+import signal
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from dashboard.training import runs as runs_module
+from dashboard.training.progress import what_is_going_on
+from dashboard.training.runs import (
+    ACTIVE,
+    Run,
+    find_run,
+    list_runs,
+    remove_run,
+    resume_run,
+    start_run,
+    stop_run,
+    use_model,
+)
+from har_core.errors import HarError, ModelBundleError
+from har_core.model import bundle
+from har_core.model.bundle import choose_default
+from har_core.model.loading import find_model
+from tests.drawing import write_dataset, write_tiny_bundle
+
+TIMEOUT_S = 120
+
+
+@pytest.fixture
+def base(tiny_models: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    monkeypatch.setenv("HAR_CACHE_DIR", str(tmp_path / "cache"))
+    monkeypatch.setenv("HAR_DATA_DIR", str(tmp_path / "data"))
+    return tiny_models / "tiny"
+
+
+@pytest.fixture
+def start(base: Path, tmp_path: Path) -> Callable[[str], Run]:
+    dataset = write_dataset(tmp_path / "photos", per_class=12)
+    table = (dataset / "train.csv").read_text()
+
+    def start_named(name: str) -> Run:
+        return start_run(name, "quick", base, str(dataset), table, n_photographs=36)
+
+    return start_named
+
+
+def wait_for(run: Run, wanted: Callable[[Run], bool]) -> Run:
+    deadline = time.monotonic() + TIMEOUT_S
+    while time.monotonic() < deadline:
+        found = find_run(run.id)
+        assert found is not None
+        if wanted(found):
+            return found
+        time.sleep(0.05)
+    raise AssertionError(f"{find_run(run.id)} after {TIMEOUT_S} s")
+
+
+def is_at_work(run: Run) -> bool:
+    return run.state == "running"
+
+
+def has_ended(run: Run) -> bool:
+    return run.state not in ACTIVE
+
+
+def test_finished_model_is_on_trial_until_it_is_used(start, base: Path) -> None:
+    run = wait_for(start("better"), has_ended)
+    assert run.state == "finished", run.log_lines
+    assert find_model() == base.resolve()
+    assert run.epochs and run.seconds
+    use_model(run)
+    assert find_model().name == "better"
+    used = find_run(run.id)
+    assert used is not None and used.state == "used"
+    assert (used.model / "bundle.json").is_file()
+    choose_default("tiny")
+    assert find_model() == base.resolve()
+    write_tiny_bundle(bundle.models_dir(), "newer", created="2999-01-01T00:00:00+00:00")
+    assert find_model().name == "newer"
+    with pytest.raises(ModelBundleError, match="no model 'none'"):
+        choose_default("none")
+    with pytest.raises(HarError, match="already"):
+        start("better")
+
+
+def test_killed_run_is_offered_for_resuming_and_finishes(start) -> None:
+    run = wait_for(start("killed"), is_at_work)
+    pid = next(e["pid"] for e in run.events if e["event"] == "started")
+    os.kill(pid, signal.SIGKILL)
+    run = wait_for(run, has_ended)
+    assert run.state == "interrupted"
+    assert [r.id for r in list_runs()] == [run.id]
+    resumed = wait_for(resume_run(run), has_ended)
+    assert resumed.state == "finished", resumed.log_lines
+
+
+def test_runs_wait_for_each_other_and_stop_when_asked(start) -> None:
+    first, second = start("first"), start("second")
+    last = wait_for(second, has_ended)
+    assert last.state == "finished", last.log_lines
+    first = wait_for(first, has_ended)
+
+    def time_of(run: Run, event: str) -> float:
+        return next(e["time"] for e in run.events if e["event"] == event)
+
+    earlier, later = sorted((first, last), key=lambda run: time_of(run, "started"))
+    assert time_of(later, "started") >= time_of(earlier, "finished")
+    third = wait_for(start("third"), is_at_work)
+    stop_run(third)
+    stopped = wait_for(third, has_ended)
+    assert stopped.state in ("stopped", "finished")  # it may have been faster
+    remove_run(stopped)
+    assert find_run(third.id) is None
+
+
+def test_failure_is_told_in_words(start, tmp_path: Path) -> None:
+    for path in (tmp_path / "photos" / "train").iterdir():
+        path.write_bytes(b"")
+    run = wait_for(start("broken"), has_ended)
+    assert run.state == "failed"
+    assert run.error
+    assert "Traceback" not in run.error
+
+
+def test_too_little_room_is_said_before_anything_starts(
+    start, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(runs_module, "_available_memory", lambda: 1e6)
+    with pytest.raises(HarError, match="of memory"):
+        start("large")
+    monkeypatch.setattr(runs_module, "_LEAST_FREE", 1e18)
+    with pytest.raises(HarError, match="on the disk"):
+        start("larger")
+    assert list_runs() == []
+
+
+def test_whether_a_run_still_improves_is_said_plainly() -> None:
+    def epochs(*losses: float) -> list[dict]:
+        return [{"validation_log_loss": loss, "training_loss": 1.0} for loss in losses]
+
+    assert what_is_going_on(epochs(1.0)) == "The first epoch is done."
+    assert what_is_going_on(epochs(1.0, 0.9)).startswith("Still improving")
+    assert what_is_going_on(epochs(1.0, 0.9, 0.95)).startswith("Not better")
+    stalled = what_is_going_on(epochs(1.0, 0.9, 0.95, 0.96, 0.97))
+    assert stalled.startswith("Stopped improving on the validation photographs 3 epochs ago")

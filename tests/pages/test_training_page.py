@@ -1,0 +1,59 @@
+"""The Training page says what it would learn from, and what is missing."""
+
+from pathlib import Path
+
+import pytest
+from streamlit.testing.v1 import AppTest
+
+from dashboard.training.runs import list_runs
+from har_core.dataset.decisions import decide
+from tests.drawing import write_dataset
+
+ROOT = Path(__file__).parents[2]
+
+
+@pytest.fixture(autouse=True)
+def environment(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    for kind in ("CACHE", "DATA"):
+        monkeypatch.setenv(f"HAR_{kind}_DIR", str(tmp_path / kind.lower()))
+    monkeypatch.delenv("HAR_DATASET", raising=False)
+
+
+def open_page(dataset: Path | None = None) -> AppTest:
+    page = AppTest.from_file(str(ROOT / "dashboard" / "navigation.py"), default_timeout=60)
+    page.session_state["dataset"] = str(dataset) if dataset else ""
+    page.run()
+    page.switch_page("../pages/training.py").run()
+    assert not page.exception
+    return page
+
+
+def texts(page: AppTest) -> str:
+    return "\n".join(e.value for e in (*page.markdown, *page.info, *page.caption, *page.error))
+
+
+def test_without_a_dataset_the_page_says_where_to_name_one(tiny_models: Path) -> None:
+    page = open_page()
+    assert "No dataset folder yet" in texts(page)
+    assert "No training was started here yet" in texts(page)
+
+
+def test_decisions_are_listed_before_they_are_learned_from(
+    tiny_models: Path, tmp_path: Path
+) -> None:
+    dataset = write_dataset(tmp_path / "photos", per_class=4)
+    assert "nothing was relabelled or excluded" in texts(open_page(dataset))
+    decide(dataset, "relabel", ["running_0.jpg"], "sitting")
+    decide(dataset, "exclude", ["running_1.jpg"])
+    page = open_page(dataset)
+    options = page.radio(key="train_table").options
+    assert options[0] == "cleaned: 11 photographs, 1 relabelled, 1 excluded"
+    assert options[1] == "the table as it is: 12 photographs"
+
+
+def test_a_name_that_cannot_be_used_starts_nothing(tiny_models: Path, tmp_path: Path) -> None:
+    page = open_page(write_dataset(tmp_path / "photos", per_class=4))
+    next(field for field in page.text_input if "Name of the new" in field.label).set_value("tiny")
+    page.button(key="train").click().run()
+    assert "already" in page.toast[0].value
+    assert list_runs() == []
