@@ -54,10 +54,12 @@ def review_queue(
     listed = photographs.index[photographs["listed"].astype(bool)]
     judged = judge_labels(photographs.loc[listed, "label"], opinions)
     conflict = photographs.loc[listed, "is_label_conflict_issue"].eq(True)
+    suspects = _label_suspects(photographs["label"], opinions).reindex(listed, fill_value=False)
+    # Pruning keeps no more of a class than it estimates to be wrong, however sure all are.
+    contradicted = judged["agreed"] & judged["doubt"].ge(CONFIDENT_FROM)
     flags = {
         "conflict": conflict,
-        "label": _label_suspects(photographs["label"], opinions).reindex(listed, fill_value=False)
-        & judged["suggested"].ne(""),
+        "label": (suspects & judged["suggested"].ne("")) | contradicted,
         "error": judged["confident_error"],
     }
     names = {name: found.reindex(listed).eq(True) for name, found in quality.items()}
