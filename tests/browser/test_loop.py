@@ -117,7 +117,7 @@ def test_ten_fixes_in_ten_keys_then_a_better_model_answers(
 
     page.goto("/training?model=old")
     expect(page.get_by_text(f"{len(relabelled)} relabelled, 0 excluded").first).to_be_visible()
-    page.get_by_label("Name of the new model").fill("corrected")
+    page.get_by_role("textbox", name="Name of the new model").fill("corrected")
     page.keyboard.press("Enter")
     page.get_by_role("button", name="Train", exact=True).click()
     expect(page.get_by_role("button", name="Use this model")).to_be_visible()
