@@ -87,7 +87,7 @@ def checkout() -> Path | None:
 
 
 def shipped(name: str) -> Path:
-    """Return where ``models`` or ``pages`` lie that came with the program.
+    """Return where ``models``, ``pages`` or the example photograph lie that came with the program.
 
     In a checkout they lie beside the packages; a wheel holds them in ``har_core/shipped``.
     """

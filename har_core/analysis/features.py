@@ -15,8 +15,8 @@ from har_core.images.decoding import decode_square, read_bytes
 from har_core.images.preprocessing import scale_pixels
 from har_core.keras_io.feature_outputs import last_feature_map
 from har_core.model import bundle
+from har_core.model.engine import keep_probabilities
 from har_core.model.manifest import ONNX_FILE, BundleManifest
-from har_core.model.outputs import keep_probabilities
 from har_core.model.temperature import apply_temperature
 from har_core.progress import Progress
 from har_core.storage.cache import cache_dir

@@ -17,12 +17,13 @@ from har_core.model.manifest import (
     ONNX_FILE,
     BundleManifest,
 )
+from har_core.settings import shipped
 
 app = typer.Typer()
 
 
 # Tried on import where no photograph is given; none where the program lies without it.
-_EXAMPLE: Final = Path(__file__).parents[2] / "dashboard" / "examples" / "cycling.jpg"
+_EXAMPLE: Final = shipped("dashboard/examples/cycling.jpg")
 
 
 @app.command("import-model")

@@ -13,10 +13,9 @@ import numpy as np
 from har_core.errors import InvalidImageError, ModelBundleError
 from har_core.images.decoding import decode_photograph, read_bytes
 from har_core.images.preprocessing import resize_image, scale_pixels
-from har_core.model.engine import Engine
+from har_core.model.engine import Engine, are_probabilities, no_answer
 from har_core.model.manifest import BundleManifest
 from har_core.model.novelty import Novelty, NoveltyDetector
-from har_core.model.outputs import are_probabilities, no_answer
 from har_core.model.prediction import Prediction
 from har_core.model.temperature import apply_temperature
 

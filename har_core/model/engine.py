@@ -1,18 +1,23 @@
-"""What runs a network: ONNX Runtime where the bundle has a graph, Keras otherwise."""
+"""What runs a network, ONNX Runtime where the bundle has a graph, Keras otherwise.
+
+And the check of what leaves it, photograph by photograph.
+"""
 
 import threading
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any, Final, Protocol
 
 import numpy as np
 
-from har_core.errors import ModelBundleError
+from har_core.errors import InvalidImageError, ModelBundleError
 from har_core.keras_io.feature_outputs import (
     FEATURE_OUTPUTS,
     MAP_OUTPUT,
     MEANS_OUTPUT,
     PEAKS_OUTPUT,
 )
+
+SUM_TOLERANCE: Final = 1e-3
 
 
 class Engine(Protocol):
@@ -147,3 +152,38 @@ class KerasEngine:
     def feature_maps(self, batch: np.ndarray) -> np.ndarray:
         """See `Engine.feature_maps`; not here."""
         raise NotImplementedError
+
+
+def are_probabilities(outputs: np.ndarray) -> np.ndarray:
+    """Tell which rows are probabilities.
+
+    Parameters
+    ----------
+    outputs : ndarray of float, shape (N, C)
+        Of a network.
+
+    Returns
+    -------
+    ndarray of bool, shape (N,)
+        False where a value is not finite or negative, or the sum is further than 0.001 from 1.
+    """
+    with np.errstate(invalid="ignore", over="ignore"):
+        sums = outputs.sum(axis=1, dtype=np.float64)
+        return (outputs >= 0).all(axis=1) & (np.abs(sums - 1) <= SUM_TOLERANCE)
+
+
+def keep_probabilities(outputs: np.ndarray) -> np.ndarray:
+    """Return the outputs, NaN in the rows that are no probabilities; float64, shape (N, C)."""
+    kept = np.array(outputs, dtype=np.float64)
+    kept[~are_probabilities(outputs)] = np.nan
+    return kept
+
+
+def no_answer(model: str) -> InvalidImageError:
+    """Return the error of a photograph for which a network gives no probabilities."""
+    return InvalidImageError(
+        f"The model {model!r} gives no probabilities for this photograph, but values that are not "
+        "finite or do not sum to 1. Choose another model; this one may be damaged or badly "
+        "converted.",
+        "no_answer",
+    )

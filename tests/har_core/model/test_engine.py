@@ -20,8 +20,8 @@ from har_core.evaluation.run import evaluate_dataset
 from har_core.model import load_model
 from har_core.model.bundle import write_bundle
 from har_core.model.class_indices import format_class_indices
+from har_core.model.engine import are_probabilities, keep_probabilities
 from har_core.model.manifest import CLASS_INDICES_FILE, ONNX_FILE, BundleManifest
-from har_core.model.outputs import are_probabilities, keep_probabilities
 from har_core.scan.scanning import scan_dataset
 from tests.drawing import CLASS_NAMES, COLOUR_WEIGHTS, colour_network, encode, photo_bytes
 
