@@ -18,12 +18,36 @@ from dashboard.predict.inputs import photos_handed_in, show_example
 from dashboard.widgets.first_steps import first_steps
 from har_core import ActionModel, InvalidImageError
 
+# On a phone the columns lie above each other: then the answer comes before what was handed in.
+ANSWER_FIRST = """<style>@media (max-width: 640px) {
+.st-key-handed_in > * > [data-testid="stHorizontalBlock"] > [data-testid="stColumn"]:nth-child(2),
+.st-key-handed_in > [data-testid="stHorizontalBlock"] > [data-testid="stColumn"]:nth-child(2)
+{ order: -1; } }</style>"""
+
+
+def guide() -> None:
+    match first_steps():
+        case "sample":
+            show_example()
+            st.rerun(scope="fragment")
+        case "dataset":
+            st.switch_page("../pages/dataset.py")
+        case "evaluation":
+            st.switch_page("../pages/evaluation.py")
+
 
 @st.fragment
 def predict(model: ActionModel) -> None:
-    inputs, answers = st.columns([5, 6], gap="large")
+    above = st.container()
+    with st.container(key="handed_in"):
+        inputs, answers = st.columns([5, 6], gap="large")
     with inputs:
         photos = photos_handed_in()
+    with above:
+        if photos:
+            st.html(ANSWER_FIRST)
+        else:
+            guide()
     with answers:
         if not photos:
             st.header(f"It can tell {len(model.class_names)} actions apart", anchor=False)
@@ -55,12 +79,5 @@ def predict(model: ActionModel) -> None:
 st.title("What is the person doing?", anchor=False)
 st.markdown("Drop in one photograph or many. They are read in memory and never stored.")
 chosen = sidebar.chosen_model()
-match first_steps():
-    case "sample":
-        show_example()
-    case "dataset":
-        st.switch_page("../pages/dataset.py")
-    case "evaluation":
-        st.switch_page("../pages/evaluation.py")
 if chosen:
     predict(chosen)
