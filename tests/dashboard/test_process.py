@@ -149,6 +149,19 @@ def test_other_sites_may_not_read_the_pages(client):
         assert "access-control-allow-origin" not in answer.headers
 
 
+def test_the_pages_scripts_travel_compressed_and_answers_of_the_api_do_not(client):
+    client.headers["Accept-Encoding"] = "gzip"
+    page = client.get("/")
+    assert page.headers["content-encoding"] == "gzip"
+    script = re.search(r'src="\.?/?(static/js/[^"]+\.js)"', page.text).group(1)
+    with client.stream("GET", f"/{script}") as answer:
+        assert answer.headers["content-encoding"] == "gzip"
+        travelled = len(b"".join(answer.iter_raw()))
+    plain = client.get(f"/{script}", headers={"Accept-Encoding": "identity"})
+    assert travelled < 0.5 * len(plain.content)
+    assert "content-encoding" not in client.get("/models").headers
+
+
 def test_server_ends_cleanly_and_its_log_names_no_upload(server):
     assert server.stop() in (0, 1)  # Streamlit's command ends with 1 after Ctrl-C
     log = server.log.read_text()
@@ -194,16 +207,3 @@ def resident_mb(server) -> float:
         pytest.skip("memory is read from /proc")
     (line,) = [line for line in status.read_text().splitlines() if line.startswith("VmRSS:")]
     return int(line.split()[1]) / 1024
-
-
-def test_the_pages_scripts_travel_compressed_and_answers_of_the_api_do_not(client):
-    client.headers["Accept-Encoding"] = "gzip"
-    page = client.get("/")
-    assert page.headers["content-encoding"] == "gzip"
-    script = re.search(r'src="\.?/?(static/js/[^"]+\.js)"', page.text).group(1)
-    with client.stream("GET", f"/{script}") as answer:
-        assert answer.headers["content-encoding"] == "gzip"
-        travelled = len(b"".join(answer.iter_raw()))
-    plain = client.get(f"/{script}", headers={"Accept-Encoding": "identity"})
-    assert travelled < 0.5 * len(plain.content)
-    assert "content-encoding" not in client.get("/models").headers
