@@ -17,6 +17,7 @@ from har_core.errors import HarError, ModelBundleError
 from har_core.extras import require_training_extra
 from har_core.model.bundle import list_bundles, models_dir
 from har_core.model.manifest import BundleManifest, check_bundle_name, read_manifest
+from har_core.settings import MODELS_DIR, checkout
 from har_core.storage.data import data_dir
 from har_core.storage.files import write_atomically
 from har_core.training.efforts import Effort
@@ -349,13 +350,13 @@ def _launch(run: Run) -> Run:
 def _environment(run: Run) -> dict[str, str]:
     threads = str(max(1, (os.cpu_count() or 1) - 1))
     names = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "TF_NUM_INTRAOP_THREADS")
-    project = str(Path(__file__).parents[2])
-    path = os.pathsep.join(filter(None, (project, os.environ.get("PYTHONPATH"))))
+    found = (str(checkout() or ""), os.environ.get("PYTHONPATH"))
+    path = os.pathsep.join(filter(None, found))
     return {
         **os.environ,
         **dict.fromkeys(names, threads),
         # The model is on trial until somebody uses it.
-        "HAR_MODELS_DIR": str(run.folder / "models"),
+        MODELS_DIR.name: str(run.folder / "models"),
         "PYTHONPATH": path,
         "PYTHONUNBUFFERED": "1",
         "COLUMNS": "100",
