@@ -20,7 +20,12 @@ from har_core.evaluation.totals import HEADLINE_METRICS, METRIC_TITLES
 def show_comparison(shown: Shown, others: Mapping[str, Path]) -> None:
     """Draw metrics of several models side by side, and where two of them disagree."""
     if not others:
-        st.info("There is no other model to compare with.", icon=":material/info:")
+        st.info(
+            "There is no other model to compare with yet. Train one from this one, or import one "
+            "with `har import-model`; it appears here by itself.",
+            icon=":material/info:",
+        )
+        st.page_link("../pages/training.py", label="Train", icon=":material/model_training:")
         return
     chosen = st.multiselect(
         "Compare with",

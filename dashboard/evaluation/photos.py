@@ -9,6 +9,7 @@ import streamlit as st
 from dashboard import sidebar
 from dashboard.charts.bars import probability_bars
 from dashboard.evaluation.files import EvaluatedFiles
+from dashboard.evaluation.relabelling import show_relabelling
 from dashboard.widgets.gallery import Tile, gallery
 from dashboard.widgets.opened_photo import (
     PHOTO_PARAMETER,
@@ -127,9 +128,10 @@ def _photograph_dialog(photos: EvaluatedPhotos) -> None:
         )
         dataset = sidebar.chosen_dataset()
         if path is not None and dataset is not None and _lies_in(path, dataset):
+            show_relabelling(path, dataset, result.class_names)
             st.page_link(
                 "../pages/dataset.py",
-                label="Relabel or exclude it in the dataset",
+                label="Open it in the dataset",
                 icon=":material/arrow_forward:",
                 query_params={PHOTO_PARAMETER: filename},
             )

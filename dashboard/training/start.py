@@ -7,12 +7,12 @@ from typing import Final
 
 import streamlit as st
 
+from dashboard.resources import opened_dataset
 from dashboard.training.estimate import duration, estimate_seconds
 from dashboard.training.runs import ACTIVE, Run, start_run
 from dashboard.wording.names import counted, escape_markdown
 from har_core.dataset.decision_tables import cleaned_dataset
 from har_core.dataset.decisions import labels_csv
-from har_core.dataset.table import open_dataset
 from har_core.errors import HarError
 from har_core.model.bundle import list_bundles
 from har_core.training.efforts import EFFORTS, Effort
@@ -92,7 +92,7 @@ def _describe(lesson: _Lesson, name: str) -> str:
 
 
 def _lessons(folder: str) -> tuple[_Lesson, _Lesson]:
-    dataset = open_dataset(folder)
+    dataset = opened_dataset(folder)
     cleaned, _ = cleaned_dataset(dataset)
     before, after = dataset.rows, cleaned.rows
     old = before.drop_duplicates("filename").set_index("filename")["label"]

@@ -145,7 +145,11 @@ def test_a_link_shows_the_same_cell_and_a_photograph_leads_to_the_dataset(page):
     page.keyboard.press("ArrowRight")
     expect(dialog.get_by_role("img", name="The photograph running_1.jpg")).to_be_visible()
     expect(dialog.get_by_text("taken for sitting")).to_be_visible()
-    link = dialog.get_by_role("link", name="Relabel or exclude it in the dataset")
+    dialog.get_by_role("button", name="Exclude").click()
+    expect(dialog.get_by_text("Excluded in the dataset")).to_be_visible()
+    dialog.get_by_role("button", name="Take back").click()
+    expect(dialog.get_by_text("Excluded in the dataset")).to_be_hidden()
+    link = dialog.get_by_role("link", name="Open it in the dataset")
     expect(link).to_have_attribute("href", re.compile("photo=running_1.jpg$"))  # drawn last
     link.click()
     expect(page.get_by_role("heading", name="Know your photographs")).to_be_visible()

@@ -1,0 +1,83 @@
+"""What can be decided about an evaluated photograph, there where it is opened."""
+
+from collections.abc import Sequence
+from typing import Any
+
+import streamlit as st
+
+from dashboard.resources import opened_dataset
+from dashboard.wording.names import escape_markdown, markdown_name
+from har_core.dataset.decisions import decide, load_decisions
+from har_core.errors import DatasetError
+
+_RELABEL = "evaluated_relabel"
+
+
+def show_relabelling(path: str, dataset: str, class_names: Sequence[str]) -> None:
+    """Draw the decision about a photograph and what changes it; nothing if it is not listed.
+
+    Parameters
+    ----------
+    path : str
+        Of the photograph.
+    dataset : str
+        Folder whose decisions are meant.
+    class_names : sequence of str
+        To choose a label from.
+    """
+    try:
+        table = opened_dataset(dataset).rows
+        names = table.loc[table["path"] == path, "filename"]
+        if names.empty:
+            return
+        filename = str(names.iloc[0])
+        decision = load_decisions(dataset).current.get(filename)
+    except DatasetError as error:
+        st.caption(escape_markdown(str(error)))
+        return
+    if decision is not None:
+        text = {"exclude": "Excluded", "confirm": "Right as it is"}.get(decision.action)
+        text = text or f"Relabelled to {markdown_name(decision.label)}"
+        st.badge(f"{text} in the dataset", icon=":material/edit_note:", color="primary")
+    with st.container(horizontal=True):
+        st.menu_button(
+            "Relabel to",
+            list(class_names),
+            icon=":material/sell:",
+            key=_RELABEL,
+            format_func=markdown_name,
+            on_click=_relabel,
+            args=(dataset, filename),
+        )
+        for title, icon, action in (
+            ("Right as it is", "done_all", "confirm"),
+            ("Exclude", "block", "exclude"),
+        ):
+            st.button(
+                title,
+                icon=f":material/{icon}:",
+                key=f"evaluated_{action}",
+                on_click=_decide,
+                args=(dataset, filename, action),
+            )
+        if decision is not None:
+            st.button(
+                "Take back",
+                icon=":material/undo:",
+                key="evaluated_keep",
+                on_click=_decide,
+                args=(dataset, filename, "keep"),
+            )
+    st.caption("For the next training; this evaluation keeps the labels that it was made with.")
+
+
+def _relabel(dataset: str, filename: str) -> None:
+    if label := st.session_state.get(_RELABEL):
+        _decide(dataset, filename, "relabel", label)
+
+
+def _decide(dataset: str, filename: str, action: Any, label: str = "") -> None:
+    try:
+        decide(dataset, action, [filename], label)
+    except DatasetError as error:
+        st.toast(escape_markdown(str(error)), icon=":material/error:")
