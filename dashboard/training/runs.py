@@ -327,6 +327,7 @@ def _launch(run: Run) -> Run:
     arguments = [
         *(sys.executable, "-m", "har_core", "train", "--dataset", run.dataset),
         *("--table", str(run.folder / _TABLE), "--columns", "filename=filename,label=label"),
+        "--no-follow-links",  # the folder is a visitor's choice
         *("--name", run.name, "--effort", run.effort, "--base", run.base),
         *("--events", str(run.folder / _EVENTS), "--runs-dir", str(runs_folder() / ".at-work")),
     ]

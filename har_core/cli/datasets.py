@@ -41,9 +41,17 @@ ColumnsOption = Annotated[
 
 
 def read_dataset(
-    folder: Path, table: Path | None, old_table: Path | None = None, columns: str | None = None
+    folder: Path,
+    table: Path | None,
+    old_table: Path | None = None,
+    columns: str | None = None,
+    *,
+    follow_links: bool = True,
 ) -> "Dataset":
     """Open the dataset that a command line names, and say what was assumed.
+
+    Links are followed out of it: whoever types the command may read what they lead to. Without
+    `follow_links` the rule of `har_core.dataset.files.may_follow_links` holds.
 
     Raises
     ------
@@ -59,7 +67,9 @@ def read_dataset(
             raise HarError("--csv is the old name of --table; give one of them.")
         _say("The table to read is named by --table; --csv will only name files to write.")
         table = old_table
-    dataset = open_dataset(folder, table, columns=parse_columns(columns), follow_links=True)
+    dataset = open_dataset(
+        folder, table, columns=parse_columns(columns), follow_links=follow_links or None
+    )
     for note in dataset.notes[:_NOTES_SHOWN]:
         _say(note)
     return dataset

@@ -43,6 +43,14 @@ def train(
     table: TableOption = None,
     old_table: OldTableOption = None,
     columns: ColumnsOption = None,
+    links: Annotated[
+        bool,
+        typer.Option(
+            "--follow-links/--no-follow-links",
+            help="Follow links out of the dataset's folder, also where HAR_LINKED_DATASETS does "
+            "not allow them.",
+        ),
+    ] = True,
     effort: Annotated[
         EffortName | None,
         typer.Option(
@@ -182,7 +190,7 @@ def train(
         notes=notes,
         augmentation=dataclasses.replace(_DEFAULTS.augmentation, mixup=mixup),
     )
-    read = read_dataset(dataset, table, old_table, columns)
+    read = read_dataset(dataset, table, old_table, columns, follow_links=links)
     check_outputs([events], dataset=read)
     warn_of_spellings(read, dataset, table or old_table)
     if cleaned:

@@ -128,6 +128,8 @@ class DatasetFiles:
 
     def _list(self, folder: str) -> tuple[dict[str, str], list[str]]:
         if folder not in self._listed:
+            if folder and not self.exists(folder):  # or behind a link that is not followed
+                return {}, []
             files: dict[str, str] = {}
             folders: list[str] = []
             try:

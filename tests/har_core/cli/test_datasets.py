@@ -8,7 +8,7 @@ import pandas as pd
 import pytest
 from typer.testing import CliRunner
 
-from har_core.cli.datasets import check_outputs
+from har_core.cli.datasets import check_outputs, read_dataset
 from har_core.cli.main import app
 from har_core.dataset.table import open_dataset
 from har_core.errors import HarError
@@ -61,6 +61,19 @@ def test_a_file_that_is_read_is_refused_whatever_it_is(inputs: Path) -> None:
     check_outputs([notes])
     with pytest.raises(HarError, match="is read by this command"):
         check_outputs([notes], [notes])
+
+
+def test_training_from_a_page_follows_no_links_out_of_the_folder(
+    tiny_dataset: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tiny_dataset / "train").rename(tmp_path / "store")
+    (tiny_dataset / "train").symlink_to(tmp_path / "store")
+    monkeypatch.delenv("HAR_DATASET", raising=False)
+    command = ["train", "--dataset", str(tiny_dataset), "--name", "x", "--no-follow-links"]
+    answer = CliRunner().invoke(app, command)
+    assert isinstance(answer.exception, HarError)
+    assert "The link train leads out of the folder and is not followed" in str(answer.exception)
+    assert read_dataset(tiny_dataset, None).rows["path"].notna().all()
 
 
 def test_two_results_are_not_written_to_one_file(inputs: Path) -> None:

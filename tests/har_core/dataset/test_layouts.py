@@ -5,6 +5,7 @@ from pathlib import Path
 
 import pytest
 
+from har_core.dataset.files import find_photographs
 from har_core.dataset.table import load_dataset, open_dataset
 from har_core.errors import DatasetError
 from tests.drawing import CLASS_NAMES, photo_bytes
@@ -167,6 +168,19 @@ def test_links_into_a_cache_are_followed_only_where_the_operator_says_so(
     monkeypatch.delenv("HAR_DATASET")
     monkeypatch.setenv("HAR_LINKED_DATASETS", f"/nowhere:{tmp_path}")
     assert open_dataset(tiny_dataset).rows["path"].notna().all()
+
+
+def test_nothing_behind_a_linked_folder_is_listed_where_links_are_not_followed(
+    tiny_dataset: Path, tmp_path: Path
+) -> None:
+    (tiny_dataset / "train").rename(tmp_path / "store")
+    (tiny_dataset / "train").symlink_to(tmp_path / "store")
+    with pytest.raises(DatasetError, match="The link train leads out"):
+        open_dataset(tiny_dataset, follow_links=False)
+    closed = open_dataset(tiny_dataset, follow_links=False, photographs_needed=False)
+    assert closed.unlisted == {}
+    assert closed.rows["path"].isna().all()
+    assert find_photographs(tiny_dataset, ["running_0.jpg"]) == [None]
 
 
 def test_linked_folders_and_their_circles_end(tmp_path: Path) -> None:
