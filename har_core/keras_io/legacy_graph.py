@@ -29,12 +29,15 @@ class Rebuilt:
         The layers of a model, in the file's order; empty for a layer.
     trainable : bool
         Of a model: whether it was frozen as a whole.
+    kind : str
+        The name of its class in Keras 2.
     """
 
     name: str
     layer: Any
     parts: tuple["Rebuilt", ...] = ()
     trainable: bool = True
+    kind: str = "Functional"
 
 
 def rebuild_network(config: Config) -> Rebuilt:
@@ -68,7 +71,7 @@ def _rebuild(item: Config, name: str) -> Rebuilt:
         return _sequential(config) if class_name == "Sequential" else _functional(config)
     name = item.get("name") or config.get("name") or name
     if class_name in _OPERATIONS:
-        return Rebuilt(name, _operation(class_name, config, name))
+        return Rebuilt(name, _operation(class_name, config, name), kind=class_name)
     if class_name == "InputLayer":
         raise ModelBundleError(f"the input {name!r} stands where no input can be")
     return _layer(class_name, config, name)
@@ -86,7 +89,8 @@ def _layer(class_name: str, config: Config, name: str) -> Rebuilt:
             settings[key] = [_rebuild(one, name).layer for one in inner]
     built = build_layer(class_name, settings, _valid_name(name))
     # Only a model inside has an order of weights of its own.
-    return Rebuilt(name, built, tuple(part for part in parts if part.parts))
+    kind = class_name.rpartition(">")[2]
+    return Rebuilt(name, built, tuple(part for part in parts if part.parts), kind=kind)
 
 
 def _operation(class_name: str, config: Config, name: str) -> Any:
@@ -128,7 +132,7 @@ def _sequential(config: Config) -> Rebuilt:
         if item["class_name"] != "InputLayer"
     ]
     model = keras.Sequential([*inputs, *(part.layer for part in parts)], name=_valid_name(name))
-    return _as_model(name, model, parts, config)
+    return _as_model(name, model, parts, config, "Sequential")
 
 
 def _functional(config: Config) -> Rebuilt:
@@ -165,9 +169,11 @@ def _functional(config: Config) -> Rebuilt:
     return _as_model(name, model, list(parts.values()), config)
 
 
-def _as_model(name: str, model: Any, parts: list[Rebuilt], config: Config) -> Rebuilt:
+def _as_model(
+    name: str, model: Any, parts: list[Rebuilt], config: Config, kind: str = "Functional"
+) -> Rebuilt:
     trainable = config.get("trainable", True) is not False
-    return Rebuilt(name, model, tuple(parts), trainable)
+    return Rebuilt(name, model, tuple(parts), trainable, kind)
 
 
 def _first_calls(config: Config) -> dict[str, int]:

@@ -1,5 +1,7 @@
 """Giving a rebuilt network the weights of its Keras 2 file."""
 
+import re
+from collections import Counter
 from typing import Any, Final
 
 import numpy as np
@@ -9,6 +11,21 @@ from har_core.keras_io.legacy_graph import Rebuilt
 
 # The state of a random generator.
 _NOT_KEPT: Final = ("StateVar",)
+
+# Where the ``.keras`` files of Keras 2 hold a layer's own weights, and those of layers inside it,
+# in the order in which Keras 3 lists them.
+_PLACES: Final = (
+    "",
+    "cell",
+    "layer",
+    "layer/cell",
+    "forward_layer/cell",
+    "backward_layer/cell",
+    "_query_dense",
+    "_key_dense",
+    "_value_dense",
+    "_output_dense",
+)
 
 
 def load_weights(network: Rebuilt, group: Any) -> None:
@@ -31,6 +48,52 @@ def load_weights(network: Rebuilt, group: Any) -> None:
         stored = _arrays(group, part.name)
         _assign([*trainable, *frozen], stored, part.name)
         _finalize(part)
+
+
+def load_archive_weights(network: Rebuilt, group: Any) -> None:
+    """Copy the weights of a ``.keras`` file of Keras 2 into a rebuilt network.
+
+    Parameters
+    ----------
+    network : Rebuilt
+        From `rebuild_network`.
+    group : h5py.Group
+        ``model.weights.h5`` of the archive.
+
+    Raises
+    ------
+    ModelBundleError
+        If a layer's weights are missing, or are other ones than the layer has.
+    """
+    # Up to TensorFlow 2.13 under the name of an attribute of Keras.
+    names = [n for n in ("layers", "_layer_checkpoint_dependencies") if n in group]
+    container = group[names[0]] if names else {}
+    # Layers are told apart by their classes, and those of one class are counted.
+    seen: Counter[str] = Counter()
+    for part in network.parts:
+        name = _snake_case(part.kind)
+        number, seen[name] = seen[name], seen[name] + 1
+        stored = container.get(f"{name}_{number}" if number else name, {})
+        if part.parts:
+            inside = stored.get("layer", {}) if part.kind == "TimeDistributed" else stored
+            load_archive_weights(part.parts[0] if inside is not stored else part, inside)
+        elif getattr(part.layer, "weights", ()):
+            arrays = [array for place in _PLACES for array in _own_arrays(stored, place)]
+            _assign(part.layer.weights, arrays, part.name)
+            _finalize(part)
+
+
+def _snake_case(name: str) -> str:
+    """Write a class name as Keras 2 did, e.g. ``separable_conv2d``."""
+    name = re.sub("(.)([A-Z][a-z]+)", r"\1_\2", name)
+    return re.sub("([a-z])([A-Z])", r"\1_\2", name).lower()
+
+
+def _own_arrays(stored: Any, place: str) -> list[np.ndarray]:
+    path = f"{place}/vars" if place else "vars"
+    if path not in stored:
+        return []
+    return [np.asarray(stored[path][number]) for number in sorted(stored[path], key=int)]
 
 
 def _stored_order(part: Rebuilt) -> tuple[list[Any], list[Any]]:

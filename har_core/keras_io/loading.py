@@ -1,6 +1,7 @@
 """Loading Keras model files without executing anything that they contain."""
 
 import functools
+import io
 import json
 import shutil
 import tempfile
@@ -12,7 +13,7 @@ from typing import Any, Final
 from har_core.errors import ZIP_DAMAGE, ModelBundleError
 from har_core.images.signatures import identify_content
 from har_core.keras_io.legacy_graph import rebuild_network
-from har_core.keras_io.legacy_weights import load_weights
+from har_core.keras_io.legacy_weights import load_archive_weights, load_weights
 from har_core.keras_io.operations import with_modules
 from har_core.keras_io.safety import Config, refuse_unsafe_config
 
@@ -106,10 +107,8 @@ def _load_keras_archive(path: Path) -> Any:
         raise ModelBundleError(f"{path} is damaged: {error}. Get the file again.") from error
     version = metadata.get("keras_version")
     if isinstance(version, str) and version.startswith("2."):
-        raise ModelBundleError(
-            f"{path} was written by Keras {version}, whose .keras files Keras 3 does not read; "
-            "load it there and save it as .h5, which is read."
-        )
+        refuse_unsafe_config(config, path, keras_2=True)
+        return _with_clear_errors(path, lambda: _rebuilt_archive(path, config), _BUILD_AGAIN)
     refuse_unsafe_config(config, path)
     return _with_clear_errors(path, lambda: _load_archive(path), _BUILD_AGAIN)
 
@@ -161,6 +160,18 @@ def _load_archive(path: Path) -> Any:
         copied = Path(folder) / "model.keras"
         shutil.copyfile(path, copied)
         return _keras_load(copied)
+
+
+def _rebuilt_archive(path: Path, config: Config) -> Any:
+    """Load a ``.keras`` file of Keras 2."""
+    import h5py
+
+    network = rebuild_network(config)
+    with zipfile.ZipFile(path) as archive:
+        weights = io.BytesIO(archive.read("model.weights.h5"))
+    with h5py.File(weights, "r") as file:
+        load_archive_weights(network, file)
+    return network.layer
 
 
 def _load_copy(path: Path, config: Config) -> Any:

@@ -9,7 +9,7 @@ import pytest
 
 from har_core.cli.main import with_optional_values
 from har_core.model import bundle
-from tests.drawing import CLASS_NAMES, photo_bytes
+from tests.drawing import CLASS_NAMES, colour_network, photo_bytes
 from tests.guarded import checkerboard, write_guarded_bundle
 
 
@@ -171,3 +171,26 @@ def test_every_command_explains_itself(run):
         result = run(command, "--help")
         assert result.returncode == 0
         assert b"Usage" in result.stdout
+
+
+def test_import_shows_what_a_photograph_is_taken_for_under_every_scaling(run, photos, tmp_path):
+    (tmp_path / "colour.onnx").write_bytes(colour_network())
+    (tmp_path / "names.txt").write_text("\n".join(CLASS_NAMES))
+    given = ("import-model", "colour.onnx", "--class-indices", "names.txt", "--name", "colour")
+    assert b"say with --preprocessing how it was trained" in run(*given).stderr
+    assert b"add --try PHOTO" in run(*given, "--expect", "running").stderr
+    trial = ("--try", photos / "running.jpg", "--expect", "running")
+    result = run(*given, "--preprocessing", "minus_one_to_one", *trial)
+    assert result.returncode == 0, result.stderr
+    lines = result.stderr.decode().splitlines()
+    assert "What it says of running.jpg:" in lines
+    said = [line for line in lines if line.startswith("  ")]
+    assert len(said) == 5
+    assert said[0].startswith("  scaled minus_one_to_one, as it is now: running ")
+
+
+def test_export_says_how_equal_it_is(run, tmp_path):
+    result = run("export", "card", "--format", "hf")
+    assert result.returncode == 0, result.stderr
+    assert (tmp_path / "card" / "README.md").read_text().startswith("---\n")
+    assert b"differ from the bundle's by at most 0" in result.stderr

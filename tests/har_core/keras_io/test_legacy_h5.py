@@ -313,8 +313,9 @@ def sequential_in_functional_in_sequential(k2, layers):
         sequential_in_functional_in_sequential,
     ],
 )
-def test_kind_of_layer_gives_equal_outputs(layers, k2, pixels, tmp_path):
-    path = tmp_path / "model.h5"
+@pytest.mark.parametrize("suffix", [".h5", ".keras"])
+def test_kind_of_layer_gives_equal_outputs(layers, suffix, k2, pixels, tmp_path):
+    path = tmp_path / f"model{suffix}"
     body = layers(k2, k2.layers)
     head = [k2.layers.Flatten(), k2.layers.Dense(CLASSES, activation="softmax")]
     network = k2.Sequential([k2.Input((SIDE, SIDE, 3)), *body, *head])
@@ -324,6 +325,18 @@ def test_kind_of_layer_gives_equal_outputs(layers, k2, pixels, tmp_path):
     loaded.save(tmp_path / "new.keras")
     again = load_network(tmp_path / "new.keras")
     assert np.abs(np.asarray(again(pixels, training=False)) - expected).max() <= 1e-5
+
+
+@pytest.mark.parametrize(
+    "build", [nested, sequential_around_nested, partly_frozen, flat_sequential]
+)
+def test_keras_2_file_in_its_own_new_format_gives_equal_outputs(
+    build, k2, backbone, pixels, tmp_path
+):
+    path = tmp_path / "model.keras"
+    expected = save_and_run(build(k2, backbone), path, pixels)
+    loaded = load_network(path)
+    assert np.abs(np.asarray(loaded(pixels, training=False)) - expected).max() <= 1e-5
 
 
 def test_sequential_built_by_its_first_pictures_is_read(k2, pixels, tmp_path):

@@ -219,12 +219,6 @@ def test_enormous_configuration_is_refused_unread(keras_file):
         load_network(keras_file)
 
 
-def test_keras_file_of_keras_2_asks_for_h5(keras_file):
-    edit_archive(keras_file, metadata__json=json.dumps({"keras_version": "2.15.0"}))
-    with pytest.raises(ModelBundleError, match=r"Keras 2\.15\.0.*save it as \.h5"):
-        load_network(keras_file)
-
-
 def test_weights_that_do_not_fit_are_a_clear_error(keras_file):
     config = config_of(keras_file)
     for layer in config["config"]["layers"]:
