@@ -10,16 +10,18 @@ import numpy as np
 from har_core.errors import ModelBundleError
 from har_core.images.decoding import decode_square, read_bytes
 from har_core.images.preprocessing import PREPROCESSINGS, Preprocessing, scale_pixels
+from har_core.keras_io.candidates import Candidate, open_candidate, require_packages
 from har_core.keras_io.checks import probe_pictures
 from har_core.keras_io.outputs import OutputRule, apply_rule, rule_for_outputs
 from har_core.keras_io.scaling import InnerScaling
 from har_core.model import bundle
-from har_core.model.candidates import Candidate, open_candidate, require_packages
 from har_core.model.class_indices import format_class_indices, read_class_indices
 from har_core.model.fields import check_class_names
 from har_core.model.manifest import (
     CLASS_INDICES_FILE,
+    KERAS_FILE,
     MODEL_CARD_FILE,
+    ONNX_FILE,
     BundleManifest,
     check_bundle_name,
 )
@@ -140,7 +142,8 @@ def import_model(
         class_names=class_names,
     )
     with tempfile.TemporaryDirectory() as temporary:
-        written, conversion = candidate.write(Path(temporary), rule, probe)
+        keras_file, onnx_file = (Path(temporary) / name for name in (KERAS_FILE, ONNX_FILE))
+        written, conversion = candidate.write(keras_file, onnx_file, rule, probe)
         manifest = dataclasses.replace(
             manifest,
             training={
@@ -152,7 +155,7 @@ def import_model(
             },
         )
         files: dict[str, bytes | Path] = {
-            **written,
+            **{path.name: path for path in written},
             CLASS_INDICES_FILE: format_class_indices(class_names).encode(),
             MODEL_CARD_FILE: _model_card(manifest).encode(),
         }

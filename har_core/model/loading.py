@@ -8,11 +8,11 @@ from pathlib import Path
 from har_core.errors import ModelBundleError
 from har_core.extras import require_training_extra
 from har_core.images.preprocessing import Preprocessing, scale_pixels
+from har_core.keras_io.candidates import KerasCandidate, require_packages
 from har_core.keras_io.checks import probe_pictures
 from har_core.keras_io.loading import KERAS_SUFFIXES, load_network
 from har_core.keras_io.outputs import rule_for_outputs, with_probabilities
 from har_core.model import bundle
-from har_core.model.candidates import KerasCandidate, require_packages
 from har_core.model.class_indices import read_class_indices
 from har_core.model.classifier import ActionModel
 from har_core.model.engine import Engine, KerasEngine, OnnxEngine

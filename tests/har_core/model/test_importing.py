@@ -13,9 +13,9 @@ from PIL import Image
 
 from har_core.errors import DatasetError, ModelBundleError
 from har_core.images.preprocessing import PREPROCESSINGS, resize_image, scale_pixels
+from har_core.keras_io.candidates import usual_preprocessing
 from har_core.keras_io.loading import load_network
 from har_core.model import bundle
-from har_core.model.candidates import usual_preprocessing
 from har_core.model.importing import import_model
 from har_core.model.loading import load_model
 from tests.drawing import CLASS_NAMES, draw_photo, photo_bytes
@@ -207,7 +207,9 @@ def test_network_with_broken_weights_is_refused(indices, models, tmp_path):
 def test_existing_bundle_is_replaced_only_on_request(source, indices, models, monkeypatch):
     first = import_model(source, indices, preprocessing="zero_to_one", name="mine")
     with monkeypatch.context() as patch:
-        patch.setattr("har_core.model.candidates.load_network", lambda path: pytest.fail("loaded"))
+        patch.setattr(
+            "har_core.keras_io.candidates.load_network", lambda path: pytest.fail("loaded")
+        )
         with pytest.raises(ModelBundleError, match="exists already"):
             import_model(source, indices, preprocessing="minus_one_to_one", name="mine")
     assert bundle.verify_bundle(models / "mine") == first

@@ -14,7 +14,6 @@ from har_core.keras_io.onnx_export import export_onnx
 from har_core.keras_io.onnx_import import OnnxGraph
 from har_core.keras_io.outputs import Ending, OutputRule, keras_ending, with_probabilities
 from har_core.keras_io.scaling import InnerScaling, find_inner_scaling
-from har_core.model.manifest import KERAS_FILE, ONNX_FILE
 from har_core.storage.files import write_atomically
 
 # What `preprocess_input` of each family of `keras.applications` does; the longest name counts.
@@ -52,14 +51,14 @@ class Candidate(Protocol):
         """Return a family of networks that this one belongs to, and that family's scaling."""
 
     def write(
-        self, folder: Path, rule: OutputRule, probe: np.ndarray
-    ) -> tuple[dict[str, Path], dict[str, Any]]:
-        """Write the bundle's files of the network, completed by `rule`.
+        self, keras_file: Path, onnx_file: Path, rule: OutputRule, probe: np.ndarray
+    ) -> tuple[list[Path], dict[str, Any]]:
+        """Write a bundle's files of the network, completed by `rule`.
 
         Returns
         -------
-        dict of str to Path, dict
-            The files, and what the manifest records of the conversion.
+        list of Path, dict
+            Which of the two were written, and what the manifest records of the conversion.
         """
 
 
@@ -120,18 +119,16 @@ class KerasCandidate:
         )
 
     def write(
-        self, folder: Path, rule: OutputRule, probe: np.ndarray
-    ) -> tuple[dict[str, Path], dict[str, Any]]:
+        self, keras_file: Path, onnx_file: Path, rule: OutputRule, probe: np.ndarray
+    ) -> tuple[list[Path], dict[str, Any]]:
         """See `Candidate.write`."""
         network = with_probabilities(self.network, rule)
-        network.save(folder / KERAS_FILE, include_optimizer=False)
-        files = {KERAS_FILE: folder / KERAS_FILE}
+        network.save(keras_file, include_optimizer=False)
         try:
-            difference = export_onnx(network, folder / ONNX_FILE, probe=probe)
+            difference = export_onnx(network, onnx_file, probe=probe)
         except ModelBundleError as error:
-            return files, {"onnx_difference": None, "onnx_error": str(error)}
-        files[ONNX_FILE] = folder / ONNX_FILE
-        return files, {"onnx_difference": difference, "onnx_error": None}
+            return [keras_file], {"onnx_difference": None, "onnx_error": str(error)}
+        return [keras_file, onnx_file], {"onnx_difference": difference, "onnx_error": None}
 
 
 class OnnxCandidate:
@@ -162,11 +159,11 @@ class OnnxCandidate:
         return usual_preprocessing(self.source.stem)
 
     def write(
-        self, folder: Path, rule: OutputRule, probe: np.ndarray
-    ) -> tuple[dict[str, Path], dict[str, Any]]:
+        self, keras_file: Path, onnx_file: Path, rule: OutputRule, probe: np.ndarray
+    ) -> tuple[list[Path], dict[str, Any]]:
         """See `Candidate.write`; the graph stays what it was, so that there is no difference."""
-        write_atomically(folder / ONNX_FILE, self._graph.completed(rule))
-        return {ONNX_FILE: folder / ONNX_FILE}, {"onnx_difference": 0.0, "onnx_error": None}
+        write_atomically(onnx_file, self._graph.completed(rule))
+        return [onnx_file], {"onnx_difference": 0.0, "onnx_error": None}
 
 
 def usual_preprocessing(*names: str) -> tuple[str, Preprocessing] | None:
