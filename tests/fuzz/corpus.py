@@ -9,6 +9,7 @@ import numpy as np
 from PIL import ExifTags, Image
 
 from tests.drawing import draw_photo, encode
+from tests.profiles import P3, rgb_profile
 
 
 @cache
@@ -51,6 +52,16 @@ def small_files() -> dict[str, bytes]:
         "tiff float": encode(floats, "TIFF"),
         "tiff cmyk": encode(photo.convert("CMYK"), "TIFF"),
         "tiff big": encode(photo, "TIFF", big_tiff=True),
+        "jpeg restarts": encode(photo, "JPEG", restart_marker_blocks=2),
+        "jpeg profile": encode(photo, "JPEG", icc_profile=rgb_profile(P3, 2.2)),
+        "png profile": encode(rgba, "PNG", icc_profile=rgb_profile(P3, 2.2)),
+        "heic": encode(photo, "HEIF"),
+        "heic rgba": encode(rgba, "HEIF"),
+        "avif": encode(photo, "AVIF"),
+        "avif rgba": encode(rgba, "AVIF"),
+        "jpeg 2000": encode(photo, "JPEG2000"),
+        "jpeg 2000 codestream": encode(photo, "JPEG2000", no_jp2=True),
+        "jpeg 2000 rgba": encode(rgba, "JPEG2000"),
     }
     for compression in ("tiff_lzw", "tiff_adobe_deflate", "packbits", "jpeg"):
         files[f"tiff {compression}"] = encode(photo, "TIFF", compression=compression)
@@ -59,6 +70,11 @@ def small_files() -> dict[str, bytes]:
 
 
 HEAVY: dict[str, Callable[[], bytes]] = {
+    "heic 50 megapixels": lambda: encode(
+        _plain("RGB"), "HEIF", quality=10, enc_params={"preset": "ultrafast"}
+    ),
+    "avif 50 megapixels": lambda: encode(_plain("RGB"), "AVIF", quality=10, speed=10),
+    "jpeg 2000 20 megapixels": lambda: encode(_plain("RGBA", 4_472), "JPEG2000"),
     "jpeg 50 megapixels": lambda: encode(_plain("RGB"), "JPEG", exif=_exif(6)),
     "jpeg cmyk 50 megapixels": lambda: encode(_plain("CMYK"), "JPEG"),
     "png rgb 50 megapixels": lambda: encode(_plain("RGB"), "PNG", compress_level=1),
