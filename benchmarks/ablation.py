@@ -69,8 +69,7 @@ def run(prepared: PreparedDataset, settings: TrainingSettings, folder: Path) -> 
         files = RunFolder(folder)
         files.make()
         trainer = Trainer(prepared, settings, files, None, None)
-        trainer.train_head()
-        trainer.fine_tune()
+        trainer.learn()
         assert trainer.checkpoint is not None
         log = trainer.checkpoint.log
         last = {**log[-1], "seconds": sum(row["seconds"] for row in log)}

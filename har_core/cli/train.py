@@ -25,7 +25,7 @@ from har_core.cli.terminal import progress_bar, stderr
 from har_core.extras import require_training_extra
 from har_core.model import bundle
 from har_core.model.loading import find_model
-from har_core.model.manifest import check_bundle_name
+from har_core.model.manifest import BundleManifest, check_bundle_name
 from har_core.progress import Progress
 from har_core.training.events import EventLog, recorded_run
 from har_core.training.settings import TrainingSettings
@@ -77,6 +77,20 @@ def train(
         Path | None,
         typer.Option(metavar="FILE", help="Append what happens, one JSON object a line."),
     ] = None,
+    recipe: Annotated[
+        Path | None,
+        typer.Option(
+            help="TOML file with the settings of teachers and student, instead of the options from "
+            "BACKBONE_WEIGHTS to SEED."
+        ),
+    ] = None,
+    unlabelled: Annotated[
+        str,
+        typer.Option(
+            metavar="FOLDER",
+            help="Photographs without labels, to learn the teachers' opinion of them as well.",
+        ),
+    ] = _DEFAULTS.unlabelled,
     backbone_weights: Annotated[
         str,
         typer.Option(
@@ -120,22 +134,6 @@ def train(
     teacher_weight: Annotated[
         float, typer.Option(help="Share of the teachers' opinion in the targets.")
     ] = _DEFAULTS.teacher_weight,
-    refit: Annotated[
-        bool,
-        typer.Option(
-            "--refit",
-            help="Train on the validation photographs as well, now that the model in "
-            "BACKBONE_WEIGHTS has been chosen by them; keeps its temperature and the last epoch.",
-        ),
-    ] = _DEFAULTS.refit,
-    temperature_of: Annotated[
-        str,
-        typer.Option(
-            metavar="NAME",
-            help="With --refit: take this bundle's temperature, best that of the same run without "
-            "--refit.",
-        ),
-    ] = _DEFAULTS.temperature_of,
     notes: Annotated[
         str, typer.Option(help="For the model card, e.g. the origin of photographs and weights.")
     ] = _DEFAULTS.notes,
@@ -162,12 +160,15 @@ def train(
     har train --dataset DataSet --name mine
     har train --dataset DataSet --name mine --resume
     har train --dataset DataSet --cleaned --name better --effort quick
+    har train --dataset DataSet --name har15 --recipe recipes/har15.toml
     """  # noqa: D301 - \b keeps the lines of the examples
     if effort is not EffortName.quick:
         require_training_extra("Training")
     check_bundle_name(name)  # before the photographs are listed
     if base is not None and effort is None:
         raise typer.BadParameter("--base goes with --effort.")
+    if recipe is not None and effort is not None:
+        raise typer.BadParameter("--recipe and --effort exclude each other.")
     settings = dataclasses.replace(
         _DEFAULTS,
         backbone_weights=backbone_weights,
@@ -185,8 +186,7 @@ def train(
         seed=seed,
         teachers=tuple(teacher or ()),
         teacher_weight=teacher_weight,
-        refit=refit,
-        temperature_of=temperature_of,
+        unlabelled=unlabelled,
         notes=notes,
         augmentation=dataclasses.replace(_DEFAULTS.augmentation, mixup=mixup),
     )
@@ -199,12 +199,20 @@ def train(
         read, said = cleaned_dataset(read)
         stderr.print(said, markup=False, soft_wrap=True)
     # Imported here, because pandas would slow down every other command.
+    from har_core.training.publication import NotPublishedError
+
     if effort is not None:
         from har_core.training.efforts import train_with_effort
 
         run = partial(train_with_effort, effort.value, read, name, find_model(base))
+    elif recipe is not None:
+        from har_core.training.distillation.recipe import read_recipe, train_recipe
+
+        stages = read_recipe(recipe)
+        student = dataclasses.replace(stages.student, unlabelled=unlabelled)
+        run = partial(train_recipe, read, name, dataclasses.replace(stages, student=student))
     else:
-        from har_core.training.trainer import train as run_training
+        from har_core.training.run import train as run_training
 
         run = partial(run_training, read, name, settings)
     with progress_bar() as report:
@@ -220,6 +228,48 @@ def train(
         except KeyboardInterrupt:
             stderr.print("Interrupted. Continue with the same command and --resume.")
             raise typer.Exit(ExitCode.UNUSABLE) from None
+        except NotPublishedError as done:
+            stderr.print(f"{done}", markup=False, soft_wrap=True)
+            return
+    _say_what_was_written(name, manifest)
+
+
+@app.command()
+def publish(
+    run: Annotated[Path, typer.Argument(help="Folder of a run that is trained to its end.")],
+    dataset: DatasetOption,
+    table: TableOption = None,
+    columns: ColumnsOption = None,
+    overwrite: Annotated[
+        bool, typer.Option("--overwrite", help="Replace a bundle of that name.")
+    ] = False,
+) -> None:
+    """Make a model bundle of a run that was trained where there is no TensorFlow.
+
+    The ONNX graph needs TensorFlow; the training itself runs on JAX and PyTorch as well.
+
+    \b
+    KERAS_BACKEND=jax har train --dataset DataSet --name mine
+    KERAS_BACKEND=tensorflow har publish runs/mine --dataset DataSet
+    """  # noqa: D301 - \b keeps the lines of the examples
+    require_training_extra("Publishing")
+    from har_core.training.run import train as run_training
+
+    read = read_dataset(dataset, table, None, columns)
+    with progress_bar() as report:
+        manifest = run_training(
+            read,
+            run.name,
+            runs_dir=run.parent,
+            resume=True,
+            overwrite=overwrite,
+            progress=report,
+            on_epoch=_print_epoch,
+        )
+    _say_what_was_written(run.name, manifest)
+
+
+def _say_what_was_written(name: str, manifest: BundleManifest) -> None:
     skipped = manifest.training["skipped"]
     for row in skipped:
         stderr.print(f"skipped {row['filename']}: {row['reason']}", markup=False, soft_wrap=True)
@@ -256,7 +306,7 @@ def _recorded(
 
 def _print_epoch(row: dict[str, Any]) -> None:
     validation = ""
-    if "validation_top1" in row:  # not when it refits
+    if "validation_top1" in row:
         loss = row.get("validation_calibrated_log_loss", row["validation_log_loss"])
         validation = f"validation top-1 {row['validation_top1']:.1%}, log loss {loss:.3f}, "
     stderr.print(

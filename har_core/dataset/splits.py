@@ -205,7 +205,12 @@ def rows_of_own_split(table: pd.DataFrame, split: str) -> pd.DataFrame:
 
 
 def inherited_split(
-    table: pd.DataFrame, recorded: pd.DataFrame | None, *, seed: int = 0
+    table: pd.DataFrame,
+    recorded: pd.DataFrame | None,
+    *,
+    validation: float = 0.1,
+    test: float = 0.1,
+    seed: int = 0,
 ) -> np.ndarray:
     """Split like an earlier model, so that what neither learns from can compare the two.
 
@@ -219,7 +224,7 @@ def inherited_split(
         ``label``, ``sha256`` and ``duplicate_group`` of each photograph.
     recorded : DataFrame or None
         ``sha256`` and ``split`` of the earlier model; None splits all anew.
-    seed : int
+    validation, test, seed : float, float, int
         See `stratified_group_split`.
 
     Returns
@@ -238,7 +243,9 @@ def inherited_split(
     new = split.eq("").to_numpy()
     if new.any():
         rows = table[new]
-        split[new] = stratified_group_split(rows["label"], rows["duplicate_group"], seed=seed)
+        split[new] = stratified_group_split(
+            rows["label"], rows["duplicate_group"], validation=validation, test=test, seed=seed
+        )
     return split.to_numpy(dtype=str)
 
 

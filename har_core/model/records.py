@@ -12,6 +12,7 @@ from har_core.model.manifest import (
     CROSS_VALIDATED_FILE,
     PREDICTIONS_FILE,
     SPLITS_FILE,
+    UNLABELLED_FILE,
     BundleManifest,
 )
 from har_core.model.temperature import apply_temperature
@@ -53,15 +54,23 @@ def read_splits(folder: str | Path) -> pd.DataFrame | None:
     -------
     DataFrame or None
         ``filename``, ``label``, ``split``, ``duplicate_group`` and ``sha256``; None if the bundle
-        does not record it.
+        does not record it. Photographs that were learned from without their labels come last,
+        with ``train``, the label ``""`` and negative groups.
 
     Raises
     ------
     ModelBundleError
-        If the file cannot be read or lacks a column.
+        If a file cannot be read or lacks a column.
     """
-    path = Path(folder) / SPLITS_FILE
-    return read_parquet(path, _SPLIT_COLUMNS) if is_file(path) else None
+    path, unlabelled = Path(folder) / SPLITS_FILE, Path(folder) / UNLABELLED_FILE
+    if not is_file(path):
+        return None
+    splits = read_parquet(path, _SPLIT_COLUMNS)
+    if not is_file(unlabelled):
+        return splits
+    further = read_parquet(unlabelled, ("filename", "sha256"))
+    further = further.assign(label="", split="train", duplicate_group=-1 - np.arange(len(further)))
+    return pd.concat([splits, further[list(_SPLIT_COLUMNS)]], ignore_index=True)
 
 
 def match_splits(sha256: pd.Series, splits: pd.DataFrame) -> pd.Series:

@@ -9,7 +9,6 @@ from har_core.dataset.table import Location
 from har_core.errors import ModelBundleError
 from har_core.model.loading import find_model
 from har_core.model.manifest import KERAS_FILE, BundleManifest, read_manifest
-from har_core.model.records import read_splits
 from har_core.progress import Progress
 from har_core.storage.paths import is_folder
 from har_core.training.settings import TrainingSettings
@@ -41,7 +40,7 @@ def train_with_effort(
         A linear head on the other model's features; fine-tuning of its network; or the default
         settings, from ImageNet weights.
     dataset, name, csv, runs_dir, resume, overwrite, progress, on_epoch
-        As of `har_core.training.trainer.train`. A quick run that is resumed begins anew: it has
+        As of `har_core.training.run.train`. A quick run that is resumed begins anew: it has
         lost only seconds, as features are remembered.
     base : Path
         Bundle of the other model.
@@ -54,7 +53,7 @@ def train_with_effort(
     Raises
     ------
     HarError
-        See `har_core.training.trainer.train` and `har_core.training.quick.run.train_quick`.
+        See `har_core.training.run.train` and `har_core.training.quick.run.train_quick`.
     """
     if effort == "quick":
         from har_core.training.quick.run import train_quick
@@ -68,7 +67,7 @@ def train_with_effort(
             progress=progress,
             on_epoch=on_epoch,
         )
-    from har_core.training.trainer import train
+    from har_core.training.run import train
 
     return train(
         dataset,
@@ -94,9 +93,6 @@ def effort_settings(effort: Effort, base: Path) -> TrainingSettings:
     if effort == "full":
         return TrainingSettings(splits_of=str(base))
     network = fine_tunable(base)
-    splits = read_splits(network)
-    # A model that has learned from its validation photographs has none to choose an epoch by.
-    refit = splits is not None and not splits["split"].eq("validation").any()
     return dataclasses.replace(
         TrainingSettings(),
         backbone_weights=str(network / KERAS_FILE),
@@ -104,7 +100,6 @@ def effort_settings(effort: Effort, base: Path) -> TrainingSettings:
         epochs=4,
         small_epochs=2,
         learning_rate=1e-4,
-        refit=refit,
         splits_of=str(network),
     )
 

@@ -1,6 +1,7 @@
 """The model card: a bundle's README.md, written from its manifest and its test evaluation."""
 
-from typing import Final
+from collections.abc import Mapping
+from typing import Any, Final
 
 from har_core.evaluation.documents import answers_text, metric_rows, temperature_words
 from har_core.evaluation.result import EvaluationResult
@@ -22,43 +23,19 @@ def format_model_card(manifest: BundleManifest, result: EvaluationResult) -> str
     str
     """
     training = manifest.training
-    settings = training["settings"]
     n = training["photographs"]
-    teachers = ""
-    if settings["teachers"]:
-        names = ", ".join(f"`{name}`" for name in settings["teachers"])
-        teachers = (
-            f" While fine-tuning, {settings['teacher_weight']:.0%} of each target was the opinion "
-            f"of {names} (knowledge distillation)."
+    parts = [
+        f"{n[split]:,} {purpose}"
+        for split, purpose in (
+            ("train", "photographs for training"),
+            ("validation", "for validation"),
+            ("test", "for testing"),
+            ("unlabelled", "without labels for distillation"),
         )
-    small = min(settings["small_epochs"], settings["epochs"] - 1)
-    frozen = settings["frozen_blocks"]
-    side = settings["small_size"]
-    details = f", the first {small} at {side}×{side} pixels" if small > 0 else ""
-    details += f", without the stem and the first {frozen} blocks" if frozen else ""
-    if settings.get("refit", False):
-        photographs = f"{n['train']} photographs for training, {n['test']} for testing"
-        kept = (
-            "the last was kept. Those 10 % of the photographs that had served to choose epochs and "
-            "temperatures of earlier models were trained on as well, so nothing was chosen any more"
-        )
-        source = settings.get("temperature_of", "")
-        fitted = (
-            f"that of `{source}`, fitted on photographs that it had not learned from"
-            if source
-            else "taken over from the model that it goes on from"
-        )
-    else:
-        photographs = (
-            f"{n['train']} photographs for training, {n['validation']} for validation, "
-            f"{n['test']} for testing"
-        )
-        kept = (
-            "the epoch with the lowest validation log loss, after the temperature that suits it "
-            "best, was kept"
-        )
-        fitted = "fitted on the validation split"
-    notes = f"\n{settings['notes']}\n" if settings["notes"] else ""
+        if n.get(split)
+    ]
+    notes = training.get("notes") or training["settings"].get("notes")
+    notes = f"\n{notes}\n" if notes else ""
     return f"""# {manifest.name}
 
 {manifest.architecture}. Input: one RGB photograph, resized to {manifest.input_size}×\
@@ -67,28 +44,50 @@ probability of each of {len(manifest.class_names)} actions: {", ".join(manifest.
 
 ## How good it is
 
-Measured once, on the test split of {manifest.metrics["n"]} photographs, which share no \
-near-duplicate group with the others and were used for nothing else; 95 % intervals by bootstrap \
-over those groups:
+Measured once, after everything was decided, on the test split of {manifest.metrics["n"]:,} \
+photographs, which share no near-duplicate group with the others and were used for nothing else; \
+95 % intervals by bootstrap over those groups:
 
 | metric | value (95 % interval) |
 |---|---|
 {metric_rows(result.headline())}
 
-Probabilities are divided by {temperature_words(manifest.temperature)}, \
-{fitted}. `evaluation/predictions.parquet` holds each photograph's probabilities before that.
+Probabilities are divided by {temperature_words(manifest.temperature)}, fitted on the validation \
+split. `evaluation/predictions.parquet` holds each photograph's probabilities before that.
 
 {_paragraph(answers_text(manifest.rules))}
 ## How it was trained
 
-{photographs}; \
-{len(training["skipped"])} skipped as unreadable or missing. Backbone weights: \
-`{settings["backbone_weights"]}`. {settings["head_epochs"]} epochs of the head on frozen \
-features, then up to {settings["epochs"]} epochs of the whole network{details}; {kept}.{teachers} \
-All settings and package versions are in `bundle.json`, the log in `training_log.csv`, the split \
-in `splits.parquet`.
+{", ".join(parts)}; {len(training["skipped"])} skipped as unreadable or missing. \
+{training.get("summary", "")} All settings and package versions are in `bundle.json`, the log in \
+`training_log.csv`, the split in `splits.parquet`.
 {notes}
 {_NOT_FOR}"""
+
+
+def summarise(settings: Mapping[str, Any]) -> str:
+    """Say in sentences how a network was trained by some settings, a `TrainingSettings` as dict."""
+    sentences = [f"Backbone weights: `{settings['backbone_weights']}`."]
+    if settings["head_epochs"]:
+        sentences.append(f"{settings['head_epochs']} epochs of the head on frozen features.")
+    if settings["epochs"]:
+        small = max(0, min(settings["small_epochs"], settings["epochs"] - 1))
+        side, frozen = settings["small_size"], settings["frozen_blocks"]
+        text = f"{settings['epochs']} epochs of the whole network"
+        text += f", the first {small} at {side}×{side} pixels" if small else ""
+        text += f", without the stem and the first {frozen} blocks" if frozen else ""
+        sentences.append(f"{text}.")
+    if settings["teachers"]:
+        names = ", ".join(f"`{name}`" for name in settings["teachers"])
+        sentences.append(
+            f"While fine-tuning, {settings['teacher_weight']:.0%} of each target was the opinion "
+            f"of {names} (knowledge distillation)."
+        )
+    sentences.append(
+        "The epoch with the lowest validation log loss, after the temperature that suits it best, "
+        "was kept."
+    )
+    return " ".join(sentences)
 
 
 def format_quick_card(manifest: BundleManifest, result: EvaluationResult) -> str:
@@ -131,4 +130,4 @@ there are predicted worse. It must not be used to judge or watch people.
 
 
 def _paragraph(text: str) -> str:
-    return f"\n{text}\n" if text else ""
+    return f"{text}\n" if text else ""

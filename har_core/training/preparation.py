@@ -1,6 +1,5 @@
 """Turning a dataset folder into what training reads: pixels in one array, and the split."""
 
-import dataclasses
 import hashlib
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
@@ -43,12 +42,15 @@ class PreparedDataset:
         ``filename``, ``label``, ``reason`` of the rows that cannot be used.
     class_names : tuple of str
         Sorted.
+    fingerprints : ndarray
+        Of each photograph, see `har_core.dataset.duplicates.fingerprint_image`.
     """
 
     table: pd.DataFrame
     pixels: np.ndarray
     skipped: pd.DataFrame
     class_names: tuple[str, ...]
+    fingerprints: np.ndarray
 
     @property
     def label_indices(self) -> np.ndarray:
@@ -64,11 +66,6 @@ class PreparedDataset:
         """Return the row numbers of a split, ascending, int64."""
         return np.flatnonzero(self.table["split"].to_numpy() == split)
 
-    def with_validation_in_training(self) -> "PreparedDataset":
-        """Return the same photographs with those of the validation split in the training split."""
-        split = self.table["split"].replace("validation", "train")
-        return dataclasses.replace(self, table=self.table.assign(split=split))
-
 
 def dataset_fingerprint(table: pd.DataFrame) -> str:
     """Return the sha256 over all filenames, labels and contents: changes when any of them does."""
@@ -83,7 +80,7 @@ def prepare_dataset(
     csv: str | Path | None = None,
     seed: int = 0,
     splits_of: str = "",
-    validation_needed: bool = True,
+    shares: tuple[float, float] = (0.1, 0.1),
     progress: Progress | None = None,
 ) -> PreparedDataset:
     """Decode every photograph once, find near duplicates and split by their groups.
@@ -100,8 +97,8 @@ def prepare_dataset(
         Of the split.
     splits_of : str
         Name or path of a bundle whose split is kept.
-    validation_needed : bool
-        Where that bundle has learned from its validation photographs, set others apart.
+    shares : tuple of float
+        Of the photographs in the validation and in the test split.
     progress : callable, optional
         Called with (what is being done, done, total).
 
@@ -134,7 +131,7 @@ def prepare_dataset(
     with ThreadPoolExecutor() as pool:
         for start in range(0, len(table), _CHUNK):
             chunk = table["path"].iloc[start : start + _CHUNK]
-            for row, outcome in enumerate(pool.map(_read_photograph, chunk), start):
+            for row, outcome in enumerate(pool.map(read_photograph, chunk), start):
                 if isinstance(outcome, str):
                     reasons[row] = outcome or str(table["problem"].iloc[row])
                     continue
@@ -146,7 +143,8 @@ def prepare_dataset(
     skipped = table.loc[list(reasons), ["filename", "label"]].assign(reason=list(reasons.values()))
     _check_skipped(skipped, len(table))
     usable = table.drop(index=list(reasons)).reset_index(drop=True)
-    pairs, _ = near_duplicate_pairs(np.stack(fingerprints))
+    prints = np.stack(fingerprints)
+    pairs, _ = near_duplicate_pairs(prints)
     usable["duplicate_group"] = duplicate_groups(len(usable), pairs)
     recorded = read_splits(find_model(splits_of)) if splits_of else None
     split_anew = recorded is None and "split" not in usable
@@ -158,17 +156,19 @@ def prepare_dataset(
     if "split" in usable:  # as the dataset's folders say
         usable["split"] = split_of_folders(usable, recorded, seed=seed)
         skipped = pd.concat([skipped, left_out(usable)])
-        return PreparedDataset(usable, pixels[: len(usable)], skipped, class_names)
-    split = inherited_split(usable, recorded, seed=seed).astype("<U10")  # holds any name
-    if validation_needed and not (split == "validation").any():
+        return PreparedDataset(usable, pixels[: len(usable)], skipped, class_names, prints)
+    validation, test = shares
+    split = inherited_split(usable, recorded, validation=validation, test=test, seed=seed)
+    split = split.astype("<U10")  # holds any name
+    if not (split == "validation").any():  # that bundle has learned from its own
         rows = usable[split == "train"]
         apart = stratified_group_split(rows["label"], rows["duplicate_group"], seed=seed)
         split[rows.index[apart == "validation"]] = "validation"
     usable["split"] = split
-    return PreparedDataset(usable, pixels[: len(usable)], skipped, class_names)
+    return PreparedDataset(usable, pixels[: len(usable)], skipped, class_names, prints)
 
 
-def _read_photograph(path: str | None) -> tuple[np.ndarray, np.ndarray, str] | str:
+def read_photograph(path: str | None) -> tuple[np.ndarray, np.ndarray, str] | str:
     """Return stored pixels, fingerprint and sha256, or why there are none; ``""`` for no file."""
     if path is None:
         return ""

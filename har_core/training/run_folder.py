@@ -18,6 +18,7 @@ from har_core.storage.paths import exists, is_file, is_folder
 _STATE: Final = "checkpoint.npz"
 _SETTINGS: Final = "settings.json"
 _LOG: Final = "training_log.csv"
+NETWORK_FILE: Final = "network.keras"
 # What may be in a run's folder; anything else is somebody else's.
 _OWN: Final = (
     _STATE,
@@ -27,6 +28,10 @@ _OWN: Final = (
     "pixels.npy",
     "features.npy",
     "cross_validated.parquet",
+    "opinions.npy",
+    "splits.parquet",
+    NETWORK_FILE,
+    "unlabelled.npy",
 )
 _DAMAGE: Final = (OSError, KeyError, TypeError, *ZIP_DAMAGE)
 
@@ -161,6 +166,17 @@ class RunFolder:
         buffer = io.BytesIO()
         np.savez(buffer, allow_pickle=False, **arrays)
         self.write(name, buffer.getvalue())
+
+    @property
+    def has_network(self) -> bool:
+        """Whether the run is done and its network is kept, for its students."""
+        return (self.path / NETWORK_FILE).is_file()
+
+    def write_network(self, network: Any) -> None:
+        """Keep the trained network, a `keras.Model`; the run is done then."""
+        unfinished = self.path / f".{NETWORK_FILE}.new.keras"  # Keras goes by the suffix
+        network.save(unfinished)
+        unfinished.replace(self.path / NETWORK_FILE)
 
     def write(self, name: str, content: bytes) -> None:
         """Replace a file of the folder.

@@ -4,7 +4,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from har_core.errors import HarError
-from har_core.training.augmentation import AugmentationSettings
+from har_core.training.learning.augmentation import AugmentationSettings
 
 
 @dataclass(frozen=True)
@@ -17,16 +17,21 @@ class TrainingSettings:
         See `har_core.training.network.build_network`.
     seed : int
         Of the split, the initial head, the order of photographs and the augmentation.
+    validation, test : float
+        Shares of the photographs in these splits.
+    head : {"lstm", "pooled"}
+        See `har_core.training.network.build_network`.
     head_epochs : int
-        Epochs of the head on the frozen backbone's features; at least 1.
+        Epochs of the head on the frozen backbone's features.
     epochs : int
         Epochs of fine-tuning the whole network; 0 leaves the backbone as it is.
     small_epochs : int
         So many of the fine-tuning's first epochs see photographs of `small_size`, never the last
         one: progressive resizing, at half the cost (Touvron et al. 2019, arXiv:1906.06423, on
         what sizes suit).
-    small_size : int
-        Side in pixels, a multiple of 32.
+    small_size, size : int
+        Sides in pixels of the first and of the further epochs' photographs, multiples of 16;
+        whatever they are, the network is measured and used at 224.
     frozen_blocks : int
         While fine-tuning, the stem and the blocks before the one of this number keep their
         pretrained weights; 0 trains all.
@@ -48,14 +53,15 @@ class TrainingSettings:
     augmentation : AugmentationSettings
         Of the fine-tuning.
     teachers : tuple of str
-        Bundles whose mean opinion is mixed into the targets while fine-tuning.
+        Bundles, or folders of trained networks, whose mean opinion is mixed into the targets while
+        fine-tuning.
     teacher_weight : float
         Share of that opinion in the targets, in [0, 1].
-    refit : bool
-        Learn from the validation photographs as well, once they have served to choose: the last
-        epoch is kept, at the temperature of the bundle that `backbone_weights` points into.
-    temperature_of : str
-        Bundle whose temperature a refit takes instead: of the same run without `refit`, best.
+    views : int
+        The teachers judge so many views of each photograph, which then come again and again; 0
+        shows other views in every epoch.
+    unlabelled : str
+        Folder of photographs that are learned from by the teachers' opinion alone.
     splits_of : str
         Bundle whose split is kept, so that the two models can be compared: see
         `har_core.dataset.splits.inherited_split`.
@@ -65,10 +71,14 @@ class TrainingSettings:
 
     backbone_weights: str = "imagenet"
     seed: int = 0
+    validation: float = 0.1
+    test: float = 0.1
+    head: str = "lstm"
     head_epochs: int = 4
     epochs: int = 14
     small_epochs: int = 9
     small_size: int = 160
+    size: int = 224
     frozen_blocks: int = 3
     batch_size: int = 32
     head_learning_rate: float = 1e-3
@@ -83,8 +93,8 @@ class TrainingSettings:
     augmentation: AugmentationSettings = field(default_factory=AugmentationSettings)
     teachers: tuple[str, ...] = ()
     teacher_weight: float = 0.7
-    refit: bool = False
-    temperature_of: str = ""
+    views: int = 0
+    unlabelled: str = ""
     splits_of: str = ""
     notes: str = ""
 
@@ -93,13 +103,20 @@ class TrainingSettings:
             message
             for invalid, message in (
                 (not 0 <= self.seed < 2**31, f"the seed must be from 0 to {2**31 - 1}"),
-                (self.head_epochs < 1, "head epochs must be at least 1"),
+                (self.head_epochs < 0, "head epochs must not be negative"),
+                (self.head_epochs + self.epochs < 1, "there must be an epoch"),
+                (self.head not in ("lstm", "pooled"), "the head must be lstm or pooled"),
+                (
+                    not (self.validation > 0 and self.test > 0 and self.validation + self.test < 1),
+                    "the shares of validation and test must be positive and leave some",
+                ),
                 (self.epochs < 0, "epochs must not be negative"),
                 (self.small_epochs < 0, "small epochs must not be negative"),
                 (
-                    self.small_size < 32 or self.small_size % 32 != 0,
-                    "the small size must be a multiple of 32",
+                    min(self.small_size, self.size) < 32 or (self.small_size | self.size) % 16 != 0,
+                    "sizes must be multiples of 16 from 32",
                 ),
+                (self.views < 0, "views must not be negative"),
                 (self.frozen_blocks < 0, "frozen blocks must not be negative"),
                 (self.ema_epochs < 0, "the moving average's epochs must not be negative"),
                 (self.warmup_epochs < 0, "warm-up epochs must not be negative"),
@@ -114,10 +131,6 @@ class TrainingSettings:
                 (not 0 <= self.label_smoothing < 1, "label smoothing must be in [0, 1)"),
                 (not 0 < self.layer_decay <= 1, "the layer decay must be in (0, 1]"),
                 (not 0 <= self.teacher_weight <= 1, "the teacher weight must be in [0, 1]"),
-                (
-                    bool(self.temperature_of) and not self.refit,
-                    "only a refit takes over a temperature, any other run fits its own",
-                ),
             )
             if invalid
         ]

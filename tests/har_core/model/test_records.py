@@ -14,6 +14,7 @@ from har_core.model.manifest import (
     ONNX_FILE,
     PREDICTIONS_FILE,
     SPLITS_FILE,
+    UNLABELLED_FILE,
     BundleManifest,
 )
 from har_core.model.records import (
@@ -53,6 +54,7 @@ def write_bundle(folder: Path, temperature: float = 1.0, **files: bytes) -> Bund
         "splits": SPLITS_FILE,
         "predictions": PREDICTIONS_FILE,
         "cross_validated": CROSS_VALIDATED_FILE,
+        "unlabelled": UNLABELLED_FILE,
     }
     content = {ONNX_FILE: colour_network(), **{names[n]: c for n, c in files.items()}}
     return bundle.write_bundle(folder / "m", manifest, content)
@@ -171,3 +173,13 @@ def test_a_thousand_classes_are_joined_without_a_warning(recwarn: pytest.Warning
     assert joined.loc[3, "class 0"] == 0.5
     assert joined["class 1"].dtype == np.float32
     assert not len(recwarn)
+
+
+def test_photographs_learned_from_without_labels_are_training_photographs(tmp_path: Path) -> None:
+    further = pd.DataFrame({"filename": ["u.jpg", "v.jpg"], "sha256": ["U", "V"]})
+    write_bundle(tmp_path, splits=SPLITS.to_parquet(), unlabelled=further.to_parquet())
+    splits = read_splits(tmp_path / "m")
+    assert splits is not None
+    assert match_splits(pd.Series(["A", "U", "X"]), splits).tolist() == ["train", "train", ""]
+    assert were_seen(["U", "B"], splits, ["train"]).tolist() == [True, False]
+    assert splits["duplicate_group"].nunique() == 5  # b and d are one group, u and v are none

@@ -2,8 +2,16 @@ import numpy as np
 import pytest
 
 from har_core.errors import ModelBundleError
-from har_core.training.network import build_network, resize_input, split_at_features
-from har_core.training.optimization import cosine_learning_rate, layer_depths, set_trainable
+from har_core.training.learning.optimization import (
+    cosine_learning_rate,
+    set_trainable,
+)
+from har_core.training.network import (
+    build_network,
+    layer_depths,
+    resize_input,
+    split_at_features,
+)
 
 
 @pytest.fixture(scope="module")
@@ -66,7 +74,7 @@ def test_learning_rate_warms_up_then_falls_to_nearly_zero():
 
 
 def test_layers_nearer_to_the_input_are_deeper(network):
-    depths = layer_depths([layer.name for layer in network.layers])
+    depths = layer_depths(network)
     path = ["Conv1", "block_1_expand", "block_16_project", "Conv_1", "action"]
     assert [depths[name] for name in path] == [18, 17, 2, 1, 0]
 

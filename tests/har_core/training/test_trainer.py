@@ -1,6 +1,5 @@
 import dataclasses
 import json
-import shutil
 
 import numpy as np
 import pandas as pd
@@ -8,8 +7,6 @@ import pytest
 
 from har_core import load_model
 from har_core.errors import DatasetError, HarError, ModelBundleError
-from har_core.evaluation.store import list_evaluations, read_evaluation
-from har_core.images.preprocessing import scale_pixels
 from har_core.keras_io.loading import load_network
 from har_core.model import bundle
 from har_core.model.manifest import (
@@ -20,10 +17,10 @@ from har_core.model.manifest import (
     TRAINING_LOG_FILE,
 )
 from har_core.model.records import recorded_cross_validation
-from har_core.training import trainer as training
+from har_core.training.learning.learner import Learner
+from har_core.training.run import train
 from har_core.training.run_folder import RunFolder
 from har_core.training.settings import TrainingSettings
-from har_core.training.trainer import train
 from tests.drawing import CLASS_NAMES, write_dataset, write_small_backbone
 
 SETTINGS = TrainingSettings(
@@ -136,15 +133,15 @@ def test_network_that_goes_on_from_another_sees_other_crops(runs, tmp_path, monk
     def first_batch(run, backbone_weights):
         seen = []
 
-        def seize(pixels, preprocessing):
-            if pixels.dtype == np.uint8:
-                return scale_pixels(pixels, preprocessing)
-            seen.append(pixels)
+        def seize(learner, inputs, draws, *_):
+            if inputs.dtype == np.float32:  # features for the head
+                return 0.0
+            seen.append(draws)
             raise Killed
 
         settings = dataclasses.replace(SETTINGS, backbone_weights=str(backbone_weights))
         with monkeypatch.context() as patch, pytest.raises(Killed):
-            patch.setattr(training, "scale_pixels", seize)
+            patch.setattr(Learner, "step", seize)
             train(root / "dataset", "on", settings, runs_dir=tmp_path / run)
         return seen[0]
 
@@ -152,79 +149,6 @@ def test_network_that_goes_on_from_another_sees_other_crops(runs, tmp_path, monk
     on, again = first_batch("on", earlier), first_batch("again", earlier)
     np.testing.assert_array_equal(on, again)
     assert not np.array_equal(on, first_batch("afresh", root / "backbone.keras"))
-
-
-def test_refit_learns_from_validation_photographs_and_chooses_nothing(runs, tmp_path, monkeypatch):
-    root, *_ = runs
-    monkeypatch.setenv("HAR_MODELS_DIR", str(tmp_path / "models"))
-    chosen = tmp_path / "models" / "chosen"
-    shutil.copytree(root / "models" / "straight", chosen)
-    bundle.update_manifest(chosen, temperature=1.75)
-    weights = str(chosen / KERAS_FILE)
-    settings = dataclasses.replace(SETTINGS, backbone_weights=weights, small_epochs=0, refit=True)
-    kept = []
-    write_best = RunFolder.write_best
-
-    def note_stage(run, stage, weights):
-        kept.append(stage)
-        write_best(run, stage, weights)
-
-    monkeypatch.setattr(RunFolder, "write_best", note_stage)
-    refitted = train(root / "dataset", "refitted", settings, runs_dir=tmp_path / "runs")
-    assert kept == ["head", "fine-tuning", "fine-tuning"]  # every epoch, so the last stays
-    folder = tmp_path / "models" / "refitted"
-    before, after = (pd.read_parquet(f / SPLITS_FILE)["split"] for f in (chosen, folder))
-    assert after.tolist() == before.replace("validation", "train").tolist()
-    assert refitted.training["photographs"] == {"train": 27, "test": 3}
-    assert refitted.temperature == 1.75
-    assert refitted.metrics["n"] == 3
-    assert list_evaluations(folder, refitted) == ["test"]
-    with pytest.raises(DatasetError, match="kept no validation photographs apart"):
-        read_evaluation(folder, "validation")
-    log = pd.read_csv(folder / TRAINING_LOG_FILE)
-    assert log.columns.tolist() == ["stage", "epoch", "training_loss", "seconds"]
-    card = (folder / MODEL_CARD_FILE).read_text()
-    assert "27 photographs for training, 3 for testing" in card
-    assert "taken over from the model that it goes on from" in card
-    # What learned from them may not teach a network that they are to choose.
-    taught = dataclasses.replace(SETTINGS, teachers=("refitted",))
-    with pytest.raises(ModelBundleError, match="trained on 3 of the 6 photographs"):
-        train(root / "dataset", "taught", taught, runs_dir=tmp_path / "runs")
-
-
-def test_refit_takes_the_temperature_of_a_named_model(runs, tmp_path, monkeypatch):
-    root, *_ = runs
-    monkeypatch.setenv("HAR_MODELS_DIR", str(tmp_path / "models"))
-    for name in ("chosen", "twin"):
-        shutil.copytree(root / "models" / "straight", tmp_path / "models" / name)
-    bundle.update_manifest(tmp_path / "models" / "twin", temperature=1.75)
-    settings = dataclasses.replace(
-        SETTINGS,
-        backbone_weights=str(tmp_path / "models" / "chosen" / KERAS_FILE),
-        epochs=0,
-        refit=True,
-        temperature_of="twin",
-    )
-    refitted = train(root / "dataset", "refitted", settings, runs_dir=tmp_path / "runs")
-    assert refitted.temperature == 1.75
-    assert refitted.training["settings"]["temperature_of"] == "twin"
-    card = (tmp_path / "models" / "refitted" / MODEL_CARD_FILE).read_text()
-    assert "temperature of 1.750 (on the logits), that of `twin`" in card
-    # A model that has learned from the test photographs is no source.
-    splits = pd.read_parquet(tmp_path / "models" / "twin" / SPLITS_FILE)
-    splits["split"] = splits["split"].replace("test", "train")
-    splits.to_parquet(tmp_path / "models" / "twin" / SPLITS_FILE)
-    with pytest.raises(ModelBundleError, match="trained on 3 of the 3 photographs"):
-        train(root / "dataset", "again", settings, runs_dir=tmp_path / "runs")
-
-
-def test_refit_without_a_chosen_model_is_refused(runs, tmp_path, monkeypatch):
-    root, *_ = runs
-    monkeypatch.setenv("HAR_MODELS_DIR", str(tmp_path / "models"))
-    settings = dataclasses.replace(SETTINGS, refit=True)
-    with pytest.raises(ModelBundleError, match="--backbone-weights"):
-        train(root / "dataset", "refitted", settings, runs_dir=tmp_path / "runs")
-    assert not (tmp_path / "runs" / "refitted").exists()
 
 
 def test_weights_that_are_gone_from_a_bundle_are_named(runs, tmp_path, monkeypatch):
@@ -285,7 +209,7 @@ def test_nothing_to_resume_is_said(tmp_path, monkeypatch):
         ({"head_learning_rate": -1.0}, "head's learning rate"),
         ({"ema_epochs": -3.0}, "moving average"),
         ({"warmup_epochs": -1.0}, "warm-up"),
-        ({"temperature_of": "mine"}, "only a refit takes over a temperature"),
+        ({"validation": 0.6, "test": 0.5}, "shares of validation and test"),
     ],
 )
 def test_impossible_settings_are_refused(settings, message):

@@ -2,9 +2,8 @@ import numpy as np
 import pytest
 
 from har_core.errors import ModelBundleError
-from har_core.training.efficientnet_lite import build_efficientnet_lite
-from har_core.training.network import build_network
-from har_core.training.optimization import layer_depths
+from har_core.training.network import build_network, layer_depths
+from recipes.efficientnet_lite import build_efficientnet_lite
 
 # EfficientNet-Lite0: (input, expanded, output) channels and kernel of its 16 blocks.
 _LITE0 = [
@@ -59,7 +58,7 @@ def test_backbone_takes_the_place_of_mobilenet(backbone, tmp_path):
 
 
 def test_stages_are_told_apart_like_those_of_mobilenet(backbone):
-    depths = layer_depths([layer.name for layer in backbone.layers])
+    depths = layer_depths(backbone)
     path = ["Conv1", "block_0_depthwise", "block_1_expand", "block_15_project", "Conv_1"]
     assert [depths[name] for name in path] == [17, 17, 16, 2, 1]
 

@@ -1,6 +1,6 @@
 """EfficientNet-Lite backbones, larger than MobileNetV2, for networks that only teach.
 
-``python -m har_core.efficientnet_lite WEIGHTS.pth OUT.keras`` turns ImageNet weights published for
+``python -m recipes.efficientnet_lite WEIGHTS.pth OUT.keras`` turns ImageNet weights published for
 PyTorch into a file that ``train --backbone-weights`` reads.
 """
 
@@ -34,7 +34,7 @@ def build_efficientnet_lite(weights: Mapping[str, np.ndarray], *, size: int = 22
     """Build the convolutional part of an EfficientNet-Lite and give it weights.
 
     Layers are named like those of Keras' MobileNetV2 (``Conv1``, ``block_K_…``, ``Conv_1``), so
-    that `har_core.training.optimization.layer_depths` can tell the stages.
+    that `har_core.training.network.layer_depths` can tell the stages.
 
     Parameters
     ----------
@@ -150,7 +150,7 @@ def _take(weights: dict[str, np.ndarray], name: str) -> np.ndarray:
 
 def main() -> None:
     """Convert one file; see the module's docstring."""
-    parser = argparse.ArgumentParser(prog="python -m har_core.efficientnet_lite")
+    parser = argparse.ArgumentParser(prog="python -m recipes.efficientnet_lite")
     parser.add_argument("weights", type=Path, help="PyTorch state dictionary (.pth)")
     parser.add_argument("out", type=Path, help="Keras file to write (.keras)")
     arguments = parser.parse_args()

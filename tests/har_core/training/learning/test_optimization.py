@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
 
-from har_core.training.optimization import make_optimizer
+from har_core.training.learning.optimization import make_optimizer
 
 
 @pytest.fixture

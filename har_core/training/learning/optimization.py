@@ -1,11 +1,9 @@
-"""The optimiser's parts: learning-rate schedule and layer-wise learning-rate decay."""
+"""The optimiser: AdamW with layer-wise learning rates and averaged weights, and its schedule."""
 
 import math
-import re
-from collections.abc import Sequence
-from typing import Any, Final
+from typing import Any
 
-_BLOCK: Final = re.compile(r"block_(\d+)_")
+from har_core.training.network import layer_depths
 
 
 def cosine_learning_rate(step: int, *, total: int, warmup: int, peak: float) -> float:
@@ -31,34 +29,6 @@ def cosine_learning_rate(step: int, *, total: int, warmup: int, peak: float) -> 
     return peak * 0.5 * (1 + math.cos(math.pi * progress))
 
 
-def layer_depths(layer_names: Sequence[str]) -> dict[str, int]:
-    """Count the stages between each layer and the output: head 0, last block 2, …, stem.
-
-    Parameters
-    ----------
-    layer_names : sequence of str
-        Names of the network's layers, as in Keras' MobileNetV2.
-
-    Returns
-    -------
-    dict of str to int
-        Layer name to the number of stages between it and the head; 18 for the stem of MobileNetV2.
-    """
-    blocks = {name: int(match[1]) for name in layer_names if (match := _BLOCK.match(name))}
-    last = max(blocks.values(), default=0)
-    depths = {}
-    for name in layer_names:
-        if name in blocks:
-            depths[name] = last - blocks[name] + 2
-        elif name.startswith("Conv_1"):
-            depths[name] = 1
-        elif name in ("Conv1", "bn_Conv1") or name.startswith("expanded_conv"):
-            depths[name] = last + 2
-        else:
-            depths[name] = 0
-    return depths
-
-
 def set_trainable(network: Any, *, frozen_blocks: int) -> None:
     """Freeze all normalisation, and the stages before a block.
 
@@ -67,13 +37,13 @@ def set_trainable(network: Any, *, frozen_blocks: int) -> None:
     Parameters
     ----------
     network : keras.Model
-        Its layer names tell the stages.
+        See `har_core.training.network.layer_depths`.
     frozen_blocks : int
         The stem and this many blocks keep their weights; 0 trains the stem, too.
     """
     import keras
 
-    depths = layer_depths([layer.name for layer in network.layers])
+    depths = layer_depths(network)
     deepest_trained = max(depths.values()) - frozen_blocks
     for layer in network.layers:
         # In Keras a frozen BatchNormalization also keeps its statistics.
@@ -86,8 +56,8 @@ def make_optimizer(
     *,
     weight_decay: float,
     layer_decay: float,
-    ema_momentum: float,
     head_factor: float,
+    ema_momentum: float,
 ) -> Any:
     """Build AdamW with layer-wise learning rates and a moving average of the weights.
 
@@ -98,24 +68,25 @@ def make_optimizer(
     Parameters
     ----------
     network : keras.Model
-        Its layer names tell the stages.
+        See `har_core.training.network.layer_depths`.
     weight_decay : float
         Decoupled weight decay (Loshchilov and Hutter 2017, arXiv:1711.05101), not applied to
         biases and normalisation.
     layer_decay : float
         In (0, 1]; 1 trains all stages alike.
-    ema_momentum : float
-        Momentum of the exponential moving average, in [0, 1).
     head_factor : float
         Multiplies the learning rate of the layers behind the backbone.
+    ema_momentum : float
+        Momentum of the exponential moving average, in [0, 1).
 
     Returns
     -------
     keras.optimizers.AdamW
+        Built for the network's trainable variables.
     """
     import keras
 
-    depths = layer_depths([layer.name for layer in network.layers])
+    depths = layer_depths(network)
     factors = {
         variable.path: head_factor if depths[layer.name] == 0 else layer_decay ** depths[layer.name]
         for layer in network.layers
@@ -132,7 +103,11 @@ def make_optimizer(
             super().update_step(gradient, variable, learning_rate * factor)
 
     optimizer = LayerwiseAdamW(
-        weight_decay=weight_decay, use_ema=True, ema_momentum=ema_momentum, global_clipnorm=1.0
+        weight_decay=weight_decay,
+        use_ema=True,
+        ema_momentum=ema_momentum,
+        global_clipnorm=1.0,
     )
     optimizer.exclude_from_weight_decay(var_names=["bias", "gamma", "beta"])
+    optimizer.build(network.trainable_variables)
     return optimizer

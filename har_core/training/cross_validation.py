@@ -1,0 +1,72 @@
+"""Every photograph judged without its own label, for whoever looks for wrong labels."""
+
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+import numpy as np
+
+from har_core.analysis.suspects import cross_validated_probabilities
+from har_core.errors import DatasetError
+from har_core.model.records import join_probabilities
+from har_core.progress import Progress
+from har_core.training.ancestry import find_cross_validation
+from har_core.training.preparation import PreparedDataset
+
+
+def cross_validate(
+    prepared: PreparedDataset,
+    features: np.ndarray,
+    validation_features: np.ndarray,
+    test_features: Callable[[], np.ndarray],
+    *,
+    ancestors: Sequence[Path],
+    is_pretrained_only: bool,
+    progress: Progress | None = None,
+) -> bytes | None:
+    """Judge every photograph by a regression on frozen features that was fitted without it.
+
+    Once a network is fine-tuned it is too late: its features have learned the training
+    photographs' labels, the wrong ones included. So a backbone that was trained before gives
+    none; an ancestor's record serves then.
+
+    Parameters
+    ----------
+    prepared : PreparedDataset
+    features, validation_features : ndarray, shape (N, 49, 1280)
+        Of the training and the validation photographs.
+    test_features : callable
+        Gives those of the test photographs, if they are needed.
+    ancestors : sequence of Path
+        Bundles that the network builds on.
+    is_pretrained_only : bool
+        Whether the backbone has not seen these photographs' labels.
+    progress : callable, optional
+        Called with (what is being done, done, total).
+
+    Returns
+    -------
+    bytes or None
+        A bundle's ``evaluation/cross_validated.parquet``; None if there can be none.
+    """
+    record = find_cross_validation(ancestors, prepared)
+    if record is not None or not is_pretrained_only:
+        return record
+    rows = np.concatenate([prepared.rows_of(s) for s in ("train", "validation", "test")])
+    pooled = np.concatenate(
+        [
+            block.mean(axis=1, dtype=np.float32)
+            for block in (features, validation_features, test_features())
+        ]
+    )
+    table = prepared.table.loc[rows, ["filename", "label", "sha256"]]
+    try:
+        probabilities, class_names = cross_validated_probabilities(
+            pooled,
+            table["label"].to_numpy(dtype=str),
+            prepared.table.loc[rows, "duplicate_group"].to_numpy(),
+            progress=progress,
+        )
+    except DatasetError:  # too few photographs of a class; the model can do without
+        return None
+    table = join_probabilities(table, list(class_names), probabilities)
+    return table.sort_index().to_parquet(index=False, compression="zstd")

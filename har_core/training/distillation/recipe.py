@@ -1,0 +1,151 @@
+"""A recipe in one file: networks that learn the labels, a model that learns their opinion."""
+
+import dataclasses
+import tomllib
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from har_core.dataset.table import Location
+from har_core.errors import HarError, ModelBundleError
+from har_core.model.bundle import models_dir
+from har_core.model.manifest import BundleManifest, check_bundle_name
+from har_core.progress import Progress
+from har_core.training.learning.augmentation import AugmentationSettings
+from har_core.training.run import train, train_network
+from har_core.training.run_folder import RunFolder
+from har_core.training.settings import TrainingSettings
+from har_core.training.trainer import EpochReport
+
+
+@dataclass(frozen=True)
+class Recipe:
+    """One stage of teachers, which may be left out, and one student.
+
+    Parameters
+    ----------
+    teachers : tuple of TrainingSettings
+        Trained first, one after another.
+    student : TrainingSettings
+        Trained last, by their mean opinion.
+    """
+
+    teachers: tuple[TrainingSettings, ...]
+    student: TrainingSettings
+
+
+def read_recipe(path: str | Path) -> Recipe:
+    """Read a recipe.
+
+    Parameters
+    ----------
+    path : str or Path
+        TOML: a table ``student``, any number of tables ``teacher``, and ``shared``, whose settings
+        hold for all; each of `TrainingSettings`' parameters. ``expected`` is for people.
+
+    Raises
+    ------
+    HarError
+        If it cannot be read, or a setting is unknown or impossible; the message names it.
+    """
+    try:
+        content = tomllib.loads(Path(path).read_text(encoding="utf-8"))
+    except (OSError, ValueError) as error:
+        raise HarError(f"Cannot read the recipe {path}: {error}.") from error
+    unknown = sorted(set(content) - {"shared", "teacher", "student", "expected"})
+    teachers = content.get("teacher", [])
+    if unknown or "student" not in content or not isinstance(teachers, list):
+        raise HarError(
+            f"{path} is no recipe: it needs a table [student], and may have [[teacher]], [shared] "
+            "and [expected]" + (f", but not [{unknown[0]}]." if unknown else ".")
+        )
+    shared = content.get("shared", {})
+    return Recipe(
+        tuple(
+            _settings({**shared, **values}, f"{path}, teacher {number}")
+            for number, values in enumerate(teachers, start=1)
+        ),
+        _settings({**shared, **content["student"]}, f"{path}, student"),
+    )
+
+
+def train_recipe(
+    dataset: Location,
+    name: str,
+    recipe: Recipe,
+    *,
+    csv: str | Path | None = None,
+    runs_dir: str | Path = "runs",
+    resume: bool = False,
+    overwrite: bool = False,
+    progress: Progress | None = None,
+    on_epoch: EpochReport | None = None,
+) -> BundleManifest:
+    """Train a recipe's teachers, then its student, and write that as a model bundle.
+
+    Teachers that are done are left alone; the network in training when the run was interrupted
+    goes on where it was.
+
+    Parameters
+    ----------
+    dataset, name, csv, runs_dir, resume, overwrite, progress, on_epoch
+        As of `har_core.training.run.train`; the teachers' runs are ``name-teacher1`` and so on.
+    recipe : Recipe
+        From `read_recipe`.
+
+    Returns
+    -------
+    BundleManifest
+        Of the bundle that was written.
+
+    Raises
+    ------
+    HarError
+        See `har_core.training.run.train`.
+    """
+    destination = models_dir() / check_bundle_name(name)
+    if destination.exists() and not overwrite:
+        raise ModelBundleError(
+            f"{destination} exists already; choose another --name or add --overwrite."
+        )
+    numbers = range(1, len(recipe.teachers) + 1)
+    runs = [RunFolder(Path(runs_dir) / f"{name}-teacher{number}") for number in numbers]
+    student_run = RunFolder(Path(runs_dir) / name)
+    begun = [run for run in (*runs, student_run) if run.read_settings() is not None]
+    if begun and not resume:
+        raise HarError(
+            f"{begun[0].path} holds an interrupted run: continue it with --resume, or remove the "
+            "folder."
+        )
+    if resume and not begun:
+        raise HarError(f"There is no interrupted run in {runs_dir}; start without --resume.")
+    for run, settings in zip(runs, recipe.teachers, strict=True):
+        train_network(dataset, run, settings, csv=csv, progress=progress, on_epoch=on_epoch)
+    teachers = tuple(str(run.path) for run in runs)
+    manifest = train(
+        dataset,
+        name,
+        dataclasses.replace(recipe.student, teachers=teachers),
+        csv=csv,
+        runs_dir=runs_dir,
+        resume=student_run.read_settings() is not None,
+        overwrite=overwrite,
+        progress=progress,
+        on_epoch=on_epoch,
+    )
+    for run in runs:
+        run.remove()
+    return manifest
+
+
+def _settings(values: dict[str, Any], where: str) -> TrainingSettings:
+    known = {field.name for field in dataclasses.fields(TrainingSettings)}
+    augmentation = values.pop("augmentation", {})
+    strengths = {field.name for field in dataclasses.fields(AugmentationSettings)}
+    unknown = sorted(set(values) - known) + sorted(set(augmentation) - strengths)
+    if unknown:
+        raise HarError(f"{where}: there is no setting {unknown[0]!r}.")
+    try:
+        return TrainingSettings(**values, augmentation=AugmentationSettings(**augmentation))
+    except (HarError, TypeError) as error:
+        raise HarError(f"{where}: {error}") from error

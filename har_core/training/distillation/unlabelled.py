@@ -1,0 +1,91 @@
+"""Photographs without labels: what teachers think of them is all that is learned from them."""
+
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final
+
+import numpy as np
+import pandas as pd
+
+from har_core.dataset.duplicates import near_duplicate_pairs
+from har_core.errors import DatasetError
+from har_core.progress import Progress
+from har_core.storage.disk_arrays import make_disk_array
+from har_core.training.preparation import STORED_SIZE, PreparedDataset, read_photograph
+
+_CHUNK: Final = 256
+
+
+@dataclass(frozen=True, eq=False)
+class Unlabelled:
+    """Photographs (``filename``, ``sha256``), and their pixels as of `PreparedDataset`."""
+
+    table: pd.DataFrame
+    pixels: np.ndarray
+
+
+def read_unlabelled(
+    folder: str | Path,
+    prepared: PreparedDataset,
+    store: str | Path,
+    progress: Progress | None = None,
+) -> Unlabelled:
+    """Read a folder of photographs that are no copies of labelled, nor near those held out.
+
+    Parameters
+    ----------
+    folder : str or Path
+        Searched with its subfolders; files that cannot be read as photographs are passed over.
+    prepared : PreparedDataset
+        The labelled photographs.
+    store : str or Path
+        Existing folder for the decoded pixels.
+    progress : callable, optional
+        Called with (what is being done, done, total).
+
+    Raises
+    ------
+    DatasetError
+        If the folder holds no photograph that can be learned from.
+    """
+    folder = Path(folder)
+    files = sorted(path for path in folder.rglob("*") if path.is_file())
+    if not files:
+        raise DatasetError(f"There is no photograph in {folder}.")
+    shape = (len(files), STORED_SIZE, STORED_SIZE, 3)
+    pixels = make_disk_array(Path(store) / "unlabelled.npy", shape, np.uint8)
+    names: list[str] = []
+    hashes: list[str] = []
+    fingerprints: list[np.ndarray] = []
+    known = set(prepared.table["sha256"])
+    with ThreadPoolExecutor() as pool:
+        for start in range(0, len(files), _CHUNK):
+            chunk = files[start : start + _CHUNK]
+            for path, outcome in zip(
+                chunk, pool.map(read_photograph, map(str, chunk)), strict=True
+            ):
+                if isinstance(outcome, str) or outcome[2] in known:
+                    continue
+                known.add(outcome[2])
+                pixels[len(names)] = outcome[0]
+                names.append(path.relative_to(folder).as_posix())
+                fingerprints.append(outcome[1])
+                hashes.append(outcome[2])
+            if progress is not None:
+                progress(
+                    "Reading unlabelled photographs", min(start + _CHUNK, len(files)), len(files)
+                )
+    held_out = ~prepared.table["split"].eq("train").to_numpy()
+    likeness = np.concatenate([prepared.fingerprints[held_out], *(f[None] for f in fingerprints)])
+    pairs, _ = near_duplicate_pairs(likeness)
+    first = np.count_nonzero(held_out)
+    crossing = pairs[(pairs.min(axis=1) < first) & (pairs.max(axis=1) >= first)]
+    usable = np.ones(len(names), bool)
+    usable[crossing.max(axis=1) - first] = False
+    if not usable.any():
+        raise DatasetError(
+            f"No file in {folder} is a photograph that is not in the dataset already."
+        )
+    table = pd.DataFrame({"filename": names, "sha256": hashes})[usable].reset_index(drop=True)
+    return Unlabelled(table, pixels[np.flatnonzero(usable)])

@@ -1,0 +1,179 @@
+"""A training run from a dataset to a bundle: started, resumed, published, cleared away."""
+
+import dataclasses
+from pathlib import Path
+
+from har_core.dataset.table import Location
+from har_core.errors import DatasetError, HarError, ModelBundleError
+from har_core.extras import require_training_extra
+from har_core.model.bundle import models_dir
+from har_core.model.manifest import BundleManifest, check_bundle_name
+from har_core.progress import Progress
+from har_core.storage.paths import exists
+from har_core.training.preparation import prepare_dataset
+from har_core.training.publication import NotPublishedError, package_versions, runs_tensorflow
+from har_core.training.run_folder import RunFolder
+from har_core.training.settings import TrainingSettings
+from har_core.training.trainer import EpochReport, Trainer
+
+
+def train(
+    dataset: Location,
+    name: str,
+    settings: TrainingSettings | None = None,
+    *,
+    csv: str | Path | None = None,
+    runs_dir: str | Path = "runs",
+    resume: bool = False,
+    overwrite: bool = False,
+    progress: Progress | None = None,
+    on_epoch: EpochReport | None = None,
+) -> BundleManifest:
+    """Train the network on a dataset folder and write it as a model bundle.
+
+    The photographs are split by near-duplicate group. The validation split selects the
+    epoch, by its log loss after the temperature that suits it best, and fits the temperature;
+    the test split is used once, at the end, for the metrics in the bundle.
+
+    Parameters
+    ----------
+    dataset : str, Path or Dataset
+        Dataset folder, see `har_core.dataset.table.open_dataset`.
+    name : str
+        Name of the bundle, written into `har_core.model.bundle.models_dir`.
+    settings : TrainingSettings, optional
+        Default settings if None; a resumed run keeps the recorded ones.
+    csv : str or Path, optional
+        Table to use instead of ``train.csv``.
+    runs_dir : str or Path
+        The run keeps its checkpoints in ``runs_dir/name``, and removes them when it is done.
+    resume : bool
+        Continue an interrupted run of that name; at most one epoch is repeated.
+    overwrite : bool
+        Replace a bundle of that name.
+    progress : callable, optional
+        Called with (what is being done, done, total).
+    on_epoch : callable, optional
+        Called with each row of the log.
+
+    Returns
+    -------
+    BundleManifest
+        Of the bundle that was written.
+
+    Raises
+    ------
+    DatasetError
+        If the dataset cannot be trained on, or changed since the interrupted run.
+    ModelBundleError
+        If the backbone cannot be loaded, the bundle exists, or its ONNX graph disagrees with Keras.
+    NotPublishedError
+        If the training is done, but its ONNX graph needs Keras to run on TensorFlow.
+    HarError
+        If there is nothing to resume, or something that was not asked to be resumed.
+    """
+    require_training_extra("Training")
+    destination = models_dir() / check_bundle_name(name)
+    run = RunFolder(Path(runs_dir) / name)
+    if exists(destination) and not overwrite:
+        raise ModelBundleError(
+            f"{destination} exists already; choose another --name or add --overwrite"
+            + (f", or remove {run.path} if that run is the bundle's." if resume else ".")
+        )
+    trainer = _started(dataset, run, settings, csv, resume, progress, on_epoch)
+    trainer.learn()
+    if not runs_tensorflow():
+        raise NotPublishedError(
+            f"The training is done. Its ONNX graph needs TensorFlow; publish the model by "
+            f"KERAS_BACKEND=tensorflow har publish {run.path} --dataset {dataset}"
+        )
+    manifest = trainer.write_bundle(destination, overwrite)
+    run.remove()
+    return manifest
+
+
+def train_network(
+    dataset: Location,
+    run: RunFolder,
+    settings: TrainingSettings,
+    *,
+    csv: str | Path | None = None,
+    progress: Progress | None = None,
+    on_epoch: EpochReport | None = None,
+) -> None:
+    """Train a network that is only to teach: nothing is measured on the test split.
+
+    Its folder keeps the network and which photographs it has seen; a run that was interrupted goes
+    on, one that is done is left alone.
+
+    Parameters
+    ----------
+    dataset, settings, csv, progress, on_epoch
+        As of `train`.
+    run : RunFolder
+        May hold an earlier run.
+    """
+    if run.has_network:
+        return
+    resume = run.read_settings() is not None
+    trainer = _started(dataset, run, settings, csv, resume, progress, on_epoch)
+    trainer.learn()
+    trainer.keep_network()
+
+
+def _started(
+    dataset: Location,
+    run: RunFolder,
+    settings: TrainingSettings | None,
+    csv: str | Path | None,
+    resume: bool,
+    progress: Progress | None,
+    on_epoch: EpochReport | None,
+) -> Trainer:
+    """Return the trainer of a new run, or of the one that the folder holds."""
+    recorded = run.read_settings()
+    if recorded is None and resume:
+        raise HarError(f"There is no interrupted run in {run.path}; start without --resume.")
+    if recorded is not None and not resume:
+        raise HarError(
+            f"{run.path} holds an interrupted run: continue it with --resume, or remove the folder."
+        )
+    if recorded is not None:
+        try:
+            settings = TrainingSettings.from_dict(recorded["settings"])
+        except (KeyError, TypeError) as error:
+            raise HarError(
+                f"{run.path} was recorded by another version of this program ({error}). Remove the "
+                "folder to start anew."
+            ) from error
+    settings = settings or TrainingSettings()
+    run.make()
+    try:
+        prepared = prepare_dataset(
+            dataset,
+            run.path,
+            csv=csv,
+            seed=settings.seed,
+            splits_of=settings.splits_of,
+            shares=(settings.validation, settings.test),
+            progress=progress,
+        )
+        trainer = Trainer(prepared, settings, run, progress, on_epoch)
+        if recorded is None:
+            run.write_settings(
+                {
+                    "settings": dataclasses.asdict(settings),
+                    "dataset": prepared.fingerprint,
+                    **package_versions(),
+                }
+            )
+    except BaseException:
+        if recorded is None:  # nothing to resume yet
+            run.remove()
+        raise
+    if recorded is not None and recorded["dataset"] != prepared.fingerprint:
+        raise DatasetError(
+            f"{dataset} is not the dataset that the run in {run.path} was started on: photographs "
+            "or labels changed. Remove the run folder to start anew."
+        )
+    return trainer

@@ -1,0 +1,121 @@
+"""Recipes: read, refused where they are wrong, and made end to end, over an interruption."""
+
+import dataclasses
+from pathlib import Path
+
+import pandas as pd
+import pytest
+from typer.testing import CliRunner
+
+from har_core.cli.main import app
+from har_core.errors import HarError
+from har_core.model import bundle
+from har_core.model.manifest import SPLITS_FILE, TRAINING_LOG_FILE, UNLABELLED_FILE
+from har_core.model.records import read_splits
+from har_core.training.distillation.recipe import read_recipe, train_recipe
+from tests.drawing import draw_photo, write_dataset, write_small_backbone
+
+SHIPPED = Path(__file__).parents[4] / "recipes" / "har15.toml"
+SMALL = """
+[shared]
+seed = 7
+validation = 0.1
+test = 0.2
+head_epochs = 0
+frozen_blocks = 0
+batch_size = 8
+backbone_weights = "{backbone}"
+
+[[teacher]]
+head = "pooled"
+epochs = 1
+small_epochs = 0
+size = 96
+
+[student]
+epochs = 3
+small_epochs = 1
+small_size = 64
+size = 96
+views = 2
+teacher_weight = 1.0
+augmentation = {{ mixup = 0.5 }}
+
+[expected]
+student_test = 33.0
+"""
+
+
+class Killed(BaseException):
+    """Stands for a kill: nothing in the program catches it."""
+
+
+def test_recipe_of_the_shipped_model_has_two_teachers_and_a_patient_student():
+    recipe = read_recipe(SHIPPED)
+    assert [teacher.size for teacher in recipe.teachers] == [240, 224]
+    student = recipe.student
+    assert (student.epochs, student.views, student.teacher_weight) == (321, 30, 1.0)
+    assert {s.seed for s in (*recipe.teachers, student)} == {20261126}
+    assert {(s.validation, s.test) for s in (*recipe.teachers, student)} == {(0.08, 0.12)}
+
+
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [
+        ("epochs = 3", "needs a table \\[student\\]"),
+        ("[student]\n[pupil]", "but not \\[pupil\\]"),
+        ("[student]\nepoch = 3", "student: there is no setting 'epoch'"),
+        ("[student]\n[[teacher]]\naugmentation = {mixin = 1}", "teacher 1: .* 'mixin'"),
+        ("[student]\ndropout = 3", "student: .*dropout must be"),
+        ("[student]\nepochs = '3'", "student"),
+        ("[student", "Cannot read the recipe"),
+    ],
+)
+def test_recipe_that_makes_no_sense_is_refused_by_name(tmp_path, content, message):
+    (tmp_path / "r.toml").write_text(content)
+    with pytest.raises(HarError, match=message):
+        read_recipe(tmp_path / "r.toml")
+
+
+def test_recipe_is_made_end_to_end_over_a_kill(tmp_path, monkeypatch):
+    monkeypatch.setenv("HAR_MODELS_DIR", str(tmp_path / "models"))
+    dataset = write_dataset(tmp_path / "dataset", per_class=10)
+    more = tmp_path / "more"
+    more.mkdir()
+    for seed in range(3):
+        draw_photo("running", seed=200 + seed).save(more / f"{seed}.jpg")
+    backbone = write_small_backbone(tmp_path / "backbone.keras")
+    (tmp_path / "r.toml").write_text(SMALL.format(backbone=backbone.as_posix()))
+    runs = tmp_path / "runs"
+    options = ["train", "--dataset", str(dataset), "--name", "made", "--unlabelled", str(more)]
+    options += ["--recipe", str(tmp_path / "r.toml"), "--runs-dir", str(runs)]
+
+    def kill_after_the_students_first_epoch(row):
+        if row["epoch"] == 1 and (runs / "made-teacher1" / "network.keras").exists():
+            raise Killed
+
+    recipe = read_recipe(tmp_path / "r.toml")
+    student = dataclasses.replace(recipe.student, unlabelled=str(more))
+    recipe = dataclasses.replace(recipe, student=student)
+    with pytest.raises(Killed):
+        train_recipe(
+            dataset, "made", recipe, runs_dir=runs, on_epoch=kill_after_the_students_first_epoch
+        )
+    refused = CliRunner().invoke(app, options)
+    assert "--resume" in str(refused.exception)
+    result = CliRunner().invoke(app, [*options, "--resume"])
+    assert result.exit_code == 0, result.output
+    folder = tmp_path / "models" / "made"
+    manifest = bundle.verify_bundle(folder)
+    log = pd.read_csv(folder / TRAINING_LOG_FILE)
+    assert log["epoch"].tolist() == [1, 2, 3]  # the first was not repeated
+    assert manifest.training["photographs"]["unlabelled"] == 3
+    assert pd.read_parquet(folder / UNLABELLED_FILE)["filename"].tolist() == [
+        "0.jpg",
+        "1.jpg",
+        "2.jpg",
+    ]
+    assert pd.read_parquet(folder / SPLITS_FILE)["split"].value_counts()["test"] == 6
+    assert read_splits(folder)["split"].value_counts()["train"] == 21 + 3
+    assert "3 without labels for distillation" in (folder / "README.md").read_text()
+    assert not list(runs.glob("made*"))

@@ -1,0 +1,41 @@
+import shutil
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from har_core.errors import DatasetError
+from har_core.training.distillation.unlabelled import read_unlabelled
+from har_core.training.preparation import prepare_dataset
+from tests.drawing import draw_photo
+
+
+@pytest.fixture
+def prepared(tiny_dataset, tmp_path):
+    return prepare_dataset(tiny_dataset, tmp_path)
+
+
+def test_copies_and_near_duplicates_of_held_out_photographs_are_not_learned_from(
+    prepared, tmp_path
+):
+    folder = tmp_path / "more" / "deep"
+    folder.mkdir(parents=True)
+    draw_photo("running", seed=101).save(folder / "new.jpg")
+    (folder / "notes.txt").write_text("no photograph")
+    shutil.copy(prepared.table["path"].iloc[0], folder / "copy.jpg")
+    test_photo = Image.open(prepared.table["path"].iloc[prepared.rows_of("test")[0]])
+    test_photo.transpose(Image.Transpose.FLIP_LEFT_RIGHT).save(folder / "mirrored.jpg")
+    found = read_unlabelled(tmp_path / "more", prepared, tmp_path)
+    assert found.table["filename"].tolist() == ["deep/new.jpg"]
+    assert found.pixels.shape == (1, 256, 256, 3)
+    assert np.asarray(found.pixels[0]).std() > 10
+
+
+def test_folder_without_a_new_photograph_is_refused(prepared, tmp_path):
+    folder = tmp_path / "more"
+    folder.mkdir()
+    with pytest.raises(DatasetError, match="no photograph in"):
+        read_unlabelled(folder, prepared, tmp_path)
+    shutil.copy(prepared.table["path"].iloc[0], folder / "copy.jpg")
+    with pytest.raises(DatasetError, match="not in the dataset already"):
+        read_unlabelled(folder, prepared, tmp_path)
