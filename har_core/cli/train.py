@@ -94,10 +94,11 @@ def train(
     backbone_weights: Annotated[
         str,
         typer.Option(
-            help="'imagenet' (Keras downloads), 'random', or a file: .weights.h5, or .keras, "
-            "also that of a bundle."
+            help="'shipped' (the model that came with the program, or 'imagenet' where it has "
+            "seen photographs that are held out), 'imagenet' (Keras downloads), 'random', or a "
+            "file: .weights.h5, or .keras, also that of a bundle."
         ),
-    ] = _DEFAULTS.backbone_weights,
+    ] = "shipped",
     epochs: Annotated[
         int, typer.Option(min=0, help="Fine-tuning epochs of the whole network.")
     ] = _DEFAULTS.epochs,

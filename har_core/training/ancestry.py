@@ -2,12 +2,17 @@
 
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Final
 
 from har_core.errors import ModelBundleError
-from har_core.model.manifest import CROSS_VALIDATED_FILE, SPLITS_FILE
+from har_core.model.manifest import CROSS_VALIDATED_FILE, KERAS_FILE, SPLITS_FILE
 from har_core.model.records import read_parquet, read_splits, were_seen
 from har_core.storage.paths import is_file
+from har_core.settings import shipped
 from har_core.training.preparation import PreparedDataset
+
+SHIPPED: Final = "shipped"
+_SHIPPED_MODEL: Final = "cnn_lstm_har15"
 
 
 def bundle_of_weights(weights: str) -> Path | None:
@@ -16,6 +21,26 @@ def bundle_of_weights(weights: str) -> Path | None:
     if weights in ("imagenet", "random") or not is_file(path.parent / SPLITS_FILE):
         return None
     return path.parent
+
+
+def shipped_backbone(prepared: PreparedDataset) -> str:
+    """Return the network of the model that came with the program, as a setting `backbone_weights`.
+
+    It has learned from the photographs of the public set; where some of these are held out now,
+    and where the model is not there, ImageNet's weights have to do.
+    """
+    network = shipped("models") / _SHIPPED_MODEL / KERAS_FILE
+    if not network.is_file() or _n_leaking(network.parent, prepared):
+        return "imagenet"
+    return str(network)
+
+
+def knows_labels(folder: Path, prepared: PreparedDataset) -> bool:
+    """Tell whether a bundle has, or may have, learned from any of the photographs."""
+    splits = read_splits(folder)
+    if splits is None:
+        return True
+    return bool(were_seen(prepared.table["sha256"], splits, ["train", "validation"]).any())
 
 
 def check_held_out(folder: Path, prepared: PreparedDataset) -> None:
@@ -34,17 +59,22 @@ def check_held_out(folder: Path, prepared: PreparedDataset) -> None:
         With the number of such photographs; the metrics of a network that builds on that
         bundle would be too good.
     """
-    splits = read_splits(folder)
-    if splits is None:
-        return
-    is_held_out = prepared.table["split"].isin(["validation", "test"])
-    held_out = prepared.table.loc[is_held_out, "sha256"]
-    n_leaking = int(were_seen(held_out, splits, ["train"]).sum())
-    if n_leaking:
+    if n_leaking := _n_leaking(folder, prepared):
+        n_held_out = int(prepared.table["split"].isin(["validation", "test"]).sum())
         raise ModelBundleError(
-            f"{folder} was trained on {n_leaking} of the {len(held_out)} photographs that are held "
+            f"{folder} was trained on {n_leaking} of the {n_held_out} photographs that are held "
             "out for validation and test now; use the same --seed and table as for that model."
         )
+
+
+def _n_leaking(folder: Path, prepared: PreparedDataset) -> int:
+    """Count the held-out photographs that a bundle has learned from."""
+    splits = read_splits(folder)
+    if splits is None:
+        return 0
+    is_held_out = prepared.table["split"].isin(["validation", "test"])
+    held_out = prepared.table.loc[is_held_out, "sha256"]
+    return int(were_seen(held_out, splits, ["train"]).sum())
 
 
 def find_cross_validation(folders: Sequence[Path], prepared: PreparedDataset) -> bytes | None:

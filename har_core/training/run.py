@@ -10,6 +10,7 @@ from har_core.model.bundle import models_dir
 from har_core.model.manifest import BundleManifest, check_bundle_name
 from har_core.progress import Progress
 from har_core.storage.paths import exists
+from har_core.training.ancestry import SHIPPED, shipped_backbone
 from har_core.training.preparation import prepare_dataset
 from har_core.training.publication import NotPublishedError, package_versions, runs_tensorflow
 from har_core.training.run_folder import RunFolder
@@ -158,6 +159,9 @@ def _started(
             shares=(settings.validation, settings.test),
             progress=progress,
         )
+        if settings.backbone_weights == SHIPPED:
+            weights = shipped_backbone(prepared)
+            settings = dataclasses.replace(settings, backbone_weights=weights)
         trainer = Trainer(prepared, settings, run, progress, on_epoch)
         if recorded is None:
             run.write_settings(

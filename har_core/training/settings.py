@@ -14,7 +14,8 @@ class TrainingSettings:
     Parameters
     ----------
     backbone_weights : str
-        See `har_core.training.network.build_network`.
+        See `har_core.training.network.build_network`; or ``"shipped"``, see
+        `har_core.training.ancestry.shipped_backbone`.
     seed : int
         Of the split, the initial head, the order of photographs and the augmentation.
     validation, test : float

@@ -21,7 +21,7 @@ from har_core.model.manifest import (
 from har_core.progress import Progress
 from har_core.storage.disk_arrays import make_disk_array
 from har_core.storage.paths import exists
-from har_core.training.ancestry import bundle_of_weights, check_held_out
+from har_core.training.ancestry import bundle_of_weights, check_held_out, knows_labels
 from har_core.training.cross_validation import cross_validate
 from har_core.training.distillation.teachers import Opinions, Teachers
 from har_core.training.distillation.unlabelled import Unlabelled, read_unlabelled
@@ -351,7 +351,7 @@ class Trainer:
             validation_features,
             test_features,
             ancestors=self._ancestors(),
-            is_pretrained_only=self.origin is None,
+            is_pretrained_only=self.origin is None or not knows_labels(self.origin, self.prepared),
             progress=self.progress,
         )
         if content is not None:

@@ -5,12 +5,16 @@ import pytest
 from har_core.errors import ModelBundleError
 from har_core.model.manifest import (
     CROSS_VALIDATED_FILE,
+    KERAS_FILE,
     SPLITS_FILE,
 )
+from har_core.training import ancestry
 from har_core.training.ancestry import (
     bundle_of_weights,
     check_held_out,
     find_cross_validation,
+    knows_labels,
+    shipped_backbone,
 )
 from har_core.training.preparation import prepare_dataset
 
@@ -63,3 +67,19 @@ def test_cross_validation_of_the_same_photographs_is_found_again(tiny_models, pr
         find_cross_validation([folder], prepared)
     shuffled.assign(label="running").to_parquet(path)
     assert find_cross_validation([folder], prepared) is None
+
+
+def test_training_goes_on_from_the_shipped_model_unless_it_has_seen_what_is_held_out(
+    tiny_models, prepared, monkeypatch
+):
+    assert Path(shipped_backbone(prepared)).parts[-2:] == ("cnn_lstm_har15", "model.keras")
+    monkeypatch.setattr(ancestry, "shipped", lambda name: tiny_models)
+    monkeypatch.setattr(ancestry, "_SHIPPED_MODEL", "tiny")
+    assert shipped_backbone(prepared) == "imagenet"  # it has no Keras file
+    (tiny_models / "tiny" / KERAS_FILE).write_bytes(b"")
+    splits = prepared.table["split"].tolist()
+    write_splits(tiny_models / "tiny", prepared, splits)
+    assert shipped_backbone(prepared) == str(tiny_models / "tiny" / KERAS_FILE)
+    assert knows_labels(tiny_models / "tiny", prepared)
+    write_splits(tiny_models / "tiny", prepared, ["train"] * len(splits))
+    assert shipped_backbone(prepared) == "imagenet"
