@@ -43,7 +43,7 @@ def test_the_readme_says_the_new_temperature_and_metrics(tmp_path):
     assert metric_rows(after) in card
     assert "a temperature of 1.250 (on the logits)" in card
     changed = [a != b for a, b in zip(before.splitlines(), card.splitlines(), strict=True)]
-    assert sum(changed) == 3  # log loss, calibration error, temperature
+    assert sum(changed) == 4  # log loss, calibration error, temperature, answer sets
     store_temperature(folder, old.temperature)
     assert (folder / MODEL_CARD_FILE).read_text() == before
 
