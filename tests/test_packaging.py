@@ -128,6 +128,6 @@ def test_every_import_of_the_program_is_declared() -> None:
     own = {"har_core", "dashboard", "pages"}
     provided = packages_distributions()
     allowed = {canonicalize_name(r.name) for r in declared("", "train")}
-    for name in sorted(imported() - own - sys.stdlib_module_names - {"torch"}):
+    for name in sorted(imported() - own - sys.stdlib_module_names - {"jax", "torch"}):
         found = {canonicalize_name(distribution) for distribution in provided[name]}
         assert found & allowed, f"{name} comes from {found}, which pyproject.toml does not name"
