@@ -7,8 +7,8 @@ from typing import Final
 from har_core.errors import ModelBundleError
 from har_core.model.manifest import CROSS_VALIDATED_FILE, KERAS_FILE, SPLITS_FILE
 from har_core.model.records import read_parquet, read_splits, were_seen
-from har_core.storage.paths import is_file
 from har_core.settings import shipped
+from har_core.storage.paths import is_file
 from har_core.training.preparation import PreparedDataset
 
 SHIPPED: Final = "shipped"
@@ -30,7 +30,7 @@ def shipped_backbone(prepared: PreparedDataset) -> str:
     and where the model is not there, ImageNet's weights have to do.
     """
     network = shipped("models") / _SHIPPED_MODEL / KERAS_FILE
-    if not network.is_file() or _n_leaking(network.parent, prepared):
+    if not is_file(network) or _n_leaking(network.parent, prepared):
         return "imagenet"
     return str(network)
 

@@ -170,7 +170,7 @@ class RunFolder:
     @property
     def has_network(self) -> bool:
         """Whether the run is done and its network is kept, for its students."""
-        return (self.path / NETWORK_FILE).is_file()
+        return is_file(self.path / NETWORK_FILE)
 
     def write_network(self, network: Any) -> None:
         """Keep the trained network, a `keras.Model`; the run is done then."""

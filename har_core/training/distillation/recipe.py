@@ -11,6 +11,7 @@ from har_core.errors import HarError, ModelBundleError
 from har_core.model.bundle import models_dir
 from har_core.model.manifest import BundleManifest, check_bundle_name
 from har_core.progress import Progress
+from har_core.storage.paths import exists
 from har_core.training.learning.augmentation import AugmentationSettings
 from har_core.training.run import train, train_network
 from har_core.training.run_folder import RunFolder
@@ -104,7 +105,7 @@ def train_recipe(
         See `har_core.training.run.train`.
     """
     destination = models_dir() / check_bundle_name(name)
-    if destination.exists() and not overwrite:
+    if exists(destination) and not overwrite:
         raise ModelBundleError(
             f"{destination} exists already; choose another --name or add --overwrite."
         )

@@ -13,6 +13,7 @@ from har_core.model import bundle
 from har_core.model.loading import find_model
 from har_core.model.manifest import KERAS_FILE
 from har_core.storage.disk_arrays import make_disk_array
+from har_core.storage.paths import exists
 from har_core.training.ancestry import check_held_out
 from har_core.training.learning.augmentation import augment
 from har_core.training.network import PREPROCESSING, resize_input
@@ -93,7 +94,7 @@ class Opinions:
 
     def __init__(self, teachers: Teachers, path: Path, shape: tuple[int, int, int, int]) -> None:
         self._teachers = teachers
-        kept = np.load(path, mmap_mode="r+") if path.exists() else None
+        kept = np.load(path, mmap_mode="r+") if exists(path) else None
         if kept is None or kept.shape != shape:
             kept = make_disk_array(path, shape, np.float16)
         self._kept = kept
@@ -109,7 +110,7 @@ class Opinions:
 def _network_of(name: str, class_names: tuple[str, ...]) -> tuple[Path, int]:
     """Return a teacher's Keras file and the size of the photographs that it learned from."""
     run = RunFolder(name)
-    if (run.path / NETWORK_FILE).is_file():
+    if run.has_network:
         settings = (run.read_settings() or {}).get("settings", {})
         return run.path / NETWORK_FILE, int(settings["size"])
     folder = find_model(name)
