@@ -100,7 +100,7 @@ def show_browser(view: DatasetView) -> None:
         view, shown, key="browser_gallery", note=_describe_prediction if by_confidence else None
     )
     with bar:
-        show_decision_bar(view, selected, key="browser")
+        show_decision_bar(view, selected, key="browser", all_names=rows["filename"].tolist())
 
 
 def _clear_filters() -> None:

@@ -13,6 +13,7 @@ from dashboard.dataset.decision_bar import (
     undo_last,
     what_was_done,
 )
+from dashboard.dataset.tiles import PAGE_SIZE, show_tiles
 from dashboard.dataset.view import DatasetView
 from dashboard.wording.names import counted, escape_markdown, human_name
 from har_core.dataset.decision_tables import decisions_csv
@@ -101,6 +102,12 @@ def _show_suggestions(view: DatasetView, decisions: Decisions) -> None:
                 args=(view, "exclude", names),
                 width="content",
             )
+            looking = st.toggle("Look at them", key=f"look_{number}", width="content")
+        if looking:
+            rows = view.photographs[view.photographs["filename"].isin(names)]
+            show_tiles(view, rows.head(PAGE_SIZE), key=f"look_tiles_{number}", selectable=False)
+            if len(rows) > PAGE_SIZE:
+                st.caption(f"{PAGE_SIZE} of {len(rows):,}")
 
 
 def _show_exports(view: DatasetView, decisions: Decisions) -> None:

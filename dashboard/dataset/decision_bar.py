@@ -11,6 +11,7 @@ from dashboard.wording.names import escape_markdown, human_name, markdown_name
 from har_core.dataset.decisions import Decision, Decisions, decide, load_decisions, undo
 from har_core.errors import DatasetError
 
+PAGE_SIZE: Final = 24  # photographs that a section shows at once
 _MARKS: Final = {"exclude": "excluded", "confirm": "right as it is"}
 
 
@@ -45,13 +46,32 @@ def current_decisions(view: DatasetView) -> Decisions:
         return Decisions(view.folder)  # the page says above what is wrong with the file
 
 
-def show_decision_bar(view: DatasetView, selected: Sequence[str], *, key: str) -> None:
-    """Draw what can be decided about the selected photographs, or how to select some."""
+def show_decision_bar(
+    view: DatasetView, selected: Sequence[str], *, key: str, all_names: Sequence[str] = ()
+) -> None:
+    """Draw what can be decided about the selected photographs, or how to select some.
+
+    Parameters
+    ----------
+    view : DatasetView
+    selected : sequence of str
+        Filenames that are ticked.
+    key : str
+        Names the buttons.
+    all_names : sequence of str
+        Everything that the filter or the lasso holds: selected together by one box, if there is
+        more of it than a page shows.
+    """
+    # Another filter's box is another one: it must not begin ticked.
+    if len(all_names) > PAGE_SIZE and st.checkbox(
+        f"Select all {len(all_names):,}, on every page", key=f"{key}_all {hash(tuple(all_names))}"
+    ):
+        selected = all_names
     if not selected:
         st.caption("Click a photograph to open it; tick several to decide about them together.")
         return
     with st.container(horizontal=True, vertical_alignment="center"):
-        st.markdown(f"**{len(selected)}** selected", width="content")
+        st.markdown(f"**{len(selected):,}** selected", width="content")
         show_decision_buttons(view, selected, key=key)
 
 

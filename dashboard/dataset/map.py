@@ -92,4 +92,4 @@ def _show_region(view: DatasetView, chosen: list[int]) -> None:
     shown = rows.iloc[(page - 1) * PAGE_SIZE : page * PAGE_SIZE]
     selected = show_tiles(view, shown, key="map_gallery")
     with bar:
-        show_decision_bar(view, selected, key="map")
+        show_decision_bar(view, selected, key="map", all_names=rows["filename"].tolist())

@@ -6,7 +6,7 @@ from typing import Final
 import pandas as pd
 import streamlit as st
 
-from dashboard.dataset.decision_bar import current_decisions, decision_mark
+from dashboard.dataset.decision_bar import PAGE_SIZE, current_decisions, decision_mark
 from dashboard.dataset.view import DatasetView
 from dashboard.widgets.gallery import Tile, gallery
 from dashboard.widgets.opened_photo import (
@@ -16,7 +16,6 @@ from dashboard.wording.names import human_name
 from har_core.images.thumbnails import thumbnails
 from har_core.scan.issues import ISSUE_KINDS
 
-PAGE_SIZE: Final = 24
 _SIDE_BY_SIDE: Final = 4
 BROWSING: Final = "photographs_in_view"
 OUTLIER_TITLE: Final = "Outlier"

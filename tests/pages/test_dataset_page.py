@@ -19,7 +19,7 @@ from dashboard.dataset.view import dataset_view
 from dashboard.jobs.registry import dismiss_job, find_jobs, start_job
 from har_core.analysis.suspects import LabelSuspects, find_label_suspects
 from har_core.analysis.whole_set import analyse_photographs
-from har_core.dataset.decisions import decide, load_decisions
+from har_core.dataset.decisions import decide, load_decisions, undo
 from har_core.model import bundle
 from har_core.model.class_indices import format_class_indices
 from har_core.model.manifest import (
@@ -630,3 +630,22 @@ def test_a_table_of_kaggle_without_labels_is_shown(unscanned: Path) -> None:
     said = [caption.value for caption in [*page.caption, *page.sidebar.caption]]
     assert any("photographs without labels" in line for line in said)
     assert any("Using Testing_set.csv" in line.replace("\\", "") for line in said)
+
+
+def test_all_that_a_filter_holds_is_decided_and_undone_as_one(dataset: Path) -> None:
+    page = open_page(dataset, "Photographs")
+    (box,) = [b for b in page.checkbox if b.label.startswith("Select all")]
+    assert box.label == "Select all 25, on every page"
+    box.check().run()
+    assert "**25** selected" in texts(page)
+    page.button(key="browser_exclude").click().run()
+    assert len(load_decisions(dataset).excluded) == 25
+    undo(dataset)
+    assert load_decisions(dataset).steps == ()
+
+
+def test_what_is_excluded_in_bulk_can_be_looked_at_before(dataset: Path) -> None:
+    page = open_page(dataset, "Clean up")
+    page.toggle(key="look_0").set_value(True).run()
+    assert not page.exception
+    assert load_decisions(dataset).steps == ()
