@@ -8,6 +8,7 @@ import streamlit as st
 from dashboard.charts.confidence import coverage_figure, reliability_figure
 from dashboard.charts.style import NO_TOOLBAR
 from dashboard.evaluation import data as data
+from dashboard.evaluation.foreign import show_foreign
 from dashboard.evaluation.shown import Shown
 from dashboard.wording.glossary import GLOSSARY
 from dashboard.wording.metrics import (
@@ -36,6 +37,7 @@ def show_confidence(shown: Shown) -> None:
     with abstention:
         st.markdown("## When should it rather not answer?")
         _show_abstention(shown)
+    show_foreign(shown)
 
 
 def _show_calibration(shown: Shown) -> None:

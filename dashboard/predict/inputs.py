@@ -13,11 +13,21 @@ from har_core.images.decoding import MAX_BYTES, read_bytes
 
 _UPLOADED = "uploaded_photos"
 EXAMPLE = Path(__file__).parents[1] / "examples" / "cycling.jpg"
+# Photographs of none of the actions; where they come from: examples/LICENCES.md.
+FOREIGN = tuple(EXAMPLE.with_name(f"{name}.jpg") for name in ("cat", "coffee", "astronaut"))
 
 
 def show_example() -> None:
     """Replace whatever is on the page by the drawn example."""
     replace_photos(Photo(EXAMPLE.name, EXAMPLE.read_bytes()))
+
+
+def show_foreign_example() -> None:
+    """Replace whatever is on the page by a photograph of none of the actions, each time another."""
+    number = st.session_state.get("foreign_example", -1) + 1
+    st.session_state["foreign_example"] = number
+    chosen = FOREIGN[number % len(FOREIGN)]
+    replace_photos(Photo(chosen.name, chosen.read_bytes()))
 
 
 def show_random_photo(folder: str) -> None:
@@ -70,6 +80,12 @@ def photos_handed_in() -> list[Photo]:
         )
         with st.container(horizontal=True):
             st.button("Try an example", icon=":material/pedal_bike:", on_click=show_example)
+            st.button(
+                "Try something else",
+                icon=":material/pets:",
+                on_click=show_foreign_example,
+                help="A photograph of none of the actions, to see what is said then.",
+            )
             if folder := sidebar.chosen_dataset():
                 st.button(
                     "Surprise me",

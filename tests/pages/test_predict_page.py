@@ -4,7 +4,9 @@ from pathlib import Path
 import pytest
 from streamlit.testing.v1 import AppTest
 
+from har_core.evaluation.temperature import store_abstention
 from tests.drawing import CLASS_NAMES, photo_bytes, write_dataset, write_tiny_bundle
+from tests.guarded import checkerboard, write_guarded_bundle
 
 SCRIPT = Path(__file__).parents[2] / "dashboard" / "navigation.py"
 
@@ -192,3 +194,53 @@ def test_default_that_is_no_bundle_is_said(app, monkeypatch, tmp_path):
     app.run()
     assert app.selectbox(key="model").options == ["tiny"]
     assert "own\\.keras (`HAR_MODEL`) is no model bundle" in texts(app)
+
+
+@pytest.fixture
+def guarded_app(app, tiny_models):
+    write_guarded_bundle(tiny_models)
+    return app
+
+
+def test_foreign_picture_is_no_action_and_no_bar_stands_out(guarded_app):
+    guarded_app.query_params["model"] = "guarded"
+    upload(guarded_app.run(), board=checkerboard())
+    assert headlines(guarded_app) == [
+        "This does not look like a photograph of someone doing one of the 3 actions"
+    ]
+    assert len(set(chart(guarded_app)["marker"]["color"])) == 1
+    assert "means little here" in guarded_app.info[0].value
+
+
+def test_batch_has_a_verdict_and_shows_only_what_is_to_check(guarded_app):
+    guarded_app.query_params["model"] = "guarded"
+    upload(guarded_app.run(), running=photo_bytes("running"), board=checkerboard())
+    assert list(guarded_app.dataframe[0].value["verdict"]) == ["clear", "none of these"]
+    guarded_app.get("button_group")[0].set_value("check").run()
+    assert not guarded_app.exception
+    assert list(guarded_app.dataframe[0].value["file"]) == ["board.jpg"]
+
+
+def test_threshold_that_is_stored_in_the_model_is_obeyed(guarded_app, tiny_models):
+    store_abstention(tiny_models / "guarded", 1.0)
+    guarded_app.query_params["model"] = "guarded"
+    upload(guarded_app.run(), photo=photo_bytes("running"))
+    assert headlines(guarded_app)[0].startswith("I cannot tell: perhaps running or ")
+
+
+def test_why_draws_a_map_and_names_similar_training_photographs(guarded_app):
+    guarded_app.query_params["model"] = "guarded"
+    upload(guarded_app.run(), photo=photo_bytes("running", 97))
+    guarded_app.toggle(key="why").set_value(True).run()
+    assert not guarded_app.exception
+    assert len(guarded_app.get("plotly_chart")) == 2
+    assert "changes *running* most" in texts(guarded_app)
+    assert texts(guarded_app).count("**running**") == 3
+
+
+def test_something_else_can_be_tried(app):
+    app.run()
+    for _ in range(2):
+        next(b for b in app.button if b.label == "Try something else").click().run()
+        assert not app.exception
+    assert "coffee" in texts(app)

@@ -21,7 +21,7 @@ def detector():
 
 def test_few_ordinary_pictures_and_all_foreign_ones_are_flagged(detector):
     ordinary = detector.judge(*features(2000, 3))
-    assert 0.005 < (~ordinary.in_scope).mean() < 0.05
+    assert 0.01 < (~ordinary.in_scope).mean() < 0.08
     foreign = detector.judge(*features(200, 4, shift=6.0))
     assert not foreign.in_scope.any()
     assert (foreign.value == 1).all()
@@ -53,7 +53,7 @@ def test_nearest_of_a_training_picture_is_itself(detector):
     assert len(set(detector.nearest(peaks[3], 3))) == 3
 
 
-@pytest.mark.parametrize(("n", "tells"), [(38, False), (39, True)])
+@pytest.mark.parametrize(("n", "tells"), [(21, False), (22, True)])
 def test_too_few_held_out_pictures_tell_nothing(n, tells):
     fitted = fit_novelty(*features(100, 1), np.arange(100), features(n, 2), "validation")
     assert (fitted is not None) == tells

@@ -1,0 +1,92 @@
+"""The part of Confidence that measures how well foreign pictures are told."""
+
+from pathlib import Path
+from typing import Final
+
+import numpy as np
+import pandas as pd
+import streamlit as st
+
+from dashboard import sidebar
+from dashboard.evaluation.shown import Shown
+from dashboard.jobs.registry import Job, find_jobs, start_job
+from dashboard.jobs.view import show_jobs
+from dashboard.wording.names import escape_markdown, human_name, percent
+from har_core import load_model
+from har_core.dataset.table import load_dataset
+from har_core.errors import HarError
+from har_core.evaluation.foreign import JudgedPictures, judge_pictures, list_pictures
+from har_core.model.manifest import NOVELTY_FILE
+from har_core.model.records import rows_of_split
+
+_PREFIX: Final = "foreign/"
+
+
+def show_foreign(shown: Shown) -> None:
+    """Offer to judge a folder of foreign pictures, and the model's own test photographs."""
+    st.markdown("## Does it notice pictures of other things?")
+    if NOVELTY_FILE not in shown.manifest.files:
+        st.caption(
+            "This model cannot tell: it does not know what its training photographs look like. "
+            f"`har calibrate {escape_markdown(shown.manifest.name)} --dataset FOLDER` teaches it."
+        )
+        return
+    with st.form("foreign", width=620):
+        folder = st.text_input("Folder with pictures of other things", key="foreign_folder")
+        if st.form_submit_button("Judge them", icon=":material/play_arrow:") and folder:
+            _start(shown, "other things", lambda: (list_pictures(folder), []))
+    dataset = sidebar.chosen_dataset()
+    if dataset and st.button("Count false alarms on the test photographs", key="false_alarms"):
+        _start(shown, "test photographs", lambda: _test_photographs(shown, dataset))
+    prefix = f"{_PREFIX}{shown.manifest.name}/"
+    show_jobs(prefix)
+    for job in find_jobs(prefix):
+        if job.state == "done":
+            _show_result(*job.result)
+
+
+def _test_photographs(shown: Shown, dataset: str) -> tuple[list[Path], list[str]]:
+    table = rows_of_split(load_dataset(dataset), shown.folder, "test").dropna(subset="path")
+    return [Path(path) for path in table["path"]], list(table["label"])
+
+
+def _start(shown: Shown, what: str, find) -> None:  # type: ignore[no-untyped-def]
+    def work(job: Job) -> tuple[str, JudgedPictures, list[str]]:
+        paths, labels = find()
+        judged = judge_pictures(load_model(shown.folder), paths, progress=job.report)
+        return what, judged, [labels[i] for i in judged.read] if labels else []
+
+    try:
+        start_job(f"{_PREFIX}{shown.manifest.name}/{what}", f"Judging {what}", work)
+    except HarError as error:
+        st.error(escape_markdown(str(error)))
+
+
+def _show_result(what: str, judged: JudgedPictures, labels: list[str]) -> None:
+    n, share = len(judged.flagged), judged.flagged.mean()
+    if labels:
+        st.markdown(f"**{percent(share)} of {n:,} {what} are called foreign: false alarms.**")
+        table = pd.DataFrame({"action": map(human_name, labels), "flagged": judged.flagged})
+        by_class = table.groupby("action")["flagged"].agg(["mean", "size"]).sort_values("mean")
+        by_class["mean"] *= 100
+        st.dataframe(
+            by_class[::-1],
+            column_config={
+                "mean": st.column_config.NumberColumn("False alarms", format="%.1f %%"),
+                "size": "Photographs",
+            },
+            alt="False alarms by action",
+        )
+    else:
+        area = judged.auroc
+        st.markdown(
+            f"**{percent(share)} of {n:,} pictures are called foreign.** Area under the ROC curve "
+            f"against validation photographs: {area.value:.3f} ({area.low:.3f} – {area.high:.3f})."
+        )
+    counts, edges = np.histogram(judged.novelty, bins=20, range=(0, 1))
+    st.bar_chart(
+        pd.DataFrame({"pictures": counts}, index=(edges[:-1] + 0.025).round(3)),
+        x_label="novelty",
+        y_label="pictures",
+        height=180,
+    )
