@@ -12,7 +12,7 @@ from dashboard.charts.style import TRANSPARENT
 from dashboard.wording.names import chart_name
 from har_core.model.explanation import CELLS, Explanation, overlay
 
-_SIDE: Final = 380
+_SIDE: Final = 340  # fits a phone
 
 
 def explanation_figure(pixels: np.ndarray, explanation: Explanation) -> go.Figure:
@@ -27,7 +27,7 @@ def explanation_figure(pixels: np.ndarray, explanation: Explanation) -> go.Figur
     Returns
     -------
     plotly.graph_objects.Figure
-        A square of 380 pixels.
+        A square of 340 pixels.
     """
     drawn = Image.open(io.BytesIO(overlay(pixels, explanation)))
     buffer = io.BytesIO()
