@@ -18,11 +18,11 @@ from dashboard.wording.metrics import (
 )
 from dashboard.wording.names import escape_markdown, percent
 from har_core.errors import HarError
+from har_core.evaluation.answers import store_abstention, store_temperature
 from har_core.evaluation.calibration import reliability_bins
 from har_core.evaluation.result import EvaluationResult
 from har_core.evaluation.selective import answer_above, coverage_curve
 from har_core.evaluation.store import list_evaluations
-from har_core.evaluation.temperature import store_abstention, store_temperature
 from har_core.evaluation.totals import METRIC_TITLES
 
 THRESHOLD_KEY: Final = "threshold"

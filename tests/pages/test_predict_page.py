@@ -4,7 +4,7 @@ from pathlib import Path
 import pytest
 from streamlit.testing.v1 import AppTest
 
-from har_core.evaluation.temperature import store_abstention
+from har_core.evaluation.answers import store_abstention
 from tests.drawing import CLASS_NAMES, photo_bytes, write_dataset, write_tiny_bundle
 from tests.guarded import checkerboard, write_guarded_bundle
 

@@ -428,6 +428,7 @@ def test_every_answer_is_documented(client):
     }
     assert documented == {
         ("/predict", "post"): {*ANSWERS_TO_UPLOADS, "415"},
+        ("/explain", "post"): {*ANSWERS_TO_UPLOADS, "415"},
         ("/predict/batch", "post"): ANSWERS_TO_UPLOADS,
         ("/health", "get"): {"200", "405", "503"},
         ("/models", "get"): {"200", "401", "405"},

@@ -7,10 +7,9 @@ import pandas as pd
 import pytest
 
 from har_core.errors import ModelBundleError
-from har_core.evaluation.answers import refit_rules
+from har_core.evaluation.answers import refit_rules, store_temperature
 from har_core.evaluation.documents import answers_text, metric_rows, temperature_words
 from har_core.evaluation.store import read_evaluation
-from har_core.evaluation.temperature import store_temperature
 from har_core.model import bundle
 from har_core.model.manifest import MODEL_CARD_FILE, PREDICTIONS_FILE, read_manifest
 from tests.drawing import write_tiny_bundle
