@@ -88,7 +88,7 @@ def test_example_can_be_tried_at_once_and_whatever_came_last_is_shown(app):
 
 def test_surprise_shows_a_photograph_of_the_dataset_with_its_label(app, tiny_dataset):
     app.run()
-    assert [button.label for button in app.button] == ["Try an example"]
+    assert [button.label for button in app.button] == ["Try an example", "Try something else"]
     app.text_input(key="dataset").set_value(str(tiny_dataset)).run()
     assert "12 labelled photographs" in texts(app)
     next(button for button in app.button if button.label == "Surprise me").click().run()
