@@ -65,7 +65,7 @@ PLACES = {"tf_keras": "tf_keras.src.applications", "keras": "keras.src.applicati
 WRITTEN = [("tf_keras", ".h5"), ("keras", ".h5"), ("keras", ".keras")]
 
 
-def disturb(network: Any, pixels: np.ndarray) -> None:
+def disturb(network: Any, pixels: np.ndarray, momentum: float) -> None:
     """Give every weight another value, so that no two can be mistaken for each other unseen."""
     rng = np.random.default_rng(0)
     for layer in network._flatten_layers():
@@ -81,20 +81,19 @@ def disturb(network: Any, pixels: np.ndarray) -> None:
         if hasattr(layer, "finalize_state"):
             layer.finalize_state()
         if hasattr(layer, "momentum"):
-            layer.momentum = 0.1
-    # The moving averages become nearly these pictures' own, or deep networks would not tell them
-    # apart; not quite, because tiny variances would blow up differences in rounding.
+            layer.momentum = momentum
+    # The moving averages become these pictures' own, or deep networks would not tell them apart.
     network(pixels, training=True)
 
 
-def is_read_back_equal(build: Any, side: int, path: Path) -> None:
+def is_read_back_equal(build: Any, side: int, path: Path, momentum: float = 0.0) -> None:
     network = build(
         weights=None, input_shape=(side, side, 3), classes=CLASSES, classifier_activation=None
     )
     rng = np.random.default_rng(1)
     pixels = rng.uniform(0, 255, (PICTURES, 1, 1, 3)) + rng.normal(0, 40, (PICTURES, side, side, 3))
     pixels = np.clip(pixels, 0, 255).astype(np.float32)
-    disturb(network, pixels)
+    disturb(network, pixels, momentum)
     expected = np.asarray(network(pixels, training=False))
     scale = np.abs(expected).max()
     assert np.isfinite(scale)
@@ -141,4 +140,7 @@ def test_network_is_read_back_equal(package, suffix, name, tmp_path):
     if package == "keras" and name in KERAS_2_ONLY:
         pytest.skip("Keras 3 has no such network")
     function = getattr(pytest.importorskip(package).applications, name)
-    is_read_back_equal(function, SMALLEST_SIDE.get(name, 64), tmp_path / f"network{suffix}")
+    # Tiny variances of its 1 × 1 maps would blow up differences in rounding.
+    momentum = 0.3 if name == "InceptionV3" else 0.0
+    side = SMALLEST_SIDE.get(name, 64)
+    is_read_back_equal(function, side, tmp_path / f"network{suffix}", momentum)
