@@ -53,7 +53,7 @@ def test_nearest_of_a_training_picture_is_itself(detector):
     assert len(set(detector.nearest(peaks[3], 3))) == 3
 
 
-@pytest.mark.parametrize(("n", "tells"), [(21, False), (22, True)])
+@pytest.mark.parametrize(("n", "tells"), [(22, False), (23, True)])
 def test_too_few_held_out_pictures_tell_nothing(n, tells):
     fitted = fit_novelty(*features(100, 1), np.arange(100), features(n, 2), "validation")
     assert (fitted is not None) == tells
