@@ -11,7 +11,8 @@ from har_core.settings import shipped
 # Streamlit writes white on every primary colour; one that is legible as text on a dark page is
 # too light for that.
 _DARK_TEXT_ON_PRIMARY = (
-    '<style>[data-testid^="stBaseButton-primary"] { color: #0b1519 !important; }</style>'
+    '<style>[data-testid^="stBaseButton-primary"]:not(:disabled)'
+    " { color: #0b1519 !important; }</style>"
 )
 PAGES = shipped("pages")
 

@@ -47,6 +47,12 @@ def show_chart(figure: Figure, alt: str) -> None:
     st.plotly_chart(figure, key="probabilities", config={"displayModeBar": False}, alt=alt)
 
 
+def _origin(split: str) -> str:
+    if not split:
+        return ""
+    return ", learned from" if "train" in split else f", of the model's {split} split"
+
+
 def show_answer(model: ActionModel, photo: Photo, result: ClassifiedPhoto) -> None:
     """Draw a photograph's answer: words, chart, what can be taken away."""
     prediction = result.prediction
@@ -54,7 +60,7 @@ def show_answer(model: ActionModel, photo: Photo, result: ClassifiedPhoto) -> No
     if photo.label:
         agrees = photo.label == prediction.action
         st.badge(
-            f"Labelled {markdown_name(photo.label)} in the dataset",
+            f"Labelled {markdown_name(photo.label)} in the dataset{_origin(photo.split)}",
             icon=":material/check:" if agrees else ":material/close:",
             color="green" if agrees else "orange",
         )

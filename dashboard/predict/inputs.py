@@ -10,8 +10,11 @@ from dashboard.resources import opened_dataset
 from dashboard.wording.names import counted, escape_markdown
 from har_core.errors import InvalidImageError
 from har_core.images.decoding import MAX_BYTES, read_bytes
+from har_core.model.records import match_splits, read_splits
+from har_core.storage.checksums import sha256_of_photograph
 
 _UPLOADED = "uploaded_photos"
+_DRAWN = 30  # with four of five learned from, one in a thousand draws holds no other
 EXAMPLE = Path(__file__).parents[1] / "examples" / "cycling.jpg"
 # Photographs of none of the actions; where they come from: examples/LICENCES.md.
 FOREIGN = tuple(EXAMPLE.with_name(f"{name}.jpg") for name in ("cat", "coffee", "astronaut"))
@@ -30,19 +33,26 @@ def show_foreign_example() -> None:
     replace_photos(Photo(chosen.name, chosen.read_bytes()))
 
 
-def show_random_photo(folder: str) -> None:
-    """Replace whatever is on the page by a random photograph of the dataset."""
+def show_random_photo(folder: str, model: Path | None) -> None:
+    """Replace whatever is on the page by a random photograph of the dataset.
+
+    One that the model has not learned from says more of it, so that others are passed over.
+    """
     present = opened_dataset(folder).rows.dropna(subset="path")
     if present.empty:
         st.toast("None of the listed photographs is in the folder.")
         return
-    row = present.sample().iloc[0]
+    drawn = present.sample(min(len(present), _DRAWN))
+    drawn["split"] = ""
+    if model is not None and (splits := read_splits(model)) is not None:
+        drawn["split"] = match_splits(drawn["path"].map(sha256_of_photograph), splits)
+    row = drawn.loc[drawn["split"].eq("train").idxmin()]  # the first that is not, if there is one
     try:
         data = read_bytes(row["path"])
     except InvalidImageError as error:
         st.toast(escape_markdown(str(error)))
         return
-    replace_photos(Photo(row["filename"], data, row["label"]))
+    replace_photos(Photo(row["filename"], data, row["label"], split=row["split"]))
 
 
 def replace_photos(photo: Photo | None) -> None:
@@ -91,8 +101,9 @@ def photos_handed_in() -> list[Photo]:
                     "Surprise me",
                     icon=":material/shuffle:",
                     on_click=show_random_photo,
-                    args=(folder,),
-                    help="A random photograph of the dataset, with the label it was given.",
+                    args=(folder, sidebar.chosen_model_folder()),
+                    help="A random photograph of the dataset, with the label it was given; if "
+                    "there is one, one that the model has not learned from.",
                 )
     if files:
         # The uploader forgets its files when another page is visited.

@@ -29,12 +29,15 @@ class Photo:
         Class that a dataset gives it.
     on_screen : bool, default False
         Whether the input that it came from shows it already.
+    split : str, default ""
+        Of the model's splits, if its record holds the photograph.
     """
 
     name: str
     data: bytes
     label: str | None = None
     on_screen: bool = False
+    split: str = ""
 
 
 def results_table(photos: Sequence[tuple[Photo, ClassifiedPhoto]]) -> pd.DataFrame:

@@ -1,10 +1,13 @@
 import json
 from pathlib import Path
 
+import pandas as pd
 import pytest
 from streamlit.testing.v1 import AppTest
 
 from har_core.evaluation.answers import store_abstention
+from har_core.model.manifest import SPLITS_FILE
+from har_core.storage.files import sha256_of_file
 from tests.drawing import CLASS_NAMES, photo_bytes, write_dataset, write_tiny_bundle
 from tests.guarded import checkerboard, write_guarded_bundle
 
@@ -95,6 +98,22 @@ def test_surprise_shows_a_photograph_of_the_dataset_with_its_label(app, tiny_dat
     assert not app.exception
     assert "in the dataset" in texts(app)
     assert "Took" in texts(app)
+
+
+def test_surprise_prefers_what_the_model_has_not_learned_from(app, tiny_dataset, tiny_models):
+    files = sorted((tiny_dataset / "train").iterdir())
+    table = pd.DataFrame({"filename": [file.name for file in files]})
+    table["label"] = [name.split("_")[0] for name in table["filename"]]
+    table["split"] = ["test", *["train"] * (len(files) - 1)]
+    table["duplicate_group"] = range(len(files))
+    table["sha256"] = [sha256_of_file(file) for file in files]
+    table.to_parquet(tiny_models / "tiny" / SPLITS_FILE)
+    app.run()
+    app.text_input(key="dataset").set_value(str(tiny_dataset)).run()
+    next(button for button in app.button if button.label == "Surprise me").click().run()
+    assert not app.exception
+    assert files[0].name.replace(".", "\\.").replace("_", "\\_") in texts(app)
+    assert "in the dataset, of the model's test split" in texts(app)
 
 
 def test_surprise_without_any_file_is_a_message(app, tiny_dataset):

@@ -430,7 +430,6 @@ def test_every_answer_is_documented(client):
         ("/predict", "post"): {*ANSWERS_TO_UPLOADS, "415"},
         ("/explain", "post"): {*ANSWERS_TO_UPLOADS, "415"},
         ("/predict/batch", "post"): ANSWERS_TO_UPLOADS,
-        ("/explain", "post"): {*ANSWERS_TO_UPLOADS, "415"},
         ("/health", "get"): {"200", "405", "503"},
         ("/models", "get"): {"200", "401", "405"},
         ("/metrics", "get"): {"200", "401", "405"},
