@@ -16,23 +16,30 @@ _DARK_TEXT_ON_PRIMARY = (
 )
 PAGES = shipped("pages")
 
-# Pages have no icon of their own: it would become the browser tab's for a moment, and browsers
-# would fetch that one from fonts.gstatic.com.
-page = st.navigation(
-    [
-        st.Page(PAGES / "predict.py", title="Predict", default=True),
-        st.Page(PAGES / "dataset.py", title="Dataset"),
-        st.Page(PAGES / "evaluation.py", title="Evaluation"),
-        st.Page(PAGES / "training.py", title="Training"),
-        st.Page(PAGES / "about.py", title="What is this?", url_path="about"),
-    ]
-)
-icon = str(Path(__file__).parent / "examples" / "icon.png")
-st.set_page_config(page_title=f"{page.title} · {PRODUCT}", page_icon=icon, layout="wide")
-if st.context.theme.type == "dark":
-    st.html(_DARK_TEXT_ON_PRIMARY)
-st.logo(icon, size="large")
-with st.sidebar:
-    sidebar.pick_model()
-    sidebar.pick_dataset()
-page.run()
+
+def show() -> None:
+    """Draw what every page shares, and the chosen page."""
+    # Pages have no icon of their own: it would become the browser tab's for a moment, and browsers
+    # would fetch that one from fonts.gstatic.com.
+    page = st.navigation(
+        [
+            st.Page(PAGES / "predict.py", title="Predict", default=True),
+            st.Page(PAGES / "dataset.py", title="Dataset"),
+            st.Page(PAGES / "evaluation.py", title="Evaluation"),
+            st.Page(PAGES / "training.py", title="Training"),
+            st.Page(PAGES / "about.py", title="What is this?", url_path="about"),
+        ]
+    )
+    icon = str(Path(__file__).parent / "examples" / "icon.png")
+    st.set_page_config(page_title=f"{page.title} · {PRODUCT}", page_icon=icon, layout="wide")
+    if st.context.theme.type == "dark":
+        st.html(_DARK_TEXT_ON_PRIMARY)
+    st.logo(icon, size="large")
+    with st.sidebar:
+        sidebar.pick_model()
+        sidebar.pick_dataset()
+    page.run()
+
+
+if __name__ == "__main__":  # worker processes of a scan import the running script, too
+    show()

@@ -149,7 +149,7 @@ def _show_exports(view: DatasetView, decisions: Decisions) -> None:
     st.caption("Train on it:")
     st.code(
         f"har train --dataset {quote(str(view.folder))} --table train_cleaned.csv --name cleaned",
-        language="bash",
+        language=None,
         wrap_lines=True,
     )
 

@@ -1,3 +1,4 @@
+import runpy
 from pathlib import Path
 
 from streamlit.testing.v1 import AppTest
@@ -14,3 +15,8 @@ def test_the_page_says_what_this_is_and_what_it_must_not_be_used_for(tiny_models
     assert "must not be used to judge or to watch people" in text
     assert "It tells apart: clapping, running, sitting." in text
     assert len(text.split()) < 250
+
+
+def test_a_worker_process_of_a_scan_can_import_the_running_script():
+    """Python runs the main script of the server anew in each, under this name."""
+    assert "show" in runpy.run_path(str(SCRIPT), run_name="__mp_main__")

@@ -43,10 +43,11 @@ def test_request_without_the_key_is_401(client, method, path, headers):
     "headers", [{"X-API-Key": KEY.encode()}, {"Authorization": b"Bearer " + KEY.encode()}]
 )
 def test_key_opens_every_route(client, headers):
-    files = {"file": ("a.jpg", photo_bytes())}
-    assert client.post("/predict", files=files, headers=headers).status_code == 200
-    for _, path in PROTECTED[2:]:
-        assert client.get(path, headers=headers).status_code == 200
+    for method, path in PROTECTED:
+        field = "files" if path == "/predict/batch" else "file"
+        files = {field: ("a.jpg", photo_bytes())} if method == "POST" else None
+        answer = client.request(method, path, files=files, headers=headers)
+        assert answer.status_code == 200, path
 
 
 def test_health_needs_no_key(client):
