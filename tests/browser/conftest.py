@@ -67,8 +67,12 @@ def dashboard(tmp_path_factory: pytest.TempPathFactory) -> Iterator[DashboardPro
     folder: Path = tmp_path_factory.mktemp("dashboard")
     write_tiny_bundle(folder / "models")
     dataset = write_dataset(folder / "dataset")
-    with running_dashboard(folder / "log.txt", folder / "models", dataset) as server:
-        yield server
+    with pytest.MonkeyPatch.context() as patch:
+        # What an earlier run left there would answer at once.
+        patch.setenv("HAR_CACHE_DIR", str(folder / "cache"))
+        patch.setenv("HAR_DATA_DIR", str(folder / "data"))
+        with running_dashboard(folder / "log.txt", folder / "models", dataset) as server:
+            yield server
 
 
 @pytest.fixture(scope="session")
