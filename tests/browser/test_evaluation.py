@@ -190,7 +190,7 @@ def test_moving_the_threshold_changes_the_sentence_and_the_address(page, models)
 
 def test_the_downloaded_report_opens_offline_with_its_plots(page, browser, tmp_path):
     open_view(page, "three", "Classes")
-    page.get_by_role("button", name="Download").click()
+    page.get_by_test_id("stPopoverButton").filter(has_text="Download").click()
     with page.expect_download() as download:
         page.get_by_role("button", name="Report (HTML, opens offline)").click()
     report = tmp_path / download.value.suggested_filename
