@@ -22,6 +22,7 @@ from har_core.errors import HarError
 from har_core.evaluation.store import list_evaluations
 from har_core.model.bundle import list_bundles
 from har_core.model.manifest import read_manifest
+from har_core.model.trials import list_trials
 
 EVALUATION_KEY = "evaluation"
 OVERVIEW = "Overview"
@@ -79,7 +80,8 @@ def show_evaluation(folder: Path, names: list[str]) -> None:
     usable = [(entry, entry.manifest) for entry in list_bundles() if entry.manifest is not None]
     # Models of the same classes first: one of them is what a comparison starts with.
     usable.sort(key=lambda item: item[1].class_names != shown.manifest.class_names)
-    others = {entry.name: entry.path for entry, _ in usable if entry.name != folder.name}
+    others = {entry.name: entry.path for entry in list_trials() if entry.path != folder}
+    others |= {entry.name: entry.path for entry, _ in usable if entry.name != folder.name}
     draw = {
         OVERVIEW: lambda: show_overview(shown),
         confusions.TITLE: lambda: confusions.show_confusions(shown),

@@ -2,23 +2,40 @@
 
 from collections.abc import Mapping
 from pathlib import Path
+from typing import Final
 
 import pandas as pd
 import streamlit as st
 
 from dashboard.evaluation import data as data
+from dashboard.evaluation.files import NO_PHOTOGRAPHS_HINT, NOT_KEPT_HINT
+from dashboard.evaluation.jobs import SAME_PREFIX, start_same_evaluation
 from dashboard.evaluation.photos import EvaluatedPhotos
 from dashboard.evaluation.shown import Shown
+from dashboard.jobs.view import JobEnd, show_jobs
+from dashboard.widgets.verdict import VERDICT_BOXES
 from dashboard.wording.metrics import metric_value, signed_difference
-from dashboard.wording.names import escape_markdown, human_name
-from har_core.errors import HarError
-from har_core.evaluation.comparison import disagreements
+from dashboard.wording.names import counted, escape_markdown, human_name
+from har_core.errors import DatasetError, HarError
+from har_core.evaluation.comparison import Comparison, disagreements
 from har_core.evaluation.result import EvaluationResult
 from har_core.evaluation.totals import HEADLINE_METRICS, METRIC_TITLES
+from har_core.model.trials import run_of, runs_folder
+
+WITH_KEY: Final = "with"
 
 
 def show_comparison(shown: Shown, others: Mapping[str, Path]) -> None:
-    """Draw metrics of several models side by side, and where two of them disagree."""
+    """Draw metrics of several models side by side, and where two of them disagree.
+
+    Parameters
+    ----------
+    shown : Shown
+        The baseline.
+    others : mapping of str to Path
+        Name to bundle of the models on offer, those on trial included.
+    """
+    show_jobs(SAME_PREFIX, JobEnd())
     if not others:
         st.info(
             "There is no other model to compare with yet. Train one from this one, or import one "
@@ -27,21 +44,122 @@ def show_comparison(shown: Shown, others: Mapping[str, Path]) -> None:
         )
         st.page_link("../pages/training.py", label="Train", icon=":material/model_training:")
         return
+    before = st.session_state.get(WITH_KEY, [])
+    if any(name not in others for name in before):  # chosen beside another model
+        del st.session_state[WITH_KEY]
     chosen = st.multiselect(
         "Compare with",
         list(others),
         default=[next(iter(others))],
-        key=f"compare_{shown.folder.name}",
+        key=WITH_KEY,
+        bind="query-params",
+        format_func=lambda name: f"{name} (on trial)" if _is_on_trial(others[name]) else name,
         width=520,
     )
-    if not chosen:
-        return
     # Folders tell models apart, as in the sidebar: a copied bundle has its original's name.
     first = shown.folder.name
-    folders = {first: shown.folder} | {name: others[name] for name in chosen}
+    evaluations = {first: (shown.folder, shown.evaluation.name)}
+    for name in chosen:
+        try:
+            found = data.evaluation_of_same(others[name], shown.evaluation, first)
+        except HarError as error:
+            st.warning(escape_markdown(str(error)), icon=":material/info:")
+            continue
+        if found is None:
+            _offer_evaluation(shown, name, others[name])
+        else:
+            evaluations[name] = (others[name], found)
+            _show_verdict(shown, others[name], found)
+    if len(evaluations) > 1:
+        _show_side_by_side(shown, evaluations)
+
+
+def _is_on_trial(folder: Path) -> bool:
+    return folder.is_relative_to(runs_folder())
+
+
+def _offer_evaluation(shown: Shown, name: str, folder: Path) -> None:
+    """Say that a model was not evaluated on these photographs, and do it on a click."""
+    known = escape_markdown(name)
+    with st.container(border=True, horizontal=True, vertical_alignment="center"):
+        st.markdown(
+            f"**{known}** was not evaluated on these {shown.evaluation.raw.n:,} photographs."
+        )
+        keep_as = data.same_set_name(shown.evaluation.name, shown.folder.name)
+        st.button(
+            "Evaluate on this split"
+            if keep_as != shown.evaluation.name
+            else "Evaluate on this set",
+            type="primary",
+            icon=":material/play_arrow:",
+            key=f"evaluate_same {name}",
+            disabled=not shown.files.paths,
+            on_click=_start_evaluation,
+            args=(shown, folder, keep_as),
+            width="content",
+        )
+    if not shown.files.paths:
+        st.caption(
+            NO_PHOTOGRAPHS_HINT.replace("to see", "to evaluate")
+            if shown.files.kept
+            else NOT_KEPT_HINT
+        )
+
+
+def _start_evaluation(shown: Shown, folder: Path, keep_as: str) -> None:
     try:
-        comparison = data.load_comparison(folders, shown.evaluation.name)
-        caveats = {name: data.find_caveats(others[name], shown.evaluation.name) for name in chosen}
+        start_same_evaluation(folder, keep_as, shown.evaluation, shown.files)
+    except HarError as error:
+        st.toast(escape_markdown(str(error)), icon=":material/error:")
+
+
+def _show_verdict(shown: Shown, rival: Path, name: str) -> None:
+    """Say whether the other model is better, and where it is decided about one on trial."""
+    if shown.evaluation.name == "test" and name == "test":
+        try:
+            verdict = data.load_verdict(shown.folder, rival)
+        except HarError:
+            pass  # they have other test photographs; the table below says which it is of
+        else:
+            note = ""
+            if verdict.n_relabelled:
+                note = (
+                    f" {counted(verdict.n_relabelled, 'photograph')} count under the labels as "
+                    "corrected since."
+                )
+            show, icon = VERDICT_BOXES[verdict.outcome]
+            show(escape_markdown(verdict.sentence + note), icon=icon)
+    if _is_on_trial(rival):
+        st.page_link(
+            "../pages/training.py",
+            label=f"Use or discard {escape_markdown(rival.name)}",
+            icon=":material/rule:",
+            query_params={"run": run_of(rival)},
+        )
+
+
+def _compare(shown: Shown, evaluations: Mapping[str, tuple[Path, str]]) -> Comparison:
+    """Compare the models, by labels as corrected where a review came in between.
+
+    Raises
+    ------
+    HarError
+        If they have no photographs in common, or other labels that no verdict settles.
+    """
+    try:
+        return data.load_comparison(evaluations)
+    except DatasetError:
+        rivals = list(evaluations.values())[1:]
+        if len(rivals) > 1 or {rivals[0][1], shown.evaluation.name} != {"test"}:
+            raise
+        return data.load_verdict(shown.folder, rivals[0][0]).comparison
+
+
+def _show_side_by_side(shown: Shown, evaluations: Mapping[str, tuple[Path, str]]) -> None:
+    first, *chosen = evaluations
+    try:
+        comparison = _compare(shown, evaluations)
+        caveats = {name: data.find_caveats(*evaluations[name]) for name in chosen}
     except HarError as error:
         st.warning(escape_markdown(str(error)), icon=":material/info:")
         return

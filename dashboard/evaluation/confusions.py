@@ -13,7 +13,6 @@ from dashboard.wording.metrics import cell_title
 from dashboard.wording.names import counted, escape_markdown, human_name, markdown_name, percent
 from har_core.evaluation.confusion import Share, confusion_shares, most_confused_pairs
 from har_core.evaluation.result import EvaluationResult
-from har_core.images.thumbnails import thumbnails
 from har_core.storage.spreadsheets import neutralise_formulas
 
 TITLE: Final = "Confusions"
@@ -239,7 +238,7 @@ def show_confused_pairs(shown: Shown) -> None:
                 photographs["prediction"] == pair.prediction
             )
             names = photographs.loc[chosen].nlargest(3, "confidence")["filename"]
-            pictures = thumbnails([shown.files.get(name) for name in names])
+            pictures = shown.files.thumbnails(names.tolist())
             if any(pictures):
                 with st.container(horizontal=True, gap="xsmall"):
                     for name, picture in zip(names, pictures, strict=True):

@@ -14,10 +14,18 @@ from har_core.evaluation.calibration import fit_temperature
 from har_core.evaluation.caveats import caveats
 from har_core.evaluation.comparison import Comparison, compare_models
 from har_core.evaluation.result import EvaluationResult
-from har_core.evaluation.store import BUNDLE_SPLITS, Evaluation, evaluation_stamp, read_evaluation
+from har_core.evaluation.store import (
+    BUNDLE_SPLITS,
+    Evaluation,
+    evaluation_stamp,
+    list_evaluations,
+    read_evaluation,
+    thumbnails_path,
+)
 from har_core.model.manifest import read_manifest
 from har_core.model.records import read_splits
 from har_core.storage.paths import expanded
+from har_core.training.verdict import Verdict, judge_models
 
 Stamp = tuple[int, ...]
 
@@ -67,23 +75,62 @@ def load_recalibrated(folder: Path, evaluation: Evaluation, temperature: float) 
     return evaluation.raw.calibrated(temperature, rules)
 
 
-def load_comparison(folders: Mapping[str, Path], name: str) -> Comparison:
-    """Compare models by one evaluation; `folders` maps their names, the baseline first."""
-    stamps = tuple(evaluation_stamp(folder, name) for folder in folders.values())
-    return _comparison(tuple((m, str(f)) for m, f in folders.items()), name, stamps)
+def load_comparison(evaluations: Mapping[str, tuple[Path, str]]) -> Comparison:
+    """Compare models by an evaluation of each: name to folder and evaluation, baseline first."""
+    stamps = tuple(evaluation_stamp(*place) for place in evaluations.values())
+    return _comparison(tuple((m, str(f), name) for m, (f, name) in evaluations.items()), stamps)
 
 
 @st.cache_resource(max_entries=6, show_spinner="Comparing …")
 def _comparison(
-    folders: tuple[tuple[str, str], ...], name: str, stamps: tuple[Stamp, ...]
+    evaluations: tuple[tuple[str, str, str], ...], stamps: tuple[Stamp, ...]
 ) -> Comparison:
-    return compare_models({m: load_evaluation(Path(f), name).result for m, f in folders})
+    return compare_models({m: load_evaluation(Path(f), name).result for m, f, name in evaluations})
+
+
+def load_verdict(old: Path, new: Path) -> Verdict:
+    """Judge a model against another one; see `har_core.training.verdict.judge_models`."""
+    stamps = tuple(evaluation_stamp(folder, "test") for folder in (old, new))
+    return _verdict(str(old), str(new), stamps)
+
+
+@st.cache_resource(max_entries=6, show_spinner="Comparing …")
+def _verdict(old: str, new: str, stamps: tuple[Stamp, ...]) -> Verdict:
+    return judge_models(Path(old), Path(new))
+
+
+def evaluation_of_same(rival: Path, shown: Evaluation, of: str) -> str | None:
+    """Return the name of a rival's evaluation that has photographs of `shown`, if it has one.
+
+    Parameters
+    ----------
+    rival : Path
+        Its bundle.
+    shown : Evaluation
+    of : str
+        Name of the folder of the model that `shown` is of.
+
+    Raises
+    ------
+    ModelBundleError, DatasetError
+        If the rival's records cannot be read.
+    """
+    kept = list_evaluations(rival, read_manifest(rival))
+    same = set(shown.raw.sha256) - {""}
+    names = [name for name in (same_set_name(shown.name, of), shown.name) if name in kept]
+    return next((n for n in names if same.intersection(load_evaluation(rival, n).raw.sha256)), None)
+
+
+def same_set_name(name: str, of: str) -> str:
+    """Return under which name another model's evaluation of the same photographs is kept."""
+    return f"{name} of {of}" if name in BUNDLE_SPLITS else name
 
 
 def evaluated_files(evaluation: Evaluation, dataset: str | None) -> EvaluatedFiles:
     """Return where an evaluation's photographs may be: in its own folder, or else in `dataset`.
 
-    An evaluation that was kept without a folder is of a ZIP, whose photographs are gone.
+    An evaluation that was kept without a folder is of a ZIP, whose photographs are gone, but for
+    thumbnails.
     """
     kept = bool(evaluation.folder) or evaluation.name in BUNDLE_SPLITS
     found: dict[str, str] = {}
@@ -93,7 +140,8 @@ def evaluated_files(evaluation: Evaluation, dataset: str | None) -> EvaluatedFil
             found.update(_photograph_paths(folder, tuple(evaluation.raw.filenames), stamps))
     raw = evaluation.raw
     sha256 = dict(zip(raw.filenames.tolist(), raw.sha256.tolist(), strict=True))
-    return EvaluatedFiles(found, sha256, kept)
+    archive = None if kept else thumbnails_path(evaluation.model, evaluation.name)
+    return EvaluatedFiles(found, sha256, kept, archive, evaluation.folder or dataset or "")
 
 
 @st.cache_data(max_entries=6, show_spinner=False)

@@ -30,8 +30,9 @@ def show_new_evaluation(folder: Path, names: list[str]) -> None:
         name = st.text_input(
             "Name of the evaluation",
             key="set_name",
-            placeholder="holiday-2024",
-            help="Letters, digits, '.', '_' and '-'. An evaluation of that name is replaced.",
+            placeholder="holiday 2024",
+            help="Letters, digits, spaces, '.', '_' and '-'. An evaluation of that name is "
+            "replaced.",
         )
         archive = set_folder = csv = None
         if source == "a ZIP archive":
@@ -41,7 +42,9 @@ def show_new_evaluation(folder: Path, names: list[str]) -> None:
                 max_upload_size=MAX_ZIP_MB,
                 key="set_zip",
             )
-            st.caption("The photographs are deleted once they are evaluated.")
+            st.caption(
+                "The photographs are deleted once they are evaluated, but for a small picture each."
+            )
         else:
             set_folder = st.text_input(
                 "Folder", value=sidebar.chosen_dataset() or "", key="set_folder"

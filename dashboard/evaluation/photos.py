@@ -8,7 +8,7 @@ import streamlit as st
 
 from dashboard import sidebar
 from dashboard.charts.bars import probability_bars
-from dashboard.evaluation.files import EvaluatedFiles
+from dashboard.evaluation.files import SMALL_HINT, EvaluatedFiles
 from dashboard.evaluation.relabelling import show_relabelling
 from dashboard.widgets.gallery import Tile, gallery
 from dashboard.widgets.opened_photo import (
@@ -20,7 +20,6 @@ from dashboard.widgets.opened_photo import (
 from dashboard.wording.names import escape_markdown, human_name, markdown_name, percent
 from har_core import Prediction
 from har_core.evaluation.result import EvaluationResult
-from har_core.images.thumbnails import thumbnails
 from har_core.storage.names import real_path
 from har_core.storage.paths import real
 
@@ -66,8 +65,8 @@ class EvaluatedPhotos:
         page_key = f"{key}_page_{hash(tuple(rows['filename']))}"
         page = int(st.session_state.get(page_key, 1))
         shown = rows.iloc[(page - 1) * page_size : page * page_size]
-        paths = [self.files.get(name) for name in shown["filename"]]
-        if not any(paths):
+        pictures = self.files.thumbnails(shown["filename"].tolist())
+        if not any(pictures):
             st.caption(
                 f":material/folder_open: {self.files.why_missing(shown['filename'].iloc[0])}"
             )
@@ -79,7 +78,7 @@ class EvaluatedPhotos:
                 picture=picture,
                 placeholder=row["filename"],
             )
-            for (_, row), picture in zip(shown.iterrows(), thumbnails(paths), strict=True)
+            for (_, row), picture in zip(shown.iterrows(), pictures, strict=True)
         ]
         opened, _ = gallery(tiles, key=key, tile_width=tile_width)
         if n_pages > 1:
@@ -105,7 +104,10 @@ def _photograph_dialog(photos: EvaluatedPhotos) -> None:
     picture, answer = st.columns([3, 2], gap="medium")
     path = photos.files.get(filename)
     with picture:
-        if path is None:
+        small = photos.files.thumbnails([filename])[0] if path is None else None
+        if small is not None:
+            st.image(small, caption=SMALL_HINT, alt=f"The photograph {filename}")
+        elif path is None:
             hint = photos.files.why_missing(filename)
             st.info(hint, icon=":material/image_not_supported:")
         elif not show_large_picture(path, alt=f"The photograph {filename}"):

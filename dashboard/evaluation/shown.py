@@ -7,7 +7,6 @@ from dashboard.evaluation.files import EvaluatedFiles
 from dashboard.evaluation.photos import EvaluatedPhotos
 from har_core.evaluation.result import EvaluationResult
 from har_core.evaluation.store import Evaluation
-from har_core.images.thumbnails import thumbnail
 from har_core.model.manifest import BundleManifest
 
 
@@ -27,8 +26,7 @@ class Shown:
 
     def thumbnail_of(self, filename: str) -> bytes | None:
         """Return a small JPEG of an evaluated photograph, None if it is not there."""
-        path = self.files.get(filename)
-        return None if path is None else thumbnail(path)
+        return self.files.thumbnails([filename])[0]
 
     @property
     def photos(self) -> EvaluatedPhotos:

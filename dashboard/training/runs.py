@@ -17,8 +17,8 @@ from har_core.errors import HarError, ModelBundleError
 from har_core.extras import require_training_extra
 from har_core.model.bundle import list_bundles, models_dir
 from har_core.model.manifest import BundleManifest, check_bundle_name, read_manifest
+from har_core.model.trials import runs_folder
 from har_core.settings import MODELS_DIR, checkout
-from har_core.storage.data import data_dir
 from har_core.storage.files import write_atomically
 from har_core.training.efforts import Effort
 from har_core.training.events import is_running, read_events
@@ -147,11 +147,6 @@ class Run:
             return read_manifest(self.model)
         except ModelBundleError:
             return None
-
-
-def runs_folder() -> Path:
-    """Return where runs are kept; it may not exist yet."""
-    return data_dir() / "training"
 
 
 def list_runs() -> list[Run]:

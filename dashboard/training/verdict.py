@@ -9,6 +9,7 @@ import streamlit as st
 from dashboard import sidebar
 from dashboard.training.runs import Run, remove_run, use_model
 from dashboard.widgets.gallery import Tile, gallery
+from dashboard.widgets.verdict import VERDICT_BOXES
 from dashboard.wording.metrics import metric_value, signed_difference
 from dashboard.wording.names import counted, escape_markdown, human_name, markdown_name
 from har_core.dataset.table import load_dataset
@@ -16,13 +17,11 @@ from har_core.errors import HarError
 from har_core.evaluation.comparison import disagreements
 from har_core.evaluation.totals import HEADLINE_METRICS, METRIC_TITLES
 from har_core.images.thumbnails import thumbnails
+from har_core.model.bundle import chosen_default, list_bundles
+from har_core.model.loading import find_model
+from har_core.settings import MODEL
 from har_core.training.verdict import LabelChoice, Verdict, judge_models
 
-_ICONS: Final = {
-    "better": (st.success, ":material/trending_up:"),
-    "worse": (st.error, ":material/trending_down:"),
-    "not distinguishable": (st.info, ":material/balance:"),
-}
 _SHOWN: Final = 12
 _SHOWN_CLASSES: Final = 6
 
@@ -48,9 +47,10 @@ def show_verdict(run: Run) -> None:
         st.warning(escape_markdown(str(error)), icon=":material/info:")
         _show_buttons(run)
         return
-    show, icon = _ICONS[verdict.outcome]
+    show, icon = VERDICT_BOXES[verdict.outcome]
     show(escape_markdown(verdict.sentence), icon=icon)
     _show_buttons(run)
+    show_override(run.name)
     _show_caveats(verdict, labels)
     metrics, classes = st.columns([3, 2], gap="large")
     with metrics:
@@ -77,6 +77,12 @@ def _show_buttons(run: Run) -> None:
             args=(run,),
             help="Predict, REST and the command line answer with it from now on.",
         )
+        st.page_link(
+            "../pages/evaluation.py",
+            label="Open in Compare",
+            icon=":material/compare_arrows:",
+            query_params={"model": Path(run.base).name, "view": "Compare", "with": run.name},
+        )
         if not run.used:
             st.button(
                 "Discard",
@@ -88,6 +94,20 @@ def _show_buttons(run: Run) -> None:
             )
 
 
+def show_override(chosen: str) -> None:
+    """Say so where ``HAR_MODEL`` lets another model answer than the one that was chosen here."""
+    wanted = MODEL.value
+    default = chosen_default(list_bundles())
+    if not wanted or default is None or default.name != chosen or find_model() == default.path:
+        return
+    st.warning(
+        f"{escape_markdown(chosen)} is chosen, but the server was started with `HAR_MODEL`, so "
+        f"that {escape_markdown(wanted)} answers on REST, on the command line and for new "
+        "visitors. Start it without `HAR_MODEL` to let the choice count.",
+        icon=":material/settings:",
+    )
+
+
 def _use(run: Run) -> None:
     try:
         use_model(run)
@@ -95,7 +115,8 @@ def _use(run: Run) -> None:
         st.toast(escape_markdown(str(error)), icon=":material/error:")
         return
     st.session_state[sidebar.MODEL_KEY] = run.name
-    st.toast(f"{escape_markdown(run.name)} answers from now on.", icon=":material/check:")
+    if find_model().name == run.name:
+        st.toast(f"{escape_markdown(run.name)} answers from now on.", icon=":material/check:")
 
 
 def _show_caveats(verdict: Verdict, labels: LabelChoice) -> None:

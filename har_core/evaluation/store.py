@@ -2,6 +2,8 @@
 
 import io
 import json
+import re
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from functools import cached_property
@@ -13,6 +15,7 @@ import pandas as pd
 
 from har_core.errors import DatasetError, HarError, ModelBundleError, some_of
 from har_core.evaluation.result import EvaluationResult
+from har_core.images.thumbnail_archive import write_thumbnails
 from har_core.model.answers import NO_RULES, AnswerRules
 from har_core.model.fields import RESERVED_COLUMNS, check_class_names
 from har_core.model.manifest import (
@@ -32,6 +35,9 @@ from har_core.storage.paths import is_file
 BUNDLE_SPLITS: Final = ("test", "validation")
 _METADATA_KEY: Final = b"har_evaluation"
 _SUFFIX: Final = ".parquet"
+_THUMBNAILS: Final = ".thumbnails.zip"
+# Words, one space apart; a name is a file's, on other systems too.
+_NAME: Final = re.compile(r"[A-Za-z0-9](?:[A-Za-z0-9._-]| (?=[A-Za-z0-9._-])){0,63}")
 
 
 @dataclass(frozen=True, eq=False)
@@ -132,21 +138,30 @@ def check_evaluation_name(name: str) -> str:
     Raises
     ------
     DatasetError
-        If it is the name of a split, or holds anything but letters, digits, ``.``, ``_``, ``-``.
+        If it is the name of a split, or holds anything but letters, digits, ``.``, ``_``, ``-`` and
+        single spaces between them.
     """
     if name in ("train", *BUNDLE_SPLITS):
         raise DatasetError(f"The name {name!r} belongs to the model's own splits; choose another.")
-    try:
-        return check_bundle_name(name)
-    except ModelBundleError as error:
-        raise DatasetError(str(error).replace("a model name", "an evaluation's name")) from error
+    if not _NAME.fullmatch(name):
+        raise DatasetError(
+            f"{name!r} cannot be an evaluation's name: use up to 64 letters, digits, '.', '_', '-' "
+            "or single spaces, starting with a letter or digit."
+        )
+    return name
 
 
-def keep_evaluation(evaluation: Evaluation) -> Path:
+def keep_evaluation(evaluation: Evaluation, thumbnails: Mapping[str, bytes] | None = None) -> Path:
     """Keep an evaluation under its name, in one atomic step; replaces one of the same name.
 
     It goes to ``evaluations/MODEL/NAME.parquet`` in `har_core.storage.data.data_dir`, not into
     the bundle: that is checksummed and may be read-only.
+
+    Parameters
+    ----------
+    evaluation : Evaluation
+    thumbnails : mapping of str to bytes, optional
+        sha256 to JPEG, of photographs that will be gone; kept beside it.
 
     Returns
     -------
@@ -187,7 +202,12 @@ def keep_evaluation(evaluation: Evaluation) -> Path:
     pq.write_table(arrow, buffer, compression="zstd")
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
+        # Found by sha256: those of an evaluation that is replaced show nothing wrong meanwhile.
+        if thumbnails:
+            write_thumbnails(thumbnails_path(evaluation.model, evaluation.name), thumbnails)
         write_atomically(path, buffer.getvalue())
+        if not thumbnails:
+            thumbnails_path(evaluation.model, evaluation.name).unlink(missing_ok=True)
     except OSError as error:
         raise DatasetError(
             f"Cannot keep the evaluation {path}: {error.strerror or error}. Set HAR_DATA_DIR to "
@@ -197,8 +217,14 @@ def keep_evaluation(evaluation: Evaluation) -> Path:
 
 
 def delete_evaluation(model: str, name: str) -> None:
-    """Delete a kept evaluation; nothing happens if there is none."""
+    """Delete a kept evaluation and its thumbnails; nothing happens if there is none."""
     (_kept_folder(model) / f"{check_evaluation_name(name)}{_SUFFIX}").unlink(missing_ok=True)
+    thumbnails_path(model, name).unlink(missing_ok=True)
+
+
+def thumbnails_path(model: str, name: str) -> Path:
+    """Return where the thumbnails of a kept evaluation are, if they were kept."""
+    return _kept_folder(model) / f"{name}{_THUMBNAILS}"
 
 
 def evaluation_stamp(folder: str | Path, name: str) -> tuple[int, ...]:

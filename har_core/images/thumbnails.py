@@ -46,7 +46,7 @@ def thumbnail(path: str | os.PathLike[str]) -> bytes | None:
     try:
         return kept.read_bytes()
     except OSError:
-        made = _make_thumbnail(path)
+        made = make_thumbnail(path)
     if made is not None:
         try:
             kept.parent.mkdir(parents=True, exist_ok=True)
@@ -62,7 +62,8 @@ def thumbnails(paths: Sequence[str | None]) -> list[bytes | None]:
         return list(pool.map(lambda path: thumbnail(path) if path else None, paths))
 
 
-def _make_thumbnail(path: str | os.PathLike[str]) -> bytes | None:
+def make_thumbnail(path: str | os.PathLike[str]) -> bytes | None:
+    """Make what `thumbnail` returns, and keep it nowhere."""
     try:
         pixels = read_image_file(path, min_side=min(THUMBNAIL_SIZE))
     except InvalidImageError:

@@ -18,6 +18,7 @@ from har_core.evaluation.calibration import fit_temperature
 from har_core.evaluation.store import keep_evaluation, list_evaluations, read_evaluation
 from har_core.model import bundle
 from har_core.model.manifest import PREDICTIONS_FILE, SPLITS_FILE, read_manifest
+from har_core.model.trials import runs_folder
 from tests.drawing import CLASS_NAMES, photo_bytes, write_dataset, write_tiny_bundle
 from tests.evaluated import draw_table, write_evaluated_bundle
 
@@ -333,6 +334,46 @@ def test_two_models_are_compared_on_the_same_photographs(app, model, dataset):
     assert "30 photographs that every model was evaluated on" in texts(app)
 
 
+def test_a_rival_without_predictions_is_evaluated_on_a_click(app, model):
+    write_tiny_bundle(model.parent, "rival", created="2001-01-01T00:00:00+00:00")
+    view(app, "Compare")
+    assert "was not evaluated on these 30 photographs" in texts(app)
+    app.button(key="evaluate_same rival").click().run()
+    (job,) = find_jobs("same/")
+    assert job.wait(30)
+    app.run()
+    dismiss_job(job)
+    assert list_evaluations(model.parent / "rival", read_manifest(model.parent / "rival")) == [
+        "test of drawn"
+    ]
+    assert list(app.table[0].value.columns) == ["drawn", "rival", "rival minus drawn"]
+    assert "30 photographs that every model was evaluated on" in texts(app)
+    assert "not known which photographs the model was trained on" in texts(app)
+
+
+def test_a_rival_is_not_offered_evaluation_where_the_photographs_are_gone(
+    app, model, tmp_path, monkeypatch
+):
+    monkeypatch.setenv("HAR_DATASET", "")
+    write_tiny_bundle(model.parent, "rival", created="2001-01-01T00:00:00+00:00")
+    view(app, "Compare")
+    assert app.button(key="evaluate_same rival").disabled
+    assert "Set the dataset folder in the sidebar" in texts(app)
+
+
+def test_a_model_on_trial_is_compared_and_judged(app, model, dataset):
+    rival = write_rival(dataset, model)
+    trial = runs_folder() / "20260101-000000-rival" / "models" / "rival"
+    shutil.copytree(rival, trial)
+    shutil.rmtree(rival)
+    view(app, "Compare")
+    assert app.multiselect(key="with").value == ["rival"]
+    assert app.multiselect(key="with").options == ["rival (on trial)"]
+    assert "of 30 photographs that neither has learned from" in texts(app)
+    labels = [link.proto.label for link in app.get("page_link")]
+    assert "Use or discard rival" in labels
+
+
 def test_a_copied_bundle_is_compared_under_its_folders_name(app, model):
     shutil.copytree(model, model.parent / "copy")
     app.query_params["model"] = "copy"
@@ -413,7 +454,7 @@ def test_a_job_of_another_model_opens_that_model(app, model, dataset, gone):
     assert app.selectbox(key="evaluation").value == "validation"
 
 
-def test_a_zip_is_evaluated_and_its_photographs_are_not_kept(app, tmp_path, monkeypatch):
+def test_of_a_zip_small_pictures_are_kept_and_no_photographs(app, model, tmp_path, monkeypatch):
     monkeypatch.setattr("tempfile.tempdir", str(tmp_path / "temporary"))
     (tmp_path / "temporary").mkdir()
     buffer = io.BytesIO()
@@ -423,13 +464,18 @@ def test_a_zip_is_evaluated_and_its_photographs_are_not_kept(app, tmp_path, monk
         archive.writestr("set/train/b.jpg", photo_bytes("sitting"))
     view(app, "Evaluate another set")
     app.segmented_control(key="set_source").set_value("a ZIP archive").run()
-    app.text_input(key="set_name").set_value("zipped")
+    app.text_input(key="set_name").set_value("my zip")
     app.file_uploader(key="set_zip").upload("set.zip", buffer.getvalue())
     app.form_submit_button[0].click().run()
     run_job(app)
-    app.button(key="open evaluate/drawn/zipped").click().run()
+    app.button(key="open evaluate/drawn/my zip").click().run()
     assert "1 photographs · 3 classes" in texts(app)
     assert "label unknown to the model: flying" in texts(app)
+    said = read_evaluation(model, "my zip").result.photographs()["prediction"].iloc[0]
+    app.query_params["true"], app.query_params["predicted"] = "running", said
+    view(app, "Confusions")
+    assert [bool(tile["source"]) for tile in gallery(app)] == [True]
+    assert "were not kept" not in texts(app)
     assert list((tmp_path / "temporary").iterdir()) == []
 
 

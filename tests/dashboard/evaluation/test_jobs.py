@@ -4,12 +4,19 @@ import zipfile
 from pathlib import Path
 
 import pytest
+from PIL import Image
 
 from dashboard.evaluation.jobs import start_folder_evaluation, start_zip_evaluation
 from dashboard.evaluation.new_set import MAX_ZIP_MB
 from dashboard.jobs.registry import dismiss_job, find_jobs
 from har_core.errors import DatasetError
-from har_core.evaluation.store import list_evaluations, read_evaluation
+from har_core.evaluation.store import (
+    delete_evaluation,
+    list_evaluations,
+    read_evaluation,
+    thumbnails_path,
+)
+from har_core.images.thumbnail_archive import read_thumbnails
 from har_core.model.bundle import update_manifest
 from har_core.model.manifest import read_manifest
 from tests.drawing import photo_bytes, write_dataset
@@ -62,13 +69,20 @@ def test_a_zips_photographs_are_gone_when_the_job_has_ended(model, tmp_path):
     table = b"filename,label\na.jpg,running\n"
     good = zipped({"train.csv": table, "a.jpg": photo_bytes("running")})
     broken = zipped({"train.csv": table, "a.jpg": b"no photograph"})
-    for name, archive, state in (("good", good, "done"), ("broken", broken, "failed")):
+    for name, archive, state in (("a good one", good, "done"), ("broken", broken, "failed")):
         job = start_zip_evaluation(model, name, archive)
         assert job.wait(30)
         assert job.state == state
         assert list((tmp_path / "temporary").iterdir()) == []
     assert "unreadable photograph" in job.error
-    assert kept(model) == ["good"]
+    assert kept(model) == ["a good one"]
+    sha256 = read_evaluation(model, "a good one").raw.sha256.tolist()
+    small, nothing = read_thumbnails(thumbnails_path("tiny", "a good one"), [*sha256, "0" * 64])
+    assert small is not None
+    assert Image.open(io.BytesIO(small)).size == (260, 173)
+    assert nothing is None
+    delete_evaluation("tiny", "a good one")
+    assert not thumbnails_path("tiny", "a good one").exists()
 
 
 def test_a_hostile_zip_fails_its_job_with_the_reason(model):

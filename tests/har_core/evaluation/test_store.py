@@ -147,7 +147,9 @@ def test_a_kept_evaluation_comes_back_as_it_was(folder):
         read_evaluation(folder, "holiday")
 
 
-@pytest.mark.parametrize("name", ["test", "train", "../evil", "", "a/b", ".hidden"])
+@pytest.mark.parametrize(
+    "name", ["test", "train", "../evil", "", "a/b", ".hidden", " a", "a ", "a  b", "a\nb"]
+)
 def test_names_that_are_no_file_names_are_refused(folder, name):
     with pytest.raises(DatasetError):
         keep_evaluation(kept(folder, name))
