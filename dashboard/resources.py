@@ -1,5 +1,6 @@
 """Cached handles for the pages; keys are bytes and names, never arrays, which hash by sample."""
 
+import hashlib
 from pathlib import Path
 from typing import Any, Final
 
@@ -49,14 +50,16 @@ def similar_photographs(model: ActionModel, folder: Path, data: bytes) -> pd.Dat
     Returns
     -------
     DataFrame or None
-        ``filename``, ``label`` and ``sha256``, the most similar first; None if the model remembers
-        none.
+        ``filename``, ``label`` and ``sha256``, the most similar first, itself left out; None if
+        the model remembers none.
     """
-    rows = model.similar_rows(data)
+    rows = model.similar_rows(data, k=4)
     splits = read_splits(folder) if rows is not None else None
     if splits is None or rows is None:
         return None
-    return splits.iloc[rows][["filename", "label", "sha256"]].reset_index(drop=True)
+    found = splits.iloc[rows][["filename", "label", "sha256"]]
+    others = found[found["sha256"] != hashlib.sha256(data).hexdigest()]
+    return others[:3].reset_index(drop=True)
 
 
 def opened_dataset(folder: str) -> Dataset:

@@ -5,6 +5,7 @@ import streamlit as st
 from dashboard import sidebar
 from dashboard.charts.bars import even_bars
 from dashboard.classification import ClassifiedPhoto
+from dashboard.explanation import show_explanation
 from dashboard.predict.answers import (
     choose_from_table,
     classify_all,
@@ -13,8 +14,8 @@ from dashboard.predict.answers import (
     show_picture,
     show_summary,
 )
-from dashboard.predict.explanation import show_explanation
 from dashboard.predict.inputs import photos_handed_in, show_example
+from dashboard.predict.results import Photo
 from dashboard.widgets.first_steps import first_steps
 from har_core import ActionModel, InvalidImageError
 
@@ -34,6 +35,11 @@ def guide() -> None:
             st.switch_page("../pages/dataset.py")
         case "evaluation":
             st.switch_page("../pages/evaluation.py")
+
+
+def explain(model: ActionModel, photo: Photo, result: ClassifiedPhoto) -> None:
+    folder = sidebar.chosen_model_folder()
+    show_explanation(model, folder, photo.data, result.prediction, photo.label)
 
 
 @st.fragment
@@ -65,13 +71,13 @@ def predict(model: ActionModel) -> None:
             with inputs:
                 show_picture(*good[0])
         with inputs:
-            show_explanation(model, sidebar.chosen_model_folder(), *good[0])
+            explain(model, *good[0])
     elif good:
         row = choose_from_table(good)
         picture, answer = st.columns([5, 6], gap="large")
         with picture:
             show_picture(*good[row])
-            show_explanation(model, sidebar.chosen_model_folder(), *good[row])
+            explain(model, *good[row])
         with answer:
             show_answer(model, *good[row])
 

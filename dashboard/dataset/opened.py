@@ -1,5 +1,6 @@
 """The dialog of one opened photograph: picture, facts, prediction, decision."""
 
+from pathlib import Path
 from typing import Final, Literal
 
 import pandas as pd
@@ -10,6 +11,7 @@ from dashboard.dataset.review.queue import load_queue
 from dashboard.dataset.suggestions import suggested_label
 from dashboard.dataset.tiles import BROWSING, OUTLIER_MEANING, issue_title, placeholder_text
 from dashboard.dataset.view import DatasetView
+from dashboard.explanation import show_explanation
 from dashboard.resources import classified
 from dashboard.widgets.opened_photo import (
     PHOTO_PARAMETER,
@@ -24,7 +26,7 @@ from dashboard.wording.names import (
     percent,
     score_text,
 )
-from har_core import InvalidImageError, ModelBundleError, load_model
+from har_core import ActionModel, InvalidImageError, ModelBundleError, Prediction, load_model
 from har_core.images.decoding import read_bytes
 from har_core.scan.issues import ISSUE_KINDS, score_column
 
@@ -66,6 +68,7 @@ def _photograph_dialog(view: DatasetView) -> None:
         _show_picture(row)
     with facts:
         _show_facts(view, row)
+        answered = _show_prediction(view, row)
     with st.container(horizontal=True, vertical_alignment="center"):
         suggested, agreed = _suggestion(view, row)
         show_decision_buttons(
@@ -75,6 +78,9 @@ def _photograph_dialog(view: DatasetView) -> None:
         names = st.session_state.get(BROWSING, [])
         if len(names) > 1 and filename in names:
             show_step_buttons(_step)
+    if answered is not None:  # last, since it takes a second
+        with picture:
+            show_explanation(*answered, label=row["label"] or None)
 
 
 def _suggestion(view: DatasetView, row: pd.Series) -> tuple[str | None, bool]:
@@ -120,22 +126,26 @@ def _show_facts(view: DatasetView, row: pd.Series) -> None:
         )
     if view.scanned and not view.issues_of(row):
         st.markdown(":green-badge[No findings]")
-    _show_prediction(view, row)
 
 
-def _show_prediction(view: DatasetView, row: pd.Series) -> None:
+def _show_prediction(
+    view: DatasetView, row: pd.Series
+) -> tuple[ActionModel, Path, bytes, Prediction] | None:
+    """Say what the model makes of the photograph, and return what that can be explained from."""
     if view.model_folder is None or not isinstance(row["path"], str) or row.get("reason"):
-        return
+        return None
     try:
-        result = classified(load_model(view.model_folder), read_bytes(row["path"]))
+        model, data = load_model(view.model_folder), read_bytes(row["path"])
+        result = classified(model, data)
     except ModelBundleError as error:
         st.caption(escape_markdown(str(error)))
-        return
+        return None
     except InvalidImageError:
-        return
+        return None
     if isinstance(result, InvalidImageError):
-        return
+        return None
     lines = [f"{markdown_name(name)} {percent(p)}" for name, p in result.prediction.top(3)]
     st.markdown("**The model says** " + " · ".join(lines))
     if "train" in row["split"]:
         st.caption("The model was trained on this photograph, so its answer is no second opinion.")
+    return model, view.model_folder, data, result.prediction

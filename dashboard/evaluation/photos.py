@@ -10,6 +10,7 @@ from dashboard import sidebar
 from dashboard.charts.bars import probability_bars
 from dashboard.evaluation.files import SMALL_HINT, EvaluatedFiles
 from dashboard.evaluation.relabelling import show_relabelling
+from dashboard.explanation import show_explanation
 from dashboard.widgets.gallery import Tile, gallery
 from dashboard.widgets.opened_photo import (
     PHOTO_PARAMETER,
@@ -20,6 +21,7 @@ from dashboard.widgets.opened_photo import (
 from dashboard.wording.names import escape_markdown, human_name, markdown_name, percent
 from har_core import Prediction
 from har_core.evaluation.result import EvaluationResult
+from har_core.images.decoding import read_bytes
 from har_core.storage.names import real_path
 from har_core.storage.paths import real
 
@@ -102,7 +104,7 @@ def _photograph_dialog(photos: EvaluatedPhotos) -> None:
     row = int((result.filenames == filename).argmax())
     prediction = Prediction.from_probabilities(result.class_names, result.probabilities[row])
     picture, answer = st.columns([3, 2], gap="medium")
-    path = photos.files.get(filename)
+    path, readable = photos.files.get(filename), False
     with picture:
         small = photos.files.thumbnails([filename])[0] if path is None else None
         if small is not None:
@@ -110,7 +112,7 @@ def _photograph_dialog(photos: EvaluatedPhotos) -> None:
         elif path is None:
             hint = photos.files.why_missing(filename)
             st.info(hint, icon=":material/image_not_supported:")
-        elif not show_large_picture(path, alt=f"The photograph {filename}"):
+        elif not (readable := show_large_picture(path, alt=f"The photograph {filename}")):
             st.info("There is no picture to show.", icon=":material/broken_image:")
     with answer:
         label = result.class_names[result.labels[row]]
@@ -141,6 +143,17 @@ def _photograph_dialog(photos: EvaluatedPhotos) -> None:
     if len(st.session_state[_BROWSING]) > 1:
         with st.container(horizontal=True, horizontal_alignment="right"):
             show_step_buttons(_step)
+    if path is not None and readable:  # last, since it takes a second
+        with picture:
+            _explain(path, prediction, label)
+
+
+def _explain(path: str, prediction: Prediction, label: str) -> None:
+    """Offer the map of what decided, by the network that the chosen model has now."""
+    model = sidebar.chosen_model()
+    if model is not None:
+        data = read_bytes(path)
+        show_explanation(model, sidebar.chosen_model_folder(), data, prediction, label)
 
 
 def _step(by: int) -> None:

@@ -505,6 +505,20 @@ def test_cross_validation_kept_from_training_judges_the_whole_set_without_an_ana
     assert "opened_accept" not in [button.key for button in page.button]
 
 
+def test_opened_photograph_says_why_the_model_answers_so_and_why_not_its_label(dataset, tmp_path):
+    table = dataset / "train.csv"
+    table.write_text(table.read_text().replace("running_3.jpg,running", "running_3.jpg,sitting"))
+    page = open_page(dataset, "Photographs", photo="running_3.jpg")
+    page.toggle(key="why").set_value(True).run()
+    assert not page.exception
+    assert "changes *running* most" in texts(page)
+    why = page.get("button_group")[-1]
+    assert {"Why running?", "Why sitting?"} <= set(why.options)
+    page.session_state["why_action"] = "sitting"
+    page.run()
+    assert "changes *sitting* most" in texts(page)
+
+
 @pytest.fixture
 def impostors(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """Draw 120 pictures named like photographs that a model was tested on, which they are not.

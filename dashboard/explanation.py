@@ -9,11 +9,9 @@ from streamlit.delta_generator import DeltaGenerator
 from dashboard import sidebar
 from dashboard.charts.explanation import explanation_figure
 from dashboard.charts.style import NO_TOOLBAR
-from dashboard.classification import ClassifiedPhoto
-from dashboard.predict.results import Photo
 from dashboard.resources import explained, opened_dataset, similar_photographs, sketched
 from dashboard.wording.names import escape_markdown, human_name, markdown_name
-from har_core import ActionModel
+from har_core import ActionModel, Prediction
 from har_core.model.explanation import Explanation
 from har_core.storage.files import sha256_of_file
 
@@ -21,17 +19,36 @@ WHY_KEY = "why"
 
 
 def show_explanation(
-    model: ActionModel, folder: Path | None, photo: Photo, result: ClassifiedPhoto
+    model: ActionModel,
+    folder: Path | None,
+    data: bytes,
+    prediction: Prediction,
+    label: str | None = None,
 ) -> None:
-    """Offer "Why?"; once it is on, draw a sketch at once and the map when it is done."""
+    """Offer "Why?"; once it is on, draw a sketch at once and the map when it is done.
+
+    Parameters
+    ----------
+    model : ActionModel
+    folder : Path or None
+        Of its bundle.
+    data : bytes
+        Content of the photograph's file.
+    prediction : Prediction
+        Its two most probable actions can be asked for,
+    label : str, optional
+        and this one: what a dataset calls the photograph.
+    """
     if not st.toggle("Why?", key=WHY_KEY, help="Shows which part of the picture decided."):
         return
-    ranked = [name for name, _ in result.prediction.top(2)]
+    asked = [name for name, _ in prediction.top(2)]
+    if label in model.class_names and label not in asked:
+        asked.append(label)
     action = st.segmented_control(
         "Why",
-        ranked,
+        asked,
         format_func=lambda name: f"Why {human_name(name)}?",
-        default=ranked[0],
+        default=asked[0],
         required=True,
         key="why_action",
         label_visibility="collapsed",
@@ -39,12 +56,12 @@ def show_explanation(
     if action is None:  # a browser that has not sent its choice yet
         return
     place = st.empty()
-    pixels = np.asarray(model.prepare(photo.data))
-    sketch = sketched(model, folder, photo.data, action) if folder else None
+    pixels = np.asarray(model.prepare(data))
+    sketch = sketched(model, folder, data, action) if folder else None
     if sketch is not None:
         _draw(place, pixels, sketch, "A first sketch …", "sketch")
     with st.spinner("Hiding one area after the other …"):
-        found = explained(model, photo.data, action)
+        found = explained(model, data, action)
     _draw(
         place,
         pixels,
@@ -54,7 +71,7 @@ def show_explanation(
         "map",
     )
     if folder is not None:
-        show_similar(model, folder, photo, sidebar.chosen_dataset())
+        _show_similar(model, folder, data, sidebar.chosen_dataset())
 
 
 def _draw(
@@ -71,9 +88,9 @@ def _draw(
         st.caption(words)
 
 
-def show_similar(model: ActionModel, folder: Path, photo: Photo, dataset: str | None) -> None:
+def _show_similar(model: ActionModel, folder: Path, data: bytes, dataset: str | None) -> None:
     """Show the training photographs that are most like one; their pictures, if they are there."""
-    similar = similar_photographs(model, folder, photo.data)
+    similar = similar_photographs(model, folder, data)
     if similar is None:
         return
     st.markdown("**Like these** training photographs")
