@@ -16,7 +16,7 @@ from har_core.analysis.features import compute_features
 from har_core.analysis.opinions import collect_opinions
 from har_core.analysis.review import review_queue
 from har_core.analysis.suspects import cross_validated_probabilities
-from har_core.analysis.whole_set import Analysis, _principal_components, group_numbers
+from har_core.analysis.whole_set import Analysis, group_numbers, principal_components
 from har_core.model.loading import find_model
 from har_core.model.manifest import read_manifest
 from har_core.model.records import match_splits, read_splits
@@ -54,7 +54,7 @@ def main() -> None:
     features = compute_features(folder, usable)
     rows = features.rows_of(usable["sha256"].tolist())
     vectors = features.features[rows]
-    components = _principal_components(vectors)
+    components = principal_components(vectors)
     own = apply_temperature(features.probabilities[rows], manifest.temperature)
     print(f"{len(usable):,} photographs, {manifest.name}, {arguments.flips} labels flipped")
     for seed in range(arguments.seeds):

@@ -34,6 +34,7 @@ class _Lesson:
     photographs: int
     relabelled: int = 0
     excluded: int = 0
+    labelled: int = 0
 
 
 def show_start(folder: str, base: Path, runs: list[Run]) -> None:
@@ -44,7 +45,17 @@ def show_start(folder: str, base: Path, runs: list[Run]) -> None:
         st.error(escape_markdown(str(error)), icon=":material/folder_off:")
         return
     chosen = as_it_is
-    if cleaned.relabelled or cleaned.excluded:
+    if not cleaned.photographs:
+        st.info(
+            "No photograph here has a label yet. Label some in the Dataset page's Review: it "
+            "chooses those that teach most.",
+            icon=":material/new_label:",
+        )
+        return
+    if not as_it_is.photographs:
+        chosen = cleaned
+        st.markdown(f"Learns from {_describe(cleaned, 'cleaned').removeprefix('cleaned: ')}.")
+    elif cleaned.relabelled or cleaned.excluded or cleaned.labelled:
         which = st.radio(
             "Learn from",
             ["cleaned", "as it is"],
@@ -88,22 +99,27 @@ def _describe(lesson: _Lesson, name: str) -> str:
     n = counted(lesson.photographs, "photograph")
     if name == "as it is":
         return f"the table as it is: {n}"
-    return f"cleaned: {n}, {lesson.relabelled:,} relabelled, {lesson.excluded:,} excluded"
+    changed = f"{lesson.relabelled:,} relabelled, {lesson.excluded:,} excluded"
+    newly = f", {lesson.labelled:,} newly labelled" if lesson.labelled else ""
+    return f"cleaned: {n}, {changed}{newly}"
 
 
 def _lessons(folder: str) -> tuple[_Lesson, _Lesson]:
     dataset = opened_dataset(folder)
     cleaned, _ = cleaned_dataset(dataset)
-    before, after = dataset.rows, cleaned.rows
-    old = before.drop_duplicates("filename").set_index("filename")["label"]
-    changed = int((after["filename"].map(old) != after["label"]).sum())
+    # A row without a label teaches nothing.
+    before = dataset.rows[dataset.rows["label"].ne("")]
+    after = cleaned.rows[cleaned.rows["label"].ne("")]
+    old = dataset.rows.drop_duplicates("filename").set_index("filename")["label"]
+    given = after["filename"].map(old).fillna("")
     return (
         _Lesson(labels_csv(before[["filename", "label"]]), len(before)),
         _Lesson(
             labels_csv(after[["filename", "label"]]),
             len(after),
-            changed,
-            int((~before["filename"].isin(after["filename"])).sum()),
+            relabelled=int((given.ne("") & given.ne(after["label"])).sum()),
+            excluded=int((~before["filename"].isin(after["filename"])).sum()),
+            labelled=int(given.eq("").sum()),
         ),
     )
 
@@ -129,7 +145,7 @@ def _start(name_key: str, base: Path, folder: str, as_it_is: _Lesson, cleaned: _
             folder,
             lesson.csv,
             n_photographs=lesson.photographs,
-            relabelled=lesson.relabelled,
+            relabelled=lesson.relabelled + lesson.labelled,
             excluded=lesson.excluded,
         )
     except HarError as error:

@@ -1,15 +1,43 @@
 """Which unlabelled photographs would teach most: those that a classifier is torn about, spread."""
 
+from dataclasses import dataclass
+from pathlib import Path
 from typing import Final
 
 import numpy as np
+import pandas as pd
+
+from har_core.analysis.features import compute_features
+from har_core.analysis.whole_set import group_numbers, principal_components
+from har_core.progress import Progress
 
 N_TO_LABEL: Final = 50
 # The most doubtful of so many times the wanted number are spread over what the model sees.
-_CANDIDATES: Final = 10
+_CANDIDATES: Final = 3
 # As of the regression that judges labels, see `har_core.analysis.suspects`.
 _DATA_WEIGHT: Final = 10.0
 _MAX_ITERATIONS: Final = 100
+
+
+@dataclass(frozen=True, eq=False)
+class Choice:
+    """Unlabelled photographs to be labelled next.
+
+    Parameters
+    ----------
+    rows : ndarray of int64, shape (K,)
+        The most doubtful first.
+    margins : ndarray of float64, shape (K,)
+        Of each, in [0, 1]; NaN where nothing tells.
+    probabilities : ndarray of float64, shape (K, C)
+        What the labelled photographs say of each; C is 0 where they cannot.
+    class_names : ndarray of str, shape (C,)
+    """
+
+    rows: np.ndarray
+    margins: np.ndarray
+    probabilities: np.ndarray
+    class_names: np.ndarray
 
 
 def choose_to_label(
@@ -19,7 +47,7 @@ def choose_to_label(
     probabilities: np.ndarray | None = None,
     *,
     n: int = N_TO_LABEL,
-) -> tuple[np.ndarray, np.ndarray]:
+) -> Choice:
     """Choose the photographs whose labels would teach most.
 
     A regression on the labelled ones gives each other one a margin, the probability of its most
@@ -36,69 +64,116 @@ def choose_to_label(
         ``""`` for those to choose from.
     groups : ndarray of int, shape (N,)
         Near-duplicate group of each: of a group with a label none is chosen, of others one.
-    probabilities : ndarray of float, shape (N, C), optional
+    probabilities : ndarray of float, shape (N, K), optional
         A model's; they give the margins where fewer than two classes are labelled.
     n : int, default 50
         At most so many.
 
     Returns
     -------
-    chosen : ndarray of int64, shape (at most n,)
-        Their rows, the most doubtful first.
-    margins : ndarray of float64, shape (N,)
-        In [0, 1]; NaN for labelled ones, and where nothing tells.
+    Choice
     """
-    open_rows = np.flatnonzero(labels == "")
-    margins = np.full(len(labels), np.nan)
-    margins[open_rows] = _margins(features, labels, open_rows, probabilities)
-    fresh = open_rows[~np.isin(groups[open_rows], groups[labels != ""])]
-    ranked = fresh[np.argsort(margins[fresh], kind="stable")]
-    _, first = np.unique(groups[ranked], return_index=True)
+    known = np.flatnonzero(labels != "")
+    fresh = np.flatnonzero((labels == "") & ~np.isin(groups, groups[known]))
+    said, class_names = _judge(features, labels, known, fresh)
+    told = said if len(class_names) else None
+    if told is None and probabilities is not None:
+        told = probabilities[fresh]
+    margins = np.full(len(fresh), np.nan)
+    if told is not None:
+        best = np.sort(told, axis=1)[:, -2:]
+        margins = best[:, -1] - best[:, 0]
+    ranked = np.argsort(margins, kind="stable")
+    _, first = np.unique(groups[fresh[ranked]], return_index=True)
     candidates = ranked[np.sort(first)][: _CANDIDATES * n]
-    chosen = _spread(features, np.flatnonzero(labels != ""), candidates, n)
-    return chosen[np.argsort(margins[chosen], kind="stable")], margins
+    chosen = candidates[_spread(features[fresh[candidates]], features[known], n)]
+    chosen = chosen[np.argsort(margins[chosen], kind="stable")]
+    return Choice(fresh[chosen], margins[chosen], said[chosen], class_names)
 
 
-def _margins(
-    features: np.ndarray,
-    labels: np.ndarray,
-    rows: np.ndarray,
-    probabilities: np.ndarray | None,
-) -> np.ndarray:
+def photographs_to_label(
+    model: Path,
+    photographs: pd.DataFrame,
+    *,
+    n: int = N_TO_LABEL,
+    progress: Progress | None = None,
+) -> pd.DataFrame:
+    """Run a model over a scanned dataset, and choose what to label next; see `choose_to_label`.
+
+    Parameters
+    ----------
+    model : Path
+        Bundle with an ONNX graph.
+    photographs : DataFrame
+        From `har_core.scan.scanning.scan_dataset`, with ``label`` as people have decided since.
+    n : int, default 50
+        At most so many.
+    progress : callable, optional
+        Called with (what is being done, done, total).
+
+    Returns
+    -------
+    DataFrame
+        ``filename``, ``suggested`` (the most probable class by what is labelled, else by the model)
+        and ``margin``.
+
+    Raises
+    ------
+    ModelBundleError, DatasetError
+        See `har_core.analysis.features.compute_features`.
+    """
+    features = compute_features(model, photographs, progress=progress)
+    usable = photographs[photographs["pixels"].notna()]
+    rows = features.rows_of(usable["sha256"].tolist())
+    usable, rows = usable[rows >= 0], rows[rows >= 0]
+    own = features.probabilities[rows]
+    choice = choose_to_label(
+        principal_components(features.features[rows]),
+        usable["label"].to_numpy(dtype=str),
+        group_numbers(usable),
+        own,
+        n=n,
+    )
+    said, names = choice.probabilities, choice.class_names
+    if not len(names):
+        said, names = own[choice.rows], np.array(features.class_names)
+    return pd.DataFrame(
+        {
+            "filename": usable["filename"].to_numpy()[choice.rows],
+            "suggested": names[said.argmax(axis=1)] if len(said) else [],
+            "margin": choice.margins,
+        }
+    )
+
+
+def _judge(
+    features: np.ndarray, labels: np.ndarray, known: np.ndarray, rows: np.ndarray
+) -> tuple[np.ndarray, np.ndarray]:
+    """Return what a regression on the labelled photographs says of others, and its classes."""
     from sklearn.linear_model import LogisticRegression
     from sklearn.preprocessing import StandardScaler
 
-    known = np.flatnonzero(labels != "")
-    if len(rows) and len(np.unique(labels[known])) > 1:
-        scaler = StandardScaler().fit(features[known])
-        regression = LogisticRegression(C=_DATA_WEIGHT / len(known), max_iter=_MAX_ITERATIONS)
-        regression.fit(scaler.transform(features[known]), labels[known])
-        said = regression.predict_proba(scaler.transform(features[rows]))
-    elif probabilities is not None:
-        said = probabilities[rows]
-    else:
-        return np.full(len(rows), np.nan)
-    best = np.sort(said, axis=1)[:, -2:]
-    return best[:, -1] - best[:, 0]
+    class_names = np.unique(labels[known])
+    if not len(rows) or len(class_names) < 2:
+        return np.zeros((len(rows), 0)), class_names[:0]
+    scaler = StandardScaler().fit(features[known])
+    regression = LogisticRegression(C=_DATA_WEIGHT / len(known), max_iter=_MAX_ITERATIONS)
+    regression.fit(scaler.transform(features[known]), labels[known])
+    return regression.predict_proba(scaler.transform(features[rows])), regression.classes_
 
 
-def _spread(
-    features: np.ndarray, centres: np.ndarray, candidates: np.ndarray, n: int
-) -> np.ndarray:
-    """Take candidates one after another, each the farthest from all centres and taken ones."""
+def _spread(points: np.ndarray, centres: np.ndarray, n: int) -> np.ndarray:
+    """Take points one after another, each the farthest from all centres and taken ones."""
     from sklearn.metrics import pairwise_distances_argmin_min
 
-    if len(candidates) <= n:
-        return candidates
-    points = features[candidates]
-    taken = []
+    if len(points) <= n:
+        return np.arange(len(points))
     if len(centres):
-        _, distance = pairwise_distances_argmin_min(points, features[centres])
+        _, distance = pairwise_distances_argmin_min(points, centres)
     else:
-        taken.append(0)
-        distance = np.linalg.norm(points - points[0], axis=1)
+        distance = np.full(len(points), np.inf)  # the first is the most doubtful
+    taken: list[int] = []
     while len(taken) < n:
-        farthest = int(distance.argmax())
-        taken.append(farthest)
-        distance = np.minimum(distance, np.linalg.norm(points - points[farthest], axis=1))
-    return candidates[taken]
+        taken.append(int(distance.argmax()))
+        distance = np.minimum(distance, np.linalg.norm(points - points[taken[-1]], axis=1))
+    return np.array(taken)

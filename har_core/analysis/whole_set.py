@@ -127,7 +127,7 @@ def analyse_photographs(
                 progress=report,
             )
         report("Looking for outliers", 0, 1)
-        components = _principal_components(vectors)
+        components = principal_components(vectors)
         outlier_scores = _outlier_scores(components)
         report("Arranging the map", 0, 1)
         coordinates = _arrange(components)
@@ -182,7 +182,8 @@ def _vectors_of(
     return usable, features.features[features.rows_of(photographs["sha256"].iloc[usable])]
 
 
-def _principal_components(vectors: np.ndarray) -> np.ndarray:
+def principal_components(vectors: np.ndarray) -> np.ndarray:
+    """Return at most 50 principal components of feature vectors (N, D), float32."""
     from sklearn.decomposition import PCA
 
     n = min(_COMPONENTS, *vectors.shape)

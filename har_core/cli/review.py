@@ -1,14 +1,19 @@
 """`review`: what people decided about a dataset's photographs, taken out and taken over."""
 
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from har_core.cli.datasets import check_outputs, read_dataset
 from har_core.cli.exit_codes import ExitCode
-from har_core.cli.options import DatasetOption
-from har_core.cli.terminal import stderr, write_output
+from har_core.cli.options import DatasetOption, ModelOption
+from har_core.cli.terminal import progress_bar, stderr, write_output
+from har_core.model.loading import find_model
+
+if TYPE_CHECKING:
+    from har_core.dataset.decisions import Decisions
+    from har_core.dataset.table import Dataset
 
 app = typer.Typer()
 _LISTED = 5
@@ -28,9 +33,22 @@ def review(
             metavar="FILE",
             exists=False,
             help="Take over decisions from such a CSV: columns filename, decision ('right as it "
-            "is', 'relabel' or 'exclude') and new_label.",
+            "is', 'relabel' or 'exclude') and new_label; a row with neither is not decided yet.",
         ),
     ] = None,
+    next_file: Annotated[
+        str | None,
+        typer.Option(
+            "--next",
+            metavar="FILE",
+            help="Write the photographs without a label that would teach most, - for stdout: fill "
+            "in new_label and --import it.",
+        ),
+    ] = None,
+    number: Annotated[
+        int, typer.Option(min=1, help="With --next: at most so many photographs.")
+    ] = 50,
+    model: ModelOption = None,
 ) -> None:
     """Say what was decided about photographs; take the decisions along or over.
 
@@ -42,6 +60,7 @@ def review(
     \b
     har review --dataset DataSet --export decisions.csv
     har review --dataset DataSet --import decisions.csv
+    har review --dataset DataSet --next next.csv
     """  # noqa: D301 - \b keeps the lines of the examples
     # Imported here, because pandas would slow down every other command.
     from dataclasses import replace
@@ -50,7 +69,7 @@ def review(
     from har_core.dataset.decisions import decide_together, load_decisions
 
     read = read_dataset(dataset, None)
-    check_outputs([export], [import_file] if import_file else [], read)
+    check_outputs([export, next_file], [import_file] if import_file else [], read)
     known = set(read.rows["filename"]) | set(read.unlisted)
     strangers: list[str] = []
     if import_file is not None:
@@ -65,7 +84,9 @@ def review(
     if export is not None:
         given = read.rows.drop_duplicates("filename").set_index("filename")["label"]
         write_output(export, decisions_csv(decisions, given.to_dict()))
-    if export != "-":
+    if next_file is not None:
+        _write_next(read, decisions, next_file, number, model)
+    if "-" not in (export, next_file):
         print(
             f"{len(decisions.relabelled)} relabelled, {len(decisions.excluded)} excluded, "
             f"{len(decisions.confirmed)} right as they are; kept in {decisions.path}"
@@ -79,3 +100,27 @@ def review(
             soft_wrap=True,
         )
         raise typer.Exit(ExitCode.INCOMPLETE)
+
+
+def _write_next(
+    read: "Dataset", decisions: "Decisions", destination: str, number: int, model: str | None
+) -> None:
+    from har_core.analysis.labelling import photographs_to_label
+    from har_core.scan.scanning import scan_dataset
+    from har_core.storage.spreadsheets import table_csv
+
+    with progress_bar() as report:
+        photographs = scan_dataset(read, progress=report)
+        given = zip(photographs["filename"], photographs["label"], strict=True)
+        labels = [decisions.relabelled.get(name, label) for name, label in given]
+        # What somebody has looked at and left without a label is not asked about again.
+        seen = photographs["filename"].isin(decisions.excluded | decisions.confirmed)
+        photographs = photographs.assign(label=labels)
+        photographs = photographs[~(seen & photographs["label"].eq(""))]
+        chosen = photographs_to_label(find_model(model), photographs, n=number, progress=report)
+    blank = {"label": "", "decision": "", "new_label": ""}
+    columns = ["filename", *blank, "suggested", "margin"]
+    table = chosen.assign(**blank, margin=chosen["margin"].round(4).astype(str))
+    write_output(destination, table_csv(table[columns]))
+    if chosen.empty:
+        stderr.print("Every photograph has a label, or looks like one that has one.")

@@ -59,7 +59,8 @@ def decisions_csv(decisions: Decisions, given_labels: Mapping[str, str]) -> str:
 def cleaned_dataset(dataset: Dataset) -> tuple[Dataset, str]:
     """Return a dataset as its decisions leave it, and what that changed, in a sentence.
 
-    A decision about a photograph that another one has replaced since does not count.
+    A decision about a photograph that another one has replaced since does not count. Rows that
+    nobody has labelled are left out, unless there is no label at all.
     """
     decisions = load_decisions(dataset.folder)
     paths = dataset.rows.drop_duplicates("filename").set_index("filename")["path"].to_dict()
@@ -80,7 +81,12 @@ def cleaned_dataset(dataset: Dataset) -> tuple[Dataset, str]:
         rows = pd.concat([rows, extra], ignore_index=True)
     n_excluded = len(dataset.rows) + len(added) - len(rows)
     said = f"{len(relabelled):,} relabelled, {n_excluded:,} excluded by the review."
-    return replace(dataset, rows=rows.reset_index(drop=True)), said
+    labelled = rows["label"].ne("")
+    if labelled.any() and not labelled.all():
+        said += f" {int((~labelled).sum()):,} rows without a label are left out."
+        rows = rows[labelled]
+    is_labelled = dataset.labelled or bool(labelled.any())
+    return replace(dataset, rows=rows.reset_index(drop=True), labelled=is_labelled), said
 
 
 def read_decisions_csv(path: str | Path) -> list[Decision]:
@@ -90,7 +96,8 @@ def read_decisions_csv(path: str | Path) -> list[Decision]:
     ----------
     path : str or Path
         Columns ``filename`` (any path; its base name counts), ``decision`` and ``new_label``, as
-        `decisions_csv` writes them, and if they are there ``time`` and ``sha256``.
+        `decisions_csv` writes them, and if they are there ``time`` and ``sha256``. A row with a
+        new label and no decision relabels; one with neither is passed over.
 
     Returns
     -------
@@ -112,6 +119,10 @@ def read_decisions_csv(path: str | Path) -> list[Decision]:
         )
     words = table["decision"].str.strip().str.lower()
     labels = table["new_label"].str.strip().map(restore_formula)
+    # Whoever fills in a label has decided; a row with neither waits to be.
+    words = words.mask(words.eq("") & labels.ne(""), "relabel")
+    waiting = words.eq("") & labels.eq("")
+    table, words, labels = table[~waiting], words[~waiting], labels[~waiting]
     wrong = ~words.isin(_ACTIONS) | (words.eq("relabel") & labels.eq(""))
     if wrong.any():
         rows = table[wrong].head(_LISTED)

@@ -616,6 +616,36 @@ def test_review_filters_by_kind_and_takes_another_class(analysed: Path) -> None:
     assert load_decisions(analysed).relabelled == {"sitting_7.jpg": "clapping"}
 
 
+def test_unlabelled_photographs_are_labelled_with_the_same_keys(
+    analysed: Path,
+) -> None:
+    for number in range(3):
+        (analysed / "train" / f"new_{number}.jpg").write_bytes(photo_bytes("running", 90 + number))
+    with (analysed / "train.csv").open("a") as table:
+        table.write("new_0.jpg,\n")  # the others are only in the folder
+    model = Path(bundle.models_dir()) / "tiny"
+    analyse_photographs(model, scan_dataset(analysed, workers=1))
+    page = open_page(analysed, "Review")
+    page.button(key="review_unlabelled").click().run()
+    assert not page.exception
+    assert "What is this?" in asked(page)
+    assert "**1** of 3 · 0 decided" in asked(page)
+    assert not [b for b in page.button if b.key == "review_1"]
+    assert page.button(key="review_2").label == "It is running"
+    page.button(key="review_2").click().run()
+    other = next(box for box in page.selectbox if box.key.startswith("review_other"))
+    other.select("clapping").run()
+    assert "**3** of 3 · 2 decided" in asked(page)
+    page.button(key="review_3").click().run()
+    assert "All 3 are decided" in asked(page)
+    decided = load_decisions(analysed)
+    assert sorted(decided.relabelled.values()) == ["clapping", "running"]
+    assert len(decided.excluded) == 1
+    undo(analysed)
+    page = open_page(analysed, "Review", review_kind="unlabelled")
+    assert "**1** of 1 · 0 decided" in asked(page)
+
+
 @pytest.mark.parametrize("section", ["Overview", "Photographs", "Leakage", "Clean up"])
 def test_class_folders_are_a_dataset_and_said(unscanned: Path, section: str) -> None:
     table = pd.read_csv(unscanned / "train.csv").drop_duplicates("filename")

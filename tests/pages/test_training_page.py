@@ -51,6 +51,20 @@ def test_decisions_are_listed_before_they_are_learned_from(
     assert options[1] == "the table as it is: 12 photographs"
 
 
+def test_what_was_newly_labelled_is_learned_from_and_the_rest_is_not(
+    tiny_models: Path, tmp_path: Path
+) -> None:
+    dataset = write_dataset(tmp_path / "photos", per_class=4)
+    csv = dataset / "train.csv"
+    names = [line.split(",")[0] for line in csv.read_text().splitlines()[1:]]
+    csv.write_text("filename,label\n" + "".join(f"{name},\n" for name in names))
+    assert "No photograph here has a label yet" in texts(open_page(dataset))
+    decide(dataset, "relabel", ["running_0.jpg", "running_1.jpg"], "running")
+    page = open_page(dataset)
+    assert "Learns from 2 photographs" in texts(page)
+    assert "2 newly labelled" in texts(page)
+
+
 def test_a_name_that_cannot_be_used_starts_nothing(tiny_models: Path, tmp_path: Path) -> None:
     page = open_page(write_dataset(tmp_path / "photos", per_class=4))
     next(field for field in page.text_input if "Name of the new" in field.label).set_value("tiny")

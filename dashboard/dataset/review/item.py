@@ -7,6 +7,7 @@ import pandas as pd
 import streamlit as st
 
 from dashboard.dataset.review.queue import Queue
+from dashboard.dataset.review.unlabelled import UNLABELLED
 from dashboard.dataset.tiles import OUTLIER_MEANING, issue_title, placeholder_text
 from dashboard.dataset.view import DatasetView
 from dashboard.widgets.opened_photo import show_large_picture
@@ -23,12 +24,15 @@ KIND_TITLES: Final = {
     "label": "Label in doubt",
     "error": "Confident error",
     "quality": "Finding",
+    UNLABELLED: "Label these next",
 }
 KIND_MEANINGS: Final = {
     "conflict": "The same picture carries different labels: at least one of them is wrong.",
     "label": "A model that has not learned from this photograph contradicts its label.",
     "error": "The chosen model is very sure of another class, and has not learned from it.",
     "quality": "Something is odd about the picture itself.",
+    UNLABELLED: "The photographs without a label that would teach most: those between two classes, "
+    "and unlike each other and what is labelled.",
 }
 _SHOWN_CLASSES: Final = 3
 _SHOWN_NEIGHBOURS: Final = 3
@@ -48,8 +52,9 @@ def show_picture(view: DatasetView, row: pd.Series) -> None:
 def show_question(row: pd.Series) -> None:
     """Draw the given label and why the photograph is asked about."""
     with st.container(horizontal=True, vertical_alignment="center", gap="small"):
-        label = markdown_name(row["label"]) or "no label"
-        st.subheader(f"Is this {label}?", anchor=False, width="content")
+        label = markdown_name(row["label"])
+        question = f"Is this {label}?" if label else "What is this?"
+        st.subheader(question, anchor=False, width="content")
         _show_reasons(row)
         st.caption(escape_markdown(row["filename"]), width="content")
 

@@ -19,9 +19,16 @@ from dashboard.dataset.review.item import (
     show_question,
 )
 from dashboard.dataset.review.queue import Place, Queue, load_queue
+from dashboard.dataset.review.unlabelled import (
+    UNLABELLED,
+    class_names_of,
+    count_unlabelled,
+    load_batch,
+    start_batch,
+)
 from dashboard.dataset.view import DatasetView
 from dashboard.widgets.class_filter import class_filter
-from dashboard.wording.names import human_name, markdown_name
+from dashboard.wording.names import counted, human_name, markdown_name
 from har_core.analysis.review import REVIEW_KINDS
 from har_core.dataset.decisions import undo
 
@@ -55,26 +62,45 @@ def show_review(view: DatasetView) -> None:
     queue = load_queue(view)
     if view.analysis is None:
         st.caption("Without the model's look at the photographs, only what the scan found is here.")
-    if queue.items.empty:
+    unlabelled = count_unlabelled(view) if view.analysis is not None else 0
+    batch_is_open = st.session_state.get("review_kind") == UNLABELLED
+    if queue.items.empty and not (unlabelled or batch_is_open):
         st.success("Nothing here is doubtful.", icon=":material/check_circle:")
         return
     with st.container(horizontal=True, vertical_alignment="bottom"):
         found = [kind for kind in REVIEW_KINDS if queue.items["kind"].eq(kind).any()]
+        kinds = ["", *found] if len(queue.items) else []
         kind = st.selectbox(
             "Why in the queue",
-            ["", *found],
+            [*kinds, *([UNLABELLED] if unlabelled or batch_is_open else [])],
             format_func=lambda name: KIND_TITLES[name],
             key="review_kind",
             bind="query-params",
         )
-        label = class_filter("Label", sorted(set(queue.items["label"]) - {""}), key="review_class")
+        label = ""
+        if kind != UNLABELLED:
+            names = sorted(set(queue.items["label"]) - {""})
+            label = class_filter("Label", names, key="review_class")
+            if unlabelled:
+                st.button(
+                    f"Label these next · {unlabelled:,} without a label",
+                    icon=":material/new_label:",
+                    key="review_unlabelled",
+                    type="tertiary",
+                    on_click=_show_unlabelled,
+                )
+    if kind == UNLABELLED:
+        queue = load_batch(view)
     items = queue.items
-    if kind:
+    if kind and kind != UNLABELLED:
         items = items[items["kind"].eq(kind)]
     if label:
         items = items[items["label"].eq(label)]
     if items.empty:
-        st.info("Nothing in the queue matches both.", icon=":material/filter_alt_off:")
+        text = "Nothing in the queue matches both."
+        if kind == UNLABELLED:
+            text = "Every photograph without a label looks like one that has one."
+        st.info(text, icon=":material/filter_alt_off:")
         return
     if kind:
         st.caption(KIND_MEANINGS[kind])
@@ -91,7 +117,7 @@ def _show_next(view: DatasetView, queue: Queue, items: pd.DataFrame) -> None:
     place = Place.find(items["filename"].tolist(), decisions, st.session_state.get(_AT, 0))
     _show_progress(place)
     if place.at == len(items):
-        _show_end(view, place)
+        _show_end(view, place, items)
         return
     row = items.iloc[place.at]
     picture, evidence = st.columns([3, 2], gap="large")
@@ -112,16 +138,18 @@ def _show_progress(place: Place) -> None:
 def _show_buttons(view: DatasetView, row: pd.Series, place: Place) -> None:
     names = [row["filename"]]
     with st.container(horizontal=True, vertical_alignment="center"):
-        _button(
-            "Right as it is",
-            "1",
-            "done_all",
-            primary=not row["suggested"],
-            on_click=_decide,
-            args=(view, place, "confirm", names),
-        )
+        if row["label"]:
+            _button(
+                "Right as it is",
+                "1",
+                "done_all",
+                primary=not row["suggested"],
+                on_click=_decide,
+                args=(view, place, "confirm", names),
+            )
         if row["suggested"]:
-            title = f"Relabel to {markdown_name(row['suggested'])}"
+            verb = "Relabel to" if row["label"] else "It is"
+            title = f"{verb} {markdown_name(row['suggested'])}"
             _button(
                 title if row["agreed"] else f"{title} (disputed)",
                 "2",
@@ -133,10 +161,11 @@ def _show_buttons(view: DatasetView, row: pd.Series, place: Place) -> None:
         _button("Exclude", "3", "block", on_click=_decide, args=(view, place, "exclude", names))
         st.selectbox(
             "Another class",
-            [name for name in view.class_names if name != row["label"]],
+            [name for name in class_names_of(view) if name != row["label"]],
             index=None,
             format_func=human_name,
-            placeholder="Another class  /",
+            placeholder="Another class  /" if row["label"] or row["suggested"] else "Class  /",
+            accept_new_options=not row["label"],
             key=f"{_OTHER} {row.name}",
             label_visibility="collapsed",
             width=190,
@@ -174,12 +203,40 @@ def _show_undo(view: DatasetView, place: Place) -> None:
     )
 
 
-def _show_end(view: DatasetView, place: Place) -> None:
+def _show_end(view: DatasetView, place: Place, items: pd.DataFrame) -> None:
+    n, left = len(place.names), 0
+    if items["kind"].eq(UNLABELLED).all():
+        left = count_unlabelled(view)
     st.success(
-        f"All {len(place.names):,} are decided. The section Clean up has the cleaned table.",
+        f"All {n:,} are decided. "
+        + (
+            f"{counted(left, 'photograph')} more without a label."
+            if left
+            else "The section Clean up has the cleaned table."
+        ),
         icon=":material/check_circle:",
     )
-    _show_undo(view, place)
+    with st.container(horizontal=True):
+        if left:
+            st.button(
+                "Choose the next ones",
+                type="primary",
+                icon=":material/new_label:",
+                key="review_next_batch",
+                on_click=_start_batch,
+                args=(view,),
+            )
+        st.page_link("../pages/training.py", label="Train", icon=":material/model_training:")
+        _show_undo(view, place)
+
+
+def _show_unlabelled() -> None:
+    st.session_state["review_kind"] = UNLABELLED
+
+
+def _start_batch(view: DatasetView) -> None:
+    start_batch(view)
+    st.session_state[_AT] = 0
 
 
 def _go(at: int) -> None:

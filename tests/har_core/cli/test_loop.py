@@ -5,10 +5,13 @@ import subprocess
 import sys
 from pathlib import Path
 
+import pandas as pd
 import pytest
+from typer.testing import CliRunner
 
+from har_core.cli.main import app
 from har_core.dataset.decisions import decide, load_decisions
-from tests.drawing import write_dataset
+from tests.drawing import photo_bytes, write_dataset
 
 
 @pytest.fixture
@@ -58,3 +61,29 @@ def test_decisions_travel_and_a_quick_model_learns_from_them(run, tmp_path: Path
     assert "photographs that neither has learned from" in compared.stdout
     assert run("compare", "old", "new").returncode == 2
     assert run("train", "--dataset", here, "--name", "x", "--base", "old").returncode == 2
+
+
+def test_what_to_label_next_is_written_filled_in_and_taken_over(
+    tiny_models: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("HAR_CACHE_DIR", str(tmp_path / "cache"))
+
+    def review(*options):
+        done = CliRunner().invoke(app, ["review", "--dataset", str(here), *map(str, options)])
+        assert done.exit_code == 0, done.output
+        return done.stdout
+
+    here = write_dataset(tmp_path / "here", per_class=5)
+    table = here / "train.csv"
+    table.write_text(table.read_text().replace("running_0.jpg,running", "running_0.jpg,"))
+    (here / "train" / "more.jpg").write_bytes(photo_bytes("sitting", 50))
+    chosen = tmp_path / "next.csv"
+    review("--next", chosen)
+    rows = pd.read_csv(chosen, dtype=str).fillna("").set_index("filename")
+    assert rows["suggested"].to_dict() == {"running_0.jpg": "running", "more.jpg": "sitting"}
+    rows.loc["more.jpg", "new_label"] = "sitting"
+    rows.to_csv(chosen)
+    review("--import", chosen)
+    assert load_decisions(here).relabelled == {"more.jpg": "sitting"}
+    lines = review("--next", "-", "--number", "1").splitlines()
+    assert [line.split(",")[0] for line in lines] == ["filename", "running_0.jpg"]
