@@ -70,8 +70,12 @@ def pick_dataset() -> None:
     if folder:
         try:
             dataset = opened_dataset(folder)
+            unlabelled = int(dataset.rows["label"].eq("").sum())
             if dataset.labelled:
-                st.caption(counted(len(dataset.rows), "labelled photograph"))
+                st.caption(
+                    counted(len(dataset.rows) - unlabelled, "labelled photograph")
+                    + (f", {unlabelled:,} without a label" if unlabelled else "")
+                )
             else:
                 st.caption(f"{counted(len(dataset.rows), 'photograph')} without labels")
         except DatasetError as error:

@@ -57,9 +57,10 @@ def review_queue(
     suspects = _label_suspects(photographs["label"], opinions).reindex(listed, fill_value=False)
     # Pruning keeps no more of a class than it estimates to be wrong, however sure all are.
     contradicted = judged["agreed"] & judged["doubt"].ge(CONFIDENT_FROM)
+    labelled = photographs.loc[listed, "label"].ne("")
     flags = {
         "conflict": conflict,
-        "label": (suspects & judged["suggested"].ne("")) | contradicted,
+        "label": labelled & ((suspects & judged["suggested"].ne("")) | contradicted),
         "error": judged["confident_error"],
     }
     names = {name: found.reindex(listed).eq(True) for name, found in quality.items()}

@@ -74,14 +74,16 @@ def show_evidence(view: DatasetView, queue: Queue, row: pd.Series) -> None:
 
 
 def _show_reasons(row: pd.Series) -> None:
-    badges = [f":orange-badge[{KIND_TITLES[kind]}]" for kind in row["kinds"] if kind != "quality"]
+    kinds = [kind for kind in row["kinds"] if kind not in ("quality", UNLABELLED)]
+    badges = [f":orange-badge[{KIND_TITLES[kind]}]" for kind in kinds]
     badges += [f":orange-badge[{issue_title(name)}]" for name in row["findings"]]
-    meanings = [KIND_MEANINGS[kind] for kind in row["kinds"] if kind != "quality"]
+    meanings = [KIND_MEANINGS[kind] for kind in kinds]
     meanings += [
         OUTLIER_MEANING if name == "outlier" else ISSUE_KINDS[name].meaning
         for name in row["findings"]
     ]
-    st.markdown(" ".join(badges), help="  \n".join(meanings), width="content")
+    if badges:
+        st.markdown(" ".join(badges), help="  \n".join(meanings), width="content")
 
 
 def _what_it_says(source: Opinions, row: Hashable) -> Iterator[tuple[str, float]]:
@@ -98,7 +100,7 @@ def _show_opinions(view: DatasetView, said: list[tuple[Opinions, str, float, boo
     model = escape_markdown(view.manifest.name if view.manifest else "The model")
     names = {
         "model": f"{model}, the chosen model",
-        "regression": "Cross-validated regression",
+        "regression": "A regression on the other labels",
         "neighbours": f"Its {N_NEIGHBOURS} nearest photographs",
         "duplicates": "Its duplicates",
     }

@@ -59,16 +59,16 @@ def test_a_source_that_lacks_the_class_of_a_label_has_no_opinion_on_it() -> None
 def test_conflicts_come_first_then_labels_by_doubt_then_findings() -> None:
     photographs = pd.DataFrame(
         {
-            "filename": [f"{n}.jpg" for n in range(5)],
-            "label": ["run", "run", "sit", "sit", "sit"],
-            "listed": [True, True, True, True, False],
-            "is_label_conflict_issue": [False, False, True, False, True],
+            "filename": [f"{n}.jpg" for n in range(6)],
+            "label": ["run", "run", "sit", "sit", "sit", ""],
+            "listed": [True, True, True, True, False, True],
+            "is_label_conflict_issue": [False, False, True, False, True, False],
         }
     )
     queue = review_queue(
         photographs,
-        [opinion("model", {0: ("sit", 0.85), 1: ("sit", 0.95), 2: ("sit", 0.9), 3: ("sit", 0.9)})],
-        {"dark": pd.Series([False, False, False, True, True])},
+        [opinion("model", {n: ("sit", p) for n, p in enumerate((0.85, 0.95, 0.9, 0.9, 0.9, 0.9))})],
+        {"dark": pd.Series([False, False, False, True, True, False])},
     )
     assert queue["filename"].tolist() == ["2.jpg", "1.jpg", "0.jpg", "3.jpg"]
     assert queue["kind"].tolist()[0] == "conflict"
