@@ -1,10 +1,10 @@
-"""What not every installation has: TensorFlow comes with the extra ``train``."""
+"""What not every installation has: the extras ``train`` (TensorFlow) and ``scale`` (Ray)."""
 
 from collections.abc import Sequence
 from importlib.util import find_spec
 from typing import Final
 
-from har_core.errors import ModelBundleError
+from har_core.errors import HarError, ModelBundleError
 
 _TRAINING: Final = ("tensorflow", "keras", "tf2onnx", "h5py")
 
@@ -24,8 +24,23 @@ def require_training_extra(purpose: str, packages: Sequence[str] = _TRAINING) ->
     ModelBundleError
         If a package of the extra is missing; the message says how to install it.
     """
-    missing = [name for name in packages if find_spec(name) is None]
-    if missing:
+    if missing := _missing(packages):
         raise ModelBundleError(
             f"{purpose} needs {', '.join(missing)}: pip install 'har-dashboard[train]'"
         )
+
+
+def require_scale_extra(purpose: str, packages: Sequence[str]) -> None:
+    """Refuse work that needs a package of the extra ``scale``; see `require_training_extra`.
+
+    Raises
+    ------
+    HarError
+        If a package is missing; the message says how to install it.
+    """
+    if missing := _missing(packages):
+        raise HarError(f"{purpose} needs {', '.join(missing)}: pip install 'har-dashboard[scale]'")
+
+
+def _missing(packages: Sequence[str]) -> list[str]:
+    return [name for name in packages if find_spec(name) is None]

@@ -15,8 +15,8 @@ from packaging.utils import canonicalize_name
 from packaging.version import Version
 
 from har_core import extras
-from har_core.errors import ModelBundleError
-from har_core.extras import require_training_extra
+from har_core.errors import HarError, ModelBundleError
+from har_core.extras import require_scale_extra, require_training_extra
 from tests.install.trial import imported
 
 PROJECT = Path(__file__).parents[1]
@@ -25,8 +25,8 @@ EXTRAS = METADATA["optional-dependencies"]
 NOT_AT_RUN_TIME = {"tensorflow", "keras", "tf2onnx", "h5py", "pytest", "playwright", "mypy", "ruff"}
 
 
-def pinned() -> dict[str, str]:
-    lines = (PROJECT / "requirements.txt").read_text().splitlines()
+def pinned(file: str = "requirements.txt") -> dict[str, str]:
+    lines = (PROJECT / file).read_text().splitlines()
     found = [re.match(r"([\w-]+)==([\w.]+)", line) for line in lines]
     return {canonicalize_name(m[1]): m[2] for m in found if m}
 
@@ -36,9 +36,18 @@ def declared(*extras: str) -> list[Requirement]:
     return [Requirement(line) for lines in lists for line in lines]
 
 
-def test_every_pin_is_declared_and_every_range_holds_its_pin() -> None:
-    pins = pinned()
-    ranges = declared("", "train", "test", "dev")
+@pytest.mark.parametrize(
+    ("file", "extras"),
+    [
+        ("requirements.txt", ("", "train", "test", "dev")),
+        ("requirements-scale.txt", ("scale",)),
+    ],
+)
+def test_every_pin_is_declared_and_every_range_holds_its_pin(
+    file: str, extras: tuple[str, ...]
+) -> None:
+    pins = pinned(file)
+    ranges = declared(*extras)
     assert sorted(pins) == sorted(canonicalize_name(r.name) for r in ranges)
     for requirement in ranges:
         assert requirement.specifier.contains(pins[canonicalize_name(requirement.name)])
@@ -59,6 +68,9 @@ def test_missing_extra_is_named_in_one_line(monkeypatch: pytest.MonkeyPatch) -> 
     with pytest.raises(ModelBundleError) as caught:
         require_training_extra("Training")
     assert str(caught.value) == "Training needs tensorflow: pip install 'har-dashboard[train]'"
+    monkeypatch.setattr(extras, "find_spec", lambda name: None)
+    with pytest.raises(HarError, match=r"^Ray needs ray: pip install 'har-dashboard\[scale\]'$"):
+        require_scale_extra("Ray", ("ray",))
 
 
 @pytest.mark.parametrize(
@@ -127,7 +139,10 @@ def test_changelog_and_citation_speak_of_the_version() -> None:
 def test_every_import_of_the_program_is_declared() -> None:
     own = {"har_core", "dashboard", "pages"}
     provided = packages_distributions()
-    allowed = {canonicalize_name(r.name) for r in declared("", "train")}
+    scale = {r.name for r in declared("scale")}
+    allowed = {canonicalize_name(r.name) for r in declared("", "train", "scale")}
     for name in sorted(imported() - own - sys.stdlib_module_names - {"jax", "torch"}):
+        if name in scale and name not in provided:
+            continue
         found = {canonicalize_name(distribution) for distribution in provided[name]}
         assert found & allowed, f"{name} comes from {found}, which pyproject.toml does not name"

@@ -10,6 +10,8 @@ from rich.progress import (
     BarColumn,
     MofNCompleteColumn,
     Progress,
+    ProgressColumn,
+    Task,
     TaskID,
     TextColumn,
     TimeElapsedColumn,
@@ -23,9 +25,19 @@ from har_core.storage.files import write_atomically
 stderr = Console(stderr=True, highlight=False)
 
 
+class _RateColumn(ProgressColumn):
+    """How many a second, once that is known."""
+
+    def render(self, task: Task) -> str:
+        speed = task.finished_speed or task.speed
+        if not speed:
+            return ""
+        return f"{speed:,.0f}/s" if speed >= 10 else f"{speed:.1f}/s"
+
+
 @contextmanager
 def progress_bar() -> Iterator[progress.Progress]:
-    """Show progress with the remaining time on stderr, so that stdout stays clean for pipes.
+    """Show progress, rate and remaining time on stderr, so that stdout stays clean for pipes.
 
     Yields
     ------
@@ -36,6 +48,7 @@ def progress_bar() -> Iterator[progress.Progress]:
         TextColumn("{task.description}"),
         BarColumn(),
         MofNCompleteColumn(),
+        _RateColumn(),
         TimeElapsedColumn(),
         TextColumn("left"),
         TimeRemainingColumn(),

@@ -5,7 +5,7 @@ import threading
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -20,6 +20,25 @@ from har_core.model.prediction import Prediction
 from har_core.model.temperature import apply_temperature
 
 ImageSource = bytes | str | os.PathLike[str] | np.ndarray
+
+
+@dataclass(frozen=True, eq=False)
+class Answers:
+    """A model's answers for N photographs, in arrays.
+
+    Parameters
+    ----------
+    probabilities : ndarray of float64, shape (N, C)
+        As shown; rows sum to 1, NaN where the network gives none.
+    novelty : Novelty or None
+        None if the model cannot tell.
+    features : ndarray of float32, shape (N, D), or None
+        The last feature map, averaged over the picture; None if not asked for.
+    """
+
+    probabilities: np.ndarray
+    novelty: Novelty | None
+    features: np.ndarray | None
 
 
 class ActionModel:
@@ -159,6 +178,23 @@ class ActionModel:
         probabilities[~are_probabilities(outputs)] = np.nan
         return probabilities
 
+    @property
+    def n_features(self) -> int:
+        """Length of the features of `answer_pixels`; 0: it gives none."""
+        return self._engine.n_features
+
+    def answer_pixels(self, pixels: np.ndarray, *, with_features: bool = False) -> "Answers":
+        """Answer for prepared photographs as `predict` does, on one core, without the words.
+
+        Parameters
+        ----------
+        pixels : ndarray of uint8, shape (N, S, S, 3)
+            From `prepare`.
+        with_features : bool, default False
+            Also return the features, which needs `n_features`.
+        """
+        return self._run(pixels, alone=False, with_features=with_features)
+
     def similar_rows(self, source: ImageSource, k: int = 3) -> np.ndarray | None:
         """Find the training photographs that look most like one to the model.
 
@@ -215,17 +251,8 @@ class ActionModel:
         self, pixels: np.ndarray, *, others_wait: bool = False
     ) -> list[Prediction | InvalidImageError]:
         """Classify prepared pictures, (N, S, S, 3), and judge how foreign they are."""
-        batch = scale_pixels(pixels, self.manifest.preprocessing)
-        alone = self._callers == 1 and not others_wait
-        judged: Novelty | None = None
-        if self.novelty is None:
-            outputs = self._engine.run(batch, alone=alone)
-            sound = are_probabilities(outputs)
-        else:
-            outputs, means, peaks = self._engine.run_with_features(batch, alone=alone)
-            sound = are_probabilities(outputs)
-            sound &= np.isfinite(means).all(axis=1) & np.isfinite(peaks).all(axis=1)
-            judged = self.novelty.judge(np.nan_to_num(means), np.nan_to_num(peaks))
+        answers = self._run(pixels, alone=self._callers == 1 and not others_wait)
+        judged = answers.novelty
         return [
             Prediction.from_probabilities(
                 self.class_names,
@@ -235,10 +262,31 @@ class ActionModel:
                 answer_set=self.rules.answer_set(row),
                 min_confidence=self.rules.abstain_below,
             )
-            if sound[i]
+            if np.isfinite(row[0])
             else no_answer(self.name)
-            for i, row in enumerate(self._calibrate(outputs))
+            for i, row in enumerate(answers.probabilities)
         ]
+
+    def _run(self, pixels: np.ndarray, *, alone: bool, with_features: bool = False) -> "Answers":
+        batch = scale_pixels(pixels, self.manifest.preprocessing)
+        judged: Novelty | None = None
+        features: np.ndarray | None = None
+        if self.novelty is None and not with_features:
+            outputs = self._engine.run(batch, alone=alone)
+            sound = are_probabilities(outputs)
+        else:
+            if with_features:
+                outputs, means, peaks, maps = self._engine.run_with_maps(batch, alone=alone)
+                features = maps.mean(axis=(1, 2), dtype=np.float32)
+            else:
+                outputs, means, peaks = self._engine.run_with_features(batch, alone=alone)
+            sound = are_probabilities(outputs)
+            sound &= np.isfinite(means).all(axis=1) & np.isfinite(peaks).all(axis=1)
+            if self.novelty is not None:
+                judged = self.novelty.judge(np.nan_to_num(means), np.nan_to_num(peaks))
+        probabilities = self._calibrate(outputs)
+        probabilities[~sound] = np.nan
+        return Answers(probabilities, judged, features)
 
     @contextmanager
     def _at_work(self) -> Iterator[None]:

@@ -30,12 +30,15 @@ class Engine(Protocol):
     batch_size : int
         Photographs per run with the most photographs per second.
     has_features : bool
-        Whether `run_with_features` and `feature_maps` can be called.
+        Whether `run_with_features`, `feature_maps` and `run_with_maps` can be called.
+    n_features : int
+        Channels of the last feature map; 0 without features.
     """
 
     n_classes: int
     batch_size: int
     has_features: bool
+    n_features: int
 
     def run(self, batch: np.ndarray, *, alone: bool = True) -> np.ndarray:
         """Map scaled pixels, float32 (N, S, S, 3), to probabilities, float32 (N, n_classes).
@@ -51,6 +54,11 @@ class Engine(Protocol):
     def feature_maps(self, batch: np.ndarray) -> np.ndarray:
         """Return the last feature map of each picture, float32 (N, H, W, C)."""
 
+    def run_with_maps(
+        self, batch: np.ndarray, *, alone: bool = True
+    ) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
+        """Return what `run_with_features` and `feature_maps` do, from one pass."""
+
 
 class OnnxEngine:
     """A network as two ONNX Runtime sessions: on all cores for a lone caller, on one for several.
@@ -63,6 +71,8 @@ class OnnxEngine:
     path : Path
         ``model.onnx``: one input (N, S, S, 3), one output (N, C), and perhaps those of
         `har_core.keras_io.feature_outputs.add_feature_outputs`.
+    one_core : bool, default False
+        Only ever run on one core: in a process of many, each of which has one.
 
     Raises
     ------
@@ -72,22 +82,26 @@ class OnnxEngine:
 
     batch_size = 4  # larger ones leave the processor's caches
 
-    def __init__(self, path: Path) -> None:
+    def __init__(self, path: Path, *, one_core: bool = False) -> None:
         import onnxruntime
 
-        one_core = onnxruntime.SessionOptions()
-        one_core.intra_op_num_threads = 1
+        one = onnxruntime.SessionOptions()
+        one.intra_op_num_threads = 1
         providers = ["CPUExecutionProvider"]
         try:
-            self._all_cores = onnxruntime.InferenceSession(str(path), providers=providers)
-            self._one_core = onnxruntime.InferenceSession(str(path), one_core, providers=providers)
+            self._one_core = onnxruntime.InferenceSession(str(path), one, providers=providers)
+            self._all_cores = self._one_core
+            if not one_core:
+                self._all_cores = onnxruntime.InferenceSession(str(path), providers=providers)
         except Exception as error:  # onnxruntime's exceptions share no narrower base
             raise ModelBundleError(f"ONNX Runtime cannot load {path}: {error}.") from error
         self._input = self._all_cores.get_inputs()[0].name
         outputs = self._all_cores.get_outputs()
         self._output = outputs[0].name
         self.n_classes = int(outputs[0].shape[-1])
-        self.has_features = {output.name for output in outputs}.issuperset(FEATURE_OUTPUTS)
+        shapes = {output.name: output.shape for output in outputs}
+        self.has_features = shapes.keys() >= set(FEATURE_OUTPUTS)
+        self.n_features = int(shapes[MAP_OUTPUT][-1]) if self.has_features else 0
 
     def run(self, batch: np.ndarray, *, alone: bool = True) -> np.ndarray:
         """See `Engine.run`."""
@@ -105,6 +119,15 @@ class OnnxEngine:
     def feature_maps(self, batch: np.ndarray) -> np.ndarray:
         """See `Engine.feature_maps`."""
         return self._run([MAP_OUTPUT], batch, alone=True)[0]
+
+    def run_with_maps(
+        self, batch: np.ndarray, *, alone: bool = True
+    ) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
+        """See `Engine.run_with_maps`."""
+        probabilities, means, peaks, maps = self._run(
+            [self._output, MEANS_OUTPUT, PEAKS_OUTPUT, MAP_OUTPUT], batch, alone
+        )
+        return probabilities, means, peaks, maps
 
     def _run(self, outputs: list[str], batch: np.ndarray, alone: bool) -> list[np.ndarray]:
         session = self._all_cores if alone else self._one_core
@@ -129,6 +152,7 @@ class KerasEngine:
 
     batch_size = 32  # every run costs some 50 ms beside the work
     has_features = False
+    n_features = 0
 
     def __init__(self, network: Any, source: Path) -> None:
         from har_core.keras_io.checks import input_side
@@ -151,6 +175,12 @@ class KerasEngine:
 
     def feature_maps(self, batch: np.ndarray) -> np.ndarray:
         """See `Engine.feature_maps`; not here."""
+        raise NotImplementedError
+
+    def run_with_maps(
+        self, batch: np.ndarray, *, alone: bool = True
+    ) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
+        """See `Engine.run_with_maps`; not here."""
         raise NotImplementedError
 
 

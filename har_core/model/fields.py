@@ -19,10 +19,13 @@ VERDICT_FIELDS: Final = (VERDICT, ANSWER, IN_SCOPE, NOVELTY, ANSWER_SET)
 MODEL: Final = "model"
 ERROR: Final = "error"
 WARNING: Final = "warning"
+REASON: Final = "reason"
+FEATURES: Final = "features"
 # Beside one column per class, some table has a column of each of these names.
 RESERVED_COLUMNS: Final = (
     *(FILENAME, ACTION, CONFIDENCE, ERROR, WARNING),
     *("label", "prediction", "split", "sha256", "group", "duplicate_group"),
+    *("uri", "size", "mtime_ns", "etag", FEATURES, REASON),
     *VERDICT_FIELDS,
 )
 

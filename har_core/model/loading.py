@@ -78,7 +78,7 @@ def load_model(
         cached = _cache.get(path)
         if cached is not None and cached[0] == stamp:
             return cached[1]
-        model = _load_bundle(path) if is_folder(path) else _load_keras_file(path, preprocessing)
+        model = load_bundle(path) if is_folder(path) else _load_keras_file(path, preprocessing)
         _cache[path] = (stamp, model)
         return model
 
@@ -122,10 +122,24 @@ def _newest_bundle() -> Path:
     return (chosen or usable[0]).path.resolve()
 
 
-def _load_bundle(path: Path) -> ActionModel:
+def load_bundle(path: Path, *, one_core: bool = False) -> ActionModel:
+    """Load a bundle from its folder, without remembering it.
+
+    Parameters
+    ----------
+    path : Path
+        Of the bundle.
+    one_core : bool, default False
+        See `OnnxEngine`.
+
+    Raises
+    ------
+    ModelBundleError
+        See `load_model`.
+    """
     manifest = bundle.verify_bundle(path)
     if ONNX_FILE in manifest.files:
-        engine: Engine = OnnxEngine(path / ONNX_FILE)
+        engine: Engine = OnnxEngine(path / ONNX_FILE, one_core=one_core)
     elif KERAS_FILE in manifest.files:
         require_training_extra(f"Running {path.name} without an ONNX graph")
         engine = KerasEngine(load_network(path / KERAS_FILE), path / KERAS_FILE)

@@ -25,6 +25,13 @@ from har_core.model.fields import (
 Verdict = Literal["foreign", "unsure", "answered"]
 
 
+def verdict_of(confidence: float, in_scope: bool | None, min_confidence: float) -> Verdict:
+    """Tell why a model abstains, or that it answers; the parameters are those of `Prediction`."""
+    if in_scope is False:
+        return "foreign"
+    return "unsure" if confidence < min_confidence else "answered"
+
+
 @dataclass(frozen=True)
 class Prediction:
     """What the model says of one photograph.
@@ -64,9 +71,7 @@ class Prediction:
     @property
     def verdict(self) -> Verdict:
         """Why the model abstains (foreign picture, low confidence), or that it answers."""
-        if self.in_scope is False:
-            return "foreign"
-        return "unsure" if self.confidence < self.min_confidence else "answered"
+        return verdict_of(self.confidence, self.in_scope, self.min_confidence)
 
     @property
     def answer(self) -> str | None:

@@ -16,8 +16,8 @@ from tests.drawing import write_dataset
 from tests.install.image import PROJECT, Image
 
 UNWANTED = {"tensorflow", "keras", "tf2onnx", "pytest", "playwright", "mypy", "ruff", "flask"}
-# Of the extra "train"; `torch` and `jax` are only ever asked for.
-MISSING = {"tensorflow", "keras", "tf2onnx", "h5py", "jax", "torch"}
+# Of the extras "train" and "scale"; `torch` and `jax` are only ever asked for.
+MISSING = {"tensorflow", "keras", "tf2onnx", "h5py", "jax", "torch", "ray", "fsspec"}
 ANSWER_WITHIN_S = 1.0
 START_WITHIN_S = 60
 OPEN_PAGES = """

@@ -17,7 +17,7 @@ class SlowDisk:
     def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
         self.begun, self.go_on = threading.Event(), threading.Event()
         self.loads = 0
-        load_bundle = loading._load_bundle
+        load_bundle = loading.load_bundle
 
         def load(path: Path):
             if path.name == "slow":
@@ -26,7 +26,7 @@ class SlowDisk:
                 assert self.go_on.wait(PATIENCE_S)
             return load_bundle(path)
 
-        monkeypatch.setattr(loading, "_load_bundle", load)
+        monkeypatch.setattr(loading, "load_bundle", load)
 
 
 @pytest.fixture

@@ -1,0 +1,127 @@
+"""Which inputs a RESULTS folder has rows of; and keeping that at one row for each."""
+
+import zlib
+from collections.abc import Sequence
+from typing import ClassVar, Final, NamedTuple
+
+import numpy as np
+
+from har_core.model.fields import REASON
+from har_core.scale.results import Part, Results
+from har_core.scale.sources.items import UNKNOWN, Item, uri_keys
+
+# What may be over at the next try: a file that was locked, a server that refused.
+_PASSING: Final = "unreadable"
+_STATE: Final = ("uri", "size", "mtime_ns", "etag", REASON)
+
+
+class Answered:
+    """What the rows of a RESULTS folder are of, in about 40 bytes a row.
+
+    Parameters
+    ----------
+    results : Results
+    """
+
+    NEW: ClassVar[int] = 0
+    """There is no row."""
+    STALE: ClassVar[int] = 1
+    """There is one, but of another state of the file, or of a failure that may be over."""
+    DONE: ClassVar[int] = 2
+
+    def __init__(self, results: Results) -> None:
+        found = [_read_state(results, part) for part in results.parts()]
+        keys = np.concatenate([state.keys for state in found]) if found else np.empty(0, "S16")
+        order = np.argsort(keys, kind="stable")
+        self._keys = keys[order]
+        self._sizes, self._mtimes, self._etags, self._passing = (
+            np.concatenate([state[column] for state in found])[order] if found else np.empty(0)
+            for column in range(1, 5)
+        )
+        self.n = len(keys)
+
+    def look_up(self, keys: np.ndarray, items: Sequence[Item]) -> np.ndarray:
+        """Return `NEW`, `STALE` or `DONE` for each item.
+
+        Parameters
+        ----------
+        keys : ndarray of S16
+            From `uri_keys`.
+        items : sequence of Item
+            What is not known of them is taken for unchanged.
+        """
+        state = np.full(len(items), self.NEW)
+        if not self.n:
+            return state
+        place = np.minimum(np.searchsorted(self._keys, keys), self.n - 1)
+        there = self._keys[place] == keys
+        same = ~self._passing[place].astype(bool)
+        given = (
+            (self._sizes, [item.size for item in items]),
+            (self._mtimes, [item.mtime_ns for item in items]),
+            (self._etags, [_etag_key(item.etag) for item in items]),
+        )
+        for stored, values in given:
+            new = np.asarray(values)
+            same &= (new == UNKNOWN) | (new == stored[place])
+        state[there] = np.where(same[there], self.DONE, self.STALE)
+        return state
+
+
+class _State(NamedTuple):
+    keys: np.ndarray
+    sizes: np.ndarray
+    mtimes: np.ndarray
+    etags: np.ndarray
+    passing: np.ndarray
+    written_ns: int
+
+
+def _read_state(results: Results, part: Part) -> _State:
+    rows = results.read_part(part, _STATE)
+    sizes, mtimes = (rows[name].fill_null(UNKNOWN).to_numpy() for name in ("size", "mtime_ns"))
+    etags = [_etag_key(etag) for etag in rows["etag"].to_pylist()]
+    passing = np.array([reason == _PASSING for reason in rows[REASON].to_pylist()], bool)
+    return _State(
+        uri_keys(rows["uri"].to_pylist()),
+        sizes,
+        mtimes,
+        np.array(etags, np.int64),
+        passing,
+        results.written_ns(rows),
+    )
+
+
+def _etag_key(etag: str | None) -> int:
+    return zlib.crc32(etag.encode()) if etag else UNKNOWN
+
+
+def settle(results: Results) -> int:
+    """Remove rows of which there is a newer one; return how many there were.
+
+    Rows are written before older ones of the same input are removed, so that a kill loses none;
+    what it leaves twice is settled here.
+    """
+    parts = results.parts()
+    keys: list[np.ndarray] = []
+    written: list[int] = []
+    for part in parts:
+        rows = results.read_part(part, ("uri",))
+        keys.append(uri_keys(rows["uri"].to_pylist()))
+        written.append(results.written_ns(rows))
+    if not parts:
+        return 0
+    newest_first = np.argsort(-np.array(written), kind="stable")
+    every = np.concatenate([keys[i] for i in newest_first])
+    kept = np.zeros(len(every), bool)
+    kept[np.unique(every, return_index=True)[1]] = True
+    start = 0
+    for i in newest_first:
+        keep = kept[start : start + len(keys[i])]
+        start += len(keys[i])
+        if not keep.all():
+            import pyarrow as pa
+
+            rows = results.read_part(parts[i])
+            results.replace_part(parts[i], rows.filter(pa.array(keep)))
+    return int((~kept).sum())

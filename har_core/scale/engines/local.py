@@ -1,0 +1,122 @@
+"""The engine that needs nothing else: a process for each core of this machine."""
+
+import contextlib
+import multiprocessing
+import os
+import signal
+import threading
+from collections.abc import Sequence
+from multiprocessing.connection import Connection, wait
+from typing import Any
+
+from har_core.errors import HarError
+from har_core.scale.engines.pool import Event
+from har_core.scale.locks import hold_shared
+from har_core.scale.scoring import Report, Scorer, Shard, Work
+
+_READY = "ready"
+_FINISHED = "finished"
+
+
+def cores() -> int:
+    """Return how many cores this process may use."""
+    if hasattr(os, "sched_getaffinity"):
+        return len(os.sched_getaffinity(0))
+    return os.cpu_count() or 1
+
+
+class LocalPool:
+    """Processes on this machine; see `har_core.scale.engines.pool.Pool`.
+
+    Parameters
+    ----------
+    work : Work
+    size : int, optional
+        Default: one for each core.
+    """
+
+    def __init__(self, work: Work, size: int | None = None) -> None:
+        self.size = size or cores()
+        self._work = work
+        # As in `har_core.scan.scanning`: a fork of a process with threads can hang.
+        methods = multiprocessing.get_all_start_methods()
+        self._context: Any = multiprocessing.get_context(
+            "forkserver" if "forkserver" in methods else "spawn"
+        )
+        if "forkserver" in methods:
+            self._context.set_forkserver_preload(["har_core.scale.engines.local"])
+        self._workers = [self._start() for _ in range(self.size)]
+
+    def _start(self) -> tuple[Any, Connection]:
+        mine, theirs = self._context.Pipe()
+        process = self._context.Process(target=_work, args=(theirs, self._work), daemon=True)
+        process.start()
+        theirs.close()
+        return process, mine
+
+    def pids(self) -> list[int]:
+        """Return the processes' numbers."""
+        return [process.pid for process, _ in self._workers]
+
+    def submit(self, worker: int, shard: Shard) -> None:
+        """See `Pool.submit`."""
+        with contextlib.suppress(OSError):  # it died just now, which `wait` notices
+            self._workers[worker][1].send(shard)
+
+    def wait(self, seconds: float) -> Sequence[Event]:
+        """See `Pool.wait`."""
+        number = {connection: i for i, (_, connection) in enumerate(self._workers)}
+        events = []
+        for connection in wait(list(number), seconds):
+            worker = number[connection]  # type: ignore[index]
+            try:
+                events.append(_as_event(worker, self._workers[worker][1].recv()))
+            except (EOFError, OSError):  # the pipe's other end went with the process
+                process, pipe = self._workers[worker]
+                process.kill()
+                process.join()
+                pipe.close()
+                self._workers[worker] = self._start()
+                events.append(Event(worker, "died"))
+        return events
+
+    def close(self) -> None:
+        """See `Pool.close`."""
+        for process, pipe in self._workers:
+            process.kill()
+            process.join()
+            pipe.close()
+
+
+def _as_event(worker: int, message: Any) -> Event:
+    if isinstance(message, Report):
+        return Event(worker, "report", message)
+    if message in (_READY, _FINISHED):
+        return Event(worker, message)
+    return Event(worker, "failed", message=message[0])
+
+
+def _work(connection: Connection, work: Work) -> None:
+    """Do shards until there are no more; the main function of a process."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C goes to all; the driver ends its workers
+    threading.Thread(target=_end_with_parent, daemon=True).start()
+    try:
+        with hold_shared(work.results):
+            scorer = Scorer(work)
+            connection.send(_READY)
+            while True:
+                for report in scorer.score(connection.recv()):
+                    connection.send(report)
+                connection.send(_FINISHED)
+    except HarError as error:
+        connection.send((str(error),))
+    except (EOFError, BrokenPipeError, KeyboardInterrupt):
+        pass
+
+
+def _end_with_parent() -> None:
+    """End this process with the driver, even one that was killed: nobody waits for its rows."""
+    parent = multiprocessing.parent_process()
+    assert parent is not None
+    wait([parent.sentinel])
+    os._exit(1)

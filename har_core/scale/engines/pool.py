@@ -1,0 +1,50 @@
+"""What an engine is: workers that are started, given shards, and replaced when they die."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Literal, Protocol
+
+from har_core.scale.scoring import Report, Shard
+
+
+@dataclass(frozen=True)
+class Event:
+    """What became of a worker.
+
+    Parameters
+    ----------
+    worker : int
+        From 0 to the pool's size.
+    kind : {"ready", "report", "finished", "failed", "died"}
+        It can begin; it is further with its shard; that is done; the whole job cannot go on; the
+        worker ended for no reason that is known, and another is starting in its place.
+    report : Report or None
+    message : str
+        Why the job cannot go on.
+    """
+
+    worker: int
+    kind: Literal["ready", "report", "finished", "failed", "died"]
+    report: Report | None = None
+    message: str = ""
+
+
+class Pool(Protocol):
+    """Workers of an engine, each with one core and one model.
+
+    Attributes
+    ----------
+    size : int
+        How many there are.
+    """
+
+    size: int
+
+    def submit(self, worker: int, shard: Shard) -> None:
+        """Give a worker that is ready, or has finished, its next shard."""
+
+    def wait(self, seconds: float) -> Sequence[Event]:
+        """Return what has happened, at the latest after so many seconds."""
+
+    def close(self) -> None:
+        """End all workers, whatever they do."""

@@ -1,0 +1,131 @@
+"""The engine on many machines: an actor of a Ray cluster for each core."""
+
+import tempfile
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Any
+
+from har_core.errors import HarError
+from har_core.extras import require_scale_extra
+from har_core.model.manifest import read_manifest
+from har_core.scale.engines.pool import Event
+from har_core.scale.models import bundle_files
+from har_core.scale.scoring import Report, Scorer, Shard, Work
+
+
+class RayPool:
+    """Actors of a Ray cluster; see `har_core.scale.engines.pool.Pool`.
+
+    The model travels with the job; the program itself has to be installed on every machine.
+
+    Parameters
+    ----------
+    work : Work
+    address : str, optional
+        See `har_core.scale.jobs.score`.
+    size : int, optional
+        Default: one for each core of the cluster.
+
+    Raises
+    ------
+    HarError
+        If Ray is not installed, or there is no such cluster.
+    """
+
+    def __init__(self, work: Work, address: str | None = None, size: int | None = None) -> None:
+        require_scale_extra("--engine ray", ("ray",))
+        import ray
+
+        self._ray = ray
+        try:
+            ray.init(address or "local", log_to_driver=False, logging_level="ERROR", num_cpus=None)
+        except (ConnectionError, RuntimeError, ValueError) as error:
+            raise HarError(f"Cannot reach the Ray cluster {address}: {error}.") from error
+        self.size = size or max(1, int(ray.cluster_resources().get("CPU", 1)))
+        folder = Path(work.bundle)
+        self._files = ray.put(bundle_files(folder, read_manifest(folder)))
+        self._work = work
+        # `max_restarts` is 0: a dead one is replaced here, since its shard is done again.
+        self._actor = ray.remote(num_cpus=1, max_restarts=0)(_Actor)
+        self._actors = [self._actor.remote(self._files, work) for _ in range(self.size)]
+        # What is awaited of each worker: whether it can begin, or its next report.
+        self._awaited: dict[Any, int] = {}
+        for worker in range(self.size):
+            self._await_ready(worker)
+
+    def _await_ready(self, worker: int) -> None:
+        self._awaited[self._actors[worker].ready.remote()] = worker
+
+    def submit(self, worker: int, shard: Shard) -> None:
+        """See `Pool.submit`."""
+        method = self._actors[worker].score.options(num_returns="streaming")
+        self._awaited[method.remote(shard)] = worker
+
+    def wait(self, seconds: float) -> Sequence[Event]:
+        """See `Pool.wait`."""
+        if not self._awaited:
+            return []
+        waiting = list(self._awaited)
+        happened, _ = self._ray.wait(
+            waiting, num_returns=len(waiting), timeout=0, fetch_local=False
+        )
+        if not happened:
+            happened, _ = self._ray.wait(waiting, timeout=seconds, fetch_local=False)
+        return [event for awaited in happened if (event := self._event(awaited)) is not None]
+
+    def _event(self, awaited: Any) -> Event | None:
+        worker = self._awaited[awaited]
+        try:
+            if isinstance(awaited, self._ray.ObjectRef):
+                message = self._ray.get(awaited)
+                del self._awaited[awaited]
+            else:
+                message = self._ray.get(next(awaited))
+        except StopIteration:
+            del self._awaited[awaited]
+            return Event(worker, "finished")
+        except self._ray.exceptions.RayActorError:
+            del self._awaited[awaited]
+            self._actors[worker] = self._actor.remote(self._files, self._work)
+            self._await_ready(worker)
+            return Event(worker, "died")
+        if isinstance(message, Report):
+            return Event(worker, "report", message)
+        if message:
+            return Event(worker, "failed", message=message)
+        return Event(worker, "ready")
+
+    def close(self) -> None:
+        """See `Pool.close`."""
+        for actor in self._actors:
+            self._ray.kill(actor)
+        self._ray.shutdown()
+
+
+class _Actor:
+    """One worker; what cannot be helped by another try is returned as a message."""
+
+    def __init__(self, files: dict[str, bytes], work: Work) -> None:
+        self._folder = tempfile.TemporaryDirectory(prefix="har-model-")
+        for name, content in files.items():
+            (Path(self._folder.name) / name).write_bytes(content)
+        self._scorer: Scorer | None = None
+        self._problem = ""
+        try:
+            self._scorer = Scorer(Work(self._folder.name, work.results, *_limits(work)))
+        except HarError as error:
+            self._problem = str(error)
+
+    def ready(self) -> str:
+        return self._problem
+
+    def score(self, shard: Shard) -> Iterator[Report | str]:
+        assert self._scorer is not None
+        try:
+            yield from self._scorer.score(shard)
+        except HarError as error:
+            yield str(error)
+
+
+def _limits(work: Work) -> tuple[float, int]:
+    return work.part_seconds, work.part_rows

@@ -1,0 +1,255 @@
+"""Scoring a source to a RESULTS folder: the driver, which is the same for every engine."""
+
+import contextlib
+import secrets
+from collections import Counter, deque
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from typing import Final, Literal
+
+from har_core.errors import HarError, ModelBundleError
+from har_core.model.fields import REASON
+from har_core.progress import Progress
+from har_core.scale.answered import Answered, settle
+from har_core.scale.engines.local import LocalPool, cores
+from har_core.scale.engines.pool import Event, Pool
+from har_core.scale.locks import hold_job
+from har_core.scale.models import find_bundle, fingerprint, load_for_one_core
+from har_core.scale.plan import Plan
+from har_core.scale.results import Results, ResultsInfo
+from har_core.scale.scoring import Shard, Work
+from har_core.scale.sources.items import Item
+from har_core.scale.sources.listing import list_sources
+from har_core.scale.status import JobStatus, StatusWriter, now
+
+Engine = Literal["local", "ray"]
+_BEAT_S: Final = 1.0
+# A photograph that ends its worker when it is tried alone, so often, is not tried again.
+_CRASHES: Final = 2
+_CAREFUL_FROM: Final = 2
+_STILLBORN: Final = 5
+
+
+def score(
+    sources: Sequence[str],
+    to: str,
+    *,
+    model: str | None = None,
+    engine: Engine = "local",
+    address: str | None = None,
+    workers: int | None = None,
+    with_features: bool = False,
+    column: str | None = None,
+    progress: Progress | None = None,
+    work: Work | None = None,
+) -> JobStatus:
+    """Let a model answer for all photographs of some sources; go on where a job was cut off.
+
+    Parameters
+    ----------
+    sources : sequence of str
+        See `har_core.scale.sources.listing.list_sources`.
+    to : str
+        RESULTS folder, here or in a bucket; see `har_core.scale.results`.
+    model : str, optional
+        See `har_core.model.loading.find_model`.
+    engine : {"local", "ray"}
+        Processes on this machine, or a Ray cluster.
+    address : str, optional
+        Of the cluster: ``auto`` or ``ray://HOST:10001``; default: one on this machine.
+    workers : int, optional
+        How many; default: one for each core.
+    with_features : bool, default False
+        Also keep feature vectors.
+    column : str, optional
+        Of tables among the sources.
+    progress : callable, optional
+        Called with (what is being done, done, total).
+    work : Work, optional
+        How the workers write, for tests; its places are those of the other parameters.
+
+    Returns
+    -------
+    JobStatus
+        Afterwards there is exactly one row for each input. Rows of inputs that are no longer named
+        stay.
+
+    Raises
+    ------
+    HarError
+        If nothing could be done, or the job had to stop; what was written is kept.
+    """
+    folder, manifest = find_bundle(model)
+    n_features = 0
+    if with_features:
+        n_features = load_for_one_core(folder).n_features
+        if not n_features:
+            raise ModelBundleError(f"The model {manifest.name!r} gives no features; train it anew.")
+    info = ResultsInfo(
+        manifest.name, fingerprint(manifest), manifest.class_names, n_features, now()
+    )
+    results = Results(to)
+    results.create(info)
+    report = progress or (lambda *_: None)
+    status = JobStatus(
+        secrets.token_hex(4), engine, workers or cores(), manifest.name, list(sources)
+    )
+    writer = StatusWriter(results, status)
+    with hold_job(to), _recorded(writer):
+        results.remove_leftovers()
+        settle(results)
+        with Plan(list_sources(sources, column), Answered(results), report) as plan:
+            status.listed, status.total = plan.listed, plan.pending
+            status.answered = plan.listed - plan.pending
+            writer.write("running")
+            if plan.pending:
+                parts = work or Work(str(folder), to)
+                with contextlib.closing(_pool(engine, parts, address, workers)) as pool:
+                    status.workers = pool.size
+                    _Supervisor(pool, plan, results, writer, report).run()
+            if plan.replacing or status.restarts:
+                settle(results)
+    return status
+
+
+@contextlib.contextmanager
+def _recorded(writer: StatusWriter) -> Iterator[None]:
+    """Let the job's file say how it ended."""
+    try:
+        writer.write("listing")
+        yield
+    except HarError as error:
+        writer.write("failed", str(error))
+        raise
+    except KeyboardInterrupt:
+        writer.write("stopped", "Interrupted.")
+        raise
+    writer.write("done")
+
+
+def _pool(engine: Engine, work: Work, address: str | None, workers: int | None) -> Pool:
+    if engine == "local":
+        return LocalPool(work, workers)
+    from har_core.scale.engines.ray_pool import RayPool
+
+    return RayPool(work, address, workers)
+
+
+@dataclass
+class _Task:
+    """A shard with a worker."""
+
+    shard: Shard
+    tries: int = 1
+    done: int = 0
+    errors: int = 0
+
+
+class _Supervisor:
+    """Gives shards to workers until all are done, whatever becomes of these."""
+
+    def __init__(
+        self, pool: Pool, plan: Plan, results: Results, writer: StatusWriter, report: Progress
+    ) -> None:
+        self._pool = pool
+        self._results = results
+        self._writer = writer
+        self._report = report
+        self._new = enumerate(plan.shards(pool.size))
+        self._again: deque[_Task] = deque()
+        self._running: dict[int, _Task] = {}
+        self._idle: list[int] = []
+        self._done = self._errors = self._stillborn = 0
+        self._crashes: Counter[str] = Counter()
+
+    def run(self) -> None:
+        """Return when every shard is done."""
+        self._fill()
+        while self._running or self._again or not self._exhausted:
+            for event in self._pool.wait(_BEAT_S):
+                self._handle(event)
+            self._fill()
+            self._tell()
+
+    _exhausted = False
+
+    def _fill(self) -> None:
+        """Give idle workers something to do."""
+        while self._idle and (task := self._next()) is not None:
+            worker = self._idle.pop()
+            self._running[worker] = task
+            self._pool.submit(worker, task.shard)
+
+    def _next(self) -> _Task | None:
+        if self._again:
+            return self._again.popleft()
+        number, items = next(self._new, (0, None))
+        if items is None:
+            self._exhausted = True
+            return None
+        return _Task(Shard(f"{self._writer.status.job}{number:06d}", items))
+
+    def _handle(self, event: Event) -> None:
+        task = self._running.get(event.worker)
+        if event.kind == "ready":
+            self._stillborn = 0
+            self._idle.append(event.worker)
+        elif event.kind == "report" and task is not None and event.report is not None:
+            task.done, task.errors = event.report.done, event.report.errors
+        elif event.kind == "finished" and task is not None:
+            del self._running[event.worker]
+            self._done += task.done
+            self._errors += task.errors
+            self._idle.append(event.worker)
+        elif event.kind == "failed":
+            raise HarError(event.message)
+        elif event.kind == "died":
+            self._replace(event.worker)
+
+    def _replace(self, worker: int) -> None:
+        self._writer.status.restarts += 1
+        if worker in self._idle:
+            self._idle.remove(worker)
+        task = self._running.pop(worker, None)
+        if task is None:
+            self._stillborn += 1
+            if self._stillborn >= _STILLBORN * self._pool.size:
+                raise HarError(
+                    "The workers end before they can begin; is there too little memory? "
+                    "Use fewer --workers."
+                )
+        elif (left := self._left(task)) is not None:
+            self._again.append(left)
+
+    def _left(self, task: _Task) -> _Task | None:
+        """Return what a dead worker has left to do; None if nothing."""
+        shard = task.shard
+        parts = self._results.parts(shard.name)
+        stop = max((part.stop for part in parts), default=0)
+        self._done += stop
+        for part in parts:
+            reasons = self._results.read_part(part, (REASON,))[REASON]
+            self._errors += len(reasons) - reasons.null_count
+        if shard.careful and task.done < len(shard.items):
+            self._crashes[shard.items[task.done].uri] += 1
+        items: Sequence[Item] = shard.items[stop:]
+        if not items:
+            return None
+        tries = 1 if stop else task.tries + 1
+        return _Task(
+            Shard(
+                f"{shard.name}r{self._writer.status.restarts}",
+                items,
+                careful=shard.careful or tries > _CAREFUL_FROM,
+                condemned={uri for uri, n in self._crashes.items() if n >= _CRASHES},
+            ),
+            tries,
+        )
+
+    def _tell(self) -> None:
+        running = self._running.values()
+        done = self._done + sum(task.done for task in running)
+        errors = self._errors + sum(task.errors for task in running)
+        if running or done:
+            self._writer.advance(done, errors)
+            self._report("Scoring photographs", done, self._writer.status.total)

@@ -1,0 +1,70 @@
+"""One job at a time in a folder of results, also after one was killed and its workers linger."""
+
+import contextlib
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Final
+
+from har_core.errors import HarError
+from har_core.scale.sources.locations import is_remote, local_path
+
+try:
+    import fcntl
+except ImportError:  # Windows; there nobody is kept from starting two jobs
+    fcntl = None  # type: ignore[assignment]
+
+_JOB: Final = ".job.lock"
+_WORKERS: Final = ".workers.lock"
+_LINGER_S: Final = 60.0
+
+
+@contextlib.contextmanager
+def hold_job(results: str) -> Iterator[None]:
+    """Keep other jobs away from a folder of results on this machine.
+
+    Raises
+    ------
+    HarError
+        If another job is running, or workers of one that was killed do not end.
+    """
+    if fcntl is None or is_remote(results):
+        yield
+        return
+    folder = Path(local_path(results))
+    with (folder / _JOB).open("a+") as job:
+        try:
+            fcntl.flock(job, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError as error:
+            raise HarError(
+                f"Another job is writing to {results}; wait for its end, or name another folder."
+            ) from error
+        with (folder / _WORKERS).open("a+") as workers:
+            _wait_for(workers.fileno(), results)
+        yield
+
+
+def _wait_for(file: int, results: str) -> None:
+    end = time.monotonic() + _LINGER_S
+    while True:
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError as error:
+            if time.monotonic() > end:
+                raise HarError(
+                    f"Workers of a job that was killed still write to {results}; end them first."
+                ) from error
+            time.sleep(0.05)
+        else:
+            return
+
+
+@contextlib.contextmanager
+def hold_shared(results: str) -> Iterator[None]:
+    """Let the next job wait until this worker has ended; locks go with the process."""
+    if fcntl is None or is_remote(results):
+        yield
+        return
+    with (Path(local_path(results)) / _WORKERS).open("a+") as file:
+        fcntl.flock(file, fcntl.LOCK_SH)
+        yield

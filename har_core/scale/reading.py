@@ -1,0 +1,178 @@
+"""From items to pixels: reading and decoding, one batch ahead of the network."""
+
+import hashlib
+import os
+from collections.abc import Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any, Final, NamedTuple
+
+import numpy as np
+
+from har_core.errors import InvalidImageError
+from har_core.images.decoding import MAX_BYTES, decode_photograph, read_bytes
+from har_core.scale.sources.containers import ContainerReader
+from har_core.scale.sources.items import UNKNOWN, Item
+from har_core.scale.sources.locations import (
+    SourceLostError,
+    is_remote,
+    open_filesystem,
+    with_retries,
+)
+from har_core.storage.names import real_path
+from har_core.storage.paths import is_folder
+
+BATCH_BYTES: Final = 16 * 2**20
+BATCH_ITEMS: Final = 32
+_TYPICAL_BYTES: Final = 2**18
+# A server is asked for several photographs at a time, each of which takes long to come.
+_REQUESTS: Final = 8
+
+
+class Decoded(NamedTuple):
+    """A photograph as read: its pixels, or why there are none.
+
+    Parameters
+    ----------
+    item : Item
+    size : int
+        Bytes; -1 if it could not be read.
+    sha256 : str or None
+        Of its bytes; None if they could not be read.
+    square : ndarray of uint8, shape (side, side, 3), or None
+    warning : str
+    error : str
+        Why there are no pixels, in a sentence; ``""`` if there are.
+    reason : str
+        The same in a word, see `har_core.errors.InvalidImageError`.
+    """
+
+    item: Item
+    size: int
+    sha256: str | None
+    square: np.ndarray | None
+    warning: str = ""
+    error: str = ""
+    reason: str = ""
+
+
+def unusable(item: Item, error: str, reason: str) -> Decoded:
+    """Return what stands for a photograph that was not read."""
+    return Decoded(item, item.size, None, None, "", error, reason)
+
+
+def batches(items: Sequence[Item], most: int = BATCH_ITEMS) -> Iterator[list[Item]]:
+    """Cut items into batches of at most so many, and of about 16 MB of files."""
+    batch: list[Item] = []
+    n_bytes = 0
+    for item in items:
+        size = item.size if item.size != UNKNOWN else _TYPICAL_BYTES
+        if batch and (len(batch) == most or n_bytes + size > BATCH_BYTES):
+            yield batch
+            batch, n_bytes = [], 0
+        batch.append(item)
+        n_bytes += size
+    if batch:
+        yield batch
+
+
+class Reader:
+    """Reads and decodes the photographs of one worker."""
+
+    def __init__(self, side: int) -> None:
+        self._side = side
+        self._containers = ContainerReader()
+        self._requests = ThreadPoolExecutor(_REQUESTS)
+        self._ahead = ThreadPoolExecutor(1)
+
+    def read_ahead(self, items: Sequence[Item], most: int = BATCH_ITEMS) -> Iterator[list[Decoded]]:
+        """Yield decoded batches; while one is used, the next is read: two are in memory.
+
+        Raises
+        ------
+        SourceLostError
+            If photographs that were listed cannot be reached any more.
+        """
+        coming = None
+        for batch in batches(items, most):
+            following = self._ahead.submit(self._read_batch, batch)
+            if coming is not None:
+                yield coming.result()
+            coming = following
+        if coming is not None:
+            yield coming.result()
+
+    def read_now(self, items: Sequence[Item]) -> Iterator[list[Decoded]]:
+        """Yield decoded photographs one by one, nothing ahead; raises as `read_ahead`."""
+        for item in items:
+            yield [self._read(item)]
+
+    def _read_batch(self, batch: list[Item]) -> list[Decoded]:
+        if any(is_remote(item.uri) and not item.container for item in batch):
+            return list(self._requests.map(self._read, batch))
+        return [self._read(item) for item in batch]
+
+    def _read(self, item: Item) -> Decoded:
+        try:
+            data = self._bytes(item)
+        except InvalidImageError as error:
+            return unusable(item, str(error), error.reason)
+        sha256 = hashlib.sha256(data).hexdigest()
+        try:
+            decoded = decode_photograph(data, side=self._side, with_image=False)
+        except InvalidImageError as error:
+            return Decoded(item, len(data), sha256, None, "", str(error), error.reason)
+        return Decoded(item, len(data), sha256, decoded.square, decoded.warning)
+
+    def _bytes(self, item: Item) -> bytes:
+        if item.container:
+            return self._from_container(item)
+        if is_remote(item.uri):
+            return _from_server(item)
+        try:
+            return read_bytes(item.uri)
+        except InvalidImageError:
+            _check_folder(item, item.uri)
+            raise
+
+    def _from_container(self, item: Item) -> bytes:
+        try:
+            if not is_remote(item.container):
+                return self._containers.read(item)
+            return with_retries(lambda: self._containers.read(item), item.container)
+        except OSError as error:
+            raise SourceLostError(
+                f"Cannot read {item.container}: {error.strerror or error}. What was done is kept; "
+                "start again when it can be read."
+            ) from error
+
+
+def _check_folder(item: Item, path: str) -> None:
+    """Stop where a photograph is gone together with its folder: an unplugged disk, say.
+
+    One that was not there when it was listed has nothing to stop for.
+    """
+    folder = os.path.dirname(real_path(path))  # noqa: PTH120 (a million Paths take long)
+    if item.size != UNKNOWN and not is_folder(folder):
+        raise SourceLostError(
+            f"{folder} vanished. What was done is kept; bring the folder back and start again."
+        )
+
+
+def _from_server(item: Item) -> bytes:
+    if item.size > MAX_BYTES:
+        raise InvalidImageError(
+            f"The file has {item.size / 2**20:.1f} MB; at most {MAX_BYTES // 2**20} MB are read. "
+            "Send a smaller version.",
+            "too_large",
+        )
+    filesystem, path = open_filesystem(item.uri)
+
+    def read() -> Any:
+        with filesystem.open_input_stream(path) as stream:
+            return stream.read(MAX_BYTES + 1)
+
+    try:
+        return with_retries(read, item.uri)
+    except (FileNotFoundError, PermissionError) as error:
+        message = f"Cannot read {item.uri}: {error.strerror or error}."
+        raise InvalidImageError(message, "unreadable") from error

@@ -1,0 +1,111 @@
+"""From answers to rows of results."""
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+
+from har_core.model.classifier import Answers
+from har_core.model.engine import no_answer
+from har_core.model.fields import (
+    ACTION,
+    CONFIDENCE,
+    ERROR,
+    FEATURES,
+    IN_SCOPE,
+    NOVELTY,
+    REASON,
+    VERDICT,
+    WARNING,
+)
+from har_core.model.manifest import BundleManifest
+from har_core.model.prediction import verdict_of
+from har_core.scale.reading import Decoded
+from har_core.scale.sources.items import UNKNOWN
+
+
+def answered_rows(
+    schema: Any,
+    manifest: BundleManifest,
+    batch: Sequence[Decoded],
+    good: Sequence[int],
+    runs: Sequence[Answers],
+) -> Any:
+    """Return one row for each photograph of a batch.
+
+    Parameters
+    ----------
+    schema : pyarrow.Schema
+        From `har_core.scale.results.results_schema`.
+    manifest : BundleManifest
+        Of the model.
+    batch : sequence of Decoded
+    good : sequence of int
+        Which of the batch have pixels.
+    runs : sequence of Answers
+        For the good ones, in their order.
+
+    Returns
+    -------
+    pyarrow.Table
+    """
+    import pyarrow as pa
+
+    columns: dict[str, Any] = {
+        "uri": [decoded.item.uri for decoded in batch],
+        "size": [_known(decoded.size) for decoded in batch],
+        "mtime_ns": [_known(decoded.item.mtime_ns) for decoded in batch],
+        "etag": [decoded.item.etag or None for decoded in batch],
+        "sha256": [decoded.sha256 for decoded in batch],
+        WARNING: [decoded.warning or None for decoded in batch],
+        ERROR: [decoded.error or None for decoded in batch],
+        REASON: [decoded.reason or None for decoded in batch],
+    }
+    if runs:
+        _add_answers(columns, manifest, np.asarray(good), runs)
+    absent = [None] * len(batch)
+    arrays = [pa.array(columns.get(field.name, absent), field.type) for field in schema]
+    return pa.Table.from_arrays(arrays, schema=schema)
+
+
+def _add_answers(
+    columns: dict[str, Any], manifest: BundleManifest, good: np.ndarray, runs: Sequence[Answers]
+) -> None:
+    """Fill in the answers, and the errors of photographs that the network has none for."""
+    n, names = len(columns["uri"]), manifest.class_names
+    probabilities = np.concatenate([run.probabilities for run in runs])
+    sound = np.isfinite(probabilities).all(axis=1)
+    for row in good[~sound]:
+        error = no_answer(manifest.name)
+        columns[ERROR][row], columns[REASON][row] = str(error), error.reason
+    rows = good[sound]
+    probabilities = probabilities[sound]
+    confidence = probabilities.max(axis=1)
+    best = probabilities.argmax(axis=1)
+
+    def spread(values: Sequence[Any]) -> list[Any]:
+        column: list[Any] = [None] * n
+        for row, value in zip(rows, values, strict=True):
+            column[row] = value
+        return column
+
+    columns[ACTION] = spread([names[i] for i in best])
+    columns[CONFIDENCE] = spread(confidence)
+    in_scope: Sequence[bool | None] = [None] * len(rows)
+    if runs[0].novelty is not None:
+        judged = [run.novelty for run in runs if run.novelty is not None]
+        in_scope = np.concatenate([run.in_scope for run in judged])[sound].tolist()
+        columns[IN_SCOPE] = spread(in_scope)
+        columns[NOVELTY] = spread(np.concatenate([run.value for run in judged])[sound])
+    least = manifest.rules.abstain_below
+    verdicts = map(verdict_of, confidence, in_scope, [least] * len(rows))
+    columns[VERDICT] = spread(list(verdicts))
+    for i, name in enumerate(names):
+        columns[name] = spread(probabilities[:, i])
+    if runs[0].features is not None:
+        features = [run.features for run in runs if run.features is not None]
+        columns[FEATURES] = spread(np.concatenate(features)[sound].astype(np.float16))
+
+
+def _known(number: int) -> int | None:
+    return None if number == UNKNOWN else number

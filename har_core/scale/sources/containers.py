@@ -1,0 +1,220 @@
+"""Photographs that lie in other files: the cells of a table, the members of a tar file."""
+
+import os
+import tarfile
+from collections.abc import Iterator
+from typing import Any, Final
+
+from har_core.dataset.columns import FILENAME_HEADINGS
+from har_core.errors import HarError, InvalidImageError
+from har_core.images.decoding import MAX_BYTES
+from har_core.images.formats import is_passed_over, is_photograph_name
+from har_core.scale.sources.items import Item, item_named
+from har_core.scale.sources.locations import is_remote, open_filesystem, with_retries
+from har_core.storage.names import real_path
+from har_core.storage.paths import exists, is_folder
+
+TABLE_SUFFIXES: Final = (".csv", ".tsv", ".parquet")
+_ADDRESSES: Final = ("uri", "url", "image_uri", "image_url")
+_CONTENTS: Final = ("bytes", "image_bytes", "jpg", "jpeg", "png", "content", "data")
+_ROWS: Final = 1024
+_ROWS_OF_BYTES: Final = 64
+
+
+def list_tar(uri: str) -> Iterator[Item]:
+    """List the photographs in a tar file; what lies beside them (labels, texts) is passed over.
+
+    Raises
+    ------
+    HarError
+        If it cannot be read.
+    """
+    try:
+        file, mtime_ns = _open(uri)
+        with file, tarfile.open(fileobj=file, mode="r:") as archive:
+            for member in archive:
+                name = member.name.rpartition("/")[2]
+                if member.isfile() and is_photograph_name(name) and not is_passed_over(name):
+                    yield Item(
+                        f"{uri}#{member.name}",
+                        member.size,
+                        mtime_ns,
+                        container=uri,
+                        start=member.offset_data,
+                    )
+    except (OSError, tarfile.TarError, UnicodeError) as error:
+        raise HarError(f"Cannot read the tar file {uri}: {error}.") from error
+
+
+def list_table(uri: str, column: str | None) -> Iterator[Item]:
+    """List the photographs that a column of a table names or holds.
+
+    Raises
+    ------
+    HarError
+        If it cannot be read, or has no such column.
+    """
+    import pyarrow as pa
+
+    try:
+        if uri.lower().endswith(".parquet"):
+            yield from _list_parquet(uri, column)
+        else:
+            yield from _list_csv(uri, column)
+    except (OSError, ValueError, pa.ArrowException) as error:
+        raise HarError(f"Cannot read the table {uri}: {error}.") from error
+
+
+def _list_csv(uri: str, column: str | None) -> Iterator[Item]:
+    from pyarrow import csv, string
+
+    filesystem, path = open_filesystem(real_path(uri))
+    with filesystem.open_input_stream(path) as stream:
+        head = stream.read(2**16).decode("utf-8-sig", errors="replace").split("\n", 1)[0]
+    delimiter = max(",;\t|", key=head.count)
+    headings = [heading.strip().strip('"') for heading in head.strip().split(delimiter)]
+    name = _chosen(headings, column, (*_ADDRESSES, *FILENAME_HEADINGS), uri)
+    with (
+        filesystem.open_input_stream(path) as stream,
+        csv.open_csv(
+            stream,
+            parse_options=csv.ParseOptions(delimiter=delimiter),
+            convert_options=csv.ConvertOptions(
+                include_columns=[name], column_types={name: string()}
+            ),
+        ) as batches,
+    ):
+        yield from _named(uri, (batch.column(0).to_pylist() for batch in batches))
+
+
+def _list_parquet(uri: str, column: str | None) -> Iterator[Item]:
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    file, mtime_ns = _open(uri)
+    with file, pq.ParquetFile(file) as table:
+        schema = table.schema_arrow
+        known = (*_ADDRESSES, *_CONTENTS, *FILENAME_HEADINGS)
+        name = _chosen(schema.names, column, known, uri)
+        kind = schema.field(name).type
+        nested = pa.types.is_struct(kind) and kind.get_field_index("bytes") >= 0
+        if nested or pa.types.is_binary(kind) or pa.types.is_large_binary(kind):
+            for row in range(table.metadata.num_rows):
+                yield Item(f"{uri}#{row}", mtime_ns=mtime_ns, container=uri, column=name, start=row)
+            return
+        batches = table.iter_batches(_ROWS, columns=[name])
+        yield from _named(uri, (b.column(0).cast(pa.string()).to_pylist() for b in batches))
+
+
+def _named(uri: str, cells: Iterator[list[str | None]]) -> Iterator[Item]:
+    """List the photographs that cells name, relative to their table or to a folder beside it."""
+    folder = uri.rpartition("/")[0]
+    base: str | None = None
+    for chunk in cells:
+        for cell in chunk:
+            if cell:
+                base = _base(folder, cell) if base is None else base
+                yield item_named(cell, base)
+
+
+def _base(folder: str, first: str) -> str:
+    """Return the table's folder, or the one below it that holds its first photograph."""
+    if is_remote(folder) or is_remote(first) or exists(f"{folder}/{first}"):
+        return folder
+    below = sorted(f"{folder}/{name}" for name in os.listdir(folder))  # noqa: PTH208
+    found = (path for path in below if is_folder(path) and exists(f"{path}/{first}"))
+    return next(found, folder)
+
+
+def _chosen(headings: list[str], column: str | None, known: tuple[str, ...], uri: str) -> str:
+    if column is not None:
+        if column in headings:
+            return column
+        raise HarError(f"{uri} has no column {column!r}; there are {', '.join(headings)}.")
+    by_name = {heading.lower(): heading for heading in reversed(headings)}
+    found = next((by_name[name] for name in known if name in by_name), None)
+    if found is None:
+        raise HarError(
+            f"Which column of {uri} names the photographs? Say it by --column; there are "
+            f"{', '.join(headings)}."
+        )
+    return found
+
+
+def _open(uri: str) -> tuple[Any, int]:
+    """Open a file for reading at any place; also return the time of its last change."""
+    filesystem, path = open_filesystem(real_path(uri))
+    info = filesystem.get_file_info(path)
+    file = with_retries(lambda: filesystem.open_input_file(path), uri)
+    return file, -1 if info.mtime_ns is None else info.mtime_ns
+
+
+class ContainerReader:
+    """Reads what lies in tar and Parquet files; keeps the last one open, from front to back."""
+
+    def __init__(self) -> None:
+        self._key: tuple[str, str] | None = None
+        self._file: Any = None
+        self._rows: Iterator[tuple[int, Any]] = iter(())
+
+    def read(self, item: Item) -> bytes:
+        """Return the bytes of an item with a container.
+
+        Raises
+        ------
+        InvalidImageError
+            If its cell is empty, or it is too large.
+        OSError
+            If the container cannot be read.
+        """
+        if item.column:
+            return self._read_cell(item)
+        if item.size > MAX_BYTES:
+            raise InvalidImageError(
+                f"The file has {item.size / 2**20:.1f} MB; at most {MAX_BYTES // 2**20} MB are "
+                "read. Send a smaller version.",
+                "too_large",
+            )
+        if self._key != (item.container, ""):
+            self._file, _ = _open(item.container)
+            self._key = (item.container, "")
+        self._file.seek(item.start)
+        return self._file.read(item.size)
+
+    def _read_cell(self, item: Item) -> bytes:
+        row, value = next(self._rows, (-1, None)) if self._key == _key(item) else (-1, None)
+        if row > item.start or row < 0:  # another table, or further up
+            self._rows = _rows_from(item)
+            self._key = _key(item)
+            row, value = next(self._rows)
+        while row < item.start:
+            row, value = next(self._rows)
+        assert value is not None
+        data = value.as_py()
+        if isinstance(data, dict):
+            data = data.get("bytes")
+        if data is None:
+            raise InvalidImageError(f"{item.uri} is empty.", "empty")
+        return data
+
+
+def _key(item: Item) -> tuple[str, str]:
+    return item.container, item.column
+
+
+def _rows_from(item: Item) -> Iterator[tuple[int, Any]]:
+    """Yield rows and cells of a column from the row group on that holds an item."""
+    import pyarrow.parquet as pq
+
+    file, _ = _open(item.container)
+    with file, pq.ParquetFile(file) as table:
+        sizes = [table.metadata.row_group(g).num_rows for g in range(table.num_row_groups)]
+        first, row = 0, 0
+        while row + sizes[first] <= item.start:
+            row += sizes[first]
+            first += 1
+        groups = list(range(first, len(sizes)))
+        for batch in table.iter_batches(_ROWS_OF_BYTES, groups, columns=[item.column]):
+            for cell in batch.column(0):
+                yield row, cell
+                row += 1

@@ -1,0 +1,187 @@
+"""What the arguments of a job mean: folders, patterns, lists, tables, tar files, buckets.
+
+Everything is listed as it is found, so that a million photographs need no memory.
+"""
+
+import fnmatch
+import glob
+import os
+from collections.abc import Iterator, Sequence
+from typing import Any, Final
+
+from har_core.errors import HarError
+from har_core.images.formats import is_passed_over, is_photograph_name
+from har_core.images.signatures import identify_file
+from har_core.scale.sources.containers import TABLE_SUFFIXES, list_table, list_tar
+from har_core.scale.sources.items import Item, item_named, local_item, remote_item
+from har_core.scale.sources.locations import is_remote, local_path, open_filesystem, with_retries
+from har_core.storage.names import storable
+from har_core.storage.paths import is_file, is_folder
+
+LIST_SUFFIXES: Final = (".txt", ".lst", ".list")
+_COMPRESSED_TARS: Final = (".tar.gz", ".tgz", ".tar.bz2", ".tar.xz", ".tar.zst")
+
+
+def list_sources(sources: Sequence[str], column: str | None = None) -> Iterator[Item]:
+    """List the photographs that a command line names.
+
+    Parameters
+    ----------
+    sources : sequence of str
+        Each a photograph; a folder or prefix of a bucket, with all that is below it; a pattern; a
+        list (``.txt``, a path or URI in each line); a table (``.csv``, ``.tsv``, ``.parquet``)
+        with a column of paths, URIs or the photographs' bytes; a WebDataset's ``.tar``.
+    column : str, optional
+        Of the tables; default: found by its usual names.
+
+    Yields
+    ------
+    Item
+        In a folder photographs are told by their names, other files on this machine by their
+        content. A photograph that a list names and that is not there is listed, and fails later.
+
+    Raises
+    ------
+    HarError
+        If a source does not exist, cannot be read, or holds no photograph.
+    """
+    for source in sources:
+        empty = True
+        for item in _list_source(source, column):
+            empty = False
+            yield item
+        if empty:
+            raise HarError(
+                f"{source} holds no photographs. Tables and tar files in a folder are named by a "
+                "pattern: 'FOLDER/*.tar'."
+            )
+
+
+def _list_source(source: str, column: str | None) -> Iterator[Item]:
+    if is_remote(source):
+        yield from _list_remote(source, column)
+        return
+    path = os.path.abspath(os.path.expanduser(local_path(source)))  # noqa: PTH100, PTH111
+    if is_folder(path):
+        yield from _below(path)
+    elif is_file(path):
+        yield from _list_file(storable(path), column)
+    elif glob.has_magic(path):
+        matches = sorted(glob.iglob(path, recursive=True))  # noqa: PTH207 - see har_core.cli.inputs
+        if not matches:
+            raise HarError(f"Nothing matches {source}.")
+        for match in matches:
+            if is_folder(match):
+                yield from _below(match)
+            else:
+                yield from _list_file(storable(match), column)
+    else:
+        raise HarError(f"There is no {source}.")
+
+
+def _list_file(uri: str, column: str | None, info: Any = None) -> Iterator[Item]:
+    """List what one file stands for."""
+    name = uri.lower()
+    if name.endswith(_COMPRESSED_TARS):
+        raise HarError(f"{uri} is a compressed tar file, in which nothing can be found; unpack it.")
+    if name.endswith(".tar"):
+        yield from list_tar(uri)
+    elif name.endswith(TABLE_SUFFIXES):
+        yield from list_table(uri, column)
+    elif name.endswith(LIST_SUFFIXES):
+        yield from _list_lines(uri)
+    elif info is not None:
+        yield remote_item(uri, info)
+    else:
+        yield local_item(uri)
+
+
+def _list_lines(uri: str) -> Iterator[Item]:
+    filesystem, path = open_filesystem(uri)
+    folder = uri.rpartition("/")[0]
+    try:
+        with filesystem.open_input_stream(path) as stream:
+            for line in _lines(stream):
+                if line:
+                    yield item_named(line, folder)
+    except (OSError, UnicodeDecodeError) as error:
+        raise HarError(f"Cannot read the list {uri}: {error}.") from error
+
+
+def _lines(stream: Any) -> Iterator[str]:
+    rest = b""
+    while chunk := stream.read(2**20):
+        *lines, rest = (rest + chunk).split(b"\n")
+        yield from (line.decode("utf-8-sig").strip() for line in lines)
+    yield rest.decode("utf-8-sig").strip()
+
+
+def _below(folder: str) -> Iterator[Item]:
+    """List a folder and those below it, sorted; one after another, so that few are in memory."""
+    try:
+        with os.scandir(folder) as found:
+            entries = sorted(found, key=lambda entry: entry.name)
+    except OSError as error:
+        raise HarError(f"Cannot list {folder}: {error.strerror or error}.") from error
+    for entry in entries:
+        if is_passed_over(entry.name):
+            continue
+        if entry.is_dir(follow_symlinks=False):
+            yield from _below(entry.path)
+        elif entry.is_file() and (
+            is_photograph_name(entry.name) or identify_file(entry.path).category == "readable"
+        ):
+            status = entry.stat()
+            yield Item(storable(entry.path), status.st_size, status.st_mtime_ns)
+
+
+def _list_remote(source: str, column: str | None) -> Iterator[Item]:
+    filesystem, path = open_filesystem(source)
+    if glob.has_magic(path) and not source.startswith("http"):
+        yield from _list_remote_pattern(source, filesystem, path, column)
+        return
+    info = with_retries(lambda: filesystem.get_file_info(path), source)
+    kind = info.type.name
+    if kind == "NotFound":
+        raise HarError(f"There is no {source}.")
+    if kind == "File" and not source.endswith("/"):
+        yield from _list_file(source, column, info)
+    else:
+        yield from _below_remote(filesystem, path, _prefix(source, path))
+
+
+def _prefix(source: str, path: str) -> str:
+    """Return what stands before the paths of a filesystem in URIs: ``s3://``."""
+    return "" if path.startswith("http") else source.split("://", 1)[0] + "://"
+
+
+def _below_remote(filesystem: Any, path: str, prefix: str) -> Iterator[Item]:
+    from pyarrow import fs
+
+    listed = with_retries(
+        lambda: filesystem.get_file_info(fs.FileSelector(path, recursive=False)), prefix + path
+    )
+    for info in sorted(listed, key=lambda info: info.path):
+        name = info.path.rstrip("/").rpartition("/")[2]
+        if is_passed_over(name):
+            continue
+        if info.type.name == "Directory":
+            yield from _below_remote(filesystem, info.path, prefix)
+        elif is_photograph_name(name):
+            yield remote_item(prefix + info.path, info)
+
+
+def _list_remote_pattern(
+    source: str, filesystem: Any, path: str, column: str | None
+) -> Iterator[Item]:
+    from pyarrow import fs
+
+    fixed = path[: min(path.find(c) for c in "*?[" if c in path)].rpartition("/")[0]
+    selector = fs.FileSelector(fixed, recursive=True)
+    listed = with_retries(lambda: filesystem.get_file_info(selector), source)
+    matches = [info for info in listed if fnmatch.fnmatchcase(info.path, path)]
+    if not matches:
+        raise HarError(f"Nothing matches {source}.")
+    for info in sorted(matches, key=lambda info: info.path):
+        if info.type.name == "File":
+            yield from _list_file(_prefix(source, path) + info.path, column, info)

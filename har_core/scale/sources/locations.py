@@ -1,0 +1,140 @@
+"""Where photographs and results lie: on this machine, in a bucket, behind a web server."""
+
+import functools
+import os
+import re
+import time
+from collections.abc import Callable
+from datetime import timedelta
+from typing import Any, Final, TypeVar
+from urllib.parse import urlsplit
+
+from har_core.errors import HarError
+from har_core.extras import require_scale_extra
+
+_SCHEME: Final = re.compile(r"([A-Za-z][A-Za-z0-9+.-]+)://")
+# A server that answers "slow down" is asked again after 0.5, 1, 2, 4 and 8 s; pyarrow itself asks
+# S3 three times each.
+_TRIES: Final = 6
+_FIRST_WAIT_S: Final = 0.5
+T = TypeVar("T")
+
+
+class SourceLostError(HarError):
+    """Photographs cannot be reached any more: a folder vanished, a server stopped answering."""
+
+
+def is_remote(uri: str) -> bool:
+    """Tell whether a location is named by a scheme other than that of files: ``s3://…``."""
+    match = _SCHEME.match(uri)
+    return match is not None and match[1].lower() != "file"
+
+
+def local_path(uri: str) -> str:
+    """Return the path of a location on this machine: ``file:///a`` is ``/a``."""
+    return urlsplit(uri).path if _SCHEME.match(uri) else uri
+
+
+def open_filesystem(uri: str) -> tuple[Any, str]:
+    """Return the ``pyarrow.fs.FileSystem`` of a location, and the location's path in it.
+
+    Parameters
+    ----------
+    uri : str
+        A path, ``s3://``, ``gs://``, ``https://``, or whatever fsspec knows. S3 takes its keys,
+        region and endpoint from the environment as every tool of AWS does (``AWS_PROFILE``,
+        ``AWS_ENDPOINT_URL``, …).
+
+    Raises
+    ------
+    HarError
+        If there is no such kind of location, or it needs a package that is not installed.
+    """
+    if not is_remote(uri):
+        from pyarrow import fs
+
+        return fs.LocalFileSystem(), os.path.abspath(local_path(uri))  # noqa: PTH100
+    scheme, rest = uri.split("://", 1)
+    scheme = scheme.lower()
+    if scheme in ("s3", "gs", "gcs"):
+        kind = "s3" if scheme == "s3" else "gs"
+        return _bucket_filesystem(kind, rest.split("/", 1)[0]), rest.rstrip("/")
+    filesystem, strip = _fsspec_filesystem(scheme)
+    return filesystem, strip(uri)
+
+
+@functools.cache
+def _bucket_filesystem(kind: str, bucket: str) -> Any:
+    from pyarrow import fs
+
+    try:
+        if kind == "gs":
+            return fs.GcsFileSystem(retry_time_limit=timedelta(minutes=1))
+        options: dict[str, Any] = {"retry_strategy": fs.AwsStandardS3RetryStrategy(max_attempts=3)}
+        endpoint = os.environ.get("AWS_ENDPOINT_URL_S3") or os.environ.get("AWS_ENDPOINT_URL")
+        if endpoint:
+            parts = urlsplit(endpoint)
+            options |= {"endpoint_override": parts.netloc, "scheme": parts.scheme}
+        elif not (os.environ.get("AWS_REGION") or os.environ.get("AWS_DEFAULT_REGION")):
+            options["region"] = fs.resolve_s3_region(bucket)
+        return fs.S3FileSystem(**options)
+    except OSError as error:
+        raise HarError(f"Cannot reach the bucket {bucket}: {error}.") from error
+
+
+@functools.cache
+def _fsspec_filesystem(scheme: str) -> tuple[Any, Callable[[str], str]]:
+    from pyarrow import fs
+
+    require_scale_extra(f"Reading {scheme}://", ("fsspec", "aiohttp"))
+    import fsspec
+
+    try:
+        found = fsspec.filesystem(scheme)
+    except (ImportError, ValueError) as error:
+        raise HarError(f"Cannot read {scheme}:// locations: {error}.") from error
+    return fs.PyFileSystem(fs.FSSpecHandler(found)), found._strip_protocol
+
+
+def with_retries(action: Callable[[], T], what: str, *, wait: float = _FIRST_WAIT_S) -> T:
+    """Do something with a server; again, with longer and longer waits, while that fails.
+
+    Parameters
+    ----------
+    action : callable
+        Without arguments.
+    what : str
+        Location, for the message.
+    wait : float
+        Seconds before the second try.
+
+    Raises
+    ------
+    FileNotFoundError, PermissionError
+        At once: asking again does not help.
+    SourceLostError
+        If it still fails in the end.
+    """
+    for attempt in range(_TRIES):
+        try:
+            return action()
+        except (FileNotFoundError, HarError):
+            raise
+        # Of pyarrow, fsspec and the HTTP clients below, which share no narrower base.
+        except Exception as error:
+            if is_refused(error):
+                raise PermissionError(str(error)) from error
+            if attempt == _TRIES - 1:
+                raise SourceLostError(
+                    f"{what} cannot be reached ({error}). What was done is kept; start again when "
+                    "it can."
+                ) from error
+            time.sleep(wait * 2**attempt)
+    raise AssertionError
+
+
+def is_refused(error: Exception) -> bool:
+    """Tell whether an error is about one object and would come again: no access, gone."""
+    status = getattr(error, "status", None)
+    gone = isinstance(status, int) and 400 <= status < 500 and status not in (408, 429)
+    return gone or isinstance(error, PermissionError) or "ACCESS_DENIED" in str(error)

@@ -1,0 +1,159 @@
+"""How far a job is: what ``_job.json`` says, for whoever looks from outside."""
+
+import contextlib
+import dataclasses
+import json
+import os
+import socket
+import time
+from collections import deque
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from typing import Final, Literal
+
+from har_core.errors import HarError
+from har_core.scale.results import Results
+
+JOB_FILE: Final = "_job.json"
+State = Literal["listing", "running", "done", "failed", "stopped"]
+# A running job says that it lives at least so often; three times as long in silence, it is dead.
+BEAT_S: Final = 5.0
+SILENT_S: Final = 3 * BEAT_S
+_RATE_OVER_S: Final = 60.0
+
+
+@dataclass
+class JobStatus:
+    """The latest job of a RESULTS folder.
+
+    Parameters
+    ----------
+    job : str
+        Its number, in the names of its parts.
+    state : {"listing", "running", "done", "failed", "stopped"}
+        ``"stopped"``: by Ctrl-C. One that was killed stays ``"running"``: see `is_alive`.
+    engine : {"local", "ray"}
+    workers : int
+        How many were wanted.
+    model : str
+    sources : list of str
+        As on the command line.
+    listed : int
+        Different inputs found.
+    answered : int
+        Inputs that had a row already.
+    total : int
+        Inputs to be done by this job.
+    done, errors : int
+        Inputs done, and how many of these without an answer.
+    restarts : int
+        Workers that died and were replaced.
+    rate : float
+        Photographs a second, over the last minute.
+    remaining_s : float or None
+        Seconds to the end; None if that is not known.
+    started, updated : str
+        ISO 8601 times in UTC.
+    elapsed_s : float
+        Seconds since the first worker was ready.
+    host : str
+    pid : int
+        Of the driver.
+    message : str
+        Why it failed.
+    """
+
+    job: str
+    engine: str
+    workers: int
+    model: str
+    sources: list[str]
+    state: State = "listing"
+    listed: int = 0
+    answered: int = 0
+    total: int = 0
+    done: int = 0
+    errors: int = 0
+    restarts: int = 0
+    rate: float = 0.0
+    remaining_s: float | None = None
+    started: str = field(default_factory=lambda: now())
+    updated: str = field(default_factory=lambda: now())
+    elapsed_s: float = 0.0
+    host: str = field(default_factory=socket.gethostname)
+    pid: int = field(default_factory=os.getpid)
+    message: str = ""
+
+    @property
+    def is_alive(self) -> bool:
+        """Whether its driver still works, as far as can be told from here."""
+        silent = datetime.now(UTC) - datetime.fromisoformat(self.updated)
+        return self.state in ("listing", "running") and silent.total_seconds() < SILENT_S
+
+
+def read_status(results: Results) -> JobStatus | None:
+    """Return how far the latest job of a folder is; None if there never was one.
+
+    Raises
+    ------
+    HarError
+        If the file cannot be read.
+    """
+    text = results.read_text(JOB_FILE)
+    if text is None:
+        return None
+    try:
+        return JobStatus(**json.loads(text))
+    except (ValueError, TypeError) as error:
+        raise HarError(f"Cannot read {results.location}/{JOB_FILE}: {error}.") from error
+
+
+class StatusWriter:
+    """Keeps ``_job.json`` up to date, but does not write it more often than it is worth.
+
+    Parameters
+    ----------
+    results : Results
+    status : JobStatus
+    """
+
+    def __init__(self, results: Results, status: JobStatus) -> None:
+        self.status = status
+        self._results = results
+        self._written = 0.0
+        self._first: float | None = None
+        self._seen: deque[tuple[float, int]] = deque()
+
+    def advance(self, done: int, errors: int) -> None:
+        """Say how much is done in all."""
+        now = time.monotonic()
+        if self._first is None:
+            self._first = now
+        status = self.status
+        status.done, status.errors, status.elapsed_s = done, errors, round(now - self._first, 3)
+        self._seen.append((now, done))
+        while now - self._seen[0][0] > _RATE_OVER_S:
+            self._seen.popleft()
+        since, before = self._seen[0]
+        if now > since and done > before:
+            status.rate = round((done - before) / (now - since), 2)
+            status.remaining_s = round((status.total - done) / status.rate, 1)
+        if now - self._written > (1.0 if self._results.is_local else BEAT_S):
+            self.write()
+
+    def write(self, state: State | None = None, message: str = "") -> None:
+        """Write the file; where that fails, the job goes on without."""
+        self._written = time.monotonic()
+        self.status.state = state or self.status.state
+        self.status.message = message
+        self.status.updated = now()
+        if state in ("done", "failed", "stopped"):
+            self.status.remaining_s = None
+        text = json.dumps(dataclasses.asdict(self.status), indent=2, ensure_ascii=False) + "\n"
+        with contextlib.suppress(OSError, HarError):
+            self._results.write(JOB_FILE, text.encode())
+
+
+def now() -> str:
+    """Return the time in UTC, to the millisecond."""
+    return datetime.now(UTC).isoformat(timespec="milliseconds")

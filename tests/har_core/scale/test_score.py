@@ -1,0 +1,178 @@
+"""`har score` on this machine: one row for each input, the same as a prediction alone."""
+
+import os
+import shutil
+import tarfile
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from har_core.errors import DatasetError, HarError
+from har_core.model.loading import load_model
+from har_core.scale.jobs import score
+from har_core.scale.results import INFO_FILE, Results, results_schema
+from har_core.scale.status import read_status
+from tests.drawing import CLASS_NAMES, photo_bytes, write_tiny_bundle
+from tests.har_core.scale.conftest import rows_of
+
+
+def test_rows_are_what_a_prediction_alone_says(
+    photographs: Path, tiny_models: Path, tmp_path: Path
+) -> None:
+    to = str(tmp_path / "results")
+    status = score([str(photographs)], to, workers=1)
+    assert (status.listed, status.total, status.errors) == (90, 90, 6)
+    table = rows_of(to)
+    assert len(table) == 90
+    assert list(table.columns) == results_schema(CLASS_NAMES).names
+    for row in table.iloc[:12].itertuples():
+        if isinstance(row.error, str):
+            assert row.reason == "truncated" and pd.isna(row.action)
+            continue
+        alone = load_model("tiny").predict(row.uri)
+        assert row.action == alone.action
+        assert row.verdict == alone.verdict
+        given = [getattr(row, name) for name in CLASS_NAMES]
+        assert row.confidence == max(given)
+        np.testing.assert_allclose(given, list(alone.probabilities.values()), atol=1e-4)
+    found = read_status(Results(to))
+    assert found is not None and (found.state, found.done, found.errors) == ("done", 90, 6)
+
+
+def test_same_command_does_only_what_is_missing(
+    photographs: Path, inline: None, tmp_path: Path
+) -> None:
+    to = str(tmp_path / "results")
+    score([str(photographs)], to)
+    before = rows_of(to)
+    (photographs / "new.jpg").write_bytes(photo_bytes("sitting", 77))
+    (photographs / "photo_001.jpg").write_bytes(photo_bytes("running", 78))
+    again = score([str(photographs)], to)
+    assert (again.listed, again.answered, again.total) == (91, 89, 2)
+    after = rows_of(to)
+    assert len(after) == 91
+    kept = after["uri"].isin(before["uri"]) & ~after["uri"].str.endswith("photo_001.jpg")
+    unchanged = before[~before["uri"].str.endswith("photo_001.jpg")]
+    pd.testing.assert_frame_equal(
+        after[kept].reset_index(drop=True), unchanged.reset_index(drop=True)
+    )
+    assert score([str(photographs)], to).total == 0
+
+
+def test_every_kind_of_source_gives_the_same_answers(inline: None, tmp_path: Path) -> None:
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    folder = tmp_path / "one"
+    folder.mkdir()
+    names = [f"{label}.jpg" for label in CLASS_NAMES]
+    for label, name in zip(CLASS_NAMES, names, strict=True):
+        (folder / name).write_bytes(photo_bytes(label, size=(60, 40)))
+    contents = [(folder / name).read_bytes() for name in names]
+    (tmp_path / "list.txt").write_text("".join(f"one/{name}\n" for name in names))
+    (tmp_path / "table.csv").write_text("label;image\n" + "".join(f"x;{n}\n" for n in names))
+    with tarfile.open(tmp_path / "shard.tar", "w") as archive:
+        for name in names:
+            archive.add(folder / name, name)
+            (folder / "cls").write_text("label")
+            archive.add(folder / "cls", name.replace("jpg", "cls"))
+    (folder / "cls").unlink()
+    pq.write_table(pa.table({"png": contents}), tmp_path / "bytes.parquet", row_group_size=2)
+    hub = pa.table(
+        {"image": [{"bytes": c, "path": n} for c, n in zip(contents, names, strict=True)]}
+    )
+    pq.write_table(hub, tmp_path / "hub.parquet")
+    expected = None
+    for number, source in enumerate(
+        ("one", "one/*.jpg", "list.txt", "table.csv", "shard.tar", "bytes.parquet", "hub.parquet")
+    ):
+        to = tmp_path / f"results{number}"
+        status = score([str(tmp_path / source)], str(to))
+        assert (status.listed, status.errors) == (3, 0), source
+        table = rows_of(to).sort_values("sha256").drop(columns=["uri", "mtime_ns"])
+        table = table.reset_index(drop=True)
+        if expected is None:
+            expected = table
+        pd.testing.assert_frame_equal(table, expected)
+        assert score([str(tmp_path / source)], str(to)).total == 0, source
+
+
+def test_input_that_is_named_twice_has_one_row(
+    photographs: Path, inline: None, tmp_path: Path
+) -> None:
+    to = str(tmp_path / "results")
+    sources = [str(photographs), str(photographs / "more"), str(photographs / "*.jpg")]
+    assert score(sources, to).listed == 90
+    assert len(rows_of(to)) == 90
+
+
+def test_file_that_a_list_names_and_that_is_missing_is_tried_again(
+    inline: None, tmp_path: Path
+) -> None:
+    (tmp_path / "list.txt").write_text("later.jpg\nnowhere/x.jpg\n")
+    to, source = str(tmp_path / "results"), str(tmp_path / "list.txt")
+    assert score([source], to).errors == 2
+    assert set(rows_of(to)["reason"]) == {"unreadable"}
+    (tmp_path / "later.jpg").write_bytes(photo_bytes("sitting"))
+    again = score([source], to)
+    assert (again.total, again.errors) == (2, 1)
+    assert rows_of(to)["action"].fillna("none").tolist() == ["sitting", "none"]
+
+
+def test_results_of_another_model_are_not_mixed(
+    photographs: Path, inline: None, tmp_path: Path
+) -> None:
+    to = str(tmp_path / "results")
+    score([str(photographs / "more")], to)
+    write_tiny_bundle(tmp_path / "models", "warmer", temperature=2.0)
+    with pytest.raises(DatasetError, match=r"holds answers of 'tiny' .*name another folder"):
+        score([str(photographs)], to, model="warmer")
+
+
+@pytest.mark.parametrize(
+    ("source", "message"),
+    [
+        ("nowhere", "There is no"),
+        ("nowhere/*.jpg", "Nothing matches"),
+        ("empty", "holds no photographs"),
+        ("table.csv", "Which column of .* names the photographs"),
+        ("shard.tar.gz", "compressed tar"),
+        ("shard.tar", "Cannot read the tar file"),
+        ("bad.parquet", "Cannot read the table"),
+    ],
+)
+def test_source_that_is_none_is_one_line(
+    inline: None, tmp_path: Path, source: str, message: str
+) -> None:
+    (tmp_path / "empty").mkdir()
+    (tmp_path / "table.csv").write_text("a,b\n1,2\n")
+    for name in ("shard.tar.gz", "shard.tar", "bad.parquet"):
+        (tmp_path / name).write_bytes(b"nothing of the kind" * 40)
+    with pytest.raises(HarError, match=message):
+        score([str(tmp_path / source)], str(tmp_path / "results"))
+
+
+def test_folder_of_something_else_is_not_written_to(
+    photographs: Path, inline: None, tmp_path: Path
+) -> None:
+    to = tmp_path / "results"
+    score([str(photographs / "more")], str(to))
+    (to / INFO_FILE).unlink()
+    with pytest.raises(DatasetError, match=r"has parts but no _results\.json"):
+        score([str(photographs)], str(to))
+
+
+def test_name_that_is_no_unicode_is_scored(inline: None, tmp_path: Path) -> None:
+    folder = tmp_path / "odd"
+    folder.mkdir()
+    name = os.fsdecode(b"caf\xe9.jpg")
+    try:
+        (folder / name).write_bytes(photo_bytes("running"))
+    except OSError:
+        pytest.skip("this disk wants Unicode")
+    to = str(tmp_path / "results")
+    assert score([str(folder)], to).errors == 0
+    assert score([str(folder)], to).total == 0
+    shutil.rmtree(folder)
