@@ -76,11 +76,12 @@ def results_schema(class_names: Sequence[str], n_features: int = 0) -> Any:
     ``uri`` (unique), ``size``, ``mtime_ns`` and ``etag`` say which state of which input a row is
     of, as in `har_core.scale.sources.items.Item` (null where unknown); ``sha256`` which photograph,
     of its bytes (null if they could not be read). ``action``, ``confidence``, ``verdict``,
-    ``in_scope``, ``novelty`` and ``warning`` are as in `har_core.model.prediction.Prediction`, followed by one
-    column of the probability of each class, as shown, which sum to 1. ``features``, if any, are
-    float16: the last feature map, averaged over the picture. Where there is no answer, ``error``
-    says why in a sentence and ``reason`` in a word (see `har_core.errors.InvalidImageError`;
-    ``"crashed"``: it ended a worker twice), and the others are null.
+    ``in_scope``, ``novelty`` and ``warning`` are as in `har_core.model.prediction.Prediction`,
+    followed by one column of the probability of each class, as shown, which sum to 1.
+    ``features``, if any, are float16: the last feature map, averaged over the picture. Where there
+    is no answer, ``error`` says why in a sentence and ``reason`` in a word (see
+    `har_core.errors.InvalidImageError`; ``"crashed"``: it ended a worker twice), and the others are
+    null.
 
     Parameters
     ----------
