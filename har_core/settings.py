@@ -67,8 +67,8 @@ MODELS_DIR: Final = Setting(
 )
 DATA_DIR: Final = Setting(
     "HAR_DATA_DIR",
-    "people's work: decisions on datasets that cannot be written, kept evaluations, training runs; "
-    "back it up",
+    "people's work: decisions on datasets that cannot be written, kept evaluations, uploaded "
+    "datasets, training runs; back it up",
     "the user's data folder, on Linux `~/.local/share/har-dashboard`",
 )
 CACHE_DIR: Final = Setting(

@@ -13,6 +13,7 @@ from dashboard.dataset.actions import (
 from dashboard.dataset.browser import show_browser
 from dashboard.dataset.cleanup import show_cleanup
 from dashboard.dataset.findings import show_findings
+from dashboard.dataset.kept import show_kept, show_upload
 from dashboard.dataset.leakage import show_leakage
 from dashboard.dataset.map import show_map
 from dashboard.dataset.opened import show_opened_photograph
@@ -88,6 +89,7 @@ def show_dataset(folder: str) -> None:
     if section != "Review":  # which needs the room
         with figures:
             show_key_figures(view)
+            show_kept(view.folder)
     offer_scan(view)
     show_section(view, section or "Overview")
     show_opened_photograph(view)
@@ -96,14 +98,18 @@ def show_dataset(folder: str) -> None:
 st.title("Know your photographs", anchor=False)
 if chosen := str(st.session_state.get(sidebar.DATASET_KEY, "")).strip():
     show_dataset(chosen)
+    with st.expander("Upload other photographs, or open those that were"):
+        show_upload()
 else:
     st.info(
-        "No dataset folder yet. Type its path on the server into **Dataset folder** in the "
-        "sidebar, or set `HAR_DATASET` before starting.\n\nIt holds `train.csv` "
-        "(`filename,label`) and the photographs in `train/`, another such table, or one folder of "
-        "photographs for each class.",
+        "No dataset folder yet. Upload photographs here, type a folder's path on the server into "
+        "**Dataset folder** in the sidebar, or set `HAR_DATASET` before starting.\n\nIt holds "
+        "`train.csv` (`filename,label`) and the photographs in `train/`, another such table, or "
+        "one folder of photographs for each class.",
         icon=":material/folder_open:",
     )
+    st.header("Upload photographs", anchor=False)
+    show_upload()
     recorded = st.container()
     st.header("Check a table", anchor=False)
     if not show_table_check():

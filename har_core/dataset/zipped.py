@@ -11,6 +11,7 @@ from har_core.errors import ZIP_DAMAGE, DatasetError
 from har_core.images.decoding import MAX_BYTES
 from har_core.images.formats import PHOTO_SUFFIXES, is_passed_over, is_photograph_name
 from har_core.images.signatures import identify_content
+from har_core.progress import Progress
 
 MAX_ENTRIES: Final = 50_000
 MAX_UNPACKED_BYTES: Final = 4 * 2**30
@@ -26,6 +27,7 @@ def unpack_dataset(
     *,
     max_entries: int = MAX_ENTRIES,
     max_bytes: int = MAX_UNPACKED_BYTES,
+    progress: Progress | None = None,
 ) -> Path:
     """Unpack the table and the photographs of a ZIP into a dataset folder.
 
@@ -41,6 +43,8 @@ def unpack_dataset(
     max_entries : int, default 50,000
     max_bytes : int, default 4 GiB
         Of all unpacked files; one photograph may have 20 MB.
+    progress : callable, optional
+        Called with (what is being done, done, total).
 
     Returns
     -------
@@ -59,10 +63,12 @@ def unpack_dataset(
             entries = _files(opened, max_entries)
             targets = _targets(opened, entries)
             left = max_bytes
-            for target, entry in targets.items():
+            for done, (target, entry) in enumerate(targets.items(), 1):
                 path = destination / target
                 path.parent.mkdir(parents=True, exist_ok=True)
                 left -= _unpack(opened, entry, path, min(left, MAX_BYTES))
+                if progress is not None:
+                    progress("Unpacking", done, len(targets))
     except ZIP_DAMAGE as error:
         raise DatasetError(f"The file is no usable ZIP archive: {error}.") from error
     except OSError as error:

@@ -5,6 +5,7 @@ import json
 import re
 import shutil
 import threading
+import zipfile
 from dataclasses import replace
 from pathlib import Path
 
@@ -14,12 +15,14 @@ import pytest
 from streamlit.testing.v1 import AppTest
 
 from dashboard.dataset import suspects as dataset_suspects
+from dashboard.dataset.kept import zip_of
 from dashboard.dataset.review.queue import load_queue
 from dashboard.dataset.view import dataset_view
 from dashboard.jobs.registry import dismiss_job, find_jobs, start_job
 from har_core.analysis.suspects import LabelSuspects, find_label_suspects
 from har_core.analysis.whole_set import analyse_photographs
 from har_core.dataset.decisions import decide, load_decisions, undo
+from har_core.dataset.kept import kept_datasets
 from har_core.model import bundle
 from har_core.model.class_indices import format_class_indices
 from har_core.model.manifest import (
@@ -614,6 +617,43 @@ def test_review_filters_by_kind_and_takes_another_class(analysed: Path) -> None:
     other = next(box for box in page.selectbox if box.key.startswith("review_other"))
     other.select("clapping").run()
     assert load_decisions(analysed).relabelled == {"sitting_7.jpg": "clapping"}
+
+
+def test_photographs_are_uploaded_opened_and_removed(
+    template: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("HAR_MODELS_DIR", str(template / "models"))
+    packed = io.BytesIO()
+    with zipfile.ZipFile(packed, "w") as archive:
+        for label in CLASS_NAMES[:2]:
+            for seed in range(2):
+                archive.writestr(f"mine/{label}/{seed}.jpg", photo_bytes(label, seed))
+    page = open_page()
+    assert "Upload photographs here" in texts(page)
+    page.file_uploader(key="upload_zip").upload("my & photos.zip", packed.getvalue())
+    page.button(key="FormSubmitter:upload-Upload").click().run()
+    (job,) = find_jobs("keep/")
+    assert job.wait(30)
+    page.run()
+    page.button(key="open keep/my photos").click().run()
+    assert not page.exception
+    assert figures(page)[:2] == ["4 photographs", "2 classes"]
+    assert "Uploaded here as **my photos**" in texts(page)
+    page.button(key="remove_open").click().run()
+    assert not page.exception
+    assert "No dataset folder yet" in texts(page)
+    assert not kept_datasets()
+
+
+def test_a_folder_is_packed_with_its_folders() -> None:
+    files = []
+    for name in ("mine/train.csv", "mine/train/a.jpg"):
+        file = io.BytesIO(name.encode())
+        file.name = name
+        files.append(file)
+    with zipfile.ZipFile(zip_of(files)) as archive:
+        assert archive.namelist() == ["mine/train.csv", "mine/train/a.jpg"]
+        assert archive.read("mine/train/a.jpg") == b"mine/train/a.jpg"
 
 
 def test_unlabelled_photographs_are_labelled_with_the_same_keys(

@@ -6,10 +6,10 @@ from har_core.analysis.labelling import choose_to_label
 
 
 def test_doubtful_ones_that_differ_come_first() -> None:
-    rng = np.random.default_rng(0)
-    left, right = rng.normal([-3, 0], 0.3, (20, 2)), rng.normal([3, 0], 0.3, (20, 2))
-    between = np.array([[0.0, y] for y in (-6, 0, 0.01, 6)])
-    features = np.concatenate([left, right, between]).astype(np.float32)
+    height = np.linspace(-3, 3, 20)
+    left, right = (np.stack([np.full(20, x), height], axis=1) for x in (-3.0, 3.0))
+    between = np.array([[0.0, -3.0], [0.0, 0.0], [0.0, 0.01], [0.0, 3.0]])
+    features = np.concatenate([left[::2], left[1::2], right[::2], right[1::2], between])
     labels = np.array(["run"] * 10 + [""] * 10 + ["sit"] * 10 + [""] * 10 + [""] * 4)
     choice = choose_to_label(features, labels, np.arange(44), n=3)
     assert {40, 43} < set(choice.rows)  # of the two that are alike only one
