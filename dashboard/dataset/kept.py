@@ -62,8 +62,8 @@ def show_upload() -> None:
             placeholder="holiday 2024",
             help="Letters, digits, spaces, '.', '_' and '-'. Without one, that of the file.",
         )
-        st.caption("They stay on this server until somebody removes them here.")
-        sent = st.form_submit_button("Upload", type="primary", icon=":material/upload:")
+        st.caption("The photographs stay on this server until somebody removes them here.")
+        sent = st.form_submit_button("Keep these", type="primary", icon=":material/save:")
     if not sent:
         return
     if not files:

@@ -32,9 +32,12 @@ def show_recorded_classes(model_folder: Path | None) -> None:
     if recorded is None:
         st.caption(f"The model {escape_markdown(manifest.name)} records no dataset.")
         return
+    unlabelled = int(recorded["label"].eq("").sum())
+    recorded = recorded[recorded["label"].ne("")]
     st.markdown(
         f"The photographs that **{escape_markdown(manifest.name)}** was made from: "
         f"**{len(recorded):,}** photographs, **{recorded['label'].nunique()}** classes"
+        + (f", and **{unlabelled:,}** without labels" if unlabelled else "")
     )
     show_class_balance(recorded["label"], recorded["split"])
 

@@ -631,7 +631,7 @@ def test_photographs_are_uploaded_opened_and_removed(
     page = open_page()
     assert "Upload photographs here" in texts(page)
     page.file_uploader(key="upload_zip").upload("my & photos.zip", packed.getvalue())
-    page.button(key="FormSubmitter:upload-Upload").click().run()
+    page.button(key="FormSubmitter:upload-Keep these").click().run()
     (job,) = find_jobs("keep/")
     assert job.wait(30)
     page.run()
