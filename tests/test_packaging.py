@@ -27,7 +27,7 @@ NOT_AT_RUN_TIME = {"tensorflow", "keras", "tf2onnx", "h5py", "pytest", "playwrig
 
 def pinned(file: str = "requirements.txt") -> dict[str, str]:
     lines = (PROJECT / file).read_text().splitlines()
-    found = [re.match(r"([\w-]+)==([\w.]+)", line) for line in lines]
+    found = [re.match(r"([\w-]+)(?:\[\w+\])?==([\w.]+)", line) for line in lines]
     return {canonicalize_name(m[1]): m[2] for m in found if m}
 
 
@@ -40,7 +40,7 @@ def declared(*extras: str) -> list[Requirement]:
     ("file", "extras"),
     [
         ("requirements.txt", ("", "train", "test", "dev")),
-        ("requirements-scale.txt", ("scale",)),
+        ("requirements-scale.txt", ("scale", "scale-test")),
     ],
 )
 def test_every_pin_is_declared_and_every_range_holds_its_pin(

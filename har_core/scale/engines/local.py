@@ -110,8 +110,8 @@ def _work(connection: Connection, work: Work) -> None:
                 connection.send(_FINISHED)
     except HarError as error:
         connection.send((str(error),))
-    except (EOFError, BrokenPipeError, KeyboardInterrupt):
-        pass
+    except (EOFError, ConnectionError):
+        pass  # the driver has ended, so that nobody waits for anything
 
 
 def _end_with_parent() -> None:

@@ -1,5 +1,6 @@
 """The engine on many machines: an actor of a Ray cluster for each core."""
 
+import os
 import tempfile
 from collections.abc import Iterator, Sequence
 from pathlib import Path
@@ -48,6 +49,7 @@ class RayPool:
         # `max_restarts` is 0: a dead one is replaced here, since its shard is done again.
         self._actor = ray.remote(num_cpus=1, max_restarts=0)(_Actor)
         self._actors = [self._actor.remote(self._files, work) for _ in range(self.size)]
+        self.pids: dict[int, int] = {}  # of the actors' processes, on their machines
         # What is awaited of each worker: whether it can begin, or its next report.
         self._awaited: dict[Any, int] = {}
         for worker in range(self.size):
@@ -77,7 +79,7 @@ class RayPool:
         worker = self._awaited[awaited]
         try:
             if isinstance(awaited, self._ray.ObjectRef):
-                message = self._ray.get(awaited)
+                self.pids[worker], message = self._ray.get(awaited)
                 del self._awaited[awaited]
             else:
                 message = self._ray.get(next(awaited))
@@ -116,8 +118,8 @@ class _Actor:
         except HarError as error:
             self._problem = str(error)
 
-    def ready(self) -> str:
-        return self._problem
+    def ready(self) -> tuple[int, str]:
+        return os.getpid(), self._problem
 
     def score(self, shard: Shard) -> Iterator[Report | str]:
         assert self._scorer is not None

@@ -70,7 +70,12 @@ def _bucket_filesystem(kind: str, bucket: str) -> Any:
     try:
         if kind == "gs":
             return fs.GcsFileSystem(retry_time_limit=timedelta(minutes=1))
-        options: dict[str, Any] = {"retry_strategy": fs.AwsStandardS3RetryStrategy(max_attempts=3)}
+        # A part is small enough to be written by one request instead of three.
+        options: dict[str, Any] = {
+            "allow_delayed_open": True,
+            "background_writes": False,
+            "retry_strategy": fs.AwsStandardS3RetryStrategy(max_attempts=3),
+        }
         endpoint = os.environ.get("AWS_ENDPOINT_URL_S3") or os.environ.get("AWS_ENDPOINT_URL")
         if endpoint:
             parts = urlsplit(endpoint)

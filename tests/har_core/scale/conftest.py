@@ -15,11 +15,15 @@ from tests.drawing import CLASS_NAMES, photo_bytes
 @pytest.fixture
 def photographs(tmp_path: Path) -> Path:
     """Write 90 different small pictures, six of which are broken."""
-    folder = tmp_path / "photographs"
+    return write_photographs(tmp_path / "photographs", 90)
+
+
+def write_photographs(folder: Path, n: int) -> Path:
+    """Write different small pictures, every 15th of which is broken, to a folder and one below."""
     (folder / "more").mkdir(parents=True)
     drawn = [photo_bytes(CLASS_NAMES[i % 3], i, size=(60, 40)) for i in range(12)]
-    for i in range(90):
-        content = drawn[i % 12] + bytes([i])  # behind the end of the picture: another sha256
+    for i in range(n):
+        content = drawn[i % 12] + b"%d" % i  # behind the end of the picture: another sha256
         if i % 15 == 7:
             content = content[:200]
         (folder / ("more" if i % 4 == 0 else ".") / f"photo_{i:03d}.jpg").write_bytes(content)

@@ -1,0 +1,281 @@
+"""Whatever is killed, full or gone: afterwards one row for each input, as if nothing had been."""
+
+import errno
+import os
+import random
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pandas as pd
+import pytest
+
+from har_core.errors import HarError
+from har_core.scale import jobs
+from har_core.scale.engines.local import LocalPool
+from har_core.scale.engines.pool import Event
+from har_core.scale.jobs import score
+from har_core.scale.results import Results
+from har_core.scale.scoring import Report, Shard, Work
+from har_core.scale.status import read_status
+from tests.har_core.scale.conftest import InlinePool, rows_of, write_photographs
+
+N = 300
+ERRORS = 20
+
+
+@pytest.fixture
+def photographs(tmp_path: Path) -> Path:
+    """Write enough to be killed in between."""
+    return write_photographs(tmp_path / "photographs", N)
+
+
+@pytest.fixture
+def undisturbed(
+    photographs: Path, inline: None, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> pd.DataFrame:
+    """Return the rows of a job that nothing happens to; real processes do the next one."""
+    score([str(photographs)], str(tmp_path / "undisturbed"))
+    monkeypatch.setattr(jobs, "LocalPool", LocalPool)
+    return rows_of(tmp_path / "undisturbed")
+
+
+def work(tmp_path: Path) -> Work:
+    return Work(str(tmp_path / "models" / "tiny"), str(tmp_path / "results"), part_rows=32)
+
+
+def check(undisturbed: pd.DataFrame, results: Path) -> None:
+    pd.testing.assert_frame_equal(rows_of(results), undisturbed)
+    assert not list(results.glob(".part*"))
+
+
+def test_killed_workers_are_replaced(
+    photographs: Path,
+    undisturbed: pd.DataFrame,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    pools: list[LocalPool] = []
+
+    def start(*args: object) -> LocalPool:
+        pools.append(LocalPool(*args))  # type: ignore[arg-type]
+        return pools[-1]
+
+    monkeypatch.setattr(jobs, "LocalPool", start)
+    due = iter([1, 100, 200])
+    next_kill = next(due)
+
+    def kill(what: str, done: int, total: int) -> None:
+        nonlocal next_kill
+        if what.startswith("Scoring") and next_kill <= done < total:
+            os.kill(random.Random(done).choice(pools[0].pids()), signal.SIGKILL)
+            next_kill = next(due, total)
+
+    status = score(
+        [str(photographs)],
+        str(tmp_path / "results"),
+        workers=2,
+        progress=kill,
+        work=work(tmp_path),
+    )
+    assert status.restarts >= 1
+    assert (status.done, status.errors) == (N, ERRORS)
+    check(undisturbed, tmp_path / "results")
+
+
+def test_driver_killed_three_times_is_started_again(
+    photographs: Path, undisturbed: pd.DataFrame, tmp_path: Path
+) -> None:
+    results = tmp_path / "results"
+    code = (
+        "import sys; from har_core.scale.jobs import score, Work;"
+        "source, to, bundle = sys.argv[1:];"
+        "score([source], to, workers=2, work=Work(bundle, to, part_rows=32))"
+    )
+    command = [sys.executable, "-c", code, photographs, results, tmp_path / "models" / "tiny"]
+    chance = random.Random(5)
+    for kill in range(3):
+        driver = subprocess.Popen(command, start_new_session=True)
+        end = time.monotonic() + 60
+        wanted = len(list(results.glob("part-*"))) + 1 + chance.randrange(2)
+        while len(list(results.glob("part-*"))) < wanted and driver.poll() is None:
+            assert time.monotonic() < end
+            time.sleep(0.005)
+        time.sleep(chance.random() / 50)
+        driver.kill()
+        driver.wait()
+        assert len(rows_of(results)) < N or kill == 2
+    subprocess.run(command, check=True)
+    check(undisturbed, results)
+
+
+def test_full_disk_is_a_message_and_what_was_written_counts(
+    photographs: Path,
+    undisturbed: pd.DataFrame,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    results = tmp_path / "results"
+    results.mkdir()
+    mount = ["mount", "-t", "tmpfs", "-o", "size=96k", "tmpfs", str(results)]
+    mounted = shutil.which("mount") and not subprocess.run(mount, capture_output=True).returncode
+    if not mounted:  # where that is not allowed, the third part finds no room
+        write = Results.write_part
+
+        def refuse(self: Results, *args: object) -> None:
+            if len(self.parts()) == 2:
+                raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+            write(self, *args)  # type: ignore[arg-type]
+
+        monkeypatch.setattr(Results, "write_part", refuse)
+    monkeypatch.setattr(jobs, "LocalPool", InlinePool)
+    try:
+        with pytest.raises(HarError, match=r"Cannot write .*No space left.*start again"):
+            score([str(photographs)], str(results), work=work(tmp_path))
+        assert 0 < len(rows_of(results)) < N
+        if mounted:
+            subprocess.run(["mount", "-o", "remount,size=4m", str(results)], check=True)
+        else:
+            monkeypatch.setattr(Results, "write_part", write)
+        score([str(photographs)], str(results), work=work(tmp_path))
+        check(undisturbed, results)
+    finally:
+        if mounted:
+            subprocess.run(["umount", str(results)], check=True)
+
+
+def test_folder_that_vanishes_stops_the_job_and_makes_no_rows(
+    photographs: Path,
+    undisturbed: pd.DataFrame,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    away = tmp_path / "away"
+
+    class Vanishing(InlinePool):
+        def submit(self, worker: int, shard: Shard) -> None:
+            if Results(str(tmp_path / "results")).parts() and photographs.exists():
+                photographs.rename(away)
+            super().submit(worker, shard)
+
+    monkeypatch.setattr(jobs, "LocalPool", Vanishing)
+    with pytest.raises(HarError, match=r"vanished\. What was done is kept"):
+        score([str(photographs)], str(tmp_path / "results"), work=work(tmp_path))
+    found = read_status(Results(str(tmp_path / "results")))
+    assert found is not None and found.state == "failed" and "vanished" in found.message
+    away.rename(photographs)
+    monkeypatch.setattr(jobs, "LocalPool", InlinePool)
+    score([str(photographs)], str(tmp_path / "results"), work=work(tmp_path))
+    check(undisturbed, tmp_path / "results")
+
+
+class Crashing(InlinePool):
+    """Its worker ends whenever it reads one photograph."""
+
+    poison = "photo_009.jpg"
+
+    def submit(self, worker: int, shard: Shard) -> None:
+        names = [item.uri.rpartition("/")[2] for item in shard.items]
+        if self.poison not in names or shard.items[names.index(self.poison)].uri in shard.condemned:
+            super().submit(worker, shard)
+            return
+        if shard.careful:
+            self._events.append(Event(0, "report", Report(names.index(self.poison), 0)))
+        self._events += [Event(0, "died"), Event(0, "ready")]
+
+
+def test_photograph_that_ends_its_workers_is_an_error_row(
+    photographs: Path, undisturbed: pd.DataFrame, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(jobs, "LocalPool", Crashing)
+    status = score([str(photographs)], str(tmp_path / "results"))
+    assert status.restarts == 4
+    table = rows_of(tmp_path / "results")
+    crashed = table["uri"].str.endswith(Crashing.poison)
+    assert table.loc[crashed, "reason"].tolist() == ["crashed"]
+    assert "look at this file" in table.loc[crashed, "error"].iloc[0]
+    pd.testing.assert_frame_equal(table[~crashed], undisturbed[~crashed])
+
+
+def test_second_job_in_the_same_folder_is_refused(
+    photographs: Path, inline: None, tmp_path: Path
+) -> None:
+    refused: list[str] = []
+
+    def start_another(what: str, done: int, total: int) -> None:
+        if what.startswith("Scoring") and not refused:
+            with pytest.raises(HarError, match="Another job is writing") as caught:
+                score([str(photographs)], str(tmp_path / "results"))
+            refused.append(str(caught.value))
+
+    score([str(photographs)], str(tmp_path / "results"), progress=start_another)
+    assert refused
+    assert len(rows_of(tmp_path / "results")) == N
+
+
+@pytest.fixture
+def bucket(monkeypatch: pytest.MonkeyPatch) -> Iterator[tuple[str, Callable[[], None]]]:
+    """Serve a bucket of S3; what lets it answer every fifth request with 503 comes with it."""
+    pytest.importorskip("moto", reason="moto is not installed (requirements-scale.txt)")
+    import threading
+
+    from moto.server import DomainDispatcherApplication, create_backend_app
+    from pyarrow import fs
+    from werkzeug.serving import make_server
+
+    moto = DomainDispatcherApplication(create_backend_app)
+    asked = {"n": 0, "refuse": False}
+
+    def app(environ: dict, start_response: object) -> object:
+        asked["n"] += 1
+        if asked["refuse"] and asked["n"] % 5 == 0:
+            start_response("503 Slow Down", [("Content-Type", "application/xml")])  # type: ignore[operator]
+            return [b"<Error><Code>SlowDown</Code><Message>Slow down.</Message></Error>"]
+        return moto(environ, start_response)
+
+    server = make_server("127.0.0.1", 0, app, threaded=True)
+    threading.Thread(target=server.serve_forever, daemon=True).start()
+    for name, value in {
+        "AWS_ACCESS_KEY_ID": "test",
+        "AWS_SECRET_ACCESS_KEY": "test",
+        "AWS_DEFAULT_REGION": "us-east-1",
+        "AWS_ENDPOINT_URL": f"http://127.0.0.1:{server.server_port}",
+    }.items():
+        monkeypatch.setenv(name, value)
+    endpoint = f"127.0.0.1:{server.server_port}"
+    fs.S3FileSystem(
+        endpoint_override=endpoint, scheme="http", allow_bucket_creation=True
+    ).create_dir("photographs")
+    yield "s3://photographs", lambda: asked.update(refuse=True)
+    server.shutdown()
+
+
+def test_bucket_that_answers_503_gives_the_same_rows(
+    photographs: Path,
+    undisturbed: pd.DataFrame,
+    bucket: tuple[str, Callable[[], None]],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    from har_core.scale.sources.locations import open_filesystem
+
+    monkeypatch.setattr(jobs, "LocalPool", InlinePool)
+    address, refuse = bucket
+    filesystem, folder = open_filesystem(f"{address}/in")
+    names = [str(path.relative_to(photographs)) for path in photographs.rglob("*0[0-1]?.jpg")]
+    for name in names:
+        with filesystem.open_output_stream(f"{folder}/{name}") as file:
+            file.write((photographs / name).read_bytes())
+    refuse()
+    to = f"{address}/results"
+    status = score([f"{address}/in"], to)
+    assert (status.listed, status.errors) == (20, 1)
+    assert score([f"{address}/in"], to).total == 0
+    table = rows_of(to)
+    table["uri"] = table["uri"].str.replace(f"{address}/in", str(photographs))
+    columns = table.columns.drop("mtime_ns")
+    there = undisturbed[undisturbed["uri"].isin(table["uri"])].reset_index(drop=True)
+    pd.testing.assert_frame_equal(table[columns], there[columns])
