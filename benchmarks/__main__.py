@@ -11,7 +11,7 @@ import sys
 import time
 from pathlib import Path
 
-from benchmarks import browser, folder, limit, pages, service, single
+from benchmarks import browser, folder, limit, opening, pages, service, single
 from benchmarks.table import as_markdown, as_text
 
 PARTS = {
@@ -21,6 +21,7 @@ PARTS = {
     "service": service.measure,
     "browser": browser.measure,
     "pages": pages.measure,
+    "opening": opening.measure,
 }
 
 

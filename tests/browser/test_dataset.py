@@ -112,7 +112,8 @@ def test_region_lassoed_on_the_map_shows_its_photographs(page: Page, tmp_path: P
     scan, start = (
         page.get_by_role("button", name=name) for name in ("Scan the photographs", "Start")
     )
-    # That of the dataset before, which other tests have scanned, stays until the page is whole.
+    # The page of the dataset before stays until this one's is drawn.
+    expect(page.get_by_text("24 photographs · 3 classes")).to_be_visible()
     expect(start).to_be_disabled()
     scan.click()
     start.click()
