@@ -12,6 +12,7 @@ import streamlit as st
 from fastapi import FastAPI
 from starlette_compress import CompressMiddleware
 
+from dashboard.delivery import KeptScripts, PagesDocument
 from dashboard.rest import routes, telemetry
 from dashboard.rest.addresses import clean_prefix
 from dashboard.rest.docs import install_docs
@@ -53,4 +54,5 @@ routes.install(
     pages=frozenset({"", *(page.stem for page in (_HERE.parent / "pages").glob("[!_]*.py"))}),
 )
 # The pages' scripts shrink to a third; answers of the REST API are small and stay as they are.
-app.mount("/", CompressMiddleware(ui))
+pages = PagesDocument(ui, PRODUCT)
+app.mount("/", KeptScripts(CompressMiddleware(pages, zstd_level=9), files=pages))

@@ -1,4 +1,4 @@
-"""A real server and a real Chromium; every test also claims: no script error, nothing external."""
+"""A real server and a real Chromium; no test may leave an error in the console or go outside."""
 
 import os
 import shutil
@@ -91,9 +91,10 @@ def page(context: BrowserContext) -> Iterator[Page]:
     external, errors = [], []
     opened = context.new_page()
     opened.on("pageerror", lambda error: errors.append(str(error)))
+    opened.on("console", lambda said: errors.append(said.text) if said.type == "error" else None)
     opened.on("request", lambda request: external.append(request.url))
     yield opened
     opened.close()
     external = [url for url in external if urlsplit(url).hostname not in ("127.0.0.1", None)]
-    assert not errors, f"script errors in the page: {errors}"
+    assert not errors, f"errors in the console: {errors}"
     assert not external, f"the page asked other servers: {external}"

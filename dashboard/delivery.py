@@ -1,0 +1,155 @@
+"""What a browser loads before it draws a page: the document, and scripts that stay compressed."""
+
+import asyncio
+from html import escape
+from typing import Final
+
+import brotli
+from starlette.datastructures import Headers, MutableHeaders
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+# Streamlit looks for its server below the page's own path first, which a browser reports as two
+# errors. Every page lies beside the server's root, behind a proxy, too.
+_WHERE_THE_SERVER_IS: Final = (
+    "<script>window.__streamlit = "
+    '{ BACKEND_BASE_URL: new URL(".", window.location.href).href }</script>'
+)
+_HEAD: Final = b"<head>"
+_TITLE: Final = b"<title>Streamlit</title>"
+# Of a request for the document, which must come whole, new and not compressed to be completed.
+_NOT_PASSED_ON: Final = (b"accept-encoding", b"if-none-match", b"if-modified-since", b"range")
+_COMPRESSED: Final = (".js", ".css")
+# A fifth smaller than what compresses while a browser waits; 11 takes twenty times as long as 9
+# for another tenth.
+_QUALITY: Final = 9
+
+
+class PagesDocument:
+    """ASGI middleware that completes the HTML document of Streamlit's pages.
+
+    It names the product before the first script runs, and says where the server is.
+
+    Parameters
+    ----------
+    app : ASGI application
+        Streamlit's.
+    title : str
+        Of the browser's tab until a page has its own.
+    """
+
+    def __init__(self, app: ASGIApp, title: str) -> None:
+        self._app = app
+        self._title = f"<title>{escape(title)}</title>".encode()
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Answer a request; anything but an HTML document passes unchanged."""
+        if scope["type"] != "http":
+            await self._app(scope, receive, send)
+            return
+        start: Message | None = None
+        body = b""
+
+        async def complete(message: Message) -> None:
+            nonlocal start, body
+            if message["type"] == "http.response.start":
+                if Headers(scope=message).get("content-type", "").startswith("text/html"):
+                    start = message
+                    return
+            elif start is not None and message["type"] == "http.response.body":
+                body += message.get("body", b"")
+                if message.get("more_body"):
+                    return
+                headers = MutableHeaders(scope=start)
+                for name in ("content-length", "etag", "last-modified"):  # of the file
+                    del headers[name]
+                if body:
+                    body = self._completed(body)
+                    headers["content-length"] = str(len(body))
+                await send(start)
+                message = {**message, "body": body}
+            await send(message)
+
+        headers = scope["headers"]
+        if "text/html" in Headers(scope=scope).get("accept", ""):
+            headers = [header for header in headers if header[0] not in _NOT_PASSED_ON]
+        await self._app({**scope, "headers": headers}, receive, complete)
+
+    def _completed(self, document: bytes) -> bytes:
+        document = document.replace(_HEAD, _HEAD + _WHERE_THE_SERVER_IS.encode(), 1)
+        return document.replace(_TITLE, self._title, 1)
+
+
+class KeptScripts:
+    """ASGI middleware that compresses scripts once, well and in the background, for later visits.
+
+    Until that is done, the next middleware compresses them in passing. Scripts never change
+    under one name, so that nothing of it expires.
+
+    Parameters
+    ----------
+    app : ASGI application
+        Answers whatever is not kept.
+    files : ASGI application
+        Answers with the files as they are.
+    """
+
+    def __init__(self, app: ASGIApp, files: ASGIApp) -> None:
+        self._app = app
+        self._files = files
+        self._kept: dict[str, tuple[Message, bytes]] = {}
+        self._asked: set[str] = set()
+        self._tasks: set[asyncio.Task[None]] = set()
+        self._one_at_a_time = asyncio.Lock()
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Answer a request, for a script that is kept at once."""
+        if not _is_for_script(scope):
+            await self._app(scope, receive, send)
+            return
+        path = scope["path"]
+        if path in self._kept:
+            start, body = self._kept[path]
+            await send(start)
+            await send({"type": "http.response.body", "body": body})
+            return
+        await self._app(scope, receive, send)
+        if path not in self._asked:
+            self._asked.add(path)
+            task = asyncio.create_task(self._keep({**scope, "headers": []}))
+            self._tasks.add(task)  # which nobody else holds
+            task.add_done_callback(self._tasks.discard)
+
+    async def _keep(self, scope: Scope) -> None:
+        start: Message = {"status": 0}
+        content = bytearray()
+
+        async def collect(message: Message) -> None:
+            nonlocal start
+            if message["type"] == "http.response.start":
+                start = message
+            content.extend(message.get("body", b""))
+
+        async with self._one_at_a_time:
+            await self._files(scope, _nothing, collect)
+            if start["status"] != 200:
+                self._asked.discard(scope["path"])  # an address that is nobody's takes no room
+                return
+            body = await asyncio.to_thread(brotli.compress, bytes(content), quality=_QUALITY)
+        headers = MutableHeaders(scope=start)
+        headers["content-encoding"] = "br"
+        headers["content-length"] = str(len(body))
+        headers.add_vary_header("accept-encoding")
+        self._kept[scope["path"]] = (start, body)
+
+
+def _is_for_script(scope: Scope) -> bool:
+    if scope["type"] != "http" or scope["method"] != "GET":
+        return False
+    headers = Headers(scope=scope)
+    encodings = {word.strip() for word in headers.get("accept-encoding", "").split(",")}
+    return scope["path"].endswith(_COMPRESSED) and "br" in encodings and "range" not in headers
+
+
+async def _nothing() -> Message:
+    """Wait for more of a request without a body, and for a disconnection: neither comes."""
+    return await asyncio.Future()

@@ -1,0 +1,97 @@
+"""The document names the product and the server; scripts are compressed once, for later visits."""
+
+import time
+
+import brotli
+import pytest
+from starlette.applications import Starlette
+from starlette.middleware.gzip import GZipMiddleware
+from starlette.responses import FileResponse, HTMLResponse, PlainTextResponse, Response
+from starlette.routing import Route
+from starlette.testclient import TestClient
+from starlette_compress import CompressMiddleware
+
+from dashboard.delivery import KeptScripts, PagesDocument
+
+DOCUMENT = "<html><head><title>Streamlit</title></head><body></body></html>"
+SCRIPT = "const answer = 42\n" * 4000
+
+
+@pytest.fixture
+def asked():
+    return []
+
+
+@pytest.fixture
+def client(asked, tmp_path):
+    (tmp_path / "app.js").write_text(SCRIPT)
+
+    def document(request):
+        headers = {"etag": '"file"', "last-modified": "Thu, 01 Jan 2026 00:00:00 GMT"}
+        if "if-none-match" in request.headers:
+            return Response(status_code=304)
+        return HTMLResponse(DOCUMENT, headers=headers)
+
+    def script(request):
+        asked.append(request.headers.get("accept-encoding"))
+        # A file, as Streamlit sends it: that waits for a browser which goes away.
+        return FileResponse(tmp_path / "app.js", headers={"cache-control": "immutable"})
+
+    routes = [
+        Route("/dataset", document),
+        Route("/static/app.js", script),
+        Route("/health", lambda _: PlainTextResponse(DOCUMENT)),
+    ]
+    # Streamlit compresses by itself.
+    streamlit = GZipMiddleware(Starlette(routes=routes), minimum_size=1)
+    pages = PagesDocument(streamlit, "A & B")
+    with TestClient(KeptScripts(CompressMiddleware(pages), files=pages)) as client:
+        yield client
+
+
+def test_document_names_the_product_and_the_server(client):
+    answer = client.get("/dataset", headers={"accept": "text/html", "if-none-match": '"old"'})
+    assert answer.status_code == 200
+    assert "<title>A &amp; B</title>" in answer.text
+    assert answer.text.index("BACKEND_BASE_URL") < answer.text.index("<title>")
+    assert "etag" not in answer.headers
+    assert int(answer.headers["content-length"]) == len(answer.content)
+
+
+def test_head_of_a_document_promises_no_wrong_length(client):
+    wanted = {"accept": "text/html", "accept-encoding": "identity"}
+    answer = client.head("/dataset", headers=wanted)
+    whole = client.get("/dataset", headers=wanted).content
+    assert (answer.status_code, answer.content) == (200, b"")
+    assert answer.headers.get("content-length") in (None, str(len(whole)))
+
+
+def test_anything_else_passes_unchanged(client):
+    assert client.get("/health").text == DOCUMENT
+
+
+def test_script_is_compressed_well_for_later_visits(client, asked):
+    wanted = {"accept-encoding": "gzip, br"}
+    best = str(len(brotli.compress(SCRIPT.encode(), quality=9)))
+    for _ in range(500):
+        answer = client.get("/static/app.js", headers=wanted)
+        assert answer.text == SCRIPT
+        if answer.headers.get("content-length") == best:
+            break
+        time.sleep(0.01)
+    assert answer.headers["content-length"] == best
+    assert answer.headers["content-encoding"] == "br"
+    assert answer.headers["cache-control"] == "immutable"
+    assert "accept-encoding" in answer.headers["vary"].lower()
+    before = len(asked)
+    assert client.get("/static/app.js", headers=wanted).text == SCRIPT
+    assert len(asked) == before  # from memory
+    plain = client.get("/static/app.js", headers={"accept-encoding": "identity"})
+    assert "content-encoding" not in plain.headers
+    assert plain.text == SCRIPT
+
+
+def test_missing_script_is_not_kept(client):
+    for _ in range(3):
+        answer = client.get("/static/no.js", headers={"accept-encoding": "br"})
+        assert answer.status_code == 404
