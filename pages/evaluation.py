@@ -6,6 +6,7 @@ import streamlit as st
 
 from dashboard import sidebar
 from dashboard.evaluation import confusions
+from dashboard.evaluation.audit.section import show_audit
 from dashboard.evaluation.classes import show_classes, show_curves
 from dashboard.evaluation.comparison import show_comparison
 from dashboard.evaluation.confidence import show_confidence
@@ -33,6 +34,7 @@ TABS = (
     "Curves",
     "Confidence",
     "Errors",
+    "Audit",
     "Compare",
     "Evaluate another set",
 )
@@ -89,6 +91,7 @@ def show_evaluation(folder: Path, names: list[str]) -> None:
         "Curves": lambda: show_curves(shown),
         "Confidence": lambda: show_confidence(shown),
         "Errors": lambda: show_errors(shown),
+        "Audit": lambda: show_audit(shown),
         "Compare": lambda: show_comparison(shown, others),
         "Evaluate another set": lambda: show_new_evaluation(folder, names),
     }

@@ -128,6 +128,12 @@ def _show_caveats(verdict: Verdict, labels: LabelChoice) -> None:
             "a model contradicts, that model looks better than it is.",
             icon=":material/edit_note:",
         )
+        st.page_link(
+            "../pages/evaluation.py",
+            label="Audit 100 random test photographs, blind",
+            icon=":material/fact_check:",
+            query_params={"model": verdict.old, "view": "Audit"},
+        )
     if verdict.n_left_out:
         st.caption(
             f"{counted(verdict.n_left_out, 'test photograph')} left out: copies, those that only "

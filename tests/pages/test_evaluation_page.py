@@ -14,6 +14,8 @@ from streamlit.testing.v1 import AppTest
 from dashboard.jobs.registry import dismiss_job, find_jobs, start_job
 from dashboard.wording.metrics import calibration_sentence
 from har_core.dataset.table import load_dataset
+from har_core.evaluation.audit.answers import answer, read_answers
+from har_core.evaluation.audit.estimate import audit_sample, estimate
 from har_core.evaluation.calibration import fit_temperature
 from har_core.evaluation.store import keep_evaluation, list_evaluations, read_evaluation
 from har_core.model import bundle
@@ -315,6 +317,31 @@ def test_a_link_keeps_the_errors_filters(app, model):
     view(app, "Errors")
     assert app.multiselect(key="error_labels").value == ["sitting"]
     assert tiles(app) == ["sitting_2.jpg"]
+
+
+def test_an_audit_is_blind_and_corrects_the_estimate(app, model):
+    result = read_evaluation(model, "test").result
+    view(app, "Audit")
+    assert "**0** of 30 looked at" in "".join(bar.proto.text for bar in app.get("progress"))
+    assert "_" not in texts(app).split("right ones")[1]  # no filename, which holds the label
+    first = audit_sample(result.sha256.tolist())[0]
+    app.button(key="audit clapping").click().run()
+    assert read_answers() == {first: "clapping"}
+    app.button(key="audit_undo").click().run()
+    assert read_answers() == {}
+    app.button(key="audit_unclear").click().run()
+    for sha256, label in zip(result.sha256, result.label_names, strict=True):
+        if sha256 not in read_answers():
+            answer(sha256, "running" if label == "clapping" else label)
+    app.run()
+    assert not app.exception
+    values = {
+        metric.label: metric.value.replace("\N{NO-BREAK SPACE}", " ") for metric in app.metric
+    }
+    n_wrong = len(estimate(result, read_answers()).wrong)
+    assert values["Wrong labels"] == f"{100 * n_wrong / 29:.1f} %"
+    assert len(tiles(app)) == n_wrong
+    assert gallery(app)[0]["note"] == "you: running"
 
 
 def write_rival(dataset: Path, model: Path, name: str = "rival") -> Path:
