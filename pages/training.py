@@ -3,14 +3,15 @@
 import streamlit as st
 
 from dashboard import sidebar
-from dashboard.training.history import show_history
 from dashboard.training.progress import show_progress
 from dashboard.training.runs import ACTIVE, list_runs
 from dashboard.training.start import OPENED, show_start
 from dashboard.training.verdict import show_verdict
+from dashboard.training.versions import show_override, show_versions
 from dashboard.wording.names import escape_markdown
 
 st.title("Train a better model", anchor=False)
+show_override()
 runs = list_runs()
 # Whatever is at work, or has just ended, is what people come here for.
 opened = next((run for run in runs if run.id == st.query_params.get(OPENED)), None)
@@ -36,5 +37,5 @@ elif not folder:
 else:
     show_start(folder, model, runs)
 
-st.subheader("Runs", anchor=False)
-show_history(runs)
+st.subheader("Versions", anchor=False)
+show_versions(runs)

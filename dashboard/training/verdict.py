@@ -17,9 +17,7 @@ from har_core.errors import HarError
 from har_core.evaluation.comparison import disagreements
 from har_core.evaluation.totals import HEADLINE_METRICS, METRIC_TITLES
 from har_core.images.thumbnails import thumbnails
-from har_core.model.bundle import chosen_default, list_bundles
 from har_core.model.loading import find_model
-from har_core.settings import MODEL
 from har_core.training.verdict import LabelChoice, Verdict, judge_models
 
 _SHOWN: Final = 12
@@ -50,7 +48,6 @@ def show_verdict(run: Run) -> None:
     show, icon = VERDICT_BOXES[verdict.outcome]
     show(escape_markdown(verdict.sentence), icon=icon)
     _show_buttons(run)
-    show_override(run.name)
     _show_caveats(verdict, labels)
     metrics, classes = st.columns([3, 2], gap="large")
     with metrics:
@@ -92,20 +89,6 @@ def _show_buttons(run: Run) -> None:
                 args=(run,),
                 help="Deletes this model; the present one stays.",
             )
-
-
-def show_override(chosen: str) -> None:
-    """Say so where ``HAR_MODEL`` lets another model answer than the one that was chosen here."""
-    wanted = MODEL.value
-    default = chosen_default(list_bundles())
-    if not wanted or default is None or default.name != chosen or find_model() == default.path:
-        return
-    st.warning(
-        f"{escape_markdown(chosen)} is chosen, but the server was started with `HAR_MODEL`, so "
-        f"that {escape_markdown(wanted)} answers on REST, on the command line and for new "
-        "visitors. Start it without `HAR_MODEL` to let the choice count.",
-        icon=":material/settings:",
-    )
 
 
 def _use(run: Run) -> None:

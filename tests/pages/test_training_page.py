@@ -1,13 +1,17 @@
 """The Training page says what it would learn from, and what is missing."""
 
+import re
 from pathlib import Path
 
+import pandas as pd
 import pytest
 from streamlit.testing.v1 import AppTest
 
 from dashboard.training.runs import list_runs
 from har_core.dataset.decisions import decide
-from tests.drawing import write_dataset
+from har_core.model.loading import find_model
+from tests.drawing import CLASS_NAMES, write_dataset
+from tests.evaluated import write_evaluated_bundle
 
 ROOT = Path(__file__).parents[2]
 
@@ -35,7 +39,36 @@ def texts(page: AppTest) -> str:
 def test_without_a_dataset_the_page_says_where_to_name_one(tiny_models: Path) -> None:
     page = open_page()
     assert "No dataset folder yet" in texts(page)
-    assert "No training was started here yet" in texts(page)
+    assert page.dataframe[0].value["Model"].tolist() == ["tiny"]
+
+
+def test_any_version_can_be_compared_and_made_the_default(
+    tiny_models: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    table = pd.DataFrame({"filename": ["a", "b"], "label": ["running", ""], "split": "train"})
+    write_evaluated_bundle(
+        tiny_models, table, CLASS_NAMES, name="older", created="2001-01-01T00:00:00+00:00"
+    )
+    page = open_page()
+    versions = page.dataframe[0].value.set_index("Model")
+    assert versions["State"].to_dict() == {"tiny": "the default", "older": "ready"}
+    data = versions.loc["older", "Data"]
+    assert re.fullmatch("[0-9a-f]{8}", data)
+    assert f"Data `{data}`" in texts(page)
+    assert "tiny, the default" in texts(page)
+    selected = {"selection": {"rows": [1], "columns": [], "cells": []}}
+    page.session_state["version_table"] = selected
+    monkeypatch.setenv("HAR_MODEL", "tiny")
+    page.run()
+    labels = [link.proto.label for link in page.get("page_link")]
+    assert labels == ["Open its evaluation", "Compare with tiny"]
+    page.button(key="make_default").click().run()
+    assert not page.exception
+    assert page.selectbox(key="model").value == "older"
+    assert "`HAR_MODEL`" in "".join(w.value for w in page.warning)
+    monkeypatch.delenv("HAR_MODEL")
+    assert find_model().name == "older"
+    assert "`HAR_MODEL`" not in "".join(w.value for w in page.run().warning)
 
 
 def test_decisions_are_listed_before_they_are_learned_from(
