@@ -47,7 +47,7 @@ def show_verdict(run: Run) -> None:
         return
     show, icon = VERDICT_BOXES[verdict.outcome]
     show(escape_markdown(verdict.sentence), icon=icon)
-    _show_buttons(run)
+    _show_buttons(run, worse=verdict.outcome == "worse")
     _show_caveats(verdict, labels)
     metrics, classes = st.columns([3, 2], gap="large")
     with metrics:
@@ -63,11 +63,11 @@ def load_verdict(old: str, new: str, launched: float, labels: LabelChoice) -> Ve
     return judge_models(Path(old), Path(new), labels=labels)
 
 
-def _show_buttons(run: Run) -> None:
+def _show_buttons(run: Run, *, worse: bool = False) -> None:
     with st.container(horizontal=True, vertical_alignment="center"):
         st.button(
             "Make it the default" if run.used else "Use this model",
-            type="secondary" if run.used else "primary",
+            type="secondary" if run.used or worse else "primary",
             icon=":material/check:",
             key="use",
             on_click=_use,
