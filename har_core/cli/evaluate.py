@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 from importlib.metadata import entry_points
+from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Final
 
 import typer
@@ -16,7 +17,7 @@ from har_core.cli.datasets import (
     read_dataset,
 )
 from har_core.cli.exit_codes import ExitCode
-from har_core.cli.options import DatasetOption, ModelOption, OptionalDatasetOption
+from har_core.cli.options import ModelOption, OptionalDatasetOption
 from har_core.cli.terminal import progress_bar, stderr, write_output
 from har_core.errors import HarError
 from har_core.model.loading import find_model, load_model
@@ -28,6 +29,7 @@ if TYPE_CHECKING:
     from har_core.evaluation.store import Evaluation
 
 ReportRenderer = Callable[["Evaluation", list[str], Callable[[str], bytes | None]], str]
+TRAIN_CSV: Final = "train.csv"
 REPORT_RENDERERS: Final = "har_core.report_renderers"
 
 app = typer.Typer()
@@ -45,7 +47,15 @@ SplitOption = Annotated[
 
 @app.command()
 def evaluate(
-    dataset: DatasetOption,
+    results: Annotated[
+        str | None,
+        typer.Argument(
+            metavar="[RESULTS]",
+            help="Answers of 'har score', which are measured by the labels of --table or of the "
+            "--dataset; without it the model is run.",
+        ),
+    ] = None,
+    dataset: OptionalDatasetOption = None,
     model: ModelOption = None,
     table: TableOption = None,
     old_table: OldTableOption = None,
@@ -68,9 +78,17 @@ def evaluate(
     \b
     har evaluate --dataset DataSet --split test
     har evaluate --model mine --dataset DataSet --report report.html
+    har evaluate results/ --table labels.csv --json metrics.json
     """  # noqa: D301 - \b keeps the lines of the examples
     from har_core.evaluation.documents import metrics_json
 
+    if results is not None:
+        if report or predictions:
+            raise typer.BadParameter("of RESULTS there is neither --report nor --predictions.")
+        _evaluate_results(results, dataset, table or old_table, columns, split, model, json_file)
+        return
+    if dataset is None:
+        raise typer.BadParameter("name the --dataset, or the RESULTS of 'har score'.")
     render = _report_renderer() if report else None
     read = read_dataset(dataset, table, old_table, columns)
     check_outputs((json_file, predictions, report), [find_model(model)], read)
@@ -88,6 +106,42 @@ def evaluate(
     if len(evaluation.skipped):
         for row in evaluation.skipped.itertuples():
             stderr.print(f"{row.filename}: {row.reason}", style="red", markup=False, soft_wrap=True)
+        raise typer.Exit(ExitCode.INCOMPLETE)
+
+
+def _evaluate_results(
+    location: str,
+    dataset: Path | None,
+    table: Path | None,
+    columns: str | None,
+    split: str | None,
+    model: str | None,
+    json_file: str | None,
+) -> None:
+    from har_core.dataset.columns import parse_columns
+    from har_core.evaluation.documents import metrics_json
+    from har_core.scale.evaluating import evaluate_results
+    from har_core.scale.results import Results
+
+    if table is None and dataset is None:
+        raise typer.BadParameter("name the --table of the labels, or the --dataset.")
+    labels = table or Path(dataset or "", TRAIN_CSV)
+    check_outputs([json_file], [labels])
+    with progress_bar() as report:
+        evaluation, warnings = evaluate_results(
+            Results(location),
+            labels,
+            columns=parse_columns(columns),
+            split=split,
+            model=model,
+            progress=report,
+        )
+    if json_file:
+        write_output(json_file, metrics_json(evaluation, warnings))
+    if json_file != "-":
+        _print_metrics(evaluation)
+    _print_caveats(evaluation.model, warnings)
+    if len(evaluation.skipped):
         raise typer.Exit(ExitCode.INCOMPLETE)
 
 

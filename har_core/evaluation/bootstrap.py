@@ -10,7 +10,9 @@ if TYPE_CHECKING:
 N_RESAMPLES: Final = 1000
 SEED: Final = 20240607
 LEVEL: Final = 0.95
-_RESAMPLES_AT_ONCE: Final = 25  # bounds memory: 100,000 groups need 20 MB of weights
+# Bounds memory: 5 million weights are 40 MB, and as much is drawn for them.
+_RESAMPLES_AT_ONCE: Final = 25
+_WEIGHTS_AT_ONCE: Final = 5_000_000
 
 
 class Interval(NamedTuple):
@@ -64,8 +66,9 @@ def resampled_totals(
     by_group = (membership @ statistics).T.tocsr()
     rng = np.random.default_rng(seed)
     totals = np.empty((by_group.shape[0], n_resamples))
-    for start in range(0, n_resamples, _RESAMPLES_AT_ONCE):
-        size = min(_RESAMPLES_AT_ONCE, n_resamples - start)
+    at_once = min(_RESAMPLES_AT_ONCE, max(1, _WEIGHTS_AT_ONCE // n_groups))
+    for start in range(0, n_resamples, at_once):
+        size = min(at_once, n_resamples - start)
         drawn = rng.integers(n_groups, size=(size, n_groups))
         drawn += n_groups * np.arange(size)[:, np.newaxis]
         weights = np.bincount(drawn.ravel(), minlength=size * n_groups)

@@ -2,7 +2,7 @@
 
 import os
 import tarfile
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import Any, Final
 
 from har_core.dataset.columns import FILENAME_HEADINGS
@@ -66,25 +66,63 @@ def list_table(uri: str, column: str | None) -> Iterator[Item]:
 
 
 def _list_csv(uri: str, column: str | None) -> Iterator[Item]:
-    from pyarrow import csv, string
+    headings, batches = read_csv_columns(uri)
+    name = _chosen(headings, column, (*_ADDRESSES, *FILENAME_HEADINGS), uri)
+    yield from _named(uri, (cells for (cells,) in batches([name])))
+
+
+def read_csv_columns(
+    uri: str,
+) -> tuple[list[str], Callable[[list[str]], Iterator[tuple[list[str | None], ...]]]]:
+    """Return the headings of a table, and what reads columns of it, some rows at a time.
+
+    Parameters
+    ----------
+    uri : str
+        Of a CSV file, whose columns are separated by commas, semicolons, tabs or bars; or of a
+        Parquet file.
+
+    Raises
+    ------
+    HarError
+        If it cannot be read.
+    """
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+    from pyarrow import csv
 
     filesystem, path = open_filesystem(real_path(uri))
-    with filesystem.open_input_stream(path) as stream:
-        head = stream.read(2**16).decode("utf-8-sig", errors="replace").split("\n", 1)[0]
-    delimiter = max(",;\t|", key=head.count)
-    headings = [heading.strip().strip('"') for heading in head.strip().split(delimiter)]
-    name = _chosen(headings, column, (*_ADDRESSES, *FILENAME_HEADINGS), uri)
-    with (
-        filesystem.open_input_stream(path) as stream,
-        csv.open_csv(
-            stream,
-            parse_options=csv.ParseOptions(delimiter=delimiter),
-            convert_options=csv.ConvertOptions(
-                include_columns=[name], column_types={name: string()}
-            ),
-        ) as batches,
-    ):
-        yield from _named(uri, (batch.column(0).to_pylist() for batch in batches))
+    try:
+        with filesystem.open_input_stream(path) as stream:
+            head = stream.read(2**16)
+        if head.startswith(b"PAR1"):
+            with pq.ParquetFile(path, filesystem=filesystem) as table:
+                headings = list(table.schema_arrow.names)
+        else:
+            line = head.decode("utf-8-sig", errors="replace").split("\n", 1)[0].strip()
+            delimiter = max(",;\t|", key=line.count)
+            headings = [heading.strip().strip('"') for heading in line.split(delimiter)]
+    except (OSError, pa.ArrowException) as error:
+        raise HarError(f"Cannot read the table {uri}: {error}.") from error
+
+    def read(names: list[str]) -> Iterator[tuple[list[str | None], ...]]:
+        if head.startswith(b"PAR1"):
+            with pq.ParquetFile(path, filesystem=filesystem) as table:
+                for batch in table.iter_batches(columns=names):
+                    yield tuple(batch[name].cast(pa.string()).to_pylist() for name in names)
+            return
+        convert = csv.ConvertOptions(
+            include_columns=names, column_types=dict.fromkeys(names, pa.string())
+        )
+        parse = csv.ParseOptions(delimiter=delimiter)
+        with (
+            filesystem.open_input_stream(path) as stream,
+            csv.open_csv(stream, parse_options=parse, convert_options=convert) as batches,
+        ):
+            for batch in batches:
+                yield tuple(batch[name].to_pylist() for name in names)
+
+    return headings, read
 
 
 def _list_parquet(uri: str, column: str | None) -> Iterator[Item]:

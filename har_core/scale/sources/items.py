@@ -72,12 +72,18 @@ def item_named(name: str, folder: str) -> Item:
     folder : str
         In which the list lies; a path or URI.
     """
+    address = address_of(name, folder)
+    return Item(address) if is_remote(address) else local_item(address)
+
+
+def address_of(name: str, folder: str) -> str:
+    """Return the URI of what a list names, see `item_named`, without looking for it."""
     if is_remote(name):
-        return Item(name)
+        return name
     if is_remote(folder):
-        return Item(f"{folder}/{name.lstrip('/')}")
+        return f"{folder}/{name.lstrip('/')}"
     path = os.path.join(folder, os.path.expanduser(local_path(name)))  # noqa: PTH111, PTH118
-    return local_item(storable(os.path.normpath(path)))
+    return storable(os.path.normpath(path))
 
 
 @cache

@@ -1,0 +1,101 @@
+"""What a RESULTS folder says of a model is what running the model says."""
+
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pyarrow as pa
+import pytest
+
+from har_core.dataset.table import load_dataset
+from har_core.errors import DatasetError
+from har_core.evaluation.bootstrap import resampled_totals
+from har_core.evaluation.run import evaluate_dataset
+from har_core.model.loading import load_model
+from har_core.scale.evaluating import evaluate_results
+from har_core.scale.jobs import score
+from har_core.scale.results import Results
+from tests.drawing import CLASS_NAMES
+from tests.har_core.scale.made_up import write_made_up_results
+
+
+def test_metrics_are_those_of_running_the_model(
+    tiny_dataset: Path, inline: None, tmp_path: Path
+) -> None:
+    table = tiny_dataset / "train.csv"
+    text = table.read_text().replace("running_1.jpg,running", "running_1.jpg,sitting")
+    table.write_text(text + "sitting_9.jpg,sitting\n")  # the last is not there
+    (tiny_dataset / "train" / "sitting_3.jpg").write_bytes(b"nothing")
+    to = tmp_path / "results"
+    score([str(tiny_dataset / "train")], str(to))
+    found, warnings = evaluate_results(Results(str(to)), table)
+    run = evaluate_dataset(load_model("tiny"), load_dataset(tiny_dataset))
+    assert found.result.n == run.result.n == 11
+    for name, interval in run.result.headline_intervals.items():
+        assert found.result.headline_intervals[name].value == pytest.approx(
+            interval.value, abs=1e-4
+        )
+    assert found.skipped["reason"].tolist() == ["unreadable photograph (not_an_image)"]
+    assert any("not known which photographs" in warning for warning in warnings)
+
+
+@pytest.mark.parametrize("by", ["path", "base name", "sha256"])
+def test_labels_are_found_by_sha256_path_or_base_name(tmp_path: Path, by: str) -> None:
+    results = tmp_path / "results"
+    labels = write_made_up_results(results, 60, CLASS_NAMES)
+    rows = pd.concat(table.to_pandas() for table in Results(str(results)).read_rows())
+    names = {
+        "path": rows["uri"].str.removeprefix("/"),
+        "base name": rows["uri"].str.rpartition("/")[2],
+        "sha256": rows["sha256"],
+    }[by]
+    table = pd.DataFrame({"sha256" if by == "sha256" else "filename": names})
+    table["class"] = np.asarray(CLASS_NAMES)[labels]
+    # What belongs to a path lies somewhere else, where only the base name can tell.
+    folder = Path("/") if by == "path" else tmp_path
+    path = tmp_path / "labels.csv"
+    table.assign(**({"filename": "/" + names} if by == "path" else {})).to_csv(path, index=False)
+    assert folder.exists()
+    found, _ = evaluate_results(Results(str(results)), path)
+    answered = rows["error"].isna().to_numpy()
+    assert found.raw.labels.tolist() == labels[answered].tolist()
+    assert found.raw.sha256.tolist() == rows["sha256"][answered].tolist()
+
+
+def test_base_name_of_several_photographs_tells_none_of_them(tmp_path: Path) -> None:
+    results = tmp_path / "results"
+    write_made_up_results(results, 3, CLASS_NAMES)
+    write_made_up_results(tmp_path / "others", 2, CLASS_NAMES, seed=5)
+    for number, rows in enumerate(Results(str(tmp_path / "others")).read_rows()):
+        moved = [f"/elsewhere{uri}" for uri in rows["uri"].to_pylist()]
+        rows = rows.set_column(0, rows.schema.field("uri"), pa.array(moved))
+        Results(str(results)).write_part(f"others{number}", 0, 2, rows)
+    (tmp_path / "labels.csv").write_text(
+        "filename,label\n" + "".join(f"photo_{i:07d}.jpg,running\n" for i in range(3))
+    )
+    found, _ = evaluate_results(Results(str(results)), tmp_path / "labels.csv")
+    assert found.result.n == 1
+    assert set(found.skipped["reason"]) == {"several photographs have its base name"}
+
+
+def test_table_that_fits_nothing_is_one_line(tmp_path: Path) -> None:
+    results = tmp_path / "results"
+    write_made_up_results(results, 5, CLASS_NAMES)
+    (tmp_path / "labels.csv").write_text("filename,label\nx.jpg,running\n")
+    with pytest.raises(DatasetError, match=r"No row .* can be evaluated: 5 × no label"):
+        evaluate_results(Results(str(results)), tmp_path / "labels.csv")
+    with pytest.raises(DatasetError, match="holds no results"):
+        evaluate_results(Results(str(tmp_path)), tmp_path / "labels.csv")
+
+
+def test_intervals_do_not_depend_on_how_many_resamples_are_drawn_at_once(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    from scipy.sparse import csr_array
+
+    from har_core.evaluation import bootstrap
+
+    statistics = csr_array(np.random.default_rng(1).random((50, 3)))
+    expected = resampled_totals(statistics, np.arange(50), 40)
+    monkeypatch.setattr(bootstrap, "_WEIGHTS_AT_ONCE", 150)
+    assert np.array_equal(resampled_totals(statistics, np.arange(50), 40), expected)
