@@ -10,7 +10,9 @@ from dashboard.charts.style import ACCENT, MUTED
 from dashboard.dataset.decision_bar import show_decision_bar
 from dashboard.dataset.tiles import PAGE_SIZE, issue_title, show_tiles
 from dashboard.dataset.view import DatasetView
+from dashboard.widgets.hover_picture import show_hover_picture
 from dashboard.wording.names import counted
+from har_core.images.thumbnails import thumbnail
 from har_core.scan.issues import ISSUE_KINDS, issue_column
 
 _COLOURINGS: Final = ("Class", "Split", "Finding")
@@ -63,13 +65,20 @@ def show_map(view: DatasetView) -> None:
         config={"displaylogo": False, "scrollZoom": True},
         alt="Map of the photographs: alike ones lie close together",
     )
+    show_hover_picture("photo_map", str(view.identity), lambda row: _thumbnail_of(points, row))
     left_out = len(view.analysis.table) - len(points)
     st.caption(
-        "Drag around points to see their photographs. Only nearness means something: principal "
-        "components of the model's features, arranged by t-SNE."
+        "Point at one to see it; drag around some to see them all. Only nearness means something: "
+        "principal components of the model's features, arranged by t-SNE."
         + (f" A sample: {left_out:,} photographs are not drawn." if left_out else "")
     )
     _show_region(view, _chosen_rows(event))
+
+
+def _thumbnail_of(points: pd.DataFrame, row: int) -> bytes | None:
+    # The number comes from a browser.
+    path = points["path"].get(row)
+    return thumbnail(path) if isinstance(path, str) else None
 
 
 def _chosen_rows(event: Any) -> list[int]:

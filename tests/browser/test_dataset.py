@@ -103,6 +103,14 @@ def test_ticked_photographs_are_relabelled_together(page: Page) -> None:
     expect(page.get_by_text("0 with a new label")).to_be_visible()
 
 
+PLACE_OF_A_POINT = """() => {
+  const chart = document.querySelector(".js-plotly-plot")
+  const { x, y } = chart._fullData[0], { xaxis, yaxis } = chart._fullLayout
+  const box = chart.querySelector(".plot-container").getBoundingClientRect()
+  return [box.left + xaxis._offset + xaxis.l2p(x[0]), box.top + yaxis._offset + yaxis.l2p(y[0])]
+}"""
+
+
 def test_region_lassoed_on_the_map_shows_its_photographs(page: Page, tmp_path: Path) -> None:
     # Doubtful labels need five photographs of each class.
     dataset = write_dataset(tmp_path / "own", per_class=8)
@@ -122,7 +130,14 @@ def test_region_lassoed_on_the_map_shows_its_photographs(page: Page, tmp_path: P
     box = steady_box(area)
     left, top = box["x"] + 4, box["y"] + 4
     right, bottom = left + box["width"] - 8, top + box["height"] - 8
+    x, y = page.evaluate(PLACE_OF_A_POINT)
+    page.mouse.move(x - 2, y)
+    page.mouse.move(x, y)
+    picture = page.locator(".hover img")
+    expect(picture).to_be_visible()
+    expect(picture).to_have_attribute("src", re.compile("^data:image/jpeg;base64,.{500}"))
     page.mouse.move(left, top)
+    expect(picture).to_be_hidden()
     page.mouse.down()
     for x, y in ((right, top), (right, bottom), (left, bottom), (left, top + 5)):
         page.mouse.move(x, y, steps=8)
