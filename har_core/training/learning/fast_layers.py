@@ -28,7 +28,10 @@ def fast_layers() -> dict[type, type]:
         """A depthwise convolution as a sum of shifted products; the stride may be any."""
 
         def call(self, inputs: Any) -> Any:
-            kernel = self.kernel[..., 0]
+            outputs = self.convolve(inputs, self.kernel[..., 0])
+            return outputs + self.bias if self.use_bias else outputs
+
+        def convolve(self, inputs: Any, kernel: Any) -> Any:
             rows, columns = self.kernel_size
             (row_stride, column_stride) = self.strides
             height, width = inputs.shape[1], inputs.shape[2]
@@ -47,8 +50,7 @@ def fast_layers() -> dict[type, type]:
                     ]
                     product = ops.cast(shifted, "float32") * ops.cast(kernel[i, j], "float32")
                     total = product if total is None else total + product
-            outputs = ops.cast(total, self.compute_dtype)
-            return outputs + self.bias if self.use_bias else outputs
+            return ops.cast(total, self.compute_dtype)
 
         def compute_output_spec(self, inputs: Any) -> Any:
             shape = self.compute_output_shape(inputs.shape)
