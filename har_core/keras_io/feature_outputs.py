@@ -1,6 +1,7 @@
 """What an ONNX graph sees in a picture, as further outputs: pooled features and the last map."""
 
-from typing import Any, Final
+from collections.abc import Sequence
+from typing import Any, Final, TypeVar
 
 from har_core.errors import ModelBundleError
 
@@ -11,6 +12,7 @@ FEATURE_OUTPUTS: Final = (MAP_OUTPUT, MEANS_OUTPUT, PEAKS_OUTPUT)
 _MAP_RANK: Final = 4
 _WIDTHS: Final = 3
 _PICTURE_CHANNELS: Final = 4  # at most
+Tensor = TypeVar("Tensor")
 
 
 def add_feature_outputs(graph: bytes) -> bytes:
@@ -49,7 +51,7 @@ def add_feature_outputs(graph: bytes) -> bytes:
         nodes.append(onnx.helper.make_node("Transpose", [last], [MAP_OUTPUT], perm=[0, 2, 3, 1]))
     nodes.append(_reduce("ReduceMax", last, PEAKS_OUTPUT, axes))
     means: list[str] = []
-    for name in _bottlenecks(model):
+    for name in bottlenecks(_convolutions(model)):
         means.append(f"{MEANS_OUTPUT}_{len(means)}")
         nodes.append(_reduce("ReduceMean", name, means[-1], (2, 3)))
     if not means:
@@ -94,20 +96,32 @@ def last_feature_map(model: Any) -> tuple[str, tuple[int, int]]:
     raise ModelBundleError("The network has no feature map, so photographs cannot be compared.")
 
 
-def _bottlenecks(model: Any) -> list[str]:
-    """Return the inputs of widening convolutions: the last of each of the last widths."""
+def bottlenecks(convolutions: Sequence[tuple[int, int, Tensor]]) -> list[Tensor]:
+    """Return the inputs of widening convolutions: the last of each of the last widths.
+
+    Parameters
+    ----------
+    convolutions : sequence of tuple
+        In the order of the network, of those that mix all channels: the channels of the input
+        and of the output, and the input.
+    """
+    last_of_width: dict[int, Tensor] = {}
+    for width, outputs, source in convolutions:
+        if outputs > width > _PICTURE_CHANNELS:
+            last_of_width.pop(width, None)
+            last_of_width[width] = source
+    return list(last_of_width.values())[-_WIDTHS:]
+
+
+def _convolutions(model: Any) -> list[tuple[int, int, str]]:
     weights = {tensor.name: tuple(tensor.dims) for tensor in model.graph.initializer}
-    last_of_width: dict[int, str] = {}
+    found = []
     for node in model.graph.node:
         shape = weights.get(node.input[1], ()) if node.op_type == "Conv" else ()
-        if not shape:
-            continue
         groups = next((a.i for a in node.attribute if a.name == "group"), 1)
-        width = shape[1]
-        if groups == 1 and shape[0] > width > _PICTURE_CHANNELS:
-            last_of_width.pop(width, None)
-            last_of_width[width] = node.input[0]
-    return list(last_of_width.values())[-_WIDTHS:]
+        if shape and groups == 1:
+            found.append((shape[1], shape[0], node.input[0]))
+    return found
 
 
 def _reduce(operation: str, source: str, target: str, axes: tuple[int, int]) -> Any:

@@ -12,8 +12,7 @@ Rebuild = Callable[[Any, dict[str, Any]], Any]
 
 
 def fold_normalisation(network: Any, rebuild: Rebuild | None = None) -> Any:
-    """Return a network of the same function whose convolutions have biases and whose
-    normalisation does nothing.
+    """Return a network of the same function whose normalisation does nothing.
 
     Parameters
     ----------

@@ -10,14 +10,12 @@ The LSTM and the softmax stay in float32.
 from functools import cache
 from typing import Any, Final
 
-import numpy as np
-
 from har_core.training.learning.fast_layers import fast_layers
 from har_core.training.quantization.folding import fold_normalisation
 
 LARGEST_WEIGHT: Final = 127
 LARGEST_CODE: Final = 255
-_TINY: Final = 1e-12
+TINY: Final = 1e-12
 
 
 def quantised_twin(network: Any) -> Any:
@@ -70,7 +68,7 @@ def quantised_layers() -> dict[Any, type]:
 
     def rounded_kernel(kernel: Any, axes: tuple[int, ...]) -> Any:
         largest = ops.max(ops.abs(kernel), axis=axes, keepdims=True)
-        scale = ops.stop_gradient(ops.maximum(largest / LARGEST_WEIGHT, _TINY))
+        scale = ops.stop_gradient(ops.maximum(largest / LARGEST_WEIGHT, TINY))
         return kernel + ops.stop_gradient(ops.round(kernel / scale) * scale - kernel)
 
     class QuantisedConv2D(keras.layers.Conv2D):
@@ -94,7 +92,9 @@ def quantised_layers() -> dict[Any, type]:
         """Rounds what a layer gives to 256 levels."""
 
         def build(self, *shapes: Any) -> None:
-            self.scale = self.add_weight(name="scale", shape=(), initializer="ones", trainable=False)
+            self.scale = self.add_weight(
+                name="scale", shape=(), initializer="ones", trainable=False
+            )
             self.zero_point = self.add_weight(
                 name="zero_point", shape=(), initializer="zeros", trainable=False
             )
