@@ -76,8 +76,22 @@ CACHE_DIR: Final = Setting(
     "thumbnails, scans, analyses; may be deleted at any time",
     "`.har_cache/` of a checkout; installed: the user's cache folder",
 )
+PRECISION: Final = Setting(
+    "HAR_PRECISION",
+    "`float32` or `int8`: what networks compute with",
+    "8 bits where the model has such a graph and this processor is faster with it",
+)
 API_KEY: Final = Setting("HAR_API_KEY", "the key that REST requests must bring", "none is needed")
-SETTINGS: Final = (DATASET, LINKED_DATASETS, MODEL, MODELS_DIR, DATA_DIR, CACHE_DIR, API_KEY)
+SETTINGS: Final = (
+    DATASET,
+    LINKED_DATASETS,
+    MODEL,
+    MODELS_DIR,
+    DATA_DIR,
+    CACHE_DIR,
+    PRECISION,
+    API_KEY,
+)
 
 
 def checkout() -> Path | None:

@@ -172,7 +172,7 @@ class ActionModel:
             where the network gives no probabilities.
         """
         with self._at_work():
-            batch = scale_pixels(pixels, self.manifest.preprocessing)
+            batch = self._scaled(pixels)
             outputs = self._engine.run(batch, alone=self._callers == 1)
         probabilities = self._at_temperature_1(outputs) if raw else self._calibrate(outputs)
         probabilities[~are_probabilities(outputs)] = np.nan
@@ -214,7 +214,7 @@ class ActionModel:
             return None
         with self._at_work():
             pixels, _ = self._prepare(source)
-            batch = scale_pixels(pixels[np.newaxis], self.manifest.preprocessing)
+            batch = self._scaled(pixels[np.newaxis])
             _, _, peaks = self._engine.run_with_features(batch, alone=self._callers == 1)
         return self.novelty.nearest(peaks[0], k)
 
@@ -235,8 +235,13 @@ class ActionModel:
         """
         if not self._engine.has_features:
             return None
-        batch = scale_pixels(pixels[np.newaxis], self.manifest.preprocessing)
+        batch = self._scaled(pixels[np.newaxis])
         return self._engine.feature_maps(batch)[0]
+
+    def _scaled(self, pixels: np.ndarray) -> np.ndarray:
+        if self._engine.scales:
+            return pixels
+        return scale_pixels(pixels, self.manifest.preprocessing)
 
     def _at_temperature_1(self, outputs: np.ndarray) -> np.ndarray:
         """Return probabilities; equal ones in rows that are none, which nobody gets to see."""
@@ -268,7 +273,7 @@ class ActionModel:
         ]
 
     def _run(self, pixels: np.ndarray, *, alone: bool, with_features: bool = False) -> "Answers":
-        batch = scale_pixels(pixels, self.manifest.preprocessing)
+        batch = self._scaled(pixels)
         judged: Novelty | None = None
         features: np.ndarray | None = None
         if self.novelty is None and not with_features:

@@ -29,6 +29,8 @@ class Engine(Protocol):
         Outputs of the network.
     batch_size : int
         Photographs per run with the most photographs per second.
+    scales : bool
+        Whether it takes pixels as they are, uint8, and not scaled ones.
     has_features : bool
         Whether `run_with_features`, `feature_maps` and `run_with_maps` can be called.
     n_features : int
@@ -37,6 +39,7 @@ class Engine(Protocol):
 
     n_classes: int
     batch_size: int
+    scales: bool
     has_features: bool
     n_features: int
 
@@ -69,10 +72,12 @@ class OnnxEngine:
     Parameters
     ----------
     path : Path
-        ``model.onnx``: one input (N, S, S, 3), one output (N, C), and perhaps those of
-        `har_core.keras_io.feature_outputs.add_feature_outputs`.
+        ``model.onnx`` or ``model.int8.onnx``: one input (N, S, S, 3), one output (N, C), and
+        perhaps those of `har_core.keras_io.feature_outputs.add_feature_outputs`.
     one_core : bool, default False
         Only ever run on one core: in a process of many, each of which has one.
+    optimised : bool, default True
+        Without, an 8-bit graph computes in float32 what it says, and slowly.
 
     Raises
     ------
@@ -82,11 +87,13 @@ class OnnxEngine:
 
     batch_size = 4  # larger ones leave the processor's caches
 
-    def __init__(self, path: Path, *, one_core: bool = False) -> None:
+    def __init__(self, path: Path, *, one_core: bool = False, optimised: bool = True) -> None:
         import onnxruntime
 
         one = onnxruntime.SessionOptions()
         one.intra_op_num_threads = 1
+        if not optimised:
+            one.graph_optimization_level = onnxruntime.GraphOptimizationLevel.ORT_DISABLE_ALL
         providers = ["CPUExecutionProvider"]
         try:
             self._one_core = onnxruntime.InferenceSession(str(path), one, providers=providers)
@@ -95,7 +102,9 @@ class OnnxEngine:
                 self._all_cores = onnxruntime.InferenceSession(str(path), providers=providers)
         except Exception as error:  # onnxruntime's exceptions share no narrower base
             raise ModelBundleError(f"ONNX Runtime cannot load {path}: {error}.") from error
-        self._input = self._all_cores.get_inputs()[0].name
+        (source,) = self._all_cores.get_inputs()
+        self._input = source.name
+        self.scales = source.type == "tensor(uint8)"
         outputs = self._all_cores.get_outputs()
         self._output = outputs[0].name
         self.n_classes = int(outputs[0].shape[-1])
@@ -131,7 +140,11 @@ class OnnxEngine:
 
     def _run(self, outputs: list[str], batch: np.ndarray, alone: bool) -> list[np.ndarray]:
         session = self._all_cores if alone else self._one_core
-        return session.run(outputs, {self._input: batch})
+        if not self.scales or len(batch) == 1:
+            return session.run(outputs, {self._input: batch})
+        # The LSTM's 8-bit codes depend on all rows of a batch; a photograph has one answer.
+        rows = [session.run(outputs, {self._input: row[np.newaxis]}) for row in batch]
+        return [np.concatenate(values) for values in zip(*rows, strict=True)]
 
 
 class KerasEngine:
@@ -151,6 +164,7 @@ class KerasEngine:
     """
 
     batch_size = 32  # every run costs some 50 ms beside the work
+    scales = False
     has_features = False
     n_features = 0
 

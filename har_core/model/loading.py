@@ -26,6 +26,7 @@ from har_core.model.manifest import (
     BundleManifest,
 )
 from har_core.model.novelty import read_novelty
+from har_core.model.precision import graph_to_run, wanted_precision
 from har_core.settings import MODEL
 from har_core.storage.paths import expanded, is_file, is_folder
 
@@ -74,7 +75,8 @@ def load_model(
             stat = stamp_file.stat()
         except OSError as error:
             raise ModelBundleError(f"Cannot read {stamp_file}: {error}.") from error
-        stamp = (stat.st_mtime_ns, stat.st_size, None if is_folder(path) else preprocessing)
+        how = wanted_precision() if is_folder(path) else preprocessing
+        stamp = (stat.st_mtime_ns, stat.st_size, how)
         cached = _cache.get(path)
         if cached is not None and cached[0] == stamp:
             return cached[1]
@@ -139,7 +141,7 @@ def load_bundle(path: Path, *, one_core: bool = False) -> ActionModel:
     """
     manifest = bundle.verify_bundle(path)
     if ONNX_FILE in manifest.files:
-        engine: Engine = OnnxEngine(path / ONNX_FILE, one_core=one_core)
+        engine: Engine = OnnxEngine(graph_to_run(path, manifest), one_core=one_core)
     elif KERAS_FILE in manifest.files:
         require_training_extra(f"Running {path.name} without an ONNX graph")
         engine = KerasEngine(load_network(path / KERAS_FILE), path / KERAS_FILE)

@@ -1,4 +1,8 @@
-"""The 8-bit graph of a twin: ONNX with quantise–dequantise pairs, which ONNX Runtime fuses."""
+"""The 8-bit graph of a twin: ONNX with quantise–dequantise pairs, which ONNX Runtime fuses.
+
+The LSTM, too, has 8-bit weights here, and its inputs are rounded as they come; the twin's is in
+float32, and the difference too small to train for.
+"""
 
 from dataclasses import dataclass, replace
 from typing import Any, Final
@@ -7,7 +11,6 @@ import numpy as np
 
 from har_core.errors import ModelBundleError
 from har_core.keras_io.feature_outputs import (
-    FEATURE_OUTPUTS,
     MAP_OUTPUT,
     MEANS_OUTPUT,
     PEAKS_OUTPUT,
@@ -17,8 +20,7 @@ from har_core.keras_io.onnx_export import INPUT_NAME, OPSET, OUTPUT_NAME
 from har_core.training.network import INPUT_SIZE
 from har_core.training.quantization.twin import LARGEST_WEIGHT, TINY
 
-# A photograph's values are (0 … 255) / 127.5 - 1: half a level beside the levels of a uint8 tensor
-# with this scale and this zero point, hence the shift.
+# Scaled, a pixel is p / 127.5 - 1; as a code with this scale and zero point, that and the shift.
 _PIXEL_SCALE: Final = np.float32(1 / 127.5)
 _PIXEL_ZERO: Final = 127
 _PIXEL_SHIFT: Final = np.float32(1 / 255)
@@ -26,6 +28,8 @@ _PIXEL_SHIFT: Final = np.float32(1 / 255)
 _LARGEST_BIAS: Final = 2.0**30
 _IR_VERSION: Final = 8
 _COLOURS: Final = 3
+_PAIR: Final = 2 * _COLOURS
+_MICROSOFT: Final = "com.microsoft"
 # Keras' gates are input, forget, new, output; ONNX' are input, output, forget, new.
 _GATES: Final = (0, 3, 1, 2)
 
@@ -43,9 +47,10 @@ def quantised_graph(twin: Any, size: int = INPUT_SIZE) -> bytes:
     Returns
     -------
     bytes
-        An ONNX model whose input and outputs are those of the bundle's float graph: float32 pixels
-        (N, size, size, 3) in [-1, 1] to probabilities and
-        `har_core.keras_io.feature_outputs.FEATURE_OUTPUTS`.
+        An ONNX model whose outputs are those of the bundle's float graph, probabilities and
+        `har_core.keras_io.feature_outputs.FEATURE_OUTPUTS`; its input are pixels as they are, uint8
+        (N, size, size, 3). A photograph's answer depends on the others of its batch by what the
+        8-bit LSTM rounds: give them one by one.
 
     Raises
     ------
@@ -64,6 +69,7 @@ class _Map:
 
     name: str
     sides: tuple[int, int]
+    channels: int
     scale: np.float32 | None = None
     zero: int = 0
     # What the next convolution adds at the top, left, bottom and right.
@@ -80,7 +86,8 @@ class _Writer:
         self._maps: dict[str, _Map] = {}
         self._widened: list[tuple[int, int, _Map]] = []
         self._vector = ""
-        self._n_classes = 0
+        # Names to shapes without the batch.
+        self._outputs: dict[str, list[int]] = {}
 
     def add(self, layer: Any) -> None:
         """Write what a layer computes; its inputs have been written."""
@@ -91,6 +98,8 @@ class _Writer:
         match layer:
             case keras.layers.InputLayer():
                 self._maps[layer.name] = self._read_pixels()
+            case keras.layers.Conv2D() if maps[0].channels == _PAIR:
+                self._maps[layer.name] = self._convolve_pairs(layer, maps[0])
             case keras.layers.Conv2D() | keras.layers.DepthwiseConv2D():
                 self._maps[layer.name] = self._convolve(layer, maps[0])
             case keras.layers.ZeroPadding2D():
@@ -98,7 +107,7 @@ class _Writer:
                 self._maps[layer.name] = replace(maps[0], padding=(top, left, bottom, right))
             case keras.layers.Add():
                 values = [self._dequantised(codes) for codes in maps]
-                total = _Map(self._node("Add", values), maps[0].sides)
+                total = _Map(self._node("Add", values), maps[0].sides, maps[0].channels)
                 self._maps[layer.name] = self._quantised(layer, total)
             case _ if hasattr(layer, "zero_point"):
                 self._maps[layer.name] = self._quantised(layer, maps[0])
@@ -121,58 +130,88 @@ class _Writer:
         """Return the model."""
         from onnx import TensorProto, helper
 
-        side, n = self._size, self._n_classes
-        inputs = [(INPUT_NAME, ["batch", side, side, 3])]
-        outputs = [(OUTPUT_NAME, ["batch", n])]
+        side = self._size
+        pixels = helper.make_tensor_value_info(
+            INPUT_NAME, TensorProto.UINT8, ["batch", side, side, _COLOURS]
+        )
+        outputs = [
+            helper.make_tensor_value_info(name, TensorProto.FLOAT, ["batch", *shape])
+            for name, shape in self._outputs.items()
+        ]
         graph = helper.make_graph(
             self._nodes,
             "cnn_lstm_int8",
-            [helper.make_tensor_value_info(name, TensorProto.FLOAT, s) for name, s in inputs],
-            [
-                *(helper.make_tensor_value_info(name, TensorProto.FLOAT, s) for name, s in outputs),
-                *(
-                    helper.make_tensor_value_info(name, TensorProto.FLOAT, None)
-                    for name in FEATURE_OUTPUTS
-                ),
-            ],
+            [pixels],
+            outputs,
             self._constants,
         )
-        opsets = [helper.make_opsetid("", OPSET)]
+        opsets = [helper.make_opsetid("", OPSET), helper.make_opsetid(_MICROSOFT, 1)]
         model = helper.make_model(graph, opset_imports=opsets, ir_version=_IR_VERSION)
         return bytes(model.SerializeToString())
 
     def _read_pixels(self) -> _Map:
-        shifted = self._node("Add", [INPUT_NAME, self._constant(_PIXEL_SHIFT)])
-        pixels = _Map(shifted, (self._size, self._size), _PIXEL_SCALE, _PIXEL_ZERO)
-        codes = self._node("QuantizeLinear", [shifted, *self._levels(pixels)])
-        return replace(pixels, name=self._node("Transpose", [codes], perm=[0, 3, 1, 2]))
+        """Write the input; two neighbours of a row become one cell, which costs nothing."""
+        rows, columns = self._size, self._size // 2
+        pairs = self._constant(np.array([-1, rows, columns, _PAIR]))
+        codes = self._node("Reshape", [INPUT_NAME, pairs])
+        codes = self._node("Transpose", [codes], perm=[0, 3, 1, 2])
+        return _Map(codes, (rows, columns), _PAIR, _PIXEL_SCALE, _PIXEL_ZERO)
+
+    def _convolve_pairs(self, layer: Any, pairs: _Map) -> _Map:
+        """Write the stem, of stride 2: with pairs for cells there are fewer pieces to collect."""
+        kernel, bias = layer.get_weights()
+        bias = bias - _PIXEL_SHIFT * kernel.sum(axis=(0, 1, 2))
+        padding = pairs.padding
+        if layer.padding == "same":
+            sides = pairs.sides[0], 2 * pairs.sides[1]
+            padding = _same_padding(sides, layer.kernel_size, layer.strides)
+        if layer.strides[1] != 2 or self._size % 2:
+            raise ModelBundleError(f"The stride of the stem {layer.name!r} is not 2.")
+        top, left, bottom, right = padding
+        cells = left % 2 + layer.kernel_size[1]
+        kernel = np.pad(kernel, ((0, 0), (left % 2, cells % 2), (0, 0), (0, 0)))
+        kernel = kernel.reshape(len(kernel), -1, _PAIR, kernel.shape[3])
+        # As many outputs as without pairs; a column too much meets a weight of zero.
+        columns = (self._size + left + right - layer.kernel_size[1]) // 2 + 1
+        left = (left + 1) // 2
+        padding = top, left, bottom, columns - 1 + kernel.shape[1] - self._size // 2 - left
+        strides = layer.strides[0], 1
+        return self._convolution(pairs, kernel.transpose(3, 2, 0, 1), bias, padding, strides, 1)
 
     def _convolve(self, layer: Any, inputs: _Map) -> _Map:
         kernel, bias = layer.get_weights()
         # Keras has rows, columns, in, out; of a depthwise convolution, rows, columns, out, 1.
         depthwise = kernel.shape[3] == 1 and kernel.shape[2] == len(bias)
         kernel = kernel.transpose((2, 3, 0, 1) if depthwise else (3, 2, 0, 1))
-        if inputs.zero == _PIXEL_ZERO and kernel.shape[1] == _COLOURS:
-            bias = bias - _PIXEL_SHIFT * kernel.sum(axis=(1, 2, 3))
         if not depthwise:
-            self._widened.append((kernel.shape[1], kernel.shape[0], inputs))
+            self._widened.append((inputs.channels, len(bias), inputs))
         padding = inputs.padding
         if layer.padding == "same":
             padding = _same_padding(inputs.sides, layer.kernel_size, layer.strides)
+        groups = len(bias) if depthwise else 1
+        return self._convolution(inputs, kernel, bias, padding, layer.strides, groups)
+
+    def _convolution(
+        self,
+        inputs: _Map,
+        kernel: np.ndarray,
+        bias: np.ndarray,
+        padding: tuple[int, ...],
+        strides: tuple[int, int],
+        groups: int,
+    ) -> _Map:
         rows, columns = (
-            (inputs.sides[i] + padding[i] + padding[i + 2] - layer.kernel_size[i])
-            // layer.strides[i]
-            + 1
+            (inputs.sides[i] + padding[i] + padding[i + 2] - kernel.shape[i + 2]) // strides[i] + 1
             for i in (0, 1)
         )
         outputs = self._node(
             "Conv",
             [self._dequantised(inputs), *self._weights(kernel, bias, inputs.scale)],
-            group=len(kernel) if depthwise else 1,
+            group=groups,
             pads=list(padding),
-            strides=list(layer.strides),
+            strides=list(strides),
         )
-        return _Map(outputs, (rows, columns))
+        return _Map(outputs, (rows, columns), len(bias))
 
     def _weights(self, kernel: np.ndarray, bias: np.ndarray, input_scale: np.float32) -> list[str]:
         """Write a kernel as int8 and a bias as int32, one scale for each output channel."""
@@ -205,24 +244,35 @@ class _Writer:
         return [self._constant(codes.scale), self._constant(np.uint8(codes.zero))]
 
     def _read_sequence(self, layer: Any, last: _Map) -> str:
-        """Write the LSTM, in float32; its sequence is the last map, row by row."""
+        """Write the LSTM; its sequence is the last map, row by row."""
         kernel, recurrent, bias = (
             np.concatenate([np.split(weights, 4, axis=-1)[gate] for gate in _GATES], axis=-1)
             for weights in layer.get_weights()
         )
-        cells, channels = last.sides[0] * last.sides[1], len(kernel)
         codes = self._node("Transpose", [last.name], perm=[2, 3, 0, 1])
-        shape = self._constant(np.array([cells, -1, channels]))
+        shape = self._constant(np.array([last.sides[0] * last.sides[1], -1, last.channels]))
         codes = self._node("Reshape", [codes, shape])
-        inputs = [self._dequantised(replace(last, name=codes))]
-        weights = kernel.T, recurrent.T, np.concatenate([bias, np.zeros_like(bias)])
-        inputs += [self._constant(values[np.newaxis]) for values in weights]
-        state = self._node("LSTM", inputs, ["", self._name("state")], hidden_size=layer.units)
+        weights, scales = [], []
+        for values in (kernel, recurrent):
+            steps = np.maximum(np.abs(values).max(axis=0) / LARGEST_WEIGHT, TINY)
+            rounded = np.round(values / steps).astype(np.int8)
+            weights.append(self._constant(rounded[np.newaxis]))
+            scales.append(self._constant(steps[np.newaxis].astype(np.float32)))
+            scales.append(self._constant(np.zeros((1, len(steps)), np.int8)))
+        bias = np.concatenate([bias, np.zeros_like(bias)])[np.newaxis]
+        cells = self._dequantised(replace(last, name=codes))
+        state = self._node(
+            "DynamicQuantizeLSTM",
+            [cells, *weights, self._constant(bias), "", "", "", "", *scales],
+            ["", self._name("state")],
+            hidden_size=layer.units,
+            domain=_MICROSOFT,
+        )
         return self._node("Squeeze", [state, self._constant(np.array([0]))])
 
     def _classify(self, layer: Any) -> None:
         kernel, bias = layer.get_weights()
-        self._n_classes = len(bias)
+        self._outputs = {OUTPUT_NAME: [len(bias)], **self._outputs}
         inputs = [self._vector, self._constant(kernel), self._constant(bias)]
         self._node("Softmax", [self._node("Gemm", inputs)], [OUTPUT_NAME], axis=-1)
 
@@ -230,11 +280,15 @@ class _Writer:
         values = self._dequantised(last)
         self._node("Transpose", [values], [MAP_OUTPUT], perm=[0, 2, 3, 1])
         self._node("ReduceMax", [values], [PEAKS_OUTPUT], axes=[2, 3], keepdims=0)
+        narrow = bottlenecks(self._widened) or [last]
         means = [
             self._node("ReduceMean", [self._dequantised(codes)], axes=[2, 3], keepdims=0)
-            for codes in bottlenecks(self._widened) or [last]
+            for codes in narrow
         ]
         self._node("Concat", means, [MEANS_OUTPUT], axis=1)
+        self._outputs[MAP_OUTPUT] = [*last.sides, last.channels]
+        self._outputs[MEANS_OUTPUT] = [sum(codes.channels for codes in narrow)]
+        self._outputs[PEAKS_OUTPUT] = [last.channels]
 
     def _node(
         self, operation: str, inputs: list[str], outputs: list[str] | None = None, **settings: Any

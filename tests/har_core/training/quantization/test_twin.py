@@ -1,0 +1,185 @@
+"""A twin rounds as its 8-bit graph does, learns, and without rounding is the network it is of."""
+
+import numpy as np
+import onnxruntime
+import pytest
+
+from har_core.errors import ModelBundleError
+from har_core.keras_io.feature_outputs import FEATURE_OUTPUTS, add_feature_outputs
+from har_core.keras_io.onnx_export import export_onnx
+from har_core.training.learning.augmentation import prepare_pixels, unchanged
+from har_core.training.learning.learner import Learner
+from har_core.training.learning.optimization import make_optimizer
+from har_core.training.quantization.folding import fold_normalisation, load_folded_weights
+from har_core.training.quantization.graph import quantised_graph
+from har_core.training.quantization.ranges import best_range, calibrate, observer
+from har_core.training.quantization.twin import quantised_twin, quantisers
+
+SIZE = 32
+
+
+@pytest.fixture(scope="module")
+def network():
+    """MobileNetV2 in small: stem, a narrowing block with its padding apart, one with a shortcut."""
+    import keras
+    from keras import layers
+
+    keras.utils.set_random_seed(1)
+    normalise = {"block_1_project": False, "block_2_project": False}
+
+    def then(x, layer):
+        x = layers.BatchNormalization(name=f"{layer.name}_bn")(layer(x))
+        rectified = normalise.get(layer.name, True)
+        return layers.ReLU(6.0, name=f"{layer.name}_relu")(x) if rectified else x
+
+    def pointwise(name, channels):
+        return layers.Conv2D(channels, 1, use_bias=False, name=name)
+
+    pixels = keras.Input((SIZE, SIZE, 3))
+    x = then(pixels, layers.Conv2D(8, 3, 2, "same", use_bias=False, name="Conv1"))
+    x = layers.ZeroPadding2D(((1, 0), (1, 0)), name="block_1_pad")(x)
+    x = then(x, layers.DepthwiseConv2D(3, 2, use_bias=False, name="block_1_depthwise"))
+    narrow = then(x, pointwise("block_1_project", 8))
+    x = then(narrow, pointwise("block_2_expand", 32))
+    x = then(x, layers.DepthwiseConv2D(3, 1, "same", use_bias=False, name="block_2_depthwise"))
+    x = then(x, pointwise("block_2_project", 8))
+    x = then(layers.Add(name="block_2_add")([narrow, x]), pointwise("Conv_1", 16))
+    x = layers.LSTM(8, name="lstm")(layers.Reshape((-1, 16), name="sequence")(x))
+    x = layers.Dense(4, activation="softmax", name="action")(layers.Dropout(0.0)(x))
+    network = keras.Model(pixels, x, name="cnn_lstm")
+    rng = np.random.default_rng(0)
+    for layer in network.layers:
+        if isinstance(layer, layers.BatchNormalization):
+            n = layer.gamma.shape[0]
+            draws = rng.uniform(0.5, 1.2, n), rng.normal(0, 0.5, n), rng.normal(0, 0.2, n)
+            layer.set_weights([*draws, rng.uniform(0.2, 0.6, n)])
+    action = network.get_layer("action")
+    action.set_weights([5 * weights for weights in action.get_weights()])
+    return network
+
+
+@pytest.fixture(scope="module")
+def photographs():
+    return np.random.default_rng(0).integers(0, 256, (16, SIZE, SIZE, 3)).astype(np.uint8)
+
+
+@pytest.fixture(scope="module")
+def pixels(photographs):
+    return photographs.astype(np.float32) / 127.5 - 1
+
+
+@pytest.fixture(scope="module")
+def twin(network, pixels):
+    twin = quantised_twin(network)
+    calibrate(twin, observer(network), pixels)
+    return twin
+
+
+def run(graph, pixels, names=None, **settings):
+    options = onnxruntime.SessionOptions()
+    for name, value in settings.items():
+        setattr(options, name, value)
+    session = onnxruntime.InferenceSession(graph, options, providers=["CPUExecutionProvider"])
+    rows = [session.run(names, {session.get_inputs()[0].name: row[None]}) for row in pixels]
+    return [np.concatenate(values) for values in zip(*rows, strict=True)]
+
+
+def test_folding_changes_nothing(network, pixels):
+    folded = fold_normalisation(network)
+    np.testing.assert_allclose(
+        folded.predict_on_batch(pixels), network.predict_on_batch(pixels), atol=1e-5
+    )
+    assert not any("BatchNormalization" in type(layer).__name__ for layer in folded.layers)
+
+
+def test_later_weights_come_in(network, pixels):
+    import keras
+
+    folded = fold_normalisation(network)
+    later = keras.models.clone_model(network)
+    later.set_weights([w + 0.01 for w in network.get_weights()])
+    load_folded_weights(folded, later)
+    np.testing.assert_allclose(
+        folded.predict_on_batch(pixels), later.predict_on_batch(pixels), atol=1e-5
+    )
+
+
+def test_normalisation_without_convolution_is_refused():
+    import keras
+
+    pixels = keras.Input((SIZE, SIZE, 3))
+    network = keras.Model(pixels, keras.layers.BatchNormalization(name="alone")(pixels))
+    with pytest.raises(ModelBundleError, match="'alone' follows no convolution"):
+        fold_normalisation(network)
+
+
+def test_every_map_and_sum_is_rounded(twin):
+    assert [layer.name for layer in quantisers(twin)] == [
+        "Conv1_relu",
+        "block_1_depthwise_relu",
+        "block_1_project_bn",
+        "block_2_expand_relu",
+        "block_2_depthwise_relu",
+        "block_2_project_bn",
+        "block_2_add",
+        "Conv_1_relu",
+    ]
+
+
+def test_rounding_moves_probabilities_a_little(network, twin, pixels):
+    difference = np.abs(twin.predict_on_batch(pixels) - network.predict_on_batch(pixels)).max()
+    assert 1e-4 < difference < 0.15
+
+
+def test_graph_computes_what_the_twin_does(twin, photographs, pixels):
+    import onnx
+
+    graph = quantised_graph(twin, SIZE)
+    onnx.checker.check_model(onnx.load_from_string(graph), full_check=True)
+    expected = np.asarray(twin.predict_on_batch(pixels))
+    plain = onnxruntime.GraphOptimizationLevel.ORT_DISABLE_ALL
+    for settings in ({"graph_optimization_level": plain}, {}):
+        probabilities, *_ = run(graph, photographs, **settings)
+        np.testing.assert_allclose(probabilities, expected, atol=5e-3)
+
+
+def test_graph_has_the_features_of_the_float_graph(network, twin, photographs, pixels, tmp_path):
+    export_onnx(network, tmp_path / "float.onnx", probe=pixels)
+    names = list(FEATURE_OUTPUTS)
+    of_float = run(add_feature_outputs((tmp_path / "float.onnx").read_bytes()), pixels, names)
+    of_int8 = run(quantised_graph(twin, SIZE), photographs, names)
+    for expected, found in zip(of_float, of_int8, strict=True):
+        assert found.shape == expected.shape
+        assert np.corrcoef(found.ravel(), expected.ravel())[0, 1] > 0.97
+
+
+def test_twin_learns_what_rounding_cost(network, twin, photographs, pixels):
+    pupil = quantised_twin(network)
+    pupil.set_weights(twin.get_weights())
+    ranges = [float(layer.scale) for layer in quantisers(pupil)]
+    kernel = pupil.get_layer("Conv_1").kernel
+    kernel.assign(-np.asarray(kernel))
+    # Only what lies behind rounded weights and before rounded maps can mend that.
+    for layer in pupil.layers:
+        layer.trainable = layer.name.startswith(("block_2", "Conv_1"))
+    optimizer = make_optimizer(
+        pupil, weight_decay=0.0, layer_decay=1.0, head_factor=1.0, ema_momentum=0.9
+    )
+    learner = Learner(pupil, optimizer, prepare_pixels)
+    targets = network.predict_on_batch(pixels)
+    losses = [
+        float(learner.step(photographs, unchanged(16), targets, SIZE, 1e-2)) for _ in range(20)
+    ]
+    assert losses[-1] < 0.2 * losses[0]
+    assert [float(layer.scale) for layer in quantisers(pupil)] == ranges
+
+
+def test_range_with_the_least_error():
+    values = np.linspace(-1, 3, 10_000, dtype=np.float32)
+    scale, zero = best_range(values)
+    assert scale == pytest.approx(4 / 255, rel=1e-3)
+    assert zero == 64
+    tailed = np.random.default_rng(0).normal(0, 1, 100_000).astype(np.float32)
+    tailed[0] = 12
+    assert best_range(tailed)[0] * 255 < 0.9 * np.ptp(tailed)  # a stray value takes few levels
+    assert best_range(np.zeros(5, np.float32))[1] == 0
