@@ -18,12 +18,12 @@ from dashboard.evaluation.overview import show_downloads, show_overview, show_su
 from dashboard.evaluation.shown import Shown
 from dashboard.jobs.registry import Job
 from dashboard.jobs.view import JobEnd, show_jobs
+from dashboard.trials import list_trials
 from dashboard.wording.names import escape_markdown
 from har_core.errors import HarError
 from har_core.evaluation.store import list_evaluations
 from har_core.model.bundle import list_bundles
 from har_core.model.manifest import read_manifest
-from har_core.model.trials import list_trials
 
 EVALUATION_KEY = "evaluation"
 OVERVIEW = "Overview"

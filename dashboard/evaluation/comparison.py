@@ -13,6 +13,7 @@ from dashboard.evaluation.jobs import SAME_PREFIX, start_same_evaluation
 from dashboard.evaluation.photos import EvaluatedPhotos
 from dashboard.evaluation.shown import Shown
 from dashboard.jobs.view import JobEnd, show_jobs
+from dashboard.trials import run_of, runs_folder
 from dashboard.widgets.verdict import VERDICT_BOXES
 from dashboard.wording.metrics import metric_value, signed_difference
 from dashboard.wording.names import counted, escape_markdown, human_name
@@ -20,7 +21,6 @@ from har_core.errors import DatasetError, HarError
 from har_core.evaluation.comparison import Comparison, disagreements
 from har_core.evaluation.result import EvaluationResult
 from har_core.evaluation.totals import HEADLINE_METRICS, METRIC_TITLES
-from har_core.model.trials import run_of, runs_folder
 
 WITH_KEY: Final = "with"
 

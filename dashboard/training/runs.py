@@ -13,11 +13,11 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any, Final, Literal
 
+from dashboard.trials import runs_folder
 from har_core.errors import HarError, ModelBundleError
 from har_core.extras import require_training_extra
 from har_core.model.bundle import list_bundles, models_dir
 from har_core.model.manifest import BundleManifest, check_bundle_name, read_manifest
-from har_core.model.trials import runs_folder
 from har_core.settings import MODELS_DIR, checkout
 from har_core.storage.files import write_atomically
 from har_core.training.efforts import Effort

@@ -70,7 +70,7 @@ class _Map:
     name: str
     sides: tuple[int, int]
     channels: int
-    scale: np.float32 | None = None
+    scale: Any = None
     zero: int = 0
     # What the next convolution adds at the top, left, bottom and right.
     padding: tuple[int, ...] = (0, 0, 0, 0)
@@ -213,7 +213,7 @@ class _Writer:
         )
         return _Map(outputs, (rows, columns), len(bias))
 
-    def _weights(self, kernel: np.ndarray, bias: np.ndarray, input_scale: np.float32) -> list[str]:
+    def _weights(self, kernel: np.ndarray, bias: np.ndarray, input_scale: Any) -> list[str]:
         """Write a kernel as int8 and a bias as int32, one scale for each output channel."""
         scale = np.abs(kernel).max(axis=(1, 2, 3)) / LARGEST_WEIGHT
         # A channel without weights must not make its bias overflow.

@@ -46,7 +46,8 @@ def quantised_twin(network: Any) -> Any:
         if isinstance(layer, keras.layers.BatchNormalization):
             return None if layer.name in rectified else kinds["linear"](name=layer.name)
         if type(layer) is keras.layers.LSTM:
-            return fast_layers()[keras.layers.LSTM].from_config(config)
+            scanned: Any = fast_layers()[keras.layers.LSTM]
+            return scanned.from_config(config)
         kind = kinds.get(type(layer))
         return None if kind is None else kind.from_config(config)
 
@@ -59,7 +60,7 @@ def quantisers(twin: Any) -> list[Any]:
 
 
 @cache
-def quantised_layers() -> dict[Any, type]:
+def quantised_layers() -> dict[Any, Any]:
     """Return the layer that stands in for each of Keras' own, and ``"linear"``."""
     import keras
     from keras import ops

@@ -17,6 +17,7 @@ class RecordingEngine:
     """Notes whether its callers were alone; with `meet`, each waits until all have begun."""
 
     batch_size = 1
+    scales = False
 
     def __init__(self, n_classes, n_callers):
         self.n_classes = n_classes

@@ -7,6 +7,7 @@ import pytest
 from har_core.errors import ModelBundleError
 from har_core.keras_io.feature_outputs import FEATURE_OUTPUTS, add_feature_outputs
 from har_core.keras_io.onnx_export import export_onnx
+from har_core.model.engine import OnnxEngine
 from har_core.training.learning.augmentation import prepare_pixels, unchanged
 from har_core.training.learning.learner import Learner
 from har_core.training.learning.optimization import make_optimizer
@@ -151,6 +152,18 @@ def test_graph_has_the_features_of_the_float_graph(network, twin, photographs, p
     for expected, found in zip(of_float, of_int8, strict=True):
         assert found.shape == expected.shape
         assert np.corrcoef(found.ravel(), expected.ravel())[0, 1] > 0.97
+
+
+def test_photograph_has_one_answer_in_any_batch(twin, photographs, tmp_path):
+    (tmp_path / "int8.onnx").write_bytes(quantised_graph(twin, SIZE))
+    engine = OnnxEngine(tmp_path / "int8.onnx")
+    assert engine.scales
+    assert engine.n_features == 16
+    whole = engine.run_with_maps(photographs)
+    for i in (0, 5):
+        alone = engine.run_with_maps(photographs[i : i + 1], alone=False)
+        for one, among_others in zip(alone, whole, strict=True):
+            np.testing.assert_array_equal(one[0], among_others[i])
 
 
 def test_twin_learns_what_rounding_cost(network, twin, photographs, pixels):
