@@ -5,6 +5,7 @@ import base64
 import os
 from collections.abc import Callable
 from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Final, TypeVar
 
@@ -56,7 +57,7 @@ from har_core.images.decoding import MAX_BYTES
 from har_core.model.bundle import list_bundles
 from har_core.model.explanation import explain as explain_photo
 from har_core.model.explanation import overlay
-from har_core.model.loading import find_model
+from har_core.model.loading import find_model, loaded_model
 from har_core.model.manifest import NOVELTY_FILE
 
 Result = TypeVar("Result")
@@ -67,6 +68,10 @@ _WORKERS: Final = ThreadPoolExecutor(
     min(4, (os.cpu_count() or 1) + 1), thread_name_prefix="predict"
 )
 _LOADER: Final = ThreadPoolExecutor(1, thread_name_prefix="load-model")
+# Other models are loaded beside the workers, or requests for one that takes seconds would hold
+# them all; each is loaded once, whoever asks.
+_OTHER_LOADERS: Final = ThreadPoolExecutor(2, thread_name_prefix="load-other-model")
+_loading: Final[dict[Path, Future[ActionModel]]] = {}
 _HEALTH_PATIENCE_S: Final = 1.0
 _queue: Final = RequestQueue()
 telemetry.queued.set_function(lambda: _queue.requests)
@@ -96,15 +101,14 @@ async def predict(request: Request) -> PredictionBody:
         upload, named = await read_single_upload(request)
         bundle = _chosen_bundle(bundle, named)
 
-        def work() -> PredictionBody:
-            model = load_model(bundle)
+        def work(model: ActionModel) -> PredictionBody:
             prediction = model.predict(upload.data, others_wait=_queue.requests > 1)
             prediction = prediction.abstaining_below(min_confidence)
             body = PredictionBody(model=model.name, **prediction.to_dict())
             telemetry.predictions.labels(model.name).inc()
             return body
 
-        return await _in_worker(work)
+        return await _with_model(bundle, work)
 
 
 @router.post(
@@ -131,8 +135,7 @@ async def predict_batch(request: Request) -> BatchBody:
         uploads, named = await read_batch_upload(request)
         bundle = _chosen_bundle(bundle, named)
 
-        def work() -> BatchBody:
-            model = load_model(bundle)
+        def work(model: ActionModel) -> BatchBody:
             answers = model.predict_batch([upload.data for upload in uploads])
             results: list[BatchPrediction | BatchError] = []
             for upload, answer in zip(uploads, answers, strict=True):
@@ -145,7 +148,7 @@ async def predict_batch(request: Request) -> BatchBody:
             telemetry.predictions.labels(model.name).inc(classified)
             return BatchBody(model=model.name, results=results)
 
-        return await _in_worker(work)
+        return await _with_model(bundle, work)
 
 
 @router.post(
@@ -168,8 +171,7 @@ async def explain(request: Request) -> ExplanationBody:
         drawn = request.query_params.get("overlay", "").lower() in ("1", "true")
         action = request.query_params.get("action")
 
-        def work() -> ExplanationBody:
-            model = load_model(bundle)
+        def work(model: ActionModel) -> ExplanationBody:
             if action is not None and action not in model.class_names:
                 raise HTTPException(404, f"The model {model.name!r} has no action {action!r}.")
             found = explain_photo(model, upload.data, action)
@@ -182,7 +184,7 @@ async def explain(request: Request) -> ExplanationBody:
                 model=model.name,
             )
 
-        return await _in_worker(work)
+        return await _with_model(bundle, work)
 
 
 @router.get(
@@ -285,6 +287,31 @@ def _method_of(route: BaseRoute) -> str:
 
 async def _in_worker(work: Callable[[], Result]) -> Result:
     return await asyncio.get_running_loop().run_in_executor(_WORKERS, work)
+
+
+async def _with_model(bundle: Path | None, work: Callable[[ActionModel], Result]) -> Result:
+    """Do `work` with a model in a worker; wait outside for one that is not loaded yet."""
+
+    def at_once() -> Result | _NotLoaded:
+        path = find_model(bundle)
+        model = loaded_model(path)
+        return _NotLoaded(path) if model is None else work(model)
+
+    answer = await _in_worker(at_once)
+    if not isinstance(answer, _NotLoaded):
+        return answer
+    path = answer.path
+    if (loading := _loading.get(path)) is None:
+        loading = _loading[path] = _OTHER_LOADERS.submit(load_model, path)
+        loading.add_done_callback(lambda _: _loading.pop(path, None))
+    # A caller who leaves must not take the model from the others.
+    model = await asyncio.shield(asyncio.wrap_future(loading))
+    return await _in_worker(lambda: work(model))
+
+
+@dataclass(frozen=True)
+class _NotLoaded:
+    path: Path
 
 
 def _requested_bundle(request: Request) -> Path | None:

@@ -67,22 +67,51 @@ def load_model(
         If there is no such model, or its files are damaged.
     """
     path = find_model(name_or_path)
-    stamp_file = path / MANIFEST_FILE if is_folder(path) else path
     with _locks_lock:
         loading = _locks[path]
     with loading:
-        try:
-            stat = stamp_file.stat()
-        except OSError as error:
-            raise ModelBundleError(f"Cannot read {stamp_file}: {error}.") from error
-        how = wanted_precision() if is_folder(path) else preprocessing
-        stamp = (stat.st_mtime_ns, stat.st_size, how)
-        cached = _cache.get(path)
-        if cached is not None and cached[0] == stamp:
-            return cached[1]
+        loaded = loaded_model(path, preprocessing)
+        if loaded is not None:
+            return loaded
+        stamp = _stamp(path, preprocessing)
         model = load_bundle(path) if is_folder(path) else _load_keras_file(path, preprocessing)
         _cache[path] = (stamp, model)
         return model
+
+
+def loaded_model(path: Path, preprocessing: Preprocessing | None = None) -> ActionModel | None:
+    """Return what `load_model` would without loading, and without waiting for who does.
+
+    Parameters
+    ----------
+    path : Path
+        As `find_model` returns it.
+    preprocessing : str, optional
+        As in `load_model`.
+
+    Returns
+    -------
+    ActionModel or None
+        None if it is not loaded, or changed on disk since.
+
+    Raises
+    ------
+    ModelBundleError
+        If there is no such model any more.
+    """
+    cached = _cache.get(path)
+    return cached[1] if cached is not None and cached[0] == _stamp(path, preprocessing) else None
+
+
+def _stamp(path: Path, preprocessing: Preprocessing | None) -> tuple[int, int, str | None]:
+    """Return what changes when a model has to be loaded again."""
+    stamp_file = path / MANIFEST_FILE if is_folder(path) else path
+    try:
+        stat = stamp_file.stat()
+    except OSError as error:
+        raise ModelBundleError(f"Cannot read {stamp_file}: {error}.") from error
+    how = wanted_precision() if is_folder(path) else preprocessing
+    return (stat.st_mtime_ns, stat.st_size, how)
 
 
 def find_model(name_or_path: str | os.PathLike[str] | None = None) -> Path:

@@ -13,11 +13,12 @@ from fastapi.testclient import TestClient
 from dashboard.rest import routes, uploads
 from dashboard.rest.queue import RequestQueue
 from har_core import Prediction
-from tests.drawing import photo_bytes
+from har_core.model import loading
+from tests.drawing import photo_bytes, write_tiny_bundle
 
 
-def post(client):
-    return client.post("/predict", files={"file": ("a.jpg", photo_bytes())})
+def post(client, **params):
+    return client.post("/predict", params=params, files={"file": ("a.jpg", photo_bytes())})
 
 
 def test_full_queue_turns_away_until_a_place_is_free():
@@ -67,6 +68,35 @@ def test_requests_past_the_queue_get_503_at_once_and_the_others_their_answer(cli
         assert [answer.result().status_code for answer in pending] == [200] * 3
     assert routes._queue.requests == 0
     assert post(client).status_code == 200
+
+
+def test_requests_for_a_model_that_loads_slowly_take_no_worker(client, tiny_models, monkeypatch):
+    write_tiny_bundle(tiny_models, "slow")
+    begun, finish = threading.Event(), threading.Event()
+    load_bundle = loading.load_bundle
+
+    def load(path):
+        if path.name == "slow":
+            begun.set()
+            assert finish.wait(20)
+        return load_bundle(path)
+
+    monkeypatch.setattr(loading, "load_bundle", load)
+    monkeypatch.setenv("HAR_MODEL", "tiny")
+    assert client.get("/health").status_code == 200
+    n = 2 * routes._WORKERS._max_workers
+    with ThreadPoolExecutor(n + 2) as pool:
+        try:
+            waiting = [pool.submit(post, client, model="slow") for _ in range(n)]
+            assert begun.wait(20)
+            while routes._queue.requests < n:
+                time.sleep(0.01)
+            quick = [pool.submit(client.get, "/health"), pool.submit(post, client, model="tiny")]
+            assert [answer.result(5).status_code for answer in quick] == [200, 200]
+            assert not any(answer.done() for answer in waiting)
+        finally:
+            finish.set()
+        assert {answer.result(20).json()["model"] for answer in waiting} == {"slow"}
 
 
 @pytest.mark.parametrize(
