@@ -7,7 +7,7 @@ from contextlib import contextmanager
 from enum import StrEnum
 from functools import partial
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
@@ -30,8 +30,28 @@ from har_core.progress import Progress
 from har_core.training.events import EventLog, recorded_run
 from har_core.training.settings import TrainingSettings
 
+if TYPE_CHECKING:
+    from har_core.dataset.table import Dataset
+
 app = typer.Typer()
 EffortName = StrEnum("EffortName", {"quick": "quick", "standard": "standard", "full": "full"})
+
+LinksOption = Annotated[
+    bool,
+    typer.Option(
+        "--follow-links/--no-follow-links",
+        help="Follow links out of the dataset's folder, also where HAR_LINKED_DATASETS does "
+        "not allow them.",
+    ),
+]
+CleanedOption = Annotated[
+    bool,
+    typer.Option(
+        "--cleaned",
+        help="Learn from the table as the review left it: without what was excluded, with "
+        "corrected labels.",
+    ),
+]
 
 _DEFAULTS = TrainingSettings()
 
@@ -43,14 +63,7 @@ def train(
     table: TableOption = None,
     old_table: OldTableOption = None,
     columns: ColumnsOption = None,
-    links: Annotated[
-        bool,
-        typer.Option(
-            "--follow-links/--no-follow-links",
-            help="Follow links out of the dataset's folder, also where HAR_LINKED_DATASETS does "
-            "not allow them.",
-        ),
-    ] = True,
+    links: LinksOption = True,
     effort: Annotated[
         EffortName | None,
         typer.Option(
@@ -65,14 +78,7 @@ def train(
             metavar="NAME", help="With --effort: that model. Default: HAR_MODEL, else the newest."
         ),
     ] = None,
-    cleaned: Annotated[
-        bool,
-        typer.Option(
-            "--cleaned",
-            help="Learn from the table as the review left it: without what was excluded, with "
-            "corrected labels.",
-        ),
-    ] = False,
+    cleaned: CleanedOption = False,
     events: Annotated[
         Path | None,
         typer.Option(metavar="FILE", help="Append what happens, one JSON object a line."),
@@ -195,10 +201,7 @@ def train(
     check_outputs([events], dataset=read)
     warn_of_spellings(read, dataset, table or old_table)
     if cleaned:
-        from har_core.dataset.decision_tables import cleaned_dataset
-
-        read, said = cleaned_dataset(read)
-        stderr.print(said, markup=False, soft_wrap=True)
+        read = _cleaned(read)
     # Imported here, because pandas would slow down every other command.
     from har_core.training.publication import NotPublishedError
 
@@ -241,6 +244,8 @@ def publish(
     dataset: DatasetOption,
     table: TableOption = None,
     columns: ColumnsOption = None,
+    links: LinksOption = True,
+    cleaned: CleanedOption = False,
     overwrite: Annotated[
         bool, typer.Option("--overwrite", help="Replace a bundle of that name.")
     ] = False,
@@ -248,6 +253,7 @@ def publish(
     """Make a model bundle of a run that was trained where there is no TensorFlow.
 
     The ONNX graph needs TensorFlow; the training itself runs on JAX and PyTorch as well.
+    The dataset's options are those of the training.
 
     \b
     KERAS_BACKEND=jax har train --dataset DataSet --name mine
@@ -256,7 +262,9 @@ def publish(
     require_training_extra("Publishing")
     from har_core.training.run import train as run_training
 
-    read = read_dataset(dataset, table, None, columns)
+    read = read_dataset(dataset, table, None, columns, follow_links=links)
+    if cleaned:
+        read = _cleaned(read)
     with progress_bar() as report:
         manifest = run_training(
             read,
@@ -268,6 +276,15 @@ def publish(
             on_epoch=_print_epoch,
         )
     _say_what_was_written(run.name, manifest)
+
+
+def _cleaned(dataset: "Dataset") -> "Dataset":
+    # Imported here, because pandas would slow down every other command.
+    from har_core.dataset.decision_tables import cleaned_dataset
+
+    cleaned, said = cleaned_dataset(dataset)
+    stderr.print(said, markup=False, soft_wrap=True)
+    return cleaned
 
 
 def _say_what_was_written(name: str, manifest: BundleManifest) -> None:

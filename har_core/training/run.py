@@ -2,6 +2,7 @@
 
 import dataclasses
 from pathlib import Path
+from shlex import quote
 
 from har_core.dataset.table import Location
 from har_core.errors import DatasetError, HarError, ModelBundleError
@@ -85,8 +86,9 @@ def train(
     trainer.learn()
     if not runs_tensorflow():
         raise NotPublishedError(
-            f"The training is done. Its ONNX graph needs TensorFlow; publish the model by "
-            f"KERAS_BACKEND=tensorflow har publish {run.path} --dataset {dataset}"
+            "The training is done. Its ONNX graph needs TensorFlow; publish the model with the "
+            "same options of the dataset by KERAS_BACKEND=tensorflow "
+            f"har publish {quote(str(run.path))} --dataset {quote(str(dataset))}"
         )
     manifest = trainer.write_bundle(destination, overwrite)
     run.remove()

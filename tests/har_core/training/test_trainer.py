@@ -1,11 +1,14 @@
 import dataclasses
 import json
+import shlex
 
 import numpy as np
 import pandas as pd
 import pytest
+from typer.testing import CliRunner
 
 from har_core import load_model
+from har_core.cli.main import app
 from har_core.errors import DatasetError, HarError, ModelBundleError
 from har_core.keras_io.loading import load_network
 from har_core.model import bundle
@@ -17,7 +20,9 @@ from har_core.model.manifest import (
     TRAINING_LOG_FILE,
 )
 from har_core.model.records import recorded_cross_validation
+from har_core.training import run
 from har_core.training.learning.learner import Learner
+from har_core.training.publication import NotPublishedError
 from har_core.training.run import train
 from har_core.training.run_folder import RunFolder
 from har_core.training.settings import TrainingSettings
@@ -42,8 +47,11 @@ class Killed(BaseException):
 
 @pytest.fixture(scope="module")
 def runs(tmp_path_factory):
-    """Train once in one go and once with a kill and a resumption, on the same pictures."""
-    root = tmp_path_factory.mktemp("training")
+    """Train once in one go and once with a kill and a resumption, on the same pictures.
+
+    The first is trained as where there is no TensorFlow, and published by the command that it says.
+    """
+    root = tmp_path_factory.mktemp("training") / "with a space"
     dataset = write_dataset(root / "dataset", per_class=10)
     with (dataset / "train.csv").open("a") as table:
         table.write("lost.jpg,sitting\n")
@@ -51,7 +59,13 @@ def runs(tmp_path_factory):
     settings = dataclasses.replace(SETTINGS, backbone_weights=str(backbone))
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("HAR_MODELS_DIR", str(root / "models"))
-        straight = train(dataset, "straight", settings, runs_dir=root / "runs")
+        with patch.context() as without, pytest.raises(NotPublishedError) as done:
+            without.setattr(run, "runs_tensorflow", lambda: False)
+            train(dataset, "straight", settings, runs_dir=root / "runs")
+        _, said = str(done.value).split("KERAS_BACKEND=tensorflow har ")
+        published = CliRunner().invoke(app, shlex.split(said))
+        assert published.exit_code == 0, published.output
+        straight = bundle.verify_bundle(root / "models" / "straight")
 
         def kill_after_first_fine_tuning_epoch(row):
             if row["stage"] == "fine-tuning":
@@ -98,10 +112,10 @@ def test_resumed_run_repeats_no_epoch_and_ends_like_an_uninterrupted_one(runs):
 
 
 def test_bundle_is_complete_and_predicts_as_recorded(runs, tmp_path, monkeypatch):
-    """With the real network."""
+    """With the real network; fine-tuned at its end, which spares compiling the way back."""
     root, *_ = runs
     monkeypatch.setenv("HAR_MODELS_DIR", str(tmp_path / "models"))
-    settings = dataclasses.replace(SETTINGS, epochs=1)
+    settings = dataclasses.replace(SETTINGS, epochs=1, frozen_blocks=14)
     trained = train(root / "dataset", "trained", settings, runs_dir=tmp_path / "runs")
     folder = tmp_path / "models" / "trained"
     assert bundle.verify_bundle(folder) == trained
@@ -174,6 +188,15 @@ def test_manifest_records_run_and_skipped_photographs(runs):
 def test_finished_run_leaves_no_checkpoints_behind(runs):
     root, *_ = runs
     assert not (root / "runs" / "straight").exists()
+
+
+def test_published_run_is_published_once_and_a_stranger_s_not_at_all(runs, monkeypatch):
+    root, *_ = runs
+    monkeypatch.setenv("HAR_MODELS_DIR", str(root / "models"))
+    for name, message in (("straight", "exists already"), ("never", "no interrupted run")):
+        command = ["publish", str(root / "runs" / name), "--dataset", str(root / "dataset")]
+        with pytest.raises(HarError, match=message):
+            CliRunner().invoke(app, command, catch_exceptions=False)
 
 
 def test_existing_bundle_is_not_overwritten_unasked(runs, monkeypatch):
