@@ -7,6 +7,31 @@ import pytest
 
 from tests.drawing import write_dataset, write_tiny_bundle
 
+# Whole files are handed out: the long ones first, so that the workers end together.
+_LONGEST = (
+    "tests/browser/",
+    "tests/har_core/training/",
+    "tests/har_core/keras_io/test_legacy_h5.py",
+    "tests/har_core/model/test_importing.py",
+    "tests/pages/",
+    "tests/har_core/keras_io/",
+)
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """Leave each of several workers one core: threads that wait for a busy one keep it busy."""
+    if config.getoption("numprocesses", None):
+        os.environ.setdefault("OMP_NUM_THREADS", "1")
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    def rank(item: pytest.Item) -> int:
+        return next(
+            (n for n, begin in enumerate(_LONGEST) if item.nodeid.startswith(begin)), len(_LONGEST)
+        )
+
+    items.sort(key=rank)
+
 
 @pytest.fixture(autouse=True)
 def own_data_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -14,6 +14,7 @@ from har_core.images.thumbnails import thumbnails
 from har_core.model import load_model
 from har_core.scan.issues import findings_csv
 from har_core.scan.scanning import load_scan, scan_dataset
+from tests.command_line import har
 from tests.drawing import photo_bytes
 
 SHOWN = "caf%E9.jpg"
@@ -51,20 +52,17 @@ def test_it_is_evaluated_where_the_table_lists_it(dataset, tiny_models):
 
 
 def test_the_command_line_takes_and_writes_it(dataset, tiny_models, tmp_path):
-    def har(*arguments):
-        command = [sys.executable, "-m", "har_core", *arguments]
-        return subprocess.run(command, capture_output=True, timeout=120)
-
     photo = os.fsdecode(os.fsencode(dataset / "train") + b"/caf\xe9.jpg")
-    result = har("predict", photo, str(dataset / "train"), "--json")
+    command = [sys.executable, "-m", "har_core", "predict", photo, dataset / "train", "--json"]
+    result = subprocess.run(command, capture_output=True, timeout=120)
     assert result.returncode == 0, result.stderr
     answers = json.loads(result.stdout)
     assert len(answers) == 14 and answers[0]["filename"].endswith(SHOWN)
-    assert SHOWN.encode() in har("predict", photo).stdout
-    assert SHOWN.encode() in har("predict", photo, "--csv").stdout
+    assert SHOWN in har("predict", photo).stdout
+    assert SHOWN in har("predict", photo, "--csv").stdout
     gone = har("predict", photo + "x")
-    assert gone.returncode == 1 and b"No such file" in gone.stderr
-    assert b"Traceback" not in gone.stderr
+    assert gone.returncode == 1 and "No such file" in gone.stderr
+    assert "Traceback" not in gone.stderr
     scanned = har("scan", str(dataset), "--csv", str(tmp_path / "out.csv"))
     assert scanned.returncode == 1, scanned.stderr
     assert SHOWN in (tmp_path / "out.csv").read_text()

@@ -119,7 +119,6 @@ def open_page(
 ) -> AppTest:
     page = AppTest.from_file(str(ROOT / "dashboard" / "navigation.py"), default_timeout=60)
     page.session_state["dataset"] = str(dataset) if dataset else ""
-    page.run()
     page.switch_page("../pages/dataset.py")
     for key, value in state.items():
         page.session_state[key] = value

@@ -57,7 +57,6 @@ def dataset(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 def open_page(page: str, **address: str) -> AppTest:
     app = AppTest.from_file(str(SCRIPT), default_timeout=60)
-    app.run()
     app.switch_page(f"../pages/{page}.py")
     for key, value in address.items():
         app.query_params[key] = value

@@ -26,7 +26,6 @@ def environment(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 def open_page(dataset: Path | None = None) -> AppTest:
     page = AppTest.from_file(str(ROOT / "dashboard" / "navigation.py"), default_timeout=60)
     page.session_state["dataset"] = str(dataset) if dataset else ""
-    page.run()
     page.switch_page("../pages/training.py").run()
     assert not page.exception
     return page

@@ -1,15 +1,13 @@
 """A path that the system refuses ends in one line and exit code 2, or 1 for a photograph."""
 
-import sys
-
 import pytest
 
-from har_core.cli import main
+from tests.command_line import har
 from tests.drawing import photo_bytes
 
 
 @pytest.fixture
-def run(tiny_models, tiny_dataset, tmp_path, monkeypatch, capsys):
+def run(tiny_models, tiny_dataset, tmp_path, monkeypatch):
     monkeypatch.setenv("HAR_CACHE_DIR", str(tmp_path / "cache"))
     monkeypatch.setenv("HAR_DATA_DIR", str(tmp_path / "data"))
     monkeypatch.delenv("HAR_DATASET", raising=False)
@@ -17,12 +15,8 @@ def run(tiny_models, tiny_dataset, tmp_path, monkeypatch, capsys):
     (tmp_path / "photo.jpg").write_bytes(photo_bytes())
 
     def run_command(*arguments):
-        monkeypatch.setattr(sys, "argv", ["har", *map(str, arguments)])
-        try:
-            main()
-        except SystemExit as ended:
-            return ended.code, capsys.readouterr().err
-        return 0, capsys.readouterr().err
+        ended = har(*arguments)
+        return ended.returncode, ended.stderr
 
     return run_command
 

@@ -1,8 +1,7 @@
 """The loop from the command line: decisions in and out, quick training, a verdict."""
 
 import json
-import subprocess
-import sys
+from functools import partial
 from pathlib import Path
 
 import pandas as pd
@@ -11,6 +10,7 @@ from typer.testing import CliRunner
 
 from har_core.cli.main import app
 from har_core.dataset.decisions import decide, load_decisions
+from tests.command_line import har
 from tests.drawing import photo_bytes, write_dataset
 
 
@@ -18,12 +18,7 @@ from tests.drawing import photo_bytes, write_dataset
 def run(tiny_models: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
     monkeypatch.setenv("HAR_CACHE_DIR", str(tmp_path / "cache"))
     monkeypatch.delenv("HAR_DATASET", raising=False)
-
-    def run_command(*arguments):
-        command = [sys.executable, "-m", "har_core", *map(str, arguments)]
-        return subprocess.run(command, capture_output=True, cwd=tmp_path, timeout=120, text=True)
-
-    return run_command
+    return partial(har, folder=tmp_path)
 
 
 def test_decisions_travel_and_a_quick_model_learns_from_them(run, tmp_path: Path) -> None:

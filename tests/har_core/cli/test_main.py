@@ -4,17 +4,26 @@ import json
 import subprocess
 import sys
 import zipfile
+from functools import partial
 
 import pytest
 
 from har_core.cli.main import with_optional_values
 from har_core.model import bundle
+from tests.command_line import har
 from tests.drawing import CLASS_NAMES, colour_network, photo_bytes
 from tests.guarded import checkerboard, write_guarded_bundle
 
 
 @pytest.fixture
 def run(tiny_models, tmp_path, monkeypatch):
+    """Run the command line in a folder of its own."""
+    monkeypatch.delenv("HAR_DATASET", raising=False)
+    return partial(har, folder=tmp_path)
+
+
+@pytest.fixture
+def run_process(tiny_models, tmp_path, monkeypatch):
     """Run the command line as a process in a folder of its own."""
     monkeypatch.delenv("HAR_DATASET", raising=False)
 
@@ -42,7 +51,7 @@ def photos(tmp_path):
 def test_folder_is_predicted_as_lines_for_a_pipe(run, photos):
     result = run("predict", photos)
     assert result.returncode == 0
-    lines = [line.split("\t") for line in result.stdout.decode().splitlines()]
+    lines = [line.split("\t") for line in result.stdout.splitlines()]
     assert [line[1] for line in lines] == list(CLASS_NAMES)
     assert all(len(line) == 7 for line in lines)
 
@@ -53,7 +62,7 @@ def test_json_goes_to_stdout_or_a_file(run, photos, tmp_path):
     old = {"filename", "action", "confidence", "all_predictions", "model"}
     assert entries[0].keys() == {*old, *new}
     assert sum(entries[0]["all_predictions"].values()) == pytest.approx(1)
-    assert run("predict", photos, "--json", "out.json").stdout == b""
+    assert run("predict", photos, "--json", "out.json").stdout == ""
     assert json.loads((tmp_path / "out.json").read_text()) == entries
 
 
@@ -74,7 +83,7 @@ def test_option_without_a_file_means_stdout(given, meant):
 def test_csv_ranks_the_actions_and_neutralises_formulas(run, tmp_path):
     (tmp_path / "=cmd.jpg").write_bytes(photo_bytes("running"))
     result = run("predict", "=cmd.jpg", "--csv", "--top", "2")
-    rows = list(csv.DictReader(io.StringIO(result.stdout.decode())))
+    rows = list(csv.DictReader(io.StringIO(result.stdout)))
     assert rows[0]["filename"] == "'=cmd.jpg"
     assert rows[0]["action_1"] == "running"
     assert list(rows[0]) == [
@@ -99,7 +108,7 @@ def test_csv_says_why_the_model_abstains_and_from_when_on_is_asked(run, photos, 
 
     def verdicts(*options):
         result = run("predict", photos, "--model", "guarded", "--csv", *options)
-        rows = csv.DictReader(io.StringIO(result.stdout.decode()))
+        rows = csv.DictReader(io.StringIO(result.stdout))
         return {row["filename"].rpartition("/")[2]: row for row in rows}
 
     usual = verdicts()
@@ -116,47 +125,54 @@ def test_explanations_are_pictures_named_like_the_photographs(run, photos, tmp_p
     assert sorted(p.name for p in (tmp_path / "why").iterdir()) == [
         f"{label}.png" for label in sorted(CLASS_NAMES)
     ]
-    assert b"Wrote 3 pictures to why" in result.stderr
+    assert "Wrote 3 pictures to why" in result.stderr
 
 
-def test_bad_file_is_reported_and_exits_1_while_the_others_are_predicted(run, photos):
+def test_bad_file_is_reported_and_exits_1_while_the_others_are_predicted(run_process, photos):
     (photos / "page.jpg").write_text("<html>404</html>")
-    result = run("predict", photos)
+    result = run_process("predict", photos, "-", stdin=photo_bytes("sitting"))
     assert result.returncode == 1
-    assert len(result.stdout.splitlines()) == 3
+    assert len(result.stdout.splitlines()) == 4
     assert b"page.jpg" in result.stderr
 
 
+def test_mistake_is_one_line_and_exits_2(run_process):
+    result = run_process("predict", "x.jpg", "--model", "nowhere")
+    assert result.returncode == 2
+    assert result.stderr.startswith(b"Error: There is no model 'nowhere'")
+    assert result.stderr.count(b"\n") == 1
+
+
 def test_pattern_and_stdin_are_read(run, photos):
-    assert run("predict", str(photos / "r*.jpg")).stdout.count(b"\n") == 1
-    assert b"sitting" in run("predict", "-", stdin=photo_bytes("sitting")).stdout
+    assert run("predict", str(photos / "r*.jpg")).stdout.count("\n") == 1
+    assert "sitting" in run("predict", "-", stdin=photo_bytes("sitting")).stdout
 
 
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        (("predict", "x.jpg", "--model", "nowhere"), b"There is no model 'nowhere'"),
-        (("predict", "*.nothing"), b"Nothing matches"),
-        (("predict",), b"Missing argument"),
-        (("predict", "--json", "photo.jpg", "x"), b"is the name of a photograph"),
-        (("predict", "x.jpg", "--abstain-below", "2"), b"--abstain-below"),
-        (("train", "--name", "x"), b"HAR_DATASET"),
-        (("train", "--name", "x", "--dataset", "nowhere"), b"no dataset folder"),
-        (("train", "--name", "../x", "--dataset", "."), b"cannot be a model name"),
-        (("calibrate", "tiny", "--dataset", "."), b"does not record its splits"),
-        (("export", "model.txt"), b".onnx, .keras or .zip"),
-        (("import-model", "x.h5"), b"--class-indices"),
+        (("predict", "x.jpg", "--model", "nowhere"), "There is no model 'nowhere'"),
+        (("predict", "*.nothing"), "Nothing matches"),
+        (("predict",), "Missing argument"),
+        (("predict", "--json", "photo.jpg", "x"), "is the name of a photograph"),
+        (("predict", "x.jpg", "--abstain-below", "2"), "--abstain-below"),
+        (("train", "--name", "x"), "HAR_DATASET"),
+        (("train", "--name", "x", "--dataset", "nowhere"), "no dataset folder"),
+        (("train", "--name", "../x", "--dataset", "."), "cannot be a model name"),
+        (("calibrate", "tiny", "--dataset", "."), "does not record its splits"),
+        (("export", "model.txt"), ".onnx, .keras or .zip"),
+        (("import-model", "x.h5"), "--class-indices"),
     ],
 )
 def test_usage_and_set_up_mistakes_exit_2_in_few_words(run, arguments, message):
     result = run(*arguments)
     assert result.returncode == 2
     assert message in result.stderr
-    assert b"Traceback" not in result.stderr
+    assert "Traceback" not in result.stderr
 
 
 def test_models_are_listed_and_exported(run, tmp_path):
-    assert run("models").stdout.decode().startswith("tiny\t3 classes")
+    assert run("models").stdout.startswith("tiny\t3 classes")
     assert json.loads(run("models", "--json").stdout)[0]["name"] == "tiny"
     assert run("export", "tiny.zip").returncode == 0
     with zipfile.ZipFile(tmp_path / "tiny.zip") as archive:
@@ -170,19 +186,19 @@ def test_every_command_explains_itself(run):
     for command in ("predict", "train", "calibrate", "import-model", "models", "export"):
         result = run(command, "--help")
         assert result.returncode == 0
-        assert b"Usage" in result.stdout
+        assert "Usage" in result.stdout
 
 
 def test_import_shows_what_a_photograph_is_taken_for_under_every_scaling(run, photos, tmp_path):
     (tmp_path / "colour.onnx").write_bytes(colour_network())
     (tmp_path / "names.txt").write_text("\n".join(CLASS_NAMES))
     given = ("import-model", "colour.onnx", "--class-indices", "names.txt", "--name", "colour")
-    assert b"say with --preprocessing how it was trained" in run(*given).stderr
-    assert b"add --try PHOTO" in run(*given, "--expect", "running").stderr
+    assert "say with --preprocessing how it was trained" in run(*given).stderr
+    assert "add --try PHOTO" in run(*given, "--expect", "running").stderr
     trial = ("--try", photos / "running.jpg", "--expect", "running")
     result = run(*given, "--preprocessing", "minus_one_to_one", *trial)
     assert result.returncode == 0, result.stderr
-    lines = result.stderr.decode().splitlines()
+    lines = result.stderr.splitlines()
     assert "What it says of running.jpg:" in lines
     said = [line for line in lines if line.startswith("  ")]
     assert len(said) == 5
@@ -193,4 +209,4 @@ def test_export_says_how_equal_it_is(run, tmp_path):
     result = run("export", "card", "--format", "hf")
     assert result.returncode == 0, result.stderr
     assert (tmp_path / "card" / "README.md").read_text().startswith("---\n")
-    assert b"differ from the bundle's by at most 0" in result.stderr
+    assert "differ from the bundle's by at most 0" in result.stderr

@@ -23,10 +23,17 @@ def k2() -> Any:
 
 
 @pytest.fixture(scope="module")
-def backbone(k2) -> Any:
+def mobilenet(k2) -> Any:
     return k2.applications.MobileNetV2(
         input_shape=(SIDE, SIDE, 3), alpha=0.35, include_top=False, weights=None
     )
+
+
+@pytest.fixture(scope="module")
+def backbone(k2, mobilenet) -> Any:
+    """MobileNetV2 up to its first sum, which has all kinds of its layers and a grid of 6 × 6."""
+    x = mobilenet.get_layer("block_2_add").output
+    return k2.Model(mobilenet.input, k2.layers.MaxPooling2D(4)(x))
 
 
 @pytest.fixture(scope="module")
@@ -76,7 +83,7 @@ def sequential_around_nested(k2, backbone):
     return k2.Sequential(
         [
             backbone,
-            k2.layers.Reshape((9, 1280)),
+            k2.layers.Reshape((36, -1)),
             k2.layers.LSTM(16),
             k2.layers.Dense(CLASSES, activation="softmax"),
         ]
@@ -84,7 +91,7 @@ def sequential_around_nested(k2, backbone):
 
 
 def partly_frozen(k2, backbone):
-    for layer in backbone.layers[:100]:
+    for layer in backbone.layers[: len(backbone.layers) * 2 // 3]:
         layer.trainable = False
     return nested(k2, backbone)
 
@@ -99,7 +106,7 @@ def shared_nested(k2, backbone):
 def small_layers(k2):
     layers = k2.layers
     return [
-        layers.Conv2D(8, 3, strides=8, name="stem"),
+        layers.Conv2D(8, 3, strides=16, name="stem"),
         layers.BatchNormalization(),
         layers.DepthwiseConv2D(3, name="depthwise"),
         layers.LeakyReLU(alpha=0.2),
@@ -205,6 +212,12 @@ def test_keras_2_file_gives_equal_outputs(build, k2, backbone, pixels, tmp_path)
     assert network.output_shape == (None, CLASSES)
     assert np.abs(np.asarray(network(pixels, training=False)) - expected).max() <= 1e-5
     assert hashlib.sha256(path.read_bytes()).digest() == digest, "the file was changed"
+
+
+def test_whole_backbone_of_keras_2_gives_equal_outputs(k2, mobilenet, pixels, tmp_path):
+    expected = save_and_run(nested(k2, mobilenet), tmp_path / "model.h5", pixels)
+    network = load_network(tmp_path / "model.h5")
+    assert np.abs(np.asarray(network(pixels, training=False)) - expected).max() <= 1e-5
 
 
 @pytest.mark.parametrize("build", [nested, sequential_around_nested, flat_sequential])

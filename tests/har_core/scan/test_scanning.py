@@ -23,6 +23,7 @@ from har_core.scan.issues import (
 )
 from har_core.scan.measurement import measure_photograph, measure_sharpness
 from har_core.scan.scanning import load_scan, scan_dataset
+from tests.command_line import har
 from tests.drawing import encode, write_dataset
 from tests.faults import FAULTS, draw_scene, plant_faults, write_scenes
 
@@ -284,25 +285,22 @@ def test_csv_has_the_documented_columns_and_is_safe_in_spreadsheets(tmp_path: Pa
     }
 
 
-def run_scan(*arguments: str | Path) -> subprocess.CompletedProcess[str]:
-    command = [sys.executable, "-m", "har_core", "scan", *map(str, arguments)]
-    return subprocess.run(command, capture_output=True, text=True, timeout=60)
-
-
 def test_command_exits_with_0_when_clean_1_when_found_2_when_it_cannot_run(
     tmp_path: Path,
 ) -> None:
     folder = write_scenes(tmp_path / "dataset", 3)
-    clean = run_scan(folder, "--json", tmp_path / "counts.json")
+    # A process: what its workers say would show there.
+    command = [sys.executable, "-m", "har_core", "scan", folder, "--json", tmp_path / "counts.json"]
+    clean = subprocess.run(command, capture_output=True, text=True, timeout=60)
     assert (clean.returncode, clean.stderr.strip()) == (0, "")
     assert sum(json.loads((tmp_path / "counts.json").read_text()).values()) == 0
     (folder / "train" / "scene_0.jpg").write_bytes(b"")
-    found = run_scan(folder, "--csv", tmp_path / "findings.csv", "--workers", "1")
+    found = har("scan", folder, "--csv", tmp_path / "findings.csv", "--workers", "1")
     assert found.returncode == 1
     assert "unreadable" in found.stdout
     table = pd.read_csv(tmp_path / "findings.csv").set_index("filename")
     assert table.loc["scene_0.jpg", "is_unreadable_issue"]
-    unusable = run_scan(tmp_path / "nowhere")
+    unusable = har("scan", tmp_path / "nowhere")
     assert unusable.returncode == 2
     assert unusable.stderr.lstrip().startswith("Error: There is no dataset folder")
     assert "Traceback" not in unusable.stderr
