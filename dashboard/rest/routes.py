@@ -164,12 +164,11 @@ async def explain(request: Request) -> ExplanationBody:
 
     `curl -F file=@photo.jpg 'http://localhost:8501/explain?overlay=true'`
     """
-    bundle = _requested_bundle(request)
+    bundle, drawn = _requested_bundle(request), _requested_overlay(request)
     with _queue.place(announced_size(request, MAX_BYTES)):
         upload, named = await read_single_upload(request)
         bundle = _chosen_bundle(bundle, named)
-        drawn = request.query_params.get("overlay", "").lower() in ("1", "true")
-        action = request.query_params.get("action")
+        action = _parameter(request, "action")
 
         def work(model: ActionModel) -> ExplanationBody:
             if action is not None and action not in model.class_names:
@@ -316,7 +315,7 @@ class _NotLoaded:
 
 def _requested_bundle(request: Request) -> Path | None:
     """Return the folder of the bundle named in ``?model=``."""
-    name = request.query_params.get("model")
+    name = _parameter(request, "model")
     return None if name is None else _bundle_named(name)
 
 
@@ -338,9 +337,23 @@ def _bundle_named(name: str) -> Path:
     raise HTTPException(404, f"There is no model {name!r}; GET /models lists them.")
 
 
+def _parameter(request: Request, name: str) -> str | None:
+    values = request.query_params.getlist(name)
+    if len(values) > 1:
+        raise HTTPException(400, f"The address names {name} {len(values)} times; name it once.")
+    return values[0] if values else None
+
+
+def _requested_overlay(request: Request) -> bool:
+    text = (_parameter(request, "overlay") or "false").lower()
+    if text not in ("1", "true", "0", "false"):
+        raise HTTPException(400, f"overlay must be true or false, not {text!r}.")
+    return text in ("1", "true")
+
+
 def _requested_confidence(request: Request) -> float | None:
     """Return ``?min_confidence=``, None if it is not given."""
-    text = request.query_params.get("min_confidence")
+    text = _parameter(request, "min_confidence")
     if text is None:
         return None
     try:

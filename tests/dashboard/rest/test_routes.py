@@ -112,6 +112,13 @@ def test_explanation_is_a_map_of_cells_and_on_request_a_picture(client):
     assert base64.b64decode(drawn["overlay"]).startswith(b"\x89PNG")
 
 
+@pytest.mark.parametrize("query", ["overlay=null", "overlay=true&overlay=true", "model=a&model=b"])
+def test_parameter_that_makes_no_sense_is_answered_400(client, query):
+    answer = client.post(f"/explain?{query}", files={"file": photo_part("running")})
+    assert answer.status_code == 400
+    assert query.partition("=")[0] in answer.json()["error"]
+
+
 def test_explanation_of_an_unknown_action_is_answered_404(client):
     answer = client.post(
         "/explain", params={"action": "flying"}, files={"file": photo_part("running")}

@@ -1,6 +1,6 @@
 """Open the Dataset page on a table of a million rows, without photographs.
 
-    python benchmarks/bench_large_table.py [--rows N]
+    python -m benchmarks.large.table [--rows N]
 
 Prints the time until the page shows the class balance, and the process's peak memory.
 """
@@ -15,7 +15,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-ROOT = Path(__file__).parents[1]
+ROOT = Path(__file__).parents[2]
 
 
 def write_table(folder: Path, rows: int) -> None:

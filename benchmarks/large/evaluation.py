@@ -1,6 +1,6 @@
 """Time what the evaluation page computes, and simulate the coverage of its intervals.
 
-Run from the project's folder: ``python benchmarks/bench_evaluation.py [N] [C]``.
+Run: ``python -m benchmarks.large.evaluation [N] [C]``.
 """
 
 import sys
