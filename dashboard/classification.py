@@ -37,6 +37,10 @@ class ClassifiedPhoto:
     thumbnail: str
     seconds: float
 
+    def abstaining_below(self, min_confidence: float) -> "ClassifiedPhoto":
+        """Return the same with another threshold; see `Prediction.abstaining_below`."""
+        return replace(self, prediction=self.prediction.abstaining_below(min_confidence))
+
 
 def classify_photo(model: ActionModel, data: bytes) -> ClassifiedPhoto | InvalidImageError:
     """Decode a photograph once, classify it, and make its preview.

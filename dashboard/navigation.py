@@ -5,6 +5,7 @@ from pathlib import Path
 import streamlit as st
 
 from dashboard import sidebar
+from dashboard.widgets import tab_memory
 from dashboard.wording.names import PRODUCT
 from har_core.settings import shipped
 
@@ -35,9 +36,11 @@ def show() -> None:
     if st.context.theme.type == "dark":
         st.html(_DARK_TEXT_ON_PRIMARY)
     st.logo(icon, size="large")
+    tab_memory.restore()
     with st.sidebar:
         sidebar.pick_model()
         sidebar.pick_dataset()
+        tab_memory.mount()
     page.run()
 
 

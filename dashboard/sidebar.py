@@ -7,6 +7,7 @@ from typing import Final
 import streamlit as st
 
 from dashboard.resources import opened_dataset
+from dashboard.widgets import tab_memory
 from dashboard.wording.names import accuracy, counted, escape_markdown, short_accuracy
 from har_core import ActionModel, DatasetError, ModelBundleError, load_model
 from har_core.model.bundle import BundleEntry, list_bundles
@@ -67,6 +68,7 @@ def pick_dataset() -> None:
         help="A folder on the server with `train.csv` (filename,label) and `train/`, with another "
         "table, or with one folder of photographs for each class. Optional.",
     ).strip()
+    tab_memory.keep(DATASET_KEY)
     if folder:
         try:
             dataset = opened_dataset(folder)

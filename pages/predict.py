@@ -1,6 +1,7 @@
 """Hand in photographs, see what the person in each is doing."""
 
 import streamlit as st
+from streamlit.delta_generator import DeltaGenerator
 
 from dashboard import sidebar
 from dashboard.charts.bars import even_bars
@@ -8,6 +9,7 @@ from dashboard.classification import ClassifiedPhoto
 from dashboard.explanation import show_explanation
 from dashboard.predict.answers import (
     choose_from_table,
+    choose_threshold,
     classify_all,
     show_answer,
     show_chart,
@@ -37,9 +39,29 @@ def guide() -> None:
             st.switch_page("../pages/evaluation.py")
 
 
-def explain(model: ActionModel, photo: Photo, result: ClassifiedPhoto) -> None:
-    folder = sidebar.chosen_model_folder()
-    show_explanation(model, folder, photo.data, result.prediction, photo.label)
+def show_one(
+    model: ActionModel,
+    photo: Photo,
+    result: ClassifiedPhoto,
+    picture: DeltaGenerator,
+    answer: DeltaGenerator,
+    least: float,
+) -> None:
+    """Draw a photograph and its answer, or those of a part of it."""
+    with picture:
+        asked = show_picture(photo, result)
+    found = result if asked is photo else classify_all(model, [asked])[0]
+    with answer:
+        if isinstance(found, InvalidImageError):
+            show_summary([], [(asked, found)])
+            return
+        answered = found.abstaining_below(least)
+        if asked is not photo:
+            st.caption("Of the part that was chosen:")
+        show_answer(model, asked, answered)
+    with picture:
+        folder = sidebar.chosen_model_folder()
+        show_explanation(model, folder, asked.data, answered.prediction, asked.label)
 
 
 @st.fragment
@@ -54,32 +76,27 @@ def predict(model: ActionModel) -> None:
             st.html(ANSWER_FIRST)
         else:
             guide()
-    with answers:
-        if not photos:
+    if not photos:
+        with answers:
             st.header(f"It can tell {len(model.class_names)} actions apart", anchor=False)
             show_chart(even_bars(model.class_names), "The actions that this model tells apart")
-            return
+        return
+    with answers:
+        place = st.container()
+        least = choose_threshold(model)
+    with place:
         outcomes = list(zip(photos, classify_all(model, photos), strict=True))
-        good = [(p, r) for p, r in outcomes if isinstance(r, ClassifiedPhoto)]
-        bad = [(p, r) for p, r in outcomes if isinstance(r, InvalidImageError)]
-        if len(photos) == 1 and good:
-            show_answer(model, *good[0])
-        else:
-            show_summary(good, bad)
+    good = [(p, r.abstaining_below(least)) for p, r in outcomes if isinstance(r, ClassifiedPhoto)]
+    bad = [(p, r) for p, r in outcomes if isinstance(r, InvalidImageError)]
     if len(photos) == 1 and good:
-        if not photos[0].on_screen:
-            with inputs:
-                show_picture(*good[0])
-        with inputs:
-            explain(model, *good[0])
-    elif good:
+        show_one(model, *good[0], inputs, place, least)
+        return
+    with place:
+        show_summary(good, bad)
+    if good:
         row = choose_from_table(good)
         picture, answer = st.columns([5, 6], gap="large")
-        with picture:
-            show_picture(*good[row])
-            explain(model, *good[row])
-        with answer:
-            show_answer(model, *good[row])
+        show_one(model, *good[row], picture, answer, least)
 
 
 st.title("What is the person doing?", anchor=False)

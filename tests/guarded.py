@@ -8,7 +8,7 @@ import onnxruntime
 import pandas as pd
 from PIL import Image
 
-from har_core.keras_io.feature_outputs import MEANS_OUTPUT, PEAKS_OUTPUT, add_feature_outputs
+from har_core.keras_io.feature_outputs import POOLED_OUTPUTS, Features, add_feature_outputs
 from har_core.model import bundle
 from har_core.model.answers import AnswerRules
 from har_core.model.class_indices import format_class_indices
@@ -47,15 +47,14 @@ def write_guarded_bundle(
     def features(label: str, seed: int) -> list[np.ndarray]:
         photo = draw_photo(label, seed).resize((224, 224), Image.Resampling.BILINEAR)
         pixels = np.asarray(photo, np.float32)[np.newaxis] / 127.5 - 1
-        return session.run([MEANS_OUTPUT, PEAKS_OUTPUT], {"pixels": pixels})
+        return session.run(list(POOLED_OUTPUTS), {"pixels": pixels})
 
     seeds = range(TRAINING + VALIDATION)
     drawn = [(label, seed) for seed in seeds for label in CLASS_NAMES]
-    means, peaks = (
-        np.concatenate(part) for part in zip(*(features(*d) for d in drawn), strict=True)
-    )
+    found = Features(*map(np.concatenate, zip(*(features(*d) for d in drawn), strict=True)))
     n = TRAINING * len(CLASS_NAMES)
-    detector = fit_novelty(means[:n], peaks[:n], np.arange(n), (means[n:], peaks[n:]), "validation")
+    training, held_out = found.take(slice(n)), found.take(slice(n, None))
+    detector = fit_novelty(training, np.arange(n), held_out, "validation")
     assert detector is not None
     splits = pd.DataFrame(
         {

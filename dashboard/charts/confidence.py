@@ -85,7 +85,12 @@ def reliability_figure(
     return figure
 
 
-def coverage_figure(curve: CoverageCurve, coverage: float, accuracy: float) -> go.Figure:
+def coverage_figure(
+    curve: CoverageCurve,
+    coverage: float,
+    accuracy: float,
+    confidence_alone: CoverageCurve | None = None,
+) -> go.Figure:
     """Draw accuracy among answered photographs against their share, with the chosen point.
 
     Parameters
@@ -93,24 +98,30 @@ def coverage_figure(curve: CoverageCurve, coverage: float, accuracy: float) -> g
     curve : CoverageCurve
     coverage, accuracy : float
         At the chosen threshold; NaN accuracy draws no point.
+    confidence_alone : CoverageCurve, optional
+        The same if no photograph were left out because it looks foreign; drawn behind.
 
     Returns
     -------
     plotly.graph_objects.Figure
     """
-    figure = go.Figure(
-        go.Scatter(
-            x=curve.coverage,
-            y=curve.accuracy,
-            customdata=curve.thresholds,
+    figure = go.Figure()
+    drawn = [("confidence alone", confidence_alone, CONTEXT), ("both reasons", curve, ACCENT)]
+    for name, line, colour in drawn:
+        if line is None:
+            continue
+        figure.add_scatter(
+            x=line.coverage,
+            y=line.accuracy,
+            customdata=line.thresholds,
             mode="lines",
-            line={"color": ACCENT, "width": 2.5},
+            name=name,
+            line={"color": colour, "width": 2.5 if line is curve else 1.5},
             hovertemplate=(
                 "from confidence %{customdata:.2f}<br>answers %{x:.1%}<br>right on %{y:.1%}"
                 "<extra></extra>"
             ),
         )
-    )
     if not np.isnan(accuracy):
         figure.add_scatter(
             x=[coverage, coverage, 0],
@@ -118,6 +129,7 @@ def coverage_figure(curve: CoverageCurve, coverage: float, accuracy: float) -> g
             mode="lines",
             line={"color": WRONG, "width": 1, "dash": "dot"},
             hoverinfo="skip",
+            showlegend=False,
         )
         figure.add_scatter(
             x=[coverage],
@@ -125,10 +137,15 @@ def coverage_figure(curve: CoverageCurve, coverage: float, accuracy: float) -> g
             mode="markers",
             marker={"size": 13, "color": WRONG, "line": {"width": 2, "color": "white"}},
             hoverinfo="skip",
+            showlegend=False,
         )
-    figure.update_layout(base_layout(height=380), showlegend=False)
+    figure.update_layout(
+        base_layout(height=380),
+        showlegend=confidence_alone is not None,
+        legend={"orientation": "h", "y": 1.02, "yanchor": "bottom"},
+    )
     share_axes(figure, "share of photographs answered", "share right among them")
-    low = float(curve.accuracy.min())
+    low = min(float(line.accuracy.min()) for _, line, _ in drawn if line is not None)
     figure.update_xaxes(dtick=0.25)
     figure.update_yaxes(range=[max(0.0, np.floor(low * 10 - 0.5) / 10), 1.02])
     return figure

@@ -15,6 +15,7 @@ from dashboard.wording.metrics import (
     abstention_sentence,
     calibration_sentence,
     metric_value,
+    scope_sentence,
 )
 from dashboard.wording.names import escape_markdown, percent
 from har_core.errors import HarError
@@ -24,6 +25,7 @@ from har_core.evaluation.result import EvaluationResult
 from har_core.evaluation.selective import answer_above, coverage_curve
 from har_core.evaluation.store import list_evaluations
 from har_core.evaluation.totals import METRIC_TITLES
+from har_core.model.manifest import NOVELTY_FILE
 
 THRESHOLD_KEY: Final = "threshold"
 
@@ -135,11 +137,12 @@ def _show_abstention(shown: Shown) -> None:
         key=THRESHOLD_KEY,
         bind="query-params",
     )
-    coverage, accuracy = answer_above(result.confidence, result.correct, threshold)
+    confidence, correct, in_scope = result.confidence, result.correct, result.in_scope
+    coverage, accuracy = answer_above(confidence, correct, threshold, in_scope)
     st.markdown(f"**{abstention_sentence(threshold, coverage, accuracy)}**")
-    curve = coverage_curve(result.confidence, result.correct)
+    alone = None if in_scope is None else coverage_curve(confidence, correct)
     st.plotly_chart(
-        coverage_figure(curve, coverage, accuracy),
+        coverage_figure(coverage_curve(confidence, correct, in_scope), coverage, accuracy, alone),
         key="coverage",
         config=NO_TOOLBAR,
         alt="Accuracy among the answered photographs against their share",
@@ -147,6 +150,11 @@ def _show_abstention(shown: Shown) -> None:
     st.caption(
         "Photographs in order of confidence, the surest first. Further left the model answers less "
         "and errs less."
+    )
+    st.caption(
+        scope_sentence(
+            confidence, in_scope, threshold, can_tell=NOVELTY_FILE in shown.manifest.files
+        )
     )
     says = f"Now it abstains below {percent(present)}" if present else "Now it always answers"
     if abs(threshold - present) < 0.005:

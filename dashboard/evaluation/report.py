@@ -170,12 +170,11 @@ def _confidence(result: EvaluationResult, temperature: float) -> str:
     reliability = reliability_figure(
         {f"temperature {temperature:.2f}": bins}, result.confidence, result.correct
     )
-    curve = coverage_curve(result.confidence, result.correct)
-    sentences = "".join(
-        f"<li>{escape(abstention_sentence(t, *answer_above(result.confidence, result.correct, t)))}"
-        "</li>"
-        for t in _THRESHOLDS
-    )
+    answers = (result.confidence, result.correct)
+    curve = coverage_curve(*answers, result.in_scope)
+    alone = None if result.in_scope is None else coverage_curve(*answers)
+    told = [(t, *answer_above(*answers, t, result.in_scope)) for t in _THRESHOLDS]
+    sentences = "".join(f"<li>{escape(abstention_sentence(*line))}</li>" for line in told)
     believed = calibration_sentence(
         result.confidence.mean(),
         result.correct.mean(),
@@ -187,7 +186,7 @@ def _confidence(result: EvaluationResult, temperature: float) -> str:
         f"<p>{believed} "
         f"{len(bins.counts)} bins with {bins.counts.min():,} to {bins.counts.max():,} photographs "
         f"each.</p>{_figure(reliability)}<h2>When should it rather not answer?</h2>"
-        f"<ul>{sentences}</ul>" + _figure(coverage_figure(curve, 0.0, float("nan")))
+        f"<ul>{sentences}</ul>" + _figure(coverage_figure(curve, 0.0, float("nan"), alone))
     )
 
 

@@ -9,14 +9,17 @@ from plotly.graph_objects import Figure
 
 from dashboard.charts.bars import probability_bars
 from dashboard.classification import ClassifiedPhoto
+from dashboard.predict.part import choose_part
 from dashboard.predict.results import Photo, result_json, results_csv, results_table
 from dashboard.resources import classified
 from dashboard.wording.answers import advice, headline, set_sentence
-from dashboard.wording.names import counted, escape_markdown, human_name, markdown_name
+from dashboard.wording.names import counted, escape_markdown, human_name, markdown_name, percent
 from har_core import ActionModel, InvalidImageError
 
 ROW_HEIGHT = 56
 ROWS_SHOWN = 7.5  # half a row tells that there are more
+THRESHOLD_KEY = "min_confidence"
+_THRESHOLD_OF = "min_confidence_of"
 
 
 def classify_all(
@@ -35,10 +38,44 @@ def classify_all(
     return results
 
 
-def show_picture(photo: Photo, result: ClassifiedPhoto) -> None:
-    """Draw one photograph and its name."""
-    st.image(result.preview, width="content", alt=f"The photograph {photo.name}")
-    st.caption(escape_markdown(photo.name))
+def show_picture(photo: Photo, result: ClassifiedPhoto) -> Photo:
+    """Draw one photograph, and offer to look at a part of it; return what to answer for."""
+    place = st.container()
+    is_part = st.toggle(
+        "Look at a part only",
+        key="part",
+        help="The model reads the whole picture. Where several people are in it, choose one.",
+    )
+    with place:
+        if is_part:
+            return choose_part(photo, result.preview)
+        if not photo.on_screen:
+            st.image(result.preview, width="content", alt=f"The photograph {photo.name}")
+            st.caption(escape_markdown(photo.name))
+    return photo
+
+
+def choose_threshold(model: ActionModel) -> float:
+    """Draw the slider of the confidence below which there is no answer, and return it.
+
+    It begins with the model's own; another one is part of the page's address.
+    """
+    own = round(model.rules.abstain_below, 2)
+    if st.session_state.setdefault(_THRESHOLD_OF, (model.name, own)) != (model.name, own):
+        st.session_state.update({_THRESHOLD_OF: (model.name, own), THRESHOLD_KEY: own})
+    chosen = st.slider(
+        "Answer only from this confidence on",
+        *(0.0, 1.0, own, 0.01),
+        key=THRESHOLD_KEY,
+        bind="query-params",
+        help="Below it the answer is that the model cannot tell.",
+    )
+    if chosen != own:
+        st.caption(
+            f"Only on this page: the model itself answers from {percent(own)} on. "
+            "*Evaluation → Confidence* sets that."
+        )
+    return chosen
 
 
 def show_chart(figure: Figure, alt: str) -> None:

@@ -7,13 +7,14 @@ import streamlit as st
 from dashboard import sidebar
 from dashboard.predict.results import Photo
 from dashboard.resources import opened_dataset
+from dashboard.widgets import tab_memory
 from dashboard.wording.names import counted, escape_markdown
 from har_core.errors import InvalidImageError
 from har_core.images.decoding import MAX_BYTES, read_bytes
 from har_core.model.records import match_splits, read_splits
 from har_core.storage.checksums import sha256_of_photograph
 
-_UPLOADED = "uploaded_photos"
+_UPLOADED, _SAMPLE = "uploaded_photos", "sample"
 _DRAWN = 30  # with four of five learned from, one in a thousand draws holds no other
 EXAMPLE = Path(__file__).parents[1] / "examples" / "cycling.jpg"
 # Photographs of none of the actions; where they come from: examples/LICENCES.md.
@@ -57,7 +58,7 @@ def show_random_photo(folder: str, model: Path | None) -> None:
 
 def replace_photos(photo: Photo | None) -> None:
     """Put one photograph, or none, in the place of all that was handed in."""
-    st.session_state["sample"] = photo
+    st.session_state[_SAMPLE] = photo
     _forget_uploads()
     # A file uploader is emptied by giving it another key.
     st.session_state["uploads_cleared"] = st.session_state.get("uploads_cleared", 0) + 1
@@ -66,6 +67,11 @@ def replace_photos(photo: Photo | None) -> None:
 def _forget_uploads() -> None:
     """Forget what was uploaded before: the visitor has changed it."""
     st.session_state.pop(_UPLOADED, None)
+
+
+def _keep(photos: list[Photo]) -> None:
+    """Keep what was handed in: inputs forget it when another page is visited."""
+    st.session_state[_UPLOADED] = photos
 
 
 def photos_handed_in() -> list[Photo]:
@@ -77,7 +83,10 @@ def photos_handed_in() -> list[Photo]:
     )
     if camera_tab.open:  # drawn only when open, because drawing it asks for the camera
         shot = camera_tab.camera_input("Take a photograph", label_visibility="collapsed")
-        return [Photo("camera.jpg", shot.getvalue(), on_screen=True)] if shot else []
+        if not shot:
+            return []
+        _keep([Photo("camera.jpg", shot.getvalue())])
+        return [Photo("camera.jpg", shot.getvalue(), on_screen=True)]
     with upload_tab:
         files = st.file_uploader(
             "Photographs",
@@ -106,11 +115,14 @@ def photos_handed_in() -> list[Photo]:
                     "there is one, one that the model has not learned from.",
                 )
     if files:
-        # The uploader forgets its files when another page is visited.
-        st.session_state[_UPLOADED] = [Photo(file.name, file.getvalue()) for file in files]
+        _keep([Photo(file.name, file.getvalue()) for file in files])
     elif _UPLOADED in st.session_state:
         with upload_tab, st.container(horizontal=True, vertical_alignment="center"):
             st.caption(f"{counted(len(st.session_state[_UPLOADED]), 'photograph')} from before")
             st.button("Clear", icon=":material/close:", on_click=replace_photos, args=(None,))
-    sample = st.session_state.get("sample")
+    for name in (_UPLOADED, _SAMPLE):
+        kept = st.session_state.get(name) or []
+        photos = kept if isinstance(kept, list) else [kept]
+        tab_memory.keep(name, sum(len(photo.data) for photo in photos))
+    sample = st.session_state.get(_SAMPLE)
     return st.session_state.get(_UPLOADED) or ([sample] if sample else [])

@@ -2,6 +2,7 @@
 
 from typing import Final
 
+import numpy as np
 import pandas as pd
 
 from dashboard.wording.glossary import GLOSSARY
@@ -81,6 +82,31 @@ def abstention_sentence(threshold: float, coverage: float, accuracy: float) -> s
     return (
         f"From {threshold:.2f} on the model answers {answered} of the photographs and is right on "
         f"{right} of those."
+    )
+
+
+def scope_sentence(
+    confidence: np.ndarray, in_scope: np.ndarray | None, threshold: float, *, can_tell: bool
+) -> str:
+    """Return how many photographs the model does not answer for which reason.
+
+    Parameters
+    ----------
+    confidence : ndarray of float, shape (N,)
+    in_scope : ndarray of bool, shape (N,), or None
+        As `har_core.evaluation.result.EvaluationResult` has them.
+    threshold : float
+        The model does not answer below.
+    can_tell : bool
+        Whether the model can tell foreign pictures at all.
+    """
+    if in_scope is None:
+        why = "this evaluation did not record it" if can_tell else "this model cannot tell"
+        return f"Whether a photograph looks foreign is not counted: {why}."
+    foreign, unsure = (~in_scope).mean(), (in_scope & (confidence < threshold)).mean()
+    return (
+        f"Not answered: {percent(foreign)} because they look foreign, {percent(unsure)} more "
+        "because the model is not sure enough. The pale line takes confidence alone."
     )
 
 

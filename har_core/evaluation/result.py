@@ -51,6 +51,8 @@ class EvaluationResult:
         Near-duplicate group of each photograph; intervals resample groups.
     sha256 : ndarray of str, shape (N,)
         Of each photograph's file: which photograph it is; ``""`` where that is not known.
+    in_scope : ndarray of bool, shape (N,), or None
+        False where a photograph looked foreign to the model; None if that was not judged.
     """
 
     class_names: tuple[str, ...]
@@ -59,6 +61,7 @@ class EvaluationResult:
     probabilities: np.ndarray
     groups: np.ndarray
     sha256: np.ndarray
+    in_scope: np.ndarray | None = None
 
     @classmethod
     def from_predictions(
@@ -69,6 +72,7 @@ class EvaluationResult:
         filenames: Sequence[str] | None = None,
         groups: Sequence[int] | np.ndarray | None = None,
         sha256: Sequence[str] | np.ndarray | None = None,
+        in_scope: Sequence[bool] | np.ndarray | None = None,
     ) -> "EvaluationResult":
         """Check predictions and hold them.
 
@@ -85,6 +89,8 @@ class EvaluationResult:
             Near-duplicate group; default: every photograph is its own.
         sha256 : sequence of str, length N, optional
             Of the photographs' files; without it, models cannot be compared.
+        in_scope : sequence of bool, length N, optional
+            See the class.
 
         Returns
         -------
@@ -121,13 +127,16 @@ class EvaluationResult:
         group_numbers = np.arange(n) if groups is None else np.asarray(groups)
         digests = np.full(n, "") if sha256 is None else np.asarray(sha256, str)
         columns = {"filenames": files, "groups": group_numbers, "checksums": digests}
+        judged = None if in_scope is None else np.asarray(in_scope, bool)
+        if judged is not None:
+            columns["judgements of novelty"] = judged
         for what, column in columns.items():
             if column.shape != (n,):
                 raise DatasetError(f"{n} labels need as many {what}, not {len(column)}.")
         check_filenames(files)
         check_probabilities(table, files)
         indices = label_indices(labels, names, files)
-        return cls(names, files, indices, table, group_numbers, digests)
+        return cls(names, files, indices, table, group_numbers, digests, judged)
 
     @property
     def n(self) -> int:
@@ -331,6 +340,7 @@ class EvaluationResult:
             self.probabilities[rows],
             self.groups[rows],
             self.sha256[rows],
+            None if self.in_scope is None else self.in_scope[rows],
         )
 
     def regrouped(self, groups: np.ndarray) -> "EvaluationResult":

@@ -57,6 +57,7 @@ def evaluate_dataset(
     usable = table[reasons == ""]
     read: list[_Photograph] = []
     probabilities: list[np.ndarray] = []
+    in_scope: list[np.ndarray] = []
     failed: dict[int, str] = {}
     batches = _read_batches(usable["path"].tolist(), model.manifest.input_size)
     for start, batch in batches:
@@ -66,9 +67,12 @@ def evaluate_dataset(
             if isinstance(item, InvalidImageError):
                 failed[usable.index[position]] = f"unreadable photograph ({item.reason})"
         if good:
-            rows = model.predict_probabilities(np.stack([item.pixels for item in good]), raw=True)
+            answers = model.predict_with_novelty(np.stack([item.pixels for item in good]))
+            rows, judged = answers.probabilities, answers.novelty
             answered = np.isfinite(rows).all(axis=1)
             probabilities.append(rows[answered])
+            if judged is not None:
+                in_scope.append(judged.in_scope[answered])
             for (position, item), is_answered in zip(good_at.items(), answered, strict=True):
                 if is_answered:
                     read.append(item.without_pixels())
@@ -91,6 +95,7 @@ def evaluate_dataset(
         kept["filename"].tolist(),
         duplicate_groups(len(read), pairs),
         [item.sha256 for item in read],
+        np.concatenate(in_scope) if in_scope else None,
     )
     return Evaluation(
         name=name,

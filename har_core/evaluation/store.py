@@ -17,7 +17,7 @@ from har_core.errors import DatasetError, HarError, ModelBundleError, some_of
 from har_core.evaluation.result import EvaluationResult
 from har_core.images.thumbnail_archive import write_thumbnails
 from har_core.model.answers import NO_RULES, AnswerRules
-from har_core.model.fields import RESERVED_COLUMNS, check_class_names
+from har_core.model.fields import IN_SCOPE, RESERVED_COLUMNS, check_class_names
 from har_core.model.manifest import (
     KERAS_FILE,
     MANIFEST_FILE,
@@ -188,6 +188,8 @@ def keep_evaluation(evaluation: Evaluation, thumbnails: Mapping[str, bytes] | No
             "group": raw.groups,
         }
     )
+    if raw.in_scope is not None:
+        table[IN_SCOPE] = raw.in_scope
     probabilities = pd.DataFrame(raw.probabilities, columns=list(raw.class_names))
     metadata = {
         "created": evaluation.created,
@@ -321,9 +323,17 @@ def _read_result(
             table["filename"].tolist(),
             table[group_column].to_numpy(),
             table["sha256"].tolist(),
+            _in_scope(table),
         )
     except HarError as error:
         raise DatasetError(f"{path}: {error}") from error
+
+
+def _in_scope(table: pd.DataFrame) -> np.ndarray | None:
+    """Return which photographs looked familiar; None unless all were judged."""
+    if IN_SCOPE not in table or table[IN_SCOPE].isna().any():
+        return None
+    return table[IN_SCOPE].to_numpy(bool)
 
 
 def _kept_folder(model: str) -> Path:

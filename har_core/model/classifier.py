@@ -195,6 +195,16 @@ class ActionModel:
         """
         return self._run(pixels, alone=False, with_features=with_features)
 
+    def predict_with_novelty(self, pixels: np.ndarray) -> "Answers":
+        """Answer as `predict_probabilities` with ``raw=True``, and judge novelty.
+
+        Parameters
+        ----------
+        pixels : ndarray of uint8, shape (N, S, S, 3)
+        """
+        with self._at_work():
+            return self._run(pixels, alone=self._callers == 1, raw=True)
+
     def similar_rows(self, source: ImageSource, k: int = 3) -> np.ndarray | None:
         """Find the training photographs that look most like one to the model.
 
@@ -215,8 +225,8 @@ class ActionModel:
         with self._at_work():
             pixels, _ = self._prepare(source)
             batch = self._scaled(pixels[np.newaxis])
-            _, _, peaks = self._engine.run_with_features(batch, alone=self._callers == 1)
-        return self.novelty.nearest(peaks[0], k)
+            _, features = self._engine.run_with_features(batch, alone=self._callers == 1)
+        return self.novelty.nearest(features.peaks[0], k)
 
     def prepare(self, source: ImageSource) -> np.ndarray:
         """Return a photograph as the network sees it: uint8 RGB, shape (S, S, 3).
@@ -272,7 +282,9 @@ class ActionModel:
             for i, row in enumerate(answers.probabilities)
         ]
 
-    def _run(self, pixels: np.ndarray, *, alone: bool, with_features: bool = False) -> "Answers":
+    def _run(
+        self, pixels: np.ndarray, *, alone: bool, with_features: bool = False, raw: bool = False
+    ) -> "Answers":
         batch = self._scaled(pixels)
         judged: Novelty | None = None
         features: np.ndarray | None = None
@@ -281,15 +293,15 @@ class ActionModel:
             sound = are_probabilities(outputs)
         else:
             if with_features:
-                outputs, means, peaks, maps = self._engine.run_with_maps(batch, alone=alone)
+                outputs, pooled, maps = self._engine.run_with_maps(batch, alone=alone)
                 features = maps.mean(axis=(1, 2), dtype=np.float32)
             else:
-                outputs, means, peaks = self._engine.run_with_features(batch, alone=alone)
+                outputs, pooled = self._engine.run_with_features(batch, alone=alone)
             sound = are_probabilities(outputs)
-            sound &= np.isfinite(means).all(axis=1) & np.isfinite(peaks).all(axis=1)
             if self.novelty is not None:
-                judged = self.novelty.judge(np.nan_to_num(means), np.nan_to_num(peaks))
-        probabilities = self._calibrate(outputs)
+                judged = self.novelty.judge(pooled)
+                sound &= np.isfinite(judged.value)
+        probabilities = self._at_temperature_1(outputs) if raw else self._calibrate(outputs)
         probabilities[~sound] = np.nan
         return Answers(probabilities, judged, features)
 

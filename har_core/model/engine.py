@@ -13,8 +13,8 @@ from har_core.errors import InvalidImageError, ModelBundleError
 from har_core.keras_io.feature_outputs import (
     FEATURE_OUTPUTS,
     MAP_OUTPUT,
-    MEANS_OUTPUT,
-    PEAKS_OUTPUT,
+    POOLED_OUTPUTS,
+    Features,
 )
 
 SUM_TOLERANCE: Final = 1e-3
@@ -51,7 +51,7 @@ class Engine(Protocol):
 
     def run_with_features(
         self, batch: np.ndarray, *, alone: bool = True
-    ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    ) -> tuple[np.ndarray, Features]:
         """Return probabilities, and the features that `NoveltyDetector.judge` takes."""
 
     def feature_maps(self, batch: np.ndarray) -> np.ndarray:
@@ -59,7 +59,7 @@ class Engine(Protocol):
 
     def run_with_maps(
         self, batch: np.ndarray, *, alone: bool = True
-    ) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
+    ) -> tuple[np.ndarray, Features, np.ndarray]:
         """Return what `run_with_features` and `feature_maps` do, from one pass."""
 
 
@@ -118,12 +118,10 @@ class OnnxEngine:
 
     def run_with_features(
         self, batch: np.ndarray, *, alone: bool = True
-    ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    ) -> tuple[np.ndarray, Features]:
         """See `Engine.run_with_features`."""
-        probabilities, means, peaks = self._run(
-            [self._output, MEANS_OUTPUT, PEAKS_OUTPUT], batch, alone
-        )
-        return probabilities, means, peaks
+        probabilities, *pooled = self._run([self._output, *POOLED_OUTPUTS], batch, alone)
+        return probabilities, Features(*pooled)
 
     def feature_maps(self, batch: np.ndarray) -> np.ndarray:
         """See `Engine.feature_maps`."""
@@ -131,12 +129,11 @@ class OnnxEngine:
 
     def run_with_maps(
         self, batch: np.ndarray, *, alone: bool = True
-    ) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
+    ) -> tuple[np.ndarray, Features, np.ndarray]:
         """See `Engine.run_with_maps`."""
-        probabilities, means, peaks, maps = self._run(
-            [self._output, MEANS_OUTPUT, PEAKS_OUTPUT, MAP_OUTPUT], batch, alone
-        )
-        return probabilities, means, peaks, maps
+        outputs = [self._output, *POOLED_OUTPUTS, MAP_OUTPUT]
+        probabilities, *pooled, maps = self._run(outputs, batch, alone)
+        return probabilities, Features(*pooled), maps
 
     def _run(self, outputs: list[str], batch: np.ndarray, alone: bool) -> list[np.ndarray]:
         session = self._all_cores if alone else self._one_core
@@ -183,7 +180,7 @@ class KerasEngine:
 
     def run_with_features(
         self, batch: np.ndarray, *, alone: bool = True
-    ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    ) -> tuple[np.ndarray, Features]:
         """See `Engine.run_with_features`; not here."""
         raise NotImplementedError
 
@@ -193,7 +190,7 @@ class KerasEngine:
 
     def run_with_maps(
         self, batch: np.ndarray, *, alone: bool = True
-    ) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
+    ) -> tuple[np.ndarray, Features, np.ndarray]:
         """See `Engine.run_with_maps`; not here."""
         raise NotImplementedError
 

@@ -16,11 +16,18 @@ from har_core.evaluation.documents import updated_card
 from har_core.evaluation.store import list_evaluations, read_evaluation
 from har_core.images.decoding import decode_square, read_bytes
 from har_core.images.preprocessing import scale_pixels
-from har_core.keras_io.feature_outputs import MEANS_OUTPUT, PEAKS_OUTPUT, add_feature_outputs
+from har_core.keras_io.feature_outputs import POOLED_OUTPUTS, Features, add_feature_outputs
 from har_core.model.bundle import verify_bundle, write_bundle
-from har_core.model.manifest import MODEL_CARD_FILE, NOVELTY_FILE, ONNX_FILE, BundleManifest
+from har_core.model.fields import IN_SCOPE
+from har_core.model.manifest import (
+    MODEL_CARD_FILE,
+    NOVELTY_FILE,
+    ONNX_FILE,
+    PREDICTIONS_FILE,
+    BundleManifest,
+)
 from har_core.model.novelty import FEWEST_HELD_OUT, MOST_REFERENCES, fit_novelty
-from har_core.model.records import read_splits
+from har_core.model.records import read_parquet, read_splits
 from har_core.progress import Progress
 from har_core.storage.checksums import sha256_of_files
 
@@ -34,6 +41,7 @@ def learn_novelty(
     graph: bytes,
     manifest: BundleManifest,
     photographs: pd.DataFrame,
+    predictions: pd.DataFrame,
     *,
     progress: Progress | None = None,
 ) -> dict[str, bytes]:
@@ -41,8 +49,8 @@ def learn_novelty(
 
     Training photographs are what others are compared with; the validation photographs say how far
     ordinary ones lie. Where there are too few of these (a refit has none), a tenth of the training
-    photographs serves, by near-duplicate group, which then nothing is compared with. The test
-    photographs are not looked at.
+    photographs serves, by near-duplicate group, which then nothing is compared with. Once that is
+    settled, the photographs that the bundle records predictions of are judged, for its evaluation.
 
     Parameters
     ----------
@@ -51,16 +59,19 @@ def learn_novelty(
     manifest : BundleManifest
         Of its input size and scaling.
     photographs : DataFrame
-        In the order of ``splits.parquet``: ``path`` (None where there is no file), ``split`` and
-        ``duplicate_group``.
+        In the order of ``splits.parquet``: ``path`` (None where there is no file), ``split``,
+        ``sha256`` and ``duplicate_group``.
+    predictions : DataFrame
+        What ``predictions.parquet`` holds; with ``sha256``, or it stays as it is.
     progress : callable, optional
         Called with (what is being done, done, total).
 
     Returns
     -------
     dict of str to bytes
-        ``model.onnx`` with further outputs and ``novelty.npz``; empty if the network has no
-        feature map, or there are too few photographs.
+        ``model.onnx`` with further outputs, ``novelty.npz``, and ``predictions.parquet`` with a
+        column ``in_scope``; empty if the network has no feature map, or there are too few
+        photographs.
     """
     try:
         extended = add_feature_outputs(graph)
@@ -80,16 +91,26 @@ def learn_novelty(
         training, held_out = training[~is_aside], training[is_aside]
     if len(training) > MOST_REFERENCES:
         training = np.sort(rng.permutation(training)[:MOST_REFERENCES])
-    rows = np.concatenate([training, held_out])
     if not len(training) or len(held_out) < FEWEST_HELD_OUT:
         return {}
+    recorded = photographs["sha256"].isin(set(predictions.get("sha256", ())) - {""}).to_numpy()
+    others = np.setdiff1d(np.flatnonzero(present & recorded), held_out)
+    rows = np.concatenate([training, held_out, others])
     paths = photographs["path"].to_numpy()[rows]
-    means, peaks = _features(extended, manifest, paths, progress or (lambda *_: None))
+    features = _features(extended, manifest, paths, progress or (lambda *_: None))
     n = len(training)
-    detector = fit_novelty(means[:n], peaks[:n], training, (means[n:], peaks[n:]), split)
+    validation = features.take(slice(n, n + len(held_out)))
+    detector = fit_novelty(features.take(slice(n)), training, validation, split)
     if detector is None:
         return {}
-    return {ONNX_FILE: extended, NOVELTY_FILE: detector.to_bytes()}
+    learned = {ONNX_FILE: extended, NOVELTY_FILE: detector.to_bytes()}
+    if "sha256" in predictions:
+        judged = detector.judge(features.take(slice(n, None))).in_scope
+        of_content = dict(zip(photographs["sha256"].to_numpy()[rows[n:]], judged, strict=True))
+        in_scope = predictions["sha256"].map(of_content).astype("boolean")
+        table = predictions.assign(**{IN_SCOPE: in_scope})
+        learned[PREDICTIONS_FILE] = table.to_parquet(index=False, compression="zstd")
+    return learned
 
 
 def calibrate_bundle(
@@ -139,7 +160,10 @@ def calibrate_bundle(
             f"{manifest.name!r} was trained on; give the folder that it was trained with."
         )
     graph = (folder / ONNX_FILE).read_bytes()
-    learned = learn_novelty(graph, manifest, photographs, progress=progress)
+    predictions = pd.DataFrame()
+    if PREDICTIONS_FILE in manifest.files:
+        predictions = read_parquet(folder / PREDICTIONS_FILE)
+    learned = learn_novelty(graph, manifest, photographs, predictions, progress=progress)
     rules = refit_rules(folder, manifest, manifest.temperature)
     changed = dataclasses.replace(manifest, answers=rules.to_dict())
     files: dict[str, bytes | Path] = {name: folder / name for name in manifest.files}
@@ -164,8 +188,8 @@ def _find_photographs(
 
 def _features(
     graph: bytes, manifest: BundleManifest, paths: np.ndarray, report: Progress
-) -> tuple[np.ndarray, np.ndarray]:
-    """Return the means and peaks of photographs."""
+) -> Features:
+    """Return the pooled features of photographs."""
     import onnxruntime
 
     options = onnxruntime.SessionOptions()
@@ -173,11 +197,10 @@ def _features(
     session = onnxruntime.InferenceSession(graph, options, providers=["CPUExecutionProvider"])
     source = session.get_inputs()[0].name
 
-    def run(start: int) -> tuple[np.ndarray, np.ndarray]:
+    def run(start: int) -> Features:
         pixels = np.stack(list(_decode(paths[start : start + _BATCH], manifest.input_size)))
         batch = scale_pixels(pixels, manifest.preprocessing)
-        means, peaks = session.run([MEANS_OUTPUT, PEAKS_OUTPUT], {source: batch})
-        return means, peaks
+        return Features(*session.run(list(POOLED_OUTPUTS), {source: batch}))
 
     report(_STEP, 0, len(paths))
     batches = []
@@ -188,7 +211,7 @@ def _features(
                 report(_STEP, min(len(batches) * _BATCH, len(paths)), len(paths))
         finally:
             pool.shutdown(cancel_futures=True)  # `report` may have raised
-    return np.concatenate([b[0] for b in batches]), np.concatenate([b[1] for b in batches])
+    return Features(*map(np.concatenate, zip(*batches, strict=True)))
 
 
 def _decode(paths: np.ndarray, size: int) -> Iterator[np.ndarray]:

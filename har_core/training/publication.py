@@ -157,7 +157,8 @@ def publish(
             metrics={"split": "test", "n": len(test), **result.headline()},
             answers=rules.to_dict(),
         )
-        learned = learn_novelty(onnx_file.read_bytes(), manifest, table, progress=progress)
+        graph = onnx_file.read_bytes()
+        learned = learn_novelty(graph, manifest, table, predictions, progress=progress)
         splits = table[["filename", "label", "split", "duplicate_group", "sha256"]]
         return write_bundle(
             destination,

@@ -1,14 +1,25 @@
+import io
 import json
 from pathlib import Path
 
+import numpy as np
 import pandas as pd
 import pytest
+from PIL import Image
 from streamlit.testing.v1 import AppTest
 
+from dashboard.predict import part
 from har_core.evaluation.answers import store_abstention
 from har_core.model.manifest import SPLITS_FILE
 from har_core.storage.files import sha256_of_file
-from tests.drawing import CLASS_NAMES, photo_bytes, write_dataset, write_tiny_bundle
+from tests.drawing import (
+    CLASS_NAMES,
+    COLOURS,
+    encode,
+    photo_bytes,
+    write_dataset,
+    write_tiny_bundle,
+)
 from tests.guarded import checkerboard, write_guarded_bundle
 
 SCRIPT = Path(__file__).parents[2] / "dashboard" / "navigation.py"
@@ -263,3 +274,81 @@ def test_something_else_can_be_tried(app):
         next(b for b in app.button if b.label == "Try something else").click().run()
         assert not app.exception
     assert "coffee" in texts(app)
+
+
+def test_slider_begins_with_the_models_threshold_and_changes_the_answer(guarded_app, tiny_models):
+    store_abstention(tiny_models / "guarded", 0.3)
+    guarded_app.query_params["model"] = "guarded"
+    upload(guarded_app.run(), photo=photo_bytes("running"))
+    slider = guarded_app.slider(key="min_confidence")
+    assert slider.value == 0.3
+    slider.set_value(1.0).run()
+    assert headlines(guarded_app)[0].startswith("I cannot tell: perhaps running or ")
+    assert "the model itself answers from 30 % on" in texts(guarded_app).replace("\u00a0", " ")
+    # Another model begins with its own.
+    guarded_app.selectbox(key="model").select("tiny").run()
+    assert guarded_app.slider(key="min_confidence").value == 0
+
+
+def test_link_may_hold_a_threshold_and_the_table_obeys_it(guarded_app):
+    guarded_app.query_params["model"] = "guarded"
+    guarded_app.query_params["min_confidence"] = "1.0"
+    upload(guarded_app.run(), running=photo_bytes("running"), sitting=photo_bytes("sitting"))
+    assert list(guarded_app.dataframe[0].value["verdict"]) == ["unsure", "unsure"]
+
+
+def two_people():
+    """Draw what is running on the left and sitting on the right."""
+    picture = Image.new("RGB", (400, 200), COLOURS["running"])
+    picture.paste(COLOURS["sitting"], (200, 0, 400, 200))
+    return encode(picture, "PNG")
+
+
+def test_a_part_is_classified_alone_and_another_photograph_begins_whole(app):
+    upload(app.run(), pair=two_people())
+    app.toggle(key="part").set_value(True).run()
+    for across, action in (((0, 50), "running"), ((50, 100), "sitting")):
+        app.slider(key="part_across").set_range(*across).run()
+        assert not app.exception
+        assert headlines(app)[0].startswith(f"Almost certainly {action}")
+    assert "part that was chosen" in texts(app)
+    app.slider(key="part_across").set_range(50, 52).run()
+    assert "needs 5 % of each side" in texts(app)
+    app.slider(key="part_across").set_range(50, 100).run()
+    upload(app, other=photo_bytes("clapping"))
+    assert app.slider(key="part_across").value == (0, 100)
+
+
+def test_a_dragged_box_moves_the_sliders(app, monkeypatch):
+    upload(app.run(), pair=two_people())
+    app.toggle(key="part").set_value(True).run()
+    state = {"box": {"selection": {"box": [{"x": [99.6, 51.2], "y": [-3, 80]}]}}}
+    monkeypatch.setattr(part.st, "session_state", state)
+    part._take_box("box")
+    assert (state["part_across"], state["part_down"]) == ((51, 100), (0, 80))
+    part._take_box("box")
+    assert state["part_drawn"] == 2  # a chart of another key each time
+
+
+def test_part_holds_the_pixels_between_its_edges():
+    cut = Image.open(io.BytesIO(part.cut_out(two_people(), (25, 75), (10, 60))))
+    assert cut.size == (200, 100)
+    left, right = (np.asarray(cut)[50, x] for x in (20, 180))
+    assert np.abs(left - np.array(COLOURS["running"])).max() < 4
+    assert np.abs(right - np.array(COLOURS["sitting"])).max() < 4
+
+
+def test_what_was_handed_in_and_typed_survives_a_reload(app, tiny_dataset):
+    app.run()
+    app.text_input(key="dataset").set_value(str(tiny_dataset)).run()
+    upload(app, photo=photo_bytes("sitting"))
+    token = app.session_state["tab_token"]
+    again = AppTest.from_file(str(SCRIPT), default_timeout=20)
+    again.session_state["tab_memory"] = {"token": token}  # what the tab says after a reload
+    again.run()
+    assert not again.exception
+    assert headlines(again) == ["Almost certainly sitting — > 99 %"]
+    assert again.text_input(key="dataset").value == str(tiny_dataset)
+    stranger = AppTest.from_file(str(SCRIPT), default_timeout=20)
+    stranger.session_state["tab_memory"] = {"token": "guessed"}
+    assert headlines(stranger.run()) == ["It can tell 3 actions apart"]

@@ -14,7 +14,9 @@ from har_core.keras_io.feature_outputs import (
     MAP_OUTPUT,
     MEANS_OUTPUT,
     PEAKS_OUTPUT,
-    bottlenecks,
+    SPREADS_OUTPUT,
+    last_widening,
+    spread_nodes,
 )
 from har_core.keras_io.onnx_export import INPUT_NAME, OPSET, OUTPUT_NAME
 from har_core.training.network import INPUT_SIZE
@@ -84,7 +86,9 @@ class _Writer:
         self._nodes: list[Any] = []
         self._constants: list[Any] = []
         self._maps: dict[str, _Map] = {}
-        self._widened: list[tuple[int, int, _Map]] = []
+        # Channels before and behind each convolution that mixes them, its input, and its name.
+        self._mixing: list[tuple[int, int, tuple[_Map, str]]] = []
+        self._follower: dict[str, str] = {}
         self._vector = ""
         # Names to shapes without the batch.
         self._outputs: dict[str, list[int]] = {}
@@ -95,6 +99,7 @@ class _Writer:
 
         sources = [] if isinstance(layer, keras.layers.InputLayer) else _sources(layer)
         maps = [self._maps[name] for name in sources if name in self._maps]
+        self._follower.update(dict.fromkeys(sources, layer.name))
         match layer:
             case keras.layers.InputLayer():
                 self._maps[layer.name] = self._read_pixels()
@@ -184,7 +189,7 @@ class _Writer:
         depthwise = kernel.shape[3] == 1 and kernel.shape[2] == len(bias)
         kernel = kernel.transpose((2, 3, 0, 1) if depthwise else (3, 2, 0, 1))
         if not depthwise:
-            self._widened.append((inputs.channels, len(bias), inputs))
+            self._mixing.append((inputs.channels, len(bias), (inputs, layer.name)))
         padding = inputs.padding
         if layer.padding == "same":
             padding = _same_padding(inputs.sides, layer.kernel_size, layer.strides)
@@ -280,15 +285,19 @@ class _Writer:
         values = self._dequantised(last)
         self._node("Transpose", [values], [MAP_OUTPUT], perm=[0, 2, 3, 1])
         self._node("ReduceMax", [values], [PEAKS_OUTPUT], axes=[2, 3], keepdims=0)
-        narrow = bottlenecks(self._widened) or [last]
+        widening = last_widening(self._mixing)
+        narrow = [inputs for inputs, _ in widening] or [last]
+        wide = self._maps[self._follower[widening[-2][1]]] if len(widening) > 1 else last
         means = [
             self._node("ReduceMean", [self._dequantised(codes)], axes=[2, 3], keepdims=0)
             for codes in narrow
         ]
         self._node("Concat", means, [MEANS_OUTPUT], axis=1)
+        self._nodes += spread_nodes(self._dequantised(wide), (2, 3))
         self._outputs[MAP_OUTPUT] = [*last.sides, last.channels]
         self._outputs[MEANS_OUTPUT] = [sum(codes.channels for codes in narrow)]
         self._outputs[PEAKS_OUTPUT] = [last.channels]
+        self._outputs[SPREADS_OUTPUT] = [wide.channels]
 
     def _node(
         self, operation: str, inputs: list[str], outputs: list[str] | None = None, **settings: Any

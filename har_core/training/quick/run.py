@@ -326,7 +326,7 @@ def _publish(
             PREDICTIONS_FILE: predictions.to_parquet(index=False, compression="zstd"),
             TRAINING_LOG_FILE: log_csv(log),
             MODEL_CARD_FILE: format_quick_card(manifest, result).encode(),
-            **learn_novelty(graph, manifest, table, progress=report),
+            **learn_novelty(graph, manifest, table, predictions, progress=report),
         },
         overwrite=overwrite,
     )

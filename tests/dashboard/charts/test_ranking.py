@@ -121,6 +121,8 @@ def test_reliability_and_coverage_show_every_photograph_once(result):
     curve = coverage_curve(result.confidence, result.correct)
     assert len(coverage_figure(curve, 0.5, 0.9).data) == 3
     assert len(coverage_figure(curve, 0.0, float("nan")).data) == 1
+    both = coverage_figure(curve, 0.5, 0.9, confidence_alone=curve)
+    assert [line.name for line in both.data[:2]] == ["confidence alone", "both reasons"]
 
 
 def test_figures_have_transparent_backgrounds_for_light_and_dark(result):

@@ -1,3 +1,4 @@
+import numpy as np
 import pytest
 
 from dashboard.wording import metrics as wording
@@ -75,3 +76,12 @@ def test_undefined_numbers_of_a_class_are_dashes():
         "44 – 100\N{NO-BREAK SPACE}%",
         "–",
     ]
+
+
+def test_both_reasons_not_to_answer_are_counted_once_each():
+    confidence, in_scope = np.array([0.9, 0.9, 0.3, 0.2]), np.array([True, False, True, False])
+    told = wording.scope_sentence(confidence, in_scope, 0.5, can_tell=True)
+    told = told.replace("\N{NO-BREAK SPACE}", " ")
+    assert "50 % because they look foreign, 25 % more" in told
+    assert "did not record it" in wording.scope_sentence(confidence, None, 0.5, can_tell=True)
+    assert "cannot tell" in wording.scope_sentence(confidence, None, 0.5, can_tell=False)

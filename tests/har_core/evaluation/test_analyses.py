@@ -147,6 +147,16 @@ def test_coverage_curve_equals_counting(result):
         )
 
 
+def test_what_looks_foreign_is_never_answered():
+    confidence, correct = np.array([0.9, 0.8, 0.7, 0.6]), np.array([False, True, True, False])
+    in_scope = np.array([False, True, True, True])
+    curve = coverage_curve(confidence, correct, in_scope)
+    assert curve.thresholds.tolist() == [0.8, 0.7, 0.6]
+    assert curve.coverage.tolist() == [0.25, 0.5, 0.75]
+    assert curve.accuracy == pytest.approx([1, 1, 2 / 3])
+    assert answer_above(confidence, correct, 0.7, in_scope) == (0.5, 1.0)
+
+
 def test_no_answer_has_no_accuracy():
     coverage, accuracy = answer_above(np.array([0.4]), np.array([True]), 0.9)
     assert coverage == 0

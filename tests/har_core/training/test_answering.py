@@ -6,6 +6,7 @@ import pandas as pd
 import pytest
 
 from har_core.errors import DatasetError, ModelBundleError
+from har_core.evaluation.store import read_evaluation
 from har_core.model import bundle
 from har_core.model.class_indices import format_class_indices
 from har_core.model.loading import load_model
@@ -18,6 +19,7 @@ from har_core.model.manifest import (
     BundleManifest,
     read_manifest,
 )
+from har_core.model.novelty import FALSE_ALARMS
 from har_core.training.answering import calibrate_bundle
 from tests.drawing import CLASS_NAMES, conv_network, photo_bytes, write_dataset
 from tests.evaluated import draw_predictions
@@ -44,7 +46,7 @@ def write_trained(folder: Path, validation: bool = True) -> Path:
     ]
     held_out = table[table["split"] != "train"].reset_index(drop=True)
     labels = pd.Index(CLASS_NAMES).get_indexer(held_out["label"])
-    predictions = held_out[["filename", "label", "split"]].copy()
+    predictions = held_out[["filename", "label", "split", "sha256"]].copy()
     predictions[list(CLASS_NAMES)] = draw_predictions(labels, 3).astype(np.float32)
     manifest = BundleManifest(
         name="trained",
@@ -110,6 +112,17 @@ def test_bundle_stays_whole_and_is_calibrated_twice_alike(trained):
     assert again.rules == first.rules
     # Too few validation photographs (48) for a confidence map and answer sets.
     assert again.rules.set_threshold is None
+
+
+def test_recorded_predictions_say_which_photographs_look_foreign(trained):
+    folder, *_ = trained
+    model = load_model(folder)
+    test = read_evaluation(folder, "test").raw
+    drawn = [name.removesuffix(".jpg").split("_") for name in test.filenames]
+    told = [model.predict(photo_bytes(label, int(seed))).in_scope for label, seed in drawn]
+    assert test.in_scope.tolist() == told
+    validation = read_evaluation(folder, "validation").raw.in_scope
+    assert (~validation).sum() == int((len(validation) + 1) * FALSE_ALARMS) - 1
 
 
 def test_similar_training_photographs_are_found_by_class(trained):

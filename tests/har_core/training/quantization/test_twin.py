@@ -159,10 +159,11 @@ def test_photograph_has_one_answer_in_any_batch(twin, photographs, tmp_path):
     engine = OnnxEngine(tmp_path / "int8.onnx")
     assert engine.scales
     assert engine.n_features == 16
-    whole = engine.run_with_maps(photographs)
+    probabilities, features, maps = engine.run_with_maps(photographs)
+    whole = (probabilities, *features, maps)
     for i in (0, 5):
-        alone = engine.run_with_maps(photographs[i : i + 1], alone=False)
-        for one, among_others in zip(alone, whole, strict=True):
+        answer, seen, map_ = engine.run_with_maps(photographs[i : i + 1], alone=False)
+        for one, among_others in zip((answer, *seen, map_), whole, strict=True):
             np.testing.assert_array_equal(one[0], among_others[i])
 
 
