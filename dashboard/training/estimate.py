@@ -7,17 +7,18 @@ from typing import Final
 import numpy as np
 import streamlit as st
 
+from dashboard.training.measuring import known_speed
 from dashboard.training.runs import Run
 from har_core.analysis.features import FeatureCache, FeatureNetwork
 from har_core.errors import HarError
 from har_core.model.manifest import read_manifest
-from har_core.training.efforts import Effort
+from har_core.training.efforts import Effort, effort_settings
+from har_core.training.settings import TrainingSettings
 
 _PROBE: Final = 16
 # A photograph's share of a training, as forward passes of the same network: the shipped model's
 # recipe took 38 ms for each photograph of each epoch where a forward pass took 5.
 _PASSES_PER_EPOCH: Final = 7.5
-_EPOCHS: Final = {"standard": 5, "full": 18}
 # Reading files, fitting the head (8 s for 9,645 photographs), writing the model.
 _QUICK_MS_PER_PHOTOGRAPH: Final = 2.0
 _START_S: Final = 15.0
@@ -51,7 +52,18 @@ def estimate_seconds(effort: Effort, base: Path, n: int, runs: list[Run]) -> tup
     if effort == "quick":
         pending = max(n - known_features(base), 0)
         return _START_S + n * _QUICK_MS_PER_PHOTOGRAPH / 1000 + 2 * pending * seconds, "measured"
-    return _START_S + n * _EPOCHS[effort] * _PASSES_PER_EPOCH * seconds, "estimated"
+    recipe = TrainingSettings() if effort == "full" else None
+    try:
+        recipe = recipe or effort_settings(effort, base)
+        speed = known_speed(base)
+    except HarError:
+        recipe, speed = recipe or TrainingSettings(), None
+    if speed is not None:
+        # The head learns from one pass of the frozen network; its epochs cost next to nothing.
+        learned = round((1 - recipe.validation - recipe.test) * n)
+        tuning = speed.seconds(learned, min(recipe.small_epochs, recipe.epochs), recipe.epochs)
+        return tuning + n * seconds, "measured"
+    return _START_S + n * recipe.epochs * _PASSES_PER_EPOCH * seconds, "estimated"
 
 
 @st.cache_data(max_entries=8, show_spinner="Measuring this machine …")

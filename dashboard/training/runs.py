@@ -328,22 +328,32 @@ def _launch(run: Run) -> Run:
     ]
     if RunFolder(runs_folder() / ".at-work" / run.name).read_settings() is not None:
         arguments.append("--resume")
-    # The pages and REST come first.
-    if nice := shutil.which("nice"):
-        arguments = [nice, "-n", "10", *arguments]
     with (run.folder / _LOG).open("ab") as log:
         subprocess.Popen(
-            arguments,
+            behind_others(arguments),
             stdin=subprocess.DEVNULL,
             stdout=log,
             stderr=subprocess.STDOUT,
-            env=_environment(run),
+            env=training_environment(run.folder / "models"),
             start_new_session=True,  # a Ctrl-C that ends the server is not meant for it
         )
     return run
 
 
-def _environment(run: Run) -> dict[str, str]:
+def behind_others(arguments: list[str]) -> list[str]:
+    """Return a command that lets the pages and REST come first."""
+    nice = shutil.which("nice")
+    return [nice, "-n", "10", *arguments] if nice else arguments
+
+
+def training_environment(models: Path) -> dict[str, str]:
+    """Return the environment of a training that leaves a processor to the pages.
+
+    Parameters
+    ----------
+    models : Path
+        Folder for the model that it makes, which is on trial until somebody uses it.
+    """
     threads = str(max(1, (os.cpu_count() or 1) - 1))
     names = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "TF_NUM_INTRAOP_THREADS")
     found = (str(checkout() or ""), os.environ.get("PYTHONPATH"))
@@ -351,8 +361,7 @@ def _environment(run: Run) -> dict[str, str]:
     return {
         **os.environ,
         **dict.fromkeys(names, threads),
-        # The model is on trial until somebody uses it.
-        MODELS_DIR.name: str(run.folder / "models"),
+        MODELS_DIR.name: str(models),
         "PYTHONPATH": path,
         "PYTHONUNBUFFERED": "1",
         "COLUMNS": "100",

@@ -7,8 +7,11 @@ from typing import Final
 
 import streamlit as st
 
+from dashboard.jobs.registry import find_jobs, start_job
+from dashboard.jobs.view import JobEnd, show_jobs
 from dashboard.resources import opened_dataset
 from dashboard.training.estimate import duration, estimate_seconds
+from dashboard.training.measuring import JOB, measure_speed
 from dashboard.training.runs import ACTIVE, Run, start_run
 from dashboard.wording.names import counted, escape_markdown
 from har_core.dataset.decision_tables import cleaned_dataset
@@ -76,14 +79,17 @@ def show_start(folder: str, base: Path, runs: list[Run]) -> None:
         help="Letters, digits, '.', '_' and '-'.",
         width=320,
     )
-    captions = []
+    captions, sources = [], set()
     for effort in EFFORTS:
         seconds, source = estimate_seconds(effort, base, chosen.photographs, runs)
+        sources.add(source)
         meaning = _MEANINGS[effort].format(base=escape_markdown(base.name))
         captions.append(f"{duration(seconds)} ({source}): {meaning}")
     st.radio(
         "Effort", EFFORTS, format_func=_TITLES.__getitem__, captions=captions, key="train_effort"
     )
+    if "estimated" in sources:
+        _offer_measurement(base)
     waiting = [run for run in runs if run.state in ACTIVE]
     st.button(
         "Train" if not waiting else "Train after the one at work",
@@ -93,6 +99,25 @@ def show_start(folder: str, base: Path, runs: list[Run]) -> None:
         on_click=_start,
         args=(f"train_name {free}", base, folder, as_it_is, cleaned),
     )
+
+
+def _offer_measurement(base: Path) -> None:
+    """Offer to measure how fast this machine trains, where that is only estimated."""
+    show_jobs(JOB, JobEnd(lambda job: "This machine's speed is known now."), exact=True)
+    if not any(job.state == "running" for job in find_jobs(JOB, exact=True)):
+        st.button(
+            "Measure standard and full on this machine",
+            type="tertiary",
+            icon=":material/timer:",
+            key="measure_speed",
+            on_click=_measure,
+            args=(base,),
+            help="Trains the network on a few drawn pictures, for about a minute.",
+        )
+
+
+def _measure(base: Path) -> None:
+    start_job(JOB, "Measuring a small training", lambda job: measure_speed(base, job))
 
 
 def _describe(lesson: _Lesson, name: str) -> str:

@@ -25,7 +25,8 @@ from har_core.errors import HarError, ModelBundleError
 from har_core.model import bundle
 from har_core.model.bundle import choose_default
 from har_core.model.loading import find_model
-from tests.drawing import write_dataset, write_tiny_bundle
+from har_core.model.manifest import KERAS_FILE, read_manifest
+from tests.drawing import write_dataset, write_small_backbone, write_tiny_bundle
 
 TIMEOUT_S = 120
 
@@ -87,15 +88,29 @@ def test_finished_model_is_on_trial_until_it_is_used(start, base: Path) -> None:
         start("better")
 
 
-def test_killed_run_is_offered_for_resuming_and_finishes(start) -> None:
-    run = wait_for(start("killed"), is_at_work)
-    pid = next(e["pid"] for e in run.events if e["event"] == "started")
-    os.kill(pid, signal.SIGKILL)
+def test_of_a_fine_tuning_a_kill_costs_at_most_an_epoch(base: Path, tmp_path: Path) -> None:
+    dataset = write_dataset(tmp_path / "photos", per_class=8)
+    manifest = read_manifest(base)
+    files: dict[str, bytes | Path] = {name: base / name for name in manifest.files}
+    files[KERAS_FILE] = write_small_backbone(tmp_path / "network.keras")
+    bundle.write_bundle(base, manifest, files, overwrite=True)
+    table = (dataset / "train.csv").read_text()
+    run = start_run("tuned", "standard", base, str(dataset), table, n_photographs=24)
+    run = wait_for(run, lambda run: len(run.epochs) > 2 or has_ended(run))
+    assert run.state == "running", run.log_lines
+    os.kill(next(e["pid"] for e in run.events if e["event"] == "started"), signal.SIGKILL)
     run = wait_for(run, has_ended)
-    assert run.state == "interrupted"
-    assert [r.id for r in list_runs()] == [run.id]
-    resumed = wait_for(resume_run(run), has_ended)
+    # A server that starts now knows nothing but what is on the disk.
+    (offered,) = list_runs()
+    assert offered.state == "interrupted"
+    stage, last = offered.epochs[-1]["stage"], offered.epochs[-1]["epoch"]
+    n_before = len(offered.events)
+    resumed = wait_for(resume_run(offered), has_ended)
     assert resumed.state == "finished", resumed.log_lines
+    again = [e for e in resumed.events[n_before:] if e["event"] == "epoch"]
+    assert (again[0]["stage"], stage) == ("fine-tuning", "fine-tuning")
+    assert again[0]["epoch"] in (last, last + 1)
+    assert [e["epoch"] for e in resumed.epochs if e["stage"] == stage] == [1, 2, 3, 4]
 
 
 def test_runs_wait_for_each_other_and_stop_when_asked(start) -> None:

@@ -1,0 +1,33 @@
+"""A small training tells what larger ones take."""
+
+import pytest
+
+from dashboard.training.estimate import estimate_seconds
+from dashboard.training.measuring import TrainingSpeed, speed_of
+from har_core.errors import HarError
+
+
+def epoch(stage: str, seconds: float) -> dict:
+    return {"event": "epoch", "stage": stage, "seconds": seconds}
+
+
+def test_compiling_is_no_part_of_a_photographs_share() -> None:
+    tuning = [epoch("fine-tuning", seconds) for seconds in (12.0, 2.0, 15.0, 4.0)]
+    speed = speed_of([{"event": "started"}, epoch("head", 0.5), *tuning], n=100, seconds=60)
+    assert (speed.small, speed.large) == (0.02, 0.04)
+    assert speed.start == pytest.approx(60 - 2 * 2 - 2 * 4)
+    # Those 100 photographs again, in the same epochs, take as long.
+    assert speed.seconds(100, small_epochs=2, epochs=4) == pytest.approx(60)
+    with pytest.raises(HarError, match="ended early"):
+        speed_of(tuning[:2], n=100, seconds=60)
+
+
+def test_what_was_measured_beats_what_is_estimated(tiny_models, monkeypatch) -> None:
+    base = tiny_models / "tiny"
+    monkeypatch.setattr("dashboard.training.estimate.seconds_per_pass", lambda *_: 0.01)
+    assert estimate_seconds("full", base, 1000, [])[1] == "estimated"
+    speed = TrainingSpeed(small=0.02, large=0.04, start=50.0)
+    monkeypatch.setattr("dashboard.training.estimate.known_speed", lambda base: speed)
+    seconds, source = estimate_seconds("full", base, 1000, [])
+    assert source == "measured"
+    assert seconds == pytest.approx(50 + 800 * (9 * 0.02 + 5 * 0.04) + 1000 * 0.01)
