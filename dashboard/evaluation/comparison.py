@@ -20,6 +20,7 @@ from dashboard.wording.names import counted, escape_markdown, human_name
 from har_core.errors import DatasetError, HarError
 from har_core.evaluation.comparison import Comparison, disagreements
 from har_core.evaluation.result import EvaluationResult
+from har_core.evaluation.store import BUNDLE_SPLITS
 from har_core.evaluation.totals import HEADLINE_METRICS, METRIC_TITLES
 
 WITH_KEY: Final = "with"
@@ -85,11 +86,9 @@ def _offer_evaluation(shown: Shown, name: str, folder: Path) -> None:
         st.markdown(
             f"**{known}** was not evaluated on these {shown.evaluation.raw.n:,} photographs."
         )
-        keep_as = data.same_set_name(shown.evaluation.name, shown.folder.name)
+        keep_as = data.free_name(folder, shown.evaluation.name, shown.folder.name)
         st.button(
-            "Evaluate on this split"
-            if keep_as != shown.evaluation.name
-            else "Evaluate on this set",
+            f"Evaluate on this {'split' if shown.evaluation.name in BUNDLE_SPLITS else 'set'}",
             type="primary",
             icon=":material/play_arrow:",
             key=f"evaluate_same {name}",

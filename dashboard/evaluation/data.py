@@ -117,13 +117,28 @@ def evaluation_of_same(rival: Path, shown: Evaluation, of: str) -> str | None:
     """
     kept = list_evaluations(rival, read_manifest(rival))
     same = set(shown.raw.sha256) - {""}
-    names = [name for name in (same_set_name(shown.name, of), shown.name) if name in kept]
+    names = [name for name in (_other_name(shown.name, of), shown.name) if name in kept]
     return next((n for n in names if same.intersection(load_evaluation(rival, n).raw.sha256)), None)
 
 
-def same_set_name(name: str, of: str) -> str:
-    """Return under which name another model's evaluation of the same photographs is kept."""
-    return f"{name} of {of}" if name in BUNDLE_SPLITS else name
+def free_name(rival: Path, name: str, of: str) -> str:
+    """Return under which name a rival's evaluation of the same photographs can be kept.
+
+    Parameters
+    ----------
+    rival : Path
+        Its bundle.
+    name : str
+        Of the evaluation of another model.
+    of : str
+        That model's name.
+    """
+    taken = (*BUNDLE_SPLITS, *list_evaluations(rival, read_manifest(rival)))
+    return _other_name(name, of) if name in taken else name
+
+
+def _other_name(name: str, of: str) -> str:
+    return f"{name} of {of}"
 
 
 def evaluated_files(evaluation: Evaluation, dataset: str | None) -> EvaluatedFiles:

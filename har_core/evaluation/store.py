@@ -37,7 +37,7 @@ _METADATA_KEY: Final = b"har_evaluation"
 _SUFFIX: Final = ".parquet"
 _THUMBNAILS: Final = ".thumbnails.zip"
 # Words, one space apart; a name is a file's, on other systems too.
-_NAME: Final = re.compile(r"[A-Za-z0-9](?:[A-Za-z0-9._-]| (?=[A-Za-z0-9._-])){0,63}")
+_NAME: Final = re.compile(r"[A-Za-z0-9](?:[A-Za-z0-9._-]| (?=[A-Za-z0-9._-])){0,99}")
 
 
 @dataclass(frozen=True, eq=False)
@@ -145,8 +145,8 @@ def check_evaluation_name(name: str) -> str:
         raise DatasetError(f"The name {name!r} belongs to the model's own splits; choose another.")
     if not _NAME.fullmatch(name):
         raise DatasetError(
-            f"{name!r} cannot be an evaluation's name: use up to 64 letters, digits, '.', '_', '-' "
-            "or single spaces, starting with a letter or digit."
+            f"{name!r} cannot be an evaluation's name: use up to 100 letters, digits, '.', '_', "
+            "'-' or single spaces, starting with a letter or digit."
         )
     return name
 

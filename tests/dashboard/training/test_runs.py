@@ -88,7 +88,23 @@ def test_finished_model_is_on_trial_until_it_is_used(start, base: Path) -> None:
         start("better")
 
 
-def test_of_a_fine_tuning_a_kill_costs_at_most_an_epoch(base: Path, tmp_path: Path) -> None:
+def test_killed_run_is_offered_for_resuming_and_finishes(start) -> None:
+    run = wait_for(start("killed"), is_at_work)
+    pid = next(e["pid"] for e in run.events if e["event"] == "started")
+    os.kill(pid, signal.SIGKILL)
+    run = wait_for(run, has_ended)
+    assert run.state == "interrupted"
+    assert [r.id for r in list_runs()] == [run.id]
+    resumed = wait_for(resume_run(run), has_ended)
+    assert resumed.state == "finished", resumed.log_lines
+
+
+@pytest.mark.slow
+def test_of_a_fine_tuning_a_kill_costs_at_most_an_epoch(
+    base: Path, tmp_path: Path, request: pytest.FixtureRequest
+) -> None:
+    if "slow" not in (request.config.getoption("markexpr") or ""):
+        pytest.skip("compiles a network twice; -m slow runs it")
     dataset = write_dataset(tmp_path / "photos", per_class=8)
     manifest = read_manifest(base)
     files: dict[str, bytes | Path] = {name: base / name for name in manifest.files}

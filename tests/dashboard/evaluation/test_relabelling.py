@@ -1,0 +1,37 @@
+"""An evaluated photograph is decided about where it is opened."""
+
+from pathlib import Path
+
+from streamlit.testing.v1 import AppTest
+
+from har_core.dataset.decisions import load_decisions
+
+
+def test_a_photograph_is_relabelled_confirmed_and_taken_back(tiny_dataset: Path) -> None:
+    def page(path: str, dataset: str) -> None:
+        from dashboard.evaluation.relabelling import show_relabelling
+
+        show_relabelling(path, dataset, ["clapping", "running", "sitting"])
+
+    path = str(tiny_dataset / "train" / "running_1.jpg")
+    app = AppTest.from_function(page, args=(path, str(tiny_dataset))).run(timeout=60)
+    assert not app.exception
+    app.button(key="evaluated_confirm").click().run()
+    assert load_decisions(tiny_dataset).confirmed == {"running_1.jpg"}
+    app.button(key="evaluated_exclude").click().run()
+    assert load_decisions(tiny_dataset).excluded == {"running_1.jpg"}
+    app.button(key="evaluated_keep").click().run()
+    assert load_decisions(tiny_dataset).current == {}
+    assert "keeps the labels" in app.caption[0].value
+
+
+def test_a_photograph_that_is_not_listed_is_not_offered(tiny_dataset: Path) -> None:
+    def page(path: str, dataset: str) -> None:
+        from dashboard.evaluation.relabelling import show_relabelling
+
+        show_relabelling(path, dataset, ["running"])
+
+    (tiny_dataset / "other.jpg").write_bytes(b"")
+    arguments = (str(tiny_dataset / "other.jpg"), str(tiny_dataset))
+    app = AppTest.from_function(page, args=arguments).run(timeout=60)
+    assert not app.button
