@@ -28,6 +28,7 @@ def show() -> None:
             st.Page(PAGES / "dataset.py", title="Dataset"),
             st.Page(PAGES / "evaluation.py", title="Evaluation"),
             st.Page(PAGES / "training.py", title="Training"),
+            st.Page(PAGES / "jobs.py", title="Jobs"),
             st.Page(PAGES / "about.py", title="What is this?", url_path="about"),
         ]
     )
@@ -40,6 +41,7 @@ def show() -> None:
     with st.sidebar:
         sidebar.pick_model()
         sidebar.pick_dataset()
+        sidebar.pick_results()
         tab_memory.mount()
     page.run()
 

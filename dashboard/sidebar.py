@@ -18,6 +18,7 @@ from har_core.storage.paths import is_folder
 
 MODEL_KEY: Final = "model"
 DATASET_KEY: Final = "dataset"
+RESULTS_KEY: Final = "results"
 
 
 def pick_model() -> None:
@@ -82,6 +83,29 @@ def pick_dataset() -> None:
                 st.caption(f"{counted(len(dataset.rows), 'photograph')} without labels")
         except DatasetError as error:
             st.error(escape_markdown(str(error)))
+
+
+def pick_results() -> None:
+    """Draw the field for results of ``har score`` while some are open; else the Jobs page has it.
+
+    Their location is part of the page's address, so that it can be passed on.
+    """
+    if not chosen_results():
+        return
+    st.text_input(
+        "Results",
+        key=RESULTS_KEY,
+        bind="query-params",
+        help="What *Dataset* and *Evaluation* show instead of the dataset folder: a folder of "
+        "results of `har score`, here or in a bucket.",
+    )
+
+
+def chosen_results() -> str:
+    """Return the location of the results that are open, ``""`` if none are."""
+    if RESULTS_KEY in st.session_state:
+        return str(st.session_state[RESULTS_KEY] or "").strip()
+    return st.query_params.get(RESULTS_KEY, "").strip()
 
 
 def chosen_model() -> ActionModel | None:

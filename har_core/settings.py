@@ -59,6 +59,12 @@ LINKED_DATASETS: Final = Setting(
     "folders, separated as in `PATH`: links in the datasets below them are followed out of them",
     "none; those of `HAR_DATASET` and of a dataset on the command line are",
 )
+RESULTS: Final = Setting(
+    "HAR_RESULTS",
+    "what the Jobs page lists: a folder of results of `har score`, or one that holds such folders; "
+    "here or in a bucket",
+    "none; the page has a field for it",
+)
 MODEL: Final = Setting("HAR_MODEL", "default model: a bundle's name or a path", "the newest bundle")
 MODELS_DIR: Final = Setting(
     "HAR_MODELS_DIR",
@@ -85,6 +91,7 @@ API_KEY: Final = Setting("HAR_API_KEY", "the key that REST requests must bring",
 SETTINGS: Final = (
     DATASET,
     LINKED_DATASETS,
+    RESULTS,
     MODEL,
     MODELS_DIR,
     DATA_DIR,

@@ -22,6 +22,7 @@ from dashboard.dataset.review.section import show_review
 from dashboard.dataset.suspects import show_suspects
 from dashboard.dataset.table_check import show_recorded_classes, show_table_check
 from dashboard.dataset.view import DatasetView, dataset_view
+from dashboard.results.sections import show_as_dataset
 from dashboard.wording.names import escape_markdown
 from har_core.dataset.decisions import load_decisions
 from har_core.errors import DatasetError
@@ -96,7 +97,9 @@ def show_dataset(folder: str) -> None:
 
 
 st.title("Know your photographs", anchor=False)
-if chosen := str(st.session_state.get(sidebar.DATASET_KEY, "")).strip():
+if results := sidebar.chosen_results():
+    show_as_dataset(results)
+elif chosen := str(st.session_state.get(sidebar.DATASET_KEY, "")).strip():
     show_dataset(chosen)
     with st.expander("Upload other photographs, or open those that were"):
         show_upload()

@@ -18,6 +18,7 @@ from dashboard.evaluation.overview import show_downloads, show_overview, show_su
 from dashboard.evaluation.shown import Shown
 from dashboard.jobs.registry import Job
 from dashboard.jobs.view import JobEnd, show_jobs
+from dashboard.results.sections import show_as_evaluation
 from dashboard.trials import list_trials
 from dashboard.wording.names import escape_markdown
 from har_core.errors import HarError
@@ -104,7 +105,9 @@ def show_evaluation(folder: Path, names: list[str]) -> None:
 st.title("How good is the model?", anchor=False)
 model_folder = sidebar.chosen_model_folder()
 show_jobs(JOB_PREFIX, JobEnd(open_result=open_evaluation))
-if model_folder is None:
+if results := sidebar.chosen_results():
+    show_as_evaluation(results)
+elif model_folder is None:
     st.info("There is no model yet: train one, or import one.", icon=":material/model_training:")
 else:
     try:

@@ -130,7 +130,7 @@ def analyse_photographs(
         components = principal_components(vectors)
         outlier_scores = _outlier_scores(components)
         report("Arranging the map", 0, 1)
-        coordinates = _arrange(components)
+        coordinates = arrange(components)
     model = features.probabilities[features.rows_of(photographs["sha256"].iloc[usable])]
     stored = {
         "model_probabilities": model.astype(np.float32),
@@ -198,8 +198,8 @@ def _outlier_scores(components: np.ndarray) -> np.ndarray:
     return np.asarray(detector.fit_score(features=components, verbose=False), np.float64)
 
 
-def _arrange(components: np.ndarray) -> np.ndarray:
-    """Return t-SNE coordinates, float32 (N, 2); NaN outside the sample of a very large set."""
+def arrange(components: np.ndarray) -> np.ndarray:
+    """Arrange vectors by t-SNE: float32 (N, 2); NaN outside the sample of a very large set."""
     from sklearn.manifold import TSNE
 
     coordinates = np.full((len(components), 2), np.nan, np.float32)

@@ -1,0 +1,166 @@
+"""What a model said of very many photographs; every function is pure and suits light and dark."""
+
+from typing import Final
+
+import numpy as np
+import pandas as pd
+import plotly.graph_objects as go
+
+from dashboard.charts.style import ACCENT, GRID, MOST_ROWS, MUTED, base_layout, say_left_out
+from dashboard.wording.answers import VERDICT_WORDS
+from dashboard.wording.names import chart_names
+from har_core.evaluation.calibration import ReliabilityBins
+
+VERDICT_COLOURS: Final = {"answered": ACCENT, "unsure": "#d08a2e", "foreign": MUTED}
+_BAR_HEIGHT: Final = 26
+_BINS: Final = 20
+
+
+def answer_bars(counts: pd.DataFrame) -> go.Figure:
+    """Draw how often each class is the answer, most often on top.
+
+    Parameters
+    ----------
+    counts : DataFrame of int
+        Index: class. One column per verdict.
+
+    Returns
+    -------
+    plotly.graph_objects.Figure
+        Horizontal bars, stacked by verdict; every class shows its total.
+    """
+    counts = counts.loc[counts.sum(axis=1).sort_values(kind="stable").index]
+    n_classes = len(counts)
+    counts = counts.tail(MOST_ROWS)
+    names = chart_names(list(counts.index.map(str)))
+    totals = counts.sum(axis=1)
+    figure = go.Figure()
+    for verdict in counts.columns[counts.sum().gt(0)]:
+        figure.add_bar(
+            x=counts[verdict],
+            y=names,
+            orientation="h",
+            name=VERDICT_WORDS[verdict],
+            marker={"color": VERDICT_COLOURS[verdict]},
+            hovertemplate="%{y}: %{x:,}<extra>%{fullData.name}</extra>",
+        )
+    figure.add_scatter(
+        x=totals,
+        y=names,
+        mode="text",
+        text=[f" {value:,}" for value in totals],
+        textposition="middle right",
+        hoverinfo="skip",
+        showlegend=False,
+        cliponaxis=False,
+    )
+    figure.update_layout(
+        base_layout(height=_BAR_HEIGHT * len(counts) + 54),
+        barmode="stack",
+        bargap=0.32,
+        legend={"orientation": "h", "y": 1, "yanchor": "bottom", "x": 0, "traceorder": "normal"},
+    )
+    top = max(int(totals.max()) if len(totals) else 0, 1)
+    figure.update_xaxes(visible=False, fixedrange=True, range=[0, 1.16 * top])
+    figure.update_yaxes(automargin=True, fixedrange=True, ticksuffix="  ", showgrid=False)
+    say_left_out(figure, n_classes - len(counts), "rarer answers")
+    return figure
+
+
+def confidence_bars(confidence: np.ndarray, verdict: np.ndarray, verdicts: list[str]) -> go.Figure:
+    """Draw how sure the model is: photographs in each twentieth of the confidence.
+
+    Parameters
+    ----------
+    confidence : ndarray of float, shape (N,)
+    verdict : ndarray of int, shape (N,)
+        Index into `verdicts`.
+    verdicts : list of str
+    """
+    edges = np.linspace(0, 1, _BINS + 1)
+    figure = go.Figure()
+    for number, name in enumerate(verdicts):
+        counts, _ = np.histogram(confidence[verdict == number], edges)
+        if counts.any():
+            figure.add_bar(
+                x=(edges[:-1] + edges[1:]) / 2,
+                y=counts,
+                name=VERDICT_WORDS[name],
+                marker={"color": VERDICT_COLOURS[name]},
+                customdata=[f"{a:.0%} to {a + 1 / _BINS:.0%}" for a in edges[:-1]],
+                hovertemplate="%{customdata} sure: %{y:,}<extra>%{fullData.name}</extra>",
+            )
+    figure.update_layout(
+        base_layout(height=330),
+        barmode="stack",
+        bargap=0.08,
+        showlegend=True,
+        legend={"orientation": "h", "y": 1, "yanchor": "bottom", "x": 0, "traceorder": "normal"},
+    )
+    figure.update_xaxes(title="confidence", range=[0, 1], tickformat=".0%", fixedrange=True)
+    figure.update_yaxes(title="photographs", gridcolor=GRID, fixedrange=True, automargin=True)
+    return figure
+
+
+def reliability_bars(bins: ReliabilityBins) -> go.Figure:
+    """Draw how often the model is right against how sure it is."""
+    figure = go.Figure()
+    figure.add_scatter(
+        x=[0, 1],
+        y=[0, 1],
+        mode="lines",
+        name="perfectly calibrated",
+        line={"dash": "dot", "color": MUTED},
+        hoverinfo="skip",
+    )
+    figure.add_scatter(
+        x=bins.confidence,
+        y=bins.accuracy,
+        customdata=bins.counts,
+        mode="lines+markers",
+        name="this model",
+        line={"color": ACCENT, "width": 2},
+        marker={"size": 9},
+        hovertemplate="%{customdata:,} photographs<br>mean confidence %{x:.1%}<br>"
+        "right on %{y:.1%}<extra></extra>",
+    )
+    figure.update_layout(
+        base_layout(height=420), showlegend=True, legend={"orientation": "h", "y": 1.08}
+    )
+    share = {"range": [0, 1.01], "tickformat": ".0%", "gridcolor": GRID, "fixedrange": True}
+    figure.update_xaxes(share, title="mean confidence")
+    figure.update_yaxes(share, title="share of right answers")
+    return figure
+
+
+def rate_line(parts: pd.DataFrame, n_bins: int = 60) -> go.Figure:
+    """Draw how many photographs a second were scored, over time.
+
+    Parameters
+    ----------
+    parts : DataFrame
+        ``time`` at which ``rows`` were written, sorted by time.
+    """
+    seconds = (parts["time"] - parts["time"].iloc[0]).dt.total_seconds().to_numpy()
+    width = max(seconds[-1] / n_bins, 1.0)
+    # The rows of a part were made before it was written: those of the first one, before the start.
+    counts = np.bincount((seconds[1:] // width).astype(np.int64), parts["rows"].to_numpy()[1:])
+    start = parts["time"].iloc[0]
+    times = [start + pd.Timedelta(seconds=width * (i + 0.5)) for i in range(len(counts))]
+    figure = go.Figure(
+        go.Scatter(
+            x=times,
+            y=counts / width,
+            mode="lines",
+            line={"color": ACCENT, "width": 2, "shape": "hvh"},
+            fill="tozeroy",
+            fillcolor="rgba(27, 143, 137, 0.15)",
+            hovertemplate="%{x|%d %b %H:%M} UTC: %{y:,.0f} a second<extra></extra>",
+        )
+    )
+    figure.update_layout(base_layout(height=190), showlegend=False)
+    figure.update_xaxes(showgrid=False, fixedrange=True)
+    figure.update_yaxes(
+        title="a second", gridcolor=GRID, fixedrange=True, rangemode="tozero", automargin=True
+    )
+    return figure

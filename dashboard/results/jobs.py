@@ -1,0 +1,210 @@
+"""The Jobs page: score jobs that run and that ended, from what their folders say."""
+
+from datetime import UTC, datetime, timedelta
+from typing import Final
+
+import numpy as np
+import streamlit as st
+
+from dashboard import sidebar
+from dashboard.charts.results import rate_line
+from dashboard.charts.style import NO_TOOLBAR
+from dashboard.jobs.own_process import run_apart
+from dashboard.jobs.registry import start_job
+from dashboard.jobs.view import JobEnd, show_jobs
+from dashboard.results.opening import opened_results
+from dashboard.wording.names import counted, escape_markdown
+from har_core.errors import HarError
+from har_core.scale.engines.ray_state import ClusterState, cluster_state
+from har_core.scale.opened.finding import FoundJob, find_results
+from har_core.scale.opened.table import ResultsTable
+from har_core.scale.status import JobStatus
+
+PLACE_KEY: Final = "jobs_in"
+_ASK_AGAIN_S: Final = 2.0
+_RAY_JOB: Final = "ray state"
+# Badge, icon and colour.
+_STATES: Final = {
+    "listing": ("listing photographs", ":material/list:", "blue"),
+    "running": ("running", ":material/play_arrow:", "blue"),
+    "done": ("done", ":material/check:", "green"),
+    "failed": ("failed", ":material/error:", "red"),
+    "stopped": ("stopped", ":material/stop:", "orange"),
+    "lost": ("silent, probably killed", ":material/heart_broken:", "orange"),
+    "unknown": ("state unknown", ":material/question_mark:", "gray"),
+}
+_GO_ON: Final = "The same `har score` command goes on from there."
+
+
+def show_place(place: str) -> None:
+    """Draw the jobs whose results lie in a place; running ones refresh by themselves."""
+    try:
+        found = find_results(place)
+    except HarError as error:
+        st.error(escape_markdown(str(error)), icon=":material/folder_off:")
+        return
+    if any(job.status is not None and job.status.engine == "ray" for job in found):
+        _show_ray()
+    for job in found:
+        with st.container(border=True):
+            if job.state in ("listing", "running"):
+                _show_running(job.location)
+            else:
+                _show_job(job, alone=len(found) == 1)
+            _show_links(job.location)
+
+
+@st.fragment(run_every=_ASK_AGAIN_S)
+def _show_running(location: str) -> None:
+    try:
+        (job,) = find_results(location)
+    except HarError as error:
+        st.error(escape_markdown(str(error)), icon=":material/error:")
+        return
+    if job.state not in ("listing", "running"):
+        st.rerun()  # so that it is drawn as one that ended
+    _show_job(job, alone=True)
+
+
+def _show_job(job: FoundJob, *, alone: bool) -> None:
+    title, icon, colour = _STATES[job.state]
+    with st.container(horizontal=True, vertical_alignment="center"):
+        st.subheader(escape_markdown(job.location.rpartition("/")[2]), anchor=False)
+        st.badge(title, icon=icon, color=colour)  # type: ignore[arg-type]
+    status = job.status
+    if status is None:
+        st.caption(f"Answers of {escape_markdown(job.info.model)}; no job has left its state here.")
+    else:
+        st.caption(_describe(status))
+        if job.state in ("listing", "running"):
+            _show_progress(status)
+        if status.message and job.state in ("failed", "stopped"):
+            st.error(f"{escape_markdown(status.message)} {_GO_ON}", icon=":material/error:")
+        elif job.state == "lost":
+            st.warning(
+                f"Nothing was heard of it since {_clock(status.updated)}. {_GO_ON}",
+                icon=":material/heart_broken:",
+            )
+        _show_figures(status)
+    if alone or st.toggle("Details", key=f"details {job.location}"):
+        _show_details(job.location)
+
+
+def _describe(status: JobStatus) -> str:
+    sources = ", ".join(map(escape_markdown, status.sources[:3]))
+    more = ", …" if len(status.sources) > 3 else ""
+    engine = "Ray" if status.engine == "ray" else "this machine's cores"
+    if status.engine == "local":
+        engine = f"the cores of {escape_markdown(status.host)}"
+    return (
+        f"{sources}{more} · {escape_markdown(status.model)} · "
+        f"{counted(status.workers, 'worker')} on {engine} · begun {_clock(status.started)}"
+    )
+
+
+def _show_progress(status: JobStatus) -> None:
+    if status.state == "listing" or not status.total:
+        st.progress(0.0, text="Listing the photographs …")
+        return
+    text = f"{status.done:,} of {status.total:,} · {status.rate:,.1f} a second"
+    if status.remaining_s is not None:
+        end = datetime.now(UTC) + timedelta(seconds=status.remaining_s)
+        text += f" · about {_duration(status.remaining_s)} left, until {end:%d %b %H:%M} UTC"
+    st.progress(min(status.done / status.total, 1.0), text=text)
+
+
+def _show_figures(status: JobStatus) -> None:
+    rate = status.done / status.elapsed_s if status.elapsed_s else 0.0
+    figures = (
+        ("Photographs", f"{status.listed:,}", f"{status.answered:,} before"),
+        ("Scored by this job", f"{status.done:,}", f"in {_duration(status.elapsed_s)}"),
+        ("On average", f"{rate:,.1f}", "a second"),
+        ("Without an answer", f"{status.errors:,}", _share(status.errors, status.done)),
+        ("Workers replaced", f"{status.restarts:,}", "after they died"),
+    )
+    with st.grid(5, min_column_width=140, gap="small"):
+        for title, value, note in figures:
+            st.metric(title, value, note, delta_color="off", delta_arrow="off", border=True)
+
+
+def _show_details(location: str) -> None:
+    try:
+        table = opened_results(location)
+    except HarError as error:
+        st.error(escape_markdown(str(error)), icon=":material/error:")
+        return
+    _show_reasons(table)
+    parts = table.parts_written
+    if len(parts) > 2:
+        st.markdown("**Photographs a second**, as the parts were written")
+        st.plotly_chart(
+            rate_line(parts),
+            key=f"rate {location}",
+            config=NO_TOOLBAR,
+            alt="Photographs a second over time",
+        )
+    st.caption(
+        f"{counted(table.n, 'row')} in {counted(len(parts), 'part')} in {escape_markdown(location)}"
+    )
+
+
+def _show_reasons(table: ResultsTable) -> None:
+    counts = np.bincount(table.reason + 1, minlength=len(table.reasons) + 1)[1:]
+    told = sorted(zip(counts.tolist(), table.reasons, strict=True), reverse=True)
+    if told:
+        reasons = ", ".join(f"{n:,} {name.replace('_', ' ')}" for n, name in told)
+        st.markdown(f"**Why there is no answer:** {escape_markdown(reasons)}")
+
+
+def _show_links(location: str) -> None:
+    with st.container(horizontal=True):
+        for title, page in (("Dataset", "dataset"), ("Evaluation", "evaluation")):
+            if st.button(
+                f"Open in {title}",
+                key=f"open {page} {location}",
+                icon=":material/arrow_forward:",
+                width="content",
+            ):
+                st.session_state[sidebar.RESULTS_KEY] = location
+                st.switch_page(f"../pages/{page}.py")
+
+
+def _show_ray() -> None:
+    """Offer to ask Ray how its machines are."""
+    show_jobs(_RAY_JOB, JobEnd(describe=lambda job: _describe_ray(job.result)), exact=True)
+    st.button(
+        "Ask Ray about its machines",
+        key="ask_ray",
+        icon=":material/lan:",
+        on_click=_ask_ray,
+    )
+
+
+def _ask_ray() -> None:
+    start_job(_RAY_JOB, "Ray", lambda job: run_apart(cluster_state, progress=job.report_step))
+
+
+def _describe_ray(state: ClusterState) -> str:
+    dead = f" ({state.dead_nodes:,} have left)" if state.dead_nodes else ""
+    used = state.object_store - state.free_object_store
+    return (
+        f"Ray: {counted(state.nodes, 'machine')}{dead}, {state.cpus - state.free_cpus:,.0f} of "
+        f"{state.cpus:,.0f} cores in use, {used / 1e9:,.1f} of {state.object_store / 1e9:,.1f} GB "
+        "of the object store."
+    )
+
+
+def _share(part: int, whole: int) -> str:
+    return f"{part / whole:.2%}" if whole else "of none yet"
+
+
+def _clock(iso: str) -> str:
+    return f"{datetime.fromisoformat(iso):%d %b %Y, %H:%M} UTC"
+
+
+def _duration(seconds: float) -> str:
+    if seconds < 120:
+        return f"{seconds:.0f} s"
+    if seconds < 2 * 3600:
+        return f"{seconds / 60:.0f} min"
+    return f"{seconds / 3600:,.1f} h"

@@ -1,0 +1,117 @@
+"""Which results are open, and what is held of them for all visitors."""
+
+import threading
+import time
+from collections import OrderedDict
+from contextvars import copy_context
+from pathlib import Path
+from typing import Final
+
+import streamlit as st
+
+from dashboard import sidebar
+from dashboard.resources import file_stamp, opened_dataset
+from har_core.dataset.table import Dataset
+from har_core.errors import DatasetError
+from har_core.scale.opened.labels import (
+    KEYS,
+    LABEL,
+    JoinedLabels,
+    LabelTable,
+    join_labels,
+    read_label_table,
+)
+from har_core.scale.opened.metrics import MassResult, evaluate_results
+from har_core.scale.opened.table import ResultsTable, open_results
+from har_core.storage.checksums import sha256_of_files
+from har_core.storage.paths import is_folder
+
+_HELD: Final = 4
+_LIST_AGAIN_S: Final = 2.0
+# More photographs would take minutes to read, only to tell which they are.
+_MOST_TO_READ: Final = 20_000
+_tables: Final[OrderedDict[str, tuple[float, ResultsTable]]] = OrderedDict()
+_lock: Final = threading.Lock()
+
+
+def opened_results(location: str) -> ResultsTable:
+    """Open results once, and read what has been added since.
+
+    Raises
+    ------
+    HarError
+        See `har_core.scale.opened.table.open_results`.
+    """
+    checked, before = _tables.get(location, (0.0, None))
+    if before is not None and time.monotonic() - checked < _LIST_AGAIN_S:
+        return before
+    place = st.empty()
+    outside = copy_context()
+
+    def report(what: str, done: int, total: int) -> None:
+        if before is None:
+            outside.run(place.progress, done / total, f"{what}: {done:,} of {total:,} parts")
+
+    with _lock:
+        checked, before = _tables.get(location, (0.0, None))
+        table = open_results(location, before, report)
+        _tables[location] = (time.monotonic(), table)
+        _tables.move_to_end(location)
+        while len(_tables) > _HELD:
+            _tables.popitem(last=False)
+    place.empty()
+    return table
+
+
+def measured(table: ResultsTable, source: str) -> tuple[JoinedLabels, MassResult]:
+    """Join results with labels, and measure the model on them.
+
+    Parameters
+    ----------
+    table : ResultsTable
+    source : str
+        File of a table of labels, or a dataset folder.
+
+    Raises
+    ------
+    DatasetError
+        If there are no labels, or none of these photographs.
+    """
+    path = Path(source).expanduser()
+    if is_folder(path):
+        dataset = opened_dataset(source)
+        stamps = tuple(map(file_stamp, (path, *dataset.tables)))
+        return _measure(table.identity, source, stamps, table, dataset)
+    return _measure(table.identity, source, (file_stamp(path),), table, None)
+
+
+@st.cache_resource(max_entries=3, show_spinner="Joining the labels, and measuring …")
+def _measure(
+    identity: tuple[str, int, int],
+    source: str,
+    stamps: tuple[tuple[int, int], ...],
+    _table: ResultsTable,
+    _dataset: Dataset | None,
+) -> tuple[JoinedLabels, MassResult]:
+    labels = read_label_table(source) if _dataset is None else _labels_of(_dataset)
+    joined = join_labels(_table, labels)
+    result = evaluate_results(_table, joined)
+    _ = result.headline_intervals, result.per_class  # which takes a moment, too
+    return joined, result
+
+
+def _labels_of(dataset: Dataset) -> LabelTable:
+    """Take a dataset's labels, by what its photographs are where that can be told."""
+    if not dataset.labelled:
+        raise DatasetError(f"The dataset {dataset.folder} has no labels.")
+    table = dataset.table
+    if "sha256" not in table and not dataset.missing and len(table) <= _MOST_TO_READ:
+        table["sha256"] = sha256_of_files(dataset.rows["path"].tolist())
+    elif "sha256" not in table:
+        table["filename"] = table["filename"].str.replace(r"^.*/", "", regex=True)
+    return LabelTable.of(table[[name for name in (*KEYS, LABEL) if name in table]])
+
+
+def close_results() -> None:
+    """Let the pages show the dataset and the evaluations again."""
+    st.session_state[sidebar.RESULTS_KEY] = ""

@@ -1,0 +1,181 @@
+"""Scored photographs as tiles, a page at a time, and one of them opened."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Final
+
+import numpy as np
+import pandas as pd
+import streamlit as st
+
+from dashboard.charts.bars import probability_bars
+from dashboard.widgets.gallery import Tile, gallery
+from dashboard.widgets.opened_photo import neighbour, show_large_picture, show_step_buttons
+from dashboard.wording.answers import VERDICT_WORDS
+from dashboard.wording.names import escape_markdown, human_name, markdown_name, percent
+from har_core import Prediction
+from har_core.images.thumbnails import thumbnails
+from har_core.scale.opened.table import NONE, VERDICTS, ResultsTable
+from har_core.scale.sources.locations import is_remote, local_path
+from har_core.storage.checksums import sha256_of_photograph
+
+PAGE_SIZE: Final = 24
+_SHOWN_PROBABILITIES: Final = 6
+_OPENED: Final = "opened_scored_photograph"
+_BROWSING: Final = "scored_photographs_in_view"
+
+
+@dataclass(frozen=True, eq=False)
+class ScoredPhotos:
+    """Results, and the labels of their rows where these are known.
+
+    Parameters
+    ----------
+    table : ResultsTable
+    label : ndarray of int16, shape (N,), optional
+        See `har_core.scale.opened.labels.JoinedLabels`.
+    """
+
+    table: ResultsTable
+    label: np.ndarray | None = None
+
+    def show(self, rows: np.ndarray, *, key: str, tile_width: int = 150) -> None:
+        """Draw some rows as tiles, one page of them; a click opens one.
+
+        Parameters
+        ----------
+        rows : ndarray of int
+            Numbers of rows, in the order to show.
+        key : str
+            Unique on the page, and for these rows.
+        tile_width : int
+            Least width of a tile in pixels.
+        """
+        pages = -(-len(rows) // PAGE_SIZE)
+        page_key = f"page {key}"
+        page = int(st.session_state.get(page_key) or 1)
+        shown = rows[(page - 1) * PAGE_SIZE : page * PAGE_SIZE]
+        facts = self.table.read(shown, ("uri", "sha256"))
+        paths = [picture_path(*fact) for fact in facts[["uri", "sha256"]].itertuples(index=False)]
+        tiles = [
+            Tile(
+                id=uri,
+                title=self._title(row),
+                note=self._note(row, uri),
+                picture=picture,
+                placeholder=_last_name(uri),
+            )
+            for row, uri, picture in zip(
+                shown.tolist(), facts["uri"], thumbnails(paths), strict=True
+            )
+        ]
+        opened, _ = gallery(tiles, key=f"gallery {key}", tile_width=tile_width)
+        if pages > 1:
+            st.pagination(pages, key=page_key)
+        if opened is not None:
+            numbers = dict(zip(facts["uri"], shown.tolist(), strict=True))
+            st.session_state[_OPENED] = numbers[opened]
+            st.session_state[_BROWSING] = shown.tolist()
+            _photograph_dialog(self)
+
+    def _title(self, row: int) -> str:
+        table = self.table
+        if table.reason[row] != NONE:
+            return "no answer"
+        answer = human_name(table.class_names[table.action[row]])
+        label = NONE if self.label is None else int(self.label[row])
+        if label == NONE or label == table.action[row]:
+            return answer
+        return f"{human_name(table.class_names[label])}, taken for {answer}"
+
+    def _note(self, row: int, uri: str) -> str:
+        table = self.table
+        if table.reason[row] != NONE:
+            return f"{table.reasons[table.reason[row]].replace('_', ' ')} · {_last_name(uri)}"
+        verdict = VERDICTS[table.verdict[row]]
+        words = "" if verdict == "answered" else f" · {VERDICT_WORDS[verdict]}"
+        return f"{percent(table.confidence[row])} sure{words} · {_last_name(uri)}"
+
+
+def picture_path(uri: str, sha256: object) -> str | None:
+    """Return the path of a scored photograph on this machine, None unless it is there unchanged."""
+    if is_remote(uri) or not isinstance(sha256, str):
+        return None
+    path = local_path(uri)
+    return path if sha256_of_photograph(path) == sha256 else None
+
+
+def _last_name(uri: str) -> str:
+    return uri.rpartition("/")[2]
+
+
+@st.dialog("Photograph", width="large")
+def _photograph_dialog(photos: ScoredPhotos) -> None:
+    table, row = photos.table, int(st.session_state[_OPENED])
+    columns = ("uri", "sha256", "size", "warning", "error", *table.class_names)
+    facts = table.read([row], columns).iloc[0]
+    uri = str(facts["uri"])
+    picture, answer = st.columns([3, 2], gap="medium")
+    with picture:
+        path = picture_path(uri, facts["sha256"])
+        if path is None or not show_large_picture(path, alt=f"The photograph {uri}"):
+            st.info(_why_no_picture(uri, facts), icon=":material/image_not_supported:")
+    with answer:
+        _show_answer(photos, row, facts)
+        lines = [escape_markdown(uri)]
+        if pd.notna(facts["size"]):
+            lines.append(f"{facts['size'] / 1000:,.0f} KB")
+        if isinstance(facts["sha256"], str):
+            lines.append(f"sha256 {facts['sha256'][:12]}…")
+        st.caption("  \n".join(lines))
+    browsing: Sequence[int] = st.session_state[_BROWSING]
+    if len(browsing) > 1:
+        with st.container(horizontal=True, horizontal_alignment="right"):
+            show_step_buttons(_step)
+
+
+def _show_answer(photos: ScoredPhotos, row: int, facts: pd.Series) -> None:
+    table = photos.table
+    if table.reason[row] != NONE:
+        st.markdown("## No answer")
+        st.error(escape_markdown(str(facts["error"])), icon=":material/broken_image:")
+        return
+    names = table.class_names
+    probabilities = {name: float(facts[name]) for name in names}
+    prediction = Prediction(names[table.action[row]], float(table.confidence[row]), probabilities)
+    st.markdown(f"## {markdown_name(prediction.action)}")
+    label = NONE if photos.label is None else int(photos.label[row])
+    if label != NONE:
+        right = label == table.action[row]
+        st.badge(
+            "recognised" if right else f"is {markdown_name(names[label])}",
+            icon=":material/check:" if right else ":material/close:",
+            color="green" if right else "orange",
+        )
+    verdict = VERDICTS[table.verdict[row]]
+    if verdict != "answered":
+        st.badge(VERDICT_WORDS[verdict], icon=":material/help:", color="gray")
+    top = dict(prediction.top(_SHOWN_PROBABILITIES))
+    st.plotly_chart(
+        probability_bars(Prediction(prediction.action, prediction.confidence, top)),
+        key="scored_probabilities",
+        config={"displayModeBar": False},
+        alt="The most probable actions",
+    )
+    if isinstance(facts["warning"], str):
+        st.warning(escape_markdown(facts["warning"]), icon=":material/warning:")
+
+
+def _why_no_picture(uri: str, facts: pd.Series) -> str:
+    if is_remote(uri):
+        return "This photograph lies elsewhere; the pages do not fetch it."
+    if "#" in _last_name(uri):
+        return "This photograph lies in an archive; the pages do not open it."
+    if not isinstance(facts["sha256"], str):
+        return "This file could not be read."
+    return "This file is not on the server any more, or it is another one now."
+
+
+def _step(by: int) -> None:
+    rows = st.session_state[_BROWSING]
+    st.session_state[_OPENED] = int(neighbour(rows, st.session_state[_OPENED], by))

@@ -1,0 +1,187 @@
+"""Results of `har score` on the Dataset, Evaluation and Jobs pages."""
+
+import json
+from collections.abc import Iterator
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+import pandas as pd
+import pytest
+from streamlit.testing.v1 import AppTest
+
+from dashboard.jobs.registry import dismiss_job, find_jobs
+from dashboard.results import map as map_section
+from har_core.scale.status import JOB_FILE
+from tests.made_results import write_results
+
+SCRIPT = Path(__file__).parents[2] / "dashboard" / "navigation.py"
+ROWS = 2_000
+
+
+@pytest.fixture(scope="module")
+def place(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("place")
+    labels = write_results(folder / "made", ROWS, part_rows=500)
+    labels = labels[~labels.index.duplicated()].rename_axis("sha256").rename("label")
+    labels.reset_index().to_csv(folder / "labels.csv", index=False)
+    return folder
+
+
+@pytest.fixture(autouse=True)
+def environment(tmp_path: Path, tiny_models: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    for kind in ("CACHE", "DATA"):
+        monkeypatch.setenv(f"HAR_{kind}_DIR", str(tmp_path / kind.lower()))
+    for name in ("DATASET", "RESULTS"):
+        monkeypatch.delenv(f"HAR_{name}", raising=False)
+
+
+@pytest.fixture(autouse=True)
+def forget_jobs() -> Iterator[None]:
+    yield
+    for job in find_jobs("results map/"):
+        job.cancel()
+        job.wait(20)
+        dismiss_job(job)
+
+
+def open_page(name: str, **address: str) -> AppTest:
+    app = AppTest.from_file(str(SCRIPT), default_timeout=60).switch_page(f"../pages/{name}.py")
+    app.query_params.update(address)
+    app.run()
+    assert not app.exception
+    return app
+
+
+def texts(app: AppTest) -> str:
+    kinds = (*app.markdown, *app.info, *app.caption, *app.error, *app.warning, *app.subheader)
+    return "\n".join(element.value for element in kinds)
+
+
+def values(app: AppTest) -> dict[str, str]:
+    return {metric.label: metric.value for metric in app.metric}
+
+
+def test_an_address_opens_results_and_a_click_closes_them(place: Path) -> None:
+    app = open_page("dataset", results=str(place / "made"))
+    assert "**2,000** photographs scored by **made\\_up**" in texts(app)
+    figures = values(app)
+    assert sum(int(figures[k].replace(",", "")) for k in ("Clear answers", "Unsure")) < 1980
+    app.button(key="close_results").click().run()
+    assert not app.exception
+    assert "No dataset folder yet" in texts(app)
+
+
+@pytest.mark.parametrize(
+    ("address", "n"),
+    [
+        ({"results_kind": "No answer"}, 20),
+        ({"results_kind": "No answer: broken"}, 7),
+        ({"results_search": "photo_0000001"}, 10),
+        ({"results_search": "PHOTO_0000001", "results_kind": "No answer"}, 0),
+        ({}, ROWS),
+    ],
+)
+def test_filters_of_the_browser(place: Path, address: dict[str, str], n: int) -> None:
+    app = open_page(
+        "dataset", results=str(place / "made"), results_section="Photographs", **address
+    )
+    assert (f"**{n:,} photographs**" if n else "No photograph matches") in texts(app)
+
+
+def test_a_map_of_a_sample_is_arranged_on_demand(
+    place: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(map_section, "MAX_POINTS", {"pca": 200, "tsne": 100})
+    app = open_page("dataset", results=str(place / "made"), results_section="Map")
+    assert "first two principal components of the class probabilities" in texts(app)
+    assert "A random sample: 200 of 1,980 photographs." in texts(app)
+    app.button(key="arrange_map").click().run()
+    (job,) = find_jobs("results map/")
+    assert job.wait(120) and job.state == "done", job.error
+    app.run()
+    assert not app.exception
+    assert "arranged by t-SNE" in texts(app)
+    assert "A random sample: 100 of 1,980 photographs." in texts(app)
+
+
+def test_without_labels_the_evaluation_shows_what_was_said(place: Path) -> None:
+    app = open_page("evaluation", results=str(place / "made"))
+    assert "Without labels" in texts(app) and "Clear answers" in values(app)
+
+
+def test_with_labels_the_evaluation_measures_each_photograph_once(place: Path) -> None:
+    address = {"results": str(place / "made"), "labels": str(place / "labels.csv")}
+    app = open_page("evaluation", **address)
+    assert "joined by sha256" in texts(app) and "copies of another photograph" in texts(app)
+    assert set(values(app)) == {"Top-1 accuracy", "Top-3 accuracy", "Macro F1", "Log loss", "ECE"}
+    app = open_page("evaluation", **address, results_view="Confusions")
+    app.button(key="results_pair_0").click().run()
+    assert not app.exception
+    assert " taken for " in app.button(key="results_clear_cell").label
+    assert open_page("evaluation", **address, results_view="Confidence").get("plotly_chart")
+
+
+def test_labels_of_a_dataset_folder_are_joined_and_a_name_is_said_to_be_weak(
+    place: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    names = [f"photo_{i:08d}.jpg" for i in range(ROWS)]
+    table = pd.DataFrame({"filename": names, "label": ["running"] * (ROWS - 1) + ["flying"]})
+    table.to_csv(tmp_path / "train.csv", index=False)
+    monkeypatch.setenv("HAR_DATASET", str(tmp_path))
+    app = open_page("evaluation", results=str(place / "made"))
+    assert "joined by filename" in texts(app) and "**By filename**" in texts(app)
+    assert "no class of the model are left out: flying" in texts(app)
+
+
+@pytest.mark.parametrize("page", ["dataset", "evaluation"])
+@pytest.mark.parametrize(
+    ("results", "says"), [("/nowhere", "holds no results"), ("https://a/b", "on a web server")]
+)
+def test_what_are_no_results_is_said(page: str, results: str, says: str) -> None:
+    app = open_page(page, results=results)
+    assert says in texts(app)
+
+
+def test_wrong_labels_are_said_and_the_answers_stay(place: Path) -> None:
+    app = open_page("evaluation", results=str(place / "made"), labels="/no/labels.csv")
+    assert "Cannot read the table of labels" in app.error[0].value
+    assert "Clear answers" in values(app)
+
+
+def test_the_jobs_page_explains_itself_before_there_are_any(tmp_path: Path) -> None:
+    assert "`har score SOURCE… --to RESULTS`" in texts(open_page("jobs"))
+    assert "holds no results" in texts(open_page("jobs", jobs_in=str(tmp_path)))
+
+
+def test_jobs_that_ended_say_how_and_lead_to_their_results(
+    place: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    write_results(tmp_path / "broken_off", 50, state="failed")
+    edit(tmp_path / "broken_off", message="The disk is full.")
+    write_results(tmp_path / "killed", 50, state="running")
+    edit(tmp_path / "killed", updated=(datetime.now(UTC) - timedelta(hours=1)).isoformat())
+    monkeypatch.setenv("HAR_RESULTS", str(tmp_path))
+    app = open_page("jobs")
+    assert "The disk is full\\. The same `har score` command goes on" in texts(app)
+    assert "Nothing was heard of it" in texts(app)
+    app.toggle(key=f"details {tmp_path / 'killed'}").set_value(True).run()
+    assert "1 broken" in texts(app)
+    app.button(key=f"open dataset {tmp_path / 'killed'}").click().run()
+    assert not app.exception
+    assert "**50** photographs scored by" in texts(app)
+
+
+def test_a_running_job_shows_its_rate_and_its_end(tmp_path: Path) -> None:
+    write_results(tmp_path / "now", 400, state="running", part_rows=100)
+    app = open_page("jobs", jobs_in=str(tmp_path / "now"))
+    (bar,) = app.get("progress")
+    assert "400 of 800 · 80.0 a second · about 5 s left" in bar.proto.text
+    assert "4 parts" in texts(app)
+    edit(tmp_path / "now", state="listing", total=0)
+    app.run()
+    assert "Listing" in app.get("progress")[0].proto.text
+
+
+def edit(folder: Path, **changes: object) -> None:
+    body = json.loads((folder / JOB_FILE).read_text())
+    (folder / JOB_FILE).write_text(json.dumps(body | changes))
