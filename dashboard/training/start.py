@@ -88,8 +88,8 @@ def show_start(folder: str, base: Path, runs: list[Run]) -> None:
     st.radio(
         "Effort", EFFORTS, format_func=_TITLES.__getitem__, captions=captions, key="train_effort"
     )
-    if "estimated" in sources:
-        _offer_measurement(base)
+    if sources & {"estimated", "measured"}:
+        _offer_measurement(base, again="estimated" not in sources)
     waiting = [run for run in runs if run.state in ACTIVE]
     st.button(
         "Train" if not waiting else "Train after the one at work",
@@ -101,18 +101,19 @@ def show_start(folder: str, base: Path, runs: list[Run]) -> None:
     )
 
 
-def _offer_measurement(base: Path) -> None:
-    """Offer to measure how fast this machine trains, where that is only estimated."""
+def _offer_measurement(base: Path, *, again: bool) -> None:
+    """Offer to measure how fast this machine trains, where no earlier training tells it."""
     show_jobs(JOB, JobEnd(lambda job: "This machine's speed is known now."), exact=True)
     if not any(job.state == "running" for job in find_jobs(JOB, exact=True)):
         st.button(
-            "Measure standard and full on this machine",
+            f"Measure standard and full on this machine{' again' if again else ''}",
             type="tertiary",
             icon=":material/timer:",
             key="measure_speed",
             on_click=_measure,
             args=(base,),
-            help="Trains the network on a few drawn pictures, for about a minute.",
+            help="Trains the network on a few drawn pictures, a minute or two. What else the "
+            "machine does meanwhile counts.",
         )
 
 
