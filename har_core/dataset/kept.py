@@ -3,6 +3,7 @@
 import re
 import shutil
 import tempfile
+import time
 from pathlib import Path
 from typing import IO, Final
 
@@ -11,6 +12,7 @@ from har_core.errors import DatasetError
 from har_core.progress import Progress
 from har_core.storage.data import data_dir
 
+_LEFT_OVER_S: Final = 86_400.0
 _LEAST_FREE: Final = 500_000_000  # bytes that stay for everything else
 # Words, one space apart: a folder's name on other systems too.
 _NAME: Final = re.compile(r"[A-Za-z0-9](?:[A-Za-z0-9._-]| (?=[A-Za-z0-9_-])){0,63}")
@@ -73,6 +75,7 @@ def keep_dataset(archive: IO[bytes], name: str, *, progress: Progress | None = N
     target = _home() / name
     try:
         _home().mkdir(parents=True, exist_ok=True)
+        _clear_leftovers()
         # Its folder appears whole: what a kill leaves has a name that is passed over.
         staging = Path(tempfile.mkdtemp(prefix=".unpacking-", dir=_home()))
         room = shutil.disk_usage(staging).free - _LEAST_FREE
@@ -113,6 +116,13 @@ def remove_dataset(name: str) -> None:
     except OSError as error:
         raise DatasetError(f"Cannot remove {folder}: {error.strerror or error}.") from error
     shutil.rmtree(going, ignore_errors=True)
+
+
+def _clear_leftovers() -> None:
+    """Remove what was being unpacked or removed when a process was killed, a day ago or more."""
+    for path in (*_home().glob(".unpacking-*"), *_home().glob(".removed-*")):
+        if time.time() - path.stat().st_mtime > _LEFT_OVER_S:
+            shutil.rmtree(path, ignore_errors=True)
 
 
 def _home() -> Path:

@@ -1,6 +1,8 @@
 """Everything that the program writes to disk, as an old state, an operation and a way to look."""
 
+import io
 import os
+import zipfile
 from collections.abc import Callable
 from pathlib import Path
 from typing import NamedTuple
@@ -8,14 +10,24 @@ from typing import NamedTuple
 import numpy as np
 
 from har_core.dataset import decisions
+from har_core.dataset.kept import keep_dataset, kept_datasets
+from har_core.dataset.table import load_dataset
 from har_core.evaluation.result import EvaluationResult
-from har_core.evaluation.store import Evaluation, keep_evaluation, list_evaluations, read_evaluation
+from har_core.evaluation.store import (
+    Evaluation,
+    keep_evaluation,
+    list_evaluations,
+    read_evaluation,
+    thumbnails_path,
+)
+from har_core.images.thumbnail_archive import read_thumbnails
 from har_core.model import bundle
 from har_core.model.manifest import BundleManifest, read_manifest
 from har_core.scan.cache import FileStamp, ScanCache
 from har_core.scan.measurement import Measurement
 from har_core.storage import cache
 from har_core.training.run_folder import Checkpoint, RunFolder
+from tests.drawing import photo_bytes
 
 CLASSES = ("clapping", "running")
 SIZE = 20_000
@@ -69,7 +81,8 @@ def _read_decisions(folder: Path) -> str:
 def _keep_evaluation(folder: Path, text: str) -> None:
     probabilities = np.tile([0.7, 0.3], (500, 1))
     raw = EvaluationResult.from_predictions(["clapping"] * 500, probabilities, CLASSES)
-    keep_evaluation(Evaluation("holiday", "a", text, raw, folder=str(folder)))
+    pictures = {"content": text.encode() * SIZE}
+    keep_evaluation(Evaluation("holiday", "a", text, raw, folder=str(folder)), pictures)
 
 
 def _prepare_evaluation(folder: Path) -> None:
@@ -80,7 +93,26 @@ def _prepare_evaluation(folder: Path) -> None:
 def _read_evaluation(folder: Path) -> str:
     path = folder / "models" / "a"
     assert list_evaluations(path, read_manifest(path)) == ["holiday"]
+    (picture,) = read_thumbnails(thumbnails_path("a", "holiday"), ["content"])
+    assert picture in (b"old" * SIZE, b"new" * SIZE)
     return read_evaluation(path, "holiday").created
+
+
+def _keep_dataset(folder: Path) -> None:
+    packed = io.BytesIO()
+    with zipfile.ZipFile(packed, "w") as archive:
+        archive.writestr("train.csv", "filename,label\na.jpg,running\nb.jpg,sitting\n")
+        for name in "ab":
+            archive.writestr(f"train/{name}.jpg", photo_bytes("running", size=(40, 30)))
+    if not kept_datasets():
+        keep_dataset(packed, "new")
+
+
+def _read_dataset(folder: Path) -> str:
+    kept = kept_datasets()
+    for path in kept.values():
+        assert load_dataset(path)["path"].notna().all()
+    return next(iter(kept), "none")
 
 
 def _write_checkpoint(folder: Path, epochs: int) -> None:
@@ -155,6 +187,7 @@ OPERATIONS = {
     "an evaluation": Operation(
         _prepare_evaluation, lambda f: _keep_evaluation(f, "new"), _read_evaluation
     ),
+    "a first kept dataset": Operation(_nothing, _keep_dataset, _read_dataset),
     "a checkpoint": Operation(
         lambda f: _write_checkpoint(f, 1), lambda f: _write_checkpoint(f, 2), _read_checkpoint
     ),

@@ -1,6 +1,8 @@
 """Uploaded datasets are kept whole or not at all, under names that stay in their folder."""
 
 import io
+import os
+import time
 import zipfile
 from pathlib import Path
 
@@ -57,6 +59,16 @@ def test_of_an_unusable_archive_nothing_is_left(archive: bytes) -> None:
     with pytest.raises(DatasetError):
         keep_dataset(io.BytesIO(archive), "bad")
     assert list((data_dir() / "datasets").iterdir()) == []
+
+
+def test_what_a_kill_left_behind_goes_after_a_day() -> None:
+    home = data_dir() / "datasets"
+    for name, age_s in ((".unpacking-old", 2 * 86_400), (".unpacking-now", 0)):
+        (home / name / "train").mkdir(parents=True)
+        then = time.time() - age_s
+        os.utime(home / name, (then, then))
+    keep_dataset(photographs(), "new")
+    assert {path.name for path in home.iterdir()} == {".unpacking-now", "new"}
 
 
 def test_what_is_cancelled_leaves_nothing() -> None:
