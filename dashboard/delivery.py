@@ -9,11 +9,22 @@ from starlette.datastructures import Headers, MutableHeaders
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 # Streamlit looks for its server below the page's own path first, which a browser reports as two
-# errors. Every page lies beside the server's root, behind a proxy, too.
-_WHERE_THE_SERVER_IS: Final = (
-    "<script>window.__streamlit = "
-    '{ BACKEND_BASE_URL: new URL(".", window.location.href).href }</script>'
-)
+# errors: every page lies beside the server's root, behind a proxy, too. And it adds an entry to the
+# browser's history for each part of the address that a step changes; a step is what somebody did.
+_SCRIPT: Final = b"""<script>
+window.__streamlit = { BACKEND_BASE_URL: new URL(".", window.location.href).href }
+{
+  const push = history.pushState.bind(history)
+  let begun = false
+  for (const kind of ["pointerdown", "keydown", "click"]) {
+    addEventListener(kind, () => { begun = true }, true)
+  }
+  history.pushState = (...entry) => {
+    begun ? push(...entry) : history.replaceState(...entry)
+    begun = false
+  }
+}
+</script>"""
 _HEAD: Final = b"<head>"
 _TITLE: Final = b"<title>Streamlit</title>"
 # Of a request for the document, which must come whole, new and not compressed to be completed.
@@ -27,7 +38,8 @@ _QUALITY: Final = 9
 class PagesDocument:
     """ASGI middleware that completes the HTML document of Streamlit's pages.
 
-    It names the product before the first script runs, and says where the server is.
+    It names the product before the first script runs, says where the server is, and lets each thing
+    that a visitor does be one step of the browser's history.
 
     Parameters
     ----------
@@ -75,7 +87,7 @@ class PagesDocument:
         await self._app({**scope, "headers": headers}, receive, complete)
 
     def _completed(self, document: bytes) -> bytes:
-        document = document.replace(_HEAD, _HEAD + _WHERE_THE_SERVER_IS.encode(), 1)
+        document = document.replace(_HEAD, _HEAD + _SCRIPT, 1)
         return document.replace(_TITLE, self._title, 1)
 
 

@@ -23,6 +23,7 @@ from dashboard.dataset.suspects import show_suspects
 from dashboard.dataset.table_check import show_recorded_classes, show_table_check
 from dashboard.dataset.view import DatasetView, dataset_view
 from dashboard.results.sections import show_as_dataset
+from dashboard.widgets.sections import follow_history
 from dashboard.wording.names import escape_markdown
 from har_core.dataset.decisions import load_decisions
 from har_core.errors import DatasetError
@@ -78,6 +79,7 @@ def show_dataset(folder: str) -> None:
         st.warning(escape_markdown(view.photographs_missing), icon=":material/no_photography:")
         show_overview(view)
         return
+    follow_history(SECTION_KEY, SECTIONS)
     section = st.segmented_control(
         "Section",
         SECTIONS,

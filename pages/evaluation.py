@@ -20,6 +20,7 @@ from dashboard.jobs.registry import Job
 from dashboard.jobs.view import JobEnd, show_jobs
 from dashboard.results.sections import show_as_evaluation
 from dashboard.trials import list_trials
+from dashboard.widgets.sections import follow_history
 from dashboard.wording.names import escape_markdown
 from har_core.errors import HarError
 from har_core.evaluation.store import list_evaluations
@@ -79,6 +80,7 @@ def show_evaluation(folder: Path, names: list[str]) -> None:
     for caveat in caveats:
         st.warning(escape_markdown(caveat), icon=":material/warning:")
 
+    follow_history(confusions.VIEW_KEY, TABS)
     tabs = dict(zip(TABS, st.tabs(TABS, key=confusions.VIEW_KEY, bind="query-params"), strict=True))
     usable = [(entry, entry.manifest) for entry in list_bundles() if entry.manifest is not None]
     # Models of the same classes first: one of them is what a comparison starts with.

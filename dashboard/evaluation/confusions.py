@@ -141,7 +141,7 @@ def _follow_address(class_names: tuple[str, ...]) -> None:
     st.session_state[_ADDRESS_KEY] = _address()
     known = {human_name(name): name for name in class_names} | {name: name for name in class_names}
     for key, given in zip((TRUE_KEY, PREDICTED_KEY), _address(), strict=True):
-        if changed:
+        if changed or key not in st.session_state:  # back from another page
             st.session_state[key] = known.get(given)
         elif st.session_state.get(key) not in class_names:
             st.session_state[key] = None  # chosen for a model with other classes

@@ -45,6 +45,15 @@ def steady_box(locator: Locator) -> FloatRect:
     return box
 
 
+def wait_until_drawn(page: Page) -> None:
+    """Wait until the script has ended and nothing on the page is of the run before."""
+    page.wait_for_function(
+        "!document.querySelector('[data-testid=stStatusWidget]')"
+        " && !document.querySelector('[data-stale=true]')"
+        " && !document.querySelector('[data-testid=stSkeleton]')"
+    )
+
+
 @pytest.fixture(scope="session")
 def browser() -> Iterator[Browser]:
     """Start Debian's Chromium, or the one named by CHROMIUM."""

@@ -4,7 +4,7 @@ import pytest
 from axe_playwright_python.sync_playwright import Axe
 from playwright.sync_api import expect
 
-from tests.browser.conftest import TIMEOUT_MS
+from tests.browser.conftest import TIMEOUT_MS, wait_until_drawn
 from tests.drawing import photo_bytes
 
 pytestmark = pytest.mark.browser
@@ -31,14 +31,6 @@ def serious_faults(page) -> list[str]:
         for v in violations
         if v["impact"] in SERIOUS or v["id"] == "heading-order"
     ]
-
-
-def wait_until_drawn(page):
-    page.wait_for_function(
-        "!document.querySelector('[data-testid=stStatusWidget]')"
-        " && !document.querySelector('[data-stale=true]')"
-        " && !document.querySelector('[data-testid=stSkeleton]')"
-    )
 
 
 @pytest.mark.parametrize("scheme", ["light", "dark"])

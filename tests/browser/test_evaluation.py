@@ -9,7 +9,7 @@ from playwright.sync_api import Browser, BrowserContext, Page, expect
 
 from har_core.dataset.table import load_dataset
 from har_core.evaluation.store import read_evaluation
-from tests.browser.conftest import DESKTOP, TIMEOUT_MS, steady_box
+from tests.browser.conftest import DESKTOP, TIMEOUT_MS, steady_box, wait_until_drawn
 from tests.dashboard_process import DashboardProcess, running_dashboard
 from tests.drawing import CLASS_NAMES, write_dataset
 from tests.evaluated import draw_table, write_evaluated_bundle
@@ -134,6 +134,26 @@ def test_each_choice_of_a_cell_is_one_step_of_the_history(page):
     expect(page.get_by_role("button", name="running taken for sitting · 3")).to_be_visible()
     page.go_back()
     expect(page.get_by_text("Most confused")).to_be_visible()
+
+
+def test_a_pair_and_a_link_are_one_step_each(page):
+    page.goto("/evaluation?model=three")
+    before = page.evaluate("history.length")
+    page.get_by_role("button", name="running taken for sitting").click()
+    chip = page.get_by_role("button", name="running taken for sitting · 3")
+    expect(chip).to_be_visible()
+    expect(page).to_have_url(re.compile("view=Confusions.*true=running|true=running.*view=Conf"))
+    page.get_by_role("button", name=re.compile("Open running_2.jpg")).click()
+    page.get_by_role("dialog").get_by_role("link", name="Open it in the dataset").click()
+    expect(page).to_have_url(re.compile("/dataset?.*photo=running_2.jpg"))
+    expect(page.get_by_role("img", name="The photograph running_2.jpg")).to_be_visible()
+    assert page.evaluate("history.length") == before + 2
+    page.go_back()
+    expect(chip).to_be_visible()
+    expect(page.locator(".gallery .open")).to_have_count(3)
+    wait_until_drawn(page)
+    page.go_back()
+    expect(page.get_by_role("heading", name="How each class fares")).to_be_visible()
 
 
 def test_a_link_shows_the_same_cell_and_a_photograph_leads_to_the_dataset(page):
