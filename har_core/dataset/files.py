@@ -59,6 +59,7 @@ class DatasetFiles:
         self.root = real(root)
         self.follow_links = follow_links
         self.refused_links: list[str] = []
+        self.unreadable_folders: dict[str, str] = {}  # to the system's reason
         self._reachable: dict[str, dict[str, str]] = {}
         self._listed: dict[str, tuple[dict[str, str], list[str]]] = {}
         self._paths: dict[str, str] = {}  # of folders; some names are only printable there
@@ -69,8 +70,8 @@ class DatasetFiles:
         Parameters
         ----------
         folder : str
-            Relative to the root, with ``/``; ``""`` for the root. One that does not exist or
-            cannot be listed holds nothing.
+            Relative to the root, with ``/``; ``""`` for the root. One that does not exist holds
+            nothing; of one that cannot be listed, `folders_unread` tells.
         """
         return self._list(folder)[0]
 
@@ -144,8 +145,8 @@ class DatasetFiles:
                             name = printable(entry.name)
                             folders.append(name)
                             self._paths[f"{folder}/{name}" if folder else name] = entry.path
-            except (OSError, ValueError):
-                pass
+            except (OSError, ValueError) as error:
+                self.unreadable_folders[folder] = getattr(error, "strerror", None) or str(error)
             self._listed[folder] = files, sorted(folders)
         return self._listed[folder]
 
@@ -259,11 +260,28 @@ def links_refused(files: DatasetFiles) -> str:
     )
 
 
+def folders_unread(files: DatasetFiles) -> str:
+    """Say which folders the system did not list, and what to do about it; ``""`` if it listed all.
+
+    What lies in them is missing from the dataset.
+    """
+    if not files.unreadable_folders:
+        return ""
+    n, (first, reason) = len(files.unreadable_folders), next(iter(files.unreadable_folders.items()))
+    which = f"The folder {first or files.root}" if n == 1 else f"{n:,} folders ({first}, …)"
+    return (
+        f"{which} cannot be listed ({reason}): what is in {'it' if n == 1 else 'them'} is missing "
+        "here. Let the server read it and open the dataset again."
+    )
+
+
 def no_photographs(files: DatasetFiles, folder: str) -> str:
     """Say why a folder of a dataset holds no photographs."""
     where = files.root / folder
     if files.refused_links:
         return f"{where} holds no photographs that may be read: {links_refused(files)}"
+    if files.unreadable_folders:
+        return f"{where} holds no photographs that may be read: {folders_unread(files)}"
     if not files.exists(folder):
         return f"Cannot list the photographs' folder {where}: there is none."
     return f"{where} holds no photographs ({', '.join(PHOTO_SUFFIXES)})."

@@ -7,7 +7,7 @@ from typing import Final
 
 from har_core.dataset.cells import TABLE_SUFFIXES, read_headings
 from har_core.dataset.columns import has_filenames, has_labels
-from har_core.dataset.files import PHOTO_FOLDER, DatasetFiles, links_refused
+from har_core.dataset.files import PHOTO_FOLDER, DatasetFiles, folders_unread, links_refused
 from har_core.dataset.names import split_of_folder, split_of_word
 from har_core.errors import DatasetError, some_of
 
@@ -244,7 +244,7 @@ def _nothing_found(files: DatasetFiles, names: list[str]) -> str:
             f" No column of {some_of(names)} is known to hold filenames; say which one does: "
         )
         message += f"--table {names[0]} --columns filename=HEADING,label=HEADING"
-    return " ".join(filter(None, (message, links_refused(files))))
+    return " ".join(filter(None, (message, links_refused(files), folders_unread(files))))
 
 
 def _relative(files: DatasetFiles, path: Path) -> str:

@@ -14,6 +14,7 @@ from har_core.dataset.files import (
     PHOTO_FOLDER,
     DatasetFiles,
     find_dataset,
+    folders_unread,
     links_refused,
     may_follow_links,
     name_of_file,
@@ -140,10 +141,11 @@ def open_dataset(
     if splits.nunique() < 2 or splits.eq("").any():
         rows = rows.drop(columns="split")
         splits = splits.head(0)
-    notes = [layout.note, *(note for part in parts for note in part.notes), links_refused(files)]
+    unlisted = _unlisted(files, rows["file"].dropna(), layout.tables)
+    notes = [layout.note, *(note for part in parts for note in part.notes)]
+    notes += [links_refused(files), folders_unread(files)]
     if len(splits):
         notes.append(f"The splits are those of the folders: {some_of(sorted(set(splits)))}.")
-    unlisted = _unlisted(files, rows["file"].dropna(), layout.tables)
     missing = ""
     if not unlisted and rows["problem"].eq(MISSING).all():
         missing = no_photographs(files, layout.tables[0].photo_folder)
@@ -332,7 +334,7 @@ def _of_folders(files: DatasetFiles, layout: Layout, classes: ClassFolders) -> D
     rows["problem"] = ""
     if classes.splits:
         rows["split"] = [classes.splits[file] for file in listed]
-    notes = tuple(filter(None, (layout.note, links_refused(files))))
+    notes = tuple(filter(None, (layout.note, links_refused(files), folders_unread(files))))
     records = pd.DataFrame({"filename": listed, "label": rows["label"]})
     headings = {"filename": "filename", "label": "label"}
     return Dataset(files.root, (), rows, records, headings, True, {}, notes)

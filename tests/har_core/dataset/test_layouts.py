@@ -1,6 +1,8 @@
 """The layouts that people have: other tables, class folders, ImageFolder, links."""
 
+import errno
 import json
+import os
 from pathlib import Path
 
 import pytest
@@ -208,3 +210,39 @@ def test_photographs_may_lie_beside_the_table(tmp_path: Path) -> None:
     dataset = open_dataset(tmp_path)
     assert dataset.rows["path"].notna().all()
     assert list(dataset.rows["filename"]) == ["a.jpg", "b.jpg", "images/c.jpg"]
+
+
+@pytest.mark.parametrize("layout", ["a table", "class folders"])
+def test_folder_that_cannot_be_listed_is_a_note_and_not_an_empty_one(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, layout: str
+) -> None:
+    write_photos(tmp_path, ["train/a/0.png", "train/b/0.png", "train/b/locked/1.png"])
+    if layout == "a table":
+        names = ["a/0.png", "b/0.png", "b/locked/1.png"]
+        rows = "".join(f"train/{name},x\n" for name in names)
+        (tmp_path / "train.csv").write_text(f"filename,label\n{rows}")
+    locked, scandir = str(tmp_path / "train" / "b" / "locked"), os.scandir
+
+    def refuse(path):  # the superuser may list what its mode forbids
+        if str(path) == locked:
+            raise PermissionError(errno.EACCES, "Permission denied", str(path))
+        return scandir(path)
+
+    monkeypatch.setattr(os, "scandir", refuse)
+    notes = " ".join(open_dataset(tmp_path).notes)
+    assert "The folder train/b/locked cannot be listed (Permission denied)" in notes
+
+
+def test_photographs_that_cannot_be_listed_are_not_said_to_be_none(
+    tiny_dataset: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    locked, scandir = str(tiny_dataset / "train"), os.scandir
+
+    def refuse(path):
+        if str(path) == locked:
+            raise PermissionError(errno.EACCES, "Permission denied", str(path))
+        return scandir(path)
+
+    monkeypatch.setattr(os, "scandir", refuse)
+    with pytest.raises(DatasetError, match=r"folder train cannot be listed \(Permission denied\)"):
+        open_dataset(tiny_dataset)
