@@ -91,7 +91,7 @@ def offer_analysis(view: DatasetView) -> None:
         with st.container(border=True, horizontal=True, vertical_alignment="center"):
             st.markdown(
                 "**Let the model look at all photographs** to find doubtful labels and outliers "
-                "and to draw the map. It is done once per model and shows the time that is left."
+                "and to draw the map: once per model, with the time that is left."
                 + ("" if view.scanned else "  \n:orange[Scan the photographs first.]")
             )
             st.button(
@@ -100,6 +100,7 @@ def offer_analysis(view: DatasetView) -> None:
                 icon=":material/visibility:",
                 key="analyse",
                 disabled=not view.scanned,
+                help=None if view.scanned else "Scan the photographs first.",
                 on_click=start_analysis,
                 args=(view, view.model_folder),
                 width="content",

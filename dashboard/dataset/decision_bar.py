@@ -88,12 +88,10 @@ def show_decision_buttons(
     A suggested label is the first choice only if all who can judge agreed on it.
     """
     names = list(filenames)
-    nothing = not names
     st.button(
         "Exclude",
         icon=":material/block:",
         key=f"{key}_exclude",
-        disabled=nothing,
         on_click=decide_about,
         args=(view, "exclude", names),
     )
@@ -102,7 +100,8 @@ def show_decision_buttons(
         view.class_names,
         icon=":material/sell:",
         key=f"{key}_relabel",
-        disabled=nothing or not view.class_names,
+        disabled=not view.class_names,
+        help=None if view.class_names else "No photograph has a label yet.",
         format_func=markdown_name,
         on_click=_relabel_to_chosen,
         args=(view, names, f"{key}_relabel"),
@@ -120,17 +119,18 @@ def show_decision_buttons(
         "Right as it is",
         icon=":material/done_all:",
         key=f"{key}_confirm",
-        disabled=nothing,
         help="Nobody is asked about it again.",
         on_click=decide_about,
         args=(view, "confirm", names),
     )
     current = current_decisions(view).current
+    decided = any(name in current for name in names)
     st.button(
         "Take back",
         icon=":material/undo:",
         key=f"{key}_keep",
-        disabled=not any(name in current for name in names),
+        disabled=not decided,
+        help=None if decided else "Nothing is decided about this yet.",
         on_click=decide_about,
         args=(view, "keep", names),
     )

@@ -68,9 +68,9 @@ def show_map(view: DatasetView) -> None:
     show_hover_picture("photo_map", str(view.identity), lambda row: _thumbnail_of(points, row))
     left_out = len(view.analysis.table) - len(points)
     st.caption(
-        "Point at one to see it; drag around some to see them all. Only nearness means something: "
-        "principal components of the model's features, arranged by t-SNE."
-        + (f" A sample: {left_out:,} photographs are not drawn." if left_out else "")
+        "Point at one to see it; drag around some to see them all.  \n"
+        "Only nearness means something: principal components of the model's features, arranged by "
+        "t-SNE." + (f" A sample: {left_out:,} photographs are not drawn." if left_out else "")
     )
     _show_region(view, _chosen_rows(event))
 

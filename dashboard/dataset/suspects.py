@@ -203,6 +203,7 @@ def _show_gallery(view: DatasetView, rows: pd.DataFrame, judge: str) -> None:
             "Accept the suggestions for the selected",
             icon=":material/check:",
             disabled=not selected,
+            help=None if selected else "Tick photographs first.",
             on_click=_accept,
             args=(view, selected),
         )

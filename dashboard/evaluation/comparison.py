@@ -93,6 +93,7 @@ def _offer_evaluation(shown: Shown, name: str, folder: Path) -> None:
             icon=":material/play_arrow:",
             key=f"evaluate_same {name}",
             disabled=not shown.files.paths,
+            help=None if shown.files.paths else "Choose the dataset of these photographs first.",
             on_click=_start_evaluation,
             args=(shown, folder, keep_as),
             width="content",

@@ -53,7 +53,8 @@ class Job:
         self.total = 0
         self.result: Any = None
         self.error = ""
-        self._started = time.monotonic()
+        # When the step was first reported, and what was done by then.
+        self._begun: tuple[float, int] | None = None
         self._cancelled = threading.Event()
         self._finished = threading.Event()
 
@@ -63,7 +64,7 @@ class Job:
         The remaining time is that of the step, because the others' pace is not known.
         """
         if step != self.step:
-            self.step, self._started = step, time.monotonic()
+            self.step, self._begun = step, None
         self.report(done, total)
 
     def report(self, done: int, total: int) -> None:
@@ -76,6 +77,8 @@ class Job:
         """
         if self._cancelled.is_set():
             raise JobCancelled(self.title)
+        if self._begun is None:
+            self._begun = time.monotonic(), done
         self.done, self.total = done, total
 
     def cancel(self) -> None:
@@ -94,11 +97,17 @@ class Job:
 
     @property
     def seconds_left(self) -> float | None:
-        """Remaining time at the pace so far; None before the first step."""
-        if not self.done or not self.total:
+        """Remaining time at the pace so far; None before there is one.
+
+        What an earlier run has left done took this one no time.
+        """
+        if self._begun is None or not self.total:
             return None
-        elapsed = time.monotonic() - self._started
-        return elapsed / self.done * max(self.total - self.done, 0)
+        since, before = self._begun
+        if self.done <= before:
+            return None
+        pace = (time.monotonic() - since) / (self.done - before)
+        return pace * max(self.total - self.done, 0)
 
     def wait(self, timeout: float | None = None) -> bool:
         """Block until the work has ended, at most `timeout` seconds; return whether it has."""

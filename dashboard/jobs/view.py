@@ -71,6 +71,7 @@ def _show_running_jobs(prefix: str, exact: bool, drawn: list[int]) -> None:
                 key=f"cancel {job.key}",
                 icon=":material/close:",
                 disabled=job.is_cancelling,
+                help="It ends as soon as it can." if job.is_cancelling else None,
                 on_click=job.cancel,
                 width="content",
             )

@@ -107,8 +107,9 @@ def _show_caveats(verdict: Verdict, labels: LabelChoice) -> None:
         which = "as corrected" if labels == "corrected" else "as they were before"
         st.warning(
             f"{counted(verdict.n_relabelled, 'test photograph')} got another label in between; the "
-            f"numbers here are of the labels {which}. Where only those labels are corrected that "
-            "a model contradicts, that model looks better than it is.",
+            f"numbers here are of the labels {which}.\n\n"
+            "Where only those labels are corrected that a model contradicts, that model looks "
+            "better than it is.",
             icon=":material/edit_note:",
         )
         st.page_link(

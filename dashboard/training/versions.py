@@ -132,7 +132,7 @@ def show_override() -> None:
     st.warning(
         f"{escape_markdown(chosen.name)} is chosen as the default, but the server was started "
         f"with `HAR_MODEL`: {escape_markdown(wanted)} answers on REST, and on the pages of new "
-        "visitors. Start it without `HAR_MODEL` to let the choice count.",
+        "visitors.\n\nStart it without `HAR_MODEL` to let the choice count.",
         icon=":material/settings:",
     )
 

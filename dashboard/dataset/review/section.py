@@ -198,6 +198,7 @@ def _show_undo(view: DatasetView, place: Place) -> None:
         key="review_undo",
         shortcut="U",
         disabled=not steps,
+        help=None if steps else "Nothing is decided yet.",
         on_click=_undo,
         args=(view, place),
     )

@@ -38,7 +38,7 @@ def show_audit(shown: Shown) -> None:
     st.markdown(
         "A number is as right as its labels. Say of "
         f"**{len(sample)} random photographs** what you see, without their label and without the "
-        "model's answer: that tells how many labels are wrong, and how good the model is under "
+        "model's answer.\n\nThat tells how many labels are wrong, and how good the model is under "
         "right ones. Correcting only where the model disagrees would flatter it."
     )
     audit = estimate(result, answers)
@@ -112,6 +112,7 @@ def _ask(shown: Shown, sample: list[str]) -> None:
             key="audit_undo",
             shortcut="U",
             disabled=not done,
+            help=None if done else "Nothing is answered yet.",
             on_click=_answer,
             # The latest of these answers.
             args=([name for name in answers if name in set(sample)][-1] if done else "", None),

@@ -19,6 +19,7 @@ def test_a_job_reports_progress_and_returns_its_result():
     go_on, reported = threading.Event(), threading.Event()
 
     def work(job: Job) -> str:
+        job.report(0, 12)
         job.report(3, 12)
         reported.set()
         go_on.wait(5)
@@ -95,3 +96,15 @@ def test_defect_is_logged_without_the_name_that_a_visitor_chose(caplog):
     job.wait(5)
     assert "ZeroDivisionError" in caplog.text
     assert "my secret set" not in caplog.text
+
+
+def test_time_left_is_told_at_the_pace_of_this_run(monkeypatch: pytest.MonkeyPatch):
+    clock = iter([100.0, 102.0, 102.0, 110.0, 110.0])
+    monkeypatch.setattr("dashboard.jobs.registry.time.monotonic", lambda: next(clock))
+    job = Job("test/pace", "Looking")
+    job.report_step("Looking", 5000, 10_000)  # known from before
+    assert job.seconds_left is None
+    job.report_step("Looking", 5100, 10_000)
+    assert job.seconds_left == pytest.approx(2 / 100 * 4900)
+    job.report_step("Comparing", 0, 5)
+    assert job.seconds_left is None
