@@ -1,6 +1,5 @@
 """Classifying the photographs that a visitor hands in."""
 
-import base64
 import io
 import time
 from dataclasses import dataclass, replace
@@ -10,6 +9,7 @@ from PIL import Image
 
 from har_core import ActionModel, InvalidImageError, Prediction
 from har_core.images.decoding import decode_photograph
+from har_core.images.thumbnails import data_uri
 
 # Fills its place on the page, arrives at once.
 _PREVIEW_SIZE: Final = (640, 440)
@@ -72,7 +72,7 @@ def classify_photo(model: ActionModel, data: bytes) -> ClassifiedPhoto | Invalid
     image.thumbnail(_PREVIEW_SIZE, Image.Resampling.BILINEAR)
     preview = _jpeg(image)
     image.thumbnail(_THUMBNAIL_SIZE)
-    thumbnail = "data:image/jpeg;base64," + base64.b64encode(_jpeg(image)).decode()
+    thumbnail = data_uri(_jpeg(image))
     return ClassifiedPhoto(prediction, preview, thumbnail, seconds)
 
 

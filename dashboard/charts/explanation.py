@@ -1,6 +1,5 @@
 """A map of what decided, over the picture; pure, and the same in light and dark."""
 
-import base64
 import io
 from typing import Final
 
@@ -10,6 +9,7 @@ from PIL import Image
 
 from dashboard.charts.style import TRANSPARENT
 from dashboard.wording.names import chart_name
+from har_core.images.thumbnails import data_uri
 from har_core.model.explanation import CELLS, Explanation, overlay
 
 _SIDE: Final = 340  # fits a phone
@@ -34,7 +34,7 @@ def explanation_figure(pixels: np.ndarray, explanation: Explanation) -> go.Figur
     drawn.convert("RGB").resize((_SIDE, _SIDE), Image.Resampling.BICUBIC).save(
         buffer, "JPEG", quality=85
     )
-    source = "data:image/jpeg;base64," + base64.b64encode(buffer.getvalue()).decode()
+    source = data_uri(buffer.getvalue())
     name = chart_name(explanation.action)
     hover = f"hidden: {name} %{{customdata:+.0f}} points<extra></extra>"
     if explanation.method == "grad-cam":

@@ -10,6 +10,7 @@ from dashboard.dataset.decision_bar import (
     current_decisions,
     decide_about,
     decision_mark,
+    show_decision_buttons,
     undo_last,
     what_was_done,
 )
@@ -18,10 +19,13 @@ from dashboard.dataset.view import DatasetView
 from dashboard.wording.names import counted, escape_markdown, human_name
 from har_core.dataset.decision_tables import decisions_csv
 from har_core.dataset.decisions import Decisions, cleaned_table, labels_csv
+from har_core.images.thumbnails import data_uri, thumbnails
 from har_core.scan.issues import findings_csv
 from har_core.storage.spreadsheets import neutralise_formulas
 
 _LISTED: Final = 5
+_ROW_HEIGHT: Final = 52  # pixels, for a picture
+_ROWS_SHOWN: Final = 6.5  # half a row tells that there are more
 
 
 def show_cleanup(view: DatasetView) -> None:
@@ -177,26 +181,7 @@ def _show_decisions(view: DatasetView, decisions: Decisions) -> None:
                 args=(view.folder,),
             )
             st.markdown(f"Last: {what}", width="content")
-        given = view.photographs.drop_duplicates("filename").set_index("filename")["label"]
-        table = pd.DataFrame(
-            [
-                (
-                    name,
-                    human_name(given.get(name, "")),
-                    decision_mark(step),
-                    step.time.replace("T", " ").removesuffix("+00:00"),
-                )
-                for name, step in decisions.current.items()
-            ],
-            columns=["Photograph", "Label", "Decision", "When (UTC)"],
-        )
-        st.dataframe(
-            neutralise_formulas(table),
-            hide_index=True,
-            key="decisions",
-            height=min(38 + 35 * len(table), 320),
-            alt="Decisions about photographs",
-        )
+        _show_decided(view, decisions)
     st.caption(
         f"Kept in {escape_markdown(str(decisions.path))}. "
         "The photographs and tables are never changed."
@@ -206,3 +191,46 @@ def _show_decisions(view: DatasetView, decisions: Decisions) -> None:
             else " The dataset's own folder cannot be written."
         )
     )
+
+
+def _show_decided(view: DatasetView, decisions: Decisions) -> None:
+    """Draw what was decided, the latest first, and buttons that change it for ticked rows."""
+    names = list(reversed(decisions.current))
+    pages = -(-len(names) // PAGE_SIZE)
+    page = st.pagination(pages, key=f"decisions_page_{len(names)}") if pages > 1 else 1
+    names = names[(page - 1) * PAGE_SIZE : page * PAGE_SIZE]
+    if not names:
+        return
+    bar = st.container()
+    known = view.photographs.drop_duplicates("filename").set_index("filename").reindex(names)
+    paths = [path if isinstance(path, str) else None for path in known["path"]]
+    steps = [decisions.current[name] for name in names]
+    table = pd.DataFrame(
+        {
+            "picture": [picture and data_uri(picture) for picture in thumbnails(paths)],
+            "Photograph": names,
+            "Given label": known["label"].fillna("").map(human_name).to_numpy(),
+            "Decision": [decision_mark(step) for step in steps],
+            "When (UTC)": [step.time.replace("T", " ").removesuffix("+00:00") for step in steps],
+        }
+    )
+    chosen = st.dataframe(
+        neutralise_formulas(table),
+        hide_index=True,
+        # Of other rows another table: ticks are positions.
+        key=f"decisions {hash(tuple(names))}",
+        on_select="rerun",
+        selection_mode="multi-row",
+        column_config={"picture": st.column_config.ImageColumn("", width="small")},
+        row_height=_ROW_HEIGHT,
+        height=int(_ROW_HEIGHT * min(len(table), _ROWS_SHOWN)) + 38,
+        alt="Decisions about photographs, the latest first",
+    )
+    ticked = [names[row] for row in chosen["selection"]["rows"] if row < len(names)]
+    with bar:
+        if not ticked:
+            st.caption("Tick rows to change or take back what was decided about them.")
+            return
+        with st.container(horizontal=True, vertical_alignment="center"):
+            st.markdown(f"**{len(ticked):,}** ticked", width="content")
+            show_decision_buttons(view, ticked, key="decided")

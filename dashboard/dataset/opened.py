@@ -40,8 +40,9 @@ _DECIDED: Final[dict[str, tuple[str, str, Literal["red", "primary", "green"]]]] 
 
 def show_opened_photograph(view: DatasetView) -> None:
     """Open the photograph that was clicked or that the address names, if any, in a dialog."""
-    if st.query_params.get(PHOTO_PARAMETER):
-        _photograph_dialog(view)
+    if filename := st.query_params.get(PHOTO_PARAMETER):
+        dialog = st.dialog(escape_markdown(filename), width="large", on_dismiss=_forget_opened)
+        dialog(_draw)(view, filename)
 
 
 def _forget_opened() -> None:
@@ -55,9 +56,9 @@ def _step(by: int) -> None:
         st.query_params[PHOTO_PARAMETER] = neighbour(names, current, by)
 
 
-@st.dialog("Photograph", width="large", on_dismiss=_forget_opened)
-def _photograph_dialog(view: DatasetView) -> None:
-    filename = st.query_params.get(PHOTO_PARAMETER, "")
+def _draw(view: DatasetView, filename: str) -> None:
+    if st.query_params.get(PHOTO_PARAMETER) != filename:
+        st.rerun()  # a step further: the dialog's title is drawn by the page
     rows = view.photographs[view.photographs["filename"] == filename]
     if rows.empty:
         st.info(f"There is no photograph {escape_markdown(filename)} in this dataset.")
@@ -103,7 +104,7 @@ def _show_picture(row: pd.Series) -> None:
 def _show_facts(view: DatasetView, row: pd.Series) -> None:
     label = human_name(row["label"]) or "no label"
     st.header(escape_markdown(label), anchor=False)
-    st.caption(escape_markdown(row["filename"]))
+    st.caption("The given label" if row["label"] else "Nobody has labelled it.")
     decision = current_decisions(view).current.get(row["filename"])
     if decision is not None:
         text, icon, colour = _DECIDED[decision.action]

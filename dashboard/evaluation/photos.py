@@ -26,6 +26,7 @@ from har_core.storage.names import real_path
 from har_core.storage.paths import real
 
 _OPENED: Final = "opened_evaluated_photograph"
+_STEPPED: Final = "stepped_in"  # the gallery whose opened photograph is another one now
 _BROWSING: Final = "evaluated_photographs_in_view"
 _SHOWN_PROBABILITIES: Final = 6
 
@@ -86,9 +87,12 @@ class EvaluatedPhotos:
         if n_pages > 1:
             st.pagination(n_pages, key=page_key)
         if opened is not None:
-            st.session_state[_OPENED] = opened
+            st.session_state[_OPENED] = (key, opened)
             st.session_state[_BROWSING] = list(shown["filename"])
-            _photograph_dialog(self)
+        elif st.session_state.pop(_STEPPED, None) == key:
+            _, opened = st.session_state[_OPENED]
+        if opened is not None:
+            st.dialog(escape_markdown(opened), width="large")(_draw)(self, opened)
 
 
 def _title(row: pd.Series) -> str:
@@ -97,9 +101,11 @@ def _title(row: pd.Series) -> str:
     return f"{human_name(row['label'])}, taken for {human_name(row['prediction'])}"
 
 
-@st.dialog("Photograph", width="large")
-def _photograph_dialog(photos: EvaluatedPhotos) -> None:
-    filename = st.session_state[_OPENED]
+def _draw(photos: EvaluatedPhotos, filename: str) -> None:
+    key, opened = st.session_state[_OPENED]
+    if opened != filename:
+        st.session_state[_STEPPED] = key
+        st.rerun()  # the dialog's title is drawn by the page
     result = photos.result
     row = int((result.filenames == filename).argmax())
     prediction = Prediction.from_probabilities(result.class_names, result.probabilities[row])
@@ -117,7 +123,7 @@ def _photograph_dialog(photos: EvaluatedPhotos) -> None:
     with answer:
         label = result.class_names[result.labels[row]]
         right = label == prediction.action
-        st.markdown(f"## {markdown_name(label)}\n:small[{escape_markdown(filename)}]")
+        st.markdown(f"## {markdown_name(label)}\n:small[the given label]")
         st.badge(
             "recognised" if right else f"taken for {markdown_name(prediction.action)}",
             icon=":material/check:" if right else ":material/close:",
@@ -157,8 +163,8 @@ def _explain(path: str, prediction: Prediction, label: str) -> None:
 
 
 def _step(by: int) -> None:
-    names = st.session_state[_BROWSING]
-    st.session_state[_OPENED] = neighbour(names, st.session_state[_OPENED], by)
+    key, opened = st.session_state[_OPENED]
+    st.session_state[_OPENED] = (key, neighbour(st.session_state[_BROWSING], opened, by))
 
 
 def _lies_in(path: str, folder: str) -> bool:

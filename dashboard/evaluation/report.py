@@ -1,6 +1,5 @@
 """An evaluation as one HTML file with interactive plots, which opens without a network."""
 
-import base64
 from collections.abc import Callable
 from html import escape
 from typing import Final
@@ -31,6 +30,7 @@ from har_core.evaluation.result import EvaluationResult
 from har_core.evaluation.selective import answer_above, coverage_curve
 from har_core.evaluation.store import Evaluation
 from har_core.evaluation.totals import METRIC_TITLES
+from har_core.images.thumbnails import data_uri
 
 _LISTED_MISTAKES: Final = 30
 _THRESHOLDS: Final = (0.3, 0.5, 0.7, 0.8, 0.9, 0.95)
@@ -198,7 +198,7 @@ def _mistakes(result: EvaluationResult, picture_of: Callable[[str], bytes | None
         picture = picture_of(row.filename)
         shown = '<div class="none">no picture</div>'
         if picture is not None:
-            source = f"data:image/jpeg;base64,{base64.b64encode(picture).decode()}"
+            source = data_uri(picture)
             shown = f'<img alt="" src="{source}">'
         figures.append(
             f"<figure>{shown}<figcaption><b>{escape(human_name(row.label))}</b>, taken for "

@@ -17,6 +17,7 @@ from dashboard.wording.names import counted, escape_markdown, human_name, markdo
 from har_core import ActionModel, InvalidImageError
 
 ROW_HEIGHT = 56
+_TABLE = "results"
 ROWS_SHOWN = 7.5  # half a row tells that there are more
 THRESHOLD_KEY = "min_confidence"
 _THRESHOLD_OF = "min_confidence_of"
@@ -157,9 +158,10 @@ def show_summary(
 def choose_from_table(good: list[tuple[Photo, ClassifiedPhoto]]) -> int:
     """Draw the table and return the position of the chosen photograph, at first the first."""
     rows = _rows_to_show(good)
-    table = st.dataframe(
-        results_table([good[row] for row in rows]),
-        key="results",
+    chosen = _chosen_row(len(rows))
+    st.dataframe(
+        results_table([good[row] for row in rows], chosen),
+        key=_TABLE,
         hide_index=True,
         on_select="rerun",
         selection_mode="single-cell",
@@ -167,6 +169,7 @@ def choose_from_table(good: list[tuple[Photo, ClassifiedPhoto]]) -> int:
         height=int(ROW_HEIGHT * min(len(rows), ROWS_SHOWN)) + 38,
         alt="The photographs with their most likely actions",
         column_config={
+            "shown": st.column_config.TextColumn("", width=28, help="Shown below"),
             "picture": st.column_config.ImageColumn("", width="small"),
             "action": "Action",
             "confidence": st.column_config.ProgressColumn(
@@ -182,9 +185,15 @@ def choose_from_table(good: list[tuple[Photo, ClassifiedPhoto]]) -> int:
             "second_confidence": st.column_config.NumberColumn("Its confidence", format="%.0f %%"),
         },
     )
+    return rows[chosen]
+
+
+def _chosen_row(n_rows: int) -> int:
+    """Return the row of the table that was clicked, at first the first."""
     # Cells, because a click anywhere in a row counts; rows would want a click on their checkbox.
-    cells = table["selection"]["cells"]
-    return rows[cells[0][0] if cells and cells[0][0] < len(rows) else 0]
+    table = st.session_state.get(_TABLE)
+    cells = table["selection"]["cells"] if table else []
+    return cells[0][0] if cells and cells[0][0] < n_rows else 0
 
 
 def _rows_to_show(good: list[tuple[Photo, ClassifiedPhoto]]) -> list[int]:

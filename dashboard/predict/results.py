@@ -40,21 +40,31 @@ class Photo:
     split: str = ""
 
 
-def results_table(photos: Sequence[tuple[Photo, ClassifiedPhoto]]) -> pd.DataFrame:
+def results_table(
+    photos: Sequence[tuple[Photo, ClassifiedPhoto]], shown: int | None = None
+) -> pd.DataFrame:
     """Return one row per photograph, for display.
+
+    Parameters
+    ----------
+    photos : sequence of (Photo, ClassifiedPhoto)
+    shown : int, optional
+        Position of the one that is shown large.
 
     Returns
     -------
     DataFrame
-        ``picture`` (data URI), ``action``, ``confidence`` in percent, ``verdict``, ``file``,
-        ``second`` (the next likely action) and ``second_confidence`` in percent. What counts comes
-        first, because a phone shows three columns.
+        ``shown`` (a mark, or ``""``), ``picture`` (data URI), ``action``, ``confidence`` in
+        percent, ``verdict``, ``file``, ``second`` (the next likely action) and
+        ``second_confidence`` in percent. What counts comes first, because a phone shows three
+        columns.
     """
     rows = []
-    for photo, result in photos:
+    for position, (photo, result) in enumerate(photos):
         (first, p_first), (second, p_second) = result.prediction.top(2)
         rows.append(
             (
+                "▶" if position == shown else "",
                 result.thumbnail,
                 human_name(first),
                 100 * p_first,
@@ -64,7 +74,8 @@ def results_table(photos: Sequence[tuple[Photo, ClassifiedPhoto]]) -> pd.DataFra
                 100 * p_second,
             )
         )
-    columns = ["picture", "action", "confidence", "verdict", "file", "second", "second_confidence"]
+    columns = ["shown", "picture", "action", "confidence", "verdict", "file"]
+    columns += ["second", "second_confidence"]
     return pd.DataFrame(rows, columns=columns)
 
 

@@ -1,11 +1,12 @@
 """A grid of thumbnails: a click opens a photograph, boxes select several."""
 
-import base64
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from typing import Final
 
 import streamlit as st
+
+from har_core.images.thumbnails import data_uri
 
 _HTML: Final = """
 <div class="gallery" role="list"></div>
@@ -228,5 +229,4 @@ def gallery(
 def _as_data(tile: Tile) -> dict[str, object]:
     data = asdict(tile)
     picture = data.pop("picture")
-    encoded = base64.b64encode(picture).decode() if picture else ""
-    return {**data, "source": f"data:image/jpeg;base64,{encoded}" if encoded else ""}
+    return {**data, "source": data_uri(picture) if picture else ""}

@@ -1,5 +1,6 @@
 """Small versions of photographs for pages: made when first shown, then kept on disk."""
 
+import base64
 import hashlib
 import io
 import os
@@ -73,3 +74,8 @@ def make_thumbnail(path: str | os.PathLike[str]) -> bytes | None:
     buffer = io.BytesIO()
     image.save(buffer, "JPEG", quality=_QUALITY)
     return buffer.getvalue()
+
+
+def data_uri(jpeg: bytes) -> str:
+    """Return a JPEG as an address that holds it, for a page or a document of its own."""
+    return "data:image/jpeg;base64," + base64.b64encode(jpeg).decode()

@@ -51,8 +51,10 @@ def test_unusable_file_is_returned_as_its_error(tiny_models):
 
 
 def test_table_has_one_row_per_photograph_in_order(tiny_models):
-    table = results_table([classified(label, f"{label}.jpg") for label in CLASS_NAMES])
+    photos = [classified(label, f"{label}.jpg") for label in CLASS_NAMES]
+    table = results_table(photos, shown=1)
     assert list(table["action"]) == list(CLASS_NAMES)
+    assert list(table["shown"]) == ["", "▶", ""]
     assert list(table["file"]) == [f"{label}.jpg" for label in CLASS_NAMES]
     assert (table["confidence"] > table["second_confidence"]).all()
     assert (table["confidence"] <= 100).all() and (table["confidence"] > 50).all()
