@@ -20,7 +20,7 @@ if place:
 else:
     st.info(
         "`har score SOURCE… --to RESULTS` lets the model answer for more photographs than fit one "
-        "page: a folder, a list, a table, a bucket; on all cores or on a Ray cluster. Name the "
+        "page: of a folder, list, table or bucket, on all cores or a Ray cluster.\n\nName the "
         "folder of its results above, or set `HAR_RESULTS` before starting, to watch it here.",
         icon=":material/schedule:",
     )
