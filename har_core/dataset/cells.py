@@ -184,11 +184,26 @@ def _read_parquet(data: bytes, name: str) -> Cells:
     return Cells(headings, values, note)
 
 
+def holds_bytes(kind: Any) -> bool:
+    """Tell whether an Arrow type is of bytes, or of records with bytes: of pictures, say."""
+    import pyarrow as pa
+
+    if pa.types.is_struct(kind):
+        index = kind.get_field_index("bytes")
+        return index >= 0 and holds_bytes(kind.field(index).type)
+    return bool(pa.types.is_binary(kind) or pa.types.is_large_binary(kind))
+
+
 def _parquet_headings(path: Path) -> list[str] | None:
     import pyarrow as pa
     import pyarrow.parquet as pq
 
     try:
-        return [heading.strip() for heading in pq.read_schema(path).names]
+        # Only what can be text: a column of pictures names none.
+        return [
+            field.name.strip()
+            for field in pq.read_schema(path)
+            if not (pa.types.is_nested(field.type) or holds_bytes(field.type))
+        ]
     except (OSError, ValueError, pa.ArrowException):
         return None

@@ -10,6 +10,7 @@ import pandas as pd
 
 from har_core.dataset.cells import Cells, read_cells
 from har_core.dataset.columns import Columns, choose_columns
+from har_core.dataset.embedded import describe_inside
 from har_core.dataset.files import (
     PHOTO_FOLDER,
     DatasetFiles,
@@ -125,7 +126,12 @@ def open_dataset(
     if follow_links is None:
         follow_links = may_follow_links(root)
     files = DatasetFiles(root, follow_links=follow_links)
-    layout = find_layout(files, _find_table(files.root, csv))
+    try:
+        layout = find_layout(files, _find_table(files.root, csv))
+    except DatasetError as error:
+        if csv is None and (inside := describe_inside(files)):
+            raise DatasetError(inside) from error
+        raise
     if not layout.tables and layout.classes is not None:
         return _of_folders(files, layout, layout.classes)
     parts = [_read_part(files, source, columns) for source in layout.tables]

@@ -5,6 +5,8 @@ import zipfile
 from pathlib import Path, PurePosixPath
 from typing import IO, Final
 
+from har_core.dataset.cells import TABLE_SUFFIXES
+from har_core.dataset.embedded import tables_with_photographs, unpack_photographs
 from har_core.dataset.names import split_of_word
 from har_core.dataset.table import open_dataset
 from har_core.errors import ZIP_DAMAGE, DatasetError
@@ -16,7 +18,7 @@ from har_core.progress import Progress
 MAX_ENTRIES: Final = 50_000
 MAX_UNPACKED_BYTES: Final = 4 * 2**30
 _CHUNK: Final = 2**20
-_TABLES: Final = (".csv", ".tsv", ".jsonl")
+_PARQUET: Final = ".parquet"
 _HEAD_BYTES: Final = 4096
 _ENCRYPTED: Final = 1
 
@@ -32,8 +34,8 @@ def unpack_dataset(
     """Unpack the table and the photographs of a ZIP into a dataset folder.
 
     Folders are kept, but for outer ones that everything lies in, so that every layout of
-    `har_core.dataset.table.open_dataset` can be sent. Everything but tables and photographs is
-    ignored. Sizes are counted while unpacking: what the ZIP's directory claims is not trusted.
+    `har_core.dataset.table.open_dataset` can be sent. Photographs inside Parquet tables become
+    files. Everything but tables and photographs is ignored. Sizes are counted while unpacking: what the ZIP's directory claims is not trusted.
 
     Parameters
     ----------
@@ -66,13 +68,18 @@ def unpack_dataset(
             for done, (target, entry) in enumerate(targets.items(), 1):
                 path = destination / target
                 path.parent.mkdir(parents=True, exist_ok=True)
-                left -= _unpack(opened, entry, path, min(left, MAX_BYTES))
+                limit = left if target.suffix.lower() == _PARQUET else min(left, MAX_BYTES)
+                left -= _unpack(opened, entry, path, limit)
                 if progress is not None:
                     progress("Unpacking", done, len(targets))
     except ZIP_DAMAGE as error:
         raise DatasetError(f"The file is no usable ZIP archive: {error}.") from error
     except OSError as error:
         raise DatasetError(f"Cannot unpack the ZIP archive: {error.strerror or error}.") from error
+    if tables := tables_with_photographs(destination):
+        unpack_photographs(tables, destination, max_bytes=left, progress=progress)
+        for table in tables:
+            table.unlink()
     try:
         open_dataset(destination, follow_links=False)
     except DatasetError as error:
@@ -109,13 +116,14 @@ def _targets(
 ) -> dict[PurePosixPath, zipfile.ZipInfo]:
     """Return where each table and photograph goes, relative to the destination."""
     paths = {entry: PurePosixPath(entry.filename.replace("\\", "/")) for entry in entries}
-    tables = [entry for entry, path in paths.items() if path.suffix.lower() in _TABLES]
+    tables = [entry for entry, path in paths.items() if path.suffix.lower() in TABLE_SUFFIXES]
     photographs = [
         entry
         for entry, path in paths.items()
-        if path.suffix.lower() not in _TABLES and _is_photograph(archive, entry, path)
+        if path.suffix.lower() not in TABLE_SUFFIXES and _is_photograph(archive, entry, path)
     ]
-    if not photographs:
+    holds_them = any(paths[entry].suffix.lower() == _PARQUET for entry in tables)
+    if not photographs and not holds_them:
         raise DatasetError(f"The ZIP archive holds no photographs ({', '.join(PHOTO_SUFFIXES)}).")
     kept = {entry: paths[entry] for entry in (*tables, *photographs)}
     # Without a table a photograph's folder is its label, and stays.

@@ -52,7 +52,7 @@ def test_parquet_is_read_whatever_its_name(tmp_path: Path) -> None:
     assert read.headings == ["file_name", "label", "fold"]
     assert read.values.to_numpy().tolist() == [["1.jpg", "a", "1"], ["2.jpg", "", "2"]]
     assert "boxes" in read.note
-    assert read_headings(path) == ["file_name", "label", "fold", "boxes"]
+    assert read_headings(path) == ["file_name", "label", "fold"]
 
 
 def test_json_lines_are_read() -> None:
