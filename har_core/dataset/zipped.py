@@ -35,7 +35,8 @@ def unpack_dataset(
 
     Folders are kept, but for outer ones that everything lies in, so that every layout of
     `har_core.dataset.table.open_dataset` can be sent. Photographs inside Parquet tables become
-    files. Everything but tables and photographs is ignored. Sizes are counted while unpacking: what the ZIP's directory claims is not trusted.
+    files. Everything but tables and photographs is ignored. Sizes are counted while unpacking:
+    what the ZIP's directory claims is not trusted.
 
     Parameters
     ----------
