@@ -150,6 +150,38 @@ def calibrate(
 
 
 @app.command()
+def quantise(
+    model: Annotated[str | None, typer.Argument(help="Bundle name or path.")] = None,
+    *,
+    dataset: DatasetOption,
+    epochs: Annotated[
+        int, typer.Option(min=0, help="Passes through the training photographs.")
+    ] = 1,
+) -> None:
+    """Give a model a second graph, which computes with 8 bits.
+
+    It takes about half the time wherever the processor has instructions for it (VNNI);
+    elsewhere float32 goes on. It learns to answer as the model does; it is stored only
+    if it costs no more than 0.3 points of the validation photographs. An epoch takes
+    some ten minutes on two cores, seconds on a GPU.
+
+    \b
+    python -m har_core quantise mine --dataset DataSet
+    """  # noqa: D301 - \b keeps the lines of the examples
+    # Imported here, because pandas would slow down every other command.
+    from har_core.training.quantization.run import quantise_bundle
+
+    folder = find_model(model)
+    with progress_bar() as report:
+        manifest = quantise_bundle(folder, dataset, epochs=epochs, progress=report)
+    found = manifest.training["int8"]
+    stderr.print(
+        f"Wrote {folder}: on {found['n']:,} validation photographs 8 bits make "
+        f"{found['top1']:+.2%} right and {found['log_loss']:+.4f} log loss."
+    )
+
+
+@app.command()
 def models(
     json_file: Annotated[
         str | None, typer.Option("--json", metavar="[FILE]", help="JSON, to a file or stdout.")

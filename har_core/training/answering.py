@@ -151,7 +151,7 @@ def calibrate_bundle(
             "model that was trained here can be calibrated."
         )
     report = progress or (lambda *_: None)
-    photographs = splits.assign(path=_find_photographs(splits, dataset, report))
+    photographs = splits.assign(path=find_photographs(splits, dataset, report))
     trained = photographs["split"].eq("train")
     found = int((trained & photographs["path"].notna()).sum())
     if found < trained.sum() / 2:
@@ -177,10 +177,10 @@ def calibrate_bundle(
     return write_bundle(folder, changed, files, overwrite=True)
 
 
-def _find_photographs(
+def find_photographs(
     splits: pd.DataFrame, dataset: str | Path, report: Progress
 ) -> list[str | None]:
-    """Return the path of each recorded photograph, None where the dataset lacks it."""
+    """Return the path of each recorded photograph, None where the dataset lacks its content."""
     paths = load_dataset(dataset)["path"].dropna().tolist()
     known = dict(zip(sha256_of_files(paths, report), paths, strict=True))
     return [known.get(sha256) for sha256 in splits["sha256"]]

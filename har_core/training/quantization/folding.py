@@ -96,6 +96,10 @@ def normalised_convolution(normalisation: Any) -> Any:
     return source
 
 
+def _names(layer: Any) -> list[str]:
+    return [weight.name for weight in layer.weights]
+
+
 def _call(layer: Any, *inputs: Any, mask: Any = None, **settings: Any) -> Any:
     """Call what takes a layer's place; normalisation alone is called with a mask, always None."""
     return layer(*inputs, **settings)
@@ -106,13 +110,11 @@ def _folded(convolution: Any, normalisation: Any) -> list[np.ndarray]:
     import keras
 
     kernel, *bias = convolution.get_weights()
-    mean = np.asarray(normalisation.moving_mean, np.float64)
-    factor = 1 / np.sqrt(np.asarray(normalisation.moving_variance) + normalisation.epsilon)
-    if normalisation.scale:
-        factor = factor * np.asarray(normalisation.gamma)
-    offset = ((bias[0] if bias else 0.0) - mean) * factor
-    if normalisation.center:
-        offset = offset + np.asarray(normalisation.beta)
+    of_normalisation = dict(zip(_names(normalisation), normalisation.get_weights(), strict=True))
+    factor = 1 / np.sqrt(of_normalisation["moving_variance"] + np.float64(normalisation.epsilon))
+    factor = factor * of_normalisation.get("gamma", 1.0)
+    offset = ((bias[0] if bias else 0.0) - of_normalisation["moving_mean"]) * factor
+    offset = offset + of_normalisation.get("beta", 0.0)
     depthwise = isinstance(convolution, keras.layers.DepthwiseConv2D)
     kernel = kernel * (factor[:, np.newaxis] if depthwise else factor)
     return [kernel.astype(np.float32), offset.astype(np.float32)]

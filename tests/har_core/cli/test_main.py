@@ -160,6 +160,7 @@ def test_pattern_and_stdin_are_read(run, photos):
         (("train", "--name", "x", "--dataset", "nowhere"), "no dataset folder"),
         (("train", "--name", "../x", "--dataset", "."), "cannot be a model name"),
         (("calibrate", "tiny", "--dataset", "."), "does not record its splits"),
+        (("quantise", "tiny", "--dataset", "."), "or does not record its splits"),
         (("export", "model.txt"), ".onnx, .keras or .zip"),
         (("import-model", "x.h5"), "--class-indices"),
     ],
@@ -183,7 +184,15 @@ def test_models_are_listed_and_exported(run, tmp_path):
 
 
 def test_every_command_explains_itself(run):
-    for command in ("predict", "train", "calibrate", "import-model", "models", "export"):
+    for command in (
+        "predict",
+        "train",
+        "calibrate",
+        "quantise",
+        "import-model",
+        "models",
+        "export",
+    ):
         result = run(command, "--help")
         assert result.returncode == 0
         assert "Usage" in result.stdout

@@ -1,0 +1,94 @@
+"""A model gets a graph of 8 bits, which answers as its float graph does."""
+
+import hashlib
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from har_core.errors import DatasetError, ModelBundleError
+from har_core.images.preprocessing import scale_pixels
+from har_core.keras_io.onnx_export import export_onnx
+from har_core.model import load_model
+from har_core.model.bundle import verify_bundle, write_bundle
+from har_core.model.class_indices import format_class_indices
+from har_core.model.manifest import (
+    CLASS_INDICES_FILE,
+    INT8_ONNX_FILE,
+    KERAS_FILE,
+    ONNX_FILE,
+    SPLITS_FILE,
+    BundleManifest,
+)
+from har_core.training.quantization import run
+from tests.drawing import photo_bytes
+from tests.har_core.training.quantization.conftest import SIZE
+
+CLASSES = ("clapping", "dancing", "running", "sitting")
+
+
+@pytest.fixture
+def bundle(network, tiny_dataset, tmp_path, monkeypatch):
+    """Write a bundle of the network that was trained on the tiny dataset, three in four of it."""
+    table = pd.read_csv(tiny_dataset / "train.csv")
+    files = [tiny_dataset / "train" / name for name in table["filename"]]
+    table["sha256"] = [hashlib.sha256(file.read_bytes()).hexdigest() for file in files]
+    table["split"] = np.where(np.arange(len(table)) % 4 == 3, "validation", "train")
+    table["duplicate_group"] = np.arange(len(table))
+    network.save(tmp_path / KERAS_FILE)
+    probe = scale_pixels(np.arange(SIZE * SIZE * 3).reshape(1, SIZE, SIZE, 3) % 256, "none") / 255
+    export_onnx(network, tmp_path / ONNX_FILE, probe=probe)
+    folder = tmp_path / "models" / "small"
+    manifest = BundleManifest("small", "small", SIZE, "minus_one_to_one", CLASSES)
+    contents = {
+        KERAS_FILE: tmp_path / KERAS_FILE,
+        ONNX_FILE: tmp_path / ONNX_FILE,
+        CLASS_INDICES_FILE: format_class_indices(CLASSES).encode(),
+        SPLITS_FILE: table.to_parquet(index=False),
+    }
+    write_bundle(folder, manifest, contents)
+    monkeypatch.setenv("HAR_CACHE_DIR", str(tmp_path / "cache"))
+    return folder
+
+
+def test_model_gets_8_bits_that_answer_as_float_does(bundle, tiny_dataset, monkeypatch):
+    monkeypatch.setattr(run, "_WORST_TOP1", -1)
+    monkeypatch.setattr(run, "_WORST_LOSS", 0.2)
+    steps = []
+    manifest = run.quantise_bundle(
+        bundle, tiny_dataset, epochs=2, progress=lambda *step: steps.append(step)
+    )
+    assert verify_bundle(bundle) == manifest
+    assert {KERAS_FILE, ONNX_FILE, INT8_ONNX_FILE, SPLITS_FILE} <= manifest.files.keys()
+    found = manifest.training["int8"]
+    assert found["split"] == "validation"
+    assert found["n"] == 3
+    assert found["epochs"] == 2
+    assert abs(found["log_loss"]) < 0.2
+    assert {what for what, _, _ in steps} >= {
+        "Reading photographs",
+        "Learning to compute with 8 bits",
+        "Comparing with float32",
+    }
+    pixels = np.random.default_rng(0).integers(0, 256, (5, SIZE, SIZE, 3)).astype(np.uint8)
+    answers = {}
+    for precision in ("float32", "int8"):
+        monkeypatch.setenv("HAR_PRECISION", precision)
+        answers[precision] = load_model(bundle).predict_probabilities(pixels)
+    difference = np.abs(answers["int8"] - answers["float32"]).max()
+    assert 0 < difference < 0.1
+
+
+def test_8_bits_that_cost_too_much_are_not_stored(bundle, tiny_dataset, monkeypatch):
+    monkeypatch.setattr(run, "_WORST_LOSS", -1)
+    before = verify_bundle(bundle)
+    with pytest.raises(ModelBundleError, match=r"nothing was changed. Give it more epochs"):
+        run.quantise_bundle(bundle, tiny_dataset, epochs=0)
+    assert verify_bundle(bundle) == before
+
+
+def test_dataset_of_other_photographs_is_refused(bundle, tiny_dataset):
+    for number, path in enumerate(sorted((tiny_dataset / "train").iterdir())):
+        path.write_bytes(photo_bytes("running", 1000 + number))
+    with pytest.raises(DatasetError, match="none of the train photographs of 'small'"):
+        run.quantise_bundle(bundle, tiny_dataset)
