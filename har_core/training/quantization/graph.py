@@ -86,9 +86,10 @@ class _Writer:
         self._nodes: list[Any] = []
         self._constants: list[Any] = []
         self._maps: dict[str, _Map] = {}
-        # Channels before and behind each convolution that mixes them, its input, and its name.
+        # Channels before and behind each convolution that mixes them, its input and output.
         self._mixing: list[tuple[int, int, tuple[_Map, str]]] = []
-        self._follower: dict[str, str] = {}
+        # Float tensors to what they are rounded to.
+        self._rounded: dict[str, _Map] = {}
         self._vector = ""
         # Names to shapes without the batch.
         self._outputs: dict[str, list[int]] = {}
@@ -99,7 +100,6 @@ class _Writer:
 
         sources = [] if isinstance(layer, keras.layers.InputLayer) else _sources(layer)
         maps = [self._maps[name] for name in sources if name in self._maps]
-        self._follower.update(dict.fromkeys(sources, layer.name))
         match layer:
             case keras.layers.InputLayer():
                 self._maps[layer.name] = self._read_pixels()
@@ -188,13 +188,14 @@ class _Writer:
         # Keras has rows, columns, in, out; of a depthwise convolution, rows, columns, out, 1.
         depthwise = kernel.shape[3] == 1 and kernel.shape[2] == len(bias)
         kernel = kernel.transpose((2, 3, 0, 1) if depthwise else (3, 2, 0, 1))
-        if not depthwise:
-            self._mixing.append((inputs.channels, len(bias), (inputs, layer.name)))
         padding = inputs.padding
         if layer.padding == "same":
             padding = _same_padding(inputs.sides, layer.kernel_size, layer.strides)
         groups = len(bias) if depthwise else 1
-        return self._convolution(inputs, kernel, bias, padding, layer.strides, groups)
+        made = self._convolution(inputs, kernel, bias, padding, layer.strides, groups)
+        if not depthwise:
+            self._mixing.append((inputs.channels, made.channels, (inputs, made.name)))
+        return made
 
     def _convolution(
         self,
@@ -238,9 +239,9 @@ class _Writer:
 
     def _quantised(self, layer: Any, values: _Map) -> _Map:
         codes = replace(values, scale=np.float32(layer.scale), zero=int(layer.zero_point))
-        return replace(
-            codes, name=self._node("QuantizeLinear", [values.name, *self._levels(codes)])
-        )
+        name = self._node("QuantizeLinear", [values.name, *self._levels(codes)])
+        self._rounded[values.name] = replace(codes, name=name)
+        return self._rounded[values.name]
 
     def _dequantised(self, codes: _Map) -> str:
         return self._node("DequantizeLinear", [codes.name, *self._levels(codes)])
@@ -287,7 +288,7 @@ class _Writer:
         self._node("ReduceMax", [values], [PEAKS_OUTPUT], axes=[2, 3], keepdims=0)
         widening = last_widening(self._mixing)
         narrow = [inputs for inputs, _ in widening] or [last]
-        wide = self._maps[self._follower[widening[-2][1]]] if len(widening) > 1 else last
+        wide = self._rounded[widening[-2][1]] if len(widening) > 1 else last
         means = [
             self._node("ReduceMean", [self._dequantised(codes)], axes=[2, 3], keepdims=0)
             for codes in narrow

@@ -13,7 +13,7 @@ def network():
     from keras import layers
 
     keras.utils.set_random_seed(1)
-    normalise = {"block_1_project": False, "block_2_project": False}
+    normalise = dict.fromkeys(("block_1_project", "block_2_project", "block_3_project"), False)
 
     def then(x, layer):
         x = layers.BatchNormalization(name=f"{layer.name}_bn")(layer(x))
@@ -31,7 +31,10 @@ def network():
     x = then(narrow, pointwise("block_2_expand", 32))
     x = then(x, layers.DepthwiseConv2D(3, 1, "same", use_bias=False, name="block_2_depthwise"))
     x = then(x, pointwise("block_2_project", 8))
-    x = then(layers.Add(name="block_2_add")([narrow, x]), pointwise("Conv_1", 16))
+    x = layers.Add(name="block_2_add")([narrow, x])
+    x = then(x, pointwise("block_3_expand", 24))
+    x = then(x, pointwise("block_3_project", 12))
+    x = then(x, pointwise("Conv_1", 16))
     x = layers.LSTM(8, name="lstm")(layers.Reshape((-1, 16), name="sequence")(x))
     x = layers.Dense(4, activation="softmax", name="action")(layers.Dropout(0.0)(x))
     network = keras.Model(pixels, x, name="cnn_lstm")

@@ -82,6 +82,8 @@ def test_every_map_and_sum_is_rounded(twin):
         "block_2_depthwise_relu",
         "block_2_project_bn",
         "block_2_add",
+        "block_3_expand_relu",
+        "block_3_project_bn",
         "Conv_1_relu",
     ]
 
@@ -100,7 +102,7 @@ def test_graph_computes_what_the_twin_does(twin, photographs, pixels):
     plain = onnxruntime.GraphOptimizationLevel.ORT_DISABLE_ALL
     for settings in ({"graph_optimization_level": plain}, {}):
         probabilities, *_ = run(graph, photographs, **settings)
-        np.testing.assert_allclose(probabilities, expected, atol=5e-3)
+        np.testing.assert_allclose(probabilities, expected, atol=0.02)
 
 
 def test_graph_has_the_features_of_the_float_graph(network, twin, photographs, pixels, tmp_path):
@@ -134,7 +136,7 @@ def test_twin_learns_what_rounding_cost(network, twin, photographs, pixels):
     kernel.assign(-np.asarray(kernel))
     # Only what lies behind rounded weights and before rounded maps can mend that.
     for layer in pupil.layers:
-        layer.trainable = layer.name.startswith(("block_2", "Conv_1"))
+        layer.trainable = layer.name.startswith(("block_3", "Conv_1"))
     optimizer = make_optimizer(
         pupil, weight_decay=0.0, layer_decay=1.0, head_factor=1.0, ema_momentum=0.9
     )
@@ -143,7 +145,7 @@ def test_twin_learns_what_rounding_cost(network, twin, photographs, pixels):
     losses = [
         float(learner.step(photographs, unchanged(16), targets, SIZE, 1e-2)) for _ in range(20)
     ]
-    assert losses[-1] < 0.2 * losses[0]
+    assert losses[-1] < 0.5 * losses[0]
     assert [float(layer.scale) for layer in quantisers(pupil)] == ranges
 
 
