@@ -10,12 +10,14 @@ from dashboard.training.verdict import show_verdict
 from dashboard.training.versions import show_override, show_versions
 from dashboard.wording.names import escape_markdown
 
+OPENED_BY_ITSELF = (*ACTIVE, "finished", "interrupted")
+
 st.title("Train a better model", anchor=False)
 show_override()
 runs = list_runs()
-# Whatever is at work, or has just ended, is what people come here for.
+# Whatever is at work, has just ended or was killed is what people come here for.
 opened = next((run for run in runs if run.id == st.query_params.get(OPENED)), None)
-opened = opened or next((run for run in runs if run.state in (*ACTIVE, "finished")), None)
+opened = opened or next((run for run in runs if run.state in OPENED_BY_ITSELF), None)
 if opened is not None:
     st.subheader(escape_markdown(opened.name), anchor=False)
     if opened.state in ("finished", "used"):

@@ -205,7 +205,8 @@ def start_run(
     if effort != "quick":
         require_training_extra(f"A {effort} training")
     taken = {entry.name for entry in list_bundles()}
-    taken |= {run.name for run in list_runs() if run.state in (*ACTIVE, "finished", "interrupted")}
+    # One that failed or was stopped can go on, with what it has learned under its name.
+    taken |= {run.name for run in list_runs() if run.state not in ("used", "gone")}
     if name in taken:
         raise HarError(f"There is a model or a run {name} already; choose another name.")
     now = datetime.now(UTC).replace(microsecond=0)
@@ -285,6 +286,7 @@ def stop_run(run: Run) -> None:
 def remove_run(run: Run) -> None:
     """Forget a run that is not at work, with its model unless that is used."""
     if run.state not in ACTIVE:
+        shutil.rmtree(_checkpoints() / run.name, ignore_errors=True)
         shutil.rmtree(run.folder, ignore_errors=True)
 
 
@@ -316,6 +318,11 @@ def use_model(run: Run) -> None:
     choose_default(run.name)
 
 
+def _checkpoints() -> Path:
+    """Return where runs keep what they have learned so far, each under its model's name."""
+    return runs_folder() / ".at-work"
+
+
 def _launch(run: Run) -> Run:
     run = Run(**{**asdict(run), "launched": time.time()})
     _record(run)
@@ -324,9 +331,9 @@ def _launch(run: Run) -> Run:
         *("--table", str(run.folder / _TABLE), "--columns", "filename=filename,label=label"),
         "--no-follow-links",  # the folder is a visitor's choice
         *("--name", run.name, "--effort", run.effort, "--base", run.base),
-        *("--events", str(run.folder / _EVENTS), "--runs-dir", str(runs_folder() / ".at-work")),
+        *("--events", str(run.folder / _EVENTS), "--runs-dir", str(_checkpoints())),
     ]
-    if RunFolder(runs_folder() / ".at-work" / run.name).read_settings() is not None:
+    if RunFolder(_checkpoints() / run.name).read_settings() is not None:
         arguments.append("--resume")
     with (run.folder / _LOG).open("ab") as log:
         subprocess.Popen(

@@ -1,15 +1,18 @@
 """The Training page says what it would learn from, and what is missing."""
 
+import json
 import re
+from dataclasses import asdict
 from pathlib import Path
 
 import pandas as pd
 import pytest
 from streamlit.testing.v1 import AppTest
 
-from dashboard.training.runs import list_runs
+from dashboard.training.runs import Run, list_runs
 from har_core.dataset.decisions import decide
 from har_core.model.loading import find_model
+from har_core.training.events import EventLog
 from tests.drawing import CLASS_NAMES, write_dataset
 from tests.evaluated import write_evaluated_bundle
 
@@ -95,6 +98,19 @@ def test_what_was_newly_labelled_is_learned_from_and_the_rest_is_not(
     page = open_page(dataset)
     assert "Learns from 2 photographs" in texts(page)
     assert "2 newly labelled" in texts(page)
+
+
+def test_a_run_whose_process_is_gone_is_offered_for_resuming(tiny_models: Path) -> None:
+    run = Run("20260101-000000-mine", "mine", "standard", str(tiny_models / "tiny"), "photos")
+    run.folder.mkdir(parents=True)
+    (run.folder / "run.json").write_text(json.dumps(asdict(run)))
+    EventLog(run.folder / "events.jsonl").write("started", pid=1, name="mine")
+    page = open_page()
+    assert "It ended before it was done" in "".join(w.value for w in page.warning)
+    assert page.button(key="resume").label == "Resume"
+    page.button(key="remove").click().run()
+    assert not page.exception
+    assert list_runs() == []
 
 
 def test_a_name_that_cannot_be_used_starts_nothing(tiny_models: Path, tmp_path: Path) -> None:

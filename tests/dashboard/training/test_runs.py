@@ -21,6 +21,7 @@ from dashboard.training.runs import (
     stop_run,
     use_model,
 )
+from dashboard.trials import runs_folder
 from har_core.errors import HarError, ModelBundleError
 from har_core.model import bundle
 from har_core.model.bundle import choose_default
@@ -144,8 +145,15 @@ def test_runs_wait_for_each_other_and_stop_when_asked(start) -> None:
     stop_run(third)
     stopped = wait_for(third, has_ended)
     assert stopped.state in ("stopped", "finished")  # it may have been faster
+    if stopped.state == "stopped":
+        with pytest.raises(HarError, match="already"):
+            start("third")
+    # What a fine-tuning had learned until then must not be gone on with under the same name.
+    checkpoints = runs_folder() / ".at-work" / "third"
+    checkpoints.mkdir(parents=True, exist_ok=True)
     remove_run(stopped)
     assert find_run(third.id) is None
+    assert not checkpoints.exists()
 
 
 def test_failure_is_told_in_words(start, tmp_path: Path) -> None:
