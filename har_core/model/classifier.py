@@ -6,19 +6,22 @@ from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
-from typing import Any
+from typing import Any, Final, NamedTuple
 
 import numpy as np
 
 from har_core.errors import InvalidImageError, ModelBundleError
 from har_core.images.decoding import decode_photograph, read_bytes
 from har_core.images.preprocessing import resize_image, scale_pixels
+from har_core.keras_io.feature_outputs import Features
 from har_core.model.engine import Engine, are_probabilities, no_answer
 from har_core.model.manifest import BundleManifest
 from har_core.model.novelty import Novelty, NoveltyDetector
 from har_core.model.prediction import Prediction
 from har_core.model.temperature import apply_temperature
 
+# As many rows as the products of matrices are given, so that they round alike for every photograph.
+_JUDGED_AT_A_TIME: Final = 32
 ImageSource = bytes | str | os.PathLike[str] | np.ndarray
 
 
@@ -39,6 +42,14 @@ class Answers:
     probabilities: np.ndarray
     novelty: Novelty | None
     features: np.ndarray | None
+
+
+class _Outputs(NamedTuple):
+    """What leaves a network: see `Engine`; `features` as in `Answers`."""
+
+    outputs: np.ndarray
+    pooled: Features | None = None
+    features: np.ndarray | None = None
 
 
 class ActionModel:
@@ -186,6 +197,9 @@ class ActionModel:
     def answer_pixels(self, pixels: np.ndarray, *, with_features: bool = False) -> "Answers":
         """Answer for prepared photographs as `predict` does, on one core, without the words.
 
+        The network sees one at a time, which takes as long on one core as several at once: so no
+        answer depends, by a rounding, on which other photographs there are.
+
         Parameters
         ----------
         pixels : ndarray of uint8, shape (N, S, S, 3)
@@ -193,7 +207,11 @@ class ActionModel:
         with_features : bool, default False
             Also return the features, which needs `n_features`.
         """
-        return self._run(pixels, alone=False, with_features=with_features)
+        runs = [
+            self._outputs(pixels[i : i + 1], alone=False, with_features=with_features)
+            for i in range(len(pixels))
+        ]
+        return self._judged(_joined(runs), at_a_time=_JUDGED_AT_A_TIME)
 
     def predict_with_novelty(self, pixels: np.ndarray) -> "Answers":
         """Answer as `predict_probabilities` with ``raw=True``, and judge novelty.
@@ -282,28 +300,32 @@ class ActionModel:
             for i, row in enumerate(answers.probabilities)
         ]
 
-    def _run(
-        self, pixels: np.ndarray, *, alone: bool, with_features: bool = False, raw: bool = False
-    ) -> "Answers":
+    def _run(self, pixels: np.ndarray, *, alone: bool, raw: bool = False) -> "Answers":
+        return self._judged(self._outputs(pixels, alone=alone), raw=raw)
+
+    def _outputs(
+        self, pixels: np.ndarray, *, alone: bool, with_features: bool = False
+    ) -> "_Outputs":
         batch = self._scaled(pixels)
+        if with_features:
+            outputs, pooled, maps = self._engine.run_with_maps(batch, alone=alone)
+            return _Outputs(outputs, pooled, maps.mean(axis=(1, 2), dtype=np.float32))
+        if self.novelty is not None:
+            return _Outputs(*self._engine.run_with_features(batch, alone=alone))
+        return _Outputs(self._engine.run(batch, alone=alone))
+
+    def _judged(
+        self, found: "_Outputs", *, raw: bool = False, at_a_time: int | None = None
+    ) -> "Answers":
+        sound = are_probabilities(found.outputs)
         judged: Novelty | None = None
-        features: np.ndarray | None = None
-        if self.novelty is None and not with_features:
-            outputs = self._engine.run(batch, alone=alone)
-            sound = are_probabilities(outputs)
-        else:
-            if with_features:
-                outputs, pooled, maps = self._engine.run_with_maps(batch, alone=alone)
-                features = maps.mean(axis=(1, 2), dtype=np.float32)
-            else:
-                outputs, pooled = self._engine.run_with_features(batch, alone=alone)
-            sound = are_probabilities(outputs)
-            if self.novelty is not None:
-                judged = self.novelty.judge(pooled)
-                sound &= np.isfinite(judged.value)
+        if self.novelty is not None and found.pooled is not None:
+            judged = self.novelty.judge(found.pooled, at_a_time=at_a_time)
+            sound &= np.isfinite(judged.value)
+        outputs = found.outputs
         probabilities = self._at_temperature_1(outputs) if raw else self._calibrate(outputs)
         probabilities[~sound] = np.nan
-        return Answers(probabilities, judged, features)
+        return Answers(probabilities, judged, found.features)
 
     @contextmanager
     def _at_work(self) -> Iterator[None]:
@@ -343,6 +365,15 @@ class ActionModel:
             return self._prepare(source)
         except InvalidImageError as error:
             return error
+
+
+def _joined(runs: Sequence[_Outputs]) -> _Outputs:
+    outputs, pooled, features = zip(*runs, strict=True)
+    return _Outputs(
+        np.concatenate(outputs),
+        None if pooled[0] is None else Features(*map(np.concatenate, zip(*pooled, strict=True))),
+        None if features[0] is None else np.concatenate(features),
+    )
 
 
 def _with_warning(

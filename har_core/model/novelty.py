@@ -175,10 +175,23 @@ class NoveltyDetector:
         rank = int(np.ceil((n + 1) * (1 - FALSE_ALARMS)))
         return float(self.held_out[rank - 1])
 
-    def judge(self, features: Features) -> Novelty:
-        """Judge N pictures by their features."""
+    def judge(self, features: Features, *, at_a_time: int | None = None) -> Novelty:
+        """Judge N pictures by their features.
+
+        Parameters
+        ----------
+        features : Features
+        at_a_time : int, optional
+            Always compute with so many rows, so that a picture's score does not depend, by a
+            rounding, on how many others there are. Default: with as many as there are.
+        """
+        n = len(features.means)
+        rows = at_a_time or max(n, 1)
+        padding = ((0, -n % rows), (0, 0))
+        padded = Features(*(np.pad(part, padding) for part in features)) if n % rows else features
+        blocks = [padded.take(slice(i, i + rows)) for i in range(0, n, rows)]
         with np.errstate(all="ignore"):  # of features that are not finite
-            score = self.score(features)
+            score = np.concatenate([np.empty(0), *map(self.score, blocks)])[:n]
         more_ordinary = np.searchsorted(self.held_out, score, side="left") / len(self.held_out)
         value = np.where(np.isfinite(score), more_ordinary, np.nan)
         return Novelty(value, score <= self.threshold)

@@ -29,7 +29,7 @@ def answered_rows(
     manifest: BundleManifest,
     batch: Sequence[Decoded],
     good: Sequence[int],
-    runs: Sequence[Answers],
+    answers: Answers | None,
 ) -> Any:
     """Return one row for each photograph of a batch.
 
@@ -42,8 +42,8 @@ def answered_rows(
     batch : sequence of Decoded
     good : sequence of int
         Which of the batch have pixels.
-    runs : sequence of Answers
-        For the good ones, in their order.
+    answers : Answers or None
+        For the good ones, in their order; None if there are none.
 
     Returns
     -------
@@ -61,19 +61,19 @@ def answered_rows(
         ERROR: [decoded.error or None for decoded in batch],
         REASON: [decoded.reason or None for decoded in batch],
     }
-    if runs:
-        _add_answers(columns, manifest, np.asarray(good), runs)
+    if answers is not None:
+        _add_answers(columns, manifest, np.asarray(good), answers)
     absent = [None] * len(batch)
     arrays = [pa.array(columns.get(field.name, absent), field.type) for field in schema]
     return pa.Table.from_arrays(arrays, schema=schema)
 
 
 def _add_answers(
-    columns: dict[str, Any], manifest: BundleManifest, good: np.ndarray, runs: Sequence[Answers]
+    columns: dict[str, Any], manifest: BundleManifest, good: np.ndarray, answers: Answers
 ) -> None:
     """Fill in the answers, and the errors of photographs that the network has none for."""
     n, names = len(columns["uri"]), manifest.class_names
-    probabilities = np.concatenate([run.probabilities for run in runs])
+    probabilities = answers.probabilities
     sound = np.isfinite(probabilities).all(axis=1)
     for row in good[~sound]:
         error = no_answer(manifest.name)
@@ -92,19 +92,17 @@ def _add_answers(
     columns[ACTION] = spread([names[i] for i in best])
     columns[CONFIDENCE] = spread(confidence)
     in_scope: Sequence[bool | None] = [None] * len(rows)
-    if runs[0].novelty is not None:
-        judged = [run.novelty for run in runs if run.novelty is not None]
-        in_scope = np.concatenate([run.in_scope for run in judged])[sound].tolist()
+    if answers.novelty is not None:
+        in_scope = answers.novelty.in_scope[sound].tolist()
         columns[IN_SCOPE] = spread(in_scope)
-        columns[NOVELTY] = spread(np.concatenate([run.value for run in judged])[sound])
+        columns[NOVELTY] = spread(answers.novelty.value[sound])
     least = manifest.rules.abstain_below
     verdicts = map(verdict_of, confidence, in_scope, [least] * len(rows))
     columns[VERDICT] = spread(list(verdicts))
     for i, name in enumerate(names):
         columns[name] = spread(probabilities[:, i])
-    if runs[0].features is not None:
-        features = [run.features for run in runs if run.features is not None]
-        columns[FEATURES] = spread(np.concatenate(features)[sound].astype(np.float16))
+    if answers.features is not None:
+        columns[FEATURES] = spread(answers.features[sound].astype(np.float16))
 
 
 def _known(number: int) -> int | None:

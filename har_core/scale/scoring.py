@@ -9,7 +9,6 @@ from typing import Any, Final
 import numpy as np
 
 from har_core.errors import HarError
-from har_core.model.classifier import Answers
 from har_core.model.fields import ERROR
 from har_core.scale.models import load_for_one_core
 from har_core.scale.reading import Decoded, Reader, unusable
@@ -152,15 +151,10 @@ class Scorer:
             ) from error
 
     def _table(self, batch: list[Decoded]) -> Any:
-        """Return the rows of a batch.
-
-        The network sees one photograph at a time, which takes as long on one core as several at
-        once; so that no answer depends on what else is in the batch.
-        """
+        """Return the rows of a batch."""
         good = [i for i, decoded in enumerate(batch) if decoded.square is not None]
-        answers = [self._answer(batch[i].square) for i in good]
+        answers = None
+        if good:
+            squares = np.stack([batch[i].square for i in good])  # type: ignore[misc]
+            answers = self._model.answer_pixels(squares, with_features=self._with_features)
         return answered_rows(self._schema, self._model.manifest, batch, good, answers)
-
-    def _answer(self, square: np.ndarray | None) -> Answers:
-        assert square is not None
-        return self._model.answer_pixels(square[np.newaxis], with_features=self._with_features)

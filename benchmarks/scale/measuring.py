@@ -1,0 +1,101 @@
+"""What a program and all that it starts cost: time, processor time, memory of its first process."""
+
+import os
+import subprocess
+import threading
+import time
+import uuid
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+_MARK = "HAR_BENCHMARK_MARK"
+_EVERY_S = 0.25
+_TICK = os.sysconf("SC_CLK_TCK")
+_PAGE = os.sysconf("SC_PAGE_SIZE")
+
+
+@dataclass
+class Cost:
+    """What was measured.
+
+    Parameters
+    ----------
+    seconds : float
+        By the clock, start included.
+    cpu_seconds : float
+        Of all processes.
+    peak_bytes : int
+        Of all processes together.
+    driver : list of (float, int)
+        Seconds since the start, and resident bytes of the first process.
+    output : str
+    """
+
+    seconds: float = 0.0
+    cpu_seconds: float = 0.0
+    peak_bytes: int = 0
+    driver: list[tuple[float, int]] = field(default_factory=list)
+    output: str = ""
+
+
+def measure(command: Sequence[str | Path], environment: dict[str, str] | None = None) -> Cost:
+    """Run a program to its end and watch it; processes that it leaves behind are counted, too.
+
+    Raises
+    ------
+    RuntimeError
+        If it fails.
+    """
+    mark = uuid.uuid4().hex
+    cost = Cost()
+    start = time.monotonic()
+    process = subprocess.Popen(
+        command,
+        env=os.environ | (environment or {}) | {_MARK: mark},
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+    )
+    cpu: dict[int, float] = {}
+    needle = f"{_MARK}={mark}".encode()
+
+    def watch() -> None:
+        known: dict[str, bool] = {}
+        while process.poll() is None:
+            total = 0
+            for pid in (path.name for path in Path("/proc").glob("[0-9]*")):
+                if not known.setdefault(pid, _is_marked(pid, needle)):
+                    continue
+                seconds, resident = _usage(pid)
+                cpu[int(pid)] = max(seconds, cpu.get(int(pid), 0.0))
+                total += resident
+                if int(pid) == process.pid:
+                    cost.driver.append((time.monotonic() - start, resident))
+            cost.peak_bytes = max(cost.peak_bytes, total)
+            time.sleep(_EVERY_S)
+
+    watcher = threading.Thread(target=watch)
+    watcher.start()
+    cost.output = process.communicate()[0]
+    cost.seconds = time.monotonic() - start
+    watcher.join()
+    cost.cpu_seconds = sum(cpu.values())
+    if process.returncode not in (0, 1):
+        raise RuntimeError(f"{command} ended with {process.returncode}:\n{cost.output[-3000:]}")
+    return cost
+
+
+def _is_marked(pid: str, needle: bytes) -> bool:
+    try:
+        return needle in Path("/proc", pid, "environ").read_bytes()
+    except OSError:
+        return False
+
+
+def _usage(pid: str) -> tuple[float, int]:
+    try:
+        fields = Path("/proc", pid, "stat").read_text().rpartition(")")[2].split()
+    except OSError:
+        return 0.0, 0
+    return (int(fields[11]) + int(fields[12])) / _TICK, int(fields[21]) * _PAGE

@@ -1,0 +1,127 @@
+"""What `har score` is compared with; each prints the seconds from when it could begin to its end.
+
+python -m benchmarks.scale.peers bare|plain|ray_data|keras FOLDER WORKERS
+"""
+
+import sys
+import tempfile
+import time
+from collections.abc import Callable
+from concurrent.futures import ProcessPoolExecutor
+from multiprocessing import get_context
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from har_core.model.loading import find_model
+from har_core.model.manifest import KERAS_FILE, ONNX_FILE
+
+_SESSION: list[Any] = []
+
+
+def _open_session() -> None:
+    import onnxruntime
+
+    options = onnxruntime.SessionOptions()
+    options.intra_op_num_threads = 1
+    path = find_model() / ONNX_FILE
+    _SESSION.append(onnxruntime.InferenceSession(path, options, providers=["CPUExecutionProvider"]))
+
+
+def _scaled(pixels: np.ndarray) -> np.ndarray:
+    """Return pixels as the graph wants them: some scale them themselves."""
+    if "uint8" in _SESSION[0].get_inputs()[0].type:
+        return pixels
+    return pixels.astype(np.float32) / np.float32(127.5) - np.float32(1)
+
+
+def _run_ready(n: int) -> None:
+    """Run the network on pixels that are ready."""
+    (session,) = _SESSION
+    source, output = session.get_inputs()[0].name, session.get_outputs()[0].name
+    pixels = np.random.default_rng(0).integers(0, 256, (1, 224, 224, 3), np.uint8)
+    pixels = _scaled(pixels)
+    for _ in range(n):
+        session.run([output], {source: pixels})
+
+
+def _run_files(paths: list[str]) -> None:
+    """Read, decode and run, one after another, as a plain script does; nothing is written."""
+    from PIL import Image
+
+    (session,) = _SESSION
+    source, output = session.get_inputs()[0].name, session.get_outputs()[0].name
+    for path in paths:
+        image = Image.open(path).convert("RGB").resize((224, 224), Image.Resampling.BILINEAR)
+        pixels = _scaled(np.asarray(image)[np.newaxis])
+        session.run([output], {source: pixels})
+
+
+def _in_processes(work: Callable[[Any], None], tasks: list[Any], workers: int) -> float:
+    context = get_context("spawn")
+    with ProcessPoolExecutor(workers, mp_context=context, initializer=_open_session) as pool:
+        list(pool.map(time.sleep, [0.5] * workers))  # until all have begun
+        start = time.perf_counter()
+        list(pool.map(work, tasks))
+        return time.perf_counter() - start
+
+
+def bare(folder: Path, workers: int) -> float:
+    """Time ``session.run`` alone, with one thread in each process."""
+    n = sum(1 for _ in folder.rglob("*.jpg"))
+    return _in_processes(_run_ready, [64] * (n // 64), workers) * n / (n // 64 * 64)
+
+
+def plain(folder: Path, workers: int) -> float:
+    """Time a loop over files in each process."""
+    paths = [str(path) for path in sorted(folder.rglob("*.jpg"))]
+    tasks = [paths[start : start + 64] for start in range(0, len(paths), 64)]
+    return _in_processes(_run_files, tasks, workers)
+
+
+def ray_data(folder: Path, workers: int) -> float:
+    """Time the pipeline that Ray Data's guide to batch inference shows, with ONNX Runtime."""
+    import ray
+
+    class Predictor:
+        def __init__(self) -> None:
+            _SESSION.clear()
+            _open_session()
+
+        def __call__(self, batch: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
+            (session,) = _SESSION
+            pixels = _scaled(np.stack(list(batch["image"])))
+            outputs = session.run(None, {session.get_inputs()[0].name: pixels})
+            return {"path": batch["path"], "probabilities": outputs[0]}
+
+    ray.init(log_to_driver=False, logging_level="ERROR")
+    ray.data.DataContext.get_current().enable_progress_bars = False
+    start = time.perf_counter()
+    with tempfile.TemporaryDirectory() as out:
+        photographs = ray.data.read_images(
+            str(folder), size=(224, 224), mode="RGB", include_paths=True
+        )
+        answered = photographs.map_batches(Predictor, batch_size=32, concurrency=workers)
+        answered.write_parquet(out)
+    seconds = time.perf_counter() - start
+    ray.shutdown()
+    return seconds
+
+
+def keras(folder: Path, workers: int) -> float:
+    """Time ``predict`` over ``image_dataset_from_directory``."""
+    import keras as library
+
+    network = library.models.load_model(find_model() / KERAS_FILE)
+    photographs = library.utils.image_dataset_from_directory(
+        folder, labels=None, image_size=(224, 224), batch_size=32, shuffle=False
+    ).map(lambda pixels: pixels / 127.5 - 1)
+    start = time.perf_counter()
+    network.predict(photographs, verbose=0)
+    return time.perf_counter() - start
+
+
+if __name__ == "__main__":
+    peer = {"bare": bare, "plain": plain, "ray_data": ray_data, "keras": keras}[sys.argv[1]]
+    print(f"seconds: {peer(Path(sys.argv[2]), int(sys.argv[3])):.3f}")
