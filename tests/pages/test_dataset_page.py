@@ -685,6 +685,18 @@ def test_unlabelled_photographs_are_labelled_with_the_same_keys(
     assert "**1** of 1 · 0 decided" in asked(page)
 
 
+def test_a_dataset_without_any_label_is_labelled_with_the_models_classes(analysed: Path) -> None:
+    names = pd.read_csv(analysed / "train.csv")["filename"].drop_duplicates()
+    names.to_csv(analysed / "train.csv", index=False)
+    analyse_photographs(bundle.models_dir() / "tiny", scan_dataset(analysed, workers=1))
+    page = open_page(analysed, "Review", review_kind="unlabelled")
+    assert "What is this?" in asked(page)
+    page.button(key="review_2").click().run()
+    assert len(load_decisions(analysed).relabelled) == 1
+    other = next(box for box in page.selectbox if box.key.startswith("review_other"))
+    assert other.options == list(CLASS_NAMES)
+
+
 @pytest.mark.parametrize("section", ["Overview", "Photographs", "Leakage", "Clean up"])
 def test_class_folders_are_a_dataset_and_said(unscanned: Path, section: str) -> None:
     table = pd.read_csv(unscanned / "train.csv").drop_duplicates("filename")

@@ -29,8 +29,8 @@ def _unlabelled(view: DatasetView) -> pd.Series:
 
 def class_names_of(view: DatasetView) -> list[str]:
     """Return the labels to choose from: the dataset's, or where it has none the model's."""
-    known = set(view.class_names) | set(current_decisions(view).relabelled.values())
-    return sorted(known or (view.manifest.class_names if view.manifest else ()))
+    known = set(view.class_names) or set(view.manifest.class_names if view.manifest else ())
+    return sorted(known | set(current_decisions(view).relabelled.values()))
 
 
 def load_batch(view: DatasetView) -> Queue:
