@@ -46,12 +46,14 @@ def show_evaluation(table: ResultsTable) -> None:
         show_overview(table)
         return
     try:
-        labels, result = measured(table, source)
+        labels, result, seen_before = measured(table, source)
     except HarError as error:
         st.error(escape_markdown(str(error)), icon=":material/error:")
         show_overview(table)
         return
     _show_summary(labels, result)
+    if seen_before:
+        st.warning(seen_before, icon=":material/warning:")
     section = st.segmented_control(
         "Section",
         _SECTIONS,

@@ -22,6 +22,7 @@ from har_core.scale.status import JobStatus
 
 PLACE_KEY: Final = "jobs_in"
 _ASK_AGAIN_S: Final = 2.0
+_SHORTEST: Final = timedelta(minutes=2)  # of a job whose rate has a course
 _RAY_JOB: Final = "ray state"
 # Badge, icon and colour.
 _STATES: Final = {
@@ -135,7 +136,7 @@ def _show_details(location: str) -> None:
         return
     _show_reasons(table)
     parts = table.parts_written
-    if len(parts) > 2:
+    if parts["time"].max() - parts["time"].min() > _SHORTEST:
         st.markdown("**Photographs a second**, as the parts were written")
         st.plotly_chart(
             rate_line(parts),
@@ -166,7 +167,7 @@ def _show_links(location: str) -> None:
                 width="content",
             ):
                 st.session_state[sidebar.RESULTS_KEY] = location
-                st.switch_page(f"../pages/{page}.py")
+                st.switch_page(f"../pages/{page}.py", query_params={sidebar.RESULTS_KEY: location})
 
 
 def _show_ray() -> None:

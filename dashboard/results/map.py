@@ -103,8 +103,10 @@ def _what_is_drawn(table: ResultsTable, found: SampleMap) -> str:
         text += f"The first two principal components of {of}."
     else:
         text += f"Only nearness means something: principal components of {of}, arranged by t-SNE."
-    if not found.by_features:
-        text += " (`har score --features` keeps what shows how the pictures look.)"
+    if table.info.n_features == 0:
+        text += " `har score --features` keeps what shows how the pictures look."
+    elif not found.by_features:
+        text += " *Arrange by likeness* reads the features."
     answered = int(table.answered.sum())
     if len(found.rows) < answered:
         text += f" **A random sample: {len(found.rows):,} of {answered:,} photographs"

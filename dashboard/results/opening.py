@@ -13,11 +13,16 @@ from dashboard import sidebar
 from dashboard.resources import file_stamp, opened_dataset
 from har_core.dataset.table import Dataset
 from har_core.errors import DatasetError
+from har_core.model.bundle import list_bundles
+from har_core.model.manifest import ONNX_FILE
+from har_core.model.records import read_splits
+from har_core.scale.models import fingerprint
 from har_core.scale.opened.labels import (
     KEYS,
     LABEL,
     JoinedLabels,
     LabelTable,
+    count_among,
     join_labels,
     read_label_table,
 )
@@ -63,8 +68,14 @@ def opened_results(location: str) -> ResultsTable:
     return table
 
 
-def measured(table: ResultsTable, source: str) -> tuple[JoinedLabels, MassResult]:
+def measured(table: ResultsTable, source: str) -> tuple[JoinedLabels, MassResult, str]:
     """Join results with labels, and measure the model on them.
+
+    Returns
+    -------
+    JoinedLabels, MassResult
+    str
+        What to know of photographs that the model was trained on, ``""`` if there are none.
 
     Parameters
     ----------
@@ -92,12 +103,33 @@ def _measure(
     stamps: tuple[tuple[int, int], ...],
     _table: ResultsTable,
     _dataset: Dataset | None,
-) -> tuple[JoinedLabels, MassResult]:
+) -> tuple[JoinedLabels, MassResult, str]:
     labels = read_label_table(source) if _dataset is None else _labels_of(_dataset)
     joined = join_labels(_table, labels)
     result = evaluate_results(_table, joined)
     _ = result.headline_intervals, result.per_class  # which takes a moment, too
-    return joined, result
+    return joined, result, _seen_before(_table, joined)
+
+
+def _seen_before(table: ResultsTable, joined: JoinedLabels) -> str:
+    """Say how many of the measured photographs the model was trained or tuned on."""
+    for entry in list_bundles():
+        if entry.manifest is None or ONNX_FILE not in entry.manifest.files:
+            continue
+        if fingerprint(entry.manifest) != table.info.fingerprint:
+            continue
+        splits = read_splits(entry.path)
+        if splits is None:
+            break
+        seen = splits.loc[splits["split"].isin(["train", "validation"]), "sha256"]
+        n = count_among(table, joined.counted, seen[seen.ne("")].drop_duplicates())
+        return (
+            f"{n:,} of these photographs are among those that the model was trained or tuned on; "
+            "on these it looks better than it is."
+            if n
+            else ""
+        )
+    return "It is not known which photographs the model was trained on; these may be among them."
 
 
 def _labels_of(dataset: Dataset) -> LabelTable:

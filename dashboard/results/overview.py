@@ -77,8 +77,15 @@ def _show_figures(table: ResultsTable, n: int) -> None:
                     border=True,
                 )
             else:
-                st.metric(title, "–", "the model cannot tell", delta_color="off",
-                          delta_arrow="off", help=meaning, border=True)  # fmt: skip
+                st.metric(
+                    title,
+                    "–",
+                    "the model cannot tell",
+                    delta_color="off",
+                    delta_arrow="off",
+                    help=meaning,
+                    border=True,
+                )
 
 
 def _show_errors(table: ResultsTable) -> None:

@@ -113,6 +113,7 @@ def test_with_labels_the_evaluation_measures_each_photograph_once(place: Path) -
     address = {"results": str(place / "made"), "labels": str(place / "labels.csv")}
     app = open_page("evaluation", **address)
     assert "joined by sha256" in texts(app) and "copies of another photograph" in texts(app)
+    assert "It is not known which photographs the model was trained on" in texts(app)
     assert set(values(app)) == {"Top-1 accuracy", "Top-3 accuracy", "Macro F1", "Log loss", "ECE"}
     app = open_page("evaluation", **address, results_view="Confusions")
     app.button(key="results_pair_0").click().run()

@@ -166,6 +166,24 @@ def join_labels(table: ResultsTable, labels: LabelTable) -> JoinedLabels:
     )
 
 
+def count_among(table: ResultsTable, rows: np.ndarray, sha256: pd.Series) -> int:
+    """Count the rows whose photographs are among some.
+
+    Parameters
+    ----------
+    table : ResultsTable
+    rows : ndarray of bool, shape (N,)
+        Which rows to look at.
+    sha256 : Series of str
+        Of those photographs; each once.
+    """
+    if sha256.empty:
+        return 0
+    among = _digests(_as_arrow(sha256))
+    chunks = (_digests(part["sha256"])[rows[of]] for of, part in table.read_all(_SHA256))
+    return sum(int((_find_digests(chunk, among) != NONE).sum()) for chunk in chunks)
+
+
 def _n_unused(used: np.ndarray, n: int) -> int:
     unused = np.ones(n, bool)
     unused[used] = False

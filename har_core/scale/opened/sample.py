@@ -14,7 +14,7 @@ from har_core.scale.opened.table import ResultsTable, open_results
 Method = Literal["pca", "tsne"]
 # t-SNE takes seconds for each thousand.
 MAX_POINTS: Final[dict[Method, int]] = {"pca": 4_000, "tsne": 2_000}
-# The features of a part weigh 10 MB.
+# The features of a part weigh 10 MB, which take 0.2 s to read.
 MAX_PARTS: Final = 64
 _SEED: Final = 20240607
 _FEWEST: Final = 5
@@ -43,26 +43,73 @@ class SampleMap:
     of_parts: int
 
 
-def map_sample(table: ResultsTable, most: int, method: Method = "pca") -> SampleMap:
-    """Arrange a sample of the answered rows so that alike ones are near each other.
+def map_sample(table: ResultsTable, most: int) -> SampleMap:
+    """Draw a sample of the answered rows by its first two principal components, within a second.
 
-    With many parts some of them are drawn first, then rows of these.
+    They are those of the class probabilities: features would take minutes to read.
 
     Parameters
     ----------
     table : ResultsTable
     most : int
         Size of the sample.
-    method : {"pca", "tsne"}
-        The first two principal components, at once; or t-SNE, which takes seconds.
 
     Raises
     ------
     DatasetError
         If fewer than 5 rows have an answer, or a part cannot be read.
     """
+    rows, part_of, n_parts = _draw(table, most)
+    # Square roots: their distances are those of Hellinger between distributions.
+    vectors = np.sqrt(table.read(rows, table.class_names).to_numpy(np.float32))
+    coordinates = _components(vectors)[:, :2]
+    return SampleMap(rows, coordinates, False, "pca", len(np.unique(part_of)), n_parts)
+
+
+def arrange_sample(
+    location: str, most: int, *, progress: Callable[[str, int, int], None] = lambda *_: None
+) -> SampleMap:
+    """Arrange a sample of the answered rows by t-SNE: alike ones are near each other.
+
+    By their features, if there are any. Takes half a minute: for a process of its own.
+
+    Parameters
+    ----------
+    location : str
+        RESULTS folder.
+    most : int
+        Size of the sample.
+    progress : callable, optional
+        Called with (what is being done, done, total).
+
+    Raises
+    ------
+    DatasetError
+        As `map_sample`.
+    """
     from threadpoolctl import threadpool_limits
 
+    table = open_results(location)
+    rows, part_of, n_parts = _draw(table, most)
+    by_features = table.info.n_features > 0
+    places = np.unique(part_of)
+    vectors = []
+    for done, place in enumerate(places.tolist()):
+        progress("Reading a sample", done, len(places))
+        chosen = rows[part_of == place]
+        if by_features:
+            vectors.append(np.stack(table.read(chosen, (FEATURES,))[FEATURES]))
+        else:
+            vectors.append(np.sqrt(table.read(chosen, table.class_names).to_numpy()))
+    progress("Arranging the map", 0, 1)
+    components = _components(np.concatenate(vectors).astype(np.float32))
+    with threadpool_limits(1):
+        coordinates = arrange(components)
+    return SampleMap(rows, coordinates, by_features, "tsne", len(places), n_parts)
+
+
+def _draw(table: ResultsTable, most: int) -> tuple[np.ndarray, np.ndarray, int]:
+    """Draw rows, with many parts of some of these; return them, their parts, and how many are."""
     rng = np.random.default_rng(_SEED)
     part_of = table.part_numbers
     n_parts = int(part_of[-1]) + 1 if table.n else 0
@@ -71,29 +118,11 @@ def map_sample(table: ResultsTable, most: int, method: Method = "pca") -> Sample
     rows = np.sort(rng.permutation(candidates)[:most])
     if len(rows) < _FEWEST:
         raise DatasetError(f"A map needs {_FEWEST} photographs with an answer, not {len(rows)}.")
-    by_features = table.info.n_features > 0
-    found = table.read(rows, (FEATURES,) if by_features else table.class_names)
-    # Square roots, so that distances are those of Hellinger between distributions.
-    vectors = np.stack(found[FEATURES]) if by_features else np.sqrt(found.to_numpy())
+    return rows, part_of[rows], n_parts
+
+
+def _components(vectors: np.ndarray) -> np.ndarray:
+    from threadpoolctl import threadpool_limits
+
     with threadpool_limits(1):  # threads that wait for each other would starve the pages
-        components = principal_components(vectors.astype(np.float32))
-        coordinates = components[:, :2] if method == "pca" else arrange(components)
-    parts = len(np.unique(part_of[rows]))
-    return SampleMap(rows, coordinates, by_features, method, parts, n_parts)
-
-
-def arrange_sample(
-    location: str, most: int, *, progress: Callable[[str, int, int], None] = lambda *_: None
-) -> SampleMap:
-    """Do `map_sample` by t-SNE, in a process of its own.
-
-    Parameters
-    ----------
-    location : str
-        RESULTS folder.
-    most : int
-    progress : callable, optional
-        Called with (what is being done, done, total).
-    """
-    progress("Arranging the map", 0, 1)
-    return map_sample(open_results(location), most, "tsne")
+        return principal_components(vectors)

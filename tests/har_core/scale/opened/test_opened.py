@@ -11,7 +11,7 @@ import pytest
 from har_core.errors import DatasetError, HarError
 from har_core.evaluation.result import EvaluationResult
 from har_core.scale.opened.finding import find_results
-from har_core.scale.opened.labels import LabelTable, join_labels, read_label_table
+from har_core.scale.opened.labels import LabelTable, count_among, join_labels, read_label_table
 from har_core.scale.opened.metrics import evaluate_results
 from har_core.scale.opened.sample import arrange_sample, map_sample
 from har_core.scale.opened.table import NONE, VERDICTS, ResultsTable, open_results
@@ -187,6 +187,16 @@ def test_contradictions_and_unknown_labels_are_left_out_and_told(
     nothing = join_labels(table, LabelTable.of(pd.DataFrame({"uri": uris[1:2], "label": ["fly"]})))
     with pytest.raises(DatasetError, match="nothing to measure"):
         evaluate_results(table, nothing)
+
+
+def test_photographs_that_were_learned_from_are_counted_by_their_content(
+    table: ResultsTable, rows: pd.DataFrame
+) -> None:
+    learned = rows["sha256"].iloc[[2, 40, 41]]
+    chosen = np.ones(ROWS, bool)
+    chosen[40] = False
+    assert count_among(table, chosen, learned) == 2
+    assert count_among(table, chosen, learned.iloc[:0]) == 0
 
 
 def test_a_map_is_of_answered_rows_by_features_where_there_are_any(folder: Path) -> None:
