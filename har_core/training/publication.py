@@ -3,6 +3,7 @@
 import dataclasses
 import platform
 import tempfile
+import zipfile
 from collections.abc import Mapping
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
@@ -117,6 +118,7 @@ def publish(
         # A model of the same layers that was never compiled leaves the optimizer behind.
         plain = keras.Model(network.input, network.output, name=network.name)
         plain.save(keras_file)
+        _deflate(keras_file)
         _report(progress, "Exporting the network to ONNX", 0, 1)
         probe = decode_photographs(parts["validation"]["path"].iloc[:_PROBE_PHOTOGRAPHS])
         export_onnx(plain, onnx_file, probe=scale_pixels(probe, PREPROCESSING))
@@ -230,6 +232,15 @@ def package_versions() -> dict[str, Any]:
         except PackageNotFoundError:
             continue
     return {"python": platform.python_version(), "packages": packages}
+
+
+def _deflate(path: Path) -> None:
+    """Write a ZIP file again, compressed, as Keras does not: a tenth less of a trained network."""
+    with zipfile.ZipFile(path) as archive:
+        members = {name: archive.read(name) for name in archive.namelist()}
+    with zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED, compresslevel=9) as archive:
+        for name, content in members.items():
+            archive.writestr(name, content)
 
 
 def _predict(
