@@ -31,7 +31,7 @@ def small_network(activation: str | None = "softmax", outputs: int = 3, side: in
     model = keras.Sequential(
         [
             keras.Input((side, side, 3)),
-            layers.Conv2D(8, 4, strides=4, activation="relu"),
+            layers.Conv2D(8, 8, strides=8, activation="relu"),
             layers.Reshape((-1, 8)),
             layers.LSTM(8),
             layers.Dense(outputs, activation=activation, kernel_initializer="random_normal"),
