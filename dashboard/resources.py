@@ -1,6 +1,7 @@
 """Cached handles for the pages; keys are bytes and names, never arrays, which hash by sample."""
 
 import hashlib
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
 
@@ -62,8 +63,42 @@ def similar_photographs(model: ActionModel, folder: Path, data: bytes) -> pd.Dat
     return others[:3].reset_index(drop=True)
 
 
+@dataclass(frozen=True)
+class Reading:
+    """How a visitor wants a dataset's folder to be read; ``""`` is as it is found.
+
+    Parameters
+    ----------
+    table : str
+        Name of a table in the folder.
+    filename, label : str
+        Headings of its columns.
+    tables : tuple of str
+        From which the table was chosen.
+    """
+
+    table: str = ""
+    filename: str = ""
+    label: str = ""
+    tables: tuple[str, ...] = ()
+
+
+def reading_of(root: Path) -> Reading:
+    """Return how this visitor wants a folder to be read."""
+    readings: dict[str, Reading] = st.session_state.get(_READINGS, {})
+    return readings.get(str(root), Reading())
+
+
+def read_as(root: Path, reading: Reading) -> None:
+    """Read a folder so from now on, on every page of this visitor's."""
+    readings: dict[str, Reading] = st.session_state.get(_READINGS, {})
+    st.session_state[_READINGS] = {**readings, str(root): reading}
+
+
 def opened_dataset(folder: str) -> Dataset:
     """Open a dataset once, and again when its tables or the folders of its photographs change.
+
+    It is read as this visitor has chosen, see `read_as`.
 
     Raises
     ------
@@ -71,8 +106,10 @@ def opened_dataset(folder: str) -> Dataset:
         See `har_core.dataset.table.open_dataset`; a table without photographs is opened.
     """
     root = real(find_dataset(folder))
-    watched = (root, root / CSV_FILE, root / PHOTO_FOLDER, *_sources.get(root, ()))
-    dataset = _open(str(root), tuple(map(file_stamp, watched)))
+    reading = reading_of(root)
+    chosen = root / (reading.table or CSV_FILE)
+    watched = (root, chosen, root / PHOTO_FOLDER, *_sources.get(root, ()))
+    dataset = _open(str(root), reading, tuple(map(file_stamp, watched)))
     if _sources.get(root) != dataset.sources:
         _sources[root] = dataset.sources
         while len(_sources) > _REMEMBERED:
@@ -89,11 +126,18 @@ def file_stamp(path: Path) -> tuple[int, int]:
     return (status.st_mtime_ns, status.st_size)
 
 
+_READINGS: Final = "readings"
 # What to watch is known only once a dataset has been opened.
 _sources: Final[dict[Path, tuple[Path, ...]]] = {}
 _REMEMBERED: Final = 16
 
 
 @st.cache_resource(max_entries=4, show_spinner=False)
-def _open(root: str, stamps: tuple[tuple[int, int], ...]) -> Dataset:
-    return open_dataset(root, photographs_needed=False)
+def _open(root: str, reading: Reading, stamps: tuple[tuple[int, int], ...]) -> Dataset:
+    columns = {"filename": reading.filename, "label": reading.label}
+    return open_dataset(
+        root,
+        Path(root) / reading.table if reading.table else None,
+        columns={role: heading for role, heading in columns.items() if heading},
+        photographs_needed=False,
+    )

@@ -1,20 +1,25 @@
 """The choices that all pages share: the model and the dataset folder."""
 
+import contextlib
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Final
 
 import streamlit as st
 
-from dashboard.resources import opened_dataset
+from dashboard.resources import Reading, opened_dataset, read_as, reading_of
 from dashboard.widgets import tab_memory
 from dashboard.wording.names import accuracy, counted, escape_markdown, short_accuracy
 from har_core import ActionModel, DatasetError, ModelBundleError, load_model
+from har_core.dataset.files import find_dataset
+from har_core.dataset.layouts import CSV_FILE
+from har_core.errors import UnclearTableError
 from har_core.model.bundle import BundleEntry, list_bundles
 from har_core.model.loading import find_model
 from har_core.model.manifest import read_manifest
 from har_core.settings import DATASET
-from har_core.storage.paths import is_folder
+from har_core.storage.paths import is_folder, real
 
 MODEL_KEY: Final = "model"
 DATASET_KEY: Final = "dataset"
@@ -81,8 +86,54 @@ def pick_dataset() -> None:
                 )
             else:
                 st.caption(f"{counted(len(dataset.rows), 'photograph')} without labels")
+            unlabelled_table = bool(dataset.tables) and not dataset.labelled
+            headings = list(dataset.records) if unlabelled_table else []
+            _choose_reading(folder, dataset.choices, headings)
+        except UnclearTableError as error:
+            st.warning("Which table is it?" if error.tables else "Which columns are they?")
+            _choose_reading(folder, error.tables, error.headings)
         except DatasetError as error:
             st.error(escape_markdown(str(error)))
+            with contextlib.suppress(DatasetError):  # of a folder that is gone
+                _choose_reading(folder, (), ())
+
+
+def _choose_reading(folder: str, tables: Sequence[str], headings: Sequence[str]) -> None:
+    """Let a visitor choose the table, or its columns, where several or none are meant by it.
+
+    What was chosen stays on offer, so that it can be changed.
+    """
+    root = real(find_dataset(folder))
+    reading = reading_of(root)
+    if offered := list(tables or reading.tables):
+        known = reading.table or (CSV_FILE if CSV_FILE in offered else None)
+        table = st.selectbox(
+            "Table",
+            offered,
+            index=offered.index(known) if known else None,
+            placeholder="Choose the table",
+            key=f"table of {root}",
+        )
+        if table and table != known:
+            read_as(root, Reading(table, tables=tuple(offered)))
+            st.rerun()
+    named = list(dict.fromkeys([*headings, *filter(None, [reading.filename, reading.label])]))
+    if not named:
+        return
+    chosen = {}
+    for role, label in (("filename", "Column of the filenames"), ("label", "Column of the labels")):
+        known = getattr(reading, role) or None
+        chosen[role] = st.selectbox(
+            label,
+            named,
+            index=named.index(known) if known else None,
+            placeholder="As it is found",
+            key=f"{role} of {reading.table} in {root}",
+        )
+    wanted = replace(reading, filename=chosen["filename"] or "", label=chosen["label"] or "")
+    if wanted != reading:
+        read_as(root, wanted)
+        st.rerun()
 
 
 def pick_results() -> None:

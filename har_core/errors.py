@@ -3,7 +3,7 @@
 import lzma
 import zipfile
 import zlib
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from typing import Final, Literal
 
 InvalidImageReason = Literal[
@@ -65,6 +65,26 @@ class InvalidImageError(HarError):
 
 class DatasetError(HarError):
     """A dataset folder or CSV that cannot be used as given."""
+
+
+class UnclearTableError(DatasetError):
+    """A dataset whose table, or whose table's columns, somebody has to choose.
+
+    Parameters
+    ----------
+    message : str
+    tables : sequence of str
+        Names of the tables to choose from; empty if the table is clear.
+    headings : sequence of str
+        Of the columns to choose from.
+    """
+
+    def __init__(
+        self, message: str, *, tables: Sequence[str] = (), headings: Sequence[str] = ()
+    ) -> None:
+        super().__init__(message)
+        self.tables = tuple(tables)
+        self.headings = tuple(headings)
 
 
 class ModelBundleError(HarError):

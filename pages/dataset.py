@@ -26,7 +26,7 @@ from dashboard.results.sections import show_as_dataset
 from dashboard.widgets.sections import follow_history
 from dashboard.wording.names import escape_markdown
 from har_core.dataset.decisions import load_decisions
-from har_core.errors import DatasetError
+from har_core.errors import DatasetError, UnclearTableError
 
 SECTIONS = (
     "Overview",
@@ -71,6 +71,8 @@ def show_dataset(folder: str) -> None:
         load_decisions(view.folder)  # a damaged file is reported before anything relies on it
     except DatasetError as error:
         st.error(escape_markdown(str(error)), icon=":material/folder_off:")
+        if isinstance(error, UnclearTableError):
+            st.info("Here it is chosen in the sidebar, below **Dataset folder**.")
         return
     figures = st.container()
     if view.photographs_missing:

@@ -9,7 +9,7 @@ import pandas as pd
 from dashboard.evaluation.files import EvaluatedFiles
 from dashboard.jobs.registry import Job, start_job
 from har_core import load_model
-from har_core.dataset.table import load_dataset
+from har_core.dataset.table import Location, load_dataset
 from har_core.dataset.zipped import unpack_dataset
 from har_core.evaluation.run import evaluate_dataset
 from har_core.evaluation.store import Evaluation, check_evaluation_name, keep_evaluation
@@ -21,8 +21,8 @@ JOB_PREFIX = "evaluate/"
 SAME_PREFIX = "same/"  # shown where models are compared
 
 
-def start_folder_evaluation(model: Path, name: str, folder: str, csv: str | None) -> Job:
-    """Evaluate a dataset folder and keep the result under `name`.
+def start_folder_evaluation(model: Path, name: str, folder: Location, csv: str | None) -> Job:
+    """Evaluate a dataset and keep the result under `name`.
 
     The job's result is the name of the model's folder, and `name`.
 
@@ -36,7 +36,7 @@ def start_folder_evaluation(model: Path, name: str, folder: str, csv: str | None
 
     def work(job: Job) -> tuple[str, str]:
         evaluation = evaluate_dataset(
-            load_model(model), table, name=name, folder=folder, progress=job.report
+            load_model(model), table, name=name, folder=str(folder), progress=job.report
         )
         keep_evaluation(evaluation)
         return model.name, name

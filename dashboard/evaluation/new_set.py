@@ -7,8 +7,10 @@ import streamlit as st
 
 from dashboard import sidebar
 from dashboard.evaluation.jobs import start_folder_evaluation, start_zip_evaluation
+from dashboard.resources import opened_dataset
 from dashboard.wording.names import escape_markdown
 from har_core.dataset.layouts import CSV_FILE
+from har_core.dataset.table import Dataset
 from har_core.errors import DatasetError, HarError
 from har_core.evaluation.store import BUNDLE_SPLITS, delete_evaluation
 from har_core.model.manifest import read_manifest
@@ -63,7 +65,8 @@ def show_new_evaluation(folder: Path, names: list[str]) -> None:
             elif set_folder:
                 set_folder = set_folder.strip()
                 table = table_inside(set_folder, csv.strip()) if csv and csv.strip() else None
-                start_folder_evaluation(folder, name.strip(), set_folder, table)
+                location = set_folder if table else _opened(set_folder)
+                start_folder_evaluation(folder, name.strip(), location, table)
             else:
                 st.error("Choose the photographs first.")
                 return
@@ -89,6 +92,14 @@ def _list_kept_evaluations(folder: Path, kept: list[str]) -> None:
                 on_click=delete_evaluation,
                 args=(model, name),
             )
+
+
+def _opened(folder: str) -> Dataset:
+    """Open a folder as it was chosen to be read."""
+    dataset = opened_dataset(folder)
+    if dataset.missing:
+        raise DatasetError(dataset.missing)
+    return dataset
 
 
 def table_inside(folder: str, name: str) -> str:

@@ -4,7 +4,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Final
 
-from har_core.errors import DatasetError
+from har_core.errors import DatasetError, UnclearTableError
 
 # In the order in which they are tried.
 FILENAME_HEADINGS: Final = (
@@ -124,10 +124,11 @@ def choose_columns(
             found[role] = keys.index(known[0])
     if "filename" not in found:
         missing = " and ".join(role for role in _ROLES if role not in found)
-        raise DatasetError(
+        raise UnclearTableError(
             f"{name} lacks the column {missing}; it has {_listed(headings)}. The first line must "
             "be: filename,label; or say which columns they are: "
-            "--columns filename=HEADING,label=HEADING"
+            "--columns filename=HEADING,label=HEADING",
+            headings=[heading for heading in headings if heading],
         )
     if found["filename"] == found.get("label"):
         raise DatasetError(f"{name}: one column cannot hold both filenames and labels.")

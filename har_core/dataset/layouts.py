@@ -9,7 +9,7 @@ from har_core.dataset.cells import TABLE_SUFFIXES, read_headings
 from har_core.dataset.columns import has_filenames, has_labels
 from har_core.dataset.files import PHOTO_FOLDER, DatasetFiles, folders_unread, links_refused
 from har_core.dataset.names import split_of_folder, split_of_word
-from har_core.errors import DatasetError, some_of
+from har_core.errors import UnclearTableError, some_of
 
 CSV_FILE: Final = "train.csv"
 # Of ImageFolder, as the library datasets reads it.
@@ -74,11 +74,14 @@ class Layout:
         None where there are none, or tables have labels.
     note : str
         What was chosen, ``""`` for the usual layout.
+    choices : tuple of str
+        Names of the tables that fit, if there are several.
     """
 
     tables: tuple[TableSource, ...] = ()
     classes: ClassFolders | None = None
     note: str = ""
+    choices: tuple[str, ...] = ()
 
 
 def find_layout(files: DatasetFiles, table: Path | None = None) -> Layout:
@@ -102,11 +105,13 @@ def find_layout(files: DatasetFiles, table: Path | None = None) -> Layout:
     if CSV_FILE in names:
         others = [name for name in fitting if name != CSV_FILE]
         note = f"Using {CSV_FILE}; {some_of(others)} would fit, too (--table)." if others else ""
-        return Layout((_source(files, files.root / CSV_FILE),), note=note)
+        choices = (CSV_FILE, *others) if others else ()
+        return Layout((_source(files, files.root / CSV_FILE),), note=note, choices=choices)
     if len(fitting) > 1:
-        raise DatasetError(
+        raise UnclearTableError(
             f"Several tables in {files.root} have filenames and labels: {some_of(fitting)}. Say "
-            f"which one, --table {fitting[0]}, or call it {CSV_FILE}."
+            f"which one, --table {fitting[0]}, or call it {CSV_FILE}.",
+            tables=fitting,
         )
     if fitting:
         source = _source(files, files.root / fitting[0])
@@ -122,11 +127,13 @@ def find_layout(files: DatasetFiles, table: Path | None = None) -> Layout:
         source = _source(files, files.root / unlabelled[0])
         return Layout((source,), classes, f"Using {unlabelled[0]}; there is no {CSV_FILE}.")
     if unlabelled:
-        raise DatasetError(
+        raise UnclearTableError(
             f"Several tables in {files.root} have filenames, none has labels: "
-            f"{some_of(unlabelled)}. Say which one: --table {unlabelled[0]}"
+            f"{some_of(unlabelled)}. Say which one: --table {unlabelled[0]}",
+            tables=unlabelled,
         )
-    raise DatasetError(_nothing_found(files, names))
+    columned = [name for name in names if len(headings[name] or []) > 1]
+    raise UnclearTableError(_nothing_found(files, names), tables=columned)
 
 
 def find_class_folders(files: DatasetFiles) -> ClassFolders | None:

@@ -54,6 +54,8 @@ class Dataset:
         What was assumed, for people; a sentence each.
     missing : str
         Why there are no photographs at all, ``""`` if there are.
+    choices : tuple of str
+        Names of the tables that fit as well as the one that was read, that one included.
     """
 
     folder: Path
@@ -65,6 +67,7 @@ class Dataset:
     unlisted: Mapping[str, str]
     notes: tuple[str, ...] = ()
     missing: str = ""
+    choices: tuple[str, ...] = ()
 
     def __str__(self) -> str:
         """Return the folder, for messages."""
@@ -167,6 +170,7 @@ def open_dataset(
         unlisted,
         tuple(dict.fromkeys(filter(None, notes))),
         missing,
+        layout.choices,
     )
 
 

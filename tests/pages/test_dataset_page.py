@@ -727,6 +727,49 @@ def test_a_table_of_kaggle_without_labels_is_shown(unscanned: Path) -> None:
     assert any("Using Testing_set.csv" in line.replace("\\", "") for line in said)
 
 
+def test_the_table_and_its_columns_can_be_chosen_where_several_are_meant(unscanned: Path) -> None:
+    table = pd.read_csv(unscanned / "train.csv")
+    (unscanned / "train.csv").unlink()
+    table.to_csv(unscanned / "first.csv", index=False)
+    renamed = {"filename": "picture of", "label": "deed"}
+    table.head(9).rename(columns=renamed).to_csv(unscanned / "second.csv", index=False)
+    table.head(4).to_csv(unscanned / "third.csv", index=False)
+    page = open_page(unscanned)
+    assert "Several tables" in texts(page)
+    choice = page.sidebar.selectbox[-1]
+    assert (choice.label, choice.options, choice.value) == (
+        "Table",
+        ["first.csv", "third.csv"],
+        None,
+    )
+    choice.select("third.csv").run()
+    assert figures(page)[0] == "4 photographs"
+    assert page.sidebar.selectbox[-1].value == "third.csv"
+    page.sidebar.selectbox[-1].select("first.csv").run()
+    assert figures(page)[0] == "25 photographs"
+    (unscanned / "first.csv").unlink()
+    page.run()
+    assert "There is no" in texts(page)
+    page.sidebar.selectbox[-1].select("third.csv").run()
+    assert figures(page)[0] == "4 photographs"
+
+
+def test_columns_with_unusual_headings_can_be_chosen(unscanned: Path) -> None:
+    table = pd.read_csv(unscanned / "train.csv").head(9)
+    table.columns = ["picture of", "deed"]
+    table.to_csv(unscanned / "train.csv", index=False)
+    page = open_page(unscanned)
+    assert "lacks the column filename and label" in texts(page)
+    filename, label = page.sidebar.selectbox[-2:]
+    assert filename.options == label.options == ["picture of", "deed"]
+    filename.select("picture of").run()
+    assert "9 photographs without labels" in [caption.value for caption in page.sidebar.caption]
+    page.sidebar.selectbox[-1].select("deed").run()
+    assert not page.exception
+    assert figures(page)[:2] == ["9 photographs", "2 classes"]
+    assert page.sidebar.selectbox[-1].value == "deed"
+
+
 def test_all_that_a_filter_holds_is_decided_and_undone_as_one(dataset: Path) -> None:
     page = open_page(dataset, "Photographs")
     (box,) = [b for b in page.checkbox if b.label.startswith("Select all")]
