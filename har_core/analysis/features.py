@@ -23,7 +23,7 @@ from har_core.storage.cache import cache_dir
 from har_core.storage.database import CacheDatabase
 
 # Change it when a stored value changes its meaning: older caches are not used then.
-_CONTENT: Final = "probabilities at temperature 1"
+_CONTENT: Final = "means of the network's own last map, probabilities at temperature 1"
 _SCHEMA: Final = (
     "CREATE TABLE IF NOT EXISTS photographs"
     " (sha256 TEXT PRIMARY KEY, features BLOB, probabilities BLOB)",

@@ -87,12 +87,17 @@ def add_feature_outputs(graph: bytes) -> bytes:
 
 def _remove_earlier_outputs(model: Any) -> None:
     """Take out the outputs that an earlier version of `add_feature_outputs` made."""
-    outputs = [o for o in model.graph.output if o.name not in FEATURE_OUTPUTS]
-    ours = (*FEATURE_OUTPUTS, f"{MEANS_OUTPUT}_")
-    nodes = [n for n in model.graph.node if not n.output[0].startswith(ours)]
+    outputs = [o for o in model.graph.output if not _is_ours(o.name)]
+    nodes = [n for n in model.graph.node if not _is_ours(n.output[0])]
     del model.graph.output[:], model.graph.node[:]
     model.graph.output.extend(outputs)
     model.graph.node.extend(nodes)
+
+
+def _is_ours(name: str) -> bool:
+    """Tell whether a tensor is one that `add_feature_outputs` makes, or a step to it."""
+    stem, _, number = name.rpartition("_")
+    return name in FEATURE_OUTPUTS or (stem in POOLED_OUTPUTS and number.isdigit())
 
 
 def last_feature_map(model: Any) -> tuple[str, tuple[int, int]]:
@@ -118,7 +123,7 @@ def last_feature_map(model: Any) -> tuple[str, tuple[int, int]]:
     produced += [name for node in inferred.node for name in node.output]
     for name in reversed(produced):
         shape = shapes.get(name, [])
-        if len(shape) != _MAP_RANK or name in FEATURE_OUTPUTS:
+        if len(shape) != _MAP_RANK or _is_ours(name):
             continue
         # Feature maps are square, since inputs are.
         if shape[1] == shape[2] > 0:

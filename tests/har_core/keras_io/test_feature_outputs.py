@@ -11,6 +11,7 @@ from har_core.keras_io.feature_outputs import (
     PEAKS_OUTPUT,
     SPREADS_OUTPUT,
     add_feature_outputs,
+    last_feature_map,
 )
 from tests.drawing import colour_network, conv_network, draw_photo
 
@@ -32,6 +33,12 @@ def test_outputs_are_the_last_map_its_peaks_and_the_bottlenecks_means():
     assert np.array_equal(peaks, maps.max(axis=(1, 2)))
     # The wide map is made of the narrow one, whose first three channels it copies, plus 1.
     assert np.allclose(maps[..., :3].mean(axis=(1, 2)) - 1, means[:, :3], atol=1e-5)
+
+
+@pytest.mark.parametrize("graph", [colour_network(), conv_network()])
+def test_further_outputs_are_no_maps_of_the_network(graph):
+    before = last_feature_map(onnx.load_from_string(graph))
+    assert last_feature_map(onnx.load_from_string(add_feature_outputs(graph))) == before
 
 
 def test_spreads_are_the_deviation_of_the_last_map_where_one_convolution_widens():
