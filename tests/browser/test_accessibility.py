@@ -1,5 +1,7 @@
 """axe-core finds nothing serious on any page, and all that matters can be done by keyboard."""
 
+import re
+
 import pytest
 from axe_playwright_python.sync_playwright import Axe
 from playwright.sync_api import expect
@@ -55,3 +57,48 @@ def test_axe_finds_nothing_serious_in_an_answer(page, scheme):
     expect(page.get_by_role("img", name="The photograph a.jpg")).to_be_visible()
     wait_until_drawn(page)
     assert serious_faults(page) == []
+
+
+HAS_FOCUS = "element => element.getRootNode().activeElement === element"
+
+
+def reach(page, target):
+    """Press the Tab key until an element has the focus."""
+    expect(target).to_be_visible()
+    for _ in range(100):
+        if target.evaluate(HAS_FOCUS):
+            return
+        page.keyboard.press("Tab")
+    pytest.fail(f"a hundred Tab keys do not lead to {target}")
+
+
+def test_everything_is_done_by_keyboard_alone(page):
+    page.goto("/")
+    reach(page, page.get_by_role("button", name="Try an example"))
+    page.keyboard.press("Enter")
+    expect(page.get_by_role("img", name="The photograph cycling.jpg")).to_be_visible()
+
+    for name in ("Evaluation", "Training", "Jobs", "What is this?", "Dataset"):
+        reach(page, page.get_by_role("link", name=name, exact=True))
+        page.keyboard.press("Enter")
+        expect(page).to_have_title(re.compile(f"^{re.escape(name)} ·"))
+        wait_until_drawn(page)
+    reach(page, page.get_by_role("radio", name="Overview"))
+    page.keyboard.press("ArrowRight")
+    page.keyboard.press("Enter")
+    tile = page.get_by_role("button", name=re.compile("^Open sitting_2.jpg"))
+    reach(page, tile)
+    page.keyboard.press("Enter")
+    expect(page.get_by_role("dialog", name="sitting_2.jpg")).to_be_visible()
+    expect(page.get_by_role("button", name="Next")).to_be_visible()  # hears the key, drawn last
+    page.keyboard.press("ArrowRight")
+    dialog = page.get_by_role("dialog", name="sitting_3.jpg")
+    reach(page, dialog.get_by_role("button", name="Right as it is"))
+    page.keyboard.press("Enter")
+    expect(dialog.get_by_text("Right as it is")).to_have_count(2)  # the button, and the badge
+    reach(page, dialog.get_by_role("button", name="Take back"))
+    page.keyboard.press("Enter")
+    expect(dialog.get_by_role("button", name="Take back")).to_be_disabled()
+    page.keyboard.press("Escape")
+    expect(page.get_by_role("dialog")).to_have_count(0)
+    expect(tile).to_be_focused()

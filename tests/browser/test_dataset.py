@@ -156,19 +156,6 @@ def test_region_lassoed_on_the_map_shows_its_photographs(page: Page, tmp_path: P
     expect(tiles(page)).to_have_count(24)
 
 
-def test_a_closed_photograph_gives_the_keyboard_back_to_its_tile(page: Page) -> None:
-    page.goto("/dataset?section=Photographs")
-    expect(tiles(page)).to_have_count(12)
-    tile = page.get_by_role("button", name=re.compile("^Open sitting_2.jpg"))
-    tile.focus()
-    page.keyboard.press("Enter")
-    expect(page.get_by_role("dialog")).to_be_visible()
-    expect(page.get_by_role("button", name="Exclude")).to_be_visible()
-    page.keyboard.press("Escape")
-    expect(page.get_by_role("dialog")).to_have_count(0)
-    expect(tile).to_be_focused()
-
-
 def test_the_shift_key_ticks_a_whole_range(page: Page) -> None:
     page.goto("/dataset?section=Photographs")
     expect(tiles(page)).to_have_count(12)
