@@ -176,16 +176,15 @@ def _style_confusion(figure: go.Figure, labels: list[str]) -> None:
         "ticks": "",
         "tickfont": font,
         "tickmode": "array",
-        "tickvals": labels,
         "automargin": True,
     }
     # Labels, in the same order, only as many as fit.
     columns = labels[:: -(-n // _MOST_COLUMN_LABELS)]
     rows = labels[:: -(-n // _MOST_ROW_LABELS)]
-    figure.update_xaxes(axis, title="predicted", side="top", tickangle=-90 if n > 8 else 0)
-    figure.update_xaxes(tickvals=columns)
-    figure.update_yaxes(axis, title="true", autorange=False, range=[n - 0.5, -0.5])
-    figure.update_yaxes(tickvals=rows)
+    angle = -90 if n > 8 else 0
+    figure.update_xaxes(axis, title="predicted", side="top", tickangle=angle, tickvals=columns)
+    upwards = {"autorange": False, "range": [n - 0.5, -0.5]}
+    figure.update_yaxes({**axis, **upwards}, title="true", tickvals=rows)
     figure.update_layout(
         base_layout(height=round(_cell_side(n) * n) + 150),
         clickmode="event+select",

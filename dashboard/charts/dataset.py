@@ -298,15 +298,19 @@ def noise_by_class(by_class: pd.DataFrame) -> go.Figure:
     )
     # Beside the intervals, which would cross texts at the bars' ends.
     names = chart_names(list(table.index.map(str)))
-    for name, share, end, n in zip(names, ordered, high, table["photographs"], strict=True):
-        figure.add_annotation(
-            x=100 * end,
-            y=name,
-            text=f"{share:.0%} of {n:,}".replace("%", "\N{NO-BREAK SPACE}%"),
-            showarrow=False,
-            xanchor="left",
-            xshift=5,
-        )
+    texts = [
+        {
+            "x": 100 * end,
+            "y": name,
+            "text": f"{share:.0%} of {n:,}".replace("%", "\N{NO-BREAK SPACE}%"),
+            "showarrow": False,
+            "xanchor": "left",
+            "xshift": 5,
+        }
+        for name, share, end, n in zip(names, ordered, high, table["photographs"], strict=True)
+    ]
+    # All at once: Plotly checks those that are there again with each that is added.
+    figure.update_layout(annotations=texts)
     _layout(figure, height=_BAR_HEIGHT * len(ordered) + 16)
     figure.update_layout(bargap=0.32)
     figure.update_xaxes(visible=False, fixedrange=True, range=[0, max(150 * high.max(), 1)])

@@ -2,7 +2,7 @@
 
 from collections.abc import Callable
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
 
 import pandas as pd
 import streamlit as st
@@ -90,6 +90,10 @@ def show_suspects(view: DatasetView) -> None:
     _show_gallery(view, rows, _JUDGES[source])
 
 
+_BY_IDENTITY: Final[dict[str | type, Any]] = {DatasetView: lambda view: view.identity}
+
+
+@st.cache_data(max_entries=8, show_spinner=False, hash_funcs=_BY_IDENTITY)
 def _sources(view: DatasetView) -> dict[str, str]:
     """Return the evidence on offer, best first, with what is to be known about it."""
     sources = {}
@@ -135,11 +139,7 @@ def _recorded(
         return None
 
 
-@st.cache_data(
-    max_entries=8,
-    show_spinner="Ranking labels …",
-    hash_funcs={DatasetView: lambda view: view.identity},
-)
+@st.cache_data(max_entries=8, show_spinner="Ranking labels …", hash_funcs=_BY_IDENTITY)
 def _rank(view: DatasetView, source: str) -> LabelSuspects:
     photographs = view.photographs
     whole = source == _WHOLE_SET

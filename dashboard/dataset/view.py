@@ -12,6 +12,7 @@ import numpy as np
 import pandas as pd
 import streamlit as st
 
+from dashboard.jobs.registry import find_jobs
 from dashboard.resources import file_stamp, opened_dataset
 from har_core.analysis.whole_set import Analysis, load_analysis
 from har_core.dataset.table import Dataset
@@ -107,9 +108,11 @@ def dataset_view(folder: str, model_folder: Path | None) -> DatasetView:
     """
     dataset = opened_dataset(folder)
     manifest_file = model_folder / "bundle.json" if model_folder else None
+    # A scan writes all the time, and says something new only at its end.
+    scanning = any(job.state == "running" for job in find_jobs("scan/"))
     watched = (
         *dataset.sources,
-        *sorted(cache_dir().glob("scan-*.sqlite")),
+        *([] if scanning else sorted(cache_dir().glob("scan-*.sqlite"))),
         cache_dir() / "analyses",
         manifest_file or dataset.folder,
     )

@@ -3,6 +3,7 @@
 from collections.abc import Mapping
 from pathlib import Path
 
+import numpy as np
 import streamlit as st
 
 from dashboard.evaluation.files import EvaluatedFiles
@@ -152,7 +153,8 @@ def evaluated_files(evaluation: Evaluation, dataset: str | None) -> EvaluatedFil
     for folder in (dataset, evaluation.folder):  # the last one wins
         if folder and kept:
             stamps = tuple(file_stamp(expanded(folder) / name) for name in ("", "train"))
-            found.update(_photograph_paths(folder, tuple(evaluation.raw.filenames), stamps))
+            identity = (evaluation.model, evaluation.name, evaluation.created, evaluation.raw.n)
+            found.update(_photograph_paths(folder, identity, stamps, evaluation.raw.filenames))
     raw = evaluation.raw
     sha256 = dict(zip(raw.filenames.tolist(), raw.sha256.tolist(), strict=True))
     archive = None if kept else thumbnails_path(evaluation.model, evaluation.name)
@@ -161,10 +163,13 @@ def evaluated_files(evaluation: Evaluation, dataset: str | None) -> EvaluatedFil
 
 @st.cache_data(max_entries=6, show_spinner=False)
 def _photograph_paths(
-    folder: str, filenames: tuple[str, ...], stamps: tuple[tuple[int, int], ...]
+    folder: str,
+    identity: tuple[str, str, str, int],
+    stamps: tuple[tuple[int, int], ...],
+    _filenames: np.ndarray,  # hashing them would take as long as all else on the page
 ) -> dict[str, str]:
     try:
-        paths = find_photographs(folder, filenames)
+        paths = find_photographs(folder, list(_filenames))
     except DatasetError:
         return {}
-    return {name: path for name, path in zip(filenames, paths, strict=True) if path}
+    return {name: path for name, path in zip(_filenames, paths, strict=True) if path}

@@ -235,7 +235,13 @@ def _make_executor(workers: int, n_files: int) -> Executor:
     context = multiprocessing.get_context(method)
     if method == "forkserver":
         context.set_forkserver_preload(["har_core.scan.measurement"])
-    return ProcessPoolExecutor(workers, mp_context=context)
+    return ProcessPoolExecutor(workers, mp_context=context, initializer=_let_others_go_first)
+
+
+def _let_others_go_first() -> None:
+    """Run whenever nobody waits: whoever opens a page or asks for a prediction does."""
+    if hasattr(os, "nice"):
+        os.nice(10)
 
 
 def _measure_chunk(paths: Sequence[str]) -> dict[str, Measurement]:
