@@ -333,9 +333,11 @@ def test_suspects_say_which_classes_are_too_small_to_judge(analysed: Path, templ
     assert "not judged" not in dataset_suspects._sources(view)["Whole set"]
     rows = view.analysis.labelled
     two_classes = rows[view.photographs["label"].iloc[rows].ne("sitting")]
-    partly = replace(view, analysis=replace(view.analysis, labelled=two_classes))
+    fewer = replace(view.analysis, labelled=two_classes)
+    partly = replace(view, analysis=fewer, identity="partly")
     assert "fewer than 5 usable" in dataset_suspects._sources(partly)["Whole set"]
-    nobody = replace(view, analysis=replace(view.analysis, labelled=rows[:0]))
+    none = replace(view.analysis, labelled=rows[:0])
+    nobody = replace(view, analysis=none, identity="nobody")
     assert "Whole set" not in dataset_suspects._sources(nobody)
 
 
