@@ -2,7 +2,7 @@
 
 import threading
 import time
-from collections import OrderedDict
+from collections import OrderedDict, defaultdict
 from contextvars import copy_context
 from pathlib import Path
 from typing import Final
@@ -36,7 +36,7 @@ _LIST_AGAIN_S: Final = 2.0
 # More photographs would take minutes to read, only to tell which they are.
 _MOST_TO_READ: Final = 20_000
 _tables: Final[OrderedDict[str, tuple[float, ResultsTable]]] = OrderedDict()
-_lock: Final = threading.Lock()
+_locks: Final[defaultdict[str, threading.Lock]] = defaultdict(threading.Lock)
 
 
 def opened_results(location: str) -> ResultsTable:
@@ -57,7 +57,7 @@ def opened_results(location: str) -> ResultsTable:
         if before is None:
             outside.run(place.progress, done / total, f"{what}: {done:,} of {total:,} parts")
 
-    with _lock:
+    with _locks[location]:  # two visitors do not read the same, and wait for nobody else
         checked, before = _tables.get(location, (0.0, None))
         table = open_results(location, before, report)
         _tables[location] = (time.monotonic(), table)

@@ -92,6 +92,10 @@ def test_a_map_of_a_sample_is_arranged_on_demand(
     place: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(map_section, "MAX_POINTS", {"pca": 200, "tsne": 100})
+    # Without a process of its own, which takes seconds to start.
+    monkeypatch.setattr(
+        map_section, "run_apart", lambda work, *a, progress: work(*a, progress=progress)
+    )
     app = open_page("dataset", results=str(place / "made"), results_section="Map")
     assert "first two principal components of the class probabilities" in texts(app)
     assert "A random sample: 200 of 1,980 photographs." in texts(app)
