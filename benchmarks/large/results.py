@@ -57,9 +57,10 @@ def interactions(
 
     def changing(do: Callable[[], object]) -> Callable[[], None]:
         def act() -> None:
-            before = tile.first.inner_text()
+            before = tile.first.get_attribute("data-id")
+            assert before is not None
             do()
-            expect(tile.first).not_to_have_text(before)
+            expect(tile.first).not_to_have_attribute("data-id", before)
 
         return act
 

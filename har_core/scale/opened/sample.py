@@ -62,8 +62,11 @@ def map_sample(table: ResultsTable, most: int) -> SampleMap:
     rows, part_of, n_parts = _draw(table, most)
     # Square roots: their distances are those of Hellinger between distributions.
     vectors = np.sqrt(table.read(rows, table.class_names).to_numpy(np.float32))
-    coordinates = _components(vectors)[:, :2]
-    return SampleMap(rows, coordinates, False, "pca", len(np.unique(part_of)), n_parts)
+    centred = vectors - vectors.mean(axis=0)
+    _, axes = np.linalg.eigh(centred.T @ centred)  # importing scikit-learn takes longer
+    return SampleMap(
+        rows, centred @ axes[:, [-1, -2]], False, "pca", len(np.unique(part_of)), n_parts
+    )
 
 
 def arrange_sample(
@@ -102,8 +105,8 @@ def arrange_sample(
         else:
             vectors.append(np.sqrt(table.read(chosen, table.class_names).to_numpy()))
     progress("Arranging the map", 0, 1)
-    components = _components(np.concatenate(vectors).astype(np.float32))
-    with threadpool_limits(1):
+    with threadpool_limits(1):  # threads that wait for each other would starve the pages
+        components = principal_components(np.concatenate(vectors).astype(np.float32))
         coordinates = arrange(components)
     return SampleMap(rows, coordinates, by_features, "tsne", len(places), n_parts)
 
@@ -119,10 +122,3 @@ def _draw(table: ResultsTable, most: int) -> tuple[np.ndarray, np.ndarray, int]:
     if len(rows) < _FEWEST:
         raise DatasetError(f"A map needs {_FEWEST} photographs with an answer, not {len(rows)}.")
     return rows, part_of[rows], n_parts
-
-
-def _components(vectors: np.ndarray) -> np.ndarray:
-    from threadpoolctl import threadpool_limits
-
-    with threadpool_limits(1):  # threads that wait for each other would starve the pages
-        return principal_components(vectors)
