@@ -13,6 +13,7 @@ import har_core
 from benchmarks.bench_predict import EXAMPLE, small_jpeg
 from benchmarks.peers.running import BareSession, KerasPredict
 from benchmarks.table import Row, at_least, at_most
+from har_core.model.manifest import INT8_ONNX_FILE
 
 ROUNDS: Final = 10
 PER_ROUND: Final = 30
@@ -29,6 +30,8 @@ def measure() -> list[Row]:
         "large": lambda: model.predict(large),
         "detailed": lambda: model.predict(detailed),
     }
+    if INT8_ONNX_FILE in model.manifest.files:
+        runs["int8"] = BareSession(graph=INT8_ONNX_FILE).run
     times: dict[str, list[float]] = {name: [] for name in [*runs, "keras"]}
     keras.seconds(10)
     for run in runs.values():
@@ -63,6 +66,16 @@ def measure() -> list[Row]:
                 ("large", "enlarged", large),
                 ("detailed", "with sensor noise", detailed),
             ]
+        ),
+        *(
+            at_most(
+                "the bundle's 8-bit graph alone",
+                ms[name] / ms["bare"],
+                0.65,
+                "× P1",
+                f"{ms[name]:.1f} : {ms['bare']:.1f} ms",
+            )
+            for name in ms.keys() & {"int8"}
         ),
     ]
 

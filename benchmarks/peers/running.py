@@ -28,19 +28,22 @@ class BareSession:
         Of one run; 0 is ONNX Runtime's own choice, all cores.
     batch_size : int, default 1
         Photographs per run.
+    graph : str, optional
+        File of the bundle.
     """
 
-    def __init__(self, threads: int = 0, batch_size: int = 1) -> None:
+    def __init__(self, threads: int = 0, batch_size: int = 1, graph: str = ONNX_FILE) -> None:
         options = onnxruntime.SessionOptions()
         options.intra_op_num_threads = threads
-        path = find_model() / ONNX_FILE
+        path = find_model() / graph
         self._session = onnxruntime.InferenceSession(
             path, options, providers=["CPUExecutionProvider"]
         )
         source = self._session.get_inputs()[0]
         shape = (batch_size, *source.shape[1:])
-        pixels = np.random.default_rng(0).uniform(-1, 1, shape).astype(np.float32)
-        self._feed = {source.name: pixels}
+        pixels = np.random.default_rng(0).integers(0, 256, shape).astype(np.uint8)
+        as_it_is = source.type == "tensor(uint8)"
+        self._feed = {source.name: pixels if as_it_is else pixels / np.float32(127.5) - 1}
         self.batch_size = batch_size
 
     def run(self) -> None:
