@@ -19,6 +19,8 @@ from har_core.model.engine import Engine, KerasEngine, OnnxEngine
 from har_core.model.importing import choose_preprocessing
 from har_core.model.manifest import (
     CLASS_INDICES_FILE,
+    INT8_NOVELTY_FILE,
+    INT8_ONNX_FILE,
     KERAS_FILE,
     MANIFEST_FILE,
     NOVELTY_FILE,
@@ -153,7 +155,7 @@ def _newest_bundle() -> Path:
     return (chosen or usable[0]).path.resolve()
 
 
-def load_bundle(path: Path, *, one_core: bool = False) -> ActionModel:
+def load_bundle(path: Path, *, one_core: bool = False, float32: bool = False) -> ActionModel:
     """Load a bundle from its folder, without remembering it.
 
     Parameters
@@ -162,6 +164,8 @@ def load_bundle(path: Path, *, one_core: bool = False) -> ActionModel:
         Of the bundle.
     one_core : bool, default False
         See `OnnxEngine`.
+    float32 : bool, default False
+        Never compute with 8 bits: different processors give the same answers.
 
     Raises
     ------
@@ -169,8 +173,9 @@ def load_bundle(path: Path, *, one_core: bool = False) -> ActionModel:
         See `load_model`.
     """
     manifest = bundle.verify_bundle(path)
+    graph = path / ONNX_FILE if float32 else graph_to_run(path, manifest)
     if ONNX_FILE in manifest.files:
-        engine: Engine = OnnxEngine(graph_to_run(path, manifest), one_core=one_core)
+        engine: Engine = OnnxEngine(graph, one_core=one_core)
     elif KERAS_FILE in manifest.files:
         require_training_extra(f"Running {path.name} without an ONNX graph")
         engine = KerasEngine(load_network(path / KERAS_FILE), path / KERAS_FILE)
@@ -179,6 +184,9 @@ def load_bundle(path: Path, *, one_core: bool = False) -> ActionModel:
     novelty = None
     if NOVELTY_FILE in manifest.files:
         novelty = read_novelty((path / NOVELTY_FILE).read_bytes(), str(path / NOVELTY_FILE))
+    measure = path / INT8_NOVELTY_FILE
+    if novelty is not None and graph.name == INT8_ONNX_FILE and measure.name in manifest.files:
+        novelty = novelty.with_measure(measure.read_bytes(), str(measure))
     return ActionModel(manifest, engine, novelty)
 
 

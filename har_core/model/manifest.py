@@ -24,6 +24,7 @@ CROSS_VALIDATED_FILE: Final = "evaluation/cross_validated.parquet"
 TRAINING_LOG_FILE: Final = "training_log.csv"
 MODEL_CARD_FILE: Final = "README.md"
 NOVELTY_FILE: Final = "novelty.npz"
+INT8_NOVELTY_FILE: Final = "novelty.int8.npz"
 FORMAT_VERSION: Final = 1
 _OPTIONAL: Final = frozenset({"answers"})
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")

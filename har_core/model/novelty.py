@@ -232,6 +232,39 @@ class NoveltyDetector:
             axis=1,
         ).astype(np.float64)
 
+    def measured_on(self, held_out: Features) -> "NoveltyDetector":
+        """Return the detector whose scores are compared with those of other held-out features."""
+        parts = self._parts(held_out)
+        standards = np.stack([parts.mean(axis=0), parts.std(axis=0) + 1e-9])
+        measured = dataclasses.replace(self, standards=standards)
+        return dataclasses.replace(measured, held_out=np.sort(measured.score(held_out)))
+
+    def measure_to_bytes(self) -> bytes:
+        """Return the content of ``novelty.int8.npz``: what `measured_on` changes."""
+        buffer = io.BytesIO()
+        np.savez_compressed(
+            buffer, format=_FORMAT, standards=self.standards, held_out=self.held_out
+        )
+        return buffer.getvalue()
+
+    def with_measure(self, content: bytes, name: str) -> "NoveltyDetector":
+        """Return the detector with what `measure_to_bytes` of another wrote.
+
+        Raises
+        ------
+        ModelBundleError
+            If the content is no such file; the message holds `name`.
+        """
+        try:
+            with np.load(io.BytesIO(content), allow_pickle=False) as stored:
+                if int(stored["format"]) != _FORMAT:
+                    raise ValueError(f"its format is {int(stored['format'])}, not {_FORMAT}")
+                return dataclasses.replace(
+                    self, standards=stored["standards"], held_out=stored["held_out"]
+                )
+        except (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile) as error:
+            raise ModelBundleError(f"Cannot read {name}: {error}.") from error
+
     def to_bytes(self) -> bytes:
         """Return the content of ``novelty.npz``."""
         buffer = io.BytesIO()
@@ -340,10 +373,7 @@ def fit_novelty(
     # Through the rounding of the file, so that its thresholds fit what is read back.
     read = read_novelty(detector.to_bytes(), "novelty")
     assert read is not None
-    parts = read._parts(held_out)
-    standards = np.stack([parts.mean(axis=0), parts.std(axis=0) + 1e-9])
-    read = dataclasses.replace(read, standards=standards)
-    return dataclasses.replace(read, held_out=np.sort(read.score(held_out)))
+    return read.measured_on(held_out)
 
 
 def _unit(features: np.ndarray) -> np.ndarray:

@@ -67,5 +67,5 @@ def bundle_files(folder: Path, manifest: BundleManifest) -> dict[str, bytes]:
 
 
 def load_for_one_core(folder: Path) -> ActionModel:
-    """Load a model for a process that has one core."""
-    return load_bundle(folder, one_core=True)
+    """Load a model for a process that has one core, on a machine like others or not."""
+    return load_bundle(folder, one_core=True, float32=True)
