@@ -84,8 +84,9 @@ CACHE_DIR: Final = Setting(
 )
 PRECISION: Final = Setting(
     "HAR_PRECISION",
-    "`float32` or `int8`: what networks compute with",
-    "8 bits where the model has such a graph and this processor is faster with it",
+    "what networks compute with: `float32`, `int8` where the model has such a graph, or `auto`, "
+    "the latter where this processor is faster with it",
+    "`float32`",
 )
 API_KEY: Final = Setting("HAR_API_KEY", "the key that REST requests must bring", "none is needed")
 SETTINGS: Final = (

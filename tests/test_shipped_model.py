@@ -89,3 +89,17 @@ def test_served_predictions_are_the_recorded_ones(model, recorded, real_dataset)
     expected = apply_temperature(rows[list(model.class_names)], model.manifest.temperature)
     got = np.array([list(prediction.probabilities.values()) for prediction in served])
     np.testing.assert_allclose(got, expected, atol=1e-3)
+
+
+@pytest.mark.dataset
+def test_8_bits_answer_nearly_as_float32(model, recorded, real_dataset, monkeypatch):
+    rows = recorded[recorded["split"] == "validation"].sample(60, random_state=0)
+    monkeypatch.setenv("HAR_PRECISION", "int8")
+    of_int8 = load_model(FOLDER)
+    pixels = np.stack([model.prepare(real_dataset / "train" / name) for name in rows["filename"]])
+    got, expected = of_int8.predict_probabilities(pixels), model.predict_probabilities(pixels)
+    assert 0 < np.abs(got - expected).mean() < 0.01
+    assert (got.argmax(axis=1) == expected.argmax(axis=1)).mean() > 0.9
+    together = of_int8.predict_batch(list(pixels[:9]))
+    for one, among_others in zip(pixels[:9], together, strict=True):
+        assert of_int8.predict(one).probabilities == among_others.probabilities

@@ -27,24 +27,24 @@ _TOLERANCE: Final = 0.1
 
 
 def wanted_precision() -> str:
-    """Return what `har_core.settings.PRECISION` says: ``"float32"``, ``"int8"`` or ``""``.
+    """Return what `har_core.settings.PRECISION` says: ``"float32"``, ``"int8"`` or ``"auto"``.
 
     Raises
     ------
     HarError
         If it says anything else.
     """
-    wanted = PRECISION.value
-    if wanted not in ("", "float32", "int8"):
-        raise HarError(f"{PRECISION.name} is {wanted!r}; it must be float32 or int8, or not set.")
+    wanted = PRECISION.value or "float32"
+    if wanted not in ("float32", "int8", "auto"):
+        raise HarError(f"{PRECISION.name} is {wanted!r}; it must be float32, int8 or auto.")
     return wanted
 
 
 def graph_to_run(folder: Path, manifest: BundleManifest) -> Path:
     """Return the file of the graph to run.
 
-    Without a wish in the environment both are tried on drawn pictures, once for each processor: the
-    8-bit graph is taken if it is faster, and exact.
+    For ``auto`` both are tried on drawn pictures, once for each processor: the 8-bit graph is taken
+    if it is faster, and exact.
 
     Parameters
     ----------
@@ -56,7 +56,7 @@ def graph_to_run(folder: Path, manifest: BundleManifest) -> Path:
     Raises
     ------
     HarError
-        If the environment wishes a precision that there is not.
+        If the environment names a precision that there is not.
     ModelBundleError
         If ONNX Runtime cannot load a graph.
     """

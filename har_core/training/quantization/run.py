@@ -2,7 +2,7 @@
 
 import dataclasses
 import tempfile
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any, Final
 
@@ -26,7 +26,7 @@ from har_core.model.manifest import (
     BundleManifest,
     read_manifest,
 )
-from har_core.model.novelty import read_novelty
+from har_core.model.novelty import FEWEST_HELD_OUT, read_novelty
 from har_core.model.records import read_splits
 from har_core.model.temperature import apply_temperature
 from har_core.progress import Progress
@@ -142,7 +142,7 @@ def quantise_bundle(
         record = {**manifest.training, "int8": {**compared, "epochs": epochs}}
         changed = dataclasses.replace(manifest, training=record)
         files: dict[str, bytes | Path] = {name: folder / name for name in manifest.files}
-        files |= measured_novelty(folder, graph, parts["validation"]["path"])
+        files |= measured_novelty(folder, graph, parts["validation"]["path"].tolist())
         return write_bundle(folder, changed, {**files, INT8_ONNX_FILE: graph}, overwrite=True)
 
 
@@ -210,7 +210,7 @@ def _decode(paths: pd.Series, folder: Path, report: Progress) -> np.ndarray:
     return store
 
 
-def measured_novelty(folder: Path, graph: Path, paths: Iterable[str]) -> dict[str, bytes]:
+def measured_novelty(folder: Path, graph: Path, paths: Sequence[str]) -> dict[str, bytes]:
     """Measure by an 8-bit graph how foreign held-out photographs look: rounding moves all scores.
 
     Parameters
@@ -219,16 +219,16 @@ def measured_novelty(folder: Path, graph: Path, paths: Iterable[str]) -> dict[st
         Of a bundle.
     graph : Path
         Its 8-bit graph.
-    paths : iterable of str
+    paths : sequence of str
         Its validation photographs.
 
     Returns
     -------
     dict of str to bytes
-        ``novelty.int8.npz``; empty if the model cannot tell what is foreign.
+        ``novelty.int8.npz``; empty if the model cannot tell what is foreign, or there are too few.
     """
     manifest = read_manifest(folder)
-    if NOVELTY_FILE not in manifest.files:
+    if NOVELTY_FILE not in manifest.files or len(paths) < FEWEST_HELD_OUT:
         return {}
     detector = read_novelty((folder / NOVELTY_FILE).read_bytes(), NOVELTY_FILE)
     if detector is None:
@@ -238,10 +238,9 @@ def measured_novelty(folder: Path, graph: Path, paths: Iterable[str]) -> dict[st
         engine.run_with_features(decode_square(read_bytes(path), manifest.input_size)[np.newaxis])
         for path in paths
     ]
-    pooled = Features(
-        *(np.concatenate(part) for part in zip(*(f for _, f in features), strict=True))
-    )
-    return {INT8_NOVELTY_FILE: detector.measured_on(pooled).measure_to_bytes()}
+    parts = zip(*(pooled for _, pooled in features), strict=True)
+    held_out = Features(*(np.concatenate(part) for part in parts))
+    return {INT8_NOVELTY_FILE: detector.measured_on(held_out).measure_to_bytes()}
 
 
 def _compare(

@@ -1,4 +1,4 @@
-"""A bundle's 8-bit graph runs where it is faster and exact; the environment has the last word."""
+"""A bundle's 8-bit graph runs where it is asked for, or faster and exact; else float32 does."""
 
 import dataclasses
 import json
@@ -41,7 +41,7 @@ def eight_bits() -> bytes:
 def bundle(tiny_models, tmp_path, monkeypatch):
     """Give the tiny bundle an 8-bit graph, and measurements a place of their own."""
     monkeypatch.setenv("HAR_CACHE_DIR", str(tmp_path / "cache"))
-    monkeypatch.delenv("HAR_PRECISION", raising=False)
+    monkeypatch.setenv("HAR_PRECISION", "auto")
     folder = tiny_models / "tiny"
     files = {name: (folder / name).read_bytes() for name in (ONNX_FILE, CLASS_INDICES_FILE)}
     manifest = dataclasses.replace(read_manifest(folder), files={})
@@ -69,13 +69,14 @@ def test_wish_decides_and_both_answer_alike(bundle, monkeypatch):
     np.testing.assert_allclose(of_int8, of_float, atol=1e-5)
     assert batch_of_int8 == [pytest.approx(one, abs=1e-5) for one in batch_of_float]
     assert runs_int8(bundle)
-    monkeypatch.setenv("HAR_PRECISION", "float32")
-    assert not runs_int8(bundle)
+    for otherwise in ("float32", ""):
+        monkeypatch.setenv("HAR_PRECISION", otherwise)
+        assert not runs_int8(bundle)
 
 
 def test_wish_that_is_none_is_an_error_of_one_line(bundle, monkeypatch, tmp_path, capsys):
     monkeypatch.setenv("HAR_PRECISION", "half")
-    with pytest.raises(HarError, match="HAR_PRECISION is 'half'; it must be float32 or int8"):
+    with pytest.raises(HarError, match="HAR_PRECISION is 'half'; it must be float32, int8 or auto"):
         load_model("tiny")
     photograph = tmp_path / "a.png"
     photograph.write_bytes(photo_bytes("running"))

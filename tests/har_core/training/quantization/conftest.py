@@ -3,6 +3,9 @@
 import numpy as np
 import pytest
 
+from har_core.training.quantization.ranges import calibrate, observer
+from har_core.training.quantization.twin import quantised_twin
+
 SIZE = 32
 
 
@@ -47,3 +50,20 @@ def network():
     action = network.get_layer("action")
     action.set_weights([5 * weights for weights in action.get_weights()])
     return network
+
+
+@pytest.fixture(scope="session")
+def photographs():
+    return np.random.default_rng(0).integers(0, 256, (16, SIZE, SIZE, 3)).astype(np.uint8)
+
+
+@pytest.fixture(scope="session")
+def pixels(photographs):
+    return photographs.astype(np.float32) / 127.5 - 1
+
+
+@pytest.fixture(scope="session")
+def twin(network, pixels):
+    twin = quantised_twin(network)
+    calibrate(twin, observer(network), pixels)
+    return twin

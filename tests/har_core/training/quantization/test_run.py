@@ -8,19 +8,24 @@ import pytest
 
 from har_core.errors import DatasetError, ModelBundleError
 from har_core.images.preprocessing import scale_pixels
+from har_core.keras_io.feature_outputs import Features, add_feature_outputs
 from har_core.keras_io.onnx_export import export_onnx
 from har_core.model import load_model
 from har_core.model.bundle import verify_bundle, write_bundle
 from har_core.model.class_indices import format_class_indices
+from har_core.model.engine import OnnxEngine
 from har_core.model.manifest import (
     CLASS_INDICES_FILE,
     INT8_ONNX_FILE,
     KERAS_FILE,
+    NOVELTY_FILE,
     ONNX_FILE,
     SPLITS_FILE,
     BundleManifest,
 )
+from har_core.model.novelty import fit_novelty
 from har_core.training.quantization import run
+from har_core.training.quantization.graph import quantised_graph
 from tests.drawing import photo_bytes
 from tests.har_core.training.quantization.conftest import SIZE
 
@@ -38,11 +43,12 @@ def bundle(network, tiny_dataset, tmp_path, monkeypatch):
     network.save(tmp_path / KERAS_FILE)
     probe = scale_pixels(np.arange(SIZE * SIZE * 3).reshape(1, SIZE, SIZE, 3) % 256, "none") / 255
     export_onnx(network, tmp_path / ONNX_FILE, probe=probe)
+    graph = add_feature_outputs((tmp_path / ONNX_FILE).read_bytes())
     folder = tmp_path / "models" / "small"
     manifest = BundleManifest("small", "small", SIZE, "minus_one_to_one", CLASSES)
     contents = {
         KERAS_FILE: tmp_path / KERAS_FILE,
-        ONNX_FILE: tmp_path / ONNX_FILE,
+        ONNX_FILE: graph,
         CLASS_INDICES_FILE: format_class_indices(CLASSES).encode(),
         SPLITS_FILE: table.to_parquet(index=False),
     }
@@ -77,6 +83,40 @@ def test_model_gets_8_bits_that_answer_as_float_does(bundle, tiny_dataset, monke
         answers[precision] = load_model(bundle).predict_probabilities(pixels)
     difference = np.abs(answers["int8"] - answers["float32"]).max()
     assert 0 < difference < 0.1
+
+
+def test_novelty_is_judged_by_how_8_bits_see_held_out_photographs(
+    bundle, twin, tiny_dataset, monkeypatch
+):
+    graph = bundle.parent / INT8_ONNX_FILE
+    graph.write_bytes(quantised_graph(twin, SIZE))
+    paths = [str(path) for path in sorted((tiny_dataset / "train").iterdir())] * 2
+    assert run.measured_novelty(bundle, graph, paths) == {}  # the model cannot tell
+    rng = np.random.default_rng(0)
+
+    def draw(n):
+        return Features(*(rng.uniform(0, 1, (n, width)) for width in (20, 16, 24)))
+
+    detector = fit_novelty(draw(40), np.arange(40), draw(30), "validation")
+    files = {name: (bundle / name).read_bytes() for name in verify_bundle(bundle).files}
+    files |= {NOVELTY_FILE: detector.to_bytes(), INT8_ONNX_FILE: graph.read_bytes()}
+    write_bundle(bundle, verify_bundle(bundle), files, overwrite=True)
+    assert run.measured_novelty(bundle, graph, paths[:12]) == {}  # too few
+    measured = run.measured_novelty(bundle, graph, paths)
+    write_bundle(bundle, verify_bundle(bundle), {**files, **measured}, overwrite=True)
+    found = {}
+    for precision in ("float32", "int8"):
+        monkeypatch.setenv("HAR_PRECISION", precision)
+        found[precision] = load_model(bundle).novelty
+    np.testing.assert_array_equal(found["float32"].held_out, detector.held_out)
+    assert len(found["int8"].held_out) == 24
+    features = OnnxEngine(graph).run_with_features(
+        np.stack([load_model(bundle).prepare(path) for path in paths[:12]])
+    )[1]
+    assert found["int8"].judge(features).in_scope.mean() > 0.9
+    assert not found["float32"].judge(features).in_scope.any()
+    with pytest.raises(ModelBundleError, match=r"Cannot read broken\.npz"):
+        detector.with_measure(b"PK", "broken.npz")
 
 
 def test_8_bits_that_cost_too_much_are_not_stored(bundle, tiny_dataset, monkeypatch):

@@ -13,26 +13,9 @@ from har_core.training.learning.learner import Learner
 from har_core.training.learning.optimization import make_optimizer
 from har_core.training.quantization.folding import fold_normalisation, load_folded_weights
 from har_core.training.quantization.graph import quantised_graph
-from har_core.training.quantization.ranges import best_range, calibrate, observer
+from har_core.training.quantization.ranges import best_range
 from har_core.training.quantization.twin import quantised_twin, quantisers
 from tests.har_core.training.quantization.conftest import SIZE
-
-
-@pytest.fixture(scope="module")
-def photographs():
-    return np.random.default_rng(0).integers(0, 256, (16, SIZE, SIZE, 3)).astype(np.uint8)
-
-
-@pytest.fixture(scope="module")
-def pixels(photographs):
-    return photographs.astype(np.float32) / 127.5 - 1
-
-
-@pytest.fixture(scope="module")
-def twin(network, pixels):
-    twin = quantised_twin(network)
-    calibrate(twin, observer(network), pixels)
-    return twin
 
 
 def run(graph, pixels, names=None, **settings):
