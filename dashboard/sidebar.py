@@ -90,8 +90,8 @@ def pick_dataset() -> None:
             headings = list(dataset.records) if unlabelled_table else []
             _choose_reading(folder, dataset.choices, headings)
         except UnclearTableError as error:
-            st.warning("Which table is it?" if error.tables else "Which columns are they?")
             _choose_reading(folder, error.tables, error.headings)
+            st.error(escape_markdown(str(error)))
         except DatasetError as error:
             st.error(escape_markdown(str(error)))
             with contextlib.suppress(DatasetError):  # of a folder that is gone

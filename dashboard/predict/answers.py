@@ -17,7 +17,7 @@ from dashboard.wording.names import counted, escape_markdown, human_name, markdo
 from har_core import ActionModel, InvalidImageError
 
 ROW_HEIGHT = 56
-_TABLE = "results"
+_TABLE = "answers"  # "results" is the sidebar's
 ROWS_SHOWN = 7.5  # half a row tells that there are more
 THRESHOLD_KEY = "min_confidence"
 _THRESHOLD_OF = "min_confidence_of"

@@ -9,7 +9,7 @@ from har_core.dataset.cells import TABLE_SUFFIXES, read_headings
 from har_core.dataset.columns import has_filenames, has_labels
 from har_core.dataset.files import PHOTO_FOLDER, DatasetFiles, folders_unread, links_refused
 from har_core.dataset.names import split_of_folder, split_of_word
-from har_core.errors import UnclearTableError, some_of
+from har_core.errors import DatasetError, UnclearTableError, some_of
 
 CSV_FILE: Final = "train.csv"
 # Of ImageFolder, as the library datasets reads it.
@@ -133,7 +133,9 @@ def find_layout(files: DatasetFiles, table: Path | None = None) -> Layout:
             tables=unlabelled,
         )
     columned = [name for name in names if len(headings[name] or []) > 1]
-    raise UnclearTableError(_nothing_found(files, names), tables=columned)
+    if columned:
+        raise UnclearTableError(_nothing_found(files, names), tables=columned)
+    raise DatasetError(_nothing_found(files, names))
 
 
 def find_class_folders(files: DatasetFiles) -> ClassFolders | None:
