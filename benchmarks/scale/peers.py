@@ -95,7 +95,8 @@ def ray_data(folder: Path, workers: int) -> float:
             outputs = session.run(None, {session.get_inputs()[0].name: pixels})
             return {"path": batch["path"], "probabilities": outputs[0]}
 
-    ray.init(log_to_driver=False, logging_level="ERROR")
+    # One more for reading: with as many as there are actors, the pipeline would wait for ever.
+    ray.init(num_cpus=workers + 1, log_to_driver=False, logging_level="ERROR")
     ray.data.DataContext.get_current().enable_progress_bars = False
     start = time.perf_counter()
     with tempfile.TemporaryDirectory() as out:

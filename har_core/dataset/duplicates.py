@@ -1,5 +1,6 @@
 """Finding near-duplicate photographs: re-encoded, resized, slightly edited or mirrored copies."""
 
+from collections.abc import Iterator
 from typing import Final
 
 import numpy as np
@@ -13,6 +14,16 @@ _CHUNK: Final = 1024
 _BLOCK_ELEMENTS: Final = 2**25
 _FREQUENCIES: Final = 10
 _ROUNDING: Final = 1e-4
+# All pairs of so many take some minutes; time grows with the square.
+MOST_COMPARED: Final = 200_000
+_HASHED_FREQUENCIES: Final = 8
+_BANDS: Final = 48
+_BITS: Final = 28
+_SEED: Final = 20240607
+_HASHED_AT_ONCE: Final = 8192
+# Photographs of one key are compared with so many next to them: a key that thousands share is that
+# of plain backgrounds, and would cost as much as comparing everything.
+_NEIGHBOURS: Final = 64
 
 
 def fingerprint_image(image: np.ndarray) -> np.ndarray:
@@ -135,6 +146,102 @@ def _bounding_vectors(fingerprints: np.ndarray) -> tuple[np.ndarray, np.ndarray]
     signs = np.tile(np.where(np.arange(_FREQUENCIES) % 2, -1, 1), _FREQUENCIES)
     bounds = np.hstack([low, remaining]).astype(np.float32)
     return bounds, np.hstack([low * signs, remaining]).astype(np.float32)
+
+
+def pairs_of_thumbnails(
+    thumbnails: np.ndarray, threshold: float = DUPLICATE_CORRELATION
+) -> tuple[np.ndarray, np.ndarray]:
+    """Find near duplicates, exactly among up to 200,000 photographs, by hashing among more.
+
+    Parameters
+    ----------
+    thumbnails : ndarray of uint8, shape (N, 1024)
+        From `grey_thumbnail`.
+    threshold : float
+        See `near_duplicate_pairs`.
+
+    Returns
+    -------
+    pairs, correlations : ndarray
+        See `near_duplicate_pairs`.
+    """
+    if len(thumbnails) <= MOST_COMPARED:
+        return near_duplicate_pairs(normalise_thumbnails(thumbnails), threshold)
+    return hashed_pairs(thumbnails, threshold)
+
+
+def hashed_pairs(
+    thumbnails: np.ndarray, threshold: float = DUPLICATE_CORRELATION
+) -> tuple[np.ndarray, np.ndarray]:
+    """Find nearly all near duplicates, as they are or mirrored, in almost linear time.
+
+    Locality-sensitive hashing by the signs of random projections (Charikar 2002, STOC, 380-388) of
+    the lowest cosine frequencies, which copies share: 48 keys of 28 bits each. Who shares a key is
+    compared exactly, so that no wrong pair is found. docs/scale.md says how many are missed.
+
+    Parameters
+    ----------
+    thumbnails, threshold
+        See `pairs_of_thumbnails`.
+    """
+    n = len(thumbnails)
+    keys, mirrored = _keys(thumbnails)
+    candidates = np.empty(0, np.int64)
+    for band in range(_BANDS):
+        found = np.concatenate([*_sharing(keys[band], mirrored[band])])
+        candidates = np.union1d(candidates, found)
+    pairs = np.stack([candidates // n, candidates % n], axis=1)
+    correlations = np.empty(len(pairs), np.float32)
+    for start in range(0, len(pairs), _HASHED_AT_ONCE):
+        chunk = slice(start, start + _HASHED_AT_ONCE)
+        first, second = (normalise_thumbnails(thumbnails[pairs[chunk, side]]) for side in (0, 1))
+        correlations[chunk] = np.maximum(
+            np.einsum("ij,ij->i", first, second),
+            np.einsum("ij,ij->i", first, mirror_fingerprints(second)),
+        )
+    kept = correlations >= threshold
+    return pairs[kept], correlations[kept]
+
+
+def _keys(thumbnails: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Return the keys of photographs and of their mirror images, uint32, shape (bands, N)."""
+    from scipy.fft import dctn
+
+    rng = np.random.default_rng(_SEED)
+    planes = rng.normal(size=(_HASHED_FREQUENCIES**2, _BANDS * _BITS)).astype(np.float32)
+    signs = np.tile(np.where(np.arange(_HASHED_FREQUENCIES) % 2, -1, 1), _HASHED_FREQUENCIES)
+    weights = (1 << np.arange(_BITS)).astype(np.uint32)
+    keys = np.empty((2, _BANDS, len(thumbnails)), np.uint32)
+    for start in range(0, len(thumbnails), _HASHED_AT_ONCE):
+        fingerprints = normalise_thumbnails(thumbnails[start : start + _HASHED_AT_ONCE])
+        grid = fingerprints.reshape(-1, FINGERPRINT_SIDE, FINGERPRINT_SIDE)
+        spectrum = dctn(grid, axes=(1, 2), norm="ortho")
+        low = spectrum[:, :_HASHED_FREQUENCIES, :_HASHED_FREQUENCIES].reshape(len(grid), -1)
+        for which, vectors in enumerate((low, low * signs.astype(np.float32))):
+            bits = (vectors @ planes > 0).reshape(len(grid), _BANDS, _BITS)
+            # A picture of one colour resembles nothing, and shares no key.
+            keys[which, :, start : start + _HASHED_AT_ONCE] = (bits @ weights).T
+            plain = ~fingerprints.any(axis=1)
+            keys[which][:, start : start + _HASHED_AT_ONCE][:, plain] = 1 << _BITS
+    return keys[0], keys[1]
+
+
+def _sharing(keys: np.ndarray, mirrored: np.ndarray) -> Iterator[np.ndarray]:
+    """Yield pairs that share a key as ``smaller * N + larger``; two mirror images are no pair."""
+    n = len(keys)
+    every = np.concatenate([keys, mirrored])
+    order = np.argsort(every, kind="stable")
+    ordered = every[order]
+    for distance in range(1, _NEIGHBOURS + 1):
+        same = (ordered[distance:] == ordered[:-distance]) & (ordered[distance:] < 1 << _BITS)
+        if not same.any():
+            break
+        first, second = order[:-distance][same], order[distance:][same]
+        plain = (first < n) | (second < n)
+        first, second = first[plain] % n, second[plain] % n
+        smaller, larger = np.minimum(first, second), np.maximum(first, second)
+        yield np.unique((smaller * n + larger)[smaller < larger])
+    yield np.empty(0, np.int64)
 
 
 def duplicate_groups(n: int, pairs: np.ndarray) -> np.ndarray:

@@ -21,8 +21,7 @@ import pandas as pd
 from har_core.dataset.duplicates import (
     DUPLICATE_CORRELATION,
     duplicate_groups,
-    near_duplicate_pairs,
-    normalise_thumbnails,
+    pairs_of_thumbnails,
 )
 from har_core.dataset.table import Location, open_dataset
 from har_core.errors import DatasetError
@@ -292,12 +291,12 @@ def _add_duplicates(photographs: pd.DataFrame, store: ScanCache) -> None:
 
 
 def _near_duplicates(hashes: Sequence[str], store: ScanCache) -> tuple[np.ndarray, np.ndarray]:
-    """Return `near_duplicate_pairs` of photographs by their sha256, from the cache if possible."""
+    """Return near duplicates among photographs by their sha256, from the cache if possible."""
     key = hashlib.sha256(f"{DUPLICATE_CORRELATION} {' '.join(hashes)}".encode()).hexdigest()
     found = store.load_pairs(key)
     if found is None:
         thumbnails = store.load_thumbnails(hashes)
         stacked = np.array([thumbnails[sha256] for sha256 in hashes], np.uint8)
-        found = near_duplicate_pairs(normalise_thumbnails(stacked.reshape(len(hashes), -1)))
+        found = pairs_of_thumbnails(stacked.reshape(len(hashes), -1))
         store.store_pairs(key, *found)
     return found

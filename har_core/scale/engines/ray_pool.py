@@ -1,5 +1,6 @@
 """The engine on many machines: an actor of a Ray cluster for each core."""
 
+import dataclasses
 import os
 import tempfile
 from collections.abc import Iterator, Sequence
@@ -114,7 +115,7 @@ class _Actor:
         self._scorer: Scorer | None = None
         self._problem = ""
         try:
-            self._scorer = Scorer(Work(self._folder.name, work.results, *_limits(work)))
+            self._scorer = Scorer(dataclasses.replace(work, bundle=self._folder.name))
         except HarError as error:
             self._problem = str(error)
 
@@ -127,7 +128,3 @@ class _Actor:
             yield from self._scorer.score(shard)
         except HarError as error:
             yield str(error)
-
-
-def _limits(work: Work) -> tuple[float, int]:
-    return work.part_seconds, work.part_rows
