@@ -1,7 +1,7 @@
 """What a finished model learns about itself: what is foreign to it, and how sure it may sound."""
 
 import dataclasses
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Final
@@ -18,15 +18,18 @@ from har_core.images.decoding import decode_square, read_bytes
 from har_core.images.preprocessing import scale_pixels
 from har_core.keras_io.feature_outputs import POOLED_OUTPUTS, Features, add_feature_outputs
 from har_core.model.bundle import verify_bundle, write_bundle
+from har_core.model.engine import OnnxEngine
 from har_core.model.fields import IN_SCOPE
 from har_core.model.manifest import (
+    INT8_NOVELTY_FILE,
+    INT8_ONNX_FILE,
     MODEL_CARD_FILE,
     NOVELTY_FILE,
     ONNX_FILE,
     PREDICTIONS_FILE,
     BundleManifest,
 )
-from har_core.model.novelty import FEWEST_HELD_OUT, MOST_REFERENCES, fit_novelty
+from har_core.model.novelty import FEWEST_HELD_OUT, MOST_REFERENCES, fit_novelty, read_novelty
 from har_core.model.records import read_parquet, read_splits
 from har_core.progress import Progress
 from har_core.storage.checksums import sha256_of_files
@@ -113,6 +116,39 @@ def learn_novelty(
     return learned
 
 
+def measure_novelty(
+    novelty: bytes, graph: Path, size: int, paths: Sequence[str]
+) -> dict[str, bytes]:
+    """Measure by an 8-bit graph how foreign held-out photographs look: rounding moves all scores.
+
+    Parameters
+    ----------
+    novelty : bytes
+        ``novelty.npz``.
+    graph : Path
+        ``model.int8.onnx``.
+    size : int
+        Of its input.
+    paths : sequence of str
+        The validation photographs.
+
+    Returns
+    -------
+    dict of str to bytes
+        ``novelty.int8.npz``; empty if there are too few photographs, or either file is of before
+        there were all features.
+    """
+    engine, detector = OnnxEngine(graph), read_novelty(novelty, NOVELTY_FILE)
+    if detector is None or not engine.has_features or len(paths) < FEWEST_HELD_OUT:
+        return {}
+    pooled = [
+        engine.run_with_features(decode_square(read_bytes(path), size)[np.newaxis])[1]
+        for path in paths
+    ]
+    held_out = Features(*(np.concatenate(part) for part in zip(*pooled, strict=True)))
+    return {INT8_NOVELTY_FILE: detector.measured_on(held_out).measure_to_bytes()}
+
+
 def calibrate_bundle(
     folder: str | Path, dataset: str | Path, *, progress: Progress | None = None
 ) -> BundleManifest:
@@ -168,6 +204,16 @@ def calibrate_bundle(
     changed = dataclasses.replace(manifest, answers=rules.to_dict())
     files: dict[str, bytes | Path] = {name: folder / name for name in manifest.files}
     files |= learned
+    if learned:
+        files.pop(INT8_NOVELTY_FILE, None)  # it measured by the detector that was
+        if INT8_ONNX_FILE in files:
+            held_out = photographs.loc[photographs["split"].eq("validation"), "path"].dropna()
+            files |= measure_novelty(
+                learned[NOVELTY_FILE],
+                folder / INT8_ONNX_FILE,
+                manifest.input_size,
+                held_out.tolist(),
+            )
     if manifest.metrics.get("split") == "test" and "test" in list_evaluations(folder, manifest):
         result = read_evaluation(folder, "test").raw.calibrated(manifest.temperature, rules)
         changed = dataclasses.replace(changed, metrics={**manifest.metrics, **result.headline()})

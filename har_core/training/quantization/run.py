@@ -2,7 +2,7 @@
 
 import dataclasses
 import tempfile
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any, Final
 
@@ -13,25 +13,21 @@ from har_core.errors import DatasetError, ModelBundleError
 from har_core.extras import require_training_extra
 from har_core.images.decoding import decode_square, read_bytes
 from har_core.images.preprocessing import scale_pixels
-from har_core.keras_io.feature_outputs import Features
 from har_core.keras_io.loading import load_network
 from har_core.model.bundle import verify_bundle, write_bundle
 from har_core.model.engine import OnnxEngine
 from har_core.model.manifest import (
-    INT8_NOVELTY_FILE,
     INT8_ONNX_FILE,
     KERAS_FILE,
     NOVELTY_FILE,
     ONNX_FILE,
     BundleManifest,
-    read_manifest,
 )
-from har_core.model.novelty import FEWEST_HELD_OUT, read_novelty
 from har_core.model.records import read_splits
 from har_core.model.temperature import apply_temperature
 from har_core.progress import Progress
 from har_core.storage.disk_arrays import make_disk_array
-from har_core.training.answering import find_photographs
+from har_core.training.answering import find_photographs, measure_novelty
 from har_core.training.learning.augmentation import AugmentationSettings, prepare_pixels
 from har_core.training.learning.learner import Learner
 from har_core.training.learning.lesson import Lesson
@@ -142,7 +138,9 @@ def quantise_bundle(
         record = {**manifest.training, "int8": {**compared, "epochs": epochs}}
         changed = dataclasses.replace(manifest, training=record)
         files: dict[str, bytes | Path] = {name: folder / name for name in manifest.files}
-        files |= measured_novelty(folder, graph, parts["validation"]["path"].tolist())
+        if NOVELTY_FILE in manifest.files:
+            held_out = parts["validation"]["path"].tolist()
+            files |= measure_novelty((folder / NOVELTY_FILE).read_bytes(), graph, size, held_out)
         return write_bundle(folder, changed, {**files, INT8_ONNX_FILE: graph}, overwrite=True)
 
 
@@ -208,39 +206,6 @@ def _decode(paths: pd.Series, folder: Path, report: Progress) -> np.ndarray:
         store[row] = decode_square(read_bytes(path), STORED_SIZE)
         report("Reading photographs", row + 1, len(paths))
     return store
-
-
-def measured_novelty(folder: Path, graph: Path, paths: Sequence[str]) -> dict[str, bytes]:
-    """Measure by an 8-bit graph how foreign held-out photographs look: rounding moves all scores.
-
-    Parameters
-    ----------
-    folder : Path
-        Of a bundle.
-    graph : Path
-        Its 8-bit graph.
-    paths : sequence of str
-        Its validation photographs.
-
-    Returns
-    -------
-    dict of str to bytes
-        ``novelty.int8.npz``; empty if the model cannot tell what is foreign, or there are too few.
-    """
-    manifest = read_manifest(folder)
-    if NOVELTY_FILE not in manifest.files or len(paths) < FEWEST_HELD_OUT:
-        return {}
-    detector = read_novelty((folder / NOVELTY_FILE).read_bytes(), NOVELTY_FILE)
-    if detector is None:
-        return {}
-    engine = OnnxEngine(graph)
-    features = [
-        engine.run_with_features(decode_square(read_bytes(path), manifest.input_size)[np.newaxis])
-        for path in paths
-    ]
-    parts = zip(*(pooled for _, pooled in features), strict=True)
-    held_out = Features(*(np.concatenate(part) for part in parts))
-    return {INT8_NOVELTY_FILE: detector.measured_on(held_out).measure_to_bytes()}
 
 
 def _compare(
