@@ -14,6 +14,8 @@ from har_core.evaluation.calibration import ReliabilityBins
 VERDICT_COLOURS: Final = {"answered": ACCENT, "unsure": "#d08a2e", "foreign": MUTED}
 _BAR_HEIGHT: Final = 26
 _BINS: Final = 20
+_PARTS_AT_A_TIME: Final = 5
+_MOST_STEPS: Final = 60
 
 
 def answer_bars(counts: pd.DataFrame) -> go.Figure:
@@ -133,8 +135,8 @@ def reliability_bars(bins: ReliabilityBins) -> go.Figure:
     return figure
 
 
-def rate_line(parts: pd.DataFrame, n_bins: int = 60) -> go.Figure:
-    """Draw how many photographs a second were scored, over time.
+def rate_line(parts: pd.DataFrame) -> go.Figure:
+    """Draw how many photographs a second were scored, over time, some parts at a time.
 
     Parameters
     ----------
@@ -142,9 +144,10 @@ def rate_line(parts: pd.DataFrame, n_bins: int = 60) -> go.Figure:
         ``time`` at which ``rows`` were written, sorted by time.
     """
     seconds = (parts["time"] - parts["time"].iloc[0]).dt.total_seconds().to_numpy()
-    width = max(seconds[-1] / n_bins, 1.0)
+    width = max(seconds[-1] / np.clip(len(parts) // _PARTS_AT_A_TIME, 2, _MOST_STEPS), 1.0)
     # The rows of a part were made before it was written: those of the first one, before the start.
-    counts = np.bincount((seconds[1:] // width).astype(np.int64), parts["rows"].to_numpy()[1:])
+    step = np.ceil(seconds[1:] / width).astype(np.int64) - 1
+    counts = np.bincount(np.maximum(step, 0), parts["rows"].to_numpy()[1:])
     start = parts["time"].iloc[0]
     times = [start + pd.Timedelta(seconds=width * (i + 0.5)) for i in range(len(counts))]
     figure = go.Figure(

@@ -70,7 +70,7 @@ def _show_running(location: str) -> None:
 def _show_job(job: FoundJob, *, alone: bool) -> None:
     title, icon, colour = _STATES[job.state]
     with st.container(horizontal=True, vertical_alignment="center"):
-        st.subheader(escape_markdown(job.location.rpartition("/")[2]), anchor=False)
+        st.header(escape_markdown(job.location.rpartition("/")[2]), anchor=False)
         st.badge(title, icon=icon, color=colour)  # type: ignore[arg-type]
     status = job.status
     if status is None:
@@ -196,7 +196,9 @@ def _describe_ray(state: ClusterState) -> str:
 
 
 def _share(part: int, whole: int) -> str:
-    return f"{part / whole:.2%}" if whole else "of none yet"
+    if not whole:
+        return "of none yet"
+    return f"{part / whole:.2%}".replace("%", "\N{NO-BREAK SPACE}%")
 
 
 def _clock(iso: str) -> str:

@@ -156,8 +156,9 @@ def _show_answer(photos: ScoredPhotos, row: int, facts: pd.Series) -> None:
     if verdict != "answered":
         st.badge(VERDICT_WORDS[verdict], icon=":material/help:", color="gray")
     top = dict(prediction.top(_SHOWN_PROBABILITIES))
+    shown = Prediction(prediction.action, prediction.confidence, top, in_scope=verdict != "foreign")
     st.plotly_chart(
-        probability_bars(Prediction(prediction.action, prediction.confidence, top)),
+        probability_bars(shown),
         key="scored_probabilities",
         config={"displayModeBar": False},
         alt="The most probable actions",

@@ -53,7 +53,7 @@ def open_page(name: str, **address: str) -> AppTest:
 
 
 def texts(app: AppTest) -> str:
-    kinds = (*app.markdown, *app.info, *app.caption, *app.error, *app.warning, *app.subheader)
+    kinds = (*app.markdown, *app.info, *app.caption, *app.error, *app.warning, *app.header)
     return "\n".join(element.value for element in kinds)
 
 
