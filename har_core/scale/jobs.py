@@ -1,6 +1,7 @@
 """Scoring a source to a RESULTS folder: the driver, which is the same for every engine."""
 
 import contextlib
+import os
 import secrets
 from collections import Counter, deque
 from collections.abc import Iterator, Sequence
@@ -20,6 +21,7 @@ from har_core.scale.results import Results, ResultsInfo
 from har_core.scale.scoring import Shard, Work
 from har_core.scale.sources.items import Item
 from har_core.scale.sources.listing import list_sources
+from har_core.scale.sources.locations import is_remote, local_path
 from har_core.scale.status import JobStatus, StatusWriter, now
 
 Engine = Literal["local", "ray"]
@@ -79,6 +81,8 @@ def score(
     HarError
         If nothing could be done, or the job had to stop; what was written is kept.
     """
+    if not is_remote(to):  # workers of a cluster have another current folder
+        to = os.path.abspath(os.path.expanduser(local_path(to)))  # noqa: PTH100, PTH111
     folder, manifest = find_bundle(model)
     n_features = 0
     if with_features:

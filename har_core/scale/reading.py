@@ -173,6 +173,7 @@ def _from_server(item: Item) -> bytes:
 
     try:
         return with_retries(read, item.uri)
-    except (FileNotFoundError, PermissionError) as error:
-        message = f"Cannot read {item.uri}: {error.strerror or error}."
-        raise InvalidImageError(message, "unreadable") from error
+    except FileNotFoundError as error:
+        raise InvalidImageError(f"There is no {item.uri}.", "unreadable") from error
+    except PermissionError as error:
+        raise InvalidImageError(f"{item.uri} may not be read: {error}.", "unreadable") from error

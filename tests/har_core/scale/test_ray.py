@@ -8,7 +8,6 @@ import pandas as pd
 import pytest
 
 from har_core.errors import HarError
-from har_core.scale import jobs
 from har_core.scale.engines import ray_pool
 from har_core.scale.jobs import score
 from tests.har_core.scale.conftest import rows_of, write_photographs
@@ -34,13 +33,13 @@ def test_rows_are_bit_equal_to_those_of_this_machine_also_after_a_kill(
 
     killed: list[int] = []
     monkeypatch.setattr(ray_pool, "RayPool", Pool)
+    monkeypatch.chdir(tmp_path)
     status = score(
         [str(photographs)],
-        str(tmp_path / "ray"),
+        "ray",
         engine="ray",
         workers=2,
         progress=kill,
-        work=jobs.Work(str(tmp_path / "models" / "tiny"), str(tmp_path / "ray"), part_rows=32),
     )
     assert killed and status.restarts == 1
     pd.testing.assert_frame_equal(rows_of(tmp_path / "ray"), rows_of(tmp_path / "local"))

@@ -3,6 +3,9 @@
 import os
 import shutil
 import tarfile
+import threading
+from functools import partial
+from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
 import numpy as np
@@ -97,6 +100,31 @@ def test_every_kind_of_source_gives_the_same_answers(inline: None, tmp_path: Pat
             expected = table
         pd.testing.assert_frame_equal(table, expected)
         assert score([str(tmp_path / source)], str(to)).total == 0, source
+
+
+def test_photographs_behind_a_web_server_are_scored(inline: None, tmp_path: Path) -> None:
+    pytest.importorskip("aiohttp", reason="aiohttp is not installed (requirements-scale.txt)")
+    folder = tmp_path / "served"
+    folder.mkdir()
+    (folder / "a.jpg").write_bytes(photo_bytes("sitting", size=(60, 40)))
+    (folder / "b.jpg").write_bytes(b"no photograph")
+
+    class Quiet(SimpleHTTPRequestHandler):
+        def log_message(self, *args: object) -> None:
+            pass
+
+    with ThreadingHTTPServer(("127.0.0.1", 0), partial(Quiet, directory=folder)) as server:
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        address = f"http://127.0.0.1:{server.server_port}"
+        (tmp_path / "list.txt").write_text(f"{address}/a.jpg\n{address}/gone.jpg\n")
+        score([f"{address}/"], str(tmp_path / "listed"))
+        score([str(tmp_path / "list.txt")], str(tmp_path / "named"))
+        server.shutdown()
+    listed, named = rows_of(tmp_path / "listed"), rows_of(tmp_path / "named")
+    assert listed["action"].fillna("none").tolist() == ["sitting", "none"]
+    assert listed["reason"].fillna("").tolist() == ["", "not_an_image"]
+    assert named["action"].fillna("none").tolist() == ["sitting", "none"]
+    assert named["error"].iloc[1] == f"There is no {address}/gone.jpg."
 
 
 def test_input_that_is_named_twice_has_one_row(
