@@ -19,13 +19,13 @@ runs = list_runs()
 opened = next((run for run in runs if run.id == st.query_params.get(OPENED)), None)
 opened = opened or next((run for run in runs if run.state in OPENED_BY_ITSELF), None)
 if opened is not None:
-    st.subheader(escape_markdown(opened.name), anchor=False)
+    st.header(escape_markdown(opened.name), anchor=False)
     if opened.state in ("finished", "used"):
         show_verdict(opened)
     else:
         show_progress(opened)
 
-st.subheader("A new training", anchor=False)
+st.header("A new training", anchor=False)
 model = sidebar.chosen_model_folder()
 folder = str(st.session_state.get(sidebar.DATASET_KEY, "")).strip()
 if model is None:
@@ -39,5 +39,5 @@ elif not folder:
 else:
     show_start(folder, model, runs)
 
-st.subheader("Versions", anchor=False)
+st.header("Versions", anchor=False)
 show_versions(runs)

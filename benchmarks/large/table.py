@@ -50,7 +50,7 @@ def main() -> None:
         start = time.perf_counter()
         page.run()
         seconds = time.perf_counter() - start
-        if page.exception or "Class balance" not in [h.value for h in page.subheader]:
+        if page.exception or "Class balance" not in [h.value for h in page.header]:
             raise SystemExit("The page shows no class balance.")
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**20
     print(

@@ -576,7 +576,7 @@ def test_renamed_photographs_keep_their_split_and_prediction(
 
 def asked(page: AppTest) -> str:
     """Return what the review says, the photograph's heading and the progress included."""
-    headings = [heading.value for heading in page.subheader]
+    headings = [heading.value for heading in page.header]
     return "\n".join([texts(page), *headings, *(bar.proto.text for bar in page.get("progress"))])
 
 

@@ -54,7 +54,7 @@ def show_question(row: pd.Series) -> None:
     with st.container(horizontal=True, vertical_alignment="center", gap="small"):
         label = markdown_name(row["label"])
         question = f"Is this {label}?" if label else "What is this?"
-        st.subheader(question, anchor=False, width="content")
+        st.header(question, anchor=False, width="content")
         _show_reasons(row)
         st.caption(escape_markdown(row["filename"]), width="content")
 
