@@ -56,7 +56,7 @@ def test_from_a_job_to_its_photographs_and_its_confusions(
 
     page.get_by_role("button", name="Open in Dataset").click()
     expect(page.get_by_text(f"{ROWS:,} photographs scored by")).to_be_visible()
-    assert "results=" in page.url
+    expect(page).to_have_url(re.compile("[?&]results="))
     page.get_by_role("radio", name="Photographs").click()
     page.get_by_role("textbox", name="Path").fill("photo_0000123")
     page.keyboard.press("Enter")
@@ -83,4 +83,4 @@ def test_from_a_job_to_its_photographs_and_its_confusions(
     expect(page.get_by_text("joined by sha256")).to_be_visible()
     page.get_by_role("button", name="Close the results").click()
     expect(page.get_by_text(f"{ROWS:,} photographs scored by")).not_to_be_visible()
-    assert "results=" not in page.url
+    expect(page).not_to_have_url(re.compile("[?&]results="))
