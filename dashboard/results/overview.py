@@ -56,12 +56,12 @@ def _show_figures(table: ResultsTable, n: int) -> None:
         ("Clear answers", by_verdict["answered"], n, "The model gives an answer."),
         ("Unsure", by_verdict["unsure"], n, "Below the confidence from which the model answers."),
         (
-            "None of these actions",
+            "None of these",
             int((table.in_scope == 0).sum()),
             judged,
             "Unlike anything that the model has learned from.",
         ),
-        ("Used with a warning", int(table.warned.sum()), n, "E.g. a file that is cut off."),
+        ("With a warning", int(table.warned.sum()), n, "E.g. a file that is cut off."),
     )
     with st.grid(4, min_column_width=150, gap="small"):
         for title, count, of, meaning in figures:
