@@ -1,7 +1,6 @@
 """A minute's look at the claims that a change spoils first; each is a ratio within one run.
 
-Every part takes turns with bare ONNX Runtime until its seconds are over, so that the whole takes a
-minute on a busy machine too.
+Every part takes turns with bare ONNX Runtime. On a busy machine the command line makes it longer.
 """
 
 import os
