@@ -2,7 +2,6 @@
 
 import tempfile
 from collections.abc import Iterator
-from pathlib import Path
 from typing import Any, Final
 
 import numpy as np
@@ -43,8 +42,8 @@ class Plan:
     """
 
     def __init__(self, items: Iterator[Item], answered: Answered, report: Progress) -> None:
-        self._folder = tempfile.TemporaryDirectory(prefix="har-score-")
-        self._path = str(Path(self._folder.name) / "items.arrow")
+        # Without a name, so that a kill leaves nothing behind.
+        self._file = tempfile.TemporaryFile()  # noqa: SIM115 - closed by `close`
         self.listed = self.repeated = self.pending = self.replacing = 0
         try:
             self._skip = self._spool(items, answered, report)
@@ -60,7 +59,7 @@ class Plan:
 
     def close(self) -> None:
         """Remove the list."""
-        self._folder.cleanup()
+        self._file.close()
 
     def _spool(self, items: Iterator[Item], answered: Answered, report: Progress) -> np.ndarray:
         """Write the inputs that are not answered; return which of them are named again."""
@@ -68,7 +67,7 @@ class Plan:
 
         keys: list[np.ndarray] = []
         pending: list[np.ndarray] = []
-        with pa.OSFile(self._path, "wb") as file, pa.ipc.new_stream(file, items_schema()) as out:
+        with pa.ipc.new_stream(self._file, items_schema()) as out:
             for chunk in _chunks(items):
                 chunk_keys = uri_keys(item.uri for item in chunk)
                 state = answered.look_up(chunk_keys, chunk)
@@ -115,7 +114,8 @@ class Plan:
         import pyarrow as pa
 
         position = 0
-        with pa.OSFile(self._path, "rb") as file, pa.ipc.open_stream(file) as batches:
+        self._file.seek(0)
+        with pa.ipc.open_stream(self._file) as batches:
             for batch in batches:
                 skip = self._skip[position : position + batch.num_rows]
                 position += batch.num_rows
