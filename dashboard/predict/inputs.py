@@ -8,30 +8,54 @@ from dashboard import sidebar
 from dashboard.predict.results import Photo
 from dashboard.resources import opened_dataset
 from dashboard.widgets import tab_memory
-from dashboard.wording.names import counted, escape_markdown
+from dashboard.widgets.gallery import Tile, gallery
+from dashboard.wording.names import counted, escape_markdown, human_name
 from har_core.errors import InvalidImageError
 from har_core.images.decoding import MAX_BYTES, read_bytes
+from har_core.images.thumbnails import thumbnail
 from har_core.model.records import match_splits, read_splits
 from har_core.storage.checksums import sha256_of_photograph
 
 _UPLOADED, _SAMPLE = "uploaded_photos", "sample"
 _DRAWN = 30  # with four of five learned from, one in a thousand draws holds no other
-EXAMPLE = Path(__file__).parents[1] / "examples" / "cycling.jpg"
-# Photographs of none of the actions; where they come from: examples/LICENCES.md.
-FOREIGN = tuple(EXAMPLE.with_name(f"{name}.jpg") for name in ("cat", "coffee", "astronaut"))
+_EXAMPLES = Path(__file__).parents[1] / "examples"
+# Drawn and rendered people, then photographs of none of the actions; see examples/LICENCES.md.
+PEOPLE = ("cycling", "running", "sleeping", "using_laptop", "in_the_park")
+OTHERS = ("cat", "coffee", "astronaut")
 
 
 def show_example() -> None:
-    """Replace whatever is on the page by the drawn example."""
-    replace_photos(Photo(EXAMPLE.name, EXAMPLE.read_bytes()))
+    """Replace whatever is on the page by a picture of someone, each time another."""
+    _show_next(PEOPLE, "example")
 
 
 def show_foreign_example() -> None:
     """Replace whatever is on the page by a photograph of none of the actions, each time another."""
-    number = st.session_state.get("foreign_example", -1) + 1
-    st.session_state["foreign_example"] = number
-    chosen = FOREIGN[number % len(FOREIGN)]
-    replace_photos(Photo(chosen.name, chosen.read_bytes()))
+    _show_next(OTHERS, "foreign_example")
+
+
+def _show_next(names: tuple[str, ...], counter: str) -> None:
+    number = st.session_state.get(counter, -1) + 1
+    st.session_state[counter] = number
+    _show_sample(names[number % len(names)])
+
+
+def _show_sample(name: str) -> None:
+    path = _EXAMPLES / f"{name}.jpg"
+    replace_photos(Photo(path.name, path.read_bytes()))
+
+
+def _offer_samples() -> None:
+    """Draw all samples, for whoever has no photograph at hand."""
+    st.caption("No photograph at hand? Take one of these.")
+    tiles = [
+        Tile(id=name, title=human_name(name), picture=thumbnail(_EXAMPLES / f"{name}.jpg"))
+        for name in (*PEOPLE, *OTHERS)
+    ]
+    chosen, _ = gallery(tiles, key="samples", tile_width=96)
+    if chosen is not None:
+        _show_sample(chosen)
+        st.rerun(scope="fragment")
 
 
 def show_random_photo(folder: str, model: Path | None) -> None:
@@ -116,10 +140,14 @@ def photos_handed_in() -> list[Photo]:
                 )
     if files:
         _keep([Photo(file.name, file.getvalue()) for file in files])
-    elif _UPLOADED in st.session_state:
+    elif kept := st.session_state.get(_UPLOADED) or st.session_state.get(_SAMPLE):
         with upload_tab, st.container(horizontal=True, vertical_alignment="center"):
-            st.caption(f"{counted(len(st.session_state[_UPLOADED]), 'photograph')} from before")
+            if isinstance(kept, list):
+                st.caption(f"{counted(len(kept), 'photograph')} from before")
             st.button("Clear", icon=":material/close:", on_click=replace_photos, args=(None,))
+    else:
+        with upload_tab:
+            _offer_samples()
     for name in (_UPLOADED, _SAMPLE):
         kept = st.session_state.get(name) or []
         photos = kept if isinstance(kept, list) else [kept]

@@ -40,11 +40,10 @@ def choose_part(photo: Photo, preview: bytes) -> Photo:
     down = st.slider("From top to bottom", *_WHOLE, _WHOLE, key=_DOWN, format="%d %%")
     number = st.session_state.get(_DRAWN, 0)
     with place:
-        key = f"part_box_{number}"
         st.plotly_chart(
             part_figure(preview, Image.open(io.BytesIO(preview)).size, across, down),
-            key=key,
-            on_select=lambda: _take_box(key),
+            key=f"part_box_{number}",
+            on_select=lambda: _take_box(number),
             selection_mode="box",
             width="content",
             config=NO_TOOLBAR,
@@ -94,13 +93,16 @@ def _begin_anew_with(photo: Photo) -> None:
         st.session_state.update({_PHOTO: digest, _ACROSS: _WHOLE, _DOWN: _WHOLE})
 
 
-def _take_box(key: str) -> None:
-    """Move the sliders to the box that was dragged."""
-    boxes = st.session_state[key]["selection"]["box"]
+def _take_box(number: int) -> None:
+    """Move the sliders to the box that was dragged on the chart of this number."""
+    # The browser tells once more of the box on the chart before, with whatever comes next.
+    if number != st.session_state.get(_DRAWN, 0):
+        return
+    boxes = st.session_state[f"part_box_{number}"]["selection"]["box"]
     if not boxes:
         return
     for name, axis in ((_ACROSS, "x"), (_DOWN, "y")):
         edges = [min(max(round(edge), 0), 100) for edge in boxes[-1][axis]]
         st.session_state[name] = (min(edges), max(edges))
     # A chart of another key forgets the box that Plotly has drawn, which the sliders may leave.
-    st.session_state[_DRAWN] = st.session_state.get(_DRAWN, 0) + 1
+    st.session_state[_DRAWN] = number + 1

@@ -8,7 +8,7 @@ import pytest
 from PIL import Image
 from streamlit.testing.v1 import AppTest
 
-from dashboard.predict import part
+from dashboard.predict import inputs, part
 from har_core.evaluation.answers import store_abstention
 from har_core.model.manifest import SPLITS_FILE
 from har_core.storage.files import sha256_of_file
@@ -92,12 +92,27 @@ def test_one_photograph_beside_a_bad_file_is_counted_in_the_singular(app):
 
 def test_example_can_be_tried_at_once_and_whatever_came_last_is_shown(app):
     app.run()
-    for _ in range(2):
+    for name in ("cycling", "running"):
         next(button for button in app.button if button.label == "Try an example").click().run()
         assert not app.exception
-        assert r"cycling\.jpg" in texts(app) and r"mine\.jpg" not in texts(app)
+        assert rf"{name}\.jpg" in texts(app) and r"mine\.jpg" not in texts(app)
         upload(app, mine=photo_bytes("running"))
-        assert r"mine\.jpg" in texts(app) and r"cycling\.jpg" not in texts(app)
+        assert r"mine\.jpg" in texts(app) and rf"{name}\.jpg" not in texts(app)
+
+
+def test_eight_small_samples_are_offered_until_something_is_handed_in(app):
+    app.run()
+    (samples,) = [
+        json.loads(c.proto.json) for c in app.get("bidi_component") if "tiles" in c.proto.json
+    ]
+    assert [tile["id"] for tile in samples["tiles"]] == [*inputs.PEOPLE, *inputs.OTHERS]
+    assert all(tile["source"] for tile in samples["tiles"])
+    files = [inputs._EXAMPLES / f"{name}.jpg" for name in (*inputs.PEOPLE, *inputs.OTHERS)]
+    assert sum(file.stat().st_size for file in files) < 400_000
+    next(button for button in app.button if button.label == "Try an example").click().run()
+    assert not [c for c in app.get("bidi_component") if "tiles" in c.proto.json]
+    next(button for button in app.button if button.label == "Clear").click().run()
+    assert headlines(app) == ["It can tell 3 actions apart"]
 
 
 def test_surprise_shows_a_photograph_of_the_dataset_with_its_label(app, tiny_dataset):
@@ -322,12 +337,14 @@ def test_a_part_is_classified_alone_and_another_photograph_begins_whole(app):
 def test_a_dragged_box_moves_the_sliders(app, monkeypatch):
     upload(app.run(), pair=two_people())
     app.toggle(key="part").set_value(True).run()
-    state = {"box": {"selection": {"box": [{"x": [99.6, 51.2], "y": [-3, 80]}]}}}
+    state = {"part_box_0": {"selection": {"box": [{"x": [99.6, 51.2], "y": [-3, 80]}]}}}
     monkeypatch.setattr(part.st, "session_state", state)
-    part._take_box("box")
+    part._take_box(0)
     assert (state["part_across"], state["part_down"]) == ((51, 100), (0, 80))
-    part._take_box("box")
-    assert state["part_drawn"] == 2  # a chart of another key each time
+    assert state["part_drawn"] == 1  # a chart of another key each time
+    state["part_across"] = (10, 20)
+    part._take_box(0)  # a box of the chart before
+    assert state["part_across"] == (10, 20)
 
 
 def test_part_holds_the_pixels_between_its_edges():
