@@ -64,14 +64,18 @@ _JS: Final = """
 // Browsers forget which element had the focus inside a component, so a closing dialog cannot
 // give it back.
 const focusWhenDialogCloses = (root, id) => {
+  root.waiting?.disconnect()
   let seen = false
-  const observer = new MutationObserver(() => {
-    const open = document.querySelector("[role=dialog]") !== null
-    if (!open && seen) {
+  let quiet
+  const observer = root.waiting = new MutationObserver(() => {
+    clearTimeout(quiet)
+    if (document.querySelector("[role=dialog]")) seen = true
+    // Stepping on closes one dialog and opens the next, and a decision draws the tiles again.
+    else if (seen) quiet = setTimeout(() => {
       observer.disconnect()
+      if (document.activeElement !== document.body) return
       root.querySelector(`.open[data-id="${CSS.escape(id)}"]`)?.focus()
-    }
-    seen = open
+    }, 400)
   })
   observer.observe(document.body, { childList: true, subtree: true })
   setTimeout(() => { if (!seen) observer.disconnect() }, 10_000)

@@ -7,8 +7,8 @@ import threading
 from concurrent.futures import ThreadPoolExecutor
 
 import pytest
-import streamlit.runtime
 from fastapi.testclient import TestClient
+from streamlit.runtime import Runtime
 
 from dashboard.app import app
 from dashboard.rest import routes, uploads
@@ -279,7 +279,8 @@ def test_uploads_of_the_pages_never_touch_the_disk(client, monkeypatch):
 
     server = "streamlit.web.server.starlette.starlette_routes"
     monkeypatch.setattr(f"{server}.is_xsrf_enabled", lambda: False)
-    monkeypatch.setattr(streamlit.runtime.get_instance(), "is_active_session", lambda _: True)
+    # Of the class: a page test that ran before has forgotten the one instance.
+    monkeypatch.setattr(Runtime, "is_active_session", lambda *_: True)
     monkeypatch.setattr(tempfile.SpooledTemporaryFile, "rollover", refuse)
     answer = client.put("/_stcore/upload_file/session/file", files={"f": ("a", bytes(5 * 2**20))})
     assert answer.status_code == 204

@@ -50,11 +50,11 @@ class Killed(BaseException):
     """Stands for a kill: nothing in the program catches it."""
 
 
-def test_recipe_of_the_shipped_model_has_two_teachers_and_a_patient_student():
+def test_recipe_of_the_shipped_model_has_seven_teachers_and_a_patient_student():
     recipe = read_recipe(SHIPPED)
-    assert [teacher.size for teacher in recipe.teachers] == [240, 224]
+    assert [teacher.size for teacher in recipe.teachers] == [240, 224, 256, 224, 240, 240, 224]
     student = recipe.student
-    assert (student.epochs, student.views, student.teacher_weight) == (321, 30, 1.0)
+    assert (student.epochs, student.views, student.teacher_weight) == (285, 19, 1.0)
     assert {s.seed for s in (*recipe.teachers, student)} == {20261126}
     assert {(s.validation, s.test) for s in (*recipe.teachers, student)} == {(0.08, 0.12)}
 
