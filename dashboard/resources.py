@@ -13,7 +13,7 @@ from har_core import ActionModel, InvalidImageError
 from har_core.dataset.files import PHOTO_FOLDER, find_dataset
 from har_core.dataset.layouts import CSV_FILE
 from har_core.dataset.table import Dataset, open_dataset
-from har_core.model.explanation import Explanation, explain, grad_cam
+from har_core.model.explanation import Explanation, explain, gradient_map
 from har_core.model.records import read_splits
 from har_core.storage.names import real_path
 from har_core.storage.paths import real
@@ -40,8 +40,8 @@ def explained(model: ActionModel, data: bytes, action: str) -> Explanation:
 
 @st.cache_data(max_entries=200, show_spinner=False, hash_funcs=_BY_MANIFEST)
 def sketched(model: ActionModel, folder: Path, data: bytes, action: str) -> Explanation | None:
-    """Explain a photograph at once; see `har_core.model.explanation.grad_cam`."""
-    return grad_cam(model, folder, data, action)
+    """Explain a photograph at once; see `har_core.model.explanation.gradient_map`."""
+    return gradient_map(model, folder, data, action)
 
 
 @st.cache_data(max_entries=400, show_spinner=False, hash_funcs=_BY_MANIFEST)

@@ -12,7 +12,7 @@ from PIL import Image, ImageFilter
 
 from har_core import ActionModel, load_model
 from har_core.dataset.table import load_dataset
-from har_core.model.explanation import CELLS, explain, grad_cam
+from har_core.model.explanation import CELLS, explain, gradient_map
 from har_core.model.loading import find_model
 from har_core.model.records import rows_of_split
 
@@ -68,11 +68,11 @@ class Photograph:
 def maps_of(photo: Photograph, folder: Path, order: np.ndarray) -> dict[str, np.ndarray]:
     name = photo.model.class_names[photo.index]
     rows = np.arange(CELLS) - CELLS // 2
-    cam = grad_cam(photo.model, folder, photo.pixels, name)
+    cam = gradient_map(photo.model, folder, photo.pixels, name)
     return {
         "random": order,
         "distance from the centre": -np.hypot(rows[:, np.newaxis], rows).ravel(),
-        **({"Grad-CAM": cam.cells} if cam is not None else {}),
+        **({"gradient × map": cam.cells} if cam is not None else {}),
         "as shipped": explain(photo.model, photo.pixels, name).cells,
     }
 

@@ -37,7 +37,7 @@ def explanation_figure(pixels: np.ndarray, explanation: Explanation) -> go.Figur
     source = data_uri(buffer.getvalue())
     name = chart_name(explanation.action)
     hover = f"hidden: {name} %{{customdata:+.0f}} points<extra></extra>"
-    if explanation.method == "grad-cam":
+    if explanation.method == "gradient":
         hover = "weight %{customdata:.2f}<extra></extra>"
     # Points of probability are lost when an area is hidden, so that a useful one has a minus.
     sign = -100 if explanation.method == "occlusion" else 1

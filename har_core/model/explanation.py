@@ -14,7 +14,7 @@ from har_core.model.classifier import ActionModel, ImageSource
 from har_core.model.manifest import ONNX_FILE
 
 CELLS: Final = 7
-Method = Literal["occlusion", "grad-cam"]
+Method = Literal["occlusion", "gradient"]
 _REACH: Final = 1  # a window is 3×3 cells
 _BLUR: Final = 48 / 224  # radius of the filling's local average, as a share of the side
 _BATCH: Final = 4
@@ -28,9 +28,9 @@ class Explanation:
     ----------
     action : str
         The class.
-    method : {"occlusion", "grad-cam"}
+    method : {"occlusion", "gradient"}
         Of occlusion, cells are points of probability: how far it falls when the area around the
-        cell is hidden, negative where it rises. Of Grad-CAM they are in [0, 1] and have no unit.
+        cell is hidden, negative where it rises. Of the gradient they are in [0, 1], without unit.
     cells : ndarray of float64, shape (7, 7)
         Row by row from the top left.
     """
@@ -83,12 +83,14 @@ def explain(model: ActionModel, source: ImageSource, action: str | None = None) 
     return Explanation(model.class_names[index], "occlusion", cells.reshape(CELLS, CELLS))
 
 
-def grad_cam(
+def gradient_map(
     model: ActionModel, folder: Path, source: ImageSource, action: str | None = None
 ) -> Explanation | None:
-    """Weigh the last feature map's channels by the class's gradient (Selvaraju et al. 2017).
+    """Multiply the last feature map by the class's gradient, as "gradient × input" does.
 
-    The LSTM between map and classes is differentiated here, in NumPy; one run of the network.
+    The LSTM between map and classes is differentiated here, in NumPy; one run of the network. The
+    gradient is that of the class's logit less the mean of all (Shrikumar et al. 2016,
+    arXiv:1605.01713); a cell's value is the sum of the products' sizes over the channels.
 
     Parameters
     ----------
@@ -113,10 +115,10 @@ def grad_cam(
         return None
     states, last = head.forward(sequence)
     index = _class_index(model, action, last @ head.weights + head.bias)
-    gradient = head.backward(states, head.weights[:, index])
-    heat = np.maximum((sequence * gradient.mean(axis=0)).sum(axis=1), 0)
+    gradient = head.backward(states, head.weights[:, index] - head.weights.mean(axis=1))
+    heat = np.abs(sequence * gradient).sum(axis=1)
     heat = heat / max(float(heat.max()), 1e-12)
-    return Explanation(model.class_names[index], "grad-cam", heat.reshape(maps.shape[:2]))
+    return Explanation(model.class_names[index], "gradient", heat.reshape(maps.shape[:2]))
 
 
 def overlay(pixels: np.ndarray, explanation: Explanation) -> bytes:

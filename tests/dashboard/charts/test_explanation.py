@@ -17,7 +17,7 @@ def test_hovering_names_what_hiding_a_cell_costs_in_points():
 
 
 def test_map_lies_over_the_picture_from_the_top_left_and_fits_a_phone():
-    figure = draw("grad-cam")
+    figure = draw("gradient")
     assert figure.layout.images[0].source.startswith("data:image/jpeg;base64,")
     assert figure.layout.yaxis.range[0] > figure.layout.yaxis.range[1]
     assert figure.layout.width <= 350

@@ -9,7 +9,7 @@ from PIL import Image
 from har_core.keras_io.feature_outputs import add_feature_outputs
 from har_core.model.classifier import ActionModel
 from har_core.model.engine import OnnxEngine
-from har_core.model.explanation import _read_head, explain, grad_cam, overlay
+from har_core.model.explanation import _read_head, explain, gradient_map, overlay
 from har_core.model.loading import load_model
 from har_core.model.manifest import ONNX_FILE, BundleManifest
 from tests.drawing import CLASS_NAMES, COLOURS
@@ -92,10 +92,10 @@ def test_head_read_from_the_graph_gives_its_probabilities(lstm_model):
     )
 
 
-def test_grad_cam_covers_the_map_and_follows_the_class(lstm_model):
+def test_gradient_map_covers_the_map_and_follows_the_class(lstm_model):
     model, folder = lstm_model
     pixels = np.random.default_rng(2).integers(0, 256, (SIDE, SIDE, 3)).astype(np.uint8)
-    maps = [grad_cam(model, folder, pixels, action=name) for name in CLASS_NAMES]
+    maps = [gradient_map(model, folder, pixels, action=name) for name in CLASS_NAMES]
     assert all(m.cells.shape == (7, 7) and m.cells.min() >= 0 for m in maps)
     assert not np.allclose(maps[0].cells, maps[1].cells)
 
@@ -131,9 +131,9 @@ def test_explanation_of_a_class_that_there_is_not_is_refused(tiny_models):
         explain(load_model(), two_colours("running", "sitting"), action="flying")
 
 
-def test_network_without_an_lstm_has_no_grad_cam(tiny_models):
+def test_network_without_an_lstm_has_no_gradient_map(tiny_models):
     picture = two_colours("running", "sitting")
-    assert grad_cam(load_model(), tiny_models / "tiny", picture) is None
+    assert gradient_map(load_model(), tiny_models / "tiny", picture) is None
 
 
 def test_overlay_is_a_picture_of_the_same_size(tiny_models):
