@@ -10,6 +10,7 @@ import pytest
 from playwright.sync_api import (
     Browser,
     BrowserContext,
+    ConsoleMessage,
     FloatRect,
     Locator,
     Page,
@@ -52,6 +53,23 @@ def wait_until_drawn(page: Page) -> None:
         " && !document.querySelector('[data-stale=true]')"
         " && !document.querySelector('[data-testid=stSkeleton]')"
     )
+
+
+def errors_of(page: Page) -> list[str]:
+    """Return the list that a page's errors will be in, each with its address."""
+    errors: list[str] = []
+
+    def hear(said: ConsoleMessage) -> None:
+        address = said.location.get("url", "")
+        # Streamlit forgets a picture when a rerun draws another in its place, which the browser may
+        # only then have begun to load.
+        replaced = "404" in said.text and urlsplit(address).path.startswith("/media/")
+        if said.type == "error" and not replaced:
+            errors.append(f"{said.text} {address}")
+
+    page.on("pageerror", lambda error: errors.append(str(error)))
+    page.on("console", hear)
+    return errors
 
 
 @pytest.fixture(scope="session")
@@ -97,10 +115,9 @@ def context(browser: Browser, dashboard: DashboardProcess) -> Iterator[BrowserCo
 @pytest.fixture
 def page(context: BrowserContext) -> Iterator[Page]:
     """Open an empty browser page whose relative addresses lead to the dashboard."""
-    external, errors = [], []
+    external: list[str] = []
     opened = context.new_page()
-    opened.on("pageerror", lambda error: errors.append(str(error)))
-    opened.on("console", lambda said: errors.append(said.text) if said.type == "error" else None)
+    errors = errors_of(opened)
     opened.on("request", lambda request: external.append(request.url))
     yield opened
     opened.close()

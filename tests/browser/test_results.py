@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 from playwright.sync_api import Browser, BrowserContext, Page, expect
 
-from tests.browser.conftest import DESKTOP, TIMEOUT_MS
+from tests.browser.conftest import DESKTOP, TIMEOUT_MS, errors_of
 from tests.dashboard_process import DashboardProcess, running_dashboard
 from tests.drawing import write_tiny_bundle
 from tests.made_results import write_results
@@ -38,10 +38,8 @@ def page(browser: Browser, server: DashboardProcess) -> Iterator[Page]:
     context: BrowserContext = browser.new_context(base_url=server.url, viewport=DESKTOP)
     context.set_default_timeout(TIMEOUT_MS)
     expect.set_options(timeout=TIMEOUT_MS)
-    errors: list[str] = []
     opened = context.new_page()
-    opened.on("pageerror", lambda error: errors.append(str(error)))
-    opened.on("console", lambda said: errors.append(said.text) if said.type == "error" else None)
+    errors = errors_of(opened)
     yield opened
     context.close()
     assert not errors
