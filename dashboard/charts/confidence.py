@@ -145,7 +145,7 @@ def coverage_figure(
         legend={"orientation": "h", "y": 1.02, "yanchor": "bottom"},
     )
     share_axes(figure, "share of photographs answered", "share right among them")
-    low = min(float(line.accuracy.min()) for _, line, _ in drawn if line is not None)
+    low = min(float(line.accuracy.min(initial=1)) for _, line, _ in drawn if line is not None)
     figure.update_xaxes(dtick=0.25)
     figure.update_yaxes(range=[max(0.0, np.floor(low * 10 - 0.5) / 10), 1.02])
     return figure

@@ -45,13 +45,14 @@ def coverage_curve(
     Returns
     -------
     CoverageCurve
+        Without points if every photograph looks foreign.
     """
     order = np.argsort(-confidence, kind="stable")
     if in_scope is not None:
         order = order[in_scope[order]]
     ranked = confidence[order]
     hits = np.cumsum(correct[order])
-    last_of_ties = np.flatnonzero(np.append(ranked[1:] != ranked[:-1], True))
+    last_of_ties = np.flatnonzero(np.append(ranked[1:] != ranked[:-1], len(ranked) > 0))
     kept = min(len(last_of_ties), n_points)
     ends = last_of_ties[np.linspace(0, len(last_of_ties) - 1, kept).round().astype(np.int64)]
     answered = ends + 1

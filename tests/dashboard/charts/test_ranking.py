@@ -133,3 +133,10 @@ def test_figures_have_transparent_backgrounds_for_light_and_dark(result):
         coverage_figure(curve, 0.5, 0.9),
     ):
         assert figure.layout.paper_bgcolor == TRANSPARENT
+
+
+def test_coverage_without_an_answer_is_an_empty_chart():
+    nothing = coverage_curve(np.array([0.9]), np.array([True]), np.array([False]))
+    figure = coverage_figure(nothing, 0.0, float("nan"))
+    assert len(figure.data[0].x) == 0
+    assert figure.layout.yaxis.range[1] > 1

@@ -321,3 +321,8 @@ def test_metrics_file_holds_the_promised_fields():
     json.dumps(metrics, allow_nan=False)
     table = result.predictions_table()
     assert list(table) == ["filename", "label", "prediction", "confidence", *result.class_names]
+
+
+def test_curve_has_no_points_where_every_photograph_looks_foreign():
+    curve = coverage_curve(np.array([0.9, 0.4]), np.array([True, False]), np.array([False, False]))
+    assert len(curve.thresholds) == len(curve.coverage) == len(curve.accuracy) == 0
