@@ -144,6 +144,9 @@ class OnnxEngine:
         return [np.concatenate(values) for values in zip(*rows, strict=True)]
 
 
+_NO_FEATURES: Final = "A network that runs in Keras gives no features; its ONNX graph would."
+
+
 class KerasEngine:
     """A network as a Keras model; imports TensorFlow (seconds, ~700 MB).
 
@@ -181,18 +184,18 @@ class KerasEngine:
     def run_with_features(
         self, batch: np.ndarray, *, alone: bool = True
     ) -> tuple[np.ndarray, Features]:
-        """See `Engine.run_with_features`; not here."""
-        raise NotImplementedError
+        """See `Engine.run_with_features`: always refused, as `has_features` says."""
+        raise ModelBundleError(_NO_FEATURES)
 
     def feature_maps(self, batch: np.ndarray) -> np.ndarray:
-        """See `Engine.feature_maps`; not here."""
-        raise NotImplementedError
+        """See `Engine.feature_maps`: always refused, as `has_features` says."""
+        raise ModelBundleError(_NO_FEATURES)
 
     def run_with_maps(
         self, batch: np.ndarray, *, alone: bool = True
     ) -> tuple[np.ndarray, Features, np.ndarray]:
-        """See `Engine.run_with_maps`; not here."""
-        raise NotImplementedError
+        """See `Engine.run_with_maps`: always refused, as `has_features` says."""
+        raise ModelBundleError(_NO_FEATURES)
 
 
 def are_probabilities(outputs: np.ndarray) -> np.ndarray:
