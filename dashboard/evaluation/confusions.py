@@ -9,8 +9,9 @@ import streamlit as st
 from dashboard.charts.confusion import confusion_figure
 from dashboard.charts.style import NO_TOOLBAR
 from dashboard.evaluation.shown import Shown
+from dashboard.widgets.confused import confused_pair
 from dashboard.wording.metrics import cell_title
-from dashboard.wording.names import counted, escape_markdown, human_name, markdown_name, percent
+from dashboard.wording.names import escape_markdown, human_name
 from har_core.evaluation.confusion import Share, confusion_shares, most_confused_pairs
 from har_core.evaluation.result import EvaluationResult
 from har_core.storage.spreadsheets import neutralise_formulas
@@ -221,19 +222,8 @@ def show_confused_pairs(shown: Shown) -> None:
     photographs = shown.result.photographs()
     for rank, pair in enumerate(pairs.itertuples()):
         with st.container(border=True, gap="xsmall"):
-            st.button(
-                f"**{escape_markdown(cell_title(pair.label, pair.prediction))}**",
-                key=f"pair_{rank}",
-                type="tertiary",
-                icon=":material/arrow_forward:",
-                icon_position="right",
-                on_click=choose_cell,
-                args=(pair.label, pair.prediction),
-            )
-            n = pairs["count"].iloc[rank]
-            st.caption(
-                f"{counted(n, 'photograph')}, {percent(pair.share)} of {markdown_name(pair.label)}"
-            )
+            n = int(pairs["count"].iloc[rank])
+            confused_pair(pair, n, f"pair_{rank}", choose_cell, (pair.label, pair.prediction))
             chosen = (photographs["label"] == pair.label) & (
                 photographs["prediction"] == pair.prediction
             )

@@ -13,8 +13,9 @@ from dashboard.charts.style import NO_TOOLBAR
 from dashboard.results.opening import measured
 from dashboard.results.overview import show_overview
 from dashboard.results.photos import ScoredPhotos
+from dashboard.widgets.confused import confused_pair
 from dashboard.wording.metrics import METRIC_MEANINGS, cell_title, metric_interval, metric_value
-from dashboard.wording.names import counted, escape_markdown, human_name, percent
+from dashboard.wording.names import escape_markdown
 from har_core.errors import HarError
 from har_core.evaluation.confusion import Share, most_confused_pairs, similarity_order
 from har_core.evaluation.totals import METRIC_TITLES
@@ -220,20 +221,9 @@ def _show_pairs(result: MassResult) -> None:
         st.caption("The model makes no mistake on these photographs.")
     for rank, pair in enumerate(pairs.itertuples()):
         with st.container(border=True, gap="xsmall"):
-            st.button(
-                f"**{escape_markdown(cell_title(pair.label, pair.prediction))}**",
-                key=f"results_pair_{rank}",
-                type="tertiary",
-                icon=":material/arrow_forward:",
-                icon_position="right",
-                on_click=_choose_cell,
-                args=((pair.label, pair.prediction),),
-            )
             n = int(pairs["count"].iloc[rank])
-            st.caption(
-                f"{counted(n, 'photograph')}, {percent(pair.share)} of "
-                f"{escape_markdown(human_name(pair.label))}"
-            )
+            args = ((pair.label, pair.prediction),)
+            confused_pair(pair, n, f"results_pair_{rank}", _choose_cell, args)
 
 
 def _show_cell(
