@@ -62,6 +62,7 @@ def test_from_a_job_to_its_photographs_and_its_confusions(
     page.get_by_role("button", name=re.compile("^Open .*photo_00001234")).click()
     dialog = page.get_by_role("dialog")
     expect(dialog.get_by_text("photo_00001234.jpg")).to_be_visible()
+    expect(dialog.get_by_role("button", name="Next")).to_be_enabled()
     page.keyboard.press("ArrowRight")
     expect(dialog.get_by_text("photo_00001235.jpg")).to_be_visible()
     page.keyboard.press("Escape")

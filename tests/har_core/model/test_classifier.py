@@ -91,7 +91,7 @@ def test_only_a_lone_caller_gets_all_cores(tiny_models):
     engine.meet = True
     with ThreadPoolExecutor(2) as pool:
         list(pool.map(shared.predict, [photo_bytes()] * 2))
-    assert engine.alone[-1] is False
+    assert False in engine.alone[1:]  # whichever of the two noted it first
 
 
 def test_caller_that_others_wait_behind_leaves_them_the_other_cores(tiny_models):
