@@ -265,6 +265,21 @@ def test_temperature_undoes_overconfidence(score):
     assert around[1] == min(around)
 
 
+def test_temperature_of_a_few_photographs_is_no_worse_than_none():
+    rng = np.random.default_rng(3)
+    probabilities = rng.dirichlet(np.full(5, 0.3), 2_000)
+    labels = (probabilities.cumsum(axis=1) > rng.random((2_000, 1))).argmax(axis=1)
+    losses = []
+    for begin in range(0, 500, 10):
+        few = slice(begin, begin + 10)
+        found = fit_temperature(labels[few], probabilities[few])
+        softened = apply_temperature(probabilities, found)
+        losses.append(negative_log_likelihood(labels, softened).mean())
+    perfect = negative_log_likelihood(labels, probabilities).mean()
+    assert np.mean(losses) < 1.1 * perfect
+    assert max(losses) < 1.5 * perfect
+
+
 def test_brier_score_agrees_with_scikit_learn():
     labels, probabilities = make_case("random")
     expected = brier_score_loss(labels, probabilities, labels=range(probabilities.shape[1]))
