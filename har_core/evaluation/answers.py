@@ -18,7 +18,7 @@ from har_core.storage.paths import is_file
 # An answer that is less sure than this is more likely wrong than right.
 ABSTAIN_BELOW: Final = 0.5
 SET_COVERAGE: Final = 0.9
-_FEWEST: Final = 100
+FEW_PHOTOGRAPHS: Final = 100  # with fewer, a split says too little of a model's confidence
 _FOLDS: Final = 10
 _REPEATS: Final = 5
 _POINTS: Final = 41
@@ -44,7 +44,7 @@ def fit_rules(labels: np.ndarray, probabilities: np.ndarray, split: str) -> Answ
         Without a map of confidence and answer sets where there are fewer than 100 photographs.
     """
     n = len(labels)
-    if n < _FEWEST:
+    if n < FEW_PHOTOGRAPHS:
         return AnswerRules()
     largest = probabilities.max(axis=1)
     correct = probabilities.argmax(axis=1) == labels

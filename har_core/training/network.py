@@ -14,6 +14,7 @@ PREPROCESSING: Final[Preprocessing] = "minus_one_to_one"
 LSTM_UNITS: Final = 128
 ARCHITECTURE: Final = "MobileNetV2 → 49 × 1280 → LSTM(128) → dropout → softmax"
 SEQUENCE_LAYER: Final = "sequence"
+LSTM_LAYER: Final = "lstm"
 _FEATURE_SHAPE: Final = (7, 7, 1280)
 _BLOCK: Final = re.compile(r"block_(\d+)_")
 
@@ -39,7 +40,7 @@ def build_network(
         ``"imagenet"`` (Keras downloads them), ``"random"``, the path of a weights file for
         ``keras.applications.MobileNetV2(include_top=False)`` (``.weights.h5``), or the path of a
         ``.keras`` file: a whole backbone model with the same input and output shapes, or a network
-        that this function built, whose backbone is taken.
+        that this function built, whose backbone and LSTM are taken.
     dropout : float
         Rate before the softmax, in [0, 1).
     head : {"lstm", "pooled"}
@@ -58,11 +59,14 @@ def build_network(
     """
     import keras
 
-    backbone = _load_backbone(backbone_weights)
+    backbone, sequence_weights = _load_backbone(backbone_weights)
     rows, columns, channels = _FEATURE_SHAPE
     x = keras.layers.Reshape((rows * columns, channels), name=SEQUENCE_LAYER)(backbone.output)
     if head == "lstm":
-        x = keras.layers.LSTM(LSTM_UNITS, name="lstm")(x)
+        lstm = keras.layers.LSTM(LSTM_UNITS, name=LSTM_LAYER)
+        x = lstm(x)
+        if sequence_weights is not None:
+            lstm.set_weights(sequence_weights)
     else:
         x = keras.layers.GlobalAveragePooling1D(name="pooling")(x)
     x = keras.layers.Dropout(dropout, name="dropout")(x)
@@ -108,13 +112,18 @@ def resize_input(network: Any, size: int) -> Any:
     return keras.models.clone_model(network, input_tensors=pixels, clone_function=share)
 
 
-def _load_backbone(weights: str | Path) -> Any:
+def _load_backbone(weights: str | Path) -> tuple[Any, list[Any] | None]:
+    """Return the backbone, and the weights of the LSTM that came with it, if one did."""
     import keras
 
+    sequence_weights = None
     if str(weights).endswith(".keras"):
         backbone = load_network(weights)
-        if any(layer.name == SEQUENCE_LAYER for layer in backbone.layers):
-            backbone = keras.Model(backbone.input, backbone.get_layer(SEQUENCE_LAYER).input)
+        layers = {layer.name: layer for layer in backbone.layers}
+        if SEQUENCE_LAYER in layers:
+            if LSTM_LAYER in layers:
+                sequence_weights = layers[LSTM_LAYER].get_weights()
+            backbone = keras.Model(backbone.input, layers[SEQUENCE_LAYER].input)
     else:
         if weights not in ("random", "imagenet") and not is_file(weights):
             raise ModelBundleError(f"There is no backbone weights file {weights}.")
@@ -135,7 +144,7 @@ def _load_backbone(weights: str | Path) -> Any:
             f"The backbone {weights} maps {shapes[0]} to {shapes[1]}; needed is "
             f"{(INPUT_SIZE, INPUT_SIZE, 3)} to {_FEATURE_SHAPE}."
         )
-    return backbone
+    return backbone, sequence_weights
 
 
 def training_twin(network: Any, *, bfloat16: bool = False, fused: bool = False) -> Any:

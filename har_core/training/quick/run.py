@@ -12,12 +12,13 @@ import numpy as np
 import pandas as pd
 
 from har_core.analysis.features import compute_features
+from har_core.analysis.suspects import cross_validated_probabilities
 from har_core.dataset.duplicates import duplicate_groups, fingerprint_image, near_duplicate_pairs
 from har_core.dataset.given_splits import left_out, split_of_folders
 from har_core.dataset.splits import check_labels, inherited_split
 from har_core.dataset.table import Location, load_dataset
 from har_core.errors import DatasetError, InvalidImageError, ModelBundleError, some_of
-from har_core.evaluation.answers import fit_rules
+from har_core.evaluation.answers import FEW_PHOTOGRAPHS, fit_rules
 from har_core.evaluation.calibration import fit_temperature, negative_log_likelihood
 from har_core.evaluation.result import EvaluationResult
 from har_core.images.decoding import read_image_file
@@ -256,6 +257,22 @@ def _fit(
     return head
 
 
+def _temperature(prepared: _Prepared, vectors: np.ndarray, validation: np.ndarray) -> float:
+    """Fit the temperature on validation photographs, or on all but the test split's by turns."""
+    rows = prepared.rows_of("validation")
+    if len(rows) >= FEW_PHOTOGRAPHS:
+        return fit_temperature(prepared.codes[rows], validation)
+    rows = np.concatenate([prepared.rows_of("train"), rows])
+    table, codes = prepared.table.iloc[rows], prepared.codes[rows]
+    try:
+        by_turns, _ = cross_validated_probabilities(
+            vectors[rows], table["label"].to_numpy(str), table["duplicate_group"].to_numpy()
+        )
+    except DatasetError:  # too few: the penalty alone keeps the head from being too sure
+        return 1.0
+    return fit_temperature(codes, by_turns)
+
+
 def _publish(
     destination: Path,
     prepared: _Prepared,
@@ -274,10 +291,7 @@ def _publish(
     rows = np.concatenate([prepared.rows_of("validation"), prepared.rows_of("test")])
     probabilities = head.probabilities(vectors[rows])
     is_test = table["split"].to_numpy()[rows] == "test"
-    # Without a validation split the penalty alone keeps the head from being too sure.
-    temperature = 1.0
-    if not is_test.all():
-        temperature = fit_temperature(codes[rows[~is_test]], probabilities[~is_test])
+    temperature = _temperature(prepared, vectors, probabilities[~is_test])
     test = table.iloc[rows[is_test]]
     rules = fit_rules(
         codes[rows[~is_test]],

@@ -43,14 +43,13 @@ def test_backbone_and_head_together_are_the_network(network):
     np.testing.assert_allclose(together, network.predict_on_batch(pixels), atol=1e-6)
 
 
-def test_backbone_of_a_trained_network_is_taken_for_other_classes(network, tmp_path):
+def test_backbone_and_lstm_of_a_trained_network_are_taken_for_other_classes(network, tmp_path):
     network.save(tmp_path / "model.keras")
     other = build_network(3, backbone_weights=tmp_path / "model.keras")
     assert other.output_shape == (None, 3)
-    np.testing.assert_array_equal(
-        other.get_layer("block_16_project").get_weights()[0],
-        network.get_layer("block_16_project").get_weights()[0],
-    )
+    for layer in ("block_16_project", "lstm"):
+        taken, own = other.get_layer(layer).get_weights(), network.get_layer(layer).get_weights()
+        assert all(np.array_equal(a, b) for a, b in zip(taken, own, strict=True))
 
 
 def test_missing_backbone_file_is_named(tmp_path):
