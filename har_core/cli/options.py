@@ -1,5 +1,6 @@
 """Options that several commands share."""
 
+from enum import StrEnum
 from pathlib import Path
 from typing import Annotated
 
@@ -23,5 +24,35 @@ OptionalDatasetOption = Annotated[
     typer.Option(
         envvar=DATASET.name,
         help="Folder with train.csv (filename,label) and the photographs in train/.",
+    ),
+]
+
+
+class Engine(StrEnum):
+    """Where the work is done."""
+
+    LOCAL = "local"
+    RAY = "ray"
+
+
+EngineOption = Annotated[
+    Engine, typer.Option(help="The cores of this machine, or a Ray cluster (extra: scale).")
+]
+AddressOption = Annotated[
+    str | None,
+    typer.Option(
+        metavar="auto|ray://HOST:10001",
+        help="Of the Ray cluster.",
+        show_default="one of this machine alone",
+    ),
+]
+WorkersOption = Annotated[
+    int | None, typer.Option(min=1, help="Workers, one core each.", show_default="one per core")
+]
+ColumnOption = Annotated[
+    str | None,
+    typer.Option(
+        help="Of tables: the photographs' paths, URIs or bytes.",
+        show_default="found by its usual names",
     ),
 ]

@@ -1,41 +1,24 @@
 """`score`: a model's answers for more photographs than fit one process, on one machine or many."""
 
-from enum import StrEnum
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from har_core.cli.exit_codes import ExitCode
-from har_core.cli.options import ModelOption
+from har_core.cli.options import (
+    AddressOption,
+    ColumnOption,
+    Engine,
+    EngineOption,
+    ModelOption,
+    WorkersOption,
+)
 from har_core.cli.terminal import progress_bar, stderr
 
 if TYPE_CHECKING:
     from har_core.scale.status import JobStatus
 
 app = typer.Typer()
-
-
-class Engine(StrEnum):
-    """Where the work is done."""
-
-    LOCAL = "local"
-    RAY = "ray"
-
-
-EngineOption = Annotated[
-    Engine, typer.Option(help="The cores of this machine, or a Ray cluster (extra: scale).")
-]
-AddressOption = Annotated[
-    str | None,
-    typer.Option(
-        metavar="auto|ray://HOST:10001",
-        help="Of the Ray cluster.",
-        show_default="one of this machine alone",
-    ),
-]
-WorkersOption = Annotated[
-    int | None, typer.Option(min=1, help="Workers, one core each.", show_default="one per core")
-]
 
 
 @app.command()
@@ -58,12 +41,7 @@ def score(
     features: Annotated[
         bool, typer.Option("--features", help="Also keep each photograph's feature vector.")
     ] = False,
-    column: Annotated[
-        str | None,
-        typer.Option(
-            help="Of tables: paths, URIs or bytes.", show_default="found by its usual names"
-        ),
-    ] = None,
+    column: ColumnOption = None,
 ) -> None:
     """Let a model answer for very many photographs, into a folder of Parquet files.
 
@@ -79,7 +57,7 @@ def score(
     har score 'shards/*.tar' more.parquet --to results/ --features
     """  # noqa: D301 - \b keeps the lines of the examples
     # Imported here, because pyarrow would slow down every other command.
-    from har_core.scale.jobs import score as run
+    from har_core.scale.scoring import score as run
 
     try:
         with progress_bar() as report:

@@ -1,4 +1,4 @@
-"""Which inputs a RESULTS folder has rows of; and keeping that at one row for each."""
+"""Which inputs a folder of parts has rows of; and keeping that at one row for each."""
 
 import zlib
 from collections.abc import Sequence
@@ -7,20 +7,21 @@ from typing import ClassVar, Final, NamedTuple
 import numpy as np
 
 from har_core.model.fields import REASON
-from har_core.scale.results import Part, Results
+from har_core.scale.parts import Part, PartsFolder
 from har_core.scale.sources.items import UNKNOWN, Item, uri_keys
 
+MISSING: Final = "missing"
 # What may be over at the next try: a file that was locked, a server that refused.
-_PASSING: Final = "unreadable"
+_PASSING: Final = ("unreadable", MISSING)
 _STATE: Final = ("uri", "size", "mtime_ns", "etag", REASON)
 
 
 class Answered:
-    """What the rows of a RESULTS folder are of, in about 40 bytes a row.
+    """What the rows of a folder of parts are of, in about 40 bytes a row.
 
     Parameters
     ----------
-    results : Results
+    folder : PartsFolder
     """
 
     NEW: ClassVar[int] = 0
@@ -29,8 +30,8 @@ class Answered:
     """There is one, but of another state of the file, or of a failure that may be over."""
     DONE: ClassVar[int] = 2
 
-    def __init__(self, results: Results) -> None:
-        found = [_read_state(results, part) for part in results.parts()]
+    def __init__(self, folder: PartsFolder) -> None:
+        found = [_read_state(folder, part) for part in folder.parts()]
         keys = np.concatenate([state.keys for state in found]) if found else np.empty(0, "S16")
         order = np.argsort(keys, kind="stable")
         self._keys = keys[order]
@@ -77,18 +78,18 @@ class _State(NamedTuple):
     written_ns: int
 
 
-def _read_state(results: Results, part: Part) -> _State:
-    rows = results.read_part(part, _STATE)
+def _read_state(folder: PartsFolder, part: Part) -> _State:
+    rows = folder.read_part(part, _STATE)
     sizes, mtimes = (rows[name].fill_null(UNKNOWN).to_numpy() for name in ("size", "mtime_ns"))
     etags = [_etag_key(etag) for etag in rows["etag"].to_pylist()]
-    passing = np.array([reason == _PASSING for reason in rows[REASON].to_pylist()], bool)
+    passing = np.array([reason in _PASSING for reason in rows[REASON].to_pylist()], bool)
     return _State(
         uri_keys(rows["uri"].to_pylist()),
         sizes,
         mtimes,
         np.array(etags, np.int64),
         passing,
-        results.written_ns(rows),
+        folder.written_ns(rows),
     )
 
 
@@ -96,19 +97,19 @@ def _etag_key(etag: str | None) -> int:
     return zlib.crc32(etag.encode()) if etag else UNKNOWN
 
 
-def settle(results: Results) -> int:
+def settle(folder: PartsFolder) -> int:
     """Remove rows of which there is a newer one; return how many there were.
 
     Rows are written before older ones of the same input are removed, so that a kill loses none;
     what it leaves twice is settled here.
     """
-    parts = results.parts()
+    parts = folder.parts()
     keys: list[np.ndarray] = []
     written: list[int] = []
     for part in parts:
-        rows = results.read_part(part, ("uri",))
+        rows = folder.read_part(part, ("uri",))
         keys.append(uri_keys(rows["uri"].to_pylist()))
-        written.append(results.written_ns(rows))
+        written.append(folder.written_ns(rows))
     if not parts:
         return 0
     newest_first = np.argsort(-np.array(written), kind="stable")
@@ -122,6 +123,6 @@ def settle(results: Results) -> int:
         if not keep.all():
             import pyarrow as pa
 
-            rows = results.read_part(parts[i])
-            results.replace_part(parts[i], rows.filter(pa.array(keep)))
+            rows = folder.read_part(parts[i])
+            folder.replace_part(parts[i], rows.filter(pa.array(keep)))
     return int((~kept).sum())

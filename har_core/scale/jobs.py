@@ -1,28 +1,27 @@
-"""Scoring a source to a RESULTS folder: the driver, which is the same for every engine."""
+"""From sources to a folder of rows: the driver, the same for every engine and purpose."""
 
 import contextlib
 import os
-import secrets
 from collections import Counter, deque
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Final, Literal
 
-from har_core.errors import HarError, ModelBundleError
+import numpy as np
+
+from har_core.errors import HarError
 from har_core.model.fields import REASON
 from har_core.progress import Progress
 from har_core.scale.answered import Answered, settle
 from har_core.scale.engines.local import LocalPool, cores
 from har_core.scale.engines.pool import Event, Pool
 from har_core.scale.locks import hold_job
-from har_core.scale.models import find_bundle, fingerprint, load_for_one_core
+from har_core.scale.parts import PartsFolder
 from har_core.scale.plan import Plan
-from har_core.scale.results import Results, ResultsInfo
-from har_core.scale.scoring import Shard, Work
 from har_core.scale.sources.items import Item
-from har_core.scale.sources.listing import list_sources
 from har_core.scale.sources.locations import is_remote, local_path
-from har_core.scale.status import JobStatus, StatusWriter, now
+from har_core.scale.status import JobStatus, StatusWriter
+from har_core.scale.working import Shard, Work
 
 Engine = Literal["local", "ray"]
 _BEAT_S: Final = 1.0
@@ -32,88 +31,88 @@ _CAREFUL_FROM: Final = 2
 _STILLBORN: Final = 5
 
 
-def score(
-    sources: Sequence[str],
-    to: str,
-    *,
-    model: str | None = None,
-    engine: Engine = "local",
-    address: str | None = None,
-    workers: int | None = None,
-    with_features: bool = False,
-    column: str | None = None,
-    progress: Progress | None = None,
-    work: Work | None = None,
-) -> JobStatus:
-    """Let a model answer for all photographs of some sources; go on where a job was cut off.
+@dataclass(frozen=True)
+class Where:
+    """Which machines do a job.
 
     Parameters
     ----------
-    sources : sequence of str
-        See `har_core.scale.sources.listing.list_sources`.
-    to : str
-        RESULTS folder, here or in a bucket; see `har_core.scale.results`.
-    model : str, optional
-        See `har_core.model.loading.find_model`.
     engine : {"local", "ray"}
         Processes on this machine, or a Ray cluster.
     address : str, optional
         Of the cluster: ``auto`` or ``ray://HOST:10001``; default: one on this machine.
     workers : int, optional
         How many; default: one for each core.
-    with_features : bool, default False
-        Also keep feature vectors.
-    column : str, optional
-        Of tables among the sources.
+    """
+
+    engine: Engine = "local"
+    address: str | None = None
+    workers: int | None = None
+
+
+def reachable(to: str) -> str:
+    """Return a place as workers know it, who have another current folder."""
+    if is_remote(to):
+        return to
+    return os.path.abspath(os.path.expanduser(local_path(to)))  # noqa: PTH100, PTH111
+
+
+def run_job(
+    items: Iterator[Item],
+    folder: PartsFolder,
+    work: Work,
+    where: Where,
+    status: JobStatus,
+    what: str,
+    progress: Progress | None = None,
+) -> np.ndarray:
+    """Make a row for each input that has none; go on where a job was cut off.
+
+    Afterwards there is exactly one row for each input. Rows of inputs that are no longer named
+    stay.
+
+    Parameters
+    ----------
+    items : iterator of Item
+        From `har_core.scale.sources.listing.list_sources`.
+    folder : PartsFolder
+        Which has been claimed.
+    work : Work
+    where : Where
+    status : JobStatus
+        Kept up to date here, and in the folder.
+    what : str
+        What is being done, for people.
     progress : callable, optional
         Called with (what is being done, done, total).
-    work : Work, optional
-        How the workers write, for tests; its places are those of the other parameters.
 
     Returns
     -------
-    JobStatus
-        Afterwards there is exactly one row for each input. Rows of inputs that are no longer named
-        stay.
+    ndarray of S16
+        Keys of all inputs, sorted; see `har_core.scale.sources.items.uri_keys`.
 
     Raises
     ------
     HarError
         If nothing could be done, or the job had to stop; what was written is kept.
     """
-    if not is_remote(to):  # workers of a cluster have another current folder
-        to = os.path.abspath(os.path.expanduser(local_path(to)))  # noqa: PTH100, PTH111
-    folder, manifest = find_bundle(model)
-    n_features = 0
-    if with_features:
-        n_features = load_for_one_core(folder).n_features
-        if not n_features:
-            raise ModelBundleError(f"The model {manifest.name!r} gives no features; train it anew.")
-    info = ResultsInfo(
-        manifest.name, fingerprint(manifest), manifest.class_names, n_features, now()
-    )
-    results = Results(to)
-    results.create(info)
     report = progress or (lambda *_: None)
-    status = JobStatus(
-        secrets.token_hex(4), engine, workers or cores(), manifest.name, list(sources)
-    )
-    writer = StatusWriter(results, status)
-    with hold_job(to), _recorded(writer):
-        results.remove_leftovers()
-        settle(results)
-        with Plan(list_sources(sources, column), Answered(results), report) as plan:
+    status.workers = where.workers or cores()
+    writer = StatusWriter(folder, status)
+    with hold_job(folder.location), _recorded(writer):
+        folder.remove_leftovers()
+        settle(folder)
+        with Plan(items, Answered(folder), report) as plan:
             status.listed, status.total = plan.listed, plan.pending
             status.answered = plan.listed - plan.pending
             writer.write("running")
             if plan.pending:
-                parts = work or Work(str(folder), to)
-                with contextlib.closing(_pool(engine, parts, address, workers)) as pool:
-                    status.workers = pool.size
-                    _Supervisor(pool, plan, results, writer, report).run()
+                with contextlib.closing(_pool(work, where)) as pool:
+                    status.workers, status.address = pool.size, pool.address
+                    _Supervisor(pool, plan, folder, writer, lambda *n: report(what, *n)).run()
             if plan.replacing or status.restarts:
-                settle(results)
-    return status
+                settle(folder)
+            return plan.keys
 
 
 @contextlib.contextmanager
@@ -131,12 +130,12 @@ def _recorded(writer: StatusWriter) -> Iterator[None]:
     writer.write("done")
 
 
-def _pool(engine: Engine, work: Work, address: str | None, workers: int | None) -> Pool:
-    if engine == "local":
-        return LocalPool(work, workers)
+def _pool(work: Work, where: Where) -> Pool:
+    if where.engine == "local":
+        return LocalPool(work, where.workers)
     from har_core.scale.engines.ray_pool import RayPool
 
-    return RayPool(work, address, workers)
+    return RayPool(work, where.address, where.workers)
 
 
 @dataclass
@@ -153,10 +152,15 @@ class _Supervisor:
     """Gives shards to workers until all are done, whatever becomes of these."""
 
     def __init__(
-        self, pool: Pool, plan: Plan, results: Results, writer: StatusWriter, report: Progress
+        self,
+        pool: Pool,
+        plan: Plan,
+        folder: PartsFolder,
+        writer: StatusWriter,
+        report: Callable[[int, int], object],
     ) -> None:
         self._pool = pool
-        self._results = results
+        self._folder = folder
         self._writer = writer
         self._report = report
         self._new = enumerate(plan.shards(pool.size))
@@ -228,11 +232,11 @@ class _Supervisor:
     def _left(self, task: _Task) -> _Task | None:
         """Return what a dead worker has left to do; None if nothing."""
         shard = task.shard
-        parts = self._results.parts(shard.name)
+        parts = self._folder.parts(shard.name)
         stop = max((part.stop for part in parts), default=0)
         self._done += stop
         for part in parts:
-            reasons = self._results.read_part(part, (REASON,))[REASON]
+            reasons = self._folder.read_part(part, (REASON,))[REASON]
             self._errors += len(reasons) - reasons.null_count
         if shard.careful and task.done < len(shard.items):
             self._crashes[shard.items[task.done].uri] += 1
@@ -256,4 +260,4 @@ class _Supervisor:
         errors = self._errors + sum(task.errors for task in running)
         if running or done:
             self._writer.advance(done, errors)
-            self._report("Scoring photographs", done, self._writer.status.total)
+            self._report(done, self._writer.status.total)

@@ -32,6 +32,8 @@ class Plan:
     ----------
     listed : int
         Different inputs.
+    keys : ndarray of S16
+        Of these, sorted.
     repeated : int
         Inputs that were named again.
     pending : int
@@ -81,7 +83,8 @@ class Plan:
                 report("Listing photographs", self.listed, self.listed)
         every = np.concatenate(keys) if keys else np.empty(0, "S16")
         again = np.ones(len(every), bool)
-        again[np.unique(every, return_index=True)[1]] = False
+        self.keys, first = np.unique(every, return_index=True)
+        again[first] = False
         self.repeated = int(again.sum())
         self.listed -= self.repeated
         skip = again[np.concatenate(pending)] if pending else again

@@ -1,15 +1,13 @@
-"""From items to pixels: reading and decoding, one batch ahead of the network."""
+"""From items to bytes, and to what is made of them: one batch ahead of the worker."""
 
-import hashlib
 import os
+from abc import ABC, abstractmethod
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from typing import Any, Final, NamedTuple
-
-import numpy as np
+from typing import Any, Final, Generic, TypeVar
 
 from har_core.errors import InvalidImageError
-from har_core.images.decoding import MAX_BYTES, decode_photograph, read_bytes
+from har_core.images.decoding import MAX_BYTES, read_bytes
 from har_core.scale.sources.containers import ContainerReader
 from har_core.scale.sources.items import UNKNOWN, Item
 from har_core.scale.sources.locations import (
@@ -21,6 +19,7 @@ from har_core.scale.sources.locations import (
 from har_core.storage.names import real_path
 from har_core.storage.paths import is_folder
 
+T = TypeVar("T")
 BATCH_BYTES: Final = 16 * 2**20
 BATCH_ITEMS: Final = 32
 _TYPICAL_BYTES: Final = 2**18
@@ -28,36 +27,25 @@ _TYPICAL_BYTES: Final = 2**18
 _REQUESTS: Final = 8
 
 
-class Decoded(NamedTuple):
-    """A photograph as read: its pixels, or why there are none.
+class Look(ABC, Generic[T]):
+    """What becomes of a photograph's bytes, in the thread that reads them."""
 
-    Parameters
-    ----------
-    item : Item
-    size : int
-        Bytes; -1 if it could not be read.
-    sha256 : str or None
-        Of its bytes; None if they could not be read.
-    square : ndarray of uint8, shape (side, side, 3), or None
-    warning : str
-    error : str
-        Why there are no pixels, in a sentence; ``""`` if there are.
-    reason : str
-        The same in a word, see `har_core.errors.InvalidImageError`.
-    """
+    @abstractmethod
+    def look(self, item: Item, data: bytes) -> T:
+        """Return what there is to know of a photograph; bytes that are none are no error."""
 
-    item: Item
-    size: int
-    sha256: str | None
-    square: np.ndarray | None
-    warning: str = ""
-    error: str = ""
-    reason: str = ""
+    @abstractmethod
+    def without(self, item: Item, sentence: str, reason: str, *, gone: bool) -> T:
+        """Return what stands for a photograph that was not read, and why.
 
-
-def unusable(item: Item, error: str, reason: str) -> Decoded:
-    """Return what stands for a photograph that was not read."""
-    return Decoded(item, item.size, None, None, "", error, reason)
+        Parameters
+        ----------
+        item : Item
+        sentence, reason : str
+            See `har_core.errors.InvalidImageError`.
+        gone : bool
+            There is no such file.
+        """
 
 
 def batches(items: Sequence[Item], most: int = BATCH_ITEMS) -> Iterator[list[Item]]:
@@ -75,17 +63,23 @@ def batches(items: Sequence[Item], most: int = BATCH_ITEMS) -> Iterator[list[Ite
         yield batch
 
 
-class Reader:
-    """Reads and decodes the photographs of one worker."""
+class Reader(Generic[T]):
+    """Reads the photographs of one worker.
 
-    def __init__(self, side: int) -> None:
-        self._side = side
+    Parameters
+    ----------
+    look : Look
+        What becomes of their bytes.
+    """
+
+    def __init__(self, look: Look[T]) -> None:
+        self._look = look
         self._containers = ContainerReader()
         self._requests = ThreadPoolExecutor(_REQUESTS)
         self._ahead = ThreadPoolExecutor(1)
 
-    def read_ahead(self, items: Sequence[Item], most: int = BATCH_ITEMS) -> Iterator[list[Decoded]]:
-        """Yield decoded batches; while one is used, the next is read: two are in memory.
+    def read_ahead(self, items: Sequence[Item], most: int = BATCH_ITEMS) -> Iterator[list[T]]:
+        """Yield batches; while one is used, the next is read: two are in memory.
 
         Raises
         ------
@@ -101,27 +95,23 @@ class Reader:
         if coming is not None:
             yield coming.result()
 
-    def read_now(self, items: Sequence[Item]) -> Iterator[list[Decoded]]:
-        """Yield decoded photographs one by one, nothing ahead; raises as `read_ahead`."""
+    def read_now(self, items: Sequence[Item]) -> Iterator[list[T]]:
+        """Yield photographs one by one, nothing ahead; raises as `read_ahead`."""
         for item in items:
             yield [self._read(item)]
 
-    def _read_batch(self, batch: list[Item]) -> list[Decoded]:
+    def _read_batch(self, batch: list[Item]) -> list[T]:
         if any(is_remote(item.uri) and not item.container for item in batch):
             return list(self._requests.map(self._read, batch))
         return [self._read(item) for item in batch]
 
-    def _read(self, item: Item) -> Decoded:
+    def _read(self, item: Item) -> T:
         try:
             data = self._bytes(item)
         except InvalidImageError as error:
-            return unusable(item, str(error), error.reason)
-        sha256 = hashlib.sha256(data).hexdigest()
-        try:
-            decoded = decode_photograph(data, side=self._side, with_image=False)
-        except InvalidImageError as error:
-            return Decoded(item, len(data), sha256, None, "", str(error), error.reason)
-        return Decoded(item, len(data), sha256, decoded.square, decoded.warning)
+            gone = isinstance(error.__cause__, FileNotFoundError)
+            return self._look.without(item, str(error), error.reason, gone=gone)
+        return self._look.look(item, data)
 
     def _bytes(self, item: Item) -> bytes:
         if item.container:

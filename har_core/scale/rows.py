@@ -1,7 +1,7 @@
 """From answers to rows of results."""
 
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -20,8 +20,34 @@ from har_core.model.fields import (
 )
 from har_core.model.manifest import BundleManifest
 from har_core.model.prediction import verdict_of
-from har_core.scale.reading import Decoded
-from har_core.scale.sources.items import UNKNOWN
+from har_core.scale.sources.items import UNKNOWN, Item
+
+
+class Decoded(NamedTuple):
+    """A photograph as read: its pixels, or why there are none.
+
+    Parameters
+    ----------
+    item : Item
+    size : int
+        Bytes; -1 if it could not be read.
+    sha256 : str or None
+        Of its bytes; None if they could not be read.
+    square : ndarray of uint8, shape (side, side, 3), or None
+    warning : str
+    error : str
+        Why there are no pixels, in a sentence; ``""`` if there are.
+    reason : str
+        The same in a word, see `har_core.errors.InvalidImageError`.
+    """
+
+    item: Item
+    size: int
+    sha256: str | None
+    square: np.ndarray | None
+    warning: str = ""
+    error: str = ""
+    reason: str = ""
 
 
 def answered_rows(
@@ -53,8 +79,8 @@ def answered_rows(
 
     columns: dict[str, Any] = {
         "uri": [decoded.item.uri for decoded in batch],
-        "size": [_known(decoded.size) for decoded in batch],
-        "mtime_ns": [_known(decoded.item.mtime_ns) for decoded in batch],
+        "size": [known(decoded.size) for decoded in batch],
+        "mtime_ns": [known(decoded.item.mtime_ns) for decoded in batch],
         "etag": [decoded.item.etag or None for decoded in batch],
         "sha256": [decoded.sha256 for decoded in batch],
         WARNING: [decoded.warning or None for decoded in batch],
@@ -105,5 +131,6 @@ def _add_answers(
         columns[FEATURES] = spread(answers.features[sound].astype(np.float16))
 
 
-def _known(number: int) -> int | None:
+def known(number: int) -> int | None:
+    """Return a number of an `Item`; None if it is not known."""
     return None if number == UNKNOWN else number

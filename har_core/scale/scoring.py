@@ -1,157 +1,154 @@
-"""What a worker does, on whatever engine: from a shard of items to parts of results."""
+"""Scoring: a model's answers for all photographs of some sources."""
 
-import time
-from collections.abc import Collection, Iterator, Sequence
+import dataclasses
+import hashlib
+import secrets
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Final
+from typing import Any
 
 import numpy as np
 
-from har_core.errors import HarError
-from har_core.model.fields import ERROR
-from har_core.scale.models import load_for_one_core
-from har_core.scale.reading import Decoded, Reader, unusable
-from har_core.scale.results import Results, results_schema
-from har_core.scale.rows import answered_rows
+from har_core.errors import InvalidImageError, ModelBundleError
+from har_core.images.decoding import decode_photograph
+from har_core.model.manifest import read_manifest
+from har_core.progress import Progress
+from har_core.scale.jobs import Engine, Where, reachable, run_job
+from har_core.scale.models import bundle_files, find_bundle, fingerprint, load_for_one_core
+from har_core.scale.results import Results, ResultsInfo, results_schema
+from har_core.scale.rows import Decoded, answered_rows
 from har_core.scale.sources.items import Item
-
-CRASHED: Final = "crashed"
-_PART_SECONDS: Final = 60.0
-_PART_ROWS: Final = 4096
-_CAREFUL_ROWS: Final = 32
+from har_core.scale.sources.listing import list_sources
+from har_core.scale.status import JobStatus, now
+from har_core.scale.working import Maker, Work
 
 
-@dataclass(frozen=True)
-class Work:
-    """What all workers of a job do.
+def score(
+    sources: Sequence[str],
+    to: str,
+    *,
+    model: str | None = None,
+    engine: Engine = "local",
+    address: str | None = None,
+    workers: int | None = None,
+    with_features: bool = False,
+    column: str | None = None,
+    progress: Progress | None = None,
+    work: Work | None = None,
+) -> JobStatus:
+    """Let a model answer for all photographs of some sources; go on where a job was cut off.
+
+    Parameters
+    ----------
+    sources : sequence of str
+        See `har_core.scale.sources.listing.list_sources`.
+    to : str
+        RESULTS folder, here or in a bucket; see `har_core.scale.results`.
+    model : str, optional
+        See `har_core.model.loading.find_model`.
+    engine, address, workers
+        See `har_core.scale.jobs.Where`.
+    with_features : bool, default False
+        Also keep feature vectors.
+    column : str, optional
+        Of tables among the sources.
+    progress : callable, optional
+        Called with (what is being done, done, total).
+    work : Work, optional
+        How the workers write, for tests; its places are those of the other parameters.
+
+    Returns
+    -------
+    JobStatus
+
+    Raises
+    ------
+    HarError
+        See `har_core.scale.jobs.run_job`.
+    """
+    to = reachable(to)
+    folder, manifest = find_bundle(model)
+    n_features = 0
+    if with_features:
+        n_features = load_for_one_core(folder).n_features
+        if not n_features:
+            raise ModelBundleError(f"The model {manifest.name!r} gives no features; train it anew.")
+    info = ResultsInfo(
+        manifest.name, fingerprint(manifest), manifest.class_names, n_features, now()
+    )
+    results = Results(to)
+    results.create(info)
+    status = JobStatus(secrets.token_hex(4), engine, 0, manifest.name, list(sources))
+    run_job(
+        list_sources(sources, column),
+        results,
+        work or Scoring(to=to, bundle=str(folder)),
+        Where(engine, address, workers),
+        status,
+        "Scoring photographs",
+        progress,
+    )
+    return status
+
+
+@dataclass(frozen=True, kw_only=True)
+class Scoring(Work):
+    """What the workers of a score job do.
 
     Parameters
     ----------
     bundle : str
         Folder of the model.
-    results : str
-        Path or URI of the RESULTS folder.
-    part_seconds : float, default 60
-        A part is written at the end of a shard, and whenever so much time has passed: more is not
-        lost with a worker.
-    part_rows : int, default 4096
-        And whenever there are so many rows.
     """
 
     bundle: str
-    results: str
-    part_seconds: float = _PART_SECONDS
-    part_rows: int = _PART_ROWS
+
+    def begin(self) -> "Scorer":
+        """See `Work.begin`."""
+        return Scorer(Path(self.bundle), Results(self.to))
+
+    def files(self) -> dict[str, bytes]:
+        """Return the model."""
+        folder = Path(self.bundle)
+        return bundle_files(folder, read_manifest(folder))
+
+    def beside(self, folder: str) -> "Scoring":
+        """See `Work.beside`."""
+        return dataclasses.replace(self, bundle=folder)
 
 
-@dataclass(frozen=True)
-class Shard:
-    """Items that one worker does.
-
-    Parameters
-    ----------
-    name : str
-        Unique, also among jobs.
-    items : sequence of Item
-    careful : bool, default False
-        Say of each photograph that it is next, since one of them may end the worker.
-    condemned : collection of str
-        URIs that have ended workers and are not tried again.
-    """
-
-    name: str
-    items: Sequence[Item]
-    careful: bool = False
-    condemned: Collection[str] = ()
-
-
-@dataclass(frozen=True)
-class Report:
-    """How far a worker is with its shard.
-
-    Parameters
-    ----------
-    done : int
-        Items that it has an answer or an error for.
-    errors : int
-        Items without an answer among them.
-    """
-
-    done: int
-    errors: int
-
-
-class Scorer:
-    """A worker: a model on one core, and a folder to write to.
+class Scorer(Maker[Decoded]):
+    """A model on one core.
 
     Raises
     ------
     HarError
-        If the model cannot be loaded, or the results cannot be reached.
+        If it cannot be loaded, or the results cannot be reached.
     """
 
-    def __init__(self, work: Work) -> None:
-        from threadpoolctl import threadpool_limits
-
-        threadpool_limits(1)
-        self._work = work
-        self._model = load_for_one_core(Path(work.bundle))
-        self._results = Results(work.results)
-        self._reader = Reader(self._model.manifest.input_size)
-        n_features = self._results.read_info().n_features
+    def __init__(self, bundle: Path, results: Results) -> None:
+        self._model = load_for_one_core(bundle)
+        self._side = self._model.manifest.input_size
+        n_features = results.read_info().n_features
         self._schema = results_schema(self._model.class_names, n_features)
         self._with_features = n_features > 0
 
-    def score(self, shard: Shard) -> Iterator[Report]:
-        """Write the parts of a shard; also yield how far that is, after every batch.
-
-        Raises
-        ------
-        HarError
-            If the photographs cannot be reached any more, or the results cannot be written.
-        """
-        most = _CAREFUL_ROWS if shard.careful else self._work.part_rows
-        rows: list[Any] = []
-        written = done = errors = 0
-        since = time.monotonic()
-        for batch in self._read(shard):
-            table = self._table(batch)
-            rows.append(table)
-            done += len(batch)
-            errors += len(batch) - table[ERROR].null_count
-            late = time.monotonic() - since > self._work.part_seconds
-            if late or done - written >= most or done == len(shard.items):
-                self._write(shard, written, done, rows)
-                rows, written, since = [], done, time.monotonic()
-            yield Report(done, errors)
-
-    def _read(self, shard: Shard) -> Iterator[list[Decoded]]:
-        if not shard.careful:
-            return self._reader.read_ahead(shard.items)
-        return self._read_carefully(shard)
-
-    def _read_carefully(self, shard: Shard) -> Iterator[list[Decoded]]:
-        for item in shard.items:
-            if item.uri in shard.condemned:
-                sentence = f"Reading {item.uri} ended the worker twice; look at this file."
-                yield [unusable(item, sentence, CRASHED)]
-            else:
-                yield from self._reader.read_now([item])
-
-    def _write(self, shard: Shard, start: int, stop: int, rows: list[Any]) -> None:
-        import pyarrow as pa
-
+    def look(self, item: Item, data: bytes) -> Decoded:
+        """Decode a photograph."""
+        sha256 = hashlib.sha256(data).hexdigest()
         try:
-            self._results.write_part(shard.name, start, stop, pa.concat_tables(rows))
-        except OSError as error:
-            raise HarError(
-                f"Cannot write {self._results.location}: {error.strerror or error}. What was "
-                "written is kept; make room and start again."
-            ) from error
+            decoded = decode_photograph(data, side=self._side, with_image=False)
+        except InvalidImageError as error:
+            return Decoded(item, len(data), sha256, None, "", str(error), error.reason)
+        return Decoded(item, len(data), sha256, decoded.square, decoded.warning)
 
-    def _table(self, batch: list[Decoded]) -> Any:
-        """Return the rows of a batch."""
+    def without(self, item: Item, sentence: str, reason: str, *, gone: bool) -> Decoded:
+        """See `har_core.scale.reading.Look.without`."""
+        return Decoded(item, item.size, None, None, "", sentence, reason)
+
+    def rows(self, batch: list[Decoded]) -> Any:
+        """Return the answers."""
         good = [i for i, decoded in enumerate(batch) if decoded.square is not None]
         answers = None
         if good:

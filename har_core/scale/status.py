@@ -12,7 +12,7 @@ from datetime import UTC, datetime
 from typing import Final, Literal
 
 from har_core.errors import HarError
-from har_core.scale.results import Results
+from har_core.scale.parts import PartsFolder
 
 JOB_FILE: Final = "_job.json"
 State = Literal["listing", "running", "done", "failed", "stopped"]
@@ -24,7 +24,7 @@ _RATE_OVER_S: Final = 60.0
 
 @dataclass
 class JobStatus:
-    """The latest job of a RESULTS folder.
+    """The latest job of a folder of parts.
 
     Parameters
     ----------
@@ -61,6 +61,8 @@ class JobStatus:
         Of the driver.
     message : str
         Why it failed.
+    address : str
+        Of the Ray cluster; ``""`` without one.
     """
 
     job: str
@@ -83,6 +85,7 @@ class JobStatus:
     host: str = field(default_factory=socket.gethostname)
     pid: int = field(default_factory=os.getpid)
     message: str = ""
+    address: str = ""
 
     @property
     def is_alive(self) -> bool:
@@ -91,7 +94,7 @@ class JobStatus:
         return self.state in ("listing", "running") and silent.total_seconds() < SILENT_S
 
 
-def read_status(results: Results) -> JobStatus | None:
+def read_status(folder: PartsFolder) -> JobStatus | None:
     """Return how far the latest job of a folder is; None if there never was one.
 
     Raises
@@ -99,13 +102,13 @@ def read_status(results: Results) -> JobStatus | None:
     HarError
         If the file cannot be read.
     """
-    text = results.read_text(JOB_FILE)
+    text = folder.read_text(JOB_FILE)
     if text is None:
         return None
     try:
         return JobStatus(**json.loads(text))
     except (ValueError, TypeError) as error:
-        raise HarError(f"Cannot read {results.location}/{JOB_FILE}: {error}.") from error
+        raise HarError(f"Cannot read {folder.location}/{JOB_FILE}: {error}.") from error
 
 
 class StatusWriter:
@@ -113,13 +116,13 @@ class StatusWriter:
 
     Parameters
     ----------
-    results : Results
+    folder : PartsFolder
     status : JobStatus
     """
 
-    def __init__(self, results: Results, status: JobStatus) -> None:
+    def __init__(self, folder: PartsFolder, status: JobStatus) -> None:
         self.status = status
-        self._results = results
+        self._folder = folder
         self._written = 0.0
         self._first: float | None = None
         self._seen: deque[tuple[float, int]] = deque()
@@ -138,7 +141,7 @@ class StatusWriter:
         if now > since and done > before:
             status.rate = round((done - before) / (now - since), 2)
             status.remaining_s = round((status.total - done) / status.rate, 1)
-        if now - self._written > (1.0 if self._results.is_local else BEAT_S):
+        if now - self._written > (1.0 if self._folder.is_local else BEAT_S):
             self.write()
 
     def write(self, state: State | None = None, message: str = "") -> None:
@@ -151,7 +154,7 @@ class StatusWriter:
             self.status.remaining_s = None
         text = json.dumps(dataclasses.asdict(self.status), indent=2, ensure_ascii=False) + "\n"
         with contextlib.suppress(OSError, HarError):
-            self._results.write(JOB_FILE, text.encode())
+            self._folder.write(JOB_FILE, text.encode())
 
 
 def now() -> str:

@@ -12,7 +12,7 @@ from typing import Any
 from har_core.errors import HarError
 from har_core.scale.engines.pool import Event
 from har_core.scale.locks import hold_shared
-from har_core.scale.scoring import Report, Scorer, Shard, Work
+from har_core.scale.working import Report, Shard, Work, Worker
 
 _READY = "ready"
 _FINISHED = "finished"
@@ -34,6 +34,8 @@ class LocalPool:
     size : int, optional
         Default: one for each core.
     """
+
+    address = ""
 
     def __init__(self, work: Work, size: int | None = None) -> None:
         self.size = size or cores()
@@ -101,11 +103,11 @@ def _work(connection: Connection, work: Work) -> None:
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C goes to all; the driver ends its workers
     threading.Thread(target=_end_with_parent, daemon=True).start()
     try:
-        with hold_shared(work.results):
-            scorer = Scorer(work)
+        with hold_shared(work.to):
+            worker = Worker(work)
             connection.send(_READY)
             while True:
-                for report in scorer.score(connection.recv()):
+                for report in worker.do(connection.recv()):
                     connection.send(report)
                 connection.send(_FINISHED)
     except HarError as error:

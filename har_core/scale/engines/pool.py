@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal, Protocol
 
-from har_core.scale.scoring import Report, Shard
+from har_core.scale.working import Report, Shard
 
 
 @dataclass(frozen=True)
@@ -36,9 +36,12 @@ class Pool(Protocol):
     ----------
     size : int
         How many there are.
+    address : str
+        Of the cluster that they are part of; ``""`` if they are of this machine alone.
     """
 
     size: int
+    address: str
 
     def submit(self, worker: int, shard: Shard) -> None:
         """Give a worker that is ready, or has finished, its next shard."""

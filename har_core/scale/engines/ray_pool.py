@@ -1,6 +1,5 @@
 """The engine on many machines: an actor of a Ray cluster for each core."""
 
-import dataclasses
 import os
 import tempfile
 from collections.abc import Iterator, Sequence
@@ -9,22 +8,21 @@ from typing import Any
 
 from har_core.errors import HarError
 from har_core.extras import require_scale_extra
-from har_core.model.manifest import read_manifest
 from har_core.scale.engines.pool import Event
-from har_core.scale.models import bundle_files
-from har_core.scale.scoring import Report, Scorer, Shard, Work
+from har_core.scale.working import Report, Shard, Work, Worker
 
 
 class RayPool:
     """Actors of a Ray cluster; see `har_core.scale.engines.pool.Pool`.
 
-    The model travels with the job; the program itself has to be installed on every machine.
+    What the work needs travels with the job; the program itself has to be installed on every
+    machine.
 
     Parameters
     ----------
     work : Work
     address : str, optional
-        See `har_core.scale.jobs.score`.
+        See `har_core.scale.jobs.Where`.
     size : int, optional
         Default: one for each core of the cluster.
 
@@ -43,9 +41,10 @@ class RayPool:
             ray.init(address or "local", log_to_driver=False, logging_level="ERROR", num_cpus=None)
         except (ConnectionError, RuntimeError, ValueError) as error:
             raise HarError(f"Cannot reach the Ray cluster {address}: {error}.") from error
+        inside = ray.get_runtime_context().gcs_address
+        self.address = address if address and "://" in address else inside
         self.size = size or max(1, int(ray.cluster_resources().get("CPU", 1)))
-        folder = Path(work.bundle)
-        self._files = ray.put(bundle_files(folder, read_manifest(folder)))
+        self._files = ray.put(work.files())
         self._work = work
         # `max_restarts` is 0: a dead one is replaced here, since its shard is done again.
         self._actor = ray.remote(num_cpus=1, max_restarts=0)(_Actor)
@@ -61,7 +60,7 @@ class RayPool:
 
     def submit(self, worker: int, shard: Shard) -> None:
         """See `Pool.submit`."""
-        method = self._actors[worker].score.options(num_returns="streaming")
+        method = self._actors[worker].do.options(num_returns="streaming")
         self._awaited[method.remote(shard)] = worker
 
     def wait(self, seconds: float) -> Sequence[Event]:
@@ -109,22 +108,22 @@ class _Actor:
     """One worker; what cannot be helped by another try is returned as a message."""
 
     def __init__(self, files: dict[str, bytes], work: Work) -> None:
-        self._folder = tempfile.TemporaryDirectory(prefix="har-model-")
+        self._folder = tempfile.TemporaryDirectory(prefix="har-work-")
         for name, content in files.items():
             (Path(self._folder.name) / name).write_bytes(content)
-        self._scorer: Scorer | None = None
+        self._worker: Worker | None = None
         self._problem = ""
         try:
-            self._scorer = Scorer(dataclasses.replace(work, bundle=self._folder.name))
+            self._worker = Worker(work.beside(self._folder.name))
         except HarError as error:
             self._problem = str(error)
 
     def ready(self) -> tuple[int, str]:
         return os.getpid(), self._problem
 
-    def score(self, shard: Shard) -> Iterator[Report | str]:
-        assert self._scorer is not None
+    def do(self, shard: Shard) -> Iterator[Report | str]:
+        assert self._worker is not None
         try:
-            yield from self._scorer.score(shard)
+            yield from self._worker.do(shard)
         except HarError as error:
             yield str(error)

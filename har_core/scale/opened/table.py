@@ -13,7 +13,8 @@ import pandas as pd
 from har_core.errors import DatasetError
 from har_core.model.fields import ACTION, CONFIDENCE, IN_SCOPE, NOVELTY, REASON, VERDICT, WARNING
 from har_core.progress import Progress
-from har_core.scale.results import Part, Results, ResultsInfo
+from har_core.scale.parts import Part
+from har_core.scale.results import Results, ResultsInfo
 from har_core.scale.sources.locations import is_remote, open_filesystem
 
 VERDICTS: Final = ("answered", "unsure", "foreign")

@@ -8,7 +8,7 @@ import pytest
 from har_core.scale import jobs
 from har_core.scale.engines.pool import Event
 from har_core.scale.results import Results
-from har_core.scale.scoring import Scorer, Shard, Work
+from har_core.scale.working import Shard, Work, Worker
 from tests.drawing import CLASS_NAMES, photo_bytes
 
 
@@ -43,13 +43,14 @@ class InlinePool:
     """One worker without a process, which takes a second to start."""
 
     size = 1
+    address = ""
 
     def __init__(self, work: Work, size: int | None = None) -> None:
-        self._scorer = Scorer(work)
+        self._worker = Worker(work)
         self._events = [Event(0, "ready")]
 
     def submit(self, worker: int, shard: Shard) -> None:
-        self._events += [Event(0, "report", r) for r in self._scorer.score(shard)]
+        self._events += [Event(0, "report", r) for r in self._worker.do(shard)]
         self._events.append(Event(0, "finished"))
 
     def wait(self, seconds: float) -> list[Event]:

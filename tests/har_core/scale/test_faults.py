@@ -18,10 +18,11 @@ from har_core.errors import HarError
 from har_core.scale import jobs
 from har_core.scale.engines.local import LocalPool
 from har_core.scale.engines.pool import Event
-from har_core.scale.jobs import score
+from har_core.scale.parts import PartsFolder
 from har_core.scale.results import Results
-from har_core.scale.scoring import Report, Shard, Work
+from har_core.scale.scoring import Scoring, score
 from har_core.scale.status import read_status
+from har_core.scale.working import Report, Shard
 from tests.har_core.scale.conftest import InlinePool, rows_of, write_photographs
 
 N = 300
@@ -44,8 +45,9 @@ def undisturbed(
     return rows_of(tmp_path / "undisturbed")
 
 
-def work(tmp_path: Path) -> Work:
-    return Work(str(tmp_path / "models" / "tiny"), str(tmp_path / "results"), part_rows=32)
+def work(tmp_path: Path) -> Scoring:
+    bundle = str(tmp_path / "models" / "tiny")
+    return Scoring(to=str(tmp_path / "results"), bundle=bundle, part_rows=32)
 
 
 def check(undisturbed: pd.DataFrame, results: Path) -> None:
@@ -92,9 +94,9 @@ def test_driver_killed_three_times_is_started_again(
 ) -> None:
     results = tmp_path / "results"
     code = (
-        "import sys; from har_core.scale.jobs import score, Work;"
+        "import sys; from har_core.scale.scoring import score, Scoring;"
         "source, to, bundle = sys.argv[1:];"
-        "score([source], to, workers=2, work=Work(bundle, to, part_rows=32))"
+        "score([source], to, workers=2, work=Scoring(to=to, bundle=bundle, part_rows=32))"
     )
     command = [sys.executable, "-c", code, photographs, results, tmp_path / "models" / "tiny"]
     chance = random.Random(5)
@@ -124,14 +126,14 @@ def test_full_disk_is_a_message_and_what_was_written_counts(
     mount = ["mount", "-t", "tmpfs", "-o", "size=96k", "tmpfs", str(results)]
     mounted = shutil.which("mount") and not subprocess.run(mount, capture_output=True).returncode
     if not mounted:  # where that is not allowed, the third part finds no room
-        write = Results.write_part
+        write = PartsFolder.write_part
 
-        def refuse(self: Results, *args: object) -> None:
+        def refuse(self: PartsFolder, *args: object) -> None:
             if len(self.parts()) == 2:
                 raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
             write(self, *args)  # type: ignore[arg-type]
 
-        monkeypatch.setattr(Results, "write_part", refuse)
+        monkeypatch.setattr(PartsFolder, "write_part", refuse)
     monkeypatch.setattr(jobs, "LocalPool", InlinePool)
     try:
         with pytest.raises(HarError, match=r"Cannot write .*No space left.*start again"):
@@ -140,7 +142,7 @@ def test_full_disk_is_a_message_and_what_was_written_counts(
         if mounted:
             subprocess.run(["mount", "-o", "remount,size=4m", str(results)], check=True)
         else:
-            monkeypatch.setattr(Results, "write_part", write)
+            monkeypatch.setattr(PartsFolder, "write_part", write)
         score([str(photographs)], str(results), work=work(tmp_path))
         check(undisturbed, results)
     finally:

@@ -9,7 +9,7 @@ import pytest
 
 from har_core.errors import HarError
 from har_core.scale.engines import ray_pool
-from har_core.scale.jobs import score
+from har_core.scale.scoring import score
 from tests.har_core.scale.conftest import rows_of, write_photographs
 
 

@@ -14,8 +14,8 @@ import pytest
 
 from har_core.errors import DatasetError, HarError
 from har_core.model.loading import load_model
-from har_core.scale.jobs import score
 from har_core.scale.results import INFO_FILE, Results, results_schema
+from har_core.scale.scoring import score
 from har_core.scale.status import read_status
 from tests.drawing import CLASS_NAMES, photo_bytes, write_tiny_bundle
 from tests.har_core.scale.conftest import rows_of

@@ -1,0 +1,162 @@
+"""What a worker does, on whatever engine and whatever for: from a shard of items to parts."""
+
+import time
+from abc import ABC, abstractmethod
+from collections.abc import Collection, Iterator, Sequence
+from dataclasses import dataclass
+from typing import Any, Final, TypeVar
+
+from har_core.errors import HarError
+from har_core.model.fields import ERROR
+from har_core.scale.parts import PartsFolder
+from har_core.scale.reading import Look, Reader
+from har_core.scale.sources.items import Item
+
+T = TypeVar("T")
+CRASHED: Final = "crashed"
+_PART_SECONDS: Final = 60.0
+_PART_ROWS: Final = 4096
+_CAREFUL_ROWS: Final = 32
+
+
+class Maker(Look[T]):
+    """What makes rows of photographs: a model, say. It lives in one worker, on one core."""
+
+    @abstractmethod
+    def rows(self, batch: list[T]) -> Any:
+        """Return an Arrow table, a row for each photograph; `ERROR` is null where all is well."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Work(ABC):
+    """What all workers of a job do.
+
+    Parameters
+    ----------
+    to : str
+        Path or URI of the folder to write to.
+    part_seconds : float, default 60
+        A part is written at the end of a shard, and whenever so much time has passed: more is not
+        lost with a worker.
+    part_rows : int, default 4096
+        And whenever there are so many rows.
+    """
+
+    to: str
+    part_seconds: float = _PART_SECONDS
+    part_rows: int = _PART_ROWS
+
+    @abstractmethod
+    def begin(self) -> Maker[Any]:
+        """Return what makes the rows, in the worker that is to make them."""
+
+    def files(self) -> dict[str, bytes]:
+        """Return what has to be on the worker's machine, by name."""
+        return {}
+
+    def beside(self, folder: str) -> "Work":
+        """Return the same work for a machine on which a folder holds `files`."""
+        return self
+
+
+@dataclass(frozen=True)
+class Shard:
+    """Items that one worker does.
+
+    Parameters
+    ----------
+    name : str
+        Unique, also among jobs.
+    items : sequence of Item
+    careful : bool, default False
+        Say of each photograph that it is next, since one of them may end the worker.
+    condemned : collection of str
+        URIs that have ended workers and are not tried again.
+    """
+
+    name: str
+    items: Sequence[Item]
+    careful: bool = False
+    condemned: Collection[str] = ()
+
+
+@dataclass(frozen=True)
+class Report:
+    """How far a worker is with its shard.
+
+    Parameters
+    ----------
+    done : int
+        Items that it has a row for.
+    errors : int
+        Rows with an error among them.
+    """
+
+    done: int
+    errors: int
+
+
+class Worker:
+    """One core, and a folder to write to.
+
+    Raises
+    ------
+    HarError
+        If what makes the rows cannot be loaded, or the folder cannot be reached.
+    """
+
+    def __init__(self, work: Work) -> None:
+        from threadpoolctl import threadpool_limits
+
+        threadpool_limits(1)
+        self._work = work
+        self._maker = work.begin()
+        self._reader = Reader(self._maker)
+        self._folder = PartsFolder(work.to)
+
+    def do(self, shard: Shard) -> Iterator[Report]:
+        """Write the parts of a shard; also yield how far that is, after every batch.
+
+        Raises
+        ------
+        HarError
+            If the photographs cannot be reached any more, or the parts cannot be written.
+        """
+        most = _CAREFUL_ROWS if shard.careful else self._work.part_rows
+        rows: list[Any] = []
+        written = done = errors = 0
+        since = time.monotonic()
+        for batch in self._read(shard):
+            table = self._maker.rows(batch)
+            rows.append(table)
+            done += len(batch)
+            errors += len(batch) - table[ERROR].null_count
+            late = time.monotonic() - since > self._work.part_seconds
+            if late or done - written >= most or done == len(shard.items):
+                self._write(shard, written, done, rows)
+                rows, written, since = [], done, time.monotonic()
+            yield Report(done, errors)
+
+    def _read(self, shard: Shard) -> Iterator[list[Any]]:
+        if not shard.careful:
+            return self._reader.read_ahead(shard.items)
+        return self._read_carefully(shard)
+
+    def _read_carefully(self, shard: Shard) -> Iterator[list[Any]]:
+        for item in shard.items:
+            if item.uri in shard.condemned:
+                sentence = f"Reading {item.uri} ended the worker twice; look at this file."
+                yield [self._maker.without(item, sentence, CRASHED, gone=False)]
+            else:
+                yield from self._reader.read_now([item])
+
+    def _write(self, shard: Shard, start: int, stop: int, rows: list[Any]) -> None:
+        import pyarrow as pa
+
+        try:
+            self._folder.write_part(shard.name, start, stop, pa.concat_tables(rows))
+        except OSError as error:
+            raise HarError(
+                f"Cannot write {self._folder.location}: {error.strerror or error}. What was "
+                "written is kept; make room and start again."
+            ) from error
