@@ -16,16 +16,9 @@ from har_core.errors import DatasetError
 from har_core.model.bundle import list_bundles
 from har_core.model.manifest import ONNX_FILE
 from har_core.model.records import read_splits
+from har_core.scale.labels import LABEL, SHA256, LabelTable, read_label_table
 from har_core.scale.models import fingerprint
-from har_core.scale.opened.labels import (
-    KEYS,
-    LABEL,
-    JoinedLabels,
-    LabelTable,
-    count_among,
-    join_labels,
-    read_label_table,
-)
+from har_core.scale.opened.labels import JoinedLabels, count_among, join_labels
 from har_core.scale.opened.metrics import MassResult, evaluate_results
 from har_core.scale.opened.table import ResultsTable, open_results
 from har_core.storage.checksums import sha256_of_files
@@ -141,7 +134,7 @@ def _labels_of(dataset: Dataset) -> LabelTable:
         table["sha256"] = sha256_of_files(dataset.rows["path"].tolist())
     elif "sha256" not in table:
         table["filename"] = table["filename"].str.replace(r"^.*/", "", regex=True)
-    return LabelTable.of(table[[name for name in (*KEYS, LABEL) if name in table]])
+    return LabelTable.of(table[[name for name in (SHA256, "filename", LABEL) if name in table]])
 
 
 def close_results() -> None:

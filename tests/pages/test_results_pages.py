@@ -149,7 +149,7 @@ def test_what_are_no_results_is_said(page: str, results: str, says: str) -> None
 
 def test_wrong_labels_are_said_and_the_answers_stay(place: Path) -> None:
     app = open_page("evaluation", results=str(place / "made"), labels="/no/labels.csv")
-    assert "Cannot read the table of labels" in app.error[0].value
+    assert "Cannot read the table /no/labels" in app.error[0].value
     assert "Clear answers" in values(app)
 
 

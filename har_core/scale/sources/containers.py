@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterator
 from typing import Any, Final
 
 from har_core.dataset.columns import FILENAME_HEADINGS
-from har_core.errors import HarError, InvalidImageError
+from har_core.errors import DatasetError, HarError, InvalidImageError
 from har_core.images.decoding import MAX_BYTES
 from har_core.images.formats import is_passed_over, is_photograph_name
 from har_core.scale.sources.items import Item, item_named
@@ -15,9 +15,10 @@ from har_core.storage.names import real_path
 from har_core.storage.paths import exists, is_folder
 
 TABLE_SUFFIXES: Final = (".csv", ".tsv", ".parquet")
-_ADDRESSES: Final = ("uri", "url", "image_uri", "image_url")
+ADDRESS_HEADINGS: Final = ("uri", "url", "image_uri", "image_url")
 _CONTENTS: Final = ("bytes", "image_bytes", "jpg", "jpeg", "png", "content", "data")
 _ROWS: Final = 1024
+_ROWS_OF_TEXT: Final = 2**17
 _ROWS_OF_BYTES: Final = 64
 
 
@@ -66,15 +67,15 @@ def list_table(uri: str, column: str | None) -> Iterator[Item]:
 
 
 def _list_csv(uri: str, column: str | None) -> Iterator[Item]:
-    headings, batches = read_csv_columns(uri)
-    name = _chosen(headings, column, (*_ADDRESSES, *FILENAME_HEADINGS), uri)
-    yield from _named(uri, (cells for (cells,) in batches([name])))
+    headings, read = open_table(uri)
+    name = _chosen(headings, column, (*ADDRESS_HEADINGS, *FILENAME_HEADINGS), uri)
+    yield from _named(uri, (batch.column(0).to_pylist() for batch in read([name])))
 
 
-def read_csv_columns(
-    uri: str,
-) -> tuple[list[str], Callable[[list[str]], Iterator[tuple[list[str | None], ...]]]]:
-    """Return the headings of a table, and what reads columns of it, some rows at a time.
+def open_table(uri: str) -> tuple[list[str], Callable[[list[str]], Iterator[Any]]]:
+    """Return the headings of a table, and what reads columns of it as text.
+
+    The columns come as Arrow's record batches, some rows at a time.
 
     Parameters
     ----------
@@ -84,7 +85,7 @@ def read_csv_columns(
 
     Raises
     ------
-    HarError
+    DatasetError
         If it cannot be read.
     """
     import pyarrow as pa
@@ -103,13 +104,13 @@ def read_csv_columns(
             delimiter = max(",;\t|", key=line.count)
             headings = [heading.strip().strip('"') for heading in line.split(delimiter)]
     except (OSError, pa.ArrowException) as error:
-        raise HarError(f"Cannot read the table {uri}: {error}.") from error
+        raise DatasetError(f"Cannot read the table {uri}: {error}.") from error
 
-    def read(names: list[str]) -> Iterator[tuple[list[str | None], ...]]:
+    def read(names: list[str]) -> Iterator[Any]:
         if head.startswith(b"PAR1"):
             with pq.ParquetFile(path, filesystem=filesystem) as table:
-                for batch in table.iter_batches(columns=names):
-                    yield tuple(batch[name].cast(pa.string()).to_pylist() for name in names)
+                for batch in table.iter_batches(_ROWS_OF_TEXT, columns=names):
+                    yield pa.record_batch([batch[n].cast(pa.string()) for n in names], names)
             return
         convert = csv.ConvertOptions(
             include_columns=names, column_types=dict.fromkeys(names, pa.string())
@@ -119,8 +120,7 @@ def read_csv_columns(
             filesystem.open_input_stream(path) as stream,
             csv.open_csv(stream, parse_options=parse, convert_options=convert) as batches,
         ):
-            for batch in batches:
-                yield tuple(batch[name].to_pylist() for name in names)
+            yield from batches
 
     return headings, read
 
@@ -132,7 +132,7 @@ def _list_parquet(uri: str, column: str | None) -> Iterator[Item]:
     file, mtime_ns = _open(uri)
     with file, pq.ParquetFile(file) as table:
         schema = table.schema_arrow
-        known = (*_ADDRESSES, *_CONTENTS, *FILENAME_HEADINGS)
+        known = (*ADDRESS_HEADINGS, *_CONTENTS, *FILENAME_HEADINGS)
         name = _chosen(schema.names, column, known, uri)
         kind = schema.field(name).type
         nested = pa.types.is_struct(kind) and kind.get_field_index("bytes") >= 0

@@ -13,8 +13,8 @@ from har_core.evaluation.bootstrap import resampled_totals
 from har_core.evaluation.run import evaluate_dataset
 from har_core.model.loading import load_model
 from har_core.scale.evaluating import evaluate_results
-from har_core.scale.jobs import score
 from har_core.scale.results import Results
+from har_core.scale.scoring import score
 from tests.drawing import CLASS_NAMES
 from tests.har_core.scale.made_up import write_made_up_results
 

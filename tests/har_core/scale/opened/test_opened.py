@@ -10,8 +10,9 @@ import pytest
 
 from har_core.errors import DatasetError, HarError
 from har_core.evaluation.result import EvaluationResult
+from har_core.scale.labels import LabelTable, read_label_table
 from har_core.scale.opened.finding import find_results
-from har_core.scale.opened.labels import LabelTable, count_among, join_labels, read_label_table
+from har_core.scale.opened.labels import count_among, join_labels
 from har_core.scale.opened.metrics import evaluate_results
 from har_core.scale.opened.sample import arrange_sample, map_sample
 from har_core.scale.opened.table import NONE, VERDICTS, ResultsTable, open_results
@@ -159,8 +160,8 @@ def test_a_filename_of_two_folders_is_nobodys(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("labels", "says"),
     [
-        ({"photo": ["a"], "label": ["b"]}, "one of 'sha256', 'uri', 'filename'"),
-        ({"sha256": ["a"], "kind": ["b"]}, "has the columns 'label'"),
+        ({"who": ["a"], "label": ["b"]}, "lacks the column filename"),
+        ({"sha256": ["a"], "kind": ["b"]}, "has no labels, only the columns sha256, kind"),
         ({"sha256": ["a", "b"], "label": ["", None]}, "no row with a label"),
         ({"sha256": ["abc"], "label": ["running"]}, "64 hexadecimal digits"),
         ({"sha256": ["z" * 64], "label": ["running"]}, "64 hexadecimal digits"),

@@ -1,0 +1,311 @@
+"""Labels of very many photographs: a table of them, joined with rows by what tells these apart."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Final
+
+import numpy as np
+import pandas as pd
+
+from har_core.dataset.columns import choose_columns
+from har_core.errors import DatasetError
+from har_core.scale.sources.containers import ADDRESS_HEADINGS, open_table
+from har_core.scale.sources.items import address_of
+from har_core.scale.sources.locations import is_remote
+
+SHA256: Final = "sha256"
+LABEL: Final = "label"
+NONE: Final = -1
+_DIGITS: Final = 64
+_IN_TAR: Final = r"(?i)^.*\.tar#"
+_FOLDERS: Final = r"^.*/"
+# What `address_of` changes: names of folders above, of this one, of a home, doubled separators.
+_UNUSUAL: Final = r"^~|^\./|/\./|\.\.|//"
+
+
+@dataclass(frozen=True, eq=False)
+class _Way:
+    """One way to tell photographs apart.
+
+    Parameters
+    ----------
+    keys : pyarrow.Array
+        Each once.
+    label : ndarray of int32
+        Of each key: index into `LabelTable.names`.
+    several : ndarray of bool
+        Whether a key was given different labels.
+    """
+
+    keys: Any
+    label: np.ndarray
+    several: np.ndarray
+
+
+@dataclass(frozen=True, eq=False)
+class FoundLabels:
+    """The labels of some rows, arrays of length N.
+
+    Parameters
+    ----------
+    label : ndarray of int32
+        Index into `LabelTable.names`; -1 where there is none.
+    several : ndarray of bool
+        Rows that were given different labels, of which `label` is one.
+    ambiguous : ndarray of bool
+        Rows that the table might mean, but that share their base name with others: no label.
+    unmatched : int
+        Photographs of the table of which there is no row.
+    """
+
+    label: np.ndarray
+    several: np.ndarray
+    ambiguous: np.ndarray
+    unmatched: int
+
+
+@dataclass(frozen=True, eq=False)
+class LabelTable:
+    """Labels by what tells the photographs apart; a photograph is its sha256 where that is given.
+
+    Parameters
+    ----------
+    key : str
+        Heading of the column that names the photographs.
+    names : tuple of str
+        The different labels.
+    ways : tuple of _Way
+        The surest first: of names their addresses, and then their base names.
+    """
+
+    key: str
+    names: tuple[str, ...]
+    ways: tuple[_Way, ...]
+
+    def __len__(self) -> int:
+        """Return how many photographs have a label."""
+        return len(self.ways[0].keys)
+
+    @property
+    def by_sha256(self) -> bool:
+        """Whether it names the photographs by their content."""
+        return self.key.lower() == SHA256
+
+    @property
+    def contradicted(self) -> int:
+        """How many photographs were given different labels."""
+        return int(self.ways[0].several.sum())
+
+    @classmethod
+    def of(cls, table: pd.DataFrame, folder: str = "") -> "LabelTable":
+        """Take the labels from a table with `LABEL`, and ``sha256``, ``uri`` or ``filename``.
+
+        Raises
+        ------
+        DatasetError
+            If it lacks them, or has no label.
+        """
+        key, label = _choose(list(table.columns), "the table of labels", None)
+        return _build(key, _text(table[key]), _text(table[label]), folder)
+
+    def find(self, uris: Any, digests: np.ndarray) -> FoundLabels:
+        """Give rows their labels.
+
+        By their base name only where one row alone has it: two photographs may share a name.
+
+        Parameters
+        ----------
+        uris : pyarrow.ChunkedArray of str, length N, or None
+            Needed unless `by_sha256`.
+        digests : ndarray
+            Of the rows' sha256, from `digests_of`.
+        """
+        if self.by_sha256:
+            place = _places(_as_binary(digests), self.ways[0].keys)
+            place[~digests.any(axis=1)] = NONE
+            ambiguous = np.zeros(len(place), bool)
+            return self._found(place, np.full(len(place), NONE), ambiguous)
+        place = _places(uris, self.ways[0].keys)
+        guessed = np.full(len(place), NONE)
+        ambiguous = np.zeros(len(place), bool)
+        if (place == NONE).any():
+            guessed = _places(_base_names(uris), self.ways[1].keys)
+            shared = np.bincount(guessed[guessed != NONE], minlength=1) > 1
+            ambiguous = (place == NONE) & (guessed != NONE) & shared[np.maximum(guessed, 0)]
+            guessed[ambiguous | (place != NONE)] = NONE
+        return self._found(place, guessed, ambiguous)
+
+    def _found(self, sure: np.ndarray, guessed: np.ndarray, ambiguous: np.ndarray) -> FoundLabels:
+        label = np.full(len(sure), NONE, np.int32)
+        several = np.zeros(len(sure), bool)
+        used = 0
+        for way, place in zip(self.ways, (sure, guessed), strict=False):
+            rows = place != NONE
+            label[rows] = way.label[place[rows]]
+            several[rows] = way.several[place[rows]]
+            used += int(np.bincount(place[rows], minlength=1).astype(bool).sum())
+        return FoundLabels(label, several, ambiguous, max(len(self) - used, 0))
+
+
+def read_label_table(path: str | Path, columns: Mapping[str, str] | None = None) -> LabelTable:
+    """Read a CSV or Parquet file with labels.
+
+    Parameters
+    ----------
+    path : str or Path
+        File or URI. Its rows are named by ``sha256`` if it has such a column; else by a path or
+        URI, relative to the table's folder, or a base name.
+    columns : mapping, optional
+        See `har_core.dataset.columns.choose_columns`.
+
+    Raises
+    ------
+    DatasetError
+        If it cannot be read, lacks a column, or has no label.
+    """
+    import pyarrow as pa
+
+    uri = str(path) if is_remote(str(path)) else str(Path(path).expanduser().resolve())
+    headings, read = open_table(uri)
+    key, label = _choose(headings, str(path), columns)
+    try:
+        batches = list(read([key, label]))
+    except (OSError, ValueError, pa.ArrowException) as error:
+        raise DatasetError(f"Cannot read the table of labels {path}: {error}.") from error
+    if not batches:
+        raise DatasetError(f"{path} has no rows.")
+    keys, labels = (pa.chunked_array([batch.column(i) for batch in batches]) for i in (0, 1))
+    return _build(key, keys, labels, uri.rpartition("/")[0])
+
+
+def _choose(headings: list[str], name: str, columns: Mapping[str, str] | None) -> tuple[str, str]:
+    """Return the headings of the photographs' names and of their labels."""
+    columns = dict(columns or {})
+    known = {heading.lower(): heading for heading in reversed(headings)}
+    usual = next((known[key] for key in (SHA256, *ADDRESS_HEADINGS) if key in known), None)
+    if usual is not None:
+        columns.setdefault("filename", usual)
+    chosen = choose_columns(headings, name, columns)
+    if chosen.label is None:
+        raise DatasetError(
+            f"{name} has no labels, only the columns {', '.join(headings)}; name the one by "
+            "--columns label=…."
+        )
+    return headings[chosen.filename], headings[chosen.label]
+
+
+def _build(key: str, keys: Any, labels: Any, folder: str) -> LabelTable:
+    import pyarrow.compute as pc
+
+    labels = pc.utf8_trim_whitespace(pc.fill_null(labels, ""))
+    keys = pc.fill_null(keys, "")
+    kept = pc.and_(pc.not_equal(labels, ""), pc.not_equal(keys, ""))
+    if not pc.all(kept).as_py():
+        keys, labels = keys.filter(kept), labels.filter(kept)
+    if not len(keys):
+        raise DatasetError("The table of labels has no row with a label.")
+    coded = labels.combine_chunks().dictionary_encode()
+    codes = coded.indices.to_numpy()
+    every: list[Any]
+    if key.lower() == SHA256:
+        every = [_as_binary(digests_of(keys))]
+    else:
+        every = [_addresses(keys, folder), _base_names(keys)]
+    ways = tuple(_once(one, codes) for one in every)
+    return LabelTable(key, tuple(coded.dictionary.to_pylist()), ways)
+
+
+def _once(keys: Any, codes: np.ndarray) -> _Way:
+    """Return each key once, with the lowest of its codes."""
+    import pyarrow as pa
+
+    if isinstance(keys, pa.ChunkedArray):
+        keys = keys.combine_chunks()
+    coded = keys.dictionary_encode()
+    distinct = coded.dictionary
+    if len(distinct) == len(keys):
+        return _Way(keys, codes, np.zeros(len(keys), bool))
+    number = coded.indices.to_numpy()
+    order = np.argsort(number, kind="stable")
+    starts = np.flatnonzero(np.diff(number[order], prepend=-1))
+    lowest = np.minimum.reduceat(codes[order], starts)
+    several = lowest != np.maximum.reduceat(codes[order], starts)
+    return _Way(distinct, lowest, several)
+
+
+def _places(values: Any, keys: Any) -> np.ndarray:
+    """Return where each value is among keys, -1 where it is not; int64."""
+    import pyarrow.compute as pc
+
+    found = pc.index_in(values, value_set=keys)
+    return pc.fill_null(found, NONE).to_numpy().astype(np.int64)
+
+
+def _addresses(names: Any, folder: str) -> Any:
+    """Return the URIs of names, see `address_of`."""
+    import pyarrow as pa
+    import pyarrow.compute as pc
+
+    absolute = pc.match_substring_regex(names, r"^/|^[A-Za-z][A-Za-z0-9+.-]+://")
+    there = pc.if_else(absolute, names, pc.binary_join_element_wise(f"{folder}/", names, ""))
+    unusual = pc.match_substring_regex(names, _UNUSUAL)
+    if not folder or not pc.any(pc.and_(unusual, pc.invert(absolute))).as_py():
+        return there
+    return pa.array([address_of(name, folder) for name in names.to_pylist()], pa.string())
+
+
+def _base_names(uris: Any) -> Any:
+    """Return what is behind the last slash, of a member of a tar file within that."""
+    import pyarrow.compute as pc
+
+    within = pc.replace_substring_regex(uris, _IN_TAR, "")
+    return pc.replace_substring_regex(within, _FOLDERS, "")
+
+
+def _text(values: pd.Series) -> Any:
+    import pyarrow as pa
+
+    return pa.chunked_array([pa.array(values, pa.string(), from_pandas=True)])
+
+
+def digests_of(sha256: Any) -> np.ndarray:
+    """Return the first 128 bits of each sha256 as two uint64, shape (N, 2); 0 for a null.
+
+    Parameters
+    ----------
+    sha256 : pyarrow.Array or ChunkedArray of str, length N
+
+    Raises
+    ------
+    DatasetError
+        If one is no sha256.
+    """
+    import pyarrow as pa
+    import pyarrow.compute as pc
+
+    array = pc.fill_null(sha256, "0" * _DIGITS)
+    if isinstance(array, pa.ChunkedArray):
+        array = array.combine_chunks()
+    if not len(array):
+        return np.empty((0, 2), np.uint64)
+    _, offsets, content = array.buffers()
+    starts = np.frombuffer(offsets, np.int32)[array.offset : array.offset + len(array) + 1]
+    try:
+        if (np.diff(starts) != _DIGITS).any():
+            raise ValueError
+        letters = np.frombuffer(content, np.uint8)[starts[0] : starts[-1]].reshape(-1, _DIGITS)
+        content = bytes.fromhex(letters[:, :32].tobytes().decode())
+        return np.frombuffer(content, np.uint64).reshape(-1, 2)
+    except ValueError as error:
+        raise DatasetError(
+            f"The column 'sha256' of the labels holds {array[0].as_py()!r} or the like: a sha256 "
+            f"is {_DIGITS} hexadecimal digits."
+        ) from error
+
+
+def _as_binary(digests: np.ndarray) -> Any:
+    import pyarrow as pa
+
+    buffer = pa.py_buffer(np.ascontiguousarray(digests))
+    return pa.FixedSizeBinaryArray.from_buffers(pa.binary(16), len(digests), [None, buffer])
