@@ -1,5 +1,7 @@
-"""The command ``scan``: look for what is wrong with a dataset."""
+"""The command ``scan``: look for what is wrong with a dataset, or with photographs anywhere."""
 
+import glob
+import os
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -7,31 +9,34 @@ import typer
 
 from har_core.cli.datasets import (
     ColumnsOption,
-    TableOption,
     check_outputs,
     read_dataset,
     warn_of_spellings,
 )
 from har_core.cli.exit_codes import ExitCode
+from har_core.cli.options import AddressOption, ColumnOption, Engine, EngineOption, WorkersOption
 from har_core.cli.terminal import progress_bar, stderr, write_output
 from har_core.settings import DATASET
 
 if TYPE_CHECKING:
     import pandas as pd
 
+    from har_core.scale.jobs import Where
+
 app = typer.Typer()
 
 
 @app.command()
 def scan(
-    dataset: Annotated[
-        Path,
+    sources: Annotated[
+        list[str] | None,
         typer.Argument(
-            envvar=DATASET.name,
-            metavar="DATASET",
-            help="Folder with train.csv (filename,label) and the photographs in train/.",
+            metavar="SOURCE…",
+            help="Dataset folder (default: HAR_DATASET); or patterns, lists (.txt), tables (.csv, "
+            ".parquet), WebDatasets (.tar); here or at s3://, gs://, https://.",
+            show_default=False,
         ),
-    ],
+    ] = None,
     json_file: Annotated[
         str | None,
         typer.Option("--json", metavar="[FILE]", help="Counts by issue, to a file or stdout."),
@@ -42,37 +47,116 @@ def scan(
             "--csv", metavar="[FILE]", help="Findings by photograph, to a file or stdout."
         ),
     ] = None,
-    table: TableOption = None,
-    columns: ColumnsOption = None,
-    workers: Annotated[
-        int | None,
-        typer.Option(min=1, help="Parallel workers.", show_default="one per processor"),
+    table: Annotated[
+        Path | None,
+        typer.Option(
+            "--table",
+            metavar="FILE",
+            help="Table of labels, instead of the dataset's train.csv; of other sources by sha256, "
+            "path, URI or base name.",
+        ),
     ] = None,
+    columns: ColumnsOption = None,
+    to: Annotated[
+        str | None,
+        typer.Option(
+            metavar="FOLDER",
+            help="Measurements and findings as Parquet files, here or in a bucket.",
+            show_default="in the cache",
+        ),
+    ] = None,
+    engine: EngineOption = Engine.LOCAL,
+    address: AddressOption = None,
+    workers: WorkersOption = None,
+    column: ColumnOption = None,
 ) -> None:
     """Find unreadable, duplicate, mislabelled, dark, blurry and other odd photographs.
 
-    Measurements are remembered by content: only new and changed photographs are read again, and an
+    Measurements are remembered: only new and changed photographs are read again, and an
     interrupted scan goes on where it stopped.
 
-    Exit code 0: nothing found; 1: something found; 2: the dataset cannot be scanned.
+    Exit code 0: nothing found; 1: something found; 2: the photographs cannot be scanned.
 
     \b
     har scan DataSet
     har scan DataSet --csv findings.csv --json counts.json
+    har scan s3://bucket/photos --to s3://bucket/scan --engine ray --address auto
+    har scan 'shards/*.tar' more.parquet --table labels.csv
     """  # noqa: D301 - \b keeps the lines of the examples
-    # Imported here, because pandas would slow down every other command's help.
-    from har_core.scan.issues import any_issue, findings_csv, findings_json
+    given = sources or ([DATASET.value] if DATASET.value else [])
+    if not given:
+        raise typer.BadParameter(f"name what to scan, or set {DATASET.name}.")
+    outputs = (csv_file, json_file)
+    elsewhere = to or column or address or engine is not Engine.LOCAL
+    try:
+        if len(given) == 1 and not elsewhere and _may_be_folder(given[0]):
+            photographs = _scan_dataset(Path(given[0]), table, columns, workers, outputs)
+        else:
+            from har_core.scale.jobs import Where
+
+            where = Where(engine.value, address, workers)
+            photographs = _scan_sources(given, to, where, column, table, columns, outputs)
+    except KeyboardInterrupt:
+        stderr.print("Interrupted. What was measured is kept; scan again to go on.")
+        raise typer.Exit(ExitCode.UNUSABLE) from None
+    _write(photographs, csv_file, json_file)
+
+
+def _may_be_folder(source: str) -> bool:
+    """Tell whether a source is a folder on this machine, or something that is not there at all."""
+    path = os.path.expanduser(source)  # noqa: PTH111 (never raises)
+    there = os.path.isfile(path) or glob.has_magic(source) or "://" in source  # noqa: PTH113
+    return os.path.isdir(path) or not there  # noqa: PTH112 (never raises)
+
+
+def _scan_dataset(
+    dataset: Path,
+    table: Path | None,
+    columns: str | None,
+    workers: int | None,
+    outputs: tuple[str | None, ...],
+) -> "pd.DataFrame":
     from har_core.scan.scanning import scan_dataset
 
     read = read_dataset(dataset, table, columns=columns)
     warn_of_spellings(read, dataset, table)
-    check_outputs((csv_file, json_file), dataset=read)
-    try:
-        with progress_bar() as report:
-            photographs = scan_dataset(read, workers=workers, progress=report)
-    except KeyboardInterrupt:
-        stderr.print("Interrupted. What was measured is kept; scan again to go on.")
-        raise typer.Exit(ExitCode.UNUSABLE) from None
+    check_outputs(outputs, dataset=read)
+    with progress_bar() as report:
+        return scan_dataset(read, workers=workers, progress=report)
+
+
+def _scan_sources(
+    sources: list[str],
+    to: str | None,
+    where: "Where",
+    column: str | None,
+    table: Path | None,
+    columns: str | None,
+    outputs: tuple[str | None, ...],
+) -> "pd.DataFrame":
+    from har_core.dataset.columns import parse_columns
+    from har_core.scale.labels import read_label_table
+    from har_core.scale.scanned.scanning import scan_sources
+
+    files = [source for source in sources if os.path.isfile(source)]  # noqa: PTH113
+    check_outputs(outputs, [*files, *([table] if table else [])])
+    labels = None if table is None else read_label_table(table, parse_columns(columns))
+    with progress_bar() as report:
+        found = scan_sources(
+            sources, to, where=where, column=column, labels=labels, progress=report
+        )
+    if found.unmatched:
+        note = f"{found.unmatched:,} labels are of photographs that are not among these."
+        stderr.print(note, style="yellow")
+    if to:
+        stderr.print(f"Measurements and findings: {found.folder}", markup=False, soft_wrap=True)
+    return found.photographs
+
+
+def _write(photographs: "pd.DataFrame", csv_file: str | None, json_file: str | None) -> None:
+    # Imported here, because pandas would slow down every other command's help.
+    from har_core.scan.issues import any_issue, findings_csv, findings_json
+
     if csv_file:
         write_output(csv_file, findings_csv(photographs))
     if json_file:

@@ -106,11 +106,27 @@ def is_readable(path: str | os.PathLike[str]) -> bool:
 
 def measure_photograph(data: bytes) -> Measurement:
     """Measure one file; an unusable one yields a reason instead of an error."""
-    sha256 = hashlib.sha256(data).hexdigest()
     try:
-        decoded = decode_photograph(data)
+        return measure_usable(data)
     except InvalidImageError as error:
-        return Measurement(sha256, error.reason, identify_content(data).description, len(data))
+        return measure_unusable(data, error)
+
+
+def measure_unusable(data: bytes, error: InvalidImageError) -> Measurement:
+    """Return what there is to say of a file that is no photograph."""
+    sha256 = hashlib.sha256(data).hexdigest()
+    return Measurement(sha256, error.reason, identify_content(data).description, len(data))
+
+
+def measure_usable(data: bytes) -> Measurement:
+    """Measure one photograph.
+
+    Raises
+    ------
+    InvalidImageError
+        If it cannot be used.
+    """
+    decoded = decode_photograph(data)
     image = decoded.image
     assert image is not None
     height, width, _ = image.shape
@@ -118,7 +134,7 @@ def measure_photograph(data: bytes) -> Measurement:
     brightness, dark_end, light_end = measure_brightness(picture)
     thumbnail = grey_thumbnail(image)
     return Measurement(
-        sha256=sha256,
+        sha256=hashlib.sha256(data).hexdigest(),
         reason="",
         content=identify_content(data).description,
         size_bytes=len(data),

@@ -18,15 +18,12 @@ from typing import Final
 import numpy as np
 import pandas as pd
 
-from har_core.dataset.duplicates import (
-    DUPLICATE_CORRELATION,
-    duplicate_groups,
-    pairs_of_thumbnails,
-)
+from har_core.dataset.duplicates import DUPLICATE_CORRELATION, pairs_of_thumbnails
 from har_core.dataset.table import Location, open_dataset
 from har_core.errors import DatasetError
 from har_core.progress import Progress
 from har_core.scan.cache import FileStamp, ScanCache
+from har_core.scan.duplicates import add_duplicates
 from har_core.scan.issues import find_issues
 from har_core.scan.measurement import Measurement, is_readable, measure_file
 from har_core.storage.names import real_path
@@ -121,7 +118,8 @@ def _judge(
     values = measured.reindex(photographs["path"])
     for column in measured.columns:
         photographs[column] = values[column].to_numpy()
-    _add_duplicates(photographs, store)
+    sha256 = photographs["sha256"]
+    add_duplicates(photographs, lambda rows: _near_duplicates(list(sha256.iloc[rows]), store))
     return photographs.join(find_issues(photographs))
 
 
@@ -263,31 +261,6 @@ def _measurement_table(contents: Mapping[str, str | Measurement], store: ScanCac
                 measurement.size_bytes,
             ]
     return table
-
-
-def _add_duplicates(photographs: pd.DataFrame, store: ScanCache) -> None:
-    """Add ``copies``, ``correlation`` and ``duplicate_group``; see `scan_dataset`."""
-    comparable = photographs["pixels"].notna() & ~photographs["plain"].eq(1)
-    rows = np.flatnonzero(comparable)
-    content, unique = pd.factorize(photographs["pixels"].iloc[rows])
-    first = rows[np.unique(content, return_index=True)[1]]
-    pairs, correlations = _near_duplicates(list(photographs["sha256"].iloc[first]), store)
-
-    copies = np.ones(len(photographs), np.int64)
-    copies[rows] = np.bincount(content, minlength=len(unique))[content]
-    best = np.zeros(len(unique))
-    for side in (0, 1):
-        np.maximum.at(best, pairs[:, side], correlations)
-    correlation = np.zeros(len(photographs))
-    correlation[rows] = best[content]
-    groups = pd.Series(pd.NA, index=photographs.index, dtype="Int64")
-    groups.iloc[rows] = duplicate_groups(len(unique), pairs)[content]
-    # Numbers only for those that share theirs, from 1 in order of appearance.
-    shared = groups.notna() & groups.duplicated(keep=False)
-    photographs["copies"] = copies
-    photographs["correlation"] = correlation
-    photographs["duplicate_group"] = pd.array([pd.NA] * len(photographs), dtype="Int64")
-    photographs.loc[shared, "duplicate_group"] = pd.factorize(groups[shared])[0] + 1
 
 
 def _near_duplicates(hashes: Sequence[str], store: ScanCache) -> tuple[np.ndarray, np.ndarray]:

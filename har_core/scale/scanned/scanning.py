@@ -1,0 +1,103 @@
+"""Scanning photographs wherever they are: measured by workers, judged together."""
+
+import hashlib
+import os
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Final
+
+import pandas as pd
+
+from har_core.dataset.columns import has_labels
+from har_core.errors import HarError
+from har_core.progress import Progress
+from har_core.scale.jobs import Where, reachable
+from har_core.scale.labels import LabelTable, read_label_table
+from har_core.scale.scanned.findings import judge_scan, write_findings
+from har_core.scale.scanned.folder import ScanFolder
+from har_core.scale.scanned.measuring import measure_sources
+from har_core.scale.sources.containers import open_table
+from har_core.scale.sources.locations import is_remote
+from har_core.storage.cache import cache_dir
+
+_TEXT_TABLES: Final = (".csv", ".tsv")
+
+
+@dataclass(frozen=True, eq=False)
+class SourceScan:
+    """What a scan found.
+
+    Parameters
+    ----------
+    photographs : DataFrame
+        See `har_core.scale.scanned.findings.judge_scan`.
+    unmatched : int
+        Labels of which there is no photograph.
+    folder : str
+        Where measurements and findings are.
+    measured : int
+        Photographs that this scan had to read.
+    """
+
+    photographs: pd.DataFrame
+    unmatched: int
+    folder: str
+    measured: int
+
+
+def scan_sources(
+    sources: Sequence[str],
+    to: str | None = None,
+    *,
+    where: Where = Where(),  # noqa: B008 (frozen)
+    column: str | None = None,
+    labels: LabelTable | None = None,
+    progress: Progress | None = None,
+) -> SourceScan:
+    """Scan photographs wherever they are; those that were measured before are not read again.
+
+    Parameters
+    ----------
+    sources : sequence of str
+        See `har_core.scale.sources.listing.list_sources`.
+    to : str, optional
+        Folder for measurements and findings, here or in a bucket; default: one in the cache, the
+        same for the same sources.
+    where : Where, optional
+        Default: the cores of this machine.
+    column : str, optional
+        Of tables among the sources.
+    labels : LabelTable, optional
+        Default: those of the sources, if these are one CSV file that has some.
+    progress : callable, optional
+        Called with (what is being done, done, total).
+
+    Raises
+    ------
+    HarError
+        If nothing could be scanned, or the scan had to stop; what was measured is kept.
+    """
+    labels = labels or _own_labels(sources, column)
+    to = to or str(cache_dir() / "scans" / _digest(sources, column))
+    status, named = measure_sources(sources, to, where=where, column=column, progress=progress)
+    folder = ScanFolder(reachable(to))
+    photographs, unmatched = judge_scan(folder, named, labels, progress)
+    try:
+        write_findings(folder, photographs)
+    except OSError as error:
+        raise HarError(f"Cannot write {folder.location}: {error.strerror or error}.") from error
+    return SourceScan(photographs, unmatched, folder.location, status.total)
+
+
+def _digest(sources: Sequence[str], column: str | None) -> str:
+    here = [source if is_remote(source) else os.path.abspath(source) for source in sources]  # noqa: PTH100
+    return hashlib.sha256("\0".join([*here, column or ""]).encode()).hexdigest()[:16]
+
+
+def _own_labels(sources: Sequence[str], column: str | None) -> LabelTable | None:
+    if len(sources) != 1 or not sources[0].lower().endswith(_TEXT_TABLES):
+        return None
+    headings, _ = open_table(os.path.expanduser(sources[0]))  # noqa: PTH111 (of a URI, too)
+    if not has_labels(headings):
+        return None
+    return read_label_table(sources[0], {"filename": column} if column else None)

@@ -1,0 +1,196 @@
+"""`har scan` on sources that are no dataset folder finds what it finds in one."""
+
+import shutil
+import tarfile
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+
+from har_core.dataset import duplicates
+from har_core.errors import DatasetError
+from har_core.scale import jobs
+from har_core.scale.labels import LabelTable, read_label_table
+from har_core.scale.scanned import measuring
+from har_core.scale.scanned.folder import FINDINGS_FILE, ScanFolder, scan_schema
+from har_core.scale.scanned.scanning import SourceScan, scan_sources
+from har_core.scan.issues import ISSUE_KINDS, count_issues, issue_column, score_column
+from har_core.scan.scanning import scan_dataset
+from tests.command_line import har
+from tests.faults import plant_faults, write_scenes
+from tests.har_core.scale.conftest import InlinePool
+
+COLUMNS = [f(kind) for kind in ISSUE_KINDS for f in (score_column, issue_column)]
+
+
+@pytest.fixture(scope="module")
+def planted(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Write 26 scenes with each of the faults once; nothing in a test may change them."""
+    folder = write_scenes(tmp_path_factory.mktemp("planted") / "dataset", 14)
+    plant_faults(folder, scale=0.1)
+    return folder
+
+
+@pytest.fixture(autouse=True)
+def inline(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(jobs, "LocalPool", InlinePool)
+    monkeypatch.setenv("HAR_CACHE_DIR", str(tmp_path / "cache"))
+
+
+def by_name(photographs: pd.DataFrame) -> pd.DataFrame:
+    names = photographs["filename"].str.replace(r"^.*[/#]", "", regex=True)
+    return photographs.set_index(names).sort_index()
+
+
+def test_findings_are_those_of_the_dataset_folder(planted: Path, tmp_path: Path) -> None:
+    expected = by_name(scan_dataset(planted))
+    expected = expected[expected["listed"]]
+    found = scan_sources([str(planted / "train.csv")], str(tmp_path / "scan"))
+    mine = by_name(found.photographs)
+    pd.testing.assert_frame_equal(mine[COLUMNS], expected[COLUMNS], check_names=False, atol=1e-6)
+    assert mine["label"].tolist() == expected["label"].tolist()
+    counts = count_issues(mine)
+    for kind in ("missing", "unreadable", "exact_duplicates", "near_duplicates", "label_conflict"):
+        assert counts[kind] > 0, kind
+    # The same groups, however they are numbered.
+    groups = pd.crosstab(mine["duplicate_group"], expected["duplicate_group"])
+    assert (groups.gt(0).sum() == 1).all() and (groups.gt(0).sum(axis=1) == 1).all()
+    written = pq.read_table(tmp_path / "scan" / FINDINGS_FILE).to_pandas()
+    assert written["uri"].tolist() == found.photographs["filename"].tolist()
+    for kind in ISSUE_KINDS:
+        flags = found.photographs[issue_column(kind)]
+        assert written[issue_column(kind)].tolist() == flags.tolist()
+
+
+def test_every_kind_of_source_is_measured_alike(planted: Path, tmp_path: Path) -> None:
+    paths = sorted(path for path in (planted / "train").iterdir())
+    (tmp_path / "list.txt").write_text("".join(f"{path}\n" for path in paths))
+    with tarfile.open(tmp_path / "shard.tar", "w") as archive:
+        for path in paths:
+            archive.add(path, path.name)
+    contents = [path.read_bytes() for path in paths]
+    pq.write_table(pa.table({"jpg": contents}), tmp_path / "bytes.parquet", row_group_size=5)
+    pq.write_table(pa.table({"path": list(map(str, paths))}), tmp_path / "paths.parquet")
+    expected: pd.DataFrame | None = None
+    for number, source in enumerate(
+        (planted / "train/*.jpg", "list.txt", "shard.tar", "bytes.parquet", "paths.parquet")
+    ):
+        to = tmp_path / f"scan{number}"
+        found = scan_sources([str(tmp_path / source)], str(to)).photographs
+        rows = pa.concat_tables(ScanFolder(str(to)).read_rows())
+        assert rows.schema.equals(scan_schema()) and len(rows) == len(paths)
+        table = found.sort_values(["sha256", "filename"], ignore_index=True)
+        columns = [name for name in COLUMNS if "extension" not in name]  # cells have no names
+        table = table[["sha256", "reason", "sharpness", "copies", "correlation", *columns]]
+        if expected is None:
+            expected = table
+        pd.testing.assert_frame_equal(table, expected, atol=1e-6)
+
+
+def test_only_what_is_new_is_read_and_what_is_gone_is_not_found(
+    planted: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folder = tmp_path / "photographs"
+    shutil.copytree(planted / "train", folder)
+    pattern, to = str(folder / "*.jpg"), str(tmp_path / "scan")
+
+    def names(found: SourceScan) -> set[str]:
+        return set(by_name(found.photographs).index)
+
+    first = scan_sources([pattern], to)
+    copy = next(name for name in names(first) if name.startswith("exact_copy"))
+    assert by_name(first.photographs).loc[copy, "copies"] == 2
+    (folder / copy).unlink()
+    monkeypatch.setattr(measuring, "measure_usable", lambda data: pytest.fail("read again"))
+    again = scan_sources([pattern], to)
+    assert again.measured == 0 and names(again) == names(first) - {copy}
+    assert set(again.photographs["copies"]) == {1, 2}  # that under another label
+    monkeypatch.undo()
+    monkeypatch.setattr(jobs, "LocalPool", InlinePool)
+    shutil.copy(planted / "train" / copy, folder / "new.jpg")
+    assert scan_sources([pattern], to).measured == 1
+
+
+def test_near_duplicates_beyond_the_limit_are_found_by_hashing(
+    planted: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    pattern, to = str(planted / "train/*.jpg"), str(tmp_path / "scan")
+    expected = scan_sources([pattern], to).photographs
+    monkeypatch.setattr(duplicates, "MOST_COMPARED", 5)
+    found = scan_sources([pattern], to).photographs
+    assert found["duplicate_group"].notna().sum() > 4
+    pd.testing.assert_series_equal(found["duplicate_group"], expected["duplicate_group"])
+    np.testing.assert_allclose(found["correlation"], expected["correlation"], atol=1e-6)
+
+
+def test_labels_are_joined_by_content_and_contradictions_are_conflicts(
+    planted: Path, tmp_path: Path
+) -> None:
+    pattern, to = str(planted / "train/scene_*.jpg"), str(tmp_path / "scan")
+    plain = scan_sources([pattern], to).photographs
+    assert not plain["is_unlabelled_issue"].any() and not plain["is_label_conflict_issue"].any()
+    good = plain[plain["reason"].eq("")]
+    first, second, third = good["sha256"].iloc[:3]
+    labels = pd.DataFrame(
+        {
+            "sha256": [first, second, second, "f" * 64],
+            "label": ["sitting", "running", "sitting", "sitting"],
+        }
+    )
+    found = scan_sources([pattern], to, labels=LabelTable.of(labels))
+    rows = found.photographs.set_index("sha256")
+    assert found.unmatched == 1
+    assert rows.loc[first, "label"] == "sitting"
+    assert rows.loc[second, "is_label_conflict_issue"]
+    assert rows.loc[third, "is_unlabelled_issue"]
+
+
+def test_label_of_one_photograph_is_not_given_to_another_of_its_name(tmp_path: Path) -> None:
+    (tmp_path / "labels.csv").write_text("image;class\na/x.jpg; sitting\nb/y.jpg;running\n")
+    labels = read_label_table(tmp_path / "labels.csv")
+    uris = pa.chunked_array(
+        [[f"{tmp_path}/a/x.jpg", f"{tmp_path}/c/x.jpg", "s3://moved/shard.TAR#b/y.jpg", "/z"]]
+    )
+    found = labels.find(uris, np.zeros((4, 2), np.uint64))
+    given = [labels.names[label] if label >= 0 else "" for label in found.label]
+    assert given == ["sitting", "", "running", ""]
+    assert found.ambiguous.tolist() == [False, True, False, False] and found.unmatched == 0
+
+
+def test_folder_of_another_version_is_not_mixed(planted: Path, tmp_path: Path) -> None:
+    to = tmp_path / "scan"
+    scan_sources([str(planted / "train/scene_1*.jpg")], str(to))
+    info = to / ScanFolder.info_file
+    info.write_text(info.read_text().replace('"measurement": ', '"measurement": 9'))
+    with pytest.raises(DatasetError, match="measured by another version"):
+        scan_sources([str(planted / "train/scene_1*.jpg")], str(to))
+
+
+def test_command_line(planted: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    pattern = planted / "train/*.jpg"
+    ended = har("scan", pattern, "--csv", tmp_path / "findings.csv")
+    assert ended.returncode == 1 and "photographs, " in ended.stdout
+    assert "unreadable" in ended.stdout and "unlabelled" not in ended.stdout
+    assert len(pd.read_csv(tmp_path / "findings.csv")) == len(list(pattern.parent.glob("*.jpg")))
+    monkeypatch.setattr(measuring, "measure_usable", lambda data: pytest.fail("read again"))
+    again = har("scan", pattern, "--table", planted / "train.csv", "--json")
+    assert again.returncode == 1 and '"label_conflict": ' in again.stdout
+    assert "labels are of photographs that are not among these" in again.stderr
+    assert har("scan", tmp_path / "nowhere").stderr.startswith("Error: There is no dataset folder")
+    nothing = har("scan", tmp_path / "nowhere*.jpg")
+    assert nothing.returncode == 2 and "Nothing matches" in nothing.stderr
+    monkeypatch.delenv("HAR_DATASET", raising=False)
+    assert har("scan").returncode == 2
+
+
+def test_dataset_folder_from_the_environment_may_have_blanks_in_its_name(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folder = write_scenes(tmp_path / "my photographs", 3)
+    monkeypatch.setenv("HAR_DATASET", str(folder))
+    ended = har("scan")
+    assert ended.returncode == 0 and ended.stdout.startswith("3 photographs, 0 with findings")
+    assert har("scan", "--json", folder=tmp_path).returncode == 0
