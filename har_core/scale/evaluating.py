@@ -97,7 +97,7 @@ def _what_tells(results: Results, parts: Sequence[Part]) -> tuple[Any, np.ndarra
 
     tables = [results.read_part(part, ["uri", _SHA256]) for part in parts]
     chunks = [chunk for table in tables for chunk in table["uri"].chunks]
-    digests = [np.empty((0, 2), np.uint64), *(digests_of(table[_SHA256]) for table in tables)]
+    digests = [np.empty(0, np.uint64), *(digests_of(table[_SHA256]) for table in tables)]
     return pa.chunked_array(chunks, pa.string()), np.concatenate(digests)
 
 

@@ -30,7 +30,7 @@ class _Way:
 
     Parameters
     ----------
-    keys : pyarrow.Array
+    keys : ndarray of uint64, or pyarrow.Array of str
         Each once.
     label : ndarray of int32
         Of each key: index into `LabelTable.names`.
@@ -118,12 +118,12 @@ class LabelTable:
         ----------
         uris : pyarrow.ChunkedArray of str, length N, or None
             Needed unless `by_sha256`.
-        digests : ndarray
+        digests : ndarray of uint64, shape (N,)
             Of the rows' sha256, from `digests_of`.
         """
         if self.by_sha256:
-            place = _places(_as_binary(digests), self.ways[0].keys)
-            place[~digests.any(axis=1)] = NONE
+            place = _places(digests, self.ways[0].keys)
+            place[digests == 0] = NONE
             ambiguous = np.zeros(len(place), bool)
             return self._found(place, np.full(len(place), NONE), ambiguous)
         place = _places(uris, self.ways[0].keys)
@@ -209,7 +209,7 @@ def _build(key: str, keys: Any, labels: Any, folder: str) -> LabelTable:
     codes = coded.indices.to_numpy()
     every: list[Any]
     if key.lower() == SHA256:
-        every = [_as_binary(digests_of(keys))]
+        every = [digests_of(keys)]
     else:
         every = [_addresses(keys, folder), _base_names(keys)]
     ways = tuple(_once(one, codes) for one in every)
@@ -218,15 +218,13 @@ def _build(key: str, keys: Any, labels: Any, folder: str) -> LabelTable:
 
 def _once(keys: Any, codes: np.ndarray) -> _Way:
     """Return each key once, with the lowest of its codes."""
-    import pyarrow as pa
-
-    if isinstance(keys, pa.ChunkedArray):
-        keys = keys.combine_chunks()
-    coded = keys.dictionary_encode()
-    distinct = coded.dictionary
+    if isinstance(keys, np.ndarray):
+        number, distinct = pd.factorize(keys)
+    else:
+        coded = keys.combine_chunks().dictionary_encode()
+        number, distinct = coded.indices.to_numpy(), coded.dictionary
     if len(distinct) == len(keys):
-        return _Way(keys, codes, np.zeros(len(keys), bool))
-    number = coded.indices.to_numpy()
+        return _Way(distinct, codes, np.zeros(len(codes), bool))
     order = np.argsort(number, kind="stable")
     starts = np.flatnonzero(np.diff(number[order], prepend=-1))
     lowest = np.minimum.reduceat(codes[order], starts)
@@ -238,6 +236,8 @@ def _places(values: Any, keys: Any) -> np.ndarray:
     """Return where each value is among keys, -1 where it is not; int64."""
     import pyarrow.compute as pc
 
+    if isinstance(keys, np.ndarray):
+        return pd.Index(keys).get_indexer(values)
     found = pc.index_in(values, value_set=keys)
     return pc.fill_null(found, NONE).to_numpy().astype(np.int64)
 
@@ -270,7 +270,9 @@ def _text(values: pd.Series) -> Any:
 
 
 def digests_of(sha256: Any) -> np.ndarray:
-    """Return the first 128 bits of each sha256 as two uint64, shape (N, 2); 0 for a null.
+    """Return the first 64 bits of each sha256, uint64, shape (N,); 0 for a null.
+
+    Among a million photographs two have the same by chance once in 40 million tables.
 
     Parameters
     ----------
@@ -288,24 +290,16 @@ def digests_of(sha256: Any) -> np.ndarray:
     if isinstance(array, pa.ChunkedArray):
         array = array.combine_chunks()
     if not len(array):
-        return np.empty((0, 2), np.uint64)
+        return np.empty(0, np.uint64)
     _, offsets, content = array.buffers()
     starts = np.frombuffer(offsets, np.int32)[array.offset : array.offset + len(array) + 1]
     try:
         if (np.diff(starts) != _DIGITS).any():
             raise ValueError
         letters = np.frombuffer(content, np.uint8)[starts[0] : starts[-1]].reshape(-1, _DIGITS)
-        content = bytes.fromhex(letters[:, :32].tobytes().decode())
-        return np.frombuffer(content, np.uint64).reshape(-1, 2)
+        return np.frombuffer(bytes.fromhex(letters[:, :16].tobytes().decode()), np.uint64)
     except ValueError as error:
         raise DatasetError(
             f"The column 'sha256' of the labels holds {array[0].as_py()!r} or the like: a sha256 "
             f"is {_DIGITS} hexadecimal digits."
         ) from error
-
-
-def _as_binary(digests: np.ndarray) -> Any:
-    import pyarrow as pa
-
-    buffer = pa.py_buffer(np.ascontiguousarray(digests))
-    return pa.FixedSizeBinaryArray.from_buffers(pa.binary(16), len(digests), [None, buffer])

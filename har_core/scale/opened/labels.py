@@ -57,7 +57,7 @@ def join_labels(table: ResultsTable, labels: LabelTable) -> JoinedLabels:
     """
     import pyarrow as pa
 
-    digests, uris = [np.empty((0, 2), np.uint64)], []
+    digests, uris = [np.empty(0, np.uint64)], []
     for _, part in table.read_all(_SHA256 if labels.by_sha256 else ("sha256", "uri")):
         digests.append(digests_of(part["sha256"]))
         if not labels.by_sha256:
@@ -74,7 +74,7 @@ def join_labels(table: ResultsTable, labels: LabelTable) -> JoinedLabels:
     label = np.where(has, codes[found.label], NONE).astype(np.int16)
     labelled = np.flatnonzero((label != NONE) & table.answered)
     counted = np.zeros(table.n, bool)
-    counted[labelled[~pd.Index(digest[labelled, 0]).duplicated()]] = True
+    counted[labelled[~pd.Index(digest[labelled]).duplicated()]] = True
     return JoinedLabels(
         labels.key,
         label,
@@ -102,15 +102,6 @@ def count_among(table: ResultsTable, rows: np.ndarray, sha256: pd.Series) -> int
 
     if sha256.empty:
         return 0
-    among = digests_of(pa.array(sha256, pa.string(), from_pandas=True))
+    among = pd.Index(digests_of(pa.array(sha256, pa.string(), from_pandas=True))).unique()
     chunks = (digests_of(part["sha256"])[rows[of]] for of, part in table.read_all(_SHA256))
-    return sum(int((_find_digests(chunk, among) != NONE).sum()) for chunk in chunks)
-
-
-def _find_digests(rows: np.ndarray, labels: np.ndarray) -> np.ndarray:
-    """Return which label each row has, -1 for none; int64."""
-    order = np.argsort(labels[:, 0])
-    place = np.minimum(np.searchsorted(labels[order, 0], rows[:, 0]), len(order) - 1)
-    row_of = order[place]
-    same = (labels[row_of] == rows).all(axis=1) & rows.any(axis=1)
-    return np.where(same, row_of, NONE)
+    return sum(int((among.get_indexer(chunk[chunk != 0]) != NONE).sum()) for chunk in chunks)

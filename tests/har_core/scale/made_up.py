@@ -44,7 +44,7 @@ def write_made_up_results(
             ],
             "size": 8_000 + rows,
             "mtime_ns": np.full(m, 1_700_000_000_000_000_000) + rows,
-            "sha256": [f"{seed + 1:08x}{i:024x}{0:032x}" for i in rows],
+            "sha256": [f"{seed + 1:04x}{i:012x}{0:048x}" for i in rows],
             "action": pa.array(np.asarray(class_names)[best], mask=bad),
             "confidence": pa.array(confidence, mask=bad),
             "verdict": pa.array(verdict, mask=bad),

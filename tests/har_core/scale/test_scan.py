@@ -154,7 +154,7 @@ def test_label_of_one_photograph_is_not_given_to_another_of_its_name(tmp_path: P
     uris = pa.chunked_array(
         [[f"{tmp_path}/a/x.jpg", f"{tmp_path}/c/x.jpg", "s3://moved/shard.TAR#b/y.jpg", "/z"]]
     )
-    found = labels.find(uris, np.zeros((4, 2), np.uint64))
+    found = labels.find(uris, np.zeros(4, np.uint64))
     given = [labels.names[label] if label >= 0 else "" for label in found.label]
     assert given == ["sitting", "", "running", ""]
     assert found.ambiguous.tolist() == [False, True, False, False] and found.unmatched == 0
