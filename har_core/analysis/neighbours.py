@@ -6,7 +6,7 @@ import numpy as np
 import pandas as pd
 
 N_NEIGHBOURS: Final = 10
-_CHUNK: Final = 1024
+_ELEMENTS: Final = 2**24  # of a block of distances
 
 
 def vote_of_neighbours(
@@ -43,18 +43,58 @@ def vote_of_neighbours(
     voters = np.flatnonzero(labels != "")
     class_names, codes = np.unique(labels[voters], return_inverse=True)
     shares = np.zeros((len(labels), len(class_names)))
-    wanted = min(neighbours, len(voters))
-    if not wanted:
-        return shares, class_names
-    for start in range(0, len(labels), _CHUNK):
-        rows = np.arange(start, min(start + _CHUNK, len(labels)))
-        distances = _squared_distances(components[rows], components[voters])
-        distances[groups[rows][:, np.newaxis] == groups[voters]] = np.inf
-        nearest = np.argpartition(distances, wanted - 1, axis=1)[:, :wanted]
-        allowed = np.isfinite(np.take_along_axis(distances, nearest, axis=1))
-        np.add.at(shares, (rows[:, np.newaxis], codes[nearest]), allowed)
+    rows = np.arange(len(labels))
+    nearest = nearest_others(components, voters, groups, rows, neighbours=neighbours)
+    allowed = nearest >= 0
+    code_of = np.zeros(len(labels), np.int64)
+    code_of[voters] = codes
+    np.add.at(shares, (rows[:, np.newaxis], code_of[nearest]), allowed)
     total = shares.sum(axis=1, keepdims=True)
     return shares / np.maximum(total, 1), class_names
+
+
+def nearest_others(
+    components: np.ndarray,
+    voters: np.ndarray,
+    groups: np.ndarray,
+    rows: np.ndarray,
+    *,
+    neighbours: int = N_NEIGHBOURS,
+) -> np.ndarray:
+    """Return the photographs that are most like some, none of them a duplicate of these.
+
+    Parameters
+    ----------
+    components, groups
+        As in `vote_of_neighbours`.
+    voters : ndarray of int, shape (V,)
+        Which photographs may be among the nearest.
+    rows : ndarray of int, shape (R,)
+        Whose neighbours to look for.
+    neighbours : int, default 10
+        At most so many of each.
+
+    Returns
+    -------
+    ndarray of int64, shape (R, K)
+        Nearest first; -1 where there are no more. K is at most `neighbours`.
+    """
+    wanted = min(neighbours, len(voters))
+    found = np.full((len(rows), wanted), -1, np.int64)
+    if not wanted:
+        return found
+    others = components[voters]
+    chunk = max(1, _ELEMENTS // len(voters))
+    for start in range(0, len(rows), chunk):
+        here = rows[start : start + chunk]
+        distances = _squared_distances(components[here], others)
+        distances[groups[here][:, np.newaxis] == groups[voters]] = np.inf
+        nearest = np.argpartition(distances, wanted - 1, axis=1)[:, :wanted]
+        far = np.take_along_axis(distances, nearest, axis=1)
+        order = np.argsort(far, axis=1, kind="stable")
+        nearest, far = (np.take_along_axis(values, order, axis=1) for values in (nearest, far))
+        found[start : start + chunk] = np.where(np.isfinite(far), voters[nearest], -1)
+    return found
 
 
 def nearest_of_class(

@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Final
+from typing import Any, Final
 
 import numpy as np
 import pandas as pd
@@ -171,10 +171,7 @@ def cross_validated_probabilities(
     DatasetError
         If there are fewer than two classes, or a class has too few photographs that differ.
     """
-    from sklearn.linear_model import LogisticRegression
     from sklearn.model_selection import StratifiedGroupKFold
-    from sklearn.pipeline import make_pipeline
-    from sklearn.preprocessing import StandardScaler
 
     report = progress or (lambda *_: None)
     class_names, counts = np.unique(labels, return_counts=True)
@@ -201,11 +198,30 @@ def cross_validated_probabilities(
     folds = StratifiedGroupKFold(N_FOLDS, shuffle=True, random_state=0)
     report("Comparing labels", 0, N_FOLDS)
     for done, (seen, unseen) in enumerate(folds.split(features, labels, groups), start=1):
-        regression = LogisticRegression(C=_DATA_WEIGHT / len(seen), max_iter=_MAX_ITERATIONS)
-        model = make_pipeline(StandardScaler(), regression)
-        model.fit(features[seen], labels[seen])
+        model = fit_regression(features[seen], labels[seen])
         # A class may be missing from a fold whose photographs are all duplicates of each other.
         columns = np.searchsorted(class_names, model.classes_)
         probabilities[np.ix_(unseen, columns)] = model.predict_proba(features[unseen])
         report("Comparing labels", done, N_FOLDS)
     return probabilities, class_names
+
+
+def fit_regression(features: np.ndarray, labels: np.ndarray) -> Any:
+    """Fit the logistic regression that judges labels, on standardised features.
+
+    Parameters
+    ----------
+    features : ndarray of float32, shape (N, D)
+    labels : ndarray of str, shape (N,)
+
+    Returns
+    -------
+    sklearn.pipeline.Pipeline
+        With ``classes_`` and ``predict_proba``.
+    """
+    from sklearn.linear_model import LogisticRegression
+    from sklearn.pipeline import make_pipeline
+    from sklearn.preprocessing import StandardScaler
+
+    regression = LogisticRegression(C=_DATA_WEIGHT / len(features), max_iter=_MAX_ITERATIONS)
+    return make_pipeline(StandardScaler(), regression).fit(features, labels)

@@ -4,7 +4,7 @@ import hashlib
 import os
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
 
 import numpy as np
 import pandas as pd
@@ -184,10 +184,14 @@ def _vectors_of(
 
 def principal_components(vectors: np.ndarray) -> np.ndarray:
     """Return at most 50 principal components of feature vectors (N, D), float32."""
+    return component_basis(vectors.shape).fit_transform(vectors)
+
+
+def component_basis(shape: tuple[int, ...]) -> Any:
+    """Return what finds the principal components of vectors of a shape (N, D), not yet fitted."""
     from sklearn.decomposition import PCA
 
-    n = min(_COMPONENTS, *vectors.shape)
-    return PCA(n, svd_solver="randomized", random_state=0).fit_transform(vectors)
+    return PCA(min(_COMPONENTS, *shape), svd_solver="randomized", random_state=0)
 
 
 def _outlier_scores(components: np.ndarray) -> np.ndarray:

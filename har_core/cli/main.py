@@ -10,7 +10,18 @@ from typing import Annotated
 
 import typer
 
-from har_core.cli import evaluate, models, predict, prepare, review, scan, score, serve, train
+from har_core.cli import (
+    evaluate,
+    models,
+    predict,
+    prepare,
+    review,
+    scan,
+    score,
+    serve,
+    suspects,
+    train,
+)
 from har_core.cli.exit_codes import ExitCode
 from har_core.cli.terminal import stderr
 from har_core.errors import HarError
@@ -24,7 +35,7 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"]},
 )
-for group in (predict, score, serve, models, train, review, scan, prepare, evaluate):
+for group in (predict, score, serve, models, train, review, scan, suspects, prepare, evaluate):
     app.add_typer(group.app)
 
 
