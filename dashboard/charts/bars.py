@@ -1,12 +1,13 @@
 """Probabilities and counts as bars; every function is pure and suits light and dark."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Final
 
+import pandas as pd
 import plotly.graph_objects as go
 
 from dashboard.charts.style import ACCENT, FAINT, MOST_ROWS, MUTED, TRANSPARENT, say_left_out
-from dashboard.wording.names import chart_name, percent
+from dashboard.wording.names import chart_name, chart_names, percent
 from har_core import Prediction
 
 _BAR_HEIGHT: Final = 26
@@ -56,6 +57,76 @@ def even_bars(class_names: Sequence[str]) -> go.Figure:
     figure = _class_bars(drawn, [1 / len(drawn)] * len(drawn))
     figure.update_traces(marker_color=FAINT, hoverinfo="skip")
     say_left_out(figure, len(class_names) - len(drawn))
+    return figure
+
+
+def stacked_bars(
+    counts: pd.DataFrame,
+    titles: Mapping[str, str],
+    colours: Mapping[str, str],
+    *,
+    shares: bool = False,
+    left_out: str,
+) -> go.Figure:
+    """Draw how many photographs each class has, the first class of the table at the bottom.
+
+    Parameters
+    ----------
+    counts : DataFrame of int
+        Index: class. One column per part of a bar; of more than `MOST_ROWS` classes the last ones
+        are drawn.
+    titles, colours : mapping of str to str
+        Of the columns; one without a colour has that of all bars.
+    shares : bool
+        Percentages of all photographs instead of counts.
+    left_out : str
+        What the classes are that are not drawn.
+
+    Returns
+    -------
+    plotly.graph_objects.Figure
+        Horizontal bars, stacked by column; every class shows its total.
+    """
+    scale = 100 / max(int(counts.to_numpy().sum()), 1) if shares else 1
+    form, unit = (",.1f", " %") if shares else (",.0f", "")
+    drawn = counts.tail(MOST_ROWS)
+    names = [name or "(no label)" for name in chart_names(list(drawn.index.map(str)))]
+    totals = drawn.sum(axis=1) * scale
+    figure = go.Figure()
+    for column in drawn.columns:
+        figure.add_bar(
+            x=drawn[column] * scale,
+            y=names,
+            orientation="h",
+            name=titles.get(column, column),
+            marker={"color": colours.get(column, ACCENT)},
+            hovertemplate=f"%{{y}}: %{{x:{form}}}{unit}<extra>%{{fullData.name}}</extra>",
+        )
+    figure.add_scatter(
+        x=totals,
+        y=names,
+        mode="text",
+        text=[f" {value:{form}}{unit}" for value in totals],
+        textposition="middle right",
+        hoverinfo="skip",
+        showlegend=False,
+        cliponaxis=False,
+    )
+    has_legend = len(drawn.columns) > 1
+    figure.update_layout(
+        height=_BAR_HEIGHT * len(drawn) + (54 if has_legend else 16),
+        margin={"l": 0, "r": 8, "t": 6, "b": 4},
+        paper_bgcolor=TRANSPARENT,
+        plot_bgcolor=TRANSPARENT,
+        barmode="stack",
+        bargap=0.32,
+        showlegend=has_legend,
+        legend={"orientation": "h", "y": 1, "yanchor": "bottom", "x": 0, "traceorder": "normal"},
+    )
+    most = max(totals.max(), 1e-9) if len(totals) else 1
+    figure.update_xaxes(visible=False, fixedrange=True, range=[0, 1.16 * most])
+    figure.update_yaxes(automargin=True, fixedrange=True, ticksuffix="  ", showgrid=False)
+    say_left_out(figure, len(counts) - len(drawn), left_out)
     return figure
 
 

@@ -7,6 +7,7 @@ import numpy as np
 import pandas as pd
 import plotly.graph_objects as go
 
+from dashboard.charts.bars import stacked_bars
 from dashboard.charts.style import ACCENT, MOST_ROWS, MUTED, TRANSPARENT, say_left_out
 from dashboard.wording.names import chart_name, chart_names, chart_text
 
@@ -18,6 +19,7 @@ SPLIT_COLOURS: Final = {
     "test": "#5a6fa8",
     "": "rgba(128, 142, 148, 0.45)",
 }
+SPLIT_TITLES: Final = {"": "no split"}
 # Fifteen hues of middle lightness, so that they stand out on white and on black; neighbours in the
 # list are far apart on the colour circle.
 CLASS_COLOURS: Final = (
@@ -50,52 +52,8 @@ def class_balance(
     counts = counts.sort_index(ascending=False)
     if not by_name:
         counts = counts.loc[counts.sum(axis=1).sort_values(kind="stable").index]
-    scale = 100 / max(int(counts.to_numpy().sum()), 1) if shares else 1
-    n_classes = len(counts)
-    counts = counts.tail(MOST_ROWS)  # the first by name, or the largest
-    unit, decimals = (" %", 1) if shares else ("", 0)
-    names = [name or "(no label)" for name in chart_names(list(counts.index.map(str)))]
-    totals = counts.sum(axis=1) * scale
-    figure = go.Figure()
-    for column in counts.columns:
-        figure.add_bar(
-            x=counts[column] * scale,
-            y=names,
-            orientation="h",
-            name=str(column) or "no split",
-            marker={"color": SPLIT_COLOURS.get(str(column), ACCENT)},
-            hovertemplate=f"%{{y}}: %{{x:,.{decimals}f}}{unit}<extra>%{{fullData.name}}</extra>",
-        )
-    texts = [f"{value:.1f} %" if shares else f"{value:,.0f}" for value in totals]
-    figure.add_scatter(
-        x=totals,
-        y=names,
-        mode="text",
-        text=[f" {text}" for text in texts],
-        textposition="middle right",
-        hoverinfo="skip",
-        showlegend=False,
-        cliponaxis=False,
-    )
-    _layout(figure, height=_BAR_HEIGHT * len(counts) + (54 if len(counts.columns) > 1 else 16))
-    figure.update_layout(
-        barmode="stack",
-        bargap=0.32,
-        showlegend=len(counts.columns) > 1,
-        legend={
-            "orientation": "h",
-            "y": 1,
-            "yanchor": "bottom",
-            "x": 0,
-            "title": None,
-            "traceorder": "normal",
-        },
-    )
-    figure.update_xaxes(visible=False, fixedrange=True, range=[0, 1.12 * max(totals.max(), 1e-9)])
-    figure.update_yaxes(automargin=True, fixedrange=True, ticksuffix="  ", showgrid=False)
     which = "more classes" if by_name else "smaller classes"
-    say_left_out(figure, n_classes - len(counts), which)
-    return figure
+    return stacked_bars(counts, SPLIT_TITLES, SPLIT_COLOURS, shares=shares, left_out=which)
 
 
 def size_scatter(

@@ -6,13 +6,12 @@ import numpy as np
 import pandas as pd
 import plotly.graph_objects as go
 
-from dashboard.charts.style import ACCENT, GRID, MOST_ROWS, MUTED, base_layout, say_left_out
+from dashboard.charts.bars import stacked_bars
+from dashboard.charts.style import ACCENT, GRID, MUTED, base_layout
 from dashboard.wording.answers import VERDICT_WORDS
-from dashboard.wording.names import chart_names
 from har_core.evaluation.calibration import ReliabilityBins
 
 VERDICT_COLOURS: Final = {"answered": ACCENT, "unsure": "#d08a2e", "foreign": MUTED}
-_BAR_HEIGHT: Final = 26
 _BINS: Final = 20
 _PARTS_AT_A_TIME: Final = 5
 _MOST_STEPS: Final = 60
@@ -31,42 +30,9 @@ def answer_bars(counts: pd.DataFrame) -> go.Figure:
     plotly.graph_objects.Figure
         Horizontal bars, stacked by verdict; every class shows its total.
     """
-    counts = counts.loc[counts.sum(axis=1).sort_values(kind="stable").index]
-    n_classes = len(counts)
-    counts = counts.tail(MOST_ROWS)
-    names = chart_names(list(counts.index.map(str)))
-    totals = counts.sum(axis=1)
-    figure = go.Figure()
-    for verdict in counts.columns[counts.sum().gt(0)]:
-        figure.add_bar(
-            x=counts[verdict],
-            y=names,
-            orientation="h",
-            name=VERDICT_WORDS[verdict],
-            marker={"color": VERDICT_COLOURS[verdict]},
-            hovertemplate="%{y}: %{x:,}<extra>%{fullData.name}</extra>",
-        )
-    figure.add_scatter(
-        x=totals,
-        y=names,
-        mode="text",
-        text=[f" {value:,}" for value in totals],
-        textposition="middle right",
-        hoverinfo="skip",
-        showlegend=False,
-        cliponaxis=False,
-    )
-    figure.update_layout(
-        base_layout(height=_BAR_HEIGHT * len(counts) + 54),
-        barmode="stack",
-        bargap=0.32,
-        legend={"orientation": "h", "y": 1, "yanchor": "bottom", "x": 0, "traceorder": "normal"},
-    )
-    top = max(int(totals.max()) if len(totals) else 0, 1)
-    figure.update_xaxes(visible=False, fixedrange=True, range=[0, 1.16 * top])
-    figure.update_yaxes(automargin=True, fixedrange=True, ticksuffix="  ", showgrid=False)
-    say_left_out(figure, n_classes - len(counts), "rarer answers")
-    return figure
+    ordered = counts.loc[counts.sum(axis=1).sort_values(kind="stable").index]
+    ordered = ordered.loc[:, ordered.sum().gt(0)]
+    return stacked_bars(ordered, VERDICT_WORDS, VERDICT_COLOURS, left_out="rarer answers")
 
 
 def confidence_bars(confidence: np.ndarray, verdict: np.ndarray, verdicts: list[str]) -> go.Figure:

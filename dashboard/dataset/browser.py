@@ -8,7 +8,7 @@ import streamlit as st
 from dashboard.dataset.decision_bar import current_decisions, show_decision_bar
 from dashboard.dataset.tiles import PAGE_SIZE, issue_title, show_tiles
 from dashboard.dataset.view import DatasetView
-from dashboard.widgets.class_filter import class_filter
+from dashboard.widgets.filters import class_filter, say_none_match, search_filter
 from dashboard.wording.names import human_name, percent
 from har_core.dataset.splits import SPLITS
 from har_core.scan.issues import ISSUE_KINDS, issue_column
@@ -37,18 +37,17 @@ _ORDERS: Final = {
     "Oddest (outliers)": ("outlier_score", True),
 }
 
+_NO_FILTERS: Final = {
+    **dict.fromkeys(("browse_search", "browse_class", "browse_finding", "browse_split"), ""),
+    "browse_decided": "any",
+}
+
 
 def show_browser(view: DatasetView) -> None:
     """Draw filters, a page of thumbnails, and what can be decided about them."""
     filters = st.grid("auto", min_column_width=140)
-    search = filters.text_input(
-        "Filename",
-        placeholder="part of a name",
-        icon=":material/search:",
-        key="browse_search",
-        bind="query-params",
-    )
     with filters:
+        search = search_filter("Filename", "a name", key="browse_search")
         label = class_filter("Class", view.class_names, key="browse_class")
     finding = filters.selectbox(
         "Finding",
@@ -81,8 +80,7 @@ def show_browser(view: DatasetView) -> None:
     )
     rows = sort_photographs(rows, order)
     if rows.empty:
-        st.info("No photograph matches these filters.", icon=":material/filter_alt_off:")
-        st.button("Clear the filters", key="clear_filters", on_click=_clear_filters)
+        say_none_match(_NO_FILTERS)
         return
     pages = -(-len(rows) // PAGE_SIZE)
     with st.container(horizontal=True, vertical_alignment="center"):
@@ -101,12 +99,6 @@ def show_browser(view: DatasetView) -> None:
     )
     with bar:
         show_decision_bar(view, selected, key="browser", all_names=rows["filename"].tolist())
-
-
-def _clear_filters() -> None:
-    for key in ("browse_search", "browse_class", "browse_finding", "browse_split"):
-        st.session_state[key] = ""
-    st.session_state["browse_decided"] = "any"
 
 
 def _describe_prediction(row: pd.Series) -> str:
@@ -144,8 +136,8 @@ def filter_photographs(
     """Return the rows of ``view.photographs`` that match all filters; empty ones match all."""
     rows = view.photographs
     kept = pd.Series(True, index=rows.index)
-    if search.strip():
-        kept &= rows["filename"].str.contains(search.strip(), case=False, regex=False)
+    if search:
+        kept &= rows["filename"].str.contains(search, case=False, regex=False)
     if label:
         kept &= rows["label"].eq(label)
     if split:

@@ -12,7 +12,7 @@ from dashboard.dataset.decision_bar import report_failure, show_decision_bar
 from dashboard.dataset.suggestions import remember_suggestions, remembered_suggestions
 from dashboard.dataset.tiles import PAGE_SIZE, show_tiles
 from dashboard.dataset.view import DatasetView
-from dashboard.widgets.class_filter import class_filter
+from dashboard.widgets.filters import class_filter
 from dashboard.wording.names import escape_markdown, human_name, percent
 from har_core.analysis.suspects import N_FOLDS, LabelSuspects, find_label_suspects
 from har_core.dataset.decisions import Decision, decide_together

@@ -6,7 +6,7 @@ import numpy as np
 import streamlit as st
 
 from dashboard.results.photos import ScoredPhotos
-from dashboard.widgets.class_filter import class_filter
+from dashboard.widgets.filters import class_filter, say_none_match, search_filter
 from dashboard.wording.names import counted
 from har_core.scale.opened.table import VERDICTS, ResultsTable
 
@@ -28,18 +28,14 @@ _ORDERS: Final = {
     "Least like what it knows": ("novelty", -1),
 }
 
+_NO_FILTERS: Final = dict.fromkeys(("results_search", "results_class", "results_kind"), "")
+
 
 def show_browser(table: ResultsTable) -> None:
     """Draw filters, and a page of thumbnails."""
     filters = st.grid("auto", min_column_width=150)
-    search = filters.text_input(
-        "Path",
-        placeholder="part of a path or address",
-        icon=":material/search:",
-        key="results_search",
-        bind="query-params",
-    )
     with filters:
+        search = search_filter("Path", "a path or address", key="results_search")
         action = class_filter("Answer", table.class_names, key="results_class")
     kind = filters.selectbox(
         "Kind",
@@ -49,10 +45,9 @@ def show_browser(table: ResultsTable) -> None:
         bind="query-params",
     )
     order = filters.selectbox("Sort by", list(_ORDERS), key="results_order", bind="query-params")
-    rows = _rows(table.identity, search.strip(), action, kind, order, table)
+    rows = _rows(table.identity, search, action, kind, order, table)
     if not len(rows):
-        st.info("No photograph matches these filters.", icon=":material/filter_alt_off:")
-        st.button("Clear the filters", key="clear_results_filters", on_click=_clear_filters)
+        say_none_match(_NO_FILTERS)
         return
     st.markdown(f"**{counted(len(rows), 'photograph')}**")
     ScoredPhotos(table).show(rows, key=f"results {search} {action} {kind} {order}")
@@ -62,11 +57,6 @@ def _kind_title(kind: str) -> str:
     if kind.startswith(_REASON):
         return f"No answer: {kind.removeprefix(_REASON).replace('_', ' ')}"
     return _KINDS[kind]
-
-
-def _clear_filters() -> None:
-    for key in ("results_search", "results_class", "results_kind"):
-        st.session_state[key] = ""
 
 
 @st.cache_resource(max_entries=6, show_spinner="Looking for them …")

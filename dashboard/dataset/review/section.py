@@ -27,7 +27,7 @@ from dashboard.dataset.review.unlabelled import (
     start_batch,
 )
 from dashboard.dataset.view import DatasetView
-from dashboard.widgets.class_filter import class_filter
+from dashboard.widgets.filters import class_filter
 from dashboard.wording.names import counted, human_name, markdown_name
 from har_core.analysis.review import REVIEW_KINDS
 from har_core.dataset.decisions import undo

@@ -1,10 +1,21 @@
-"""The choice of a class that the page's address keeps."""
+"""Filters of photographs that the page's address keeps."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 
 import streamlit as st
 
 from dashboard.wording.names import human_name
+
+
+def search_filter(title: str, what: str, *, key: str) -> str:
+    """Draw a field for a part of a name, and return what was typed, without blanks around."""
+    return st.text_input(
+        title,
+        placeholder=f"part of {what}",
+        icon=":material/search:",
+        key=key,
+        bind="query-params",
+    ).strip()
 
 
 def class_filter(title: str, class_names: Iterable[str], *, key: str) -> str:
@@ -17,6 +28,20 @@ def class_filter(title: str, class_names: Iterable[str], *, key: str) -> str:
         format_func=lambda name: human_name(name) or "All classes",
         key=key,
         bind="query-params",
+    )
+
+
+def say_none_match(none: Mapping[str, str]) -> None:
+    """Say that the filters leave nothing, and offer to clear them.
+
+    Parameters
+    ----------
+    none : mapping of str to str
+        Key of each filter to its value that lets everything pass.
+    """
+    st.info("No photograph matches these filters.", icon=":material/filter_alt_off:")
+    st.button(
+        "Clear the filters", key="clear_filters", on_click=st.session_state.update, args=(none,)
     )
 
 
