@@ -21,10 +21,14 @@ from dashboard.predict.results import Photo
 from dashboard.widgets.first_steps import first_steps
 from har_core import ActionModel, InvalidImageError
 
-# On a phone the columns lie above each other: then the answer comes before what was handed in.
+# On a phone all lies in one column: then the answers come first, what was handed in comes last.
 ANSWER_FIRST = """<style>@media (max-width: 640px) {
-.st-key-handed_in > * > [data-testid="stHorizontalBlock"] > [data-testid="stColumn"]:nth-child(2),
-.st-key-handed_in > [data-testid="stHorizontalBlock"] > [data-testid="stColumn"]:nth-child(2)
+.st-key-all_handed_in > :first-child,
+.st-key-all_handed_in > :first-child > [data-testid="stHorizontalBlock"] { display: contents; }
+.st-key-all_handed_in > :first-child [data-testid="stColumn"] { flex: none; width: 100%; }
+.st-key-all_handed_in > :first-child > * > [data-testid="stColumn"]:first-child { order: 1; }
+.st-key-all_handed_in > :first-child > * > [data-testid="stColumn"]:last-child { order: -1; }
+.st-key-shown > * > [data-testid="stHorizontalBlock"] > [data-testid="stColumn"]:last-child
 { order: -1; } }</style>"""
 
 
@@ -67,8 +71,8 @@ def show_one(
 @st.fragment
 def predict(model: ActionModel) -> None:
     above = st.container()
-    with st.container(key="handed_in"):
-        inputs, answers = st.columns([5, 6], gap="large")
+    everything = st.container(key="all_handed_in")
+    inputs, answers = everything.columns([5, 6], gap="large")
     with inputs:
         photos = photos_handed_in()
     with above:
@@ -94,8 +98,9 @@ def predict(model: ActionModel) -> None:
     with place:
         show_summary(good, bad)
     if good:
-        row = choose_from_table(good)
-        picture, answer = st.columns([5, 6], gap="large")
+        with everything:
+            row = choose_from_table(good)
+        picture, answer = everything.container(key="shown").columns([5, 6], gap="large")
         show_one(model, *good[row], picture, answer, least)
 
 

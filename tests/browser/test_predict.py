@@ -4,7 +4,7 @@ import pytest
 from playwright.sync_api import TimeoutError as PlaywrightTimeoutError
 from playwright.sync_api import expect
 
-from tests.browser.conftest import PHONE
+from tests.browser.conftest import PHONE, wait_until_drawn
 from tests.drawing import CLASS_NAMES, photo_bytes
 
 pytestmark = pytest.mark.browser
@@ -162,6 +162,28 @@ def test_phone_needs_no_sideways_scrolling_and_cuts_no_label(page):
         box = text.bounding_box()
         assert box["x"] >= chart["x"] - 1
         assert box["x"] + box["width"] <= chart["x"] + chart["width"] + 1
+
+
+def test_phone_shows_answers_before_what_was_handed_in(page):
+    page.set_viewport_size(PHONE)
+    open_page(page)
+    upload(
+        page,
+        picture("first.jpg", photo_bytes("clapping")),
+        picture("second.jpg", photo_bytes("sitting")),
+    )
+    shown = (
+        page.get_by_role("heading", name="2 photographs classified"),
+        page.get_by_test_id("stDataFrame"),
+        page.get_by_role("heading", name="Almost certainly clapping"),
+        page.get_by_role("img", name="The photograph first.jpg"),
+        page.get_by_role("tab", name="Upload"),
+    )
+    for element in shown:
+        expect(element).to_be_visible()
+    wait_until_drawn(page)
+    tops = [element.bounding_box()["y"] for element in shown]
+    assert tops == sorted(tops)
 
 
 def test_documentation_of_the_api_works_without_the_internet(page):
