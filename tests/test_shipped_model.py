@@ -6,6 +6,7 @@ import pandas as pd
 import pytest
 from PIL import Image
 
+from dashboard.predict.inputs import OTHERS, PEOPLE
 from har_core import load_model
 from har_core.evaluation.result import EvaluationResult
 from har_core.model.manifest import PREDICTIONS_FILE, SPLITS_FILE, UNLABELLED_FILE
@@ -50,6 +51,15 @@ def test_headline_is_what_the_recorded_test_predictions_give(model, recorded):
     recall = np.diag(result.confusion) / result.confusion.sum(axis=1)
     assert recall.min() >= 0.62
     assert manifest.metrics["ece"]["value"] <= 0.03
+
+
+def test_samples_of_people_are_answered_and_those_of_other_things_are_not(model):
+    folder = PROJECT / "dashboard" / "examples"
+    answers = {name: model.predict(folder / f"{name}.jpg") for name in (*PEOPLE, *OTHERS)}
+    of_people = {name: answers[name].answer for name in PEOPLE}
+    assert of_people == {name: name for name in PEOPLE} | {"in_the_park": "running"}
+    assert {answers[name].answer for name in OTHERS} == {None}
+    assert answers["cat"].verdict == "foreign"
 
 
 def test_no_group_or_file_is_in_two_splits():

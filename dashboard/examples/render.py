@@ -265,7 +265,7 @@ def running() -> Scene:
 def sleeping() -> Scene:
     """Return someone asleep in a bed."""
     scene = Scene(
-        wall="#cfd6d3", wall_z=-1.1, eye=(-0.25, 1.75, 2.4), target=(-0.25, 0.66, 0.0), zoom=2.3
+        wall="#cfd6d3", wall_z=-1.1, eye=(-0.25, 1.75, 2.4), target=(-0.25, 0.66, 0.0), zoom=2.87
     )
     scene.add(box((0, 0.25, 0), (1.25, 0.22, 0.62), 0.05), "#7d5a3c")
     scene.add(box((0, 0.48, 0), (1.22, 0.1, 0.6), 0.09), "#eef0ee")
@@ -290,7 +290,7 @@ def sleeping() -> Scene:
 def using_laptop() -> Scene:
     """Return someone with a laptop at a table."""
     scene = Scene(
-        wall="#d9cdb8", wall_z=-1.3, eye=(1.15, 1.45, 2.3), target=(0.1, 1.0, 0.0), zoom=3.1
+        wall="#d9cdb8", wall_z=-1.3, eye=(1.15, 1.45, 2.3), target=(0.09, 1.13, 0.0), zoom=3.8
     )
     scene.person(
         {
@@ -324,7 +324,7 @@ def using_laptop() -> Scene:
 def in_the_park() -> Scene:
     """Return two people who do different things, for looking at a part."""
     scene = Scene(
-        ("#7fa05c", "#6b8c4b"), (7.0, 7.0), eye=(0.2, 1.2, 4.0), target=(0.1, 0.8, 0.0), zoom=2.3
+        ("#7fa05c", "#6b8c4b"), (7.0, 7.0), eye=(0.2, 1.2, 4.0), target=(0.1, 0.62, 0.0), zoom=2.75
     )
     scene.person(
         {
