@@ -1,8 +1,9 @@
 """How long a training will take on this machine: from earlier runs, or from a measurement."""
 
 import time
+from collections.abc import Mapping
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
 
 import numpy as np
 import streamlit as st
@@ -12,7 +13,7 @@ from dashboard.training.runs import Run
 from har_core.analysis.features import FeatureCache, FeatureNetwork
 from har_core.errors import HarError
 from har_core.model.manifest import read_manifest
-from har_core.training.efforts import Effort, effort_settings
+from har_core.training.efforts import NO_CHANGES, Effort, effort_settings
 from har_core.training.settings import TrainingSettings
 
 _PROBE: Final = 16
@@ -24,7 +25,13 @@ _QUICK_MS_PER_PHOTOGRAPH: Final = 2.0
 _START_S: Final = 15.0
 
 
-def estimate_seconds(effort: Effort, base: Path, n: int, runs: list[Run]) -> tuple[float, str]:
+def estimate_seconds(
+    effort: Effort,
+    base: Path,
+    n: int,
+    runs: list[Run],
+    changes: Mapping[str, Any] = NO_CHANGES,
+) -> tuple[float, str]:
     """Return how long a training of `n` photographs will take, and what that is known from.
 
     Parameters
@@ -35,7 +42,9 @@ def estimate_seconds(effort: Effort, base: Path, n: int, runs: list[Run]) -> tup
     n : int
         Photographs.
     runs : list of Run
-        Earlier ones; those of the same effort tell most.
+        Earlier ones; those of the same effort and settings tell most.
+    changes : mapping of str to object
+        Settings that are other than usual for the effort.
 
     Returns
     -------
@@ -44,26 +53,34 @@ def estimate_seconds(effort: Effort, base: Path, n: int, runs: list[Run]) -> tup
         For people, e.g. ``"as the last quick training here"``.
     """
     for run in runs:
-        manifest = run.manifest() if run.effort == effort and run.seconds else None
+        is_alike = run.effort == effort and _epochs(run.settings) == _epochs(changes)
+        manifest = run.manifest() if is_alike and run.seconds else None
         if manifest is not None and run.seconds:
             of_last = sum(manifest.training.get("photographs", {}).values()) or n
             return run.seconds * n / of_last, f"as the last {effort} training here"
     seconds = seconds_per_pass(str(base), read_manifest(base).files.get("model.onnx", ""))
     if effort == "quick":
-        pending = max(n - known_features(base), 0)
-        return _START_S + n * _QUICK_MS_PER_PHOTOGRAPH / 1000 + 2 * pending * seconds, "measured"
-    recipe = TrainingSettings() if effort == "full" else None
+        again = _START_S + n * _QUICK_MS_PER_PHOTOGRAPH / 1000
+        looking = 2 * max(n - known_features(base), 0) * seconds
+        later = f", later ones {duration(again)}" if looking > again else ""
+        return again + looking, f"measured{later}"
     try:
-        recipe = recipe or effort_settings(effort, base)
-        speed = known_speed(base)
-    except HarError:
-        recipe, speed = recipe or TrainingSettings(), None
+        recipe = effort_settings(effort, base, changes)
+    except HarError:  # of a model that cannot be fine-tuned: said when it is started
+        recipe = TrainingSettings()
+    speed = known_speed(base)
     if speed is not None:
         # The head learns from one pass of the frozen network; its epochs cost next to nothing.
         learned = round((1 - recipe.validation - recipe.test) * n)
-        tuning = speed.seconds(learned, min(recipe.small_epochs, recipe.epochs), recipe.epochs)
+        small = sum(map(recipe.is_small, range(recipe.epochs)))
+        tuning = speed.seconds(learned, small, recipe.epochs)
         return tuning + n * seconds, "measured"
     return _START_S + n * recipe.epochs * _PASSES_PER_EPOCH * seconds, "estimated"
+
+
+def _epochs(changes: Mapping[str, Any]) -> Any:
+    """Return what of changed settings decides how long a training takes."""
+    return changes.get("epochs")
 
 
 @st.cache_data(max_entries=8, show_spinner="Measuring this machine …")

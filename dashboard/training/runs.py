@@ -6,8 +6,8 @@ import shutil
 import subprocess
 import sys
 import time
-from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass, field
 from datetime import UTC, datetime
 from functools import cached_property
 from pathlib import Path
@@ -20,7 +20,7 @@ from har_core.model.bundle import list_bundles, models_dir
 from har_core.model.manifest import BundleManifest, check_bundle_name, read_manifest
 from har_core.settings import MODELS_DIR, checkout
 from har_core.storage.files import write_atomically
-from har_core.training.efforts import Effort
+from har_core.training.efforts import NO_CHANGES, Effort, check_changes, fine_tunable
 from har_core.training.events import is_running, read_events
 from har_core.training.run_folder import RunFolder
 
@@ -64,6 +64,8 @@ class Run:
         Unix time of the last start.
     used : bool
         Whether the model was taken over.
+    settings : dict of str to object
+        What is other than usual for the effort, see `har_core.training.efforts.effort_settings`.
     """
 
     id: str
@@ -76,6 +78,7 @@ class Run:
     created: str = ""
     launched: float = 0.0
     used: bool = False
+    settings: dict[str, Any] = field(default_factory=dict)
 
     @property
     def folder(self) -> Path:
@@ -175,6 +178,7 @@ def start_run(
     n_photographs: int,
     relabelled: int = 0,
     excluded: int = 0,
+    settings: Mapping[str, Any] = NO_CHANGES,
 ) -> Run:
     """Start a training as a process of its own; it waits for those that were started before.
 
@@ -194,16 +198,21 @@ def start_run(
         In that table.
     relabelled, excluded : int
         For the record.
+    settings : mapping of str to object
+        See `Run`.
 
     Raises
     ------
     HarError
-        If the name cannot be used or is taken, or there is too little room on the disk or in
-        memory.
+        If the name cannot be used or is taken, the model cannot be fine-tuned or a setting not be
+        used, or there is too little room on the disk or in memory.
     """
     check_bundle_name(name)
     if effort != "quick":
         require_training_extra(f"A {effort} training")
+    if effort == "standard":
+        fine_tunable(base)
+    check_changes(effort, settings)
     taken = {entry.name for entry in list_bundles()}
     # One that failed or was stopped can go on, with what it has learned under its name.
     taken |= {run.name for run in list_runs() if run.state not in ("used", "gone")}
@@ -219,6 +228,7 @@ def start_run(
         relabelled=relabelled,
         excluded=excluded,
         created=now.isoformat(),
+        settings=dict(settings),
     )
     try:
         run.folder.mkdir(parents=True)
@@ -333,6 +343,8 @@ def _launch(run: Run) -> Run:
         *("--name", run.name, "--effort", run.effort, "--base", run.base),
         *("--events", str(run.folder / _EVENTS), "--runs-dir", str(_checkpoints())),
     ]
+    for setting, value in run.settings.items():
+        arguments += [f"--{setting.replace('_', '-')}", str(value)]
     if RunFolder(_checkpoints() / run.name).read_settings() is not None:
         arguments.append("--resume")
     with (run.folder / _LOG).open("ab") as log:

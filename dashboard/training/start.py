@@ -10,6 +10,7 @@ import streamlit as st
 from dashboard.jobs.registry import find_jobs, start_job
 from dashboard.jobs.view import JobEnd, show_jobs
 from dashboard.resources import opened_dataset
+from dashboard.training.advanced import chosen_settings, describe_settings, show_settings
 from dashboard.training.estimate import duration, estimate_seconds
 from dashboard.training.measuring import JOB, measure_speed
 from dashboard.training.runs import ACTIVE, Run, start_run
@@ -81,14 +82,18 @@ def show_start(folder: str, base: Path, runs: list[Run]) -> None:
     )
     captions, sources = [], set()
     for effort in EFFORTS:
-        seconds, source = estimate_seconds(effort, base, chosen.photographs, runs)
+        changes = chosen_settings(effort, base)
+        seconds, source = estimate_seconds(effort, base, chosen.photographs, runs, changes)
         sources.add(source)
         meaning = _MEANINGS[effort].format(base=escape_markdown(base.name))
         captions.append(f"{duration(seconds)} ({source}): {meaning}")
-    st.radio(
+    picked: Effort = st.radio(
         "Effort", EFFORTS, format_func=_TITLES.__getitem__, captions=captions, key="train_effort"
     )
-    if sources & {"estimated", "measured"}:
+    show_settings(picked, base)
+    if changes := chosen_settings(picked, base):
+        st.caption(f"Other than usual: {describe_settings(changes)}.")
+    if not all(source.startswith("as the last") for source in sources):
         _offer_measurement(base, again="estimated" not in sources)
     waiting = [run for run in runs if run.state in ACTIVE]
     st.button(
@@ -173,6 +178,7 @@ def _start(name_key: str, base: Path, folder: str, as_it_is: _Lesson, cleaned: _
             n_photographs=lesson.photographs,
             relabelled=lesson.relabelled + lesson.labelled,
             excluded=lesson.excluded,
+            settings=chosen_settings(effort, base),
         )
     except HarError as error:
         st.toast(escape_markdown(str(error)), icon=":material/error:")

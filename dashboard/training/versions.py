@@ -10,6 +10,7 @@ import streamlit as st
 
 from dashboard import sidebar
 from dashboard.resources import file_stamp
+from dashboard.training.advanced import describe_settings
 from dashboard.training.estimate import duration
 from dashboard.training.runs import Run
 from dashboard.training.start import OPENED
@@ -183,10 +184,15 @@ def _row(version: Version, default: Path | None) -> dict[str, str]:
         "Data": version.data or "–",
         "Review": version.review or "–",
         "From": version.origin or "–",
-        "Effort": run.effort if run is not None else "–",
+        "Effort": _effort(run) if run is not None else "–",
         "Took": duration(run.seconds).removeprefix("about ") if run and run.seconds else "–",
         "Made (UTC)": version.created,
     }
+
+
+def _effort(run: Run) -> str:
+    changed = describe_settings(run.settings)
+    return f"{run.effort}, {changed}" if changed else run.effort
 
 
 def _open_run(versions: list[Version]) -> None:

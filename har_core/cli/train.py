@@ -58,6 +58,7 @@ _DEFAULTS = TrainingSettings()
 
 @app.command()
 def train(
+    context: typer.Context,
     dataset: DatasetOption,
     name: Annotated[str, typer.Option(help="Name of the model bundle to write.")],
     table: TableOption = None,
@@ -69,7 +70,7 @@ def train(
         typer.Option(
             help="Go on from another model, and keep its test photographs apart: 'quick' fits a "
             "head on its features, 'standard' fine-tunes its network, 'full' begins with ImageNet "
-            "weights. The settings of the recipe below are not used then.",
+            "weights. Each has settings of its own, which the options from EPOCHS to SEED change.",
         ),
     ] = None,
     base: Annotated[
@@ -176,27 +177,33 @@ def train(
         raise typer.BadParameter("--base goes with --effort.")
     if recipe is not None and effort is not None:
         raise typer.BadParameter("--recipe and --effort exclude each other.")
-    settings = dataclasses.replace(
-        _DEFAULTS,
-        backbone_weights=backbone_weights,
-        epochs=epochs,
-        head_epochs=head_epochs,
-        small_epochs=small_epochs,
-        small_size=small_size,
-        frozen_blocks=frozen_blocks,
-        batch_size=batch_size,
-        learning_rate=learning_rate,
-        layer_decay=layer_decay,
-        weight_decay=weight_decay,
-        label_smoothing=label_smoothing,
-        dropout=dropout,
-        seed=seed,
-        teachers=tuple(teacher or ()),
-        teacher_weight=teacher_weight,
-        unlabelled=unlabelled,
-        notes=notes,
-        augmentation=dataclasses.replace(_DEFAULTS.augmentation, mixup=mixup),
-    )
+    settings = {
+        "backbone_weights": backbone_weights,
+        "epochs": epochs,
+        "head_epochs": head_epochs,
+        "small_epochs": small_epochs,
+        "small_size": small_size,
+        "frozen_blocks": frozen_blocks,
+        "batch_size": batch_size,
+        "learning_rate": learning_rate,
+        "layer_decay": layer_decay,
+        "weight_decay": weight_decay,
+        "label_smoothing": label_smoothing,
+        "dropout": dropout,
+        "seed": seed,
+        "teachers": tuple(teacher or ()),
+        "teacher_weight": teacher_weight,
+        "unlabelled": unlabelled,
+        "notes": notes,
+        "mixup": mixup,
+    }
+    given = {n: v for n, v in settings.items() if _is_given(context, n)}
+    if recipe is not None and set(given) - {"unlabelled"}:
+        raise typer.BadParameter("--recipe has all settings; leave the options of others out.")
+    if effort is not None:
+        from har_core.training.efforts import check_changes
+
+        check_changes(effort.value, given)  # before the photographs are listed
     read = read_dataset(dataset, table, old_table, columns, follow_links=links)
     check_outputs([events], dataset=read)
     warn_of_spellings(read, dataset, table or old_table)
@@ -208,7 +215,7 @@ def train(
     if effort is not None:
         from har_core.training.efforts import train_with_effort
 
-        run = partial(train_with_effort, effort.value, read, name, find_model(base))
+        run = partial(train_with_effort, effort.value, read, name, find_model(base), changes=given)
     elif recipe is not None:
         from har_core.training.distillation.recipe import read_recipe, train_recipe
 
@@ -218,7 +225,7 @@ def train(
     else:
         from har_core.training.run import train as run_training
 
-        run = partial(run_training, read, name, settings)
+        run = partial(run_training, read, name, _DEFAULTS.changed(settings))
     with progress_bar() as report:
         try:
             with _recorded(events, runs_dir, name, report) as (progress, on_epoch):
@@ -276,6 +283,13 @@ def publish(
             on_epoch=_print_epoch,
         )
     _say_what_was_written(run.name, manifest)
+
+
+def _is_given(context: typer.Context, setting: str) -> bool:
+    """Tell whether a setting was given on the command line, be it at its default."""
+    option = "teacher" if setting == "teachers" else setting
+    source = context.get_parameter_source(option)
+    return source is not None and source.name == "COMMANDLINE"
 
 
 def _cleaned(dataset: "Dataset") -> "Dataset":

@@ -1,12 +1,11 @@
 """How much work a training may be: a new head, fine-tuning, or everything from the beginning."""
 
-import dataclasses
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any, Final, Literal
 
 from har_core.dataset.table import Location
-from har_core.errors import ModelBundleError
+from har_core.errors import HarError, ModelBundleError
 from har_core.model.loading import find_model
 from har_core.model.manifest import KERAS_FILE, BundleManifest, read_manifest
 from har_core.progress import Progress
@@ -15,6 +14,7 @@ from har_core.training.settings import TrainingSettings
 
 Effort = Literal["quick", "standard", "full"]
 EFFORTS: Final[tuple[Effort, ...]] = ("quick", "standard", "full")
+NO_CHANGES: Final[Mapping[str, Any]] = {}
 
 
 def train_with_effort(
@@ -23,6 +23,7 @@ def train_with_effort(
     name: str,
     base: Path,
     *,
+    changes: Mapping[str, Any] = NO_CHANGES,
     csv: str | Path | None = None,
     runs_dir: str | Path = "runs",
     resume: bool = False,
@@ -44,6 +45,8 @@ def train_with_effort(
         lost only seconds, as features are remembered.
     base : Path
         Bundle of the other model.
+    changes : mapping of str to object
+        See `effort_settings`.
 
     Returns
     -------
@@ -55,6 +58,7 @@ def train_with_effort(
     HarError
         See `har_core.training.run.train` and `har_core.training.quick.run.train_quick`.
     """
+    check_changes(effort, changes)
     if effort == "quick":
         from har_core.training.quick.run import train_quick
 
@@ -64,6 +68,7 @@ def train_with_effort(
             base,
             csv=csv,
             overwrite=overwrite,
+            seed=changes.get("seed", 0),
             progress=progress,
             on_epoch=on_epoch,
         )
@@ -72,7 +77,7 @@ def train_with_effort(
     return train(
         dataset,
         name,
-        effort_settings(effort, base),
+        effort_settings(effort, base, changes),
         csv=csv,
         runs_dir=runs_dir,
         resume=resume,
@@ -82,26 +87,62 @@ def train_with_effort(
     )
 
 
-def effort_settings(effort: Effort, base: Path) -> TrainingSettings:
+def effort_settings(
+    effort: Effort, base: Path, changes: Mapping[str, Any] = NO_CHANGES
+) -> TrainingSettings:
     """Return the settings of a standard or full training that goes on from a model.
+
+    Parameters
+    ----------
+    effort : {"standard", "full"}
+    base : Path
+        Bundle of the model.
+    changes : mapping of str to object
+        Values that replace the effort's own, see `TrainingSettings.changed`.
 
     Raises
     ------
+    HarError
+        If a value cannot be used, or has no meaning for this effort.
     ModelBundleError
         If the model's network cannot be fine-tuned.
     """
+    check_changes(effort, changes)
     if effort == "full":
-        return TrainingSettings(splits_of=str(base))
+        return TrainingSettings(splits_of=str(base)).changed(changes)
     network = fine_tunable(base)
-    return dataclasses.replace(
-        TrainingSettings(),
-        backbone_weights=str(network / KERAS_FILE),
-        head_epochs=1,
-        epochs=4,
-        small_epochs=2,
-        learning_rate=1e-4,
-        splits_of=str(network),
-    )
+    own = {
+        "backbone_weights": str(network / KERAS_FILE),
+        "head_epochs": 1,
+        "epochs": 4,
+        "small_epochs": 2,
+        "learning_rate": 1e-4,
+        "splits_of": str(network),
+    }
+    return TrainingSettings().changed({**own, **changes})
+
+
+def check_changes(effort: Effort, changes: Mapping[str, Any]) -> None:
+    """Refuse settings that have no meaning for an effort, and values that cannot be used.
+
+    Raises
+    ------
+    HarError
+        With the options of `har train` that they are.
+    """
+    if effort == "quick":
+        useless = [name for name in changes if name != "seed"]
+    else:
+        useless = ["backbone_weights"] if effort == "standard" else []
+        useless = [name for name in useless if name in changes]
+    if useless:
+        what = {
+            "quick": "fits a head on what the other model sees",
+            "standard": "goes on from the other model's network",
+        }[effort]
+        options = ", ".join(f"--{name.replace('_', '-')}" for name in useless)
+        raise HarError(f"A {effort} training {what}; it takes no {options}.")
+    TrainingSettings().changed(changes)
 
 
 def fine_tunable(base: Path) -> Path:

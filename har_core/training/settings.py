@@ -1,6 +1,7 @@
 """The settings that decide a training run besides the dataset."""
 
-from dataclasses import dataclass, field
+from collections.abc import Mapping
+from dataclasses import dataclass, field, fields, replace
 from typing import Any
 
 from har_core.errors import HarError
@@ -141,6 +142,26 @@ class TrainingSettings:
     def is_small(self, epoch: int) -> bool:
         """Tell whether a fine-tuning epoch, counted from 0, sees photographs of `small_size`."""
         return epoch < min(self.small_epochs, self.epochs - 1)
+
+    def changed(self, changes: Mapping[str, Any]) -> "TrainingSettings":
+        """Return these settings with some of another value.
+
+        Parameters
+        ----------
+        changes : mapping of str to object
+            By the names of the fields here, or of those of the augmentation.
+
+        Raises
+        ------
+        HarError
+            If a value cannot be used.
+        """
+        names = {f.name for f in fields(AugmentationSettings)}
+        augmentation = replace(
+            self.augmentation, **{n: v for n, v in changes.items() if n in names}
+        )
+        others = {n: v for n, v in changes.items() if n not in names}
+        return replace(self, **{"augmentation": augmentation, **others})
 
     @classmethod
     def from_dict(cls, values: dict[str, Any]) -> "TrainingSettings":

@@ -52,11 +52,15 @@ QUICK: Final = "quick"
 
 @dataclass(frozen=True, eq=False)
 class _Prepared:
-    """Usable photographs (``filename``, ``label``, ``sha256``, ``duplicate_group``, ``split``)."""
+    """Usable photographs (``filename``, ``label``, ``sha256``, ``duplicate_group``, ``split``).
+
+    The seed is that of the split.
+    """
 
     table: pd.DataFrame
     skipped: pd.DataFrame
     class_names: tuple[str, ...]
+    seed: int
 
     def rows_of(self, split: str) -> np.ndarray:
         return np.flatnonzero(self.table["split"].to_numpy() == split)
@@ -163,7 +167,7 @@ def _prepare(
         skipped = pd.concat([skipped, left_out(table.assign(split=split))])
     else:
         split = inherited_split(table, recorded, seed=seed)
-    prepared = _Prepared(table.assign(split=split), skipped, class_names)
+    prepared = _Prepared(table.assign(split=split), skipped, class_names, seed)
     learned = set(table["label"][split == "train"])
     lost = [name for name in class_names if name not in learned]
     if lost:
@@ -319,6 +323,7 @@ def _publish(
             "effort": QUICK,
             "base": old.name,
             "base_network": old.files[ONNX_FILE],
+            "seed": prepared.seed,
             "photographs": {s: int(n) for s, n in table["split"].value_counts().items()},
             "skipped": prepared.skipped.to_dict("records"),
             "dataset_fingerprint": dataset_fingerprint(table),

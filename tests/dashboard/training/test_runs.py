@@ -45,7 +45,10 @@ def start(base: Path, tmp_path: Path) -> Callable[[str], Run]:
     table = (dataset / "train.csv").read_text()
 
     def start_named(name: str) -> Run:
-        return start_run(name, "quick", base, str(dataset), table, n_photographs=36)
+        settings = {"seed": 5}
+        return start_run(
+            name, "quick", base, str(dataset), table, n_photographs=36, settings=settings
+        )
 
     return start_named
 
@@ -78,7 +81,7 @@ def test_finished_model_is_on_trial_until_it_is_used(start, base: Path) -> None:
     assert find_model().name == "better"
     used = find_run(run.id)
     assert used is not None and used.state == "used"
-    assert (used.model / "bundle.json").is_file()
+    assert read_manifest(used.model).training["seed"] == used.settings["seed"] == 5
     choose_default("tiny")
     assert find_model() == base.resolve()
     write_tiny_bundle(bundle.models_dir(), "newer", created="2999-01-01T00:00:00+00:00")

@@ -56,6 +56,9 @@ def test_decisions_travel_and_a_quick_model_learns_from_them(run, tmp_path: Path
     assert "photographs that neither has learned from" in compared.stdout
     assert run("compare", "old", "new").returncode == 2
     assert run("train", "--dataset", here, "--name", "x", "--base", "old").returncode == 2
+    useless = run("train", "--dataset", here, "--name", "x", "--effort", "quick", "--epochs", 3)
+    assert useless.returncode == 2
+    assert "takes no --epochs" in useless.stderr
 
 
 def test_what_to_label_next_is_written_filled_in_and_taken_over(

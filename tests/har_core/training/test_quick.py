@@ -9,12 +9,12 @@ import pandas as pd
 import pytest
 
 from har_core.dataset.splits import inherited_split
-from har_core.errors import DatasetError, ModelBundleError
+from har_core.errors import DatasetError, HarError, ModelBundleError
 from har_core.model import bundle
 from har_core.model.loading import load_model
 from har_core.model.manifest import KERAS_FILE, BundleManifest, read_manifest
 from har_core.model.records import read_splits
-from har_core.training.efforts import effort_settings, fine_tunable
+from har_core.training.efforts import check_changes, effort_settings, fine_tunable
 from har_core.training.events import EventLog, read_events, recorded_run
 from har_core.training.quick.head import LinearHead, fit_linear_head, replace_head
 from har_core.training.quick.run import train_quick
@@ -157,6 +157,18 @@ def test_fine_tuning_goes_on_from_the_network_behind_a_quick_model(
     settings = effort_settings("standard", base.parent / "quick")
     assert Path(settings.backbone_weights) == (base / KERAS_FILE).resolve()
     assert effort_settings("full", base).backbone_weights == "imagenet"
+
+
+def test_settings_of_an_effort_can_be_changed_where_they_mean_something(base: Path) -> None:
+    full = effort_settings("full", base, {"epochs": 3, "mixup": 0.0})
+    assert (full.epochs, full.augmentation.mixup) == (3, 0.0)
+    assert full.splits_of == str(base)
+    with pytest.raises(HarError, match=r"fits a head .* takes no --learning-rate"):
+        check_changes("quick", {"learning_rate": 1e-3, "seed": 1})
+    with pytest.raises(HarError, match="takes no --backbone-weights"):
+        effort_settings("standard", base, {"backbone_weights": "imagenet"})
+    with pytest.raises(HarError, match=r"learning rate must be in \(0, 1\)"):
+        effort_settings("full", base, {"learning_rate": 2.0})
 
 
 def test_events_tell_how_a_run_ended_and_a_cut_line_is_left_out(tmp_path: Path) -> None:
