@@ -5,15 +5,16 @@ from pathlib import Path
 import streamlit as st
 
 from dashboard import sidebar
+from dashboard.training.watching import show_watched
 from dashboard.widgets import tab_memory
 from dashboard.wording.names import PRODUCT
 from har_core.settings import shipped
 
 # Streamlit writes white on every primary colour; one that is legible as text on a dark page is
-# too light for that.
-_DARK_TEXT_ON_PRIMARY = (
+# too light for that. The browser decides, because the system may turn dark without a rerun.
+_TEXT_ON_PRIMARY = (
     '<style>[data-testid^="stBaseButton-primary"]:not(:disabled)'
-    " { color: #0b1519 !important; }</style>"
+    " { color: light-dark(#ffffff, #0b1519) !important; }</style>"
 )
 PAGES = shipped("pages")
 
@@ -34,14 +35,14 @@ def show() -> None:
     )
     icon = str(Path(__file__).parent / "examples" / "icon.png")
     st.set_page_config(page_title=f"{page.title} · {PRODUCT}", page_icon=icon, layout="wide")
-    if st.context.theme.type == "dark":
-        st.html(_DARK_TEXT_ON_PRIMARY)
+    st.html(_TEXT_ON_PRIMARY)
     st.logo(icon, size="large")
     tab_memory.restore()
     with st.sidebar:
         sidebar.pick_model()
         sidebar.pick_dataset()
         sidebar.pick_results()
+        show_watched()
         tab_memory.mount()
     page.run()
 

@@ -19,10 +19,10 @@ runs = list_runs()
 opened = next((run for run in runs if run.id == st.query_params.get(OPENED)), None)
 opened = opened or next((run for run in runs if run.state in OPENED_BY_ITSELF), None)
 if opened is not None:
-    st.header(escape_markdown(opened.name), anchor=False)
     if opened.state in ("finished", "used"):
         show_verdict(opened)
     else:
+        st.header(escape_markdown(opened.name), anchor=False)
         show_progress(opened)
 
 st.header("A new training", anchor=False)

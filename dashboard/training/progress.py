@@ -9,6 +9,7 @@ from dashboard.charts.style import NO_TOOLBAR
 from dashboard.charts.training import training_curves
 from dashboard.training.estimate import duration
 from dashboard.training.runs import ACTIVE, Run, find_run, remove_run, resume_run, stop_run
+from dashboard.training.watching import seen, watch
 from dashboard.wording.names import escape_markdown
 from har_core.errors import HarError
 
@@ -18,8 +19,10 @@ _STALLED_AFTER: Final = 3
 def show_progress(run: Run) -> None:
     """Draw a run; while it is at work, this refreshes by itself."""
     if run.state in ACTIVE:
+        watch(run.id)
         _show_live(run.id)
         return
+    seen(run.id)
     _show_state(run)
     _show_curves(run)
     _show_log(run)
@@ -29,7 +32,8 @@ def show_progress(run: Run) -> None:
 def _show_live(run_id: str) -> None:
     run = find_run(run_id)
     if run is None or run.state not in ACTIVE:
-        st.rerun()  # the whole page: it has ended
+        seen(run_id)
+        st.rerun()  # the whole page: it has ended, and Compare opens
         return
     _show_state(run)
     _show_curves(run)

@@ -8,6 +8,7 @@ import streamlit as st
 
 from dashboard import sidebar
 from dashboard.training.runs import Run, remove_run, use_model
+from dashboard.training.watching import seen
 from dashboard.widgets.gallery import Tile, gallery
 from dashboard.widgets.verdict import VERDICT_BOXES
 from dashboard.wording.metrics import metric_value, signed_difference
@@ -27,6 +28,8 @@ _SHOWN_CLASSES: Final = 6
 def show_verdict(run: Run) -> None:
     """Draw the comparison of a run's model with the one that it goes on from."""
     old, new = Path(run.base), run.model
+    seen(run.id)
+    st.header(f"Compare {escape_markdown(run.name)} with {escape_markdown(old.name)}", anchor=False)
     try:
         verdict = load_verdict(str(old), str(new), run.launched, "corrected")
         labels: LabelChoice = "corrected"

@@ -7,6 +7,7 @@ from pathlib import Path
 from urllib.parse import urlsplit
 
 import pytest
+from axe_playwright_python.sync_playwright import Axe
 from playwright.sync_api import (
     Browser,
     BrowserContext,
@@ -36,6 +37,10 @@ CHROMIUM_ARGUMENTS = [
     "--host-resolver-rules=MAP * ~NOTFOUND, EXCLUDE 127.0.0.1",
 ]
 
+# Rules that axe-core leaves out unless asked.
+SERIOUS = ("serious", "critical")
+RULES = {"resultTypes": ["violations"], "rules": {"label-content-name-mismatch": {"enabled": True}}}
+
 
 def steady_box(locator: Locator) -> FloatRect:
     """Return where an element is once it has stopped moving, for the mouse to go there."""
@@ -53,6 +58,16 @@ def wait_until_drawn(page: Page) -> None:
         " && !document.querySelector('[data-stale=true]')"
         " && !document.querySelector('[data-testid=stSkeleton]')"
     )
+
+
+def serious_faults(page: Page) -> list[str]:
+    """Return what axe-core finds on a page as it is now that keeps people out."""
+    violations = Axe().run(page, options=RULES).response["violations"]
+    return [
+        f"{v['id']}: {v['nodes'][0]['target']} {v['nodes'][0].get('failureSummary', '')}"
+        for v in violations
+        if v["impact"] in SERIOUS or v["id"] == "heading-order"
+    ]
 
 
 def errors_of(page: Page) -> list[str]:

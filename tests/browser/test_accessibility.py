@@ -3,16 +3,13 @@
 import re
 
 import pytest
-from axe_playwright_python.sync_playwright import Axe
 from playwright.sync_api import expect
 
-from tests.browser.conftest import TIMEOUT_MS, wait_until_drawn
+from tests.browser.conftest import TIMEOUT_MS, serious_faults, wait_until_drawn
 from tests.drawing import photo_bytes
 
 pytestmark = pytest.mark.browser
 
-SERIOUS = ("serious", "critical")
-RULES = {"resultTypes": ["violations"], "rules": {"label-content-name-mismatch": {"enabled": True}}}
 VIEWS = {
     "predict": ("/", "What is the person doing?"),
     "dataset": ("/dataset", "Know your photographs"),
@@ -24,15 +21,6 @@ VIEWS = {
     "clean up": ("/dataset?section=Clean+up", "Know your photographs"),
     "evaluation": ("/evaluation", "How good is the model?"),
 }
-
-
-def serious_faults(page) -> list[str]:
-    violations = Axe().run(page, options=RULES).response["violations"]
-    return [
-        f"{v['id']}: {v['nodes'][0]['target']} {v['nodes'][0].get('failureSummary', '')}"
-        for v in violations
-        if v["impact"] in SERIOUS or v["id"] == "heading-order"
-    ]
 
 
 @pytest.mark.parametrize("scheme", ["light", "dark"])
@@ -55,6 +43,27 @@ def test_axe_finds_nothing_serious_in_an_answer(page, scheme):
         {"name": "a.jpg", "mimeType": "image/jpeg", "buffer": photo_bytes("running")}
     )
     expect(page.get_by_role("img", name="The photograph a.jpg")).to_be_visible()
+    wait_until_drawn(page)
+    assert serious_faults(page) == []
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+def test_axe_finds_nothing_serious_on_the_smaller_pages(page, scheme):
+    page.emulate_media(color_scheme=scheme)
+    page.goto("/about")
+    for name, heading in (
+        ("What is this?", "What is Gerund?"),
+        ("Jobs", "How far are the score jobs?"),
+        ("Training", "Train a better model"),
+    ):
+        page.get_by_role("link", name=name, exact=True).click()
+        expect(page.get_by_role("heading", name=heading, exact=True)).to_be_visible()
+        wait_until_drawn(page)
+        assert serious_faults(page) == [], name
+    page.get_by_text("Standard", exact=True).click()
+    page.get_by_text("Advanced settings").click()
+    page.get_by_text("Which data made which model").click()
+    expect(page.get_by_role("spinbutton", name="Epochs")).to_be_visible()
     wait_until_drawn(page)
     assert serious_faults(page) == []
 

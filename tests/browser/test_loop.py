@@ -16,7 +16,7 @@ from har_core.dataset.decisions import load_decisions
 from har_core.model.loading import load_model
 from har_core.scan.scanning import scan_dataset
 from har_core.training.quick.run import train_quick
-from tests.browser.conftest import DESKTOP, TIMEOUT_MS
+from tests.browser.conftest import DESKTOP, TIMEOUT_MS, serious_faults, wait_until_drawn
 from tests.dashboard_process import running_dashboard
 from tests.drawing import CLASS_NAMES, photo_bytes, write_tiny_bundle
 
@@ -120,7 +120,13 @@ def test_ten_fixes_in_ten_keys_then_a_better_model_answers(
     page.get_by_role("textbox", name="Name of the new model").fill("corrected")
     page.keyboard.press("Enter")
     page.get_by_role("button", name="Train", exact=True).click()
+    # Nobody has clicked: whoever watches a training sees the comparison when it ends.
+    expect(page.get_by_role("heading", name="Compare corrected with old")).to_be_visible()
     expect(page.get_by_role("button", name="Use this model")).to_be_visible()
+    for scheme in ("dark", "light"):
+        page.emulate_media(color_scheme=scheme)
+        wait_until_drawn(page)
+        assert serious_faults(page) == []
     expect(page.get_by_text("photographs that neither has learned from")).to_be_visible()
     expect(page.get_by_text("got another label in between")).to_be_visible()
     photograph = {"file": ("photo.jpg", photo_bytes("running", 2000), "image/jpeg")}

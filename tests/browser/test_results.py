@@ -7,7 +7,13 @@ from pathlib import Path
 import pytest
 from playwright.sync_api import Browser, BrowserContext, Page, expect
 
-from tests.browser.conftest import DESKTOP, TIMEOUT_MS, errors_of
+from tests.browser.conftest import (
+    DESKTOP,
+    TIMEOUT_MS,
+    errors_of,
+    serious_faults,
+    wait_until_drawn,
+)
 from tests.dashboard_process import DashboardProcess, running_dashboard
 from tests.drawing import write_tiny_bundle
 from tests.made_results import write_results
@@ -45,12 +51,22 @@ def page(browser: Browser, server: DashboardProcess) -> Iterator[Page]:
     assert not errors
 
 
+def faults_in_both_schemes(page: Page) -> list[str]:
+    faults = []
+    for scheme in ("dark", "light"):
+        page.emulate_media(color_scheme=scheme)
+        wait_until_drawn(page)
+        faults += serious_faults(page)
+    return faults
+
+
 def test_from_a_job_to_its_photographs_and_its_confusions(
     page: Page, server: DashboardProcess
 ) -> None:
     page.goto("/jobs")
     expect(page.get_by_text("20,000 rows in 5 parts")).to_be_visible()
     expect(page.get_by_text("Why there is no answer:")).to_be_visible()
+    assert faults_in_both_schemes(page) == []
 
     page.get_by_role("button", name="Open in Dataset").click()
     expect(page.get_by_text(f"{ROWS:,} photographs scored by")).to_be_visible()
@@ -65,6 +81,7 @@ def test_from_a_job_to_its_photographs_and_its_confusions(
     expect(dialog.get_by_role("button", name="Next")).to_be_enabled()
     page.keyboard.press("ArrowRight")
     expect(dialog.get_by_text("photo_00001235.jpg")).to_be_visible()
+    assert faults_in_both_schemes(page) == []
     page.keyboard.press("Escape")
 
     page.get_by_role("radio", name="Map").click()

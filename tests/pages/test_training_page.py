@@ -13,7 +13,7 @@ from dashboard.training.runs import Run, list_runs
 from har_core.dataset.decisions import decide
 from har_core.model.loading import find_model
 from har_core.training.events import EventLog
-from tests.drawing import CLASS_NAMES, write_dataset
+from tests.drawing import CLASS_NAMES, write_dataset, write_tiny_bundle
 from tests.evaluated import write_evaluated_bundle
 
 ROOT = Path(__file__).parents[2]
@@ -119,3 +119,49 @@ def test_a_name_that_cannot_be_used_starts_nothing(tiny_models: Path, tmp_path: 
     page.button(key="train").click().run()
     assert "already" in page.toast[0].value
     assert list_runs() == []
+
+
+def test_advanced_settings_are_those_of_the_effort_and_reach_the_training(
+    tiny_models: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    started: list[dict] = []
+    monkeypatch.setattr("dashboard.training.start.start_run", lambda *_, **k: started.append(k))
+    monkeypatch.setattr("dashboard.training.estimate.seconds_per_pass", lambda *_: 1.0)
+    page = open_page(write_dataset(tmp_path / "photos", per_class=4))
+    assert [field.label for field in page.number_input] == ["Seed"]
+    page.radio(key="train_effort").set_value("full").run()
+    epochs = page.number_input(key="train full epochs")
+    assert epochs.value == 14
+    before = page.radio(key="train_effort").proto.captions[2]
+    epochs.set_value(28).run()
+    page.number_input(key="train full mixup").set_value(0.0).run()
+    assert "Other than usual: epochs 28, mixup 0." in texts(page)
+    assert page.radio(key="train_effort").proto.captions[2] != before
+    page.button(key="train").click().run()
+    assert started[0]["settings"] == {"epochs": 28, "mixup": 0.0}
+
+
+def finished_run(tiny_models: Path) -> Run:
+    run = Run("20260101-000000-mine", "mine", "quick", str(tiny_models / "tiny"), "photos")
+    write_tiny_bundle(run.folder / "models", "mine")
+    (run.folder / "run.json").write_text(json.dumps(asdict(run)))
+    log = EventLog(run.folder / "events.jsonl")
+    log.write("started", pid=1, name="mine")
+    log.write("finished", model="mine")
+    return run
+
+
+def test_whoever_watched_a_training_is_told_anywhere_and_led_to_the_comparison(
+    tiny_models: Path,
+) -> None:
+    run = finished_run(tiny_models)
+    page = AppTest.from_file(str(ROOT / "dashboard" / "navigation.py"), default_timeout=60)
+    page.session_state["watched_runs"] = {run.id: False}
+    page.switch_page("../pages/about.py").run()
+    assert [toast.value for toast in page.toast] == ["mine is trained."]
+    assert "mine is trained: compare" in [link.proto.label for link in page.get("page_link")]
+    assert not page.run().toast  # it is said once
+    page.switch_page("../pages/training.py").run()
+    assert "Compare mine with tiny" in [header.value for header in page.header]
+    page.run()
+    assert "mine is trained: compare" not in [link.proto.label for link in page.get("page_link")]
