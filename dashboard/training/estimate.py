@@ -68,10 +68,11 @@ def estimate_seconds(
         recipe = effort_settings(effort, base, changes)
     except HarError:  # of a model that cannot be fine-tuned: said when it is started
         recipe = TrainingSettings()
+    learned = max(1, round((1 - recipe.validation - recipe.test) * n))
+    recipe = recipe.for_photographs(learned)
     speed = known_speed(base)
     if speed is not None:
         # The head learns from one pass of the frozen network; its epochs cost next to nothing.
-        learned = round((1 - recipe.validation - recipe.test) * n)
         small = sum(map(recipe.is_small, range(recipe.epochs)))
         tuning = speed.seconds(learned, small, recipe.epochs)
         return tuning + n * seconds, "measured"

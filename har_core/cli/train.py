@@ -107,7 +107,10 @@ def train(
         ),
     ] = "shipped",
     epochs: Annotated[
-        int, typer.Option(min=0, help="Fine-tuning epochs of the whole network.")
+        int,
+        typer.Option(
+            min=0, help="Fine-tuning epochs of the whole network; more with few photographs."
+        ),
     ] = _DEFAULTS.epochs,
     head_epochs: Annotated[
         int, typer.Option(min=1, help="Epochs of the head on the frozen backbone.")
@@ -223,8 +226,10 @@ def train(
         student = dataclasses.replace(stages.student, unlabelled=unlabelled)
         run = partial(train_recipe, read, name, dataclasses.replace(stages, student=student))
     else:
+        from har_core.training.efforts import fewest_steps
         from har_core.training.run import train as run_training
 
+        settings["fewest_steps"] = fewest_steps(given)
         run = partial(run_training, read, name, _DEFAULTS.changed(settings))
     with progress_bar() as report:
         try:

@@ -15,6 +15,9 @@ from har_core.training.settings import TrainingSettings
 Effort = Literal["quick", "standard", "full"]
 EFFORTS: Final[tuple[Effort, ...]] = ("quick", "standard", "full")
 NO_CHANGES: Final[Mapping[str, Any]] = {}
+# Five new actions, 20 (and 100) photographs of each, went from 66 % (73 %) after the head alone to
+# 71 % (76 %) by some 150 steps of fine-tuning; the four epochs of thousands are twelve steps there.
+FEWEST_STEPS: Final = 100
 
 
 def train_with_effort(
@@ -108,10 +111,11 @@ def effort_settings(
         If the model's network cannot be fine-tuned.
     """
     check_changes(effort, changes)
+    own = {"fewest_steps": fewest_steps(changes), "splits_of": str(base)}
     if effort == "full":
-        return TrainingSettings(splits_of=str(base)).changed(changes)
+        return TrainingSettings().changed({**own, **changes})
     network = fine_tunable(base)
-    own = {
+    own |= {
         "backbone_weights": str(network / KERAS_FILE),
         "head_epochs": 1,
         "epochs": 4,
@@ -120,6 +124,11 @@ def effort_settings(
         "splits_of": str(network),
     }
     return TrainingSettings().changed({**own, **changes})
+
+
+def fewest_steps(given: Mapping[str, Any]) -> int:
+    """Return how many steps each stage has at least: none are added to epochs somebody gave."""
+    return 0 if {"epochs", "head_epochs"} & set(given) else FEWEST_STEPS
 
 
 def check_changes(effort: Effort, changes: Mapping[str, Any]) -> None:

@@ -164,6 +164,7 @@ def _started(
         if settings.backbone_weights == SHIPPED:
             weights = shipped_backbone(prepared)
             settings = dataclasses.replace(settings, backbone_weights=weights)
+        settings = settings.for_photographs(len(prepared.rows_of("train")))
         trainer = Trainer(prepared, settings, run, progress, on_epoch)
         if recorded is None:
             run.write_settings(

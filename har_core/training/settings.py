@@ -1,5 +1,6 @@
 """The settings that decide a training run besides the dataset."""
 
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field, fields, replace
 from typing import Any
@@ -64,6 +65,8 @@ class TrainingSettings:
         shows other views in every epoch.
     unlabelled : str
         Folder of photographs that are learned from by the teachers' opinion alone.
+    fewest_steps : int
+        Where the photographs are few, both stages get epochs until they have so many steps.
     splits_of : str
         Bundle whose split is kept, so that the two models can be compared: see
         `har_core.dataset.splits.inherited_split`.
@@ -97,6 +100,7 @@ class TrainingSettings:
     teacher_weight: float = 0.7
     views: int = 0
     unlabelled: str = ""
+    fewest_steps: int = 0
     splits_of: str = ""
     notes: str = ""
 
@@ -127,6 +131,7 @@ class TrainingSettings:
                     not 0 < self.head_learning_rate < 1,
                     "the head's learning rate must be in (0, 1)",
                 ),
+                (self.fewest_steps < 0, "the fewest steps must not be negative"),
                 (self.batch_size < 2, "the batch size must be at least 2"),
                 (not 0 < self.learning_rate < 1, "the learning rate must be in (0, 1)"),
                 (not 0 <= self.dropout < 1, "dropout must be in [0, 1)"),
@@ -142,6 +147,23 @@ class TrainingSettings:
     def is_small(self, epoch: int) -> bool:
         """Tell whether a fine-tuning epoch, counted from 0, sees photographs of `small_size`."""
         return epoch < min(self.small_epochs, self.epochs - 1)
+
+    def for_photographs(self, n: int) -> "TrainingSettings":
+        """Return these settings with as many epochs as `fewest_steps` asks for.
+
+        Parameters
+        ----------
+        n : int
+            Photographs that are learned from, at least 1.
+        """
+        least = math.ceil(self.fewest_steps / math.ceil(n / self.batch_size))
+        epochs = max(self.epochs, least) if self.epochs else 0
+        return replace(
+            self,
+            head_epochs=max(self.head_epochs, least) if self.head_epochs else 0,
+            epochs=epochs,
+            small_epochs=round(self.small_epochs * epochs / max(1, self.epochs)),
+        )
 
     def changed(self, changes: Mapping[str, Any]) -> "TrainingSettings":
         """Return these settings with some of another value.

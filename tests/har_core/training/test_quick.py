@@ -18,6 +18,7 @@ from har_core.training.efforts import check_changes, effort_settings, fine_tunab
 from har_core.training.events import EventLog, read_events, recorded_run
 from har_core.training.quick.head import LinearHead, fit_linear_head, replace_head
 from har_core.training.quick.run import train_quick
+from har_core.training.settings import TrainingSettings
 from har_core.training.verdict import judge_models
 from tests.drawing import CLASS_NAMES, colour_network, write_dataset
 
@@ -169,6 +170,17 @@ def test_settings_of_an_effort_can_be_changed_where_they_mean_something(base: Pa
         effort_settings("standard", base, {"backbone_weights": "imagenet"})
     with pytest.raises(HarError, match=r"learning rate must be in \(0, 1\)"):
         effort_settings("full", base, {"learning_rate": 2.0})
+
+
+def test_few_photographs_get_more_epochs_unless_somebody_gave_their_number(base: Path) -> None:
+    full = effort_settings("full", base)
+    assert full.for_photographs(8_000) == full
+    few = full.for_photographs(80)  # three steps an epoch
+    assert (few.head_epochs, few.epochs, few.small_epochs) == (34, 34, 22)
+    given = effort_settings("full", base, {"epochs": 3})
+    assert given.for_photographs(80) == given
+    no_tuning = TrainingSettings(fewest_steps=100, epochs=0).for_photographs(80)
+    assert (no_tuning.head_epochs, no_tuning.epochs) == (34, 0)
 
 
 def test_events_tell_how_a_run_ended_and_a_cut_line_is_left_out(tmp_path: Path) -> None:
