@@ -44,8 +44,9 @@ def show_place(place: str) -> None:
     except HarError as error:
         st.error(escape_markdown(str(error)), icon=":material/folder_off:")
         return
-    if any(job.status is not None and job.status.engine == "ray" for job in found):
-        _show_ray()
+    on_ray = [job.status for job in found if job.status and job.status.engine == "ray"]
+    if on_ray:
+        _show_ray(on_ray[0].address)
     for job in found:
         with st.container(border=True):
             if job.state in ("listing", "running"):
@@ -79,6 +80,8 @@ def _show_job(job: FoundJob, *, alone: bool) -> None:
         st.caption(_describe(status))
         if job.state in ("listing", "running"):
             _show_progress(status)
+            if status.cluster:
+                st.caption(_describe_ray(ClusterState(**status.cluster)))  # type: ignore[arg-type]
         if status.message and job.state in ("failed", "stopped"):
             st.error(f"{escape_markdown(status.message)} {_GO_ON}", icon=":material/error:")
         elif job.state == "lost":
@@ -94,7 +97,7 @@ def _show_job(job: FoundJob, *, alone: bool) -> None:
 def _describe(status: JobStatus) -> str:
     sources = ", ".join(map(escape_markdown, status.sources[:3]))
     more = ", …" if len(status.sources) > 3 else ""
-    engine = "Ray" if status.engine == "ray" else "this machine's cores"
+    engine = f"Ray at {escape_markdown(status.address)}" if status.address else "Ray"
     if status.engine == "local":
         engine = f"the cores of {escape_markdown(status.host)}"
     return (
@@ -170,23 +173,27 @@ def _show_links(location: str) -> None:
                 st.switch_page(f"../pages/{page}.py", query_params={sidebar.RESULTS_KEY: location})
 
 
-def _show_ray() -> None:
-    """Offer to ask Ray how its machines are."""
+def _show_ray(address: str) -> None:
+    """Offer to ask the latest job's cluster how its machines are."""
     show_jobs(_RAY_JOB, JobEnd(describe=lambda job: _describe_ray(job.result)), exact=True)
     st.button(
         "Ask Ray about its machines",
         key="ask_ray",
         icon=":material/lan:",
         on_click=_ask_ray,
+        args=(address,),
     )
 
 
-def _ask_ray() -> None:
-    start_job(_RAY_JOB, "Ray", lambda job: run_apart(cluster_state, progress=job.report_step))
+def _ask_ray(address: str) -> None:
+    start_job(
+        _RAY_JOB, "Ray", lambda job: run_apart(cluster_state, address, progress=job.report_step)
+    )
 
 
 def _describe_ray(state: ClusterState) -> str:
-    dead = f" ({state.dead_nodes:,} have left)" if state.dead_nodes else ""
+    have = "has" if state.dead_nodes == 1 else "have"
+    dead = f" ({state.dead_nodes:,} {have} left)" if state.dead_nodes else ""
     used = state.object_store - state.free_object_store
     return (
         f"Ray: {counted(state.nodes, 'machine')}{dead}, {state.cpus - state.free_cpus:,.0f} of "

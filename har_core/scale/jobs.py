@@ -1,7 +1,9 @@
 """From sources to a folder of rows: the driver, the same for every engine and purpose."""
 
 import contextlib
+import dataclasses
 import os
+import time
 from collections import Counter, deque
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
@@ -20,7 +22,7 @@ from har_core.scale.parts import PartsFolder
 from har_core.scale.plan import Plan
 from har_core.scale.sources.items import Item
 from har_core.scale.sources.locations import is_remote, local_path
-from har_core.scale.status import JobStatus, StatusWriter
+from har_core.scale.status import BEAT_S, JobStatus, StatusWriter
 from har_core.scale.working import Shard, Work
 
 Engine = Literal["local", "ray"]
@@ -110,7 +112,8 @@ def run_job(
                 with contextlib.closing(_pool(work, where)) as pool:
                     status.workers, status.address = pool.size, pool.address
                     _Supervisor(pool, plan, folder, writer, lambda *n: report(what, *n)).run()
-            if plan.replacing or status.restarts:
+            # Of a cluster, actors of a killed job may have written until a moment ago.
+            if plan.replacing or status.restarts or (plan.pending and status.address):
                 settle(folder)
             return plan.keys
 
@@ -169,6 +172,7 @@ class _Supervisor:
         self._idle: list[int] = []
         self._done = self._errors = self._stillborn = 0
         self._crashes: Counter[str] = Counter()
+        self._asked = 0.0
 
     def run(self) -> None:
         """Return when every shard is done."""
@@ -255,6 +259,10 @@ class _Supervisor:
         )
 
     def _tell(self) -> None:
+        if time.monotonic() - self._asked > BEAT_S:
+            state = self._pool.state()
+            self._writer.status.cluster = dataclasses.asdict(state) if state else None
+            self._asked = time.monotonic()
         running = self._running.values()
         done = self._done + sum(task.done for task in running)
         errors = self._errors + sum(task.errors for task in running)

@@ -63,6 +63,8 @@ class JobStatus:
         Why it failed.
     address : str
         Of the Ray cluster; ``""`` without one.
+    cluster : dict or None
+        How that was when the driver last asked: `har_core.scale.engines.ray_state.ClusterState`.
     """
 
     job: str
@@ -86,6 +88,7 @@ class JobStatus:
     pid: int = field(default_factory=os.getpid)
     message: str = ""
     address: str = ""
+    cluster: dict[str, float] | None = None
 
     @property
     def is_alive(self) -> bool:

@@ -1,5 +1,6 @@
 """Results of `har score` on the Dataset, Evaluation and Jobs pages."""
 
+import dataclasses
 import json
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
@@ -11,6 +12,7 @@ from streamlit.testing.v1 import AppTest
 
 from dashboard.jobs.registry import dismiss_job, find_jobs
 from dashboard.results import map as map_section
+from har_core.scale.engines.ray_state import ClusterState
 from har_core.scale.status import JOB_FILE
 from tests.made_results import write_results
 
@@ -182,6 +184,16 @@ def test_a_running_job_shows_its_rate_and_its_end(tmp_path: Path) -> None:
     (bar,) = app.get("progress")
     assert "400 of 800 · 80.0 a second · about 5 s left" in bar.proto.text
     assert "4 parts" in texts(app)
+    state = ClusterState(3, 1, 16.0, 2.0, 4e9, 8e9, 6.5e9)
+    edit(
+        tmp_path / "now",
+        engine="ray",
+        address="10.0.0.1:6379",
+        cluster=dataclasses.asdict(state),
+    )
+    app.run()
+    assert "2 workers on Ray at 10\\.0\\.0\\.1\\:6379" in texts(app)
+    assert "Ray: 3 machines (1 has left), 14 of 16 cores in use" in texts(app)
     edit(tmp_path / "now", state="listing", total=0)
     app.run()
     assert "Listing" in app.get("progress")[0].proto.text

@@ -82,6 +82,9 @@ class LocalPool:
                 events.append(Event(worker, "died"))
         return events
 
+    def state(self) -> None:
+        """See `Pool.state`."""
+
     def close(self) -> None:
         """See `Pool.close`."""
         for process, pipe in self._workers:

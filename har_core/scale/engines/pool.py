@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal, Protocol
 
+from har_core.scale.engines.ray_state import ClusterState
 from har_core.scale.working import Report, Shard
 
 
@@ -48,6 +49,9 @@ class Pool(Protocol):
 
     def wait(self, seconds: float) -> Sequence[Event]:
         """Return what has happened, at the latest after so many seconds."""
+
+    def state(self) -> ClusterState | None:
+        """Say how the cluster is; None without one."""
 
     def close(self) -> None:
         """End all workers, whatever they do."""

@@ -1,5 +1,6 @@
 """The engine on many machines: an actor of a Ray cluster for each core."""
 
+import contextlib
 import os
 import tempfile
 from collections.abc import Iterator, Sequence
@@ -9,6 +10,8 @@ from typing import Any
 from har_core.errors import HarError
 from har_core.extras import require_scale_extra
 from har_core.scale.engines.pool import Event
+from har_core.scale.engines.ray_state import ClusterState, state_of
+from har_core.scale.locks import hold_shared
 from har_core.scale.working import Report, Shard, Work, Worker
 
 
@@ -97,6 +100,10 @@ class RayPool:
             return Event(worker, "failed", message=message)
         return Event(worker, "ready")
 
+    def state(self) -> ClusterState:
+        """See `Pool.state`."""
+        return state_of(self._ray)
+
     def close(self) -> None:
         """See `Pool.close`."""
         for actor in self._actors:
@@ -111,6 +118,10 @@ class _Actor:
         self._folder = tempfile.TemporaryDirectory(prefix="har-work-")
         for name, content in files.items():
             (Path(self._folder.name) / name).write_bytes(content)
+        # On this machine the next job waits for actors of a killed one.
+        self._lock = contextlib.ExitStack()
+        with contextlib.suppress(OSError):
+            self._lock.enter_context(hold_shared(work.to))
         self._worker: Worker | None = None
         self._problem = ""
         try:

@@ -3,6 +3,7 @@
 import os
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Any
 
 from har_core.errors import HarError
 from har_core.extras import require_scale_extra
@@ -30,10 +31,19 @@ class ClusterState:
     free_object_store: float
 
 
-def cluster_state(*, progress: Callable[[str, int, int], None] = lambda *_: None) -> ClusterState:
-    """Ask the cluster that ``RAY_ADDRESS`` names, or the one that this machine is part of.
+def cluster_state(
+    address: str = "", *, progress: Callable[[str, int, int], None] = lambda *_: None
+) -> ClusterState:
+    """Ask a cluster how it is.
 
     Connects for a few seconds: to be called in a process of its own.
+
+    Parameters
+    ----------
+    address : str
+        Default: that which ``RAY_ADDRESS`` names, or the one that this machine is part of.
+    progress : callable, optional
+        Called with (what is being done, done, total).
 
     Raises
     ------
@@ -44,7 +54,7 @@ def cluster_state(*, progress: Callable[[str, int, int], None] = lambda *_: None
     import ray
 
     progress("Asking Ray", 0, 1)
-    address = os.environ.get("RAY_ADDRESS") or "auto"
+    address = address or os.environ.get("RAY_ADDRESS") or "auto"
     try:
         ray.init(address, log_to_driver=False, logging_level="ERROR")
     except (ConnectionError, RuntimeError, ValueError) as error:
@@ -53,16 +63,21 @@ def cluster_state(*, progress: Callable[[str, int, int], None] = lambda *_: None
             "set RAY_ADDRESS."
         ) from error
     try:
-        alive = [bool(node["Alive"]) for node in ray.nodes()]
-        all_of, free = ray.cluster_resources(), ray.available_resources()
-        return ClusterState(
-            sum(alive),
-            len(alive) - sum(alive),
-            all_of.get("CPU", 0.0),
-            free.get("CPU", 0.0),
-            all_of.get("memory", 0.0),
-            all_of.get("object_store_memory", 0.0),
-            free.get("object_store_memory", 0.0),
-        )
+        return state_of(ray)
     finally:
         ray.shutdown()
+
+
+def state_of(ray: Any) -> ClusterState:
+    """Return how the cluster is that the module ``ray`` is connected with."""
+    alive = [bool(node["Alive"]) for node in ray.nodes()]
+    all_of, free = ray.cluster_resources(), ray.available_resources()
+    return ClusterState(
+        sum(alive),
+        len(alive) - sum(alive),
+        all_of.get("CPU", 0.0),
+        free.get("CPU", 0.0),
+        all_of.get("memory", 0.0),
+        all_of.get("object_store_memory", 0.0),
+        free.get("object_store_memory", 0.0),
+    )

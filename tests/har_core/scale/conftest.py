@@ -57,6 +57,9 @@ class InlinePool:
         happened, self._events = self._events, []
         return happened
 
+    def state(self) -> None:
+        pass
+
     def close(self) -> None:
         pass
 

@@ -1,23 +1,55 @@
-"""The same rows from a Ray cluster, also when its workers are killed."""
+"""The same rows from a Ray cluster, also when its workers or the driver are killed."""
 
 import os
 import signal
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
 from pathlib import Path
 
 import pandas as pd
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 
 from har_core.errors import HarError
 from har_core.scale.engines import ray_pool
-from har_core.scale.scoring import score
+from har_core.scale.jobs import Where
+from har_core.scale.results import Results
+from har_core.scale.scanned.scanning import scan_sources
+from har_core.scale.scoring import Scoring, score
+from har_core.scale.status import read_status
 from tests.har_core.scale.conftest import rows_of, write_photographs
+
+N = 200
+
+
+@pytest.fixture(scope="module")
+def cluster() -> Iterator[str]:
+    """Start a cluster that no driver takes along; return its address."""
+    pytest.importorskip("ray", reason="ray is not installed (requirements-scale.txt)")
+    from ray.cluster_utils import Cluster
+
+    started = Cluster(
+        initialize_head=True, head_node_args={"num_cpus": 2, "include_dashboard": False}
+    )
+    yield started.address
+    started.shutdown()
+
+
+@pytest.fixture
+def photographs(tmp_path: Path) -> Path:
+    return write_photographs(tmp_path / "photographs", N)
 
 
 def test_rows_are_bit_equal_to_those_of_this_machine_also_after_a_kill(
-    inline: None, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    cluster: str,
+    photographs: Path,
+    inline: None,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    pytest.importorskip("ray", reason="ray is not installed (requirements-scale.txt)")
-    photographs = write_photographs(tmp_path / "photographs", 200)
     score([str(photographs)], str(tmp_path / "local"))
     pools: list[ray_pool.RayPool] = []
 
@@ -34,15 +66,52 @@ def test_rows_are_bit_equal_to_those_of_this_machine_also_after_a_kill(
     killed: list[int] = []
     monkeypatch.setattr(ray_pool, "RayPool", Pool)
     monkeypatch.chdir(tmp_path)
-    status = score(
-        [str(photographs)],
-        "ray",
-        engine="ray",
-        workers=2,
-        progress=kill,
-    )
+    status = score([str(photographs)], "ray", engine="ray", address=cluster, progress=kill)
     assert killed and status.restarts == 1
     pd.testing.assert_frame_equal(rows_of(tmp_path / "ray"), rows_of(tmp_path / "local"))
+    found = read_status(Results(str(tmp_path / "ray")))
+    assert found is not None and found.address == cluster
+    assert found.cluster is not None
+    assert (found.cluster["nodes"], found.cluster["cpus"]) == (1, 2)
+
+
+def test_driver_that_was_killed_is_started_again(
+    cluster: str, photographs: Path, inline: None, tmp_path: Path
+) -> None:
+    score([str(photographs)], str(tmp_path / "local"))
+    # A table of paths, which a job lists anew.
+    source, results = tmp_path / "paths.parquet", tmp_path / "results"
+    paths = sorted(str(path.relative_to(tmp_path)) for path in photographs.rglob("*.jpg"))
+    pq.write_table(pa.table({"image_path": paths, "label": ["x"] * N}), source)
+    code = (
+        "import sys; from har_core.scale.scoring import score, Scoring;"
+        "source, to, bundle, address = sys.argv[1:];"
+        "work = Scoring(to=to, bundle=bundle, part_rows=16);"
+        "score([source], to, engine='ray', address=address, work=work)"
+    )
+    bundle = tmp_path / "models" / "tiny"
+    driver = subprocess.Popen([sys.executable, "-c", code, source, results, bundle, cluster])
+    end = time.monotonic() + 60
+    while len(list(results.glob("part-*"))) < 2:
+        assert time.monotonic() < end and driver.poll() is None
+        time.sleep(0.005)
+    driver.kill()
+    driver.wait()
+    assert len(rows_of(results)) < N
+    work = Scoring(to=str(results), bundle=str(bundle))
+    status = score([str(source)], str(results), engine="ray", address=cluster, work=work)
+    assert status.answered > 0 and status.answered + status.total == N
+    pd.testing.assert_frame_equal(rows_of(results), rows_of(tmp_path / "local"))
+
+
+def test_scan_finds_the_same_on_a_cluster(
+    cluster: str, photographs: Path, inline: None, tmp_path: Path
+) -> None:
+    pattern = str(photographs / "more" / "*.jpg")
+    here = scan_sources([pattern], str(tmp_path / "here"))
+    there = scan_sources([pattern], str(tmp_path / "there"), where=Where("ray", cluster, 1))
+    assert here.measured == there.measured == N // 4
+    pd.testing.assert_frame_equal(there.photographs, here.photographs)
 
 
 def test_without_ray_the_message_says_what_to_install(
