@@ -12,10 +12,13 @@ from har_core.settings import shipped
 
 # Streamlit writes white on every primary colour; one that is legible as text on a dark page is
 # too light for that. The browser decides, because the system may turn dark without a rerun.
-_TEXT_ON_PRIMARY = (
-    '<style>[data-testid^="stBaseButton-primary"]:not(:disabled)'
-    " { color: light-dark(#ffffff, #0b1519) !important; }</style>"
-)
+# On a phone tables wrap instead of scrolling, which the keyboard cannot do.
+_STYLE = """<style>
+[data-testid^="stBaseButton-primary"]:not(:disabled)
+{ color: light-dark(#ffffff, #0b1519) !important; }
+@media (max-width: 640px) {
+[data-testid="stTable"] :is(td, th) { padding: 4px 5px; font-size: 13px; overflow-wrap: anywhere; }
+}</style>"""
 PAGES = shipped("pages")
 
 
@@ -35,7 +38,7 @@ def show() -> None:
     )
     icon = str(Path(__file__).parent / "examples" / "icon.png")
     st.set_page_config(page_title=f"{page.title} · {PRODUCT}", page_icon=icon, layout="wide")
-    st.html(_TEXT_ON_PRIMARY)
+    st.html(_STYLE)
     st.logo(icon, size="large")
     tab_memory.restore()
     with st.sidebar:

@@ -9,6 +9,7 @@ from dashboard.charts.dataset import issue_counts
 from dashboard.dataset.decision_bar import show_decision_bar
 from dashboard.dataset.tiles import OUTLIER_MEANING, PAGE_SIZE, issue_title, show_groups, show_tiles
 from dashboard.dataset.view import DatasetView
+from dashboard.wording.glossary import GLOSSARY
 from dashboard.wording.names import percent, score_text
 from har_core.scan.issues import ISSUE_KINDS, count_issues, issue_column, score_column
 
@@ -49,7 +50,10 @@ def show_findings(view: DatasetView) -> None:
         key="finding",
         bind="query-params",
     )
-    st.caption(OUTLIER_MEANING if chosen == "outlier" else ISSUE_KINDS[chosen].meaning)
+    st.caption(
+        OUTLIER_MEANING if chosen == "outlier" else ISSUE_KINDS[chosen].meaning,
+        help=GLOSSARY["near-duplicate group"] if chosen in _DUPLICATES else None,
+    )
     rows = view.photographs[view.photographs[issue_column(chosen)].eq(True)]
     if chosen in _DUPLICATES:
         _show_groups(view, rows, chosen)

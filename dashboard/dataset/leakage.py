@@ -9,6 +9,7 @@ from dashboard.dataset.decision_bar import show_decision_bar
 from dashboard.dataset.tiles import show_groups
 from dashboard.dataset.view import DatasetView
 from dashboard.resources import opened_dataset
+from dashboard.wording.glossary import GLOSSARY
 from dashboard.wording.names import counted, escape_markdown
 from har_core.dataset.splits import leaking_groups, split_columns
 
@@ -38,7 +39,7 @@ def show_leakage(view: DatasetView) -> None:
     split = columns[source]
     counts = split[split.ne("")].value_counts()
     sizes = " · ".join(f"{name} {n:,}" for name, n in counts.items())
-    st.caption(f"Splits {escape_markdown(source)}: {sizes}")
+    st.caption(f"Splits {escape_markdown(source)}: {sizes}", help=GLOSSARY["near-duplicate group"])
     leaks = leaking_groups(view.photographs, split)
     if leaks.empty:
         shared = view.photographs["duplicate_group"].nunique()

@@ -11,6 +11,7 @@ from dashboard.dataset.decision_bar import show_decision_bar
 from dashboard.dataset.tiles import PAGE_SIZE, issue_title, show_tiles
 from dashboard.dataset.view import DatasetView
 from dashboard.widgets.hover_picture import show_hover_picture
+from dashboard.wording.glossary import GLOSSARY
 from dashboard.wording.names import counted
 from har_core.images.thumbnails import thumbnail
 from har_core.scan.issues import ISSUE_KINDS, issue_column
@@ -70,7 +71,8 @@ def show_map(view: DatasetView) -> None:
     st.caption(
         "Point at one to see it; drag around some to see them all.  \n"
         "Only nearness means something: principal components of the model's features, arranged by "
-        "t-SNE." + (f" A sample: {left_out:,} photographs are not drawn." if left_out else "")
+        "t-SNE." + (f" A sample: {left_out:,} photographs are not drawn." if left_out else ""),
+        help=GLOSSARY["backbone features"],
     )
     _show_region(view, _chosen_rows(event))
 

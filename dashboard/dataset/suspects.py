@@ -13,6 +13,7 @@ from dashboard.dataset.suggestions import remember_suggestions, remembered_sugge
 from dashboard.dataset.tiles import PAGE_SIZE, show_tiles
 from dashboard.dataset.view import DatasetView
 from dashboard.widgets.filters import class_filter
+from dashboard.wording.glossary import GLOSSARY
 from dashboard.wording.names import escape_markdown, human_name, percent
 from har_core.analysis.suspects import N_FOLDS, LabelSuspects, find_label_suspects
 from har_core.dataset.decisions import Decision, decide_together
@@ -57,7 +58,8 @@ def show_suspects(view: DatasetView) -> None:
         bind="query-params",
     )
     suspects = _rank(view, source)
-    st.caption(sources[source])
+    of_features = GLOSSARY["backbone features"] if source == _WHOLE_SET else None
+    st.caption(sources[source], help=of_features)
     if suspects.ranking.empty:
         st.info(
             "None of these labels is a class of the model, so that it cannot judge them.",

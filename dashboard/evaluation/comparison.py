@@ -15,6 +15,7 @@ from dashboard.evaluation.shown import Shown
 from dashboard.jobs.view import JobEnd, show_jobs
 from dashboard.trials import run_of, runs_folder
 from dashboard.widgets.verdict import VERDICT_BOXES
+from dashboard.wording.glossary import GLOSSARY
 from dashboard.wording.metrics import metric_value, signed_difference
 from dashboard.wording.names import counted, escape_markdown, human_name
 from har_core.errors import DatasetError, HarError
@@ -184,7 +185,10 @@ def _show_side_by_side(shown: Shown, evaluations: Mapping[str, tuple[Path, str]]
         + ". Differences with 95 % intervals from paired bootstrap samples."
     )
     for name in chosen:
-        st.markdown(escape_markdown(comparison.tests[name].describe(first, name)))
+        st.markdown(
+            escape_markdown(comparison.tests[name].describe(first, name)),
+            help=GLOSSARY["permutation test"],
+        )
     rival = chosen[0]
     if len(chosen) > 1:
         rival = st.segmented_control(

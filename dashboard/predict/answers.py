@@ -74,7 +74,7 @@ def choose_threshold(model: ActionModel) -> float:
     if chosen != own:
         st.caption(
             f"Only on this page: the model itself answers from {percent(own)} on. "
-            "*Evaluation → Confidence* sets that."
+            "The section *Confidence* of *Evaluation* sets that."
         )
     return chosen
 

@@ -11,6 +11,7 @@ from dashboard.training.runs import Run, remove_run, use_model
 from dashboard.training.watching import seen
 from dashboard.widgets.gallery import Tile, gallery
 from dashboard.widgets.verdict import VERDICT_BOXES
+from dashboard.wording.glossary import GLOSSARY
 from dashboard.wording.metrics import metric_value, signed_difference
 from dashboard.wording.names import counted, escape_markdown, human_name, markdown_name
 from har_core.dataset.table import load_dataset
@@ -145,7 +146,10 @@ def _show_metrics(verdict: Verdict) -> None:
         pd.DataFrame(table, index=[METRIC_TITLES[name] for name in HEADLINE_METRICS]),
         alt="Headline metrics of the old and the new model",
     )
-    st.caption(escape_markdown(verdict.test.describe(verdict.old, verdict.new)))
+    st.caption(
+        escape_markdown(verdict.test.describe(verdict.old, verdict.new)),
+        help=GLOSSARY["permutation test"],
+    )
 
 
 def _show_classes(verdict: Verdict) -> None:

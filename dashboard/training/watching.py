@@ -9,7 +9,12 @@ from dashboard.wording.names import escape_markdown
 
 _WATCHED: Final = "watched_runs"
 _EVERY_S: Final = 3.0
-_ENDS: Final = {"finished": "is trained", "failed": "has failed", "interrupted": "was interrupted"}
+_STATES: Final = {
+    "waiting": "waits for another training",
+    "finished": "is trained",
+    "failed": "has failed",
+    "interrupted": "was interrupted",
+}
 
 
 def watch(run_id: str) -> None:
@@ -36,15 +41,16 @@ def _show_links() -> None:
         if run is None or run.state in ("stopped", "used", "gone"):  # somebody did that on purpose
             del watched[run_id]
             continue
-        name = escape_markdown(run.name)
-        if run.state in ACTIVE:
-            label, icon = f"{name} is in training", ":material/model_training:"
-        else:
-            what = _ENDS[run.state]
-            done = run.state == "finished"
-            label = f"{name} {what}: {'compare' if done else 'see why'}"
-            icon = ":material/compare_arrows:" if done else ":material/error:"
-            if not is_told:
-                watched[run_id] = True
-                st.toast(f"{name} {what}.", icon=icon, duration="long")
-        st.page_link("../pages/training.py", label=label, icon=icon, query_params={"run": run.id})
+        is_done = run.state == "finished"
+        icon = ":material/compare_arrows:" if is_done else ":material/model_training:"
+        said = f"{escape_markdown(run.name)} {_STATES.get(run.state, 'is in training')}."
+        if run.state not in ACTIVE and not is_told:
+            watched[run_id] = True
+            st.toast(said, icon=icon, duration="long")
+        st.caption(said)
+        st.page_link(
+            "../pages/training.py",
+            label="Compare" if is_done else "Look at it",
+            icon=icon,
+            query_params={"run": run.id},
+        )

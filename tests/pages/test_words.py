@@ -4,6 +4,8 @@ import ast
 import re
 from pathlib import Path
 
+from dashboard.wording.glossary import GLOSSARY
+
 PROJECT = Path(__file__).parents[2]
 MOST_WORDS = 30
 # Scripts and styles. A report is a document of its own.
@@ -60,6 +62,13 @@ def test_long_paragraphs_are_found_wherever_they_are_made() -> None:
     source = f'''"""{words} {words}"""
 st.info(f"{words} {{n}}" + ("{words}" if n else ""), help="{words} {words}")'''
     assert [len(text.split()) for text in paragraphs(source)] == [41]
+
+
+def test_every_term_of_the_field_is_explained_where_it_stands() -> None:
+    used = set()
+    for path in SOURCES:
+        used |= set(re.findall(r'GLOSSARY\["([^"]+)"\]', path.read_text()))
+    assert used == set(GLOSSARY)
 
 
 def test_a_disabled_button_says_why() -> None:
