@@ -91,7 +91,7 @@ def offer_analysis(view: DatasetView) -> None:
         with st.container(border=True, horizontal=True, vertical_alignment="center"):
             st.markdown(
                 "**Let the model look at all photographs** to find doubtful labels and outliers "
-                "and to draw the map: once per model, with the time that is left."
+                "and to draw the map: once per model, and it says how long."
                 + ("" if view.scanned else "  \n:orange[Scan the photographs first.]")
             )
             st.button(

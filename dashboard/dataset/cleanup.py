@@ -150,9 +150,12 @@ def _show_exports(view: DatasetView, decisions: Decisions) -> None:
                 icon=":material/download:",
                 on_click="ignore",
             )
-    st.caption("Train on it:")
+    st.page_link(
+        "../pages/training.py", label="Train a model on it", icon=":material/model_training:"
+    )
+    st.caption("Or on the command line:")
     st.code(
-        f"har train --dataset {quote(str(view.folder))} --table train_cleaned.csv --name cleaned",
+        f"har train --dataset {quote(str(view.folder))} --cleaned --name cleaned",
         language=None,
         wrap_lines=True,
     )

@@ -8,7 +8,7 @@ from typing import Any, Final
 import numpy as np
 import streamlit as st
 
-from dashboard.training.measuring import known_speed
+from dashboard.training.measuring import TrainingSpeed, known_speed
 from dashboard.training.runs import Run
 from har_core.analysis.features import FeatureCache, FeatureNetwork
 from har_core.errors import HarError
@@ -17,9 +17,11 @@ from har_core.training.efforts import NO_CHANGES, Effort, effort_settings
 from har_core.training.settings import TrainingSettings
 
 _PROBE: Final = 16
-# A photograph's share of a training, as forward passes of the same network: the shipped model's
-# recipe took 38 ms for each photograph of each epoch where a forward pass took 5.
-_PASSES_PER_EPOCH: Final = 7.5
+# A photograph's share of an epoch at the settings' two sizes, as forward passes of the same
+# network: on two idle cores 396 photographs took 8 and 16 s where a forward pass took 9 ms.
+_PASSES_SMALL: Final = 2.5
+_PASSES_LARGE: Final = 4.5
+_COMPILING_S: Final = 50.0
 # Reading files, fitting the head (8 s for 9,645 photographs), writing the model.
 _QUICK_MS_PER_PHOTOGRAPH: Final = 2.0
 _START_S: Final = 15.0
@@ -70,13 +72,14 @@ def estimate_seconds(
         recipe = TrainingSettings()
     learned = max(1, round((1 - recipe.validation - recipe.test) * n))
     recipe = recipe.for_photographs(learned)
-    speed = known_speed(base)
-    if speed is not None:
-        # The head learns from one pass of the frozen network; its epochs cost next to nothing.
-        small = sum(map(recipe.is_small, range(recipe.epochs)))
-        tuning = speed.seconds(learned, small, recipe.epochs)
-        return tuning + n * seconds, "measured"
-    return _START_S + n * recipe.epochs * _PASSES_PER_EPOCH * seconds, "estimated"
+    measured = known_speed(base)
+    speed = measured or TrainingSpeed(
+        small=_PASSES_SMALL * seconds, large=_PASSES_LARGE * seconds, start=_COMPILING_S
+    )
+    # The head learns from one pass of the frozen network; its epochs cost next to nothing.
+    small = sum(map(recipe.is_small, range(recipe.epochs)))
+    tuning = speed.seconds(learned, small, recipe.epochs)
+    return tuning + n * seconds, "measured" if measured else "estimated"
 
 
 def _epochs(changes: Mapping[str, Any]) -> Any:
