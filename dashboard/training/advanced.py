@@ -1,5 +1,6 @@
 """Settings of an effort that people may change, folded away."""
 
+from contextlib import suppress
 from pathlib import Path
 from typing import Any, Final, NamedTuple
 
@@ -50,9 +51,9 @@ _SEED: Final = _Setting(
 _IN_A_ROW: Final = 3
 
 
-def show_settings(effort: Effort, base: Path) -> None:
-    """Draw the settings of an effort; `chosen_settings` returns them."""
-    own = _own_settings(effort, base)
+def show_settings(effort: Effort, base: Path, n: int) -> None:
+    """Draw the settings of an effort; `chosen_settings` returns them, and takes the same."""
+    own = _own_settings(effort, base, n)
     with st.expander("Advanced settings", icon=":material/tune:", key="advanced"):
         for position, (name, setting) in enumerate(_offered(effort).items()):
             if position % _IN_A_ROW == 0:  # a row at a time, so that a phone keeps their order
@@ -66,14 +67,14 @@ def show_settings(effort: Effort, base: Path) -> None:
                 usual,
                 kind(setting.step),
                 format=setting.form,
-                key=_key(effort, name),
+                key=_key(effort, name, usual),
                 help=setting.help,
             )
         if effort == "quick":
             st.caption("A quick training has nothing else to set: its head is fitted to its end.")
 
 
-def chosen_settings(effort: Effort, base: Path) -> dict[str, Any]:
+def chosen_settings(effort: Effort, base: Path, n: int) -> dict[str, Any]:
     """Return the settings of an effort that this visitor has changed.
 
     Parameters
@@ -81,15 +82,19 @@ def chosen_settings(effort: Effort, base: Path) -> dict[str, Any]:
     effort : {"quick", "standard", "full"}
     base : Path
         The model to go on from.
+    n : int
+        Photographs: few are learned from in more epochs.
 
     Returns
     -------
     dict of str to object
         As `har_core.training.efforts.effort_settings` takes them.
     """
-    own = _own_settings(effort, base)
-    usual = {name: _value(own, name) for name in _offered(effort)}
-    chosen = {name: st.session_state.get(_key(effort, name), usual[name]) for name in usual}
+    settings = _own_settings(effort, base, n)
+    usual = {name: _value(settings, name) for name in _offered(effort)}
+    chosen = {
+        name: st.session_state.get(_key(effort, name, usual[name]), usual[name]) for name in usual
+    }
     return {name: value for name, value in chosen.items() if value != usual[name]}
 
 
@@ -103,15 +108,18 @@ def _offered(effort: Effort) -> dict[str, _Setting]:
     return {"seed": _SEED} if effort == "quick" else {**_SETTINGS, "seed": _SEED}
 
 
-def _key(effort: Effort, name: str) -> str:
-    return f"train {effort} {name}"
+def _key(effort: Effort, name: str, usual: float) -> str:
+    # What is usual is part of it, so that another model or dataset begins with its own.
+    return f"train {effort} {name} {usual}"
 
 
-def _own_settings(effort: Effort, base: Path) -> TrainingSettings:
-    try:
-        return TrainingSettings() if effort == "quick" else effort_settings(effort, base)
-    except HarError:  # it cannot be fine-tuned, which is said when it is started
-        return TrainingSettings()
+def _own_settings(effort: Effort, base: Path, n: int) -> TrainingSettings:
+    settings = TrainingSettings()
+    if effort != "quick":
+        # One that cannot be fine-tuned is said to be so when it is started.
+        with suppress(HarError):
+            settings = effort_settings(effort, base)
+    return settings.for_photographs(settings.learned_of(n))
 
 
 def _value(settings: TrainingSettings, name: str) -> Any:

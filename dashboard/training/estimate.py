@@ -70,7 +70,7 @@ def estimate_seconds(
         recipe = effort_settings(effort, base, changes)
     except HarError:  # of a model that cannot be fine-tuned: said when it is started
         recipe = TrainingSettings()
-    learned = max(1, round((1 - recipe.validation - recipe.test) * n))
+    learned = recipe.learned_of(n)
     recipe = recipe.for_photographs(learned)
     measured = known_speed(base)
     speed = measured or TrainingSpeed(

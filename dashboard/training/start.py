@@ -82,7 +82,7 @@ def show_start(folder: str, base: Path, runs: list[Run]) -> None:
     )
     captions, sources = [], set()
     for effort in EFFORTS:
-        changes = chosen_settings(effort, base)
+        changes = chosen_settings(effort, base, chosen.photographs)
         seconds, source = estimate_seconds(effort, base, chosen.photographs, runs, changes)
         sources.add(source)
         meaning = _MEANINGS[effort].format(base=escape_markdown(base.name))
@@ -90,8 +90,8 @@ def show_start(folder: str, base: Path, runs: list[Run]) -> None:
     picked: Effort = st.radio(
         "Effort", EFFORTS, format_func=_TITLES.__getitem__, captions=captions, key="train_effort"
     )
-    show_settings(picked, base)
-    if changes := chosen_settings(picked, base):
+    show_settings(picked, base, chosen.photographs)
+    if changes := chosen_settings(picked, base, chosen.photographs):
         st.caption(f"Other than usual: {describe_settings(changes)}.")
     if not all(source.startswith("as the last") for source in sources):
         _offer_measurement(base, again="estimated" not in sources)
@@ -178,7 +178,7 @@ def _start(name_key: str, base: Path, folder: str, as_it_is: _Lesson, cleaned: _
             n_photographs=lesson.photographs,
             relabelled=lesson.relabelled + lesson.labelled,
             excluded=lesson.excluded,
-            settings=chosen_settings(effort, base),
+            settings=chosen_settings(effort, base, lesson.photographs),
         )
     except HarError as error:
         st.toast(escape_markdown(str(error)), icon=":material/error:")

@@ -148,6 +148,10 @@ class TrainingSettings:
         """Tell whether a fine-tuning epoch, counted from 0, sees photographs of `small_size`."""
         return epoch < min(self.small_epochs, self.epochs - 1)
 
+    def learned_of(self, n: int) -> int:
+        """Return about how many of `n` photographs are learned from, at least 1."""
+        return max(1, round((1 - self.validation - self.test) * n))
+
     def for_photographs(self, n: int) -> "TrainingSettings":
         """Return these settings with as many epochs as `fewest_steps` asks for.
 

@@ -67,7 +67,7 @@ st.info(f"{words} {{n}}" + ("{words}" if n else ""), help="{words} {words}")'''
 def test_every_term_of_the_field_is_explained_where_it_stands() -> None:
     used = set()
     for path in SOURCES:
-        used |= set(re.findall(r'GLOSSARY\["([^"]+)"\]', path.read_text()))
+        used |= set(re.findall(r"GLOSSARY\[['\"]([^'\"]+)['\"]\]", path.read_text()))
     assert used == set(GLOSSARY)
 
 

@@ -161,7 +161,10 @@ def test_fine_tuning_goes_on_from_the_network_behind_a_quick_model(
 
 
 def test_settings_of_an_effort_can_be_changed_where_they_mean_something(base: Path) -> None:
-    full = effort_settings("full", base, {"epochs": 3, "mixup": 0.0})
+    full = effort_settings(
+        "full", base, {"epochs": 3, "mixup": 0.0, "backbone_weights": "here.keras"}
+    )
+    assert full.backbone_weights == "here.keras"
     assert (full.epochs, full.augmentation.mixup) == (3, 0.0)
     assert full.splits_of == str(base)
     with pytest.raises(HarError, match=r"fits a head .* takes no --learning-rate"):
