@@ -5,47 +5,58 @@ import logging
 import os
 import sys
 from collections.abc import Sequence
-from importlib.metadata import version
-from typing import Annotated
+from importlib import import_module
+from typing import Annotated, Final
 
 import typer
 
-from har_core.cli import (
-    evaluate,
-    models,
-    predict,
-    prepare,
-    review,
-    scan,
-    score,
-    serve,
-    suspects,
-    train,
-)
 from har_core.cli.exit_codes import ExitCode
 from har_core.cli.terminal import stderr
 from har_core.errors import HarError
 from har_core.settings import DISTRIBUTION
 from har_core.storage.names import printable
 
-app = typer.Typer(
-    name="har",
-    help="What is the person in this photograph doing? Predict, serve, train, evaluate, scan.",
-    no_args_is_help=True,
-    pretty_exceptions_enable=False,
-    context_settings={"help_option_names": ["-h", "--help"]},
-)
-for group in (predict, score, serve, models, train, review, scan, suspects, prepare, evaluate):
-    app.add_typer(group.app)
+# Which module of this package holds which commands, in the order of the help: only that of the
+# command that is asked for is imported.
+COMMANDS: Final = {
+    "predict": ("predict",),
+    "score": ("score",),
+    "serve": ("serve",),
+    "models": ("import-model", "calibrate", "quantise", "models", "export"),
+    "train": ("train", "publish"),
+    "review": ("review",),
+    "scan": ("scan",),
+    "suspects": ("suspects",),
+    "prepare": ("unpack", "merge-labels"),
+    "evaluate": ("evaluate", "compare"),
+}
+
+
+def application(arguments: Sequence[str] = ()) -> typer.Typer:
+    """Return the program with the group of the command that the arguments name, else with all."""
+    app = typer.Typer(
+        name="har",
+        help="What is the person in this photograph doing? Predict, serve, train, evaluate, scan.",
+        no_args_is_help=True,
+        pretty_exceptions_enable=False,
+        context_settings={"help_option_names": ["-h", "--help"]},
+    )
+    app.callback()(options)
+    first = next(iter(arguments), "")
+    groups = [group for group, commands in COMMANDS.items() if first in commands]
+    for group in groups or COMMANDS:
+        app.add_typer(import_module(f"har_core.cli.{group}").app)
+    return app
 
 
 def _print_version(wanted: bool) -> None:
     if wanted:
+        from importlib.metadata import version
+
         print(f"har {version(DISTRIBUTION)}")
         raise typer.Exit
 
 
-@app.callback()
 def options(
     version: Annotated[
         bool,
@@ -64,7 +75,8 @@ def main() -> None:
         if isinstance(stream, io.TextIOWrapper):
             stream.reconfigure(errors="backslashreplace")
     try:
-        app(args=with_optional_values(sys.argv[1:]))
+        arguments = with_optional_values(sys.argv[1:])
+        application(arguments)(args=arguments)
     except HarError as error:
         stderr.print(f"Error: {error}", style="red", markup=False, soft_wrap=True)
         sys.exit(ExitCode.UNUSABLE)

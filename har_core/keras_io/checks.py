@@ -1,11 +1,13 @@
-"""What a network from elsewhere must be like: square RGB pictures in, probabilities out."""
+"""What a network from elsewhere must be like: its file's name, and square RGB pictures in."""
 
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
 import numpy as np
 
 from har_core.errors import ModelBundleError
+
+KERAS_SUFFIXES: Final = (".keras", ".h5", ".hdf5")
 
 
 def input_side(network: Any, source: str | Path) -> int:

@@ -12,13 +12,12 @@ from typing import Any, Final
 
 from har_core.errors import ZIP_DAMAGE, ModelBundleError
 from har_core.images.signatures import identify_content
+from har_core.keras_io.checks import KERAS_SUFFIXES
 from har_core.keras_io.legacy_graph import rebuild_network
 from har_core.keras_io.legacy_weights import load_archive_weights, load_weights
 from har_core.keras_io.operations import with_modules
 from har_core.keras_io.safety import Config, refuse_unsafe_config
 
-_HDF5_SUFFIXES: Final = (".h5", ".hdf5")
-KERAS_SUFFIXES: Final = (".keras", *_HDF5_SUFFIXES)
 _HDF5_SIGNATURE: Final = b"\x89HDF\r\n\x1a\n"
 _ZIP_SIGNATURE: Final = b"PK\3\4"
 _MAX_CONFIG_BYTES: Final = 64 * 2**20

@@ -9,6 +9,7 @@ import os
 import shutil
 import tempfile
 from collections.abc import Mapping
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
@@ -65,25 +66,30 @@ def verify_bundle(folder: str | Path) -> BundleManifest:
     """
     folder = Path(folder)
     manifest = read_manifest(folder)
-    for relative, expected in manifest.files.items():
-        path = folder / relative
-        try:
-            if not path.resolve().is_relative_to(folder.resolve()):
-                raise ModelBundleError(f"{folder / MANIFEST_FILE} lists {relative!r}, outside it.")
-            found = sha256_of_file(path)
-        except FileNotFoundError as error:
-            raise ModelBundleError(
-                f"{path} is missing from the model bundle {manifest.name!r}; restore the folder "
-                "(the shipped model: from git, or by a new installation) or train it again."
-            ) from error
-        except (OSError, ValueError) as error:  # ValueError: a NUL character in the path
-            raise ModelBundleError(f"Cannot read {str(path)!r}: {error}.") from error
-        if found != expected:
-            raise ModelBundleError(
-                f"{path} is damaged: its sha256 is not the one in {MANIFEST_FILE}; restore the "
-                "folder (the shipped model: from git, or by a new installation) or train it again."
-            )
+    with ThreadPoolExecutor() as pool:  # on all cores: every start waits for it
+        for _ in pool.map(lambda name: _verify_file(folder, manifest, name), manifest.files):
+            pass
     return manifest
+
+
+def _verify_file(folder: Path, manifest: BundleManifest, relative: str) -> None:
+    path = folder / relative
+    try:
+        if not path.resolve().is_relative_to(folder.resolve()):
+            raise ModelBundleError(f"{folder / MANIFEST_FILE} lists {relative!r}, outside it.")
+        found = sha256_of_file(path)
+    except FileNotFoundError as error:
+        raise ModelBundleError(
+            f"{path} is missing from the model bundle {manifest.name!r}; restore the folder "
+            "(the shipped model: from git, or by a new installation) or train it again."
+        ) from error
+    except (OSError, ValueError) as error:  # ValueError: a NUL character in the path
+        raise ModelBundleError(f"Cannot read {str(path)!r}: {error}.") from error
+    if found != manifest.files[relative]:
+        raise ModelBundleError(
+            f"{path} is damaged: its sha256 is not the one in {MANIFEST_FILE}; restore the "
+            "folder (the shipped model: from git, or by a new installation) or train it again."
+        )
 
 
 def write_bundle(

@@ -8,15 +8,11 @@ from pathlib import Path
 from har_core.errors import ModelBundleError
 from har_core.extras import require_training_extra
 from har_core.images.preprocessing import Preprocessing, scale_pixels
-from har_core.keras_io.candidates import KerasCandidate, require_packages
-from har_core.keras_io.checks import probe_pictures
-from har_core.keras_io.loading import KERAS_SUFFIXES, load_network
-from har_core.keras_io.outputs import rule_for_outputs, with_probabilities
+from har_core.keras_io.checks import KERAS_SUFFIXES, probe_pictures
 from har_core.model import bundle
 from har_core.model.class_indices import read_class_indices
 from har_core.model.classifier import ActionModel
 from har_core.model.engine import Engine, KerasEngine, OnnxEngine
-from har_core.model.importing import choose_preprocessing
 from har_core.model.manifest import (
     CLASS_INDICES_FILE,
     INT8_NOVELTY_FILE,
@@ -177,6 +173,8 @@ def load_bundle(path: Path, *, one_core: bool = False, float32: bool = False) ->
     if ONNX_FILE in manifest.files:
         engine: Engine = OnnxEngine(graph, one_core=one_core)
     elif KERAS_FILE in manifest.files:
+        from har_core.keras_io.loading import load_network
+
         require_training_extra(f"Running {path.name} without an ONNX graph")
         engine = KerasEngine(load_network(path / KERAS_FILE), path / KERAS_FILE)
     else:
@@ -191,6 +189,11 @@ def load_bundle(path: Path, *, one_core: bool = False, float32: bool = False) ->
 
 
 def _load_keras_file(path: Path, preprocessing: Preprocessing | None) -> ActionModel:
+    # Imported here, because every start would wait for what few models need.
+    from har_core.keras_io.candidates import KerasCandidate, require_packages
+    from har_core.keras_io.outputs import rule_for_outputs, with_probabilities
+    from har_core.model.importing import choose_preprocessing
+
     indices = path.parent / CLASS_INDICES_FILE
     if not is_file(indices):
         raise ModelBundleError(

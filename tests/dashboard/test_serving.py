@@ -7,7 +7,7 @@ from streamlit.web import cli as streamlit_cli
 from typer.testing import CliRunner
 
 from har_core.cli import serve as command
-from har_core.cli.main import app
+from har_core.cli.main import application
 from har_core.errors import HarError
 
 
@@ -20,7 +20,7 @@ def started(monkeypatch: pytest.MonkeyPatch) -> list[str]:
 
 
 def test_serve_runs_the_dashboard_on_this_machine_alone(started: list[str]) -> None:
-    assert CliRunner().invoke(app, ["serve"]).exit_code == 0
+    assert CliRunner().invoke(application(), ["serve"]).exit_code == 0
     assert started[0] == "run"
     assert Path(started[1]).parts[-2:] == ("dashboard", "app.py")
     options = dict(zip(started[2::2], started[3::2], strict=True))
@@ -30,7 +30,7 @@ def test_serve_runs_the_dashboard_on_this_machine_alone(started: list[str]) -> N
 
 def test_serve_takes_address_port_and_prefix(started: list[str]) -> None:
     words = ["serve", "--host", "0.0.0.0", "--port", "80", "--base-path", "har"]
-    assert CliRunner().invoke(app, words).exit_code == 0
+    assert CliRunner().invoke(application(), words).exit_code == 0
     options = dict(zip(started[2::2], started[3::2], strict=True))
     assert options["--server.address"] == "0.0.0.0"
     assert options["--server.port"] == "80"
@@ -39,7 +39,7 @@ def test_serve_takes_address_port_and_prefix(started: list[str]) -> None:
 
 def test_serve_says_where_and_asks_nobody_outside(started: list[str]) -> None:
     said = CliRunner().invoke(
-        app, ["serve", "--host", "0.0.0.0", "--port", "80", "--base-path", "/har/"]
+        application(), ["serve", "--host", "0.0.0.0", "--port", "80", "--base-path", "/har/"]
     )
     assert said.output == "Pages and REST API: http://localhost:80/har\n"
     options = dict(zip(started[2::2], started[3::2], strict=True))
@@ -48,6 +48,6 @@ def test_serve_says_where_and_asks_nobody_outside(started: list[str]) -> None:
 
 def test_serve_without_a_dashboard_says_what_is_missing(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(command, "entry_points", lambda group: [])
-    result = CliRunner().invoke(app, ["serve"])
+    result = CliRunner().invoke(application(), ["serve"])
     assert isinstance(result.exception, HarError)
     assert "The dashboard is not installed" in str(result.exception)

@@ -9,7 +9,7 @@ import pytest
 from typer.testing import CliRunner
 
 from har_core.cli.datasets import check_outputs, read_dataset
-from har_core.cli.main import app
+from har_core.cli.main import application
 from har_core.dataset.table import open_dataset
 from har_core.errors import HarError
 from tests.drawing import CLASS_NAMES, photo_bytes
@@ -70,7 +70,7 @@ def test_training_from_a_page_follows_no_links_out_of_the_folder(
     (tiny_dataset / "train").symlink_to(tmp_path / "store")
     monkeypatch.delenv("HAR_DATASET", raising=False)
     command = ["train", "--dataset", str(tiny_dataset), "--name", "x", "--no-follow-links"]
-    answer = CliRunner().invoke(app, command)
+    answer = CliRunner().invoke(application(), command)
     assert isinstance(answer.exception, HarError)
     assert "The link train leads out of the folder and is not followed" in str(answer.exception)
     assert read_dataset(tiny_dataset, None).rows["path"].notna().all()
@@ -98,21 +98,21 @@ def test_spelling_variants_are_said_with_the_command_that_merges_them(
     rows[8] = rows[8].replace(",sitting", ", SITTING ")
     table.write_text("\n".join(["filename,label,notes", *rows]))
     monkeypatch.setenv("HAR_CACHE_DIR", str(tmp_path / "cache"))
-    scanned = CliRunner().invoke(app, ["scan", str(tiny_dataset)])
+    scanned = CliRunner().invoke(application(), ["scan", str(tiny_dataset)])
     said = " ".join(scanned.stderr.split())
     assert "'Running' (2) and 'running' (2)" in said or "'running' (2) and 'Running' (2)" in said
     assert "'SITTING' (1) and 'sitting' (3)" in said
     command = said.split("To make them one: har ")[1].split(", then --table")[0]
-    merged = CliRunner().invoke(app, shlex.split(command))
+    merged = CliRunner().invoke(application(), shlex.split(command))
     assert merged.exit_code == 0
     result = pd.read_csv(tiny_dataset / "merged.csv")
     assert result["label"].value_counts().to_dict() == dict.fromkeys(CLASS_NAMES, 4)
     assert list(result["notes"]) == [f"note {n}" for n in range(12)]
     again = CliRunner().invoke(
-        app, ["scan", str(tiny_dataset), "--table", str(tiny_dataset / "merged.csv")]
+        application(), ["scan", str(tiny_dataset), "--table", str(tiny_dataset / "merged.csv")]
     )
     assert "spelling" not in again.stderr
     refused = CliRunner().invoke(
-        app, ["merge-labels", "--dataset", str(tiny_dataset), "--output", str(table)]
+        application(), ["merge-labels", "--dataset", str(tiny_dataset), "--output", str(table)]
     )
     assert isinstance(refused.exception, HarError)

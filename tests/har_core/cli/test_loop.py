@@ -8,7 +8,7 @@ import pandas as pd
 import pytest
 from typer.testing import CliRunner
 
-from har_core.cli.main import app
+from har_core.cli.main import application
 from har_core.dataset.decisions import decide, load_decisions
 from tests.command_line import har
 from tests.drawing import photo_bytes, write_dataset
@@ -67,7 +67,9 @@ def test_what_to_label_next_is_written_filled_in_and_taken_over(
     monkeypatch.setenv("HAR_CACHE_DIR", str(tmp_path / "cache"))
 
     def review(*options):
-        done = CliRunner().invoke(app, ["review", "--dataset", str(here), *map(str, options)])
+        done = CliRunner().invoke(
+            application(), ["review", "--dataset", str(here), *map(str, options)]
+        )
         assert done.exit_code == 0, done.output
         return done.stdout
 

@@ -5,10 +5,11 @@ import subprocess
 import sys
 import zipfile
 from functools import partial
+from importlib import import_module
 
 import pytest
 
-from har_core.cli.main import with_optional_values
+from har_core.cli.main import COMMANDS, with_optional_values
 from har_core.model import bundle
 from tests.command_line import har
 from tests.drawing import CLASS_NAMES, colour_network, photo_bytes
@@ -219,3 +220,37 @@ def test_export_says_how_equal_it_is(run, tmp_path):
     assert result.returncode == 0, result.stderr
     assert (tmp_path / "card" / "README.md").read_text().startswith("---\n")
     assert "differ from the bundle's by at most 0" in result.stderr
+
+
+def test_every_module_of_commands_holds_the_commands_that_lead_to_it():
+    for group, commands in COMMANDS.items():
+        app = import_module(f"har_core.cli.{group}").app
+        assert (
+            tuple(command.name or command.callback.__name__ for command in app.registered_commands)
+            == commands
+        )
+
+
+def test_a_prediction_imports_no_other_command_and_nothing_of_keras_files(run_process, photos):
+    code = (
+        "import sys; from har_core.cli import main; sys.argv = ['har', 'predict', sys.argv[1]]\n"
+        "try: main()\n"
+        "except SystemExit: pass\n"
+        "print(sorted(name for name in sys.modules if name.startswith('har_core')))"
+    )
+    photo = next(photos.iterdir())
+    done = subprocess.run(
+        [sys.executable, "-c", code, photo], capture_output=True, check=True, text=True
+    )
+    line, imported = done.stdout.splitlines()
+    assert line.startswith(str(photo))
+    assert "har_core.cli.predict" in imported
+    for name in (
+        "cli.train",
+        "cli.evaluate",
+        "training",
+        "keras_io.loading",
+        "model.importing",
+        "dataset",
+    ):
+        assert f"'har_core.{name}'" not in imported

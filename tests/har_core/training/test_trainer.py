@@ -8,7 +8,7 @@ import pytest
 from typer.testing import CliRunner
 
 from har_core import load_model
-from har_core.cli.main import app
+from har_core.cli.main import application
 from har_core.errors import DatasetError, HarError, ModelBundleError
 from har_core.keras_io.loading import load_network
 from har_core.model import bundle
@@ -63,7 +63,7 @@ def runs(tmp_path_factory):
             without.setattr(run, "runs_tensorflow", lambda: False)
             train(dataset, "straight", settings, runs_dir=root / "runs")
         _, said = str(done.value).split("KERAS_BACKEND=tensorflow har ")
-        published = CliRunner().invoke(app, shlex.split(said))
+        published = CliRunner().invoke(application(), shlex.split(said))
         assert published.exit_code == 0, published.output
         straight = bundle.verify_bundle(root / "models" / "straight")
 
@@ -196,7 +196,7 @@ def test_published_run_is_published_once_and_a_stranger_s_not_at_all(runs, monke
     for name, message in (("straight", "exists already"), ("never", "no interrupted run")):
         command = ["publish", str(root / "runs" / name), "--dataset", str(root / "dataset")]
         with pytest.raises(HarError, match=message):
-            CliRunner().invoke(app, command, catch_exceptions=False)
+            CliRunner().invoke(application(), command, catch_exceptions=False)
 
 
 def test_existing_bundle_is_not_overwritten_unasked(runs, monkeypatch):

@@ -7,7 +7,7 @@ import pandas as pd
 import pytest
 from typer.testing import CliRunner
 
-from har_core.cli.main import app
+from har_core.cli.main import application
 from har_core.errors import HarError
 from har_core.model import bundle
 from har_core.model.manifest import SPLITS_FILE, TRAINING_LOG_FILE, UNLABELLED_FILE
@@ -101,9 +101,9 @@ def test_recipe_is_made_end_to_end_over_a_kill(tmp_path, monkeypatch):
         train_recipe(
             dataset, "made", recipe, runs_dir=runs, on_epoch=kill_after_the_students_first_epoch
         )
-    refused = CliRunner().invoke(app, options)
+    refused = CliRunner().invoke(application(), options)
     assert "--resume" in str(refused.exception)
-    result = CliRunner().invoke(app, [*options, "--resume"])
+    result = CliRunner().invoke(application(), [*options, "--resume"])
     assert result.exit_code == 0, result.output
     folder = tmp_path / "models" / "made"
     manifest = bundle.verify_bundle(folder)
