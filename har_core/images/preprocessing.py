@@ -62,16 +62,16 @@ def scale_pixels(pixels: np.ndarray, preprocessing: Preprocessing) -> np.ndarray
     ValueError
         For any other ``preprocessing``.
     """
+    if preprocessing == "minus_one_to_one":  # into one new array: this runs for every photograph
+        scaled = np.divide(pixels, np.float32(127.5), dtype=np.float32)
+        scaled -= np.float32(1)
+        return scaled
     scaled = np.asarray(pixels, dtype=np.float32)
     match preprocessing:
         case "none":
             return scaled
         case "zero_to_one":
             return scaled / np.float32(255)
-        case "minus_one_to_one":
-            scaled = scaled / np.float32(127.5)
-            scaled -= np.float32(1)  # in place: this runs for every photograph
-            return scaled
         case "caffe":
             return np.ascontiguousarray((scaled - _CAFFE_MEAN)[..., ::-1])
         case "torch":

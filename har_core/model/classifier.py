@@ -125,7 +125,7 @@ class ActionModel:
             (answer,) = self._answer(pixels[np.newaxis], others_wait=others_wait)
         if isinstance(answer, InvalidImageError):
             raise answer
-        return replace(answer, warning=warning)
+        return replace(answer, warning=warning) if warning else answer
 
     def predict_batch(
         self,
@@ -185,9 +185,8 @@ class ActionModel:
         with self._at_work():
             batch = self._scaled(pixels)
             outputs = self._engine.run(batch, alone=self._callers == 1)
-        probabilities = self._at_temperature_1(outputs) if raw else self._calibrate(outputs)
-        probabilities[~are_probabilities(outputs)] = np.nan
-        return probabilities
+        sound = are_probabilities(outputs)
+        return self._probabilities(outputs, sound, raw=raw)
 
     @property
     def n_features(self) -> int:
@@ -271,14 +270,17 @@ class ActionModel:
             return pixels
         return scale_pixels(pixels, self.manifest.preprocessing)
 
-    def _at_temperature_1(self, outputs: np.ndarray) -> np.ndarray:
-        """Return probabilities; equal ones in rows that are none, which nobody gets to see."""
-        sound = are_probabilities(outputs)[:, np.newaxis]
-        return apply_temperature(np.where(sound, outputs, 1 / len(self.class_names)), 1.0)
+    def _probabilities(self, outputs: np.ndarray, sound: np.ndarray, *, raw: bool) -> np.ndarray:
+        """Return what is shown of a network's outputs, or theirs at temperature 1; NaN if unsound.
 
-    def _calibrate(self, outputs: np.ndarray) -> np.ndarray:
-        probabilities = self._at_temperature_1(outputs)
-        return self.rules.shown(apply_temperature(probabilities, self.manifest.temperature))
+        A row that is no probabilities takes part as equal ones.
+        """
+        given = np.where(sound[:, np.newaxis], outputs, 1 / len(self.class_names))
+        probabilities = apply_temperature(given, 1.0 if raw else self.manifest.temperature)
+        if not raw:
+            probabilities = self.rules.shown(probabilities)
+        probabilities[~sound] = np.nan
+        return probabilities
 
     def _answer(
         self, pixels: np.ndarray, *, others_wait: bool = False
@@ -322,9 +324,7 @@ class ActionModel:
         if self.novelty is not None and found.pooled is not None:
             judged = self.novelty.judge(found.pooled, at_a_time=at_a_time)
             sound &= np.isfinite(judged.value)
-        outputs = found.outputs
-        probabilities = self._at_temperature_1(outputs) if raw else self._calibrate(outputs)
-        probabilities[~sound] = np.nan
+        probabilities = self._probabilities(found.outputs, sound, raw=raw)
         return Answers(probabilities, judged, found.features)
 
     @contextmanager
@@ -379,7 +379,9 @@ def _joined(runs: Sequence[_Outputs]) -> _Outputs:
 def _with_warning(
     answer: Prediction | InvalidImageError, warning: str
 ) -> Prediction | InvalidImageError:
-    return replace(answer, warning=warning) if isinstance(answer, Prediction) else answer
+    if warning and isinstance(answer, Prediction):
+        return replace(answer, warning=warning)
+    return answer
 
 
 def _checked_array(image: Any) -> np.ndarray:

@@ -1,6 +1,7 @@
 """Does a picture belong to what the model learned from? A score from the same forward pass."""
 
 import dataclasses
+import functools
 import io
 import zipfile
 from collections.abc import Mapping
@@ -66,12 +67,22 @@ class _Neighbours:
     references: np.ndarray
     remainders: np.ndarray
 
-    def __post_init__(self) -> None:
-        lengths = (self.references**2).sum(axis=1) + self.remainders
-        object.__setattr__(self, "_lengths", lengths)
-        # As the product with a picture wants it, which every prediction waits for.
-        compared = np.ascontiguousarray(-2 * self.references[:_COMPARED].T)
-        object.__setattr__(self, "_doubled", compared)
+    # Every prediction waits for products with the next four.
+    @functools.cached_property
+    def _projection(self) -> np.ndarray:
+        return np.column_stack([self.basis, self.centre]).astype(np.float32)
+
+    @functools.cached_property
+    def _projected_centre(self) -> np.ndarray:
+        return self.centre @ self._projection
+
+    @functools.cached_property
+    def _compared(self) -> np.ndarray:
+        return np.ascontiguousarray(-2 * self.references[:_COMPARED].T)
+
+    @functools.cached_property
+    def _lengths(self) -> np.ndarray:
+        return (self.references**2).sum(axis=1) + self.remainders
 
     @classmethod
     def fit(cls, features: np.ndarray, most: int) -> "_Neighbours":
@@ -88,19 +99,25 @@ class _Neighbours:
 
     def to_nearest(self, features: np.ndarray) -> np.ndarray:
         """Return the squared distance to the nearest compared reference, float32, shape (N,)."""
-        return self._distances(features, self._doubled).min(axis=1)  # type: ignore[attr-defined]
+        projected, length = self._projected(features)
+        return (projected @ self._compared + self._lengths[:_COMPARED]).min(axis=1) + length
 
     def nearest(self, features: np.ndarray, k: int) -> np.ndarray:
         """Return which of all references are nearest to one picture, shape (min(k, R),)."""
-        distances = self._distances(features[np.newaxis], -2 * self.references.T)[0]
+        projected, _ = self._projected(features[np.newaxis])
+        distances = projected[0] @ (-2 * self.references.T) + self._lengths
         return np.argsort(distances, kind="stable")[:k]
 
-    def _distances(self, features: np.ndarray, doubled: np.ndarray) -> np.ndarray:
-        centred = _unit(features) - self.centre
-        distances: np.ndarray = (centred @ self.basis) @ doubled
-        distances += self._lengths[: doubled.shape[1]]  # type: ignore[attr-defined]
-        distances += (centred**2).sum(axis=1)[:, np.newaxis]
-        return distances
+    def _projected(self, features: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """Return pictures by their components, (N, K), and their squared lengths, (N,).
+
+        Both less the centre c, by (x − c)² = x² − 2 xc + c², which copies no features.
+        """
+        length = np.sqrt(np.einsum("nc,nc->n", features, features))
+        scale = 1 / np.maximum(length, 1e-12)
+        projected = (features @ self._projection) * scale[:, np.newaxis]
+        squared = (length * scale) ** 2 - 2 * projected[:, -1] + self._projected_centre[-1]
+        return projected[:, :-1] - self._projected_centre[:-1], squared
 
     def arrays(self, prefix: str) -> dict[str, Any]:
         """Return what is stored: float16, references in one byte each."""
@@ -168,11 +185,10 @@ class NoveltyDetector:
     held_out: np.ndarray
     split: str
 
-    @property
+    @functools.cached_property
     def threshold(self) -> float:
         """The score above which a picture is foreign: split conformal, at `FALSE_ALARMS`."""
-        n = len(self.held_out)
-        rank = int(np.ceil((n + 1) * (1 - FALSE_ALARMS)))
+        rank = int(np.ceil((len(self.held_out) + 1) * (1 - FALSE_ALARMS)))
         return float(self.held_out[rank - 1])
 
     def judge(self, features: Features, *, at_a_time: int | None = None) -> Novelty:
@@ -185,16 +201,18 @@ class NoveltyDetector:
             Always compute with so many rows, so that a picture's score does not depend, by a
             rounding, on how many others there are. Default: with as many as there are.
         """
-        n = len(features.means)
-        rows = at_a_time or max(n, 1)
-        padding = ((0, -n % rows), (0, 0))
-        padded = Features(*(np.pad(part, padding) for part in features)) if n % rows else features
-        blocks = [padded.take(slice(i, i + rows)) for i in range(0, n, rows)]
         with np.errstate(all="ignore"):  # of features that are not finite
-            score = np.concatenate([np.empty(0), *map(self.score, blocks)])[:n]
+            score = self.score(features) if at_a_time is None else self._scores(features, at_a_time)
         more_ordinary = np.searchsorted(self.held_out, score, side="left") / len(self.held_out)
         value = np.where(np.isfinite(score), more_ordinary, np.nan)
         return Novelty(value, score <= self.threshold)
+
+    def _scores(self, features: Features, rows: int) -> np.ndarray:
+        n = len(features.means)
+        padding = ((0, -n % rows), (0, 0))
+        padded = Features(*(np.pad(part, padding) for part in features))
+        blocks = (padded.take(slice(i, i + rows)) for i in range(0, n, rows))
+        return np.concatenate([np.empty(0), *map(self.score, blocks)])[:n]
 
     def score(self, features: Features) -> np.ndarray:
         """Return the novelty before it is compared: float64, shape (N,), any range."""
@@ -222,15 +240,15 @@ class NoveltyDetector:
         standard = (features.means - self.centre) / self.scale
         along = (standard @ self.directions) ** 2
         beyond = np.maximum((standard**2).sum(axis=1) - along.sum(axis=1), 0)
-        distance = np.sqrt(along @ (1 / self.variances[:-1]) + beyond / self.variances[-1])
-        return np.stack(
-            [
-                distance,
-                self.peaks.to_nearest(features.peaks),
-                self.spreads.to_nearest(features.spreads),
-            ],
-            axis=1,
-        ).astype(np.float64)
+        parts = np.empty((len(standard), 3))
+        parts[:, 0] = np.sqrt(along @ self._precisions[:-1] + beyond * self._precisions[-1])
+        parts[:, 1] = self.peaks.to_nearest(features.peaks)
+        parts[:, 2] = self.spreads.to_nearest(features.spreads)
+        return parts
+
+    @functools.cached_property
+    def _precisions(self) -> np.ndarray:
+        return 1 / self.variances
 
     def measured_on(self, held_out: Features) -> "NoveltyDetector":
         """Return the detector whose scores are compared with those of other held-out features."""

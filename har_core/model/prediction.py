@@ -97,7 +97,7 @@ class Prediction:
         return cls(
             action=class_names[best],
             confidence=float(probabilities[best]),
-            probabilities={n: float(p) for n, p in zip(class_names, probabilities, strict=True)},
+            probabilities=dict(zip(class_names, probabilities.tolist(), strict=True)),
             novelty=novelty,
             in_scope=in_scope,
             answer_set=None if answer_set is None else tuple(class_names[i] for i in answer_set),
