@@ -31,7 +31,7 @@ def scan(
     sources: Annotated[
         list[str] | None,
         typer.Argument(
-            metavar="SOURCE…",
+            metavar="SOURCE",
             help="Dataset folder (default: HAR_DATASET); or patterns, lists (.txt), tables (.csv, "
             ".parquet), WebDatasets (.tar); here or at s3://, gs://, https://.",
             show_default=False,

@@ -10,7 +10,7 @@ import pandas as pd
 
 from har_core.dataset.columns import choose_columns
 from har_core.errors import DatasetError
-from har_core.scale.sources.containers import ADDRESS_HEADINGS, open_table
+from har_core.scale.sources.containers import ADDRESS_HEADINGS, base_folder, open_table
 from har_core.scale.sources.items import address_of
 from har_core.scale.sources.locations import is_remote
 
@@ -155,7 +155,7 @@ def read_label_table(path: str | Path, columns: Mapping[str, str] | None = None)
     ----------
     path : str or Path
         File or URI. Its rows are named by ``sha256`` if it has such a column; else by a path or
-        URI, relative to the table's folder, or a base name.
+        URI, relative to the table's folder or one in it, or a base name.
     columns : mapping, optional
         See `har_core.dataset.columns.choose_columns`.
 
@@ -176,7 +176,11 @@ def read_label_table(path: str | Path, columns: Mapping[str, str] | None = None)
     if not batches:
         raise DatasetError(f"{path} has no rows.")
     keys, labels = (pa.chunked_array([batch.column(i) for batch in batches]) for i in (0, 1))
-    return _build(key, keys, labels, uri.rpartition("/")[0])
+    folder = uri.rpartition("/")[0]
+    if key.lower() != SHA256:
+        first = next((name.as_py() for name in keys if name.as_py()), "")
+        folder = base_folder(folder, first)
+    return _build(key, keys, labels, folder)
 
 
 def _choose(headings: list[str], name: str, columns: Mapping[str, str] | None) -> tuple[str, str]:

@@ -151,12 +151,12 @@ def _named(uri: str, cells: Iterator[list[str | None]]) -> Iterator[Item]:
     for chunk in cells:
         for cell in chunk:
             if cell:
-                base = _base(folder, cell) if base is None else base
+                base = base_folder(folder, cell) if base is None else base
                 yield item_named(cell, base)
 
 
-def _base(folder: str, first: str) -> str:
-    """Return the table's folder, or the one below it that holds its first photograph."""
+def base_folder(folder: str, first: str) -> str:
+    """Return a table's folder, or the one below it that holds its first photograph."""
     if is_remote(folder) or is_remote(first) or exists(f"{folder}/{first}"):
         return folder
     below = sorted(f"{folder}/{name}" for name in os.listdir(folder))  # noqa: PTH208

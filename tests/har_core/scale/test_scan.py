@@ -20,6 +20,7 @@ from har_core.scale.scanned.scanning import SourceScan, scan_sources
 from har_core.scan.issues import ISSUE_KINDS, count_issues, issue_column, score_column
 from har_core.scan.scanning import scan_dataset
 from tests.command_line import har
+from tests.drawing import photo_bytes
 from tests.faults import plant_faults, write_scenes
 from tests.har_core.scale.conftest import InlinePool
 
@@ -158,6 +159,15 @@ def test_label_of_one_photograph_is_not_given_to_another_of_its_name(tmp_path: P
     given = [labels.names[label] if label >= 0 else "" for label in found.label]
     assert given == ["sitting", "", "running", ""]
     assert found.ambiguous.tolist() == [False, True, False, False] and found.unmatched == 0
+
+
+def test_labels_of_a_table_beside_the_folder_of_its_photographs(tmp_path: Path) -> None:
+    for name in ("a/x.jpg", "b/x.jpg"):
+        (tmp_path / "train" / name).parent.mkdir(parents=True)
+        (tmp_path / "train" / name).write_bytes(photo_bytes("sitting", len(name)))
+    (tmp_path / "labels.csv").write_text("image,class\na/x.jpg,sitting\nb/x.jpg,running\n")
+    found = scan_sources([str(tmp_path / "labels.csv")], str(tmp_path / "scan"))
+    assert found.photographs["label"].tolist() == ["sitting", "running"]
 
 
 def test_folder_of_another_version_is_not_mixed(planted: Path, tmp_path: Path) -> None:
