@@ -17,6 +17,7 @@ it is, and where it has been wrong before.
   wrong.
 - **Evaluation**: how often the model is right, where it errs, whether its confidence can be
   believed.
+- **Training**: learns from what was corrected, and says whether the new model is better.
 
 ## How it works
 
