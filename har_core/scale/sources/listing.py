@@ -19,6 +19,7 @@ from har_core.storage.names import storable
 from har_core.storage.paths import is_file, is_folder
 
 LIST_SUFFIXES: Final = (".txt", ".lst", ".list")
+_OTHER_ARCHIVES: Final = (".zip", ".7z", ".rar")
 _COMPRESSED_TARS: Final = (".tar.gz", ".tgz", ".tar.bz2", ".tar.xz", ".tar.zst")
 
 
@@ -84,6 +85,8 @@ def _list_file(uri: str, column: str | None, info: Any = None) -> Iterator[Item]
     name = uri.lower()
     if name.endswith(_COMPRESSED_TARS):
         raise HarError(f"{uri} is a compressed tar file, in which nothing can be found; unpack it.")
+    if name.endswith(_OTHER_ARCHIVES):
+        raise HarError(f"{uri} is an archive that is not read; unpack it, or make a .tar of it.")
     if name.endswith(".tar"):
         yield from list_tar(uri)
     elif name.endswith(TABLE_SUFFIXES):

@@ -167,6 +167,7 @@ def test_results_of_another_model_are_not_mixed(
         ("empty", "holds no photographs"),
         ("table.csv", "Which column of .* names the photographs"),
         ("shard.tar.gz", "compressed tar"),
+        ("photographs.zip", "is an archive that is not read"),
         ("shard.tar", "Cannot read the tar file"),
         ("bad.parquet", "Cannot read the table"),
     ],
@@ -176,7 +177,7 @@ def test_source_that_is_none_is_one_line(
 ) -> None:
     (tmp_path / "empty").mkdir()
     (tmp_path / "table.csv").write_text("a,b\n1,2\n")
-    for name in ("shard.tar.gz", "shard.tar", "bad.parquet"):
+    for name in ("shard.tar.gz", "shard.tar", "photographs.zip", "bad.parquet"):
         (tmp_path / name).write_bytes(b"nothing of the kind" * 40)
     with pytest.raises(HarError, match=message):
         score([str(tmp_path / source)], str(tmp_path / "results"))
