@@ -179,11 +179,11 @@ def test_few_photographs_get_more_epochs_unless_somebody_gave_their_number(base:
     full = effort_settings("full", base)
     assert full.for_photographs(8_000) == full
     few = full.for_photographs(80)  # three steps an epoch
-    assert (few.head_epochs, few.epochs, few.small_epochs) == (34, 34, 22)
+    assert (few.head_epochs, few.epochs, few.small_epochs) == (67, 67, 43)
     given = effort_settings("full", base, {"epochs": 3})
     assert given.for_photographs(80) == given
-    no_tuning = TrainingSettings(fewest_steps=100, epochs=0).for_photographs(80)
-    assert (no_tuning.head_epochs, no_tuning.epochs) == (34, 0)
+    no_tuning = TrainingSettings(fewest_steps=200, epochs=0).for_photographs(80)
+    assert (no_tuning.head_epochs, no_tuning.epochs) == (67, 0)
 
 
 def test_events_tell_how_a_run_ended_and_a_cut_line_is_left_out(tmp_path: Path) -> None:
