@@ -2,8 +2,10 @@
 
 import os
 import shutil
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 from urllib.parse import urlsplit
 
 import pytest
@@ -12,6 +14,7 @@ from playwright.sync_api import (
     Browser,
     BrowserContext,
     ConsoleMessage,
+    Error,
     FloatRect,
     Locator,
     Page,
@@ -73,7 +76,12 @@ def serious_faults(page: Page) -> list[str]:
 def errors_of(page: Page) -> list[str]:
     """Return the list that a page's errors will be in, each with its address."""
     errors: list[str] = []
+    for event, listener in _listeners(errors).items():
+        page.on(event, listener)
+    return errors
 
+
+def _listeners(errors: list[str]) -> dict[Any, Callable[[Any], None]]:
     def hear(said: ConsoleMessage) -> None:
         address = said.location.get("url", "")
         # Streamlit forgets a picture when a rerun draws another in its place, which the browser may
@@ -82,9 +90,41 @@ def errors_of(page: Page) -> list[str]:
         if said.type == "error" and not replaced:
             errors.append(f"{said.text} {address}")
 
-    page.on("pageerror", lambda error: errors.append(str(error)))
-    page.on("console", hear)
-    return errors
+    return {"console": hear, "pageerror": lambda error: errors.append(str(error))}
+
+
+@contextmanager
+def visit(context: BrowserContext, page: Page | None = None) -> Iterator[Page]:
+    """Open an empty page that must leave no error in the console and ask no other server.
+
+    Visits share a tab, whose process has compiled the pages' scripts: a new one would need two
+    seconds of a processor more. All else of a visit is forgotten when it ends.
+    """
+    opened = page or next(iter(context.pages), None) or context.new_page()
+    errors, asked = [], []
+    listeners = _listeners(errors) | {"request": lambda request: asked.append(request.url)}
+    for event, listener in listeners.items():
+        opened.on(event, listener)
+    yield opened
+    try:
+        _forget(opened)
+    except Error:  # of a tab that crashed, or that a dialog holds
+        opened.close()
+    for event, listener in listeners.items():
+        opened.remove_listener(event, listener)
+    # What is opened when a visit ends has no icon; pages name theirs.
+    errors = [error for error in errors if not error.endswith("/favicon.ico")]
+    external = [url for url in asked if urlsplit(url).hostname not in ("127.0.0.1", None)]
+    assert not errors, f"errors in the console: {errors}"
+    assert not external, f"the page asked other servers: {external}"
+
+
+def _forget(page: Page) -> None:
+    page.goto("/healthz")  # the visit ends for the server, too
+    page.evaluate("sessionStorage.clear()")
+    page.context.new_cdp_session(page).send("Page.resetNavigationHistory")
+    page.emulate_media(color_scheme="null")
+    page.set_viewport_size(DESKTOP)
 
 
 @pytest.fixture(scope="session")
@@ -130,12 +170,5 @@ def context(browser: Browser, dashboard: DashboardProcess) -> Iterator[BrowserCo
 @pytest.fixture
 def page(context: BrowserContext) -> Iterator[Page]:
     """Open an empty browser page whose relative addresses lead to the dashboard."""
-    external: list[str] = []
-    opened = context.new_page()
-    errors = errors_of(opened)
-    opened.on("request", lambda request: external.append(request.url))
-    yield opened
-    opened.close()
-    external = [url for url in external if urlsplit(url).hostname not in ("127.0.0.1", None)]
-    assert not errors, f"errors in the console: {errors}"
-    assert not external, f"the page asked other servers: {external}"
+    with visit(context) as opened:
+        yield opened

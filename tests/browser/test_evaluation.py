@@ -9,7 +9,7 @@ from playwright.sync_api import Browser, BrowserContext, Page, expect
 
 from har_core.dataset.table import load_dataset
 from har_core.evaluation.store import read_evaluation
-from tests.browser.conftest import DESKTOP, TIMEOUT_MS, steady_box, wait_until_drawn
+from tests.browser.conftest import DESKTOP, TIMEOUT_MS, steady_box, visit, wait_until_drawn
 from tests.dashboard_process import DashboardProcess, running_dashboard
 from tests.drawing import CLASS_NAMES, write_dataset
 from tests.evaluated import draw_table, write_evaluated_bundle
@@ -60,16 +60,10 @@ def visits(browser: Browser, server: DashboardProcess) -> Iterator[BrowserContex
 
 
 @pytest.fixture
-def page(visits: BrowserContext, server: DashboardProcess) -> Iterator[Page]:
-    """A page on this module's server; it must run without script errors, asking nobody else."""
-    opened, errors, external = visits.new_page(), [], []
-    opened.on("pageerror", lambda error: errors.append(str(error)))
-    opened.on("request", lambda request: external.append(request.url))
-    yield opened
-    opened.close()
-    external = [url for url in external if not url.startswith((server.url, "data:", "blob:"))]
-    assert not errors
-    assert not external
+def page(visits: BrowserContext) -> Iterator[Page]:
+    """An empty page on this module's server."""
+    with visit(visits) as opened:
+        yield opened
 
 
 def open_view(page: Page, model: str, view: str, **address: str) -> None:
