@@ -5,6 +5,7 @@ from pathlib import Path
 import streamlit as st
 
 from dashboard import sidebar
+from dashboard.resources import spare_the_collector
 from dashboard.training.watching import show_watched
 from dashboard.widgets import tab_memory
 from dashboard.wording.names import PRODUCT
@@ -24,6 +25,7 @@ PAGES = shipped("pages")
 
 def show() -> None:
     """Draw what every page shares, and the chosen page."""
+    spare_the_collector()
     # Pages have no icon of their own: it would become the browser tab's for a moment, and browsers
     # would fetch that one from fonts.gstatic.com.
     page = st.navigation(

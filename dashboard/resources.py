@@ -1,6 +1,8 @@
 """Cached handles for the pages; keys are bytes and names, never arrays, which hash by sample."""
 
+import gc
 import hashlib
+import sys
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
@@ -17,6 +19,20 @@ from har_core.model.explanation import Explanation, explain, gradient_map
 from har_core.model.records import read_splits
 from har_core.storage.names import real_path
 from har_core.storage.paths import real
+
+
+def spare_the_collector() -> None:
+    """Keep what modules hold out of garbage collections, again whenever some came along.
+
+    Streamlit collects garbage after every run of a page, and looks at each object for that. Those
+    of 2,000 imported modules take a tenth of a second, in which no other visitor is served.
+    """
+    _freeze(len(sys.modules))
+
+
+@st.cache_resource(max_entries=1, show_spinner=False)
+def _freeze(n_modules: int) -> None:
+    gc.freeze()  # which takes no time, and leaves little garbage in: it has just been collected
 
 
 @st.cache_data(

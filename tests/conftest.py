@@ -1,5 +1,6 @@
 """Fixtures that all tests share."""
 
+import gc
 import os
 import sys
 from collections.abc import Iterator
@@ -18,6 +19,8 @@ _LONGEST = (
     "tests/pages/",
     "tests/har_core/keras_io/",
 )
+
+_known_modules = 0
 
 
 def pytest_configure(config: pytest.Config) -> None:
@@ -38,6 +41,19 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 def pytest_xdist_auto_num_workers() -> int:
     """Use a worker more than there are cores: tests in a browser wait more than they compute."""
     return (os.cpu_count() or 1) + 1
+
+
+@pytest.fixture(scope="module", autouse=True)
+def spared_collector() -> None:
+    """Keep modules out of garbage collections, as the server does, when a file imported many.
+
+    Every run of a page ends with one, which takes half a second where TensorFlow is in memory.
+    """
+    global _known_modules
+    if len(sys.modules) > _known_modules + 100:
+        _known_modules = len(sys.modules)
+        gc.collect()
+        gc.freeze()
 
 
 @pytest.fixture(autouse=True)
