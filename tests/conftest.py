@@ -5,20 +5,24 @@ import os
 import sys
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
+from xdist.scheduler import LoadFileScheduling
 
 from tests.drawing import write_dataset, write_tiny_bundle
 
-# Whole files are handed out: the long ones first, so that the workers end together.
-_LONGEST = (
-    "tests/browser/",
-    "tests/har_core/training/",
-    "tests/har_core/keras_io/test_legacy_h5.py",
-    "tests/har_core/model/test_importing.py",
-    "tests/pages/",
-    "tests/har_core/keras_io/",
-)
+# Files that share what is dear, one server or TensorFlow in memory, go to one worker together.
+_TOGETHER = {
+    "pages in a browser": tuple(
+        f"tests/browser/test_{name}.py"
+        for name in ("accessibility", "dataset", "predict", "first_steps")
+    ),
+    "training": ("tests/har_core/training/",),
+    "Keras": ("tests/har_core/keras_io/", "tests/har_core/model/test_importing.py"),
+}
+# The long ones are handed out first, so that the workers end together.
+_LONGEST = (*_TOGETHER, "tests/browser/", "tests/pages/", "tests/dashboard/training/")
 
 _known_modules = 0
 
@@ -29,13 +33,32 @@ def pytest_configure(config: pytest.Config) -> None:
         os.environ.setdefault("OMP_NUM_THREADS", "1")
 
 
+def handed_out_with(nodeid: str) -> str:
+    """Return the name of what a test is handed out with: its file, or several files."""
+    path = nodeid.split("::", 1)[0]
+    return next((name for name, begin in _TOGETHER.items() if path.startswith(begin)), path)
+
+
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     def rank(item: pytest.Item) -> int:
+        name = handed_out_with(item.nodeid)
         return next(
-            (n for n, begin in enumerate(_LONGEST) if item.nodeid.startswith(begin)), len(_LONGEST)
+            (n for n, begin in enumerate(_LONGEST) if name.startswith(begin)), len(_LONGEST)
         )
 
     items.sort(key=rank)
+
+
+class Together(LoadFileScheduling):
+    """Hand out files, and those of `_TOGETHER` as one."""
+
+    def _split_scope(self, nodeid: str) -> str:
+        return handed_out_with(nodeid)
+
+
+def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> LoadFileScheduling | None:
+    """Keep to `_TOGETHER` unless another distribution is asked for."""
+    return Together(config, log) if config.getoption("dist") == "loadfile" else None
 
 
 def pytest_xdist_auto_num_workers() -> int:
