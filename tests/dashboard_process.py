@@ -13,6 +13,8 @@ from pathlib import Path
 
 import httpx2
 
+from tests.patience import PATIENCE_S
+
 ROOT = Path(__file__).parents[1]
 START_TIMEOUT_S = 60
 
@@ -28,7 +30,7 @@ class DashboardProcess:
     def stop(self) -> int:
         """Ask the server to end, as Ctrl-C does, and return its exit code."""
         self.process.send_signal(signal.SIGINT)
-        return self.process.wait(timeout=20)
+        return self.process.wait(timeout=PATIENCE_S)
 
 
 @contextmanager

@@ -17,6 +17,7 @@ import pytest
 
 from tests.dashboard_process import ROOT, running_dashboard
 from tests.drawing import photo_bytes, write_tiny_bundle
+from tests.patience import PATIENCE_S
 
 PART = b'--B\r\nContent-Disposition: form-data; name="file"; filename="a.jpg"\r\n\r\n'
 
@@ -31,13 +32,13 @@ def server(tmp_path_factory):
 
 @pytest.fixture
 def client(server):
-    with httpx2.Client(base_url=server.url, timeout=20) as client:
+    with httpx2.Client(base_url=server.url, timeout=PATIENCE_S) as client:
         yield client
 
 
 def open_connection(server) -> socket.socket:
     address = urlsplit(server.url)
-    return socket.create_connection((address.hostname, address.port), timeout=20)
+    return socket.create_connection((address.hostname, address.port), timeout=PATIENCE_S)
 
 
 def open_upload(server, headers: str) -> socket.socket:
@@ -49,12 +50,19 @@ def open_upload(server, headers: str) -> socket.socket:
     return connection
 
 
+def knock_until_refused(server) -> None:
+    deadline = time.monotonic() + PATIENCE_S
+    while time.monotonic() < deadline:
+        open_upload(server, "Content-Length: 1").close()
+        time.sleep(0.05)
+
+
 def send_chunk(connection: socket.socket, data: bytes) -> None:
     connection.sendall(f"{len(data):x}\r\n".encode() + data + b"\r\n")
 
 
 def test_health_turns_ready_without_any_request_for_a_prediction(client):
-    deadline = time.monotonic() + 20
+    deadline = time.monotonic() + PATIENCE_S
     while (answer := client.get("/health")).status_code == 503 and time.monotonic() < deadline:
         time.sleep(0.05)
     assert (answer.status_code, answer.json()["model"]) == (200, "tiny")
@@ -176,18 +184,18 @@ def test_sigterm_lets_a_running_request_finish_and_takes_no_new_one(tmp_path):
     write_tiny_bundle(tmp_path / "models")
     body = PART + photo_bytes("sitting") + b"\r\n--B--\r\n"
     with running_dashboard(tmp_path / "log.txt", tmp_path / "models") as server:
-        with open_upload(server, f"Content-Length: {len(body)}") as connection:
+        headers = f"Content-Length: {len(body)}\r\nExpect: 100-continue"
+        with open_upload(server, headers) as connection:
+            assert connection.recv(4096).startswith(b"HTTP/1.1 100 ")  # the request has begun
             connection.sendall(body[:1000])
-            time.sleep(0.5)
             server.process.send_signal(signal.SIGTERM)
-            time.sleep(1)
             with pytest.raises(OSError):
-                open_upload(server, "Content-Length: 1").close()
+                knock_until_refused(server)
             connection.sendall(body[1000:])
             answer = connection.makefile("rb").read()
         assert answer.startswith(b"HTTP/1.1 200 ")
         assert b'"action":"sitting"' in answer
-        assert server.process.wait(timeout=20) in (0, -signal.SIGTERM)
+        assert server.process.wait(timeout=PATIENCE_S) in (0, -signal.SIGTERM)
     assert "Traceback" not in server.log.read_text()
 
 

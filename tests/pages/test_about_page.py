@@ -3,11 +3,13 @@ from pathlib import Path
 
 from streamlit.testing.v1 import AppTest
 
+from tests.patience import PATIENCE_S
+
 SCRIPT = Path(__file__).parents[2] / "dashboard" / "navigation.py"
 
 
 def test_the_page_says_what_this_is_and_what_it_must_not_be_used_for(tiny_models):
-    app = AppTest.from_file(str(SCRIPT), default_timeout=30).run()
+    app = AppTest.from_file(str(SCRIPT), default_timeout=PATIENCE_S).run()
     app.switch_page("../pages/about.py").run()
     assert not app.exception
     text = "\n".join(element.value for element in app.markdown)

@@ -38,6 +38,7 @@ from har_core.model.temperature import apply_temperature
 from har_core.scan.scanning import scan_dataset
 from tests.drawing import CLASS_NAMES, colour_network, photo_bytes, write_dataset
 from tests.evaluated import draw_table, write_evaluated_bundle
+from tests.patience import PATIENCE_S
 
 ROOT = Path(__file__).parents[2]
 SECTIONS = ("Overview", "Photographs", "Findings", "Label suspects", "Map", "Leakage", "Clean up")
@@ -117,7 +118,7 @@ def as_parquet(table: pd.DataFrame) -> bytes:
 def open_page(
     dataset: Path | None = None, section: str | None = None, photo: str = "", **state
 ) -> AppTest:
-    page = AppTest.from_file(str(ROOT / "dashboard" / "navigation.py"), default_timeout=60)
+    page = AppTest.from_file(str(ROOT / "dashboard" / "navigation.py"), default_timeout=PATIENCE_S)
     page.session_state["dataset"] = str(dataset) if dataset else ""
     page.switch_page("../pages/dataset.py")
     for key, value in state.items():
@@ -156,7 +157,7 @@ def test_unscanned_dataset_shows_its_balance_and_offers_a_scan(
     assert "Balanced" in texts(page)
     page.button(key="scan").click().run()
     (job,) = find_jobs(f"scan/{unscanned.resolve()}")
-    assert job.wait(30)
+    assert job.wait(PATIENCE_S)
     assert job.state == "done", job.error
     page.run()
     assert "3 with findings" in figures(page)
@@ -203,7 +204,7 @@ def test_browser_filters_by_name_class_and_finding(dataset: Path) -> None:
 
 
 def test_a_link_keeps_the_browsers_filters(dataset: Path) -> None:
-    page = AppTest.from_file(str(ROOT / "dashboard" / "navigation.py"), default_timeout=60)
+    page = AppTest.from_file(str(ROOT / "dashboard" / "navigation.py"), default_timeout=PATIENCE_S)
     page.session_state["dataset"] = str(dataset)
     page.switch_page("../pages/dataset.py")
     page.query_params["section"] = "Photographs"
@@ -222,7 +223,7 @@ def test_a_link_keeps_the_browsers_filters(dataset: Path) -> None:
 def test_a_link_may_hold_a_classs_real_name_or_the_readable_one(unscanned: Path, name: str) -> None:
     table = unscanned / "train.csv"
     table.write_text(table.read_text().replace(",sitting", ",using_laptop"))
-    page = AppTest.from_file(str(ROOT / "dashboard" / "navigation.py"), default_timeout=60)
+    page = AppTest.from_file(str(ROOT / "dashboard" / "navigation.py"), default_timeout=PATIENCE_S)
     page.session_state["dataset"] = str(unscanned)
     page.switch_page("../pages/dataset.py")
     page.query_params["section"] = "Photographs"
@@ -286,14 +287,16 @@ def test_file_that_is_no_picture_can_be_opened_before_the_scan(unscanned: Path) 
 
 def test_job_of_a_folder_with_a_longer_name_is_not_this_ones(unscanned: Path) -> None:
     goes_on = threading.Event()
-    job = start_job(f"scan/{unscanned.resolve()}2", "Scanning", lambda job: goes_on.wait(30))
+    job = start_job(
+        f"scan/{unscanned.resolve()}2", "Scanning", lambda job: goes_on.wait(PATIENCE_S)
+    )
     try:
         page = open_page(unscanned)
         assert "Scan the photographs" in [button.label for button in page.button]
         assert "Cancel" not in [button.label for button in page.button]
     finally:
         goes_on.set()
-        job.wait(30)
+        job.wait(PATIENCE_S)
         dismiss_job(job)
 
 
@@ -634,7 +637,7 @@ def test_photographs_are_uploaded_opened_and_removed(
     page.file_uploader(key="upload_zip").upload("my & photos.zip", packed.getvalue())
     page.button(key="FormSubmitter:upload-Keep these").click().run()
     (job,) = find_jobs("keep/")
-    assert job.wait(30)
+    assert job.wait(PATIENCE_S)
     page.run()
     page.button(key="open keep/my photos").click().run()
     assert not page.exception

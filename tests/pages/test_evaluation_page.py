@@ -23,6 +23,7 @@ from har_core.model import bundle
 from har_core.model.manifest import PREDICTIONS_FILE, SPLITS_FILE, read_manifest
 from tests.drawing import CLASS_NAMES, photo_bytes, write_dataset, write_tiny_bundle
 from tests.evaluated import draw_table, write_evaluated_bundle
+from tests.patience import PATIENCE_S
 
 SCRIPT = Path(__file__).parents[2] / "dashboard" / "navigation.py"
 
@@ -32,7 +33,7 @@ def forget_jobs():
     yield
     for job in find_jobs("evaluate/"):
         job.cancel()
-        job.wait(10)
+        job.wait(PATIENCE_S)
         dismiss_job(job)
 
 
@@ -69,7 +70,7 @@ def model(tmp_path, dataset, monkeypatch) -> Path:
 
 @pytest.fixture
 def app(model) -> AppTest:
-    app = AppTest.from_file(str(SCRIPT), default_timeout=60)
+    app = AppTest.from_file(str(SCRIPT), default_timeout=PATIENCE_S)
     return app.switch_page("../pages/evaluation.py")
 
 
@@ -367,7 +368,7 @@ def test_a_rival_without_predictions_is_evaluated_on_a_click(app, model):
     assert "was not evaluated on these 30 photographs" in texts(app)
     app.button(key="evaluate_same rival").click().run()
     (job,) = find_jobs("same/")
-    assert job.wait(30)
+    assert job.wait(PATIENCE_S)
     app.run()
     dismiss_job(job)
     assert list_evaluations(model.parent / "rival", read_manifest(model.parent / "rival")) == [
@@ -445,7 +446,7 @@ def test_a_rivals_name_is_text(app, model, dataset):
 
 def run_job(app: AppTest) -> None:
     job = find_jobs("evaluate/drawn/")[-1]
-    assert job.wait(30)
+    assert job.wait(PATIENCE_S)
     app.run()
     assert not app.exception
 
@@ -470,7 +471,7 @@ def test_another_folder_is_evaluated_kept_and_opened(app, tiny_dataset):
 def test_a_job_of_another_model_opens_that_model(app, model, dataset, gone):
     rival = write_rival(dataset, model)
     job = start_job("evaluate/rival/validation", "Evaluating", lambda _: ("rival", "validation"))
-    assert job.wait(10)
+    assert job.wait(PATIENCE_S)
     app.run()
     assert app.selectbox(key="model").value == "drawn"
     if gone:
@@ -603,7 +604,7 @@ def test_a_running_job_is_shown_after_a_page_change_and_can_be_cancelled(app):
     app.switch_page("../pages/evaluation.py").run()
     assert "Evaluating drawn on slow" in app.progress[0].text
     app.button(key="cancel evaluate/drawn/slow").click().run()
-    assert job.wait(5)
+    assert job.wait(PATIENCE_S)
     app.run()
     assert "cancelled, nothing was kept" in texts(app)
 

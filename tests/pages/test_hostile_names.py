@@ -16,6 +16,7 @@ from har_core.dataset.table import load_dataset
 from har_core.scan.scanning import scan_dataset
 from tests.drawing import COLOUR_WEIGHTS, photo_bytes
 from tests.evaluated import write_evaluated_bundle
+from tests.patience import PATIENCE_S
 
 SCRIPT = Path(__file__).parents[2] / "dashboard" / "navigation.py"
 EVALUATION_VIEWS = ("Confusions", "Classes", "Curves", "Confidence", "Errors", "Compare")
@@ -56,7 +57,7 @@ def dataset(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 
 def open_page(page: str, **address: str) -> AppTest:
-    app = AppTest.from_file(str(SCRIPT), default_timeout=60)
+    app = AppTest.from_file(str(SCRIPT), default_timeout=PATIENCE_S)
     app.switch_page(f"../pages/{page}.py")
     for key, value in address.items():
         app.query_params[key] = value

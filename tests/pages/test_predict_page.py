@@ -21,6 +21,7 @@ from tests.drawing import (
     write_tiny_bundle,
 )
 from tests.guarded import checkerboard, write_guarded_bundle
+from tests.patience import PATIENCE_S
 
 SCRIPT = Path(__file__).parents[2] / "dashboard" / "navigation.py"
 
@@ -28,7 +29,7 @@ SCRIPT = Path(__file__).parents[2] / "dashboard" / "navigation.py"
 @pytest.fixture
 def app(tiny_models, monkeypatch):
     monkeypatch.delenv("HAR_DATASET", raising=False)
-    return AppTest.from_file(str(SCRIPT), default_timeout=20)
+    return AppTest.from_file(str(SCRIPT), default_timeout=PATIENCE_S)
 
 
 def upload(app, **files):
@@ -360,12 +361,12 @@ def test_what_was_handed_in_and_typed_survives_a_reload(app, tiny_dataset):
     app.text_input(key="dataset").set_value(str(tiny_dataset)).run()
     upload(app, photo=photo_bytes("sitting"))
     token = app.session_state["tab_token"]
-    again = AppTest.from_file(str(SCRIPT), default_timeout=20)
+    again = AppTest.from_file(str(SCRIPT), default_timeout=PATIENCE_S)
     again.session_state["tab_memory"] = {"token": token}  # what the tab says after a reload
     again.run()
     assert not again.exception
     assert headlines(again) == ["Almost certainly sitting — > 99 %"]
     assert again.text_input(key="dataset").value == str(tiny_dataset)
-    stranger = AppTest.from_file(str(SCRIPT), default_timeout=20)
+    stranger = AppTest.from_file(str(SCRIPT), default_timeout=PATIENCE_S)
     stranger.session_state["tab_memory"] = {"token": "guessed"}
     assert headlines(stranger.run()) == ["It can tell 3 actions apart"]

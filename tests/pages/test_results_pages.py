@@ -15,6 +15,7 @@ from dashboard.results import map as map_section
 from har_core.scale.engines.ray_state import ClusterState
 from har_core.scale.status import JOB_FILE
 from tests.made_results import write_results
+from tests.patience import PATIENCE_S
 
 SCRIPT = Path(__file__).parents[2] / "dashboard" / "navigation.py"
 ROWS = 2_000
@@ -42,12 +43,14 @@ def forget_jobs() -> Iterator[None]:
     yield
     for job in find_jobs("results map/"):
         job.cancel()
-        job.wait(20)
+        job.wait(PATIENCE_S)
         dismiss_job(job)
 
 
 def open_page(name: str, **address: str) -> AppTest:
-    app = AppTest.from_file(str(SCRIPT), default_timeout=60).switch_page(f"../pages/{name}.py")
+    app = AppTest.from_file(str(SCRIPT), default_timeout=PATIENCE_S).switch_page(
+        f"../pages/{name}.py"
+    )
     app.query_params.update(address)
     app.run()
     assert not app.exception
@@ -103,7 +106,7 @@ def test_a_map_of_a_sample_is_arranged_on_demand(
     assert "A random sample: 200 of 1,980 photographs." in texts(app)
     app.button(key="arrange_map").click().run()
     (job,) = find_jobs("results map/")
-    assert job.wait(120) and job.state == "done", job.error
+    assert job.wait(PATIENCE_S) and job.state == "done", job.error
     app.run()
     assert not app.exception
     assert "arranged by t-SNE" in texts(app)

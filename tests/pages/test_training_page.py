@@ -15,6 +15,7 @@ from har_core.model.loading import find_model
 from har_core.training.events import EventLog
 from tests.drawing import CLASS_NAMES, write_dataset, write_tiny_bundle
 from tests.evaluated import write_evaluated_bundle
+from tests.patience import PATIENCE_S
 
 ROOT = Path(__file__).parents[2]
 
@@ -27,7 +28,7 @@ def environment(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def open_page(dataset: Path | None = None) -> AppTest:
-    page = AppTest.from_file(str(ROOT / "dashboard" / "navigation.py"), default_timeout=60)
+    page = AppTest.from_file(str(ROOT / "dashboard" / "navigation.py"), default_timeout=PATIENCE_S)
     page.session_state["dataset"] = str(dataset) if dataset else ""
     page.switch_page("../pages/training.py").run()
     assert not page.exception
@@ -156,7 +157,7 @@ def test_whoever_watched_a_training_is_told_anywhere_and_led_to_the_comparison(
     tiny_models: Path,
 ) -> None:
     run = finished_run(tiny_models)
-    page = AppTest.from_file(str(ROOT / "dashboard" / "navigation.py"), default_timeout=60)
+    page = AppTest.from_file(str(ROOT / "dashboard" / "navigation.py"), default_timeout=PATIENCE_S)
     page.session_state["watched_runs"] = {run.id: False}
     page.switch_page("../pages/about.py").run()
     assert [toast.value for toast in page.toast] == ["mine is trained."]

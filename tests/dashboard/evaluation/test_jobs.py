@@ -20,6 +20,7 @@ from har_core.images.thumbnail_archive import read_thumbnails
 from har_core.model.bundle import update_manifest
 from har_core.model.manifest import read_manifest
 from tests.drawing import photo_bytes, write_dataset
+from tests.patience import PATIENCE_S
 
 
 @pytest.fixture
@@ -30,7 +31,7 @@ def model(tiny_models, tmp_path, monkeypatch):
     yield tiny_models / "tiny"
     for job in find_jobs("evaluate/"):
         job.cancel()
-        job.wait(10)
+        job.wait(PATIENCE_S)
         dismiss_job(job)
 
 
@@ -48,7 +49,7 @@ def zipped(entries: dict[str, bytes]) -> bytes:
 
 def test_a_folder_is_evaluated_and_kept_with_its_place(model, tiny_dataset):
     job = start_folder_evaluation(model, "twelve", str(tiny_dataset), None)
-    assert job.wait(30)
+    assert job.wait(PATIENCE_S)
     assert (job.state, job.result, job.fraction) == ("done", ("tiny", "twelve"), 1)
     assert kept(model) == ["twelve"]
     evaluation = read_evaluation(model, "twelve")
@@ -60,7 +61,7 @@ def test_a_cancelled_evaluation_keeps_nothing(model, tmp_path):
     folder = write_dataset(tmp_path / "larger", per_class=30)
     job = start_folder_evaluation(model, "larger", str(folder), None)
     job.cancel()
-    assert job.wait(30)
+    assert job.wait(PATIENCE_S)
     assert job.state == "cancelled"
     assert kept(model) == []
 
@@ -71,7 +72,7 @@ def test_a_zips_photographs_are_gone_when_the_job_has_ended(model, tmp_path):
     broken = zipped({"train.csv": table, "a.jpg": b"no photograph"})
     for name, archive, state in (("a good one", good, "done"), ("broken", broken, "failed")):
         job = start_zip_evaluation(model, name, archive)
-        assert job.wait(30)
+        assert job.wait(PATIENCE_S)
         assert job.state == state
         assert list((tmp_path / "temporary").iterdir()) == []
     assert "unreadable photograph" in job.error
@@ -87,7 +88,7 @@ def test_a_zips_photographs_are_gone_when_the_job_has_ended(model, tmp_path):
 
 def test_a_hostile_zip_fails_its_job_with_the_reason(model):
     job = start_zip_evaluation(model, "hostile", zipped({"train.csv": b"", "../a.jpg": b"x"}))
-    assert job.wait(30)
+    assert job.wait(PATIENCE_S)
     assert job.state == "failed"
     assert "leads out" in job.error
 

@@ -5,6 +5,7 @@ from pathlib import Path
 from streamlit.testing.v1 import AppTest
 
 from har_core.dataset.decisions import load_decisions
+from tests.patience import PATIENCE_S
 
 
 def test_a_photograph_is_relabelled_confirmed_and_taken_back(tiny_dataset: Path) -> None:
@@ -14,7 +15,7 @@ def test_a_photograph_is_relabelled_confirmed_and_taken_back(tiny_dataset: Path)
         show_relabelling(path, dataset, ["clapping", "running", "sitting"])
 
     path = str(tiny_dataset / "train" / "running_1.jpg")
-    app = AppTest.from_function(page, args=(path, str(tiny_dataset))).run(timeout=60)
+    app = AppTest.from_function(page, args=(path, str(tiny_dataset))).run(timeout=PATIENCE_S)
     assert not app.exception
     app.button(key="evaluated_confirm").click().run()
     assert load_decisions(tiny_dataset).confirmed == {"running_1.jpg"}
@@ -33,5 +34,5 @@ def test_a_photograph_that_is_not_listed_is_not_offered(tiny_dataset: Path) -> N
 
     (tiny_dataset / "other.jpg").write_bytes(b"")
     arguments = (str(tiny_dataset / "other.jpg"), str(tiny_dataset))
-    app = AppTest.from_function(page, args=arguments).run(timeout=60)
+    app = AppTest.from_function(page, args=arguments).run(timeout=PATIENCE_S)
     assert not app.button

@@ -8,6 +8,7 @@ from dashboard.rest import routes
 from har_core.model.bundle import update_manifest
 from tests.drawing import photo_bytes
 from tests.pages.test_predict_page import SCRIPT, headlines, upload
+from tests.patience import PATIENCE_S
 
 PHOTO = photo_bytes("running", seed=1)
 
@@ -28,7 +29,7 @@ def test_running_rest_service_uses_the_stored_temperature(tiny_models):
 
 def test_open_predict_page_uses_the_stored_temperature(tiny_models, monkeypatch):
     monkeypatch.delenv("HAR_DATASET", raising=False)
-    page = AppTest.from_file(str(SCRIPT), default_timeout=20).run()
+    page = AppTest.from_file(str(SCRIPT), default_timeout=PATIENCE_S).run()
     upload(page, photo=PHOTO)
     assert headlines(page) == ["Almost certainly running — > 99 %"]
     update_manifest(tiny_models / "tiny", temperature=5.0)

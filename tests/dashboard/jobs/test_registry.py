@@ -4,6 +4,7 @@ import pytest
 
 from dashboard.jobs.registry import Job, dismiss_job, find_jobs, start_job
 from har_core.errors import DatasetError
+from tests.patience import PATIENCE_S
 
 
 @pytest.fixture(autouse=True)
@@ -11,7 +12,7 @@ def forget_jobs():
     yield
     for job in find_jobs("test/"):
         job.cancel()
-        job.wait(5)
+        job.wait(PATIENCE_S)
         dismiss_job(job)
 
 
@@ -22,16 +23,16 @@ def test_a_job_reports_progress_and_returns_its_result():
         job.report(0, 12)
         job.report(3, 12)
         reported.set()
-        go_on.wait(5)
+        go_on.wait(PATIENCE_S)
         return "ready"
 
     job = start_job("test/progress", "Counting", work)
-    assert reported.wait(5)
+    assert reported.wait(PATIENCE_S)
     assert (job.state, job.fraction) == ("running", 0.25)
     assert job.seconds_left is not None
     assert find_jobs("test/") == [job]
     go_on.set()
-    assert job.wait(5)
+    assert job.wait(PATIENCE_S)
     assert (job.state, job.result) == ("done", "ready")
     dismiss_job(job)
     assert find_jobs("test/") == []
@@ -39,7 +40,7 @@ def test_a_job_reports_progress_and_returns_its_result():
 
 def test_a_key_runs_once_at_a_time():
     go_on = threading.Event()
-    first = start_job("test/once", "First", lambda job: go_on.wait(5))
+    first = start_job("test/once", "First", lambda job: go_on.wait(PATIENCE_S))
     assert start_job("test/once", "Second", lambda job: None) is first
     dismiss_job(first)
     assert find_jobs("test/once") == [first]
@@ -47,10 +48,10 @@ def test_a_key_runs_once_at_a_time():
     assert find_jobs("test/onc", exact=True) == []
     assert find_jobs("test/once", exact=True) == [first]
     go_on.set()
-    first.wait(5)
+    first.wait(PATIENCE_S)
     again = start_job("test/once", "Third", lambda job: None)
     assert again is not first
-    again.wait(5)
+    again.wait(PATIENCE_S)
 
 
 def test_cancelling_stops_the_work_at_its_next_step_and_cleans_up():
@@ -67,9 +68,9 @@ def test_cancelling_stops_the_work_at_its_next_step_and_cleans_up():
             cleaned.set()
 
     job = start_job("test/cancel", "Endless", work)
-    assert started.wait(5)
+    assert started.wait(PATIENCE_S)
     job.cancel()
-    assert job.wait(5)
+    assert job.wait(PATIENCE_S)
     assert job.state == "cancelled"
     assert cleaned.is_set()
     assert not job.is_cancelling
@@ -83,8 +84,8 @@ def test_a_failure_is_told_in_words():
         raise ZeroDivisionError
 
     refused, crashed = start_job("test/1", "One", refuse), start_job("test/2", "Two", crash)
-    assert refused.wait(5)
-    assert crashed.wait(5)
+    assert refused.wait(PATIENCE_S)
+    assert crashed.wait(PATIENCE_S)
     assert (refused.state, refused.error) == ("failed", "There is no train.csv.")
     assert crashed.state == "failed"
     assert "internal error" in crashed.error
@@ -93,7 +94,7 @@ def test_a_failure_is_told_in_words():
 def test_defect_is_logged_without_the_name_that_a_visitor_chose(caplog):
     key = "test/evaluate/my secret set"
     job = start_job(key, "Evaluating", lambda job: 1 // 0)
-    job.wait(5)
+    job.wait(PATIENCE_S)
     assert "ZeroDivisionError" in caplog.text
     assert "my secret set" not in caplog.text
 

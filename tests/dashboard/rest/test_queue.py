@@ -15,6 +15,7 @@ from dashboard.rest.queue import RequestQueue
 from har_core import Prediction
 from har_core.model import loading
 from tests.drawing import photo_bytes, write_tiny_bundle
+from tests.patience import PATIENCE_S
 
 
 def post(client, **params):
@@ -49,15 +50,15 @@ def test_requests_past_the_queue_get_503_at_once_and_the_others_their_answer(cli
 
         def predict(self, data, **_):
             started.release()
-            assert finish.wait(20)
+            assert finish.wait(PATIENCE_S)
             return Prediction("running", 1.0, {"running": 1.0})
 
     monkeypatch.setattr(routes, "load_model", lambda *_: SlowModel())
     monkeypatch.setattr(routes._queue, "max_requests", 3)
     with ThreadPoolExecutor(3) as pool:
         pending = [pool.submit(post, client) for _ in range(3)]
-        assert started.acquire(timeout=20)
-        deadline = time.monotonic() + 20
+        assert started.acquire(timeout=PATIENCE_S)
+        deadline = time.monotonic() + PATIENCE_S
         while routes._queue.requests < 3 and time.monotonic() < deadline:
             time.sleep(0.01)
         refused = post(client)
@@ -78,7 +79,7 @@ def test_requests_for_a_model_that_loads_slowly_take_no_worker(client, tiny_mode
     def load(path):
         if path.name == "slow":
             begun.set()
-            assert finish.wait(20)
+            assert finish.wait(PATIENCE_S)
         return load_bundle(path)
 
     monkeypatch.setattr(loading, "load_bundle", load)
@@ -88,15 +89,15 @@ def test_requests_for_a_model_that_loads_slowly_take_no_worker(client, tiny_mode
     with ThreadPoolExecutor(n + 2) as pool:
         try:
             waiting = [pool.submit(post, client, model="slow") for _ in range(n)]
-            assert begun.wait(20)
+            assert begun.wait(PATIENCE_S)
             while routes._queue.requests < n:
                 time.sleep(0.01)
             quick = [pool.submit(client.get, "/health"), pool.submit(post, client, model="tiny")]
-            assert [answer.result(5).status_code for answer in quick] == [200, 200]
+            assert [answer.result(PATIENCE_S / 4).status_code for answer in quick] == [200, 200]
             assert not any(answer.done() for answer in waiting)
         finally:
             finish.set()
-        assert {answer.result(20).json()["model"] for answer in waiting} == {"slow"}
+        assert {answer.result(PATIENCE_S).json()["model"] for answer in waiting} == {"slow"}
 
 
 @pytest.mark.parametrize(

@@ -15,6 +15,7 @@ from dashboard.rest import routes, uploads
 from har_core import Prediction
 from tests.drawing import CLASS_NAMES, draw_photo, encode, photo_bytes, write_tiny_bundle
 from tests.guarded import checkerboard, write_guarded_bundle
+from tests.patience import PATIENCE_S
 
 NEW_FIELDS = {"answer", "in_scope", "novelty", "answer_set"}
 
@@ -356,14 +357,14 @@ def test_model_is_loaded_when_the_server_starts_not_with_the_first_request():
         "from dashboard import app; from dashboard.rest import routes;"
         "loaded = threading.Event();"
         "routes.load_model = loaded.set; client = TestClient(app.app); client.__enter__();"
-        "assert loaded.wait(10); client.__exit__()"
+        "assert loaded.wait(120); client.__exit__()"
     )
     subprocess.run([sys.executable, "-c", code], check=True, capture_output=True)
 
 
 def test_health_is_503_while_the_model_is_loading(client, monkeypatch):
     finish = threading.Event()
-    monkeypatch.setattr(routes, "load_model", lambda *_: finish.wait(10))
+    monkeypatch.setattr(routes, "load_model", lambda *_: finish.wait(PATIENCE_S))
     monkeypatch.setattr(routes, "_HEALTH_PATIENCE_S", 0.05)
     answer = client.get("/health")
     finish.set()
@@ -394,13 +395,13 @@ def test_slow_prediction_leaves_the_server_responsive(client, monkeypatch):
 
         def predict(self, data, **_):
             started.set()
-            assert finish.wait(10)
+            assert finish.wait(PATIENCE_S)
             return Prediction("running", 1.0, {"running": 1.0})
 
     monkeypatch.setattr(routes, "load_model", lambda *_: SlowModel())
     with ThreadPoolExecutor(1) as pool:
         pending = pool.submit(client.post, "/predict", files={"file": photo_part()})
-        assert started.wait(10)
+        assert started.wait(PATIENCE_S)
         assert client.get("/models").status_code == 200
         assert not pending.done()
         finish.set()

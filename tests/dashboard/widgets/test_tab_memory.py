@@ -1,5 +1,6 @@
 from dashboard.widgets import tab_memory
 from dashboard.widgets.tab_memory import TabMemory
+from tests.patience import PATIENCE_S
 
 
 def test_tabs_do_not_see_each_other_and_nothing_is_kept_of_none():
@@ -30,5 +31,5 @@ def test_what_is_not_used_is_forgotten_though_nobody_comes(monkeypatch):
     monkeypatch.setattr(tab_memory, "_KEPT_SECONDS", -1)  # the timer adds one second
     memory = TabMemory()
     memory.keep("a", "photo", 1)
-    memory._timer.join(10)
+    memory._timer.join(PATIENCE_S)
     assert memory.values("a") == {} and memory._timer is None

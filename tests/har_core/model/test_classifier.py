@@ -11,6 +11,7 @@ from har_core import ActionModel
 from har_core.errors import InvalidImageError, ModelBundleError
 from har_core.model.temperature import apply_temperature
 from tests.drawing import CLASS_NAMES, draw_photo, photo_bytes
+from tests.patience import PATIENCE_S
 
 
 class RecordingEngine:
@@ -23,7 +24,7 @@ class RecordingEngine:
         self.n_classes = n_classes
         self.alone = []
         self.meet = False
-        self._barrier = threading.Barrier(n_callers, timeout=20)
+        self._barrier = threading.Barrier(n_callers, timeout=PATIENCE_S)
 
     def run(self, batch, *, alone=True):
         self.alone.append(alone)

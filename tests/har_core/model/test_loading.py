@@ -7,8 +7,7 @@ import pytest
 from har_core.model import loading
 from har_core.model.loading import load_model
 from tests.drawing import photo_bytes, write_tiny_bundle
-
-PATIENCE_S = 20
+from tests.patience import PATIENCE_S
 
 
 class SlowDisk:

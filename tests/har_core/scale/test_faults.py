@@ -24,6 +24,7 @@ from har_core.scale.scoring import Scoring, score
 from har_core.scale.status import read_status
 from har_core.scale.working import Report, Shard
 from tests.har_core.scale.conftest import InlinePool, rows_of, write_photographs
+from tests.patience import PATIENCE_S
 
 N = 300
 ERRORS = 20
@@ -102,7 +103,7 @@ def test_driver_killed_three_times_is_started_again(
     chance = random.Random(5)
     for kill in range(3):
         driver = subprocess.Popen(command, start_new_session=True)
-        end = time.monotonic() + 60
+        end = time.monotonic() + PATIENCE_S
         wanted = len(list(results.glob("part-*"))) + 1 + chance.randrange(2)
         while len(list(results.glob("part-*"))) < wanted and driver.poll() is None:
             assert time.monotonic() < end

@@ -21,6 +21,7 @@ from har_core.scale.scanned.scanning import scan_sources
 from har_core.scale.scoring import Scoring, score
 from har_core.scale.status import read_status
 from tests.har_core.scale.conftest import rows_of, write_photographs
+from tests.patience import PATIENCE_S
 
 N = 200
 
@@ -91,7 +92,7 @@ def test_driver_that_was_killed_is_started_again(
     )
     bundle = tmp_path / "models" / "tiny"
     driver = subprocess.Popen([sys.executable, "-c", code, source, results, bundle, cluster])
-    end = time.monotonic() + 60
+    end = time.monotonic() + PATIENCE_S
     while len(list(results.glob("part-*"))) < 2:
         assert time.monotonic() < end and driver.poll() is None
         time.sleep(0.005)
