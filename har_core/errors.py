@@ -67,6 +67,10 @@ class DatasetError(HarError):
     """A dataset folder or CSV that cannot be used as given."""
 
 
+class NoTableError(DatasetError):
+    """A folder without a table and without folders of classes: nothing says what its labels are."""
+
+
 class UnclearTableError(DatasetError):
     """A dataset whose table, or whose table's columns, somebody has to choose.
 

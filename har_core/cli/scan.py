@@ -16,11 +16,13 @@ from har_core.cli.datasets import (
 from har_core.cli.exit_codes import ExitCode
 from har_core.cli.options import AddressOption, ColumnOption, Engine, EngineOption, WorkersOption
 from har_core.cli.terminal import progress_bar, stderr, write_output
+from har_core.errors import HarError, NoTableError
 from har_core.settings import DATASET
 
 if TYPE_CHECKING:
     import pandas as pd
 
+    from har_core.dataset.table import Dataset
     from har_core.scale.jobs import Where
 
 app = typer.Typer()
@@ -32,8 +34,8 @@ def scan(
         list[str] | None,
         typer.Argument(
             metavar="SOURCE",
-            help="Dataset folder (default: HAR_DATASET); or patterns, lists (.txt), tables (.csv, "
-            ".parquet), WebDatasets (.tar); here or at s3://, gs://, https://.",
+            help="Dataset folder (default: HAR_DATASET); or other folders, patterns, lists (.txt), "
+            "tables (.csv, .parquet), WebDatasets (.tar); here or at s3://, gs://, https://.",
             show_default=False,
         ),
     ] = None,
@@ -89,8 +91,8 @@ def scan(
     outputs = (csv_file, json_file)
     elsewhere = to or column or address or engine is not Engine.LOCAL
     try:
-        if len(given) == 1 and not elsewhere and _may_be_folder(given[0]):
-            photographs = _scan_dataset(Path(given[0]), table, columns, workers, outputs)
+        if len(given) == 1 and not elsewhere and (read := _as_dataset(given[0], table, columns)):
+            photographs = _scan_dataset(read, Path(given[0]), table, workers, outputs)
         else:
             from har_core.scale.jobs import Where
 
@@ -102,23 +104,47 @@ def scan(
     _write(photographs, csv_file, json_file)
 
 
-def _may_be_folder(source: str) -> bool:
-    """Tell whether a source is a folder on this machine, or something that is not there at all."""
+def _as_dataset(source: str, table: Path | None, columns: str | None) -> "Dataset | None":
+    """Open a dataset's folder; return None for a source of another kind.
+
+    Raises
+    ------
+    DatasetError
+        If there is nothing of that name, or the folder is a dataset that cannot be read.
+    """
     path = os.path.expanduser(source)  # noqa: PTH111 (never raises)
+    is_folder = os.path.isdir(path)  # noqa: PTH112 (never raises)
     there = os.path.isfile(path) or glob.has_magic(source) or "://" in source  # noqa: PTH113
-    return os.path.isdir(path) or not there  # noqa: PTH112 (never raises)
+    if there and not is_folder:
+        return None
+    try:
+        return read_dataset(Path(source), table, columns=columns)
+    except NoTableError:
+        if not _holds_photographs(path):
+            raise
+        note = f"{source} is no dataset, with a table or a folder for each class: no labels."
+        stderr.print(note, style="yellow", markup=False, soft_wrap=True)
+        return None
+
+
+def _holds_photographs(folder: str) -> bool:
+    from har_core.scale.sources.listing import list_sources
+
+    try:
+        return next(list_sources([folder]), None) is not None
+    except HarError:
+        return False
 
 
 def _scan_dataset(
+    read: "Dataset",
     dataset: Path,
     table: Path | None,
-    columns: str | None,
     workers: int | None,
     outputs: tuple[str | None, ...],
 ) -> "pd.DataFrame":
     from har_core.scan.scanning import scan_dataset
 
-    read = read_dataset(dataset, table, columns=columns)
     warn_of_spellings(read, dataset, table)
     check_outputs(outputs, dataset=read)
     with progress_bar() as report:

@@ -9,7 +9,7 @@ from har_core.dataset.cells import TABLE_SUFFIXES, read_headings
 from har_core.dataset.columns import has_filenames, has_labels
 from har_core.dataset.files import PHOTO_FOLDER, DatasetFiles, folders_unread, links_refused
 from har_core.dataset.names import split_of_folder, split_of_word
-from har_core.errors import DatasetError, UnclearTableError, some_of
+from har_core.errors import NoTableError, UnclearTableError, some_of
 
 CSV_FILE: Final = "train.csv"
 # Of ImageFolder, as the library datasets reads it.
@@ -93,8 +93,10 @@ def find_layout(files: DatasetFiles, table: Path | None = None) -> Layout:
 
     Raises
     ------
+    NoTableError
+        If there is nothing of the kind.
     DatasetError
-        If there is nothing of the kind, or more than one.
+        If there is more than one.
     """
     if table is not None:
         return Layout((_source(files, table),))
@@ -135,7 +137,7 @@ def find_layout(files: DatasetFiles, table: Path | None = None) -> Layout:
     columned = [name for name in names if len(headings[name] or []) > 1]
     if columned:
         raise UnclearTableError(_nothing_found(files, names), tables=columned)
-    raise DatasetError(_nothing_found(files, names))
+    raise NoTableError(_nothing_found(files, names))
 
 
 def find_class_folders(files: DatasetFiles) -> ClassFolders | None:

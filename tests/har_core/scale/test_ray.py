@@ -88,7 +88,7 @@ def test_driver_that_was_killed_is_started_again(
         "import sys; from har_core.scale.scoring import score, Scoring;"
         "source, to, bundle, address = sys.argv[1:];"
         "work = Scoring(to=to, bundle=bundle, part_rows=16);"
-        "score([source], to, engine='ray', address=address, work=work)"
+        "score([source], to, engine='ray', address=address, workers=1, work=work)"
     )
     bundle = tmp_path / "models" / "tiny"
     driver = subprocess.Popen([sys.executable, "-c", code, source, results, bundle, cluster])
@@ -100,7 +100,7 @@ def test_driver_that_was_killed_is_started_again(
     driver.wait()
     assert len(rows_of(results)) < N
     work = Scoring(to=str(results), bundle=str(bundle))
-    status = score([str(source)], str(results), engine="ray", address=cluster, work=work)
+    status = score([str(source)], str(results), engine="ray", address=cluster, workers=1, work=work)
     assert status.answered > 0 and status.answered + status.total == N
     pd.testing.assert_frame_equal(rows_of(results), rows_of(tmp_path / "local"))
 

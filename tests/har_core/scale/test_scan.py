@@ -196,6 +196,20 @@ def test_command_line(planted: Path, tmp_path: Path, monkeypatch: pytest.MonkeyP
     assert har("scan").returncode == 2
 
 
+def test_folder_that_is_no_dataset_is_scanned_without_labels(planted: Path, tmp_path: Path) -> None:
+    (tmp_path / "photographs" / "june").mkdir(parents=True)
+    for path, below in zip(
+        sorted((planted / "train").glob("scene_1[23].jpg")), ("", "june"), strict=True
+    ):
+        shutil.copy(path, tmp_path / "photographs" / below)
+    ended = har("scan", tmp_path / "photographs")
+    assert ended.returncode == 0 and ended.stdout.startswith("2 photographs, 0 with findings")
+    assert "is no dataset" in ended.stderr and "Error" not in ended.stderr
+    (tmp_path / "empty").mkdir()
+    nothing = har("scan", tmp_path / "empty")
+    assert nothing.returncode == 2 and "must hold the columns filename,label" in nothing.stderr
+
+
 def test_dataset_folder_from_the_environment_may_have_blanks_in_its_name(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
