@@ -14,7 +14,7 @@ from har_core.model.bundle import update_bundle
 from har_core.model.loading import load_model
 from har_core.model.manifest import PREDICTIONS_FILE, SPLITS_FILE
 from har_core.model.records import join_probabilities
-from tests.browser.conftest import DESKTOP, TIMEOUT_MS, steady_box
+from tests.browser.conftest import DESKTOP, TIMEOUT_MS, steady_box, wait_until_drawn
 from tests.dashboard_process import running_dashboard
 from tests.drawing import draw_photo, encode
 from tests.guarded import write_guarded_bundle
@@ -117,6 +117,7 @@ def test_a_visit_that_asks_for_honest_answers(page: Page) -> None:
     expect(page.get_by_role("img", name="The photograph pair.png")).to_be_visible()
     page.get_by_text("Look at a part only").click()
     chart = page.locator("[class*=part_box_0] .js-plotly-plot .draglayer .nsewdrag")
+    wait_until_drawn(page)  # a rerun would take the chart from under the mouse
     box = steady_box(chart)
     page.mouse.move(box["x"] + 0.55 * box["width"], box["y"] + 0.1 * box["height"])
     page.mouse.down()
