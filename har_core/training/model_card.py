@@ -3,6 +3,7 @@
 from collections.abc import Mapping
 from typing import Any, Final
 
+from har_core.evaluation.answers import FEW_PHOTOGRAPHS
 from har_core.evaluation.documents import answers_text, metric_rows, temperature_words
 from har_core.evaluation.result import EvaluationResult
 from har_core.model.manifest import BundleManifest
@@ -65,8 +66,16 @@ split. `evaluation/predictions.parquet` holds each photograph's probabilities be
 {_NOT_FOR}"""
 
 
-def summarise(settings: Mapping[str, Any]) -> str:
-    """Say in sentences how a network was trained by some settings, a `TrainingSettings` as dict."""
+def summarise(settings: Mapping[str, Any], n_validation: int) -> str:
+    """Say in sentences how a network was trained.
+
+    Parameters
+    ----------
+    settings : mapping of str to object
+        A `TrainingSettings` as dict.
+    n_validation : int
+        Photographs of the validation split.
+    """
     sentences = [f"Backbone weights: `{settings['backbone_weights']}`."]
     if settings["head_epochs"]:
         sentences.append(f"{settings['head_epochs']} epochs of the head on frozen features.")
@@ -84,8 +93,10 @@ def summarise(settings: Mapping[str, Any]) -> str:
             f"of {names} (knowledge distillation)."
         )
     sentences.append(
-        "The epoch with the lowest validation log loss, after the temperature that suits it best, "
-        "was kept."
+        "The last epoch was kept: few validation photographs would choose one by luck."
+        if n_validation < FEW_PHOTOGRAPHS
+        else "The epoch with the lowest validation log loss, after the temperature that suits it "
+        "best, was kept."
     )
     return " ".join(sentences)
 

@@ -215,7 +215,7 @@ def training_record(
         photographs["unlabelled"] = n_unlabelled
     return {
         "settings": values,
-        "summary": summarise(values),
+        "summary": summarise(values, photographs.get("validation", 0)),
         "photographs": photographs,
         "skipped": prepared.skipped.to_dict("records"),
         "dataset_fingerprint": prepared.fingerprint,

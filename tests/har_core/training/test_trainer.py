@@ -1,4 +1,5 @@
 import dataclasses
+import itertools
 import json
 import shlex
 
@@ -20,7 +21,7 @@ from har_core.model.manifest import (
     TRAINING_LOG_FILE,
 )
 from har_core.model.records import recorded_cross_validation
-from har_core.training import run
+from har_core.training import run, trainer
 from har_core.training.learning.learner import Learner
 from har_core.training.publication import NotPublishedError
 from har_core.training.run import train
@@ -59,6 +60,12 @@ def runs(tmp_path_factory):
     settings = dataclasses.replace(SETTINGS, backbone_weights=str(backbone))
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("HAR_MODELS_DIR", str(root / "models"))
+        losses, measured = itertools.count(), trainer.validation_quality
+        patch.setattr(
+            trainer,
+            "validation_quality",
+            lambda *of: {**measured(*of), "validation_calibrated_log_loss": float(next(losses))},
+        )
         with patch.context() as without, pytest.raises(NotPublishedError) as done:
             without.setattr(run, "runs_tensorflow", lambda: False)
             train(dataset, "straight", settings, runs_dir=root / "runs")
@@ -109,6 +116,17 @@ def test_resumed_run_repeats_no_epoch_and_ends_like_an_uninterrupted_one(runs):
     )
     for a, b in zip(first, second, strict=True):
         np.testing.assert_allclose(a, b, rtol=0, atol=2e-5)
+
+
+def test_few_validation_photographs_choose_no_epoch(runs):
+    """Each epoch looked worse than the one before it."""
+    root, *_ = runs
+    folder = root / "models" / "straight"
+    held_out = pd.read_parquet(folder / PREDICTIONS_FILE).query("split == 'validation'")
+    own = [row[row["label"]] for _, row in held_out.iterrows()]
+    last = pd.read_csv(folder / TRAINING_LOG_FILE).iloc[-1]
+    assert -np.log(own).mean() == pytest.approx(last["validation_log_loss"], abs=1e-4)
+    assert "The last epoch was kept" in (folder / MODEL_CARD_FILE).read_text()
 
 
 def test_bundle_is_complete_and_predicts_as_recorded(runs, tmp_path, monkeypatch):
