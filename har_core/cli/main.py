@@ -20,13 +20,12 @@ from har_core.storage.names import printable
 # command that is asked for is imported.
 COMMANDS: Final = {
     "predict": ("predict",),
-    "score": ("score",),
+    "score": ("score", "suspects"),
     "serve": ("serve",),
     "models": ("import-model", "calibrate", "quantise", "models", "export"),
     "train": ("train", "publish"),
     "review": ("review",),
     "scan": ("scan",),
-    "suspects": ("suspects",),
     "prepare": ("unpack", "merge-labels"),
     "evaluate": ("evaluate", "compare"),
 }
