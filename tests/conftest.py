@@ -18,7 +18,7 @@ _TOGETHER = {
         f"tests/browser/test_{name}.py"
         for name in ("accessibility", "dataset", "predict", "first_steps")
     ),
-    "training": ("tests/har_core/training/",),
+    "training": ("tests/har_core/training/", "tests/recipes/"),
     "Keras": ("tests/har_core/keras_io/", "tests/har_core/model/test_importing.py"),
 }
 # The long ones are handed out first, so that the workers end together.
