@@ -37,6 +37,17 @@ def test_tensorflow_is_imported_inside_functions_only(folder):
         assert not imported_packages(ast.parse(file.read_text()).body) & HEAVY, file
 
 
+def test_collecting_tests_imports_no_tensorflow():
+    """Not by a skip either: it would cost every worker five seconds."""
+    for file in modules("tests"):
+        body = ast.parse(file.read_text()).body
+        calls = [ast.unparse(node) for node in body if not isinstance(node, ast.FunctionDef)]
+        assert not imported_packages(body) & HEAVY, file
+        assert not any(
+            f'importorskip("{name}' in c.replace("'", '"') for c in calls for name in HEAVY
+        ), file
+
+
 def test_command_line_starts_without_pandas():
     code = "import sys, har_core.cli; sys.exit('pandas' in sys.modules)"
     subprocess.run([sys.executable, "-c", code], check=True, cwd=ROOT)

@@ -1,6 +1,8 @@
 """Arithmetic between the layers of a Keras 2 file is computed by Keras 3 as TensorFlow did."""
 
 from collections.abc import Callable
+from importlib import import_module
+from importlib.util import find_spec
 from typing import Any
 
 import numpy as np
@@ -10,26 +12,37 @@ from har_core.errors import ModelBundleError
 from har_core.keras_io.legacy_ops import operation_named
 from har_core.keras_io.loading import load_network
 
-k2 = pytest.importorskip("tf_keras")
+
+class Late:
+    """A module that is imported once it is used: each worker collects tests, few need it."""
+
+    def __init__(self, name: str) -> None:
+        self._name = name
+
+    def __getattr__(self, name: str) -> Any:
+        if name.startswith("_"):  # which pytest asks of whatever it finds
+            raise AttributeError(name)
+        return getattr(import_module(self._name), name)
+
+
+k2, tf = Late("tf_keras"), Late("tensorflow")
+pytestmark = pytest.mark.skipif(find_spec("tf_keras") is None, reason="needs tf_keras")
 SIDE = 8
 
 
 def expressions() -> dict[str, Callable[[Any], Any]]:
-    import tensorflow as tf
-
-    applications, backend = k2.applications, k2.backend
     return {
         "operators": lambda x: 1 - (2 * x + 1) / 3 - x / (abs(x) + 2) + -(x**2),
         "constants of a channel": lambda x: (x - np.array([1.0, 2, 3], "f4")) * [0.5, 1.0, 2.0],
         "constant first": lambda x: tf.maximum(0.5, x) - tf.minimum(x, 0.2) + 9 / (x + 400),
         "slices": lambda x: tf.concat([x[..., ::-1], x[:, :, :, 0:1], x[..., 1:]], -1),
         "slice of one": lambda x: tf.expand_dims(x[:, :, :, 0], -1) + x,
-        "caffe": applications.resnet50.preprocess_input,
-        "torch": applications.densenet.preprocess_input,
-        "minus one to one": applications.mobilenet_v2.preprocess_input,
+        "caffe": lambda x: k2.applications.resnet50.preprocess_input(x),
+        "torch": lambda x: k2.applications.densenet.preprocess_input(x),
+        "minus one to one": lambda x: k2.applications.mobilenet_v2.preprocess_input(x),
         "hard swish": lambda x: x * tf.nn.relu6(x + 3) / 6,
         "keras activations": lambda x: k2.activations.swish(x) + k2.activations.relu(x),
-        "hard sigmoid": k2.activations.hard_sigmoid,
+        "hard sigmoid": lambda x: k2.activations.hard_sigmoid(x),
         "sigmoid, tanh, gelu": lambda x: tf.sigmoid(x) * tf.tanh(x) + tf.nn.gelu(x / 99),
         "leaky": lambda x: tf.nn.leaky_relu(x - 100, 0.1) + tf.nn.softmax(x),
         "roots": lambda x: (
@@ -37,9 +50,10 @@ def expressions() -> dict[str, Callable[[Any], Any]]:
         ),
         "means": lambda x: x - tf.reduce_mean(x, [1, 2], keepdims=True),
         "backend": lambda x: (
-            backend.mean(x, axis=-1, keepdims=True) + backend.max(x, axis=[1, 2])[:, None, None, :]
+            k2.backend.mean(x, axis=-1, keepdims=True)
+            + k2.backend.max(x, axis=[1, 2])[:, None, None, :]
         ),
-        "standardised": tf.image.per_image_standardization,
+        "standardised": lambda x: tf.image.per_image_standardization(x),
         "normalised": lambda x: tf.math.l2_normalize(x, -1),
         "resized": lambda x: tf.image.resize(x, (5, 4)),
         "resized, nearest": lambda x: tf.image.resize(x, (4, 4), method="nearest"),
