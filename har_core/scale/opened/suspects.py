@@ -26,7 +26,7 @@ from har_core.scale.results import Results
 # Of more photographs the regressions learn from a sample of so many.
 MOST_FITTED: Final = 20_000
 # For so many of the suspects, the worst, neighbours are looked for.
-MOST_NEIGHBOURS: Final = 10_000
+MOST_NEIGHBOURS: Final = 2_000
 _SEED: Final = 20240607
 
 
