@@ -8,6 +8,7 @@ prints the time of every widget.
 import itertools
 import os
 import time
+from collections.abc import Collection
 from statistics import median
 from typing import Any, Final
 
@@ -71,10 +72,15 @@ def measure() -> list[Row]:
     return rows
 
 
-def reruns(name: str, folder: str) -> dict[str, float]:
-    """Return the median time in ms of a page's rerun per widget, without the first of each."""
+def reruns(name: str, folder: str, keys: Collection[str] | None = None) -> dict[str, float]:
+    """Return the median time in ms of a page's rerun per widget, without the first of each.
+
+    `keys` are those of the widgets to change; default: all.
+    """
     times = {}
     for section, kind, key, values in CHANGES[name]:
+        if keys is not None and key not in keys:
+            continue
         page = open_page(name, folder, section)
         widget = getattr(page, kind)
         choices = itertools.cycle(values or widget(key=key).options[:2])
