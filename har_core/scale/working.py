@@ -2,7 +2,7 @@
 
 import time
 from abc import ABC, abstractmethod
-from collections.abc import Collection, Iterator, Sequence
+from collections.abc import Collection, Generator, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any, Final, TypeVar
 
@@ -114,8 +114,10 @@ class Worker:
         self._reader = Reader(self._maker)
         self._folder = PartsFolder(work.to)
 
-    def do(self, shard: Shard) -> Iterator[Report]:
+    def do(self, shard: Shard) -> Generator[Report, None, None]:
         """Write the parts of a shard; also yield how far that is, after every batch.
+
+        Closed before its end, it writes what it has made until then.
 
         Raises
         ------
@@ -126,16 +128,21 @@ class Worker:
         rows: list[Any] = []
         written = done = errors = 0
         since = time.monotonic()
-        for batch in self._read(shard):
-            table = self._maker.rows(batch)
-            rows.append(table)
-            done += len(batch)
-            errors += len(batch) - table[ERROR].null_count
-            late = time.monotonic() - since > self._work.part_seconds
-            if late or done - written >= most or done == len(shard.items):
+        try:
+            for batch in self._read(shard):
+                table = self._maker.rows(batch)
+                rows.append(table)
+                done += len(batch)
+                errors += len(batch) - table[ERROR].null_count
+                late = time.monotonic() - since > self._work.part_seconds
+                if late or done - written >= most or done == len(shard.items):
+                    made, rows = rows, []
+                    self._write(shard, written, done, made)
+                    written, since = done, time.monotonic()
+                yield Report(done, errors)
+        finally:
+            if rows:
                 self._write(shard, written, done, rows)
-                rows, written, since = [], done, time.monotonic()
-            yield Report(done, errors)
 
     def _read(self, shard: Shard) -> Iterator[list[Any]]:
         if not shard.careful:

@@ -5,9 +5,10 @@ import multiprocessing
 import os
 import signal
 import threading
+import time
 from collections.abc import Sequence
 from multiprocessing.connection import Connection, wait
-from typing import Any
+from typing import Any, Final
 
 from har_core.errors import HarError
 from har_core.scale.engines.pool import Event
@@ -16,6 +17,8 @@ from har_core.scale.working import Report, Shard, Work, Worker
 
 _READY = "ready"
 _FINISHED = "finished"
+# For a batch and a part; what hangs longer is killed.
+_LAST_WORDS_S: Final = 10.0
 
 
 def cores() -> int:
@@ -87,10 +90,13 @@ class LocalPool:
 
     def close(self) -> None:
         """See `Pool.close`."""
-        for process, pipe in self._workers:
+        for _, pipe in self._workers:
+            pipe.close()  # whereupon a worker writes what it has made, and ends
+        end = time.monotonic() + _LAST_WORDS_S
+        for process, _ in self._workers:
+            process.join(max(0.0, end - time.monotonic()))
             process.kill()
             process.join()
-            pipe.close()
 
 
 def _as_event(worker: int, message: Any) -> Event:
@@ -110,11 +116,13 @@ def _work(connection: Connection, work: Work) -> None:
             worker = Worker(work)
             connection.send(_READY)
             while True:
-                for report in worker.do(connection.recv()):
-                    connection.send(report)
+                with contextlib.closing(worker.do(connection.recv())) as reports:
+                    for report in reports:
+                        connection.send(report)
                 connection.send(_FINISHED)
     except HarError as error:
-        connection.send((str(error),))
+        with contextlib.suppress(OSError):  # the driver may have ended
+            connection.send((str(error),))
     except (EOFError, ConnectionError):
         pass  # the driver has ended, so that nobody waits for anything
 

@@ -116,6 +116,26 @@ def test_driver_killed_three_times_is_started_again(
     check(undisturbed, results)
 
 
+def test_interrupted_job_keeps_what_its_workers_have_made(
+    photographs: Path, undisturbed: pd.DataFrame, tmp_path: Path
+) -> None:
+    results = tmp_path / "results"
+    done_before = 0
+
+    def interrupt(what: str, done: int, total: int) -> None:
+        nonlocal done_before
+        if what.startswith("Scoring") and 0 < done < total:
+            done_before = done
+            raise KeyboardInterrupt
+
+    patient = Scoring(to=str(results), bundle=work(tmp_path).bundle)  # writes at a shard's end
+    with pytest.raises(KeyboardInterrupt):
+        score([str(photographs)], str(results), workers=1, progress=interrupt, work=patient)
+    assert 0 < done_before <= len(rows_of(results)) < N
+    score([str(photographs)], str(results), workers=1)
+    check(undisturbed, results)
+
+
 def test_full_disk_is_a_message_and_what_was_written_counts(
     photographs: Path,
     undisturbed: pd.DataFrame,
