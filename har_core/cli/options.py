@@ -56,3 +56,14 @@ ColumnOption = Annotated[
         show_default="found by its usual names",
     ),
 ]
+
+
+def check_address(engine: Engine, address: str | None) -> None:
+    """Refuse the address of a cluster that is not asked for.
+
+    Raises
+    ------
+    typer.BadParameter
+    """
+    if address is not None and engine is not Engine.RAY:
+        raise typer.BadParameter("--address goes with --engine ray.")

@@ -14,7 +14,14 @@ from har_core.cli.datasets import (
     warn_of_spellings,
 )
 from har_core.cli.exit_codes import ExitCode
-from har_core.cli.options import AddressOption, ColumnOption, Engine, EngineOption, WorkersOption
+from har_core.cli.options import (
+    AddressOption,
+    ColumnOption,
+    Engine,
+    EngineOption,
+    WorkersOption,
+    check_address,
+)
 from har_core.cli.terminal import progress_bar, stderr, write_output
 from har_core.errors import HarError, NoTableError
 from har_core.settings import DATASET
@@ -88,8 +95,9 @@ def scan(
     given = sources or ([DATASET.value] if DATASET.value else [])
     if not given:
         raise typer.BadParameter(f"name what to scan, or set {DATASET.name}.")
+    check_address(engine, address)
     outputs = (csv_file, json_file)
-    elsewhere = to or column or address or engine is not Engine.LOCAL
+    elsewhere = to or column or engine is not Engine.LOCAL
     try:
         if len(given) == 1 and not elsewhere and (read := _as_dataset(given[0], table, columns)):
             photographs = _scan_dataset(read, Path(given[0]), table, workers, outputs)
@@ -161,18 +169,30 @@ def _scan_sources(
     outputs: tuple[str | None, ...],
 ) -> "pd.DataFrame":
     from har_core.dataset.columns import parse_columns
+    from har_core.dataset.layouts import CSV_FILE
     from har_core.scale.labels import read_label_table
     from har_core.scale.scanned.scanning import scan_sources
 
     files = [source for source in sources if os.path.isfile(source)]  # noqa: PTH113
     check_outputs(outputs, [*files, *([table] if table else [])])
-    labels = None if table is None else read_label_table(table, parse_columns(columns))
+    headings = parse_columns(columns)
+    labels = None if table is None else read_label_table(table, headings)
+    for own in (os.path.join(source, CSV_FILE) for source in sources):  # noqa: PTH118
+        if table is None and os.path.isfile(own):  # noqa: PTH113
+            note = f"The labels in {own} are not used; --table {own} uses them."
+            stderr.print(note, style="yellow", markup=False, soft_wrap=True)
     with progress_bar() as report:
         found = scan_sources(
-            sources, to, where=where, column=column, labels=labels, progress=report
+            sources,
+            to,
+            where=where,
+            column=column,
+            labels=labels,
+            columns=headings,
+            progress=report,
         )
     if found.unmatched:
-        note = f"{found.unmatched:,} labels are of photographs that are not among these."
+        note = f"Labels of photographs that are not among these: {found.unmatched:,}."
         stderr.print(note, style="yellow")
     if to:
         stderr.print(f"Measurements and findings: {found.folder}", markup=False, soft_wrap=True)
@@ -197,7 +217,8 @@ def _print_summary(photographs: "pd.DataFrame") -> None:
     from har_core.scan.issues import ISSUE_KINDS, any_issue, count_issues
 
     affected = int(any_issue(photographs).sum())
-    print(f"{len(photographs)} photographs, {affected} with findings")
+    n = len(photographs)
+    print(f"{n} photograph{'s' if n != 1 else ''}, {affected} with findings")
     for name, count in count_issues(photographs).items():
         if count:
             print(f"{count:7d}  {name:<18}{ISSUE_KINDS[name].meaning}")

@@ -14,6 +14,7 @@ from har_core.cli.options import (
     EngineOption,
     ModelOption,
     WorkersOption,
+    check_address,
 )
 from har_core.cli.terminal import progress_bar, stderr, write_output
 
@@ -58,6 +59,7 @@ def score(
     har score s3://bucket/photos --to s3://bucket/results --engine ray --address auto
     har score 'shards/*.tar' more.parquet --to results/ --features
     """  # noqa: D301 - \b keeps the lines of the examples
+    check_address(engine, address)
     # Imported here, because pyarrow would slow down every other command.
     from har_core.scale.scoring import score as run
 
@@ -147,7 +149,7 @@ def suspects(
     if found.fitted < found.judged:
         stderr.print(f"Judged by regressions on a sample of {found.fitted:,}.", style="yellow")
     if found.unmatched:
-        note = f"{found.unmatched:,} labels are of photographs that are not among these."
+        note = f"Labels of photographs that are not among these: {found.unmatched:,}."
         stderr.print(note, style="yellow")
     if len(found.suspects):
         raise typer.Exit(ExitCode.INCOMPLETE)

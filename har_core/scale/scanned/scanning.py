@@ -2,14 +2,14 @@
 
 import hashlib
 import os
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Final
 
 import pandas as pd
 
 from har_core.dataset.columns import has_labels
-from har_core.errors import HarError
+from har_core.errors import DatasetError, HarError
 from har_core.progress import Progress
 from har_core.scale.jobs import Where, reachable
 from har_core.scale.labels import LabelTable, read_label_table
@@ -52,6 +52,7 @@ def scan_sources(
     where: Where = Where(),  # noqa: B008 (frozen)
     column: str | None = None,
     labels: LabelTable | None = None,
+    columns: Mapping[str, str] | None = None,
     progress: Progress | None = None,
 ) -> SourceScan:
     """Scan photographs wherever they are; those that were measured before are not read again.
@@ -69,6 +70,8 @@ def scan_sources(
         Of tables among the sources.
     labels : LabelTable, optional
         Default: those of the sources, if these are one CSV file that has some.
+    columns : mapping, optional
+        Headings in that file, see `har_core.dataset.columns.parse_columns`.
     progress : callable, optional
         Called with (what is being done, done, total).
 
@@ -77,7 +80,10 @@ def scan_sources(
     HarError
         If nothing could be scanned, or the scan had to stop; what was measured is kept.
     """
-    labels = labels or _own_labels(sources, column)
+    if labels is None:
+        headings = {**({"filename": column} if column else {}), **(columns or {})}
+        labels = _own_labels(sources, headings, asked=bool(columns))
+        column = headings.get("filename")
     to = to or str(cache_dir() / "scans" / _digest(sources, column))
     status, named = measure_sources(sources, to, where=where, column=column, progress=progress)
     folder = ScanFolder(reachable(to))
@@ -94,10 +100,14 @@ def _digest(sources: Sequence[str], column: str | None) -> str:
     return hashlib.sha256("\0".join([*here, column or ""]).encode()).hexdigest()[:16]
 
 
-def _own_labels(sources: Sequence[str], column: str | None) -> LabelTable | None:
+def _own_labels(
+    sources: Sequence[str], columns: Mapping[str, str], *, asked: bool
+) -> LabelTable | None:
     if len(sources) != 1 or not sources[0].lower().endswith(_TEXT_TABLES):
+        if asked:
+            raise DatasetError("--columns goes with a dataset, with --table, or with one CSV file.")
         return None
     headings, _ = open_table(os.path.expanduser(sources[0]))  # noqa: PTH111 (of a URI, too)
-    if not has_labels(headings):
+    if not asked and not has_labels(headings):
         return None
-    return read_label_table(sources[0], {"filename": column} if column else None)
+    return read_label_table(sources[0], columns)

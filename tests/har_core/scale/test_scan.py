@@ -185,15 +185,28 @@ def test_command_line(planted: Path, tmp_path: Path, monkeypatch: pytest.MonkeyP
     assert ended.returncode == 1 and "photographs, " in ended.stdout
     assert "unreadable" in ended.stdout and "unlabelled" not in ended.stdout
     assert len(pd.read_csv(tmp_path / "findings.csv")) == len(list(pattern.parent.glob("*.jpg")))
+    lost = har("scan", planted, pattern)
+    assert f"The labels in {planted / 'train.csv'} are not used" in lost.stderr
     monkeypatch.setattr(measuring, "measure_usable", lambda data: pytest.fail("read again"))
     again = har("scan", pattern, "--table", planted / "train.csv", "--json")
     assert again.returncode == 1 and '"label_conflict": ' in again.stdout
-    assert "labels are of photographs that are not among these" in again.stderr
+    assert "Labels of photographs that are not among these: " in again.stderr
     assert har("scan", tmp_path / "nowhere").stderr.startswith("Error: There is no dataset folder")
     nothing = har("scan", tmp_path / "nowhere*.jpg")
     assert nothing.returncode == 2 and "Nothing matches" in nothing.stderr
+    assert "--address goes with" in har("scan", pattern, "--address", "auto").stderr
+    assert "--columns goes with" in har("scan", pattern, "--columns", "label=action").stderr
     monkeypatch.delenv("HAR_DATASET", raising=False)
     assert har("scan").returncode == 2
+
+
+def test_headings_of_one_table_are_those_that_were_named(planted: Path, tmp_path: Path) -> None:
+    table = tmp_path / "odd.csv"
+    table.write_text(f"photo,seen\n{planted / 'train/scene_12.jpg'},sitting\n")
+    ended = har("scan", table, "--columns", "filename=photo,label=seen", "--csv")
+    assert ended.returncode == 0 and ".jpg,sitting," in ended.stdout
+    unknown = har("scan", table, "--columns", "filename=photo,label=doing")
+    assert unknown.returncode == 2 and "has no column 'doing'" in unknown.stderr
 
 
 def test_folder_that_is_no_dataset_is_scanned_without_labels(planted: Path, tmp_path: Path) -> None:
