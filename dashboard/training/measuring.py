@@ -97,7 +97,7 @@ def _train(folder: Path, base: Path, events: Path, job: Job) -> None:
     arguments = [
         *(sys.executable, "-m", "har_core", "train", "--dataset", str(folder / "pictures")),
         *("--name", "speed", "--effort", "standard", "--base", str(base)),
-        *("--epochs", "4", "--small-epochs", "2"),  # what `speed_of` reads
+        *("--head-epochs", "1", "--epochs", "4", "--small-epochs", "2"),  # what `speed_of` reads
         *("--events", str(events), "--runs-dir", str(folder / "runs")),
     ]
     process = subprocess.Popen(

@@ -109,7 +109,8 @@ def train(
     epochs: Annotated[
         int,
         typer.Option(
-            min=0, help="Fine-tuning epochs of the whole network; more with few photographs."
+            min=0,
+            help="Fine-tuning epochs of the whole network; by default more with few photographs.",
         ),
     ] = _DEFAULTS.epochs,
     head_epochs: Annotated[
@@ -164,8 +165,9 @@ def train(
     """Train a model on your photographs and write it as a bundle.
 
     Splits 80/10/10 by near-duplicate group, trains the head on frozen features,
-    then fine-tunes the whole network. The validation split picks the epoch;
-    the test split is used once, at the end.
+    then fine-tunes the whole network. The validation split picks the epoch
+    (the last one, if it has fewer than 100 photographs); the test split is used
+    once, at the end.
 
     \b
     har train --dataset DataSet --name mine
@@ -229,8 +231,10 @@ def train(
         from har_core.training.efforts import fewest_steps
         from har_core.training.run import train as run_training
 
-        settings["fewest_steps"] = fewest_steps(given)
+        settings |= fewest_steps(given)
         run = partial(run_training, read, name, _DEFAULTS.changed(settings))
+    if resume and effort is not EffortName.quick:
+        say_what_resuming_ignores(runs_dir / name, given)
     with progress_bar() as report:
         try:
             with _recorded(events, runs_dir, name, report) as (progress, on_epoch):
@@ -290,10 +294,27 @@ def publish(
     _say_what_was_written(run.name, manifest)
 
 
+def say_what_resuming_ignores(run: Path, given: dict[str, Any]) -> None:
+    """Name the numbers that are others than those that an interrupted run began with."""
+    from har_core.training.run_folder import RunFolder
+
+    recorded = (RunFolder(run).read_settings() or {}).get("settings", {})
+    began = {**recorded, **recorded.get("augmentation", {})}
+    ignored = [
+        f"--{name.replace('_', '-')} {value:g} (it has {began[name]:g})"
+        for name, value in given.items()
+        if isinstance(value, int | float) and name in began and began[name] != value
+    ]
+    if ignored:
+        note = f"{run} goes on as it began, without {', '.join(ignored)}."
+        stderr.print(note, style="yellow", markup=False, soft_wrap=True)
+
+
 def _is_given(context: typer.Context, setting: str) -> bool:
     """Tell whether a setting was given on the command line, be it at its default."""
-    option = "teacher" if setting == "teachers" else setting
-    source = context.get_parameter_source(option)
+    from har_core.training.efforts import OPTIONS
+
+    source = context.get_parameter_source(OPTIONS.get(setting, setting))
     return source is not None and source.name == "COMMANDLINE"
 
 

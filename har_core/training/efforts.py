@@ -15,6 +15,8 @@ from har_core.training.settings import TrainingSettings
 Effort = Literal["quick", "standard", "full"]
 EFFORTS: Final[tuple[Effort, ...]] = ("quick", "standard", "full")
 NO_CHANGES: Final[Mapping[str, Any]] = {}
+# Options of `har train` that have another name than their setting.
+OPTIONS: Final = {"teachers": "teacher"}
 # Five new actions, 100 photographs of each: 70 % by 100 steps of head and network each, 76 % by 156
 # of each; the usual epochs of thousands of photographs are 52 there, and gave 67 %.
 FEWEST_STEPS: Final = 200
@@ -111,7 +113,7 @@ def effort_settings(
         If the model's network cannot be fine-tuned.
     """
     check_changes(effort, changes)
-    own = {"fewest_steps": fewest_steps(changes), "splits_of": str(base)}
+    own: dict[str, Any] = {**fewest_steps(changes), "splits_of": str(base)}
     if effort == "full":
         return TrainingSettings().changed({**own, **changes})
     network = fine_tunable(base)
@@ -126,9 +128,15 @@ def effort_settings(
     return TrainingSettings().changed({**own, **changes})
 
 
-def fewest_steps(given: Mapping[str, Any]) -> int:
-    """Return how many steps each stage has at least: none are added to epochs somebody gave."""
-    return 0 if {"epochs", "head_epochs"} & set(given) else FEWEST_STEPS
+def fewest_steps(given: Mapping[str, Any]) -> dict[str, int]:
+    """Return the settings of how many steps each stage has at least.
+
+    None are added to a stage whose epochs somebody gave. The head keeps its own: 44 photographs of
+    four new actions, 8 epochs of the network, had a validation log loss of 0.215 after one epoch of
+    the head, 0.021 after 100.
+    """
+    stages = {"fewest_head_steps": "head_epochs", "fewest_steps": "epochs"}
+    return {fewest: 0 if own in given else FEWEST_STEPS for fewest, own in stages.items()}
 
 
 def check_changes(effort: Effort, changes: Mapping[str, Any]) -> None:
@@ -149,7 +157,7 @@ def check_changes(effort: Effort, changes: Mapping[str, Any]) -> None:
             "quick": "fits a head on what the other model sees",
             "standard": "goes on from the other model's network",
         }[effort]
-        options = ", ".join(f"--{name.replace('_', '-')}" for name in useless)
+        options = ", ".join(f"--{OPTIONS.get(name, name).replace('_', '-')}" for name in useless)
         raise HarError(f"A {effort} training {what}; it takes no {options}.")
     TrainingSettings().changed(changes)
 

@@ -78,11 +78,11 @@ def summarise(settings: Mapping[str, Any], n_validation: int) -> str:
     """
     sentences = [f"Backbone weights: `{settings['backbone_weights']}`."]
     if settings["head_epochs"]:
-        sentences.append(f"{settings['head_epochs']} epochs of the head on frozen features.")
+        sentences.append(f"{_epochs(settings['head_epochs'])} of the head on frozen features.")
     if settings["epochs"]:
         small = max(0, min(settings["small_epochs"], settings["epochs"] - 1))
         side, frozen = settings["small_size"], settings["frozen_blocks"]
-        text = f"{settings['epochs']} epochs of the whole network"
+        text = f"{_epochs(settings['epochs'])} of the whole network"
         text += f", the first {small} at {side}×{side} pixels" if small else ""
         text += f", without the stem and the first {frozen} blocks" if frozen else ""
         sentences.append(f"{text}.")
@@ -99,6 +99,10 @@ def summarise(settings: Mapping[str, Any], n_validation: int) -> str:
         "best, was kept."
     )
     return " ".join(sentences)
+
+
+def _epochs(n: int) -> str:
+    return f"{n} epoch{'s' if n != 1 else ''}"
 
 
 def format_quick_card(manifest: BundleManifest, result: EvaluationResult) -> str:

@@ -65,8 +65,9 @@ class TrainingSettings:
         shows other views in every epoch.
     unlabelled : str
         Folder of photographs that are learned from by the teachers' opinion alone.
-    fewest_steps : int
-        Where the photographs are few, both stages get epochs until they have so many steps.
+    fewest_head_steps, fewest_steps : int
+        Where the photographs are few, the head and the fine-tuning get epochs until they have so
+        many steps.
     splits_of : str
         Bundle whose split is kept, so that the two models can be compared: see
         `har_core.dataset.splits.inherited_split`.
@@ -100,6 +101,7 @@ class TrainingSettings:
     teacher_weight: float = 0.7
     views: int = 0
     unlabelled: str = ""
+    fewest_head_steps: int = 0
     fewest_steps: int = 0
     splits_of: str = ""
     notes: str = ""
@@ -131,7 +133,10 @@ class TrainingSettings:
                     not 0 < self.head_learning_rate < 1,
                     "the head's learning rate must be in (0, 1)",
                 ),
-                (self.fewest_steps < 0, "the fewest steps must not be negative"),
+                (
+                    min(self.fewest_head_steps, self.fewest_steps) < 0,
+                    "the fewest steps must not be negative",
+                ),
                 (self.batch_size < 2, "the batch size must be at least 2"),
                 (not 0 < self.learning_rate < 1, "the learning rate must be in (0, 1)"),
                 (not 0 <= self.dropout < 1, "dropout must be in [0, 1)"),
@@ -153,18 +158,21 @@ class TrainingSettings:
         return max(1, round((1 - self.validation - self.test) * n))
 
     def for_photographs(self, n: int) -> "TrainingSettings":
-        """Return these settings with as many epochs as `fewest_steps` asks for.
+        """Return these settings with as many epochs as the fewest steps ask for.
 
         Parameters
         ----------
         n : int
             Photographs that are learned from, at least 1.
         """
-        least = math.ceil(self.fewest_steps / math.ceil(n / self.batch_size))
+        steps = math.ceil(n / self.batch_size)
+        head_least, least = (
+            math.ceil(fewest / steps) for fewest in (self.fewest_head_steps, self.fewest_steps)
+        )
         epochs = max(self.epochs, least) if self.epochs else 0
         return replace(
             self,
-            head_epochs=max(self.head_epochs, least) if self.head_epochs else 0,
+            head_epochs=max(self.head_epochs, head_least) if self.head_epochs else 0,
             epochs=epochs,
             small_epochs=round(self.small_epochs * epochs / max(1, self.epochs)),
         )

@@ -1,5 +1,6 @@
 """The loop from the command line: decisions in and out, quick training, a verdict."""
 
+import dataclasses
 import json
 from functools import partial
 from pathlib import Path
@@ -9,7 +10,10 @@ import pytest
 from typer.testing import CliRunner
 
 from har_core.cli.main import application
+from har_core.cli.train import say_what_resuming_ignores
 from har_core.dataset.decisions import decide, load_decisions
+from har_core.training.run_folder import RunFolder
+from har_core.training.settings import TrainingSettings
 from tests.command_line import har
 from tests.drawing import photo_bytes, write_dataset
 
@@ -59,6 +63,18 @@ def test_decisions_travel_and_a_quick_model_learns_from_them(run, tmp_path: Path
     useless = run("train", "--dataset", here, "--name", "x", "--effort", "quick", "--epochs", 3)
     assert useless.returncode == 2
     assert "takes no --epochs" in useless.stderr
+
+
+def test_resuming_names_what_it_does_not_take(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    folder = RunFolder(tmp_path / "mine")
+    folder.make()
+    folder.write_settings({"settings": dataclasses.asdict(TrainingSettings(epochs=8))})
+    say_what_resuming_ignores(folder.path, {"epochs": 8, "seed": 0, "notes": "x"})
+    assert not capsys.readouterr().err
+    say_what_resuming_ignores(folder.path, {"epochs": 3, "seed": 0, "mixup": 0.75})
+    assert "without --epochs 3 (it has 8), --mixup 0.75 (it has " in capsys.readouterr().err
 
 
 def test_what_to_label_next_is_written_filled_in_and_taken_over(

@@ -1,5 +1,6 @@
 """Quick training fixes what wrong labels taught, keeps the test photographs apart, and says so."""
 
+import dataclasses
 from pathlib import Path
 
 import numpy as np
@@ -16,6 +17,7 @@ from har_core.model.manifest import KERAS_FILE, BundleManifest, read_manifest
 from har_core.model.records import read_splits
 from har_core.training.efforts import check_changes, effort_settings, fine_tunable
 from har_core.training.events import EventLog, read_events, recorded_run
+from har_core.training.model_card import summarise
 from har_core.training.quick.head import LinearHead, fit_linear_head, replace_head
 from har_core.training.quick.run import train_quick
 from har_core.training.settings import TrainingSettings
@@ -169,6 +171,8 @@ def test_settings_of_an_effort_can_be_changed_where_they_mean_something(base: Pa
     assert full.splits_of == str(base)
     with pytest.raises(HarError, match=r"fits a head .* takes no --learning-rate"):
         check_changes("quick", {"learning_rate": 1e-3, "seed": 1})
+    with pytest.raises(HarError, match=r"takes no --teacher\."):
+        check_changes("quick", {"teachers": ("tiny",)})
     with pytest.raises(HarError, match="takes no --backbone-weights"):
         effort_settings("standard", base, {"backbone_weights": "imagenet"})
     with pytest.raises(HarError, match=r"learning rate must be in \(0, 1\)"):
@@ -181,9 +185,17 @@ def test_few_photographs_get_more_epochs_unless_somebody_gave_their_number(base:
     few = full.for_photographs(80)  # three steps an epoch
     assert (few.head_epochs, few.epochs, few.small_epochs) == (67, 67, 43)
     given = effort_settings("full", base, {"epochs": 3})
+    few = given.for_photographs(80)
+    assert (few.head_epochs, few.epochs, few.small_epochs) == (67, 3, given.small_epochs)
+    given = effort_settings("full", base, {"head_epochs": 2, "epochs": 3})
     assert given.for_photographs(80) == given
-    no_tuning = TrainingSettings(fewest_steps=200, epochs=0).for_photographs(80)
+    no_tuning = dataclasses.replace(full, epochs=0).for_photographs(80)
     assert (no_tuning.head_epochs, no_tuning.epochs) == (67, 0)
+
+
+def test_card_counts_a_single_epoch() -> None:
+    told = summarise(dataclasses.asdict(TrainingSettings(head_epochs=1, epochs=2)), 200)
+    assert "1 epoch of the head" in told and "2 epochs of the whole" in told
 
 
 def test_events_tell_how_a_run_ended_and_a_cut_line_is_left_out(tmp_path: Path) -> None:
