@@ -73,6 +73,7 @@ def _scanning(folder: str) -> Iterator[None]:
         tempfile.TemporaryDirectory() as cache,
         mock.patch.dict(os.environ, {"HAR_CACHE_DIR": cache}),
     ):
+        open_page("dataset", folder, "Overview")  # whose first visitor hashes the files
         start_scan(Path(folder))
         with _at_work("scan/", "Measuring photographs"):
             yield

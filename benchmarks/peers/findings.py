@@ -24,10 +24,10 @@ from benchmarks.bench_scan import copy_sample, seconds_of
 from har_core.analysis.features import compute_features
 from har_core.analysis.suspects import cross_validated_probabilities, find_label_suspects
 from har_core.analysis.whole_set import (
-    _outlier_scores,
     find_outliers,
     group_numbers,
     principal_components,
+    score_outliers,
 )
 from har_core.dataset.duplicates import pairs_of_thumbnails
 from har_core.dataset.files import list_photographs
@@ -143,7 +143,7 @@ def compare_analyses(photographs: pd.DataFrame, rounds: int) -> tuple[list[dict]
         results["our labels"] = ranking.index[ranking["is_label_issue"]].to_numpy()
 
     def our_outliers() -> None:
-        results["our outliers"] = find_outliers(_outlier_scores(principal_components(vectors)))
+        results["our outliers"] = find_outliers(score_outliers(principal_components(vectors)))
 
     def their_labels() -> None:
         issues = CleanLearning(seed=0).find_label_issues(

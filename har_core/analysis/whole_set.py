@@ -128,7 +128,7 @@ def analyse_photographs(
             )
         report("Looking for outliers", 0, 1)
         components = principal_components(vectors)
-        outlier_scores = _outlier_scores(components)
+        outlier_scores = score_outliers(components)
         report("Arranging the map", 0, 1)
         coordinates = arrange(components)
     model = features.probabilities[features.rows_of(photographs["sha256"].iloc[usable])]
@@ -194,7 +194,7 @@ def component_basis(shape: tuple[int, ...]) -> Any:
     return PCA(min(_COMPONENTS, *shape), svd_solver="randomized", random_state=0)
 
 
-def _outlier_scores(components: np.ndarray) -> np.ndarray:
+def score_outliers(components: np.ndarray) -> np.ndarray:
     """Score by the distance to the nearest neighbours, as cleanlab does; low is far."""
     from cleanlab.outlier import OutOfDistribution
 
