@@ -59,19 +59,15 @@ def estimate_seconds(
         manifest = run.manifest() if is_alike and run.seconds else None
         if manifest is not None and run.seconds:
             of_last = sum(manifest.training.get("photographs", {}).values()) or n
-            return run.seconds * n / of_last, f"as the last {effort} training here"
+            work, of_last = (_work(effort, base, some, changes) for some in (n, of_last))
+            return run.seconds * work / of_last, f"as the last {effort} training here"
     seconds = seconds_per_pass(str(base), read_manifest(base).files.get("model.onnx", ""))
     if effort == "quick":
         again = _START_S + n * _QUICK_MS_PER_PHOTOGRAPH / 1000
         looking = 2 * max(n - known_features(base), 0) * seconds
         later = f", later ones {duration(again)}" if looking > again else ""
         return again + looking, f"measured{later}"
-    try:
-        recipe = effort_settings(effort, base, changes)
-    except HarError:  # of a model that cannot be fine-tuned: said when it is started
-        recipe = TrainingSettings()
-    learned = recipe.learned_of(n)
-    recipe = recipe.for_photographs(learned)
+    learned, recipe = _recipe(effort, base, n, changes)
     measured = known_speed(base)
     speed = measured or TrainingSpeed(
         small=_PASSES_SMALL * seconds, large=_PASSES_LARGE * seconds, start=_COMPILING_S
@@ -80,6 +76,23 @@ def estimate_seconds(
     small = sum(map(recipe.is_small, range(recipe.epochs)))
     tuning = speed.seconds(learned, small, recipe.epochs)
     return tuning + n * seconds, "measured" if measured else "estimated"
+
+
+def _recipe(
+    effort: Effort, base: Path, n: int, changes: Mapping[str, Any]
+) -> tuple[int, TrainingSettings]:
+    """Return how many of `n` photographs are learned from, and the settings that these get."""
+    try:
+        recipe = effort_settings(effort, base, changes)
+    except HarError:  # of a model that cannot be fine-tuned: said when it is started
+        recipe = TrainingSettings()
+    learned = recipe.learned_of(n)
+    return learned, recipe.for_photographs(learned)
+
+
+def _work(effort: Effort, base: Path, n: int, changes: Mapping[str, Any]) -> int:
+    """Return how often a photograph is looked at: few of them in more epochs."""
+    return n if effort == "quick" else n * max(1, _recipe(effort, base, n, changes)[1].epochs)
 
 
 def _epochs(changes: Mapping[str, Any]) -> Any:

@@ -1,9 +1,13 @@
 """A small training tells what larger ones take."""
 
+from pathlib import Path
+from types import SimpleNamespace
+
 import pytest
 
 from dashboard.training.estimate import estimate_seconds
 from dashboard.training.measuring import TrainingSpeed, speed_of
+from dashboard.training.runs import Run
 from har_core.errors import HarError
 
 
@@ -31,3 +35,17 @@ def test_what_was_measured_beats_what_is_estimated(tiny_models, monkeypatch) -> 
     seconds, source = estimate_seconds("full", base, 1000, [])
     assert source == "measured"
     assert seconds == pytest.approx(50 + 800 * (9 * 0.02 + 5 * 0.04) + 1000 * 0.01)
+
+
+def test_few_photographs_tell_what_many_take_though_they_were_learned_from_in_more_epochs(
+    tiny_models: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    base = tiny_models / "tiny"
+    run = Run("1", "small", "full", str(base), "here", 100)
+    manifest = SimpleNamespace(training={"photographs": {"train": 80, "test": 20}})
+    monkeypatch.setattr(Run, "manifest", lambda run: manifest)
+    monkeypatch.setattr(Run, "seconds", 67.0)
+    # 67 epochs of 100 photographs, where 10,000 get 14.
+    seconds, source = estimate_seconds("full", base, 10_000, [run])
+    assert source == "as the last full training here"
+    assert seconds == pytest.approx(67 * 100 * 14 / 67)
