@@ -49,25 +49,30 @@ _SEED: Final = _Setting(
 )
 
 _IN_A_ROW: Final = 3
+_PREFIX: Final = "train setting "
 
 
 def show_settings(effort: Effort, base: Path, n: int) -> None:
     """Draw the settings of an effort; `chosen_settings` returns them, and takes the same."""
     own = _own_settings(effort, base, n)
+    for key in map(str, list(st.session_state)):
+        if key.startswith(_PREFIX):
+            st.session_state[key] = st.session_state[key]  # kept while another effort is drawn
     with st.expander("Advanced settings", icon=":material/tune:", key="advanced"):
         for position, (name, setting) in enumerate(_offered(effort).items()):
             if position % _IN_A_ROW == 0:  # a row at a time, so that a phone keeps their order
                 columns = st.columns(_IN_A_ROW)
             usual = _value(own, name)
             kind = type(usual)
+            key = _key(effort, name, usual)
+            st.session_state.setdefault(key, usual)
             columns[position % _IN_A_ROW].number_input(
                 setting.title,
                 kind(setting.least),
                 kind(setting.most),
-                usual,
-                kind(setting.step),
+                step=kind(setting.step),
                 format=setting.form,
-                key=_key(effort, name, usual),
+                key=key,
                 help=setting.help,
             )
         if effort == "quick":
@@ -110,7 +115,7 @@ def _offered(effort: Effort) -> dict[str, _Setting]:
 
 def _key(effort: Effort, name: str, usual: float) -> str:
     # What is usual is part of it, so that another model or dataset begins with its own.
-    return f"train {effort} {name} {usual}"
+    return f"{_PREFIX}{effort} {name} {usual}"
 
 
 def _own_settings(effort: Effort, base: Path, n: int) -> TrainingSettings:

@@ -24,7 +24,7 @@ from har_core.training.efforts import EFFORTS, Effort
 _TITLES: Final = {"quick": "Quick", "standard": "Standard", "full": "Full"}
 _MEANINGS: Final = {
     "quick": "a new head on what {base} sees; its network stays as it is",
-    "standard": "fine-tunes the network of {base} for a few epochs",
+    "standard": "fine-tunes the network of {base}",
     "full": "begins with ImageNet weights; the whole recipe",
 }
 OPENED: Final = "run"

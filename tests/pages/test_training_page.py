@@ -139,6 +139,9 @@ def test_advanced_settings_are_those_of_the_effort_and_reach_the_training(
     mixup.set_value(0.0).run()
     assert "Other than usual: epochs 28, mixup 0." in texts(page)
     assert page.radio(key="train_effort").proto.captions[2] != before
+    page.radio(key="train_effort").set_value("quick").run()
+    page.radio(key="train_effort").set_value("full").run()  # after a look at another effort
+    assert not page.warning
     page.button(key="train").click().run()
     assert started[0]["settings"] == {"epochs": 28, "mixup": 0.0}
 
