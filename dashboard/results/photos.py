@@ -22,6 +22,7 @@ from har_core.storage.checksums import sha256_of_photograph
 PAGE_SIZE: Final = 24
 _SHOWN_PROBABILITIES: Final = 6
 _OPENED: Final = "opened_scored_photograph"
+_STEPPED: Final = "stepped_among_scored_photographs"  # the gallery that opens another one now
 _BROWSING: Final = "scored_photographs_in_view"
 
 
@@ -74,9 +75,14 @@ class ScoredPhotos:
             st.pagination(pages, key=page_key)
         if opened is not None:
             numbers = dict(zip(facts["uri"], shown.tolist(), strict=True))
-            st.session_state[_OPENED] = numbers[opened]
+            st.session_state[_OPENED] = (key, numbers[opened])
             st.session_state[_BROWSING] = shown.tolist()
-            _photograph_dialog(self)
+        elif st.session_state.pop(_STEPPED, None) == key:
+            _, row = st.session_state[_OPENED]
+            opened = str(self.table.read([row], ("uri",))["uri"].iloc[0])
+        if opened is not None:
+            title = escape_markdown(_last_name(opened))
+            st.dialog(title, width="large")(_draw)(self, st.session_state[_OPENED][1])
 
     def _title(self, row: int) -> str:
         table = self.table
@@ -109,9 +115,12 @@ def _last_name(uri: str) -> str:
     return uri.rpartition("/")[2]
 
 
-@st.dialog("Photograph", width="large")
-def _photograph_dialog(photos: ScoredPhotos) -> None:
-    table, row = photos.table, int(st.session_state[_OPENED])
+def _draw(photos: ScoredPhotos, row: int) -> None:
+    key, opened = st.session_state[_OPENED]
+    if opened != row:
+        st.session_state[_STEPPED] = key
+        st.rerun()  # the dialog's title is drawn by the page
+    table = photos.table
     columns = ("uri", "sha256", "size", "warning", "error", *table.class_names)
     facts = table.read([row], columns).iloc[0]
     uri = str(facts["uri"])
@@ -178,5 +187,5 @@ def _why_no_picture(uri: str, facts: pd.Series) -> str:
 
 
 def _step(by: int) -> None:
-    rows = st.session_state[_BROWSING]
-    st.session_state[_OPENED] = int(neighbour(rows, st.session_state[_OPENED], by))
+    key, row = st.session_state[_OPENED]
+    st.session_state[_OPENED] = (key, neighbour(st.session_state[_BROWSING], row, by))

@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Final
+from typing import Final, TypeVar
 
 import streamlit as st
 from PIL import Image
@@ -10,6 +10,7 @@ from PIL import Image
 from har_core.errors import InvalidImageError
 from har_core.images.decoding import read_image_file
 
+T = TypeVar("T")
 # Largest width and height of an opened photograph, in CSS pixels.
 _LARGEST: Final = (680, 520)
 _PIXELS_PER_CSS_PIXEL: Final = 2  # of a dense screen
@@ -75,6 +76,6 @@ def show_step_buttons(on_step: Callable[[int], None]) -> None:
     )
 
 
-def neighbour(names: Sequence[str], current: str, by: int) -> str:
-    """Return the name `by` places on from `current`, round the ends."""
-    return names[(names.index(current) + by) % len(names)]
+def neighbour(shown: Sequence[T], current: T, by: int) -> T:
+    """Return what is `by` places on from `current`, round the ends."""
+    return shown[(shown.index(current) + by) % len(shown)]

@@ -67,8 +67,7 @@ def verify_bundle(folder: str | Path) -> BundleManifest:
     folder = Path(folder)
     manifest = read_manifest(folder)
     with ThreadPoolExecutor() as pool:  # on all cores: every start waits for it
-        for _ in pool.map(lambda name: _verify_file(folder, manifest, name), manifest.files):
-            pass
+        list(pool.map(functools.partial(_verify_file, folder, manifest), manifest.files))
     return manifest
 
 

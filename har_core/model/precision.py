@@ -78,7 +78,7 @@ def _int8_pays(folder: Path, manifest: BundleManifest) -> bool:
     try:
         return bool(json.loads(path.read_text())["int8_pays"])
     except (OSError, ValueError, KeyError, TypeError):
-        pass
+        pass  # not measured yet, or a file that was cut off
     found = compare_graphs(folder, manifest)
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
