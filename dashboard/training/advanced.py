@@ -1,13 +1,12 @@
 """Settings of an effort that people may change, folded away."""
 
-from contextlib import suppress
 from pathlib import Path
 from typing import Any, Final, NamedTuple
 
 import streamlit as st
 
-from har_core.errors import HarError
-from har_core.training.efforts import Effort, effort_settings
+from dashboard.training.estimate import settings_for
+from har_core.training.efforts import Effort
 from har_core.training.settings import TrainingSettings
 
 
@@ -54,7 +53,7 @@ _PREFIX: Final = "train setting "
 
 def show_settings(effort: Effort, base: Path, n: int) -> None:
     """Draw the settings of an effort; `chosen_settings` returns them, and takes the same."""
-    own = _own_settings(effort, base, n)
+    own = settings_for(effort, base, n)
     for key in map(str, list(st.session_state)):
         if key.startswith(_PREFIX):
             st.session_state[key] = st.session_state[key]  # kept while another effort is drawn
@@ -95,7 +94,7 @@ def chosen_settings(effort: Effort, base: Path, n: int) -> dict[str, Any]:
     dict of str to object
         As `har_core.training.efforts.effort_settings` takes them.
     """
-    settings = _own_settings(effort, base, n)
+    settings = settings_for(effort, base, n)
     usual = {name: _value(settings, name) for name in _offered(effort)}
     chosen = {
         name: st.session_state.get(_key(effort, name, usual[name]), usual[name]) for name in usual
@@ -116,15 +115,6 @@ def _offered(effort: Effort) -> dict[str, _Setting]:
 def _key(effort: Effort, name: str, usual: float) -> str:
     # What is usual is part of it, so that another model or dataset begins with its own.
     return f"{_PREFIX}{effort} {name} {usual}"
-
-
-def _own_settings(effort: Effort, base: Path, n: int) -> TrainingSettings:
-    settings = TrainingSettings()
-    if effort != "quick":
-        # One that cannot be fine-tuned is said to be so when it is started.
-        with suppress(HarError):
-            settings = effort_settings(effort, base)
-    return settings.for_photographs(settings.learned_of(n))
 
 
 def _value(settings: TrainingSettings, name: str) -> Any:

@@ -2,6 +2,7 @@
 
 import time
 from collections.abc import Mapping
+from contextlib import suppress
 from pathlib import Path
 from typing import Any, Final
 
@@ -67,32 +68,32 @@ def estimate_seconds(
         looking = 2 * max(n - known_features(base), 0) * seconds
         later = f", later ones {duration(again)}" if looking > again else ""
         return again + looking, f"measured{later}"
-    learned, recipe = _recipe(effort, base, n, changes)
+    recipe = settings_for(effort, base, n, changes)
     measured = known_speed(base)
     speed = measured or TrainingSpeed(
         small=_PASSES_SMALL * seconds, large=_PASSES_LARGE * seconds, start=_COMPILING_S
     )
     # The head learns from one pass of the frozen network; its epochs cost next to nothing.
     small = sum(map(recipe.is_small, range(recipe.epochs)))
-    tuning = speed.seconds(learned, small, recipe.epochs)
+    tuning = speed.seconds(recipe.learned_of(n), small, recipe.epochs)
     return tuning + n * seconds, "measured" if measured else "estimated"
 
 
-def _recipe(
-    effort: Effort, base: Path, n: int, changes: Mapping[str, Any]
-) -> tuple[int, TrainingSettings]:
-    """Return how many of `n` photographs are learned from, and the settings that these get."""
-    try:
-        recipe = effort_settings(effort, base, changes)
-    except HarError:  # of a model that cannot be fine-tuned: said when it is started
-        recipe = TrainingSettings()
-    learned = recipe.learned_of(n)
-    return learned, recipe.for_photographs(learned)
+def settings_for(
+    effort: Effort, base: Path, n: int, changes: Mapping[str, Any] = NO_CHANGES
+) -> TrainingSettings:
+    """Return the settings of a training of `n` photographs; the defaults for a quick one."""
+    recipe = TrainingSettings()
+    if effort != "quick":
+        # One that cannot be fine-tuned is said to be so when it is started.
+        with suppress(HarError):
+            recipe = effort_settings(effort, base, changes)
+    return recipe.for_photographs(recipe.learned_of(n))
 
 
 def _work(effort: Effort, base: Path, n: int, changes: Mapping[str, Any]) -> int:
     """Return how often a photograph is looked at: few of them in more epochs."""
-    return n if effort == "quick" else n * max(1, _recipe(effort, base, n, changes)[1].epochs)
+    return n if effort == "quick" else n * max(1, settings_for(effort, base, n, changes).epochs)
 
 
 def _epochs(changes: Mapping[str, Any]) -> Any:
