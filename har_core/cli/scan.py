@@ -23,7 +23,7 @@ from har_core.cli.options import (
     check_address,
 )
 from har_core.cli.terminal import progress_bar, stderr, write_output
-from har_core.errors import HarError, NoTableError
+from har_core.errors import NoTableError
 from har_core.settings import DATASET
 
 if TYPE_CHECKING:
@@ -62,7 +62,7 @@ def scan(
             "--table",
             metavar="FILE",
             help="Table of labels, instead of the dataset's train.csv; of other sources by sha256, "
-            "path, URI or base name.",
+            "path, URI or base name. Tables as sources bring their own.",
         ),
     ] = None,
     columns: ColumnsOption = None,
@@ -117,8 +117,9 @@ def _as_dataset(source: str, table: Path | None, columns: str | None) -> "Datase
 
     Raises
     ------
-    DatasetError
-        If there is nothing of that name, or the folder is a dataset that cannot be read.
+    HarError
+        If there is nothing of that name, or the folder holds no photographs, or is a dataset that
+        cannot be read.
     """
     path = os.path.expanduser(source)  # noqa: PTH111 (never raises)
     is_folder = os.path.isdir(path)  # noqa: PTH112 (never raises)
@@ -128,20 +129,12 @@ def _as_dataset(source: str, table: Path | None, columns: str | None) -> "Datase
     try:
         return read_dataset(Path(source), table, columns=columns)
     except NoTableError:
-        if not _holds_photographs(path):
-            raise
+        from har_core.scale.sources.listing import list_sources
+
+        next(list_sources([path]))  # raises where there are no photographs
         note = f"{source} is no dataset, with a table or a folder for each class: no labels."
         stderr.print(note, style="yellow", markup=False, soft_wrap=True)
         return None
-
-
-def _holds_photographs(folder: str) -> bool:
-    from har_core.scale.sources.listing import list_sources
-
-    try:
-        return next(list_sources([folder]), None) is not None
-    except HarError:
-        return False
 
 
 def _scan_dataset(

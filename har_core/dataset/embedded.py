@@ -140,10 +140,10 @@ def _describe(path: Path) -> _Source | None:
         return None
     words = [*path.stem.replace("-", "_").replace(".", "_").split("_"), path.parent.name]
     split = next(filter(None, map(split_of_word, words)), "")
-    return _Source(path, column, split, _class_names(schema))
+    return _Source(path, column, split, class_names_of(schema))
 
 
-def _class_names(schema: "pa.Schema") -> dict[str, list[str]]:
+def class_names_of(schema: "pa.Schema") -> dict[str, list[str]]:
     """Return the names of numbered classes, as ``datasets`` records them in the schema."""
     try:
         recorded = json.loads((schema.metadata or {}).get(b"huggingface", b"{}"))

@@ -246,10 +246,18 @@ def _note(classes: ClassFolders) -> str:
 
 
 def _nothing_found(files: DatasetFiles, names: list[str]) -> str:
-    message = (
-        f"There is no {files.root / CSV_FILE}; it must hold the columns filename,label. Also read: "
-        "another table with such columns, or one folder of photographs for each class."
+    wanted = (
+        "Also read: another table with such columns, or one folder of photographs for each class."
     )
+    message = (
+        f"There is no {files.root / CSV_FILE}; it must hold the columns filename,label. {wanted}"
+    )
+    if not names and not any(map(files.is_photograph, files.walk())):
+        message = (
+            f"The folder {files.root} holds neither photographs nor a table of them. A dataset has "
+            f"{CSV_FILE}, with the columns filename,label, and a folder of photographs "
+            f"({PHOTO_FOLDER}). {wanted}"
+        )
     if names:
         message += (
             f" No column of {some_of(names)} is known to hold filenames; say which one does: "

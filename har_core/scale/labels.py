@@ -1,6 +1,6 @@
 """Labels of very many photographs: a table of them, joined with rows by what tells these apart."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
@@ -8,9 +8,15 @@ from typing import Any, Final
 import numpy as np
 import pandas as pd
 
-from har_core.dataset.columns import choose_columns
+from har_core.dataset.columns import choose_columns, has_labels
 from har_core.errors import DatasetError
-from har_core.scale.sources.containers import ADDRESS_HEADINGS, base_folder, open_table
+from har_core.scale.sources.containers import (
+    ADDRESS_HEADINGS,
+    base_folder,
+    cell_uri,
+    open_table,
+    photographs_column,
+)
 from har_core.scale.sources.items import address_of
 from har_core.scale.sources.locations import is_remote
 
@@ -164,23 +170,81 @@ def read_label_table(path: str | Path, columns: Mapping[str, str] | None = None)
     DatasetError
         If it cannot be read, lacks a column, or has no label.
     """
+    uri = str(path) if is_remote(str(path)) else str(Path(path).expanduser().resolve())
+    headings, _ = open_table(uri)
+    key, label = _choose(headings, str(path), columns)
+    keys, labels = _read(uri, [key, label])
+    if not len(keys):
+        raise DatasetError(f"{path} has no rows.")
+    return _build(key, keys, labels, "" if key.lower() == SHA256 else _base(uri, keys))
+
+
+def read_own_labels(
+    tables: Sequence[str], columns: Mapping[str, str] | None = None
+) -> LabelTable | None:
+    """Read the labels that tables of photographs give these, as sources of a scan.
+
+    Parameters
+    ----------
+    tables : sequence of str
+        Absolute paths or URIs of CSV or Parquet files that name photographs or hold their bytes.
+    columns : mapping, optional
+        See `har_core.dataset.columns.choose_columns`.
+
+    Returns
+    -------
+    LabelTable or None
+        By URI; None if no row has a label.
+
+    Raises
+    ------
+    HarError
+        If one cannot be read, or lacks a column.
+    """
     import pyarrow as pa
 
-    uri = str(path) if is_remote(str(path)) else str(Path(path).expanduser().resolve())
-    headings, read = open_table(uri)
-    key, label = _choose(headings, str(path), columns)
+    chosen = dict(columns or {})
+    keys, labels = [], []
+    for uri in tables:
+        headings, _ = open_table(uri)
+        if LABEL not in chosen and not has_labels(headings):
+            continue
+        photographs, inside = photographs_column(uri, chosen.get("filename"))
+        _, label = _choose(headings, uri, {**chosen, "filename": photographs})
+        if inside:
+            (given,) = _read(uri, [label])
+            cells = (cell_uri(uri, row) for row in range(len(given)))
+            kept, given = _labelled(pa.chunked_array([pa.array(cells, pa.string())]), given)
+        else:
+            named, given = _read(uri, [photographs, label])
+            kept, given = _labelled(named, given)
+            kept = _addresses(kept, _base(uri, named))
+        keys += kept.chunks
+        labels += given.chunks
+    if not sum(map(len, keys)):
+        return None
+    return _build("uri", pa.chunked_array(keys), pa.chunked_array(labels), "")
+
+
+def _read(uri: str, names: list[str]) -> list[Any]:
+    """Return columns of a table as text."""
+    import pyarrow as pa
+
+    _, read = open_table(uri)
     try:
-        batches = list(read([key, label]))
+        batches = list(read(names))
     except (OSError, ValueError, pa.ArrowException) as error:
-        raise DatasetError(f"Cannot read the table of labels {path}: {error}.") from error
-    if not batches:
-        raise DatasetError(f"{path} has no rows.")
-    keys, labels = (pa.chunked_array([batch.column(i) for batch in batches]) for i in (0, 1))
-    folder = uri.rpartition("/")[0]
-    if key.lower() != SHA256:
-        first = next((name.as_py() for name in keys if name.as_py()), "")
-        folder = base_folder(folder, first)
-    return _build(key, keys, labels, folder)
+        raise DatasetError(f"Cannot read the table of labels {uri}: {error}.") from error
+    return [
+        pa.chunked_array([batch.column(i) for batch in batches], pa.string())
+        for i in range(len(names))
+    ]
+
+
+def _base(uri: str, names: Any) -> str:
+    """Return what the names in a table are relative to."""
+    first = next((name.as_py() for name in names if name.as_py()), "")
+    return base_folder(uri.rpartition("/")[0], first)
 
 
 def _choose(headings: list[str], name: str, columns: Mapping[str, str] | None) -> tuple[str, str]:
@@ -200,13 +264,7 @@ def _choose(headings: list[str], name: str, columns: Mapping[str, str] | None) -
 
 
 def _build(key: str, keys: Any, labels: Any, folder: str) -> LabelTable:
-    import pyarrow.compute as pc
-
-    labels = pc.utf8_trim_whitespace(pc.fill_null(labels, ""))
-    keys = pc.fill_null(keys, "")
-    kept = pc.and_(pc.not_equal(labels, ""), pc.not_equal(keys, ""))
-    if not pc.all(kept).as_py():
-        keys, labels = keys.filter(kept), labels.filter(kept)
+    keys, labels = _labelled(keys, labels)
     if not len(keys):
         raise DatasetError("The table of labels has no row with a label.")
     coded = labels.combine_chunks().dictionary_encode()
@@ -218,6 +276,18 @@ def _build(key: str, keys: Any, labels: Any, folder: str) -> LabelTable:
         every = [_addresses(keys, folder), _base_names(keys)]
     ways = tuple(_once(one, codes) for one in every)
     return LabelTable(key, tuple(coded.dictionary.to_pylist()), ways)
+
+
+def _labelled(keys: Any, labels: Any) -> tuple[Any, Any]:
+    """Return the rows that have both."""
+    import pyarrow.compute as pc
+
+    labels = pc.utf8_trim_whitespace(pc.fill_null(labels, ""))
+    keys = pc.fill_null(keys, "")
+    kept = pc.and_(pc.not_equal(labels, ""), pc.not_equal(keys, ""))
+    if pc.all(kept).as_py():
+        return keys, labels
+    return keys.filter(kept), labels.filter(kept)
 
 
 def _once(keys: Any, codes: np.ndarray) -> _Way:

@@ -4,23 +4,19 @@ import hashlib
 import os
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Final
 
 import pandas as pd
 
-from har_core.dataset.columns import has_labels
 from har_core.errors import DatasetError, HarError
 from har_core.progress import Progress
 from har_core.scale.jobs import Where, reachable
-from har_core.scale.labels import LabelTable, read_label_table
+from har_core.scale.labels import LabelTable, read_own_labels
 from har_core.scale.scanned.findings import judge_scan, write_findings
 from har_core.scale.scanned.folder import ScanFolder
 from har_core.scale.scanned.measuring import measure_sources
-from har_core.scale.sources.containers import open_table
+from har_core.scale.sources.listing import tables_among
 from har_core.scale.sources.locations import is_remote
 from har_core.storage.cache import cache_dir
-
-_TEXT_TABLES: Final = (".csv", ".tsv")
 
 
 @dataclass(frozen=True, eq=False)
@@ -69,9 +65,9 @@ def scan_sources(
     column : str, optional
         Of tables among the sources.
     labels : LabelTable, optional
-        Default: those of the sources, if these are one CSV file that has some.
+        Default: those of the sources, if all of these are tables, of which one has some.
     columns : mapping, optional
-        Headings in that file, see `har_core.dataset.columns.parse_columns`.
+        Headings in these, see `har_core.dataset.columns.parse_columns`.
     progress : callable, optional
         Called with (what is being done, done, total).
 
@@ -103,11 +99,9 @@ def _digest(sources: Sequence[str], column: str | None) -> str:
 def _own_labels(
     sources: Sequence[str], columns: Mapping[str, str], *, asked: bool
 ) -> LabelTable | None:
-    if len(sources) != 1 or not sources[0].lower().endswith(_TEXT_TABLES):
-        if asked:
-            raise DatasetError("--columns goes with a dataset, with --table, or with one CSV file.")
-        return None
-    headings, _ = open_table(os.path.expanduser(sources[0]))  # noqa: PTH111 (of a URI, too)
-    if not asked and not has_labels(headings):
-        return None
-    return read_label_table(sources[0], columns)
+    tables = tables_among(sources)
+    if tables is not None:
+        return read_own_labels(tables, columns)
+    if asked:
+        raise DatasetError("--columns goes with a dataset, with --table, or with tables alone.")
+    return None

@@ -67,9 +67,39 @@ def list_table(uri: str, column: str | None) -> Iterator[Item]:
 
 
 def _list_csv(uri: str, column: str | None) -> Iterator[Item]:
-    headings, read = open_table(uri)
-    name = _chosen(headings, column, (*ADDRESS_HEADINGS, *FILENAME_HEADINGS), uri)
+    name, _ = photographs_column(uri, column)
+    _, read = open_table(uri)
     yield from _named(uri, (batch.column(0).to_pylist() for batch in read([name])))
+
+
+def photographs_column(uri: str, column: str | None = None) -> tuple[str, bool]:
+    """Return which column of a table its photographs are in, and whether that holds their bytes.
+
+    Parameters
+    ----------
+    uri : str
+    column : str, optional
+        Default: found by its usual names.
+
+    Raises
+    ------
+    HarError
+        If the table cannot be read, or has no such column.
+    """
+    import pyarrow.parquet as pq
+
+    # Workers, who read photographs alone, do without pandas.
+    from har_core.dataset.cells import holds_bytes
+
+    if not uri.lower().endswith(".parquet"):
+        headings, _ = open_table(uri)
+        return _chosen(headings, column, (*ADDRESS_HEADINGS, *FILENAME_HEADINGS), uri), False
+    file, _ = _open(uri)
+    with file, pq.ParquetFile(file) as table:
+        schema = table.schema_arrow
+    known = (*ADDRESS_HEADINGS, *_CONTENTS, *FILENAME_HEADINGS)
+    name = _chosen(schema.names, column, known, uri)
+    return name, holds_bytes(schema.field(name).type)
 
 
 def open_table(uri: str) -> tuple[list[str], Callable[[list[str]], Iterator[Any]]]:
@@ -92,6 +122,8 @@ def open_table(uri: str) -> tuple[list[str], Callable[[list[str]], Iterator[Any]
     import pyarrow.parquet as pq
     from pyarrow import csv
 
+    from har_core.dataset.embedded import class_names_of
+
     filesystem, path = open_filesystem(real_path(uri))
     try:
         with filesystem.open_input_stream(path) as stream:
@@ -99,6 +131,7 @@ def open_table(uri: str) -> tuple[list[str], Callable[[list[str]], Iterator[Any]
         if head.startswith(b"PAR1"):
             with pq.ParquetFile(path, filesystem=filesystem) as table:
                 headings = list(table.schema_arrow.names)
+                classes = class_names_of(table.schema_arrow)
         else:
             line = head.decode("utf-8-sig", errors="replace").split("\n", 1)[0].strip()
             delimiter = max(",;\t|", key=line.count)
@@ -110,7 +143,9 @@ def open_table(uri: str) -> tuple[list[str], Callable[[list[str]], Iterator[Any]
         if head.startswith(b"PAR1"):
             with pq.ParquetFile(path, filesystem=filesystem) as table:
                 for batch in table.iter_batches(_ROWS_OF_TEXT, columns=names):
-                    yield pa.record_batch([batch[n].cast(pa.string()) for n in names], names)
+                    yield pa.record_batch(
+                        [_as_text(batch[n], classes.get(n)) for n in names], names
+                    )
             return
         convert = csv.ConvertOptions(
             include_columns=names, column_types=dict.fromkeys(names, pa.string())
@@ -125,23 +160,37 @@ def open_table(uri: str) -> tuple[list[str], Callable[[list[str]], Iterator[Any]
     return headings, read
 
 
+def _as_text(column: Any, classes: list[str] | None) -> Any:
+    """Return a column as text; classes that it has by their number, by name."""
+    import pyarrow as pa
+    import pyarrow.compute as pc
+
+    if classes is None or not pa.types.is_integer(column.type):
+        return column.cast(pa.string())
+    known = pc.and_(pc.greater_equal(column, 0), pc.less(column, len(classes)))
+    return pa.array(classes, pa.string()).take(pc.if_else(known, column, None))
+
+
 def _list_parquet(uri: str, column: str | None) -> Iterator[Item]:
     import pyarrow as pa
     import pyarrow.parquet as pq
 
+    name, inside = photographs_column(uri, column)
     file, mtime_ns = _open(uri)
     with file, pq.ParquetFile(file) as table:
-        schema = table.schema_arrow
-        known = (*ADDRESS_HEADINGS, *_CONTENTS, *FILENAME_HEADINGS)
-        name = _chosen(schema.names, column, known, uri)
-        kind = schema.field(name).type
-        nested = pa.types.is_struct(kind) and kind.get_field_index("bytes") >= 0
-        if nested or pa.types.is_binary(kind) or pa.types.is_large_binary(kind):
+        if inside:
             for row in range(table.metadata.num_rows):
-                yield Item(f"{uri}#{row}", mtime_ns=mtime_ns, container=uri, column=name, start=row)
+                yield Item(
+                    cell_uri(uri, row), mtime_ns=mtime_ns, container=uri, column=name, start=row
+                )
             return
         batches = table.iter_batches(_ROWS, columns=[name])
         yield from _named(uri, (b.column(0).cast(pa.string()).to_pylist() for b in batches))
+
+
+def cell_uri(table: str, row: int) -> str:
+    """Return the URI of the photograph that a row of a table holds."""
+    return f"{table}#{row}"
 
 
 def _named(uri: str, cells: Iterator[list[str | None]]) -> Iterator[Item]:

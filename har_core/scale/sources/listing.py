@@ -52,23 +52,65 @@ def list_sources(sources: Sequence[str], column: str | None = None) -> Iterator[
             empty = False
             yield item
         if empty:
-            raise HarError(
-                f"{source} holds no photographs. Tables and tar files in a folder are named by a "
-                "pattern: 'FOLDER/*.tar'."
-            )
+            raise HarError(_nothing_in(source))
+
+
+def _nothing_in(source: str) -> str:
+    name = source.lower()
+    if name.endswith((*LIST_SUFFIXES, *TABLE_SUFFIXES)):
+        return f"{source} names no photographs: it has no rows with a name."
+    if name.endswith(".tar"):
+        return f"The tar file {source} holds no photographs."
+    # A bucket is not listed twice.
+    beside = [".tar"] if is_remote(source) else os.listdir(_absolute(source))  # noqa: PTH208
+    hint = ""
+    if any(name.lower().endswith((".tar", *TABLE_SUFFIXES)) for name in beside):
+        hint = f" Tables and tar files in it are named by a pattern: '{source.rstrip('/')}/*.tar'."
+    return f"{source} holds no photographs.{hint}"
+
+
+def tables_among(sources: Sequence[str]) -> list[str] | None:
+    """Return the tables that sources stand for, as URIs; None if one stands for something else.
+
+    Raises
+    ------
+    HarError
+        If a bucket cannot be listed.
+    """
+    found: list[str] = []
+    for source in sources:
+        if is_remote(source):
+            filesystem, path = open_filesystem(source)
+            pattern = _is_remote_pattern(source, path)
+            matches = _matches(source, filesystem, path) if pattern else ()
+            found += [uri for uri, _ in matches] if pattern else [source]
+            continue
+        path = _absolute(source)
+        found += [storable(path)] if is_file(path) else map(storable, _local_matches(path))
+    if not found or not all(uri.lower().endswith(TABLE_SUFFIXES) for uri in found):
+        return None
+    return found
+
+
+def _absolute(source: str) -> str:
+    return os.path.abspath(os.path.expanduser(local_path(source)))  # noqa: PTH100, PTH111
+
+
+def _local_matches(pattern: str) -> list[str]:
+    return sorted(glob.iglob(pattern, recursive=True))  # noqa: PTH207 - see har_core.cli.inputs
 
 
 def _list_source(source: str, column: str | None) -> Iterator[Item]:
     if is_remote(source):
         yield from _list_remote(source, column)
         return
-    path = os.path.abspath(os.path.expanduser(local_path(source)))  # noqa: PTH100, PTH111
+    path = _absolute(source)
     if is_folder(path):
         yield from _below(path)
     elif is_file(path):
         yield from _list_file(storable(path), column)
     elif glob.has_magic(path):
-        matches = sorted(glob.iglob(path, recursive=True))  # noqa: PTH207 - see har_core.cli.inputs
+        matches = _local_matches(path)
         if not matches:
             raise HarError(f"Nothing matches {source}.")
         for match in matches:
@@ -140,8 +182,12 @@ def _below(folder: str) -> Iterator[Item]:
 
 def _list_remote(source: str, column: str | None) -> Iterator[Item]:
     filesystem, path = open_filesystem(source)
-    if glob.has_magic(path) and not source.startswith("http"):
-        yield from _list_remote_pattern(source, filesystem, path, column)
+    if _is_remote_pattern(source, path):
+        matches = _matches(source, filesystem, path)
+        if not matches:
+            raise HarError(f"Nothing matches {source}.")
+        for uri, info in matches:
+            yield from _list_file(uri, column, info)
         return
     info = with_retries(lambda: filesystem.get_file_info(path), source)
     kind = info.type.name
@@ -174,17 +220,20 @@ def _below_remote(filesystem: Any, path: str, prefix: str) -> Iterator[Item]:
             yield remote_item(prefix + info.path, info)
 
 
-def _list_remote_pattern(
-    source: str, filesystem: Any, path: str, column: str | None
-) -> Iterator[Item]:
+def _is_remote_pattern(source: str, path: str) -> bool:
+    return glob.has_magic(path) and not source.startswith("http")
+
+
+def _matches(source: str, filesystem: Any, path: str) -> list[tuple[str, Any]]:
+    """Return the objects that a pattern matches, sorted: URI and ``pyarrow.fs.FileInfo``."""
     from pyarrow import fs
 
     fixed = path[: min(path.find(c) for c in "*?[" if c in path)].rpartition("/")[0]
     selector = fs.FileSelector(fixed, recursive=True)
     listed = with_retries(lambda: filesystem.get_file_info(selector), source)
-    matches = [info for info in listed if fnmatch.fnmatchcase(info.path, path)]
-    if not matches:
-        raise HarError(f"Nothing matches {source}.")
-    for info in sorted(matches, key=lambda info: info.path):
-        if info.type.name == "File":
-            yield from _list_file(_prefix(source, path) + info.path, column, info)
+    prefix = _prefix(source, path)
+    return [
+        (prefix + info.path, info)
+        for info in sorted(listed, key=lambda info: info.path)
+        if info.type.name == "File" and fnmatch.fnmatchcase(info.path, path)
+    ]

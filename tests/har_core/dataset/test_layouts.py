@@ -204,6 +204,15 @@ def test_a_folder_with_nothing_of_the_kind_says_what_is_read(tmp_path: Path) -> 
     assert "--table list.csv --columns filename=HEADING,label=HEADING" in str(error.value)
 
 
+def test_an_empty_folder_is_said_to_be_one(tmp_path: Path) -> None:
+    (tmp_path / "notes.md").write_text("nothing yet")
+    with pytest.raises(DatasetError, match="holds neither photographs nor a table of them"):
+        open_dataset(tmp_path)
+    write_photos(tmp_path, ["a.jpg"])
+    with pytest.raises(DatasetError, match=r"^There is no .*train\.csv; it must hold"):
+        open_dataset(tmp_path)
+
+
 def test_photographs_may_lie_beside_the_table(tmp_path: Path) -> None:
     write_photos(tmp_path, ["a.jpg", "b.jpg", "images/c.jpg"])
     (tmp_path / "labels.csv").write_text("image,class\na.jpg,x\nb.jpg,y\nc.jpg,y\n")

@@ -1,5 +1,6 @@
 """`har scan` on sources that are no dataset folder finds what it finds in one."""
 
+import json
 import shutil
 import tarfile
 from pathlib import Path
@@ -170,6 +171,34 @@ def test_labels_of_a_table_beside_the_folder_of_its_photographs(tmp_path: Path) 
     assert found.photographs["label"].tolist() == ["sitting", "running"]
 
 
+def test_labels_of_parquet_sources_are_used(tmp_path: Path) -> None:
+    names, contents = ["a.jpg", "b.jpg", "c.jpg"], [photo_bytes("sitting", seed) for seed in (1, 2)]
+    for name, content in zip(names, contents, strict=False):
+        (tmp_path / name).write_bytes(content)
+    paths = {"path": [names[0], None], "label": ["sitting", "running"]}
+    pq.write_table(pa.table(paths), tmp_path / "paths.parquet")
+    # As the library `datasets` writes them: contents, and classes by their number.
+    cells = pa.table({"image": [{"bytes": c, "path": ""} for c in contents], "label": [1, -1]})
+    feature = {"names": ["sitting", "running"], "_type": "ClassLabel"}
+    hub = json.dumps({"info": {"features": {"label": feature}}})
+    pq.write_table(cells.replace_schema_metadata({"huggingface": hub}), tmp_path / "hub.parquet")
+    (tmp_path / "more.csv").write_text("filename,label\nb.jpg,sitting\n")
+    sources = [str(tmp_path / "*.parquet"), str(tmp_path / "more.csv")]
+    found = scan_sources(sources, str(tmp_path / "scan"))
+    labels = found.photographs.set_index(found.photographs["filename"].str.rpartition("/")[2])
+    assert labels["label"].to_dict() == {
+        "a.jpg": "sitting",
+        "b.jpg": "sitting",
+        "hub.parquet#0": "running",
+        "hub.parquet#1": "",
+    }
+    assert found.unmatched == 0
+    assert labels["is_label_conflict_issue"].tolist() == [True, False, True, False]
+    assert labels["is_unlabelled_issue"].sum() == 1
+    beside = scan_sources([*sources, str(tmp_path / "a.jpg")], str(tmp_path / "scan")).photographs
+    assert not beside["label"].any() and not beside["is_unlabelled_issue"].any()
+
+
 def test_folder_of_another_version_is_not_mixed(planted: Path, tmp_path: Path) -> None:
     to = tmp_path / "scan"
     scan_sources([str(planted / "train/scene_1*.jpg")], str(to))
@@ -220,7 +249,8 @@ def test_folder_that_is_no_dataset_is_scanned_without_labels(planted: Path, tmp_
     assert "is no dataset" in ended.stderr and "Error" not in ended.stderr
     (tmp_path / "empty").mkdir()
     nothing = har("scan", tmp_path / "empty")
-    assert nothing.returncode == 2 and "must hold the columns filename,label" in nothing.stderr
+    assert nothing.returncode == 2
+    assert nothing.stderr == f"Error: {tmp_path / 'empty'} holds no photographs.\n"
 
 
 def test_dataset_folder_from_the_environment_may_have_blanks_in_its_name(

@@ -164,7 +164,11 @@ def test_results_of_another_model_are_not_mixed(
     [
         ("nowhere", "There is no"),
         ("nowhere/*.jpg", "Nothing matches"),
-        ("empty", "holds no photographs"),
+        ("empty", r"empty holds no photographs\.$"),
+        ("tables", r"tables holds no photographs\. .* named by a pattern: '.*/tables/\*\.tar'\.$"),
+        ("empty.txt", r"empty\.txt names no photographs"),
+        ("empty.csv", r"empty\.csv names no photographs"),
+        ("empty.tar", r"The tar file .*empty\.tar holds no photographs\.$"),
         ("table.csv", "Which column of .* names the photographs"),
         ("shard.tar.gz", "compressed tar"),
         ("photographs.zip", "is an archive that is not read"),
@@ -177,6 +181,11 @@ def test_source_that_is_none_is_one_line(
 ) -> None:
     (tmp_path / "empty").mkdir()
     (tmp_path / "table.csv").write_text("a,b\n1,2\n")
+    (tmp_path / "tables").mkdir()
+    for name in ("tables/a.csv", "empty.csv"):
+        (tmp_path / name).write_text("filename,label\n")
+    (tmp_path / "empty.txt").write_text("\n")
+    tarfile.open(tmp_path / "empty.tar", "w").close()
     for name in ("shard.tar.gz", "shard.tar", "photographs.zip", "bad.parquet"):
         (tmp_path / name).write_bytes(b"nothing of the kind" * 40)
     with pytest.raises(HarError, match=message):
