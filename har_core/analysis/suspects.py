@@ -7,6 +7,7 @@ from typing import Any, Final
 import numpy as np
 import pandas as pd
 
+from har_core.analysis.standardisation import fit_scaler
 from har_core.errors import DatasetError
 from har_core.progress import Progress
 
@@ -221,7 +222,7 @@ def fit_regression(features: np.ndarray, labels: np.ndarray) -> Any:
     """
     from sklearn.linear_model import LogisticRegression
     from sklearn.pipeline import make_pipeline
-    from sklearn.preprocessing import StandardScaler
 
+    scaler = fit_scaler(features)
     regression = LogisticRegression(C=_DATA_WEIGHT / len(features), max_iter=_MAX_ITERATIONS)
-    return make_pipeline(StandardScaler(), regression).fit(features, labels)
+    return make_pipeline(scaler, regression.fit(scaler.transform(features), labels))

@@ -18,7 +18,7 @@ from har_core.model.temperature import apply_temperature
 from har_core.progress import Progress
 from har_core.storage.cache import cache_dir, load_arrays, store_arrays
 
-_VERSION: Final = 5
+_VERSION: Final = 6
 _STORED: Final = (
     *("model_probabilities", "probabilities", "labelled", "class_names"),
     *("outlier_scores", "coordinates", "components"),

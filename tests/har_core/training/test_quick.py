@@ -193,21 +193,6 @@ def test_few_photographs_get_more_epochs_unless_somebody_gave_their_number(base:
     assert (no_tuning.head_epochs, no_tuning.epochs) == (67, 0)
 
 
-def test_feature_that_few_photographs_hardly_have_does_not_decide_of_others() -> None:
-    rng = np.random.default_rng(0)
-    codes = np.arange(40) % 2
-    features = rng.normal(size=(40, 8)).astype(np.float32)
-    features[:, 0] += 4 * codes
-    features[:, 7] = 0
-    features[3, 7] = 1e-4
-    head = fit_linear_head(features, codes)
-    others = features[:2].copy()
-    others[:, 7] = 1
-    np.testing.assert_allclose(
-        head.probabilities(others), head.probabilities(features[:2]), atol=0.2
-    )
-
-
 def test_card_counts_a_single_epoch() -> None:
     told = summarise(dataclasses.asdict(TrainingSettings(head_epochs=1, epochs=2)), 200)
     assert "1 epoch of the head" in told and "2 epochs of the whole" in told

@@ -1,0 +1,52 @@
+"""What few photographs hardly ever have does not decide of others, whatever is fitted."""
+
+from collections.abc import Callable
+
+import numpy as np
+import pytest
+
+from har_core.analysis.standardisation import fit_scaler
+from har_core.analysis.suspects import fit_regression
+from har_core.training.quick.head import fit_linear_head
+
+Fit = Callable[[np.ndarray, np.ndarray], Callable[[np.ndarray], np.ndarray]]
+
+
+@pytest.mark.parametrize(
+    "fit",
+    [
+        lambda features, codes: fit_linear_head(features, codes).probabilities,
+        lambda features, codes: fit_regression(features, codes).predict_proba,
+    ],
+    ids=["head of a quick model", "regression that judges labels"],
+)
+@pytest.mark.parametrize("n_constant", [0, 20])
+def test_feature_that_few_photographs_hardly_have_does_not_decide_of_others(
+    fit: Fit, n_constant: int
+) -> None:
+    rng = np.random.default_rng(0)
+    codes = np.arange(40) % 2
+    features = rng.normal(size=(40, 8)).astype(np.float32)
+    features[:, 0] += 4 * codes
+    features[:, 7] = 0
+    features[3, 7] = 1e-4
+    features = np.hstack([features, np.full((40, n_constant), 3, np.float32)])
+    probabilities = fit(features, codes)
+    others = features[:2].copy()
+    others[:, 7] = 1
+    np.testing.assert_allclose(probabilities(others), probabilities(features[:2]), atol=0.2)
+
+
+def test_constant_features_leave_the_scale_of_the_others_alone() -> None:
+    rng = np.random.default_rng(0)
+    varying = rng.normal(scale=0.01, size=(40, 4)).astype(np.float32)
+    constant = np.full((40, 9), 3, np.float32)
+    scaler = fit_scaler(np.hstack([varying, constant]))
+    np.testing.assert_allclose(scaler.scale_[:4], varying.std(axis=0), rtol=1e-5)
+    scaled = scaler.transform(np.hstack([varying, constant]))
+    assert np.abs(scaled[:, 4:]).max() < 1e-6
+
+
+def test_features_that_are_all_constant_are_only_shifted() -> None:
+    scaled = fit_scaler(np.full((5, 3), 2, np.float32)).transform(np.full((1, 3), 4, np.float32))
+    np.testing.assert_allclose(scaled, 2)
