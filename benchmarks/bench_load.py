@@ -103,7 +103,8 @@ def main() -> int:
         address = server.url.removeprefix("http://")
         Load(address).run(clients=2, seconds=3)  # loads the model, allocates what stays
         before = resident_mb(server)
-        load, pages, ended = Load(address), [], threading.Event()
+        load, ended = Load(address), threading.Event()
+        pages: list[float] = []
         visitor = threading.Thread(target=visit_pages, args=(address, ended, pages))
         visitor.start()
         load.run(arguments.clients, arguments.seconds)

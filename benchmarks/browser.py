@@ -9,7 +9,7 @@ from statistics import median
 from tempfile import TemporaryDirectory
 from typing import Final
 
-from playwright.sync_api import Page, expect, sync_playwright
+from playwright.sync_api import FilePayload, Page, expect, sync_playwright
 
 from benchmarks.bench_predict import small_jpeg
 from benchmarks.table import Row, at_most, skipped
@@ -72,7 +72,7 @@ def upload(page: Page, number: int) -> tuple[float, float]:
     name = f"{number}.jpg"
     # Bytes behind the end of a JPEG make it another file with the same picture.
     data = small_jpeg() + bytes([number])
-    file = {"name": name, "mimeType": "image/jpeg", "buffer": data}
+    file: FilePayload = {"name": name, "mimeType": "image/jpeg", "buffer": data}
     page.set_input_files("input[type=file]", [file])
     page.get_by_role("img", name=f"The photograph {name}").wait_for()
     took = page.get_by_text(re.compile(r"^Took \d+ ms$")).inner_text()

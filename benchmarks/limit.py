@@ -21,7 +21,8 @@ def measure() -> list[Row]:
     multiply_adds = count_multiply_adds(onnx.load(find_model() / ONNX_FILE))
     bare = BareSession()
     a, b = np.random.default_rng(0).random((2, SIDE, SIDE), np.float32)
-    runs, products = [], []
+    runs: list[float] = []
+    products: list[float] = []
     for _ in range(REPEATS):  # in turn, as everywhere
         for times, n, run in ((products, 1, lambda: a @ b), (runs, 25, bare.run)):
             start = time.perf_counter()

@@ -2,6 +2,7 @@
 
 import io
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import onnx
@@ -17,7 +18,9 @@ CLASS_NAMES = ("clapping", "running", "sitting")
 COLOURS = {"clapping": (200, 40, 40), "running": (40, 180, 40), "sitting": (50, 60, 200)}
 
 
-def draw_photo(label: str = "running", seed: int = 0, size: tuple[int, int] = (275, 183)):
+def draw_photo(
+    label: str = "running", seed: int = 0, size: tuple[int, int] = (275, 183)
+) -> Image.Image:
     """Draw an RGB picture whose dominant colour belongs to its class, different for each seed."""
     rng = np.random.default_rng([seed, CLASS_NAMES.index(label)])
     image = Image.new("RGB", size, COLOURS[label])
@@ -32,7 +35,7 @@ def draw_photo(label: str = "running", seed: int = 0, size: tuple[int, int] = (2
     return image
 
 
-def encode(image: Image.Image, image_format: str = "JPEG", **options) -> bytes:
+def encode(image: Image.Image, image_format: str = "JPEG", **options: Any) -> bytes:
     """Encode a picture into the bytes of a file."""
     buffer = io.BytesIO()
     if image_format == "HEIF":  # Pillow itself does not know it
@@ -42,7 +45,7 @@ def encode(image: Image.Image, image_format: str = "JPEG", **options) -> bytes:
     return buffer.getvalue()
 
 
-def photo_bytes(label: str = "running", seed: int = 0, **options) -> bytes:
+def photo_bytes(label: str = "running", seed: int = 0, **options: Any) -> bytes:
     """Draw a picture and return it as the bytes of a JPEG."""
     return encode(draw_photo(label, seed, **options), "JPEG", quality=92)
 
@@ -126,7 +129,7 @@ def conv_network(n_classes: int = 3, seed: int = 0, logits: np.ndarray | None = 
     return model.SerializeToString()
 
 
-def write_tiny_bundle(models_folder: Path, name: str = "tiny", **fields) -> BundleManifest:
+def write_tiny_bundle(models_folder: Path, name: str = "tiny", **fields: Any) -> BundleManifest:
     """Write a real bundle around `colour_network`."""
     manifest = BundleManifest(
         name=name,

@@ -68,6 +68,10 @@ def interactions(
         page.get_by_role("textbox", name="Table of labels").fill(str(folder / "labels.parquet"))
         page.keyboard.press("Enter")
 
+    def leave_for_the_map() -> None:
+        page.keyboard.press("Escape")
+        page.get_by_role("radio", name="Map").click()
+
     chart = page.locator(".js-plotly-plot .point, .js-plotly-plot canvas").first
     tile = page.get_by_role("button", name=re.compile("^Open "))
     radio, text = page.get_by_role, page.get_by_text
@@ -97,7 +101,7 @@ def interactions(
         ),
         (
             "Map",
-            lambda: (page.keyboard.press("Escape"), radio("radio", name="Map").click()),
+            leave_for_the_map,
             text("A random sample:"),
         ),
         (
@@ -145,7 +149,7 @@ def main() -> None:
             browser = playwright.chromium.launch(
                 executable_path=executable, args=CHROMIUM_ARGUMENTS
             )
-            page = browser.new_page(base_url=server.url, viewport=DESKTOP)  # type: ignore[arg-type]
+            page = browser.new_page(base_url=server.url, viewport=DESKTOP)
             page.set_default_timeout(_TIMEOUT_MS)
             expect.set_options(timeout=_TIMEOUT_MS)
             # What Python imports, and the browser loads to draw charts, does not count.

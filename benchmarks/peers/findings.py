@@ -14,7 +14,7 @@ import json
 import os
 import subprocess
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 import numpy as np
@@ -139,7 +139,7 @@ def compare_analyses(photographs: pd.DataFrame, rounds: int) -> tuple[list[dict]
 
     def our_labels() -> None:
         probabilities, names = cross_validated_probabilities(vectors, labels, groups)
-        ranking = find_label_suspects(pd.Series(labels), probabilities, names).ranking
+        ranking = find_label_suspects(pd.Series(labels), probabilities, names.tolist()).ranking
         results["our labels"] = ranking.index[ranking["is_label_issue"]].to_numpy()
 
     def our_outliers() -> None:
@@ -199,7 +199,7 @@ def _thumbnails(cache: Path, paths: list[str]) -> Iterator[np.ndarray]:
         yield np.frombuffer(kept[sha256], np.uint8)
 
 
-def _pairs(groups) -> set[frozenset]:
+def _pairs(groups: Iterable[Iterable[str]]) -> set[frozenset]:
     return {frozenset(pair) for group in groups for pair in itertools.combinations(group, 2)}
 
 

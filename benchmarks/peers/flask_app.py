@@ -6,6 +6,7 @@ python -m benchmarks.peers.flask_app BUNDLE PORT
 import json
 import sys
 from pathlib import Path
+from typing import Any
 
 import keras
 import numpy as np
@@ -19,12 +20,12 @@ model = keras.models.load_model(folder / "model.keras")
 
 
 @app.get("/health")
-def health():
+def health() -> dict[str, Any]:
     return {"status": "ready"}
 
 
 @app.post("/predict")
-def predict():
+def predict() -> dict[str, Any]:
     image = Image.open(request.files["file"].stream).convert("RGB").resize(model.input_shape[1:3])
     pixels = np.asarray(image, np.float32) / 127.5 - 1
     probabilities = model.predict(pixels[np.newaxis], verbose=0)[0]

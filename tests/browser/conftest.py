@@ -18,6 +18,7 @@ from playwright.sync_api import (
     FloatRect,
     Locator,
     Page,
+    ViewportSize,
     expect,
     sync_playwright,
 )
@@ -26,7 +27,7 @@ from tests.dashboard_process import DashboardProcess, running_dashboard
 from tests.drawing import write_dataset, write_tiny_bundle
 
 TIMEOUT_MS = 60_000  # generous: a busy machine takes half a minute to draw the first chart
-DESKTOP = {"width": 1280, "height": 900}
+DESKTOP: ViewportSize = {"width": 1280, "height": 900}
 PHONE = {"width": 390, "height": 844}
 CHROMIUM_NAMES = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable")
 CHROMIUM_ARGUMENTS = [
@@ -101,7 +102,8 @@ def visit(context: BrowserContext, page: Page | None = None) -> Iterator[Page]:
     seconds of a processor more. All else of a visit is forgotten when it ends.
     """
     opened = page or next(iter(context.pages), None) or context.new_page()
-    errors, asked = [], []
+    errors: list[str] = []
+    asked: list[str] = []
     listeners = _listeners(errors) | {"request": lambda request: asked.append(request.url)}
     for event, listener in listeners.items():
         opened.on(event, listener)
