@@ -108,7 +108,8 @@ def _describe(status: JobStatus) -> str:
 
 def _show_progress(status: JobStatus) -> None:
     if status.state == "listing" or not status.total:
-        st.progress(0.0, text="Listing the photographs …")
+        so_far = f" {status.listed:,} so far" if status.listed else ""
+        st.progress(0.0, text=f"Listing the photographs …{so_far}")
         return
     text = f"{status.done:,} of {status.total:,} · {status.rate:,.1f} a second"
     if status.remaining_s is not None:

@@ -25,7 +25,7 @@ def show_map(table: ResultsTable) -> None:
     found = _components(table.identity, MAX_POINTS["pca"], table)
     if jobs and jobs[0].state == "done":
         arranged: SampleMap = jobs[0].result
-        if arranged.rows.max() < table.n:  # else another job has begun anew
+        if arranged.is_of(table):
             found = arranged
     elif jobs:
         show_jobs(key, exact=True)
@@ -110,6 +110,7 @@ def _what_is_drawn(table: ResultsTable, found: SampleMap) -> str:
     answered = int(table.answered.sum())
     if len(found.rows) < answered:
         text += f" **A random sample: {len(found.rows):,} of {answered:,} photographs"
-        some = found.parts < found.of_parts
-        text += f", from {found.parts:,} of {found.of_parts:,} parts.**" if some else ".**"
+        of_parts = len(found.of_parts)
+        some = found.n_parts < of_parts
+        text += f", from {found.n_parts:,} of {of_parts:,} parts.**" if some else ".**"
     return text

@@ -7,6 +7,7 @@ import time
 from collections import Counter, deque
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import Final, Literal
 
 import numpy as np
@@ -99,19 +100,24 @@ def run_job(
         If nothing could be done, or the job had to stop; what was written is kept.
     """
     report = progress or (lambda *_: None)
+
+    def listing(what: str, done: int, total: int) -> None:
+        status.listed = done
+        report(what, done, total)
+
     status.workers = where.workers or cores()
     writer = StatusWriter(folder, status)
     with hold_job(folder.location), _recorded(writer):
         folder.remove_leftovers()
         settle(folder)
-        with Plan(items, Answered(folder), report) as plan:
+        with Plan(items, Answered(folder), listing) as plan:
             status.listed, status.total = plan.listed, plan.pending
             status.answered = plan.listed - plan.pending
             writer.write("running")
             if plan.pending:
                 with contextlib.closing(_pool(work, where)) as pool:
                     status.workers, status.address = pool.size, pool.address
-                    _Supervisor(pool, plan, folder, writer, lambda *n: report(what, *n)).run()
+                    _Supervisor(pool, plan, folder, writer, partial(report, what)).run()
             # Of a cluster, actors of a killed job may have written until a moment ago.
             if plan.replacing or status.restarts or (plan.pending and status.address):
                 settle(folder)
@@ -123,7 +129,8 @@ def _recorded(writer: StatusWriter) -> Iterator[None]:
     """Let the job's file say how it ended."""
     try:
         writer.write("listing")
-        yield
+        with writer.beating():
+            yield
     except HarError as error:
         writer.write("failed", str(error))
         raise

@@ -28,12 +28,17 @@ _WRITTEN: Final = b"har_written_ns"
 
 @dataclass(frozen=True)
 class Part:
-    """One file of rows: those from `start` to before `stop` of a shard of a job."""
+    """One file of rows: those from `start` to before `stop` of a shard of a job.
+
+    Listed, it has the file's size and time of change: it is another one once it was replaced.
+    """
 
     name: str
     shard: str
     start: int
     stop: int
+    size: int = 0
+    mtime_ns: int = 0
 
 
 class PartsFolder:
@@ -138,11 +143,10 @@ class PartsFolder:
 
         selector = fs.FileSelector(self._folder, allow_not_found=True)
         listed = with_retries(lambda: self._fs.get_file_info(selector), self.location)
-        names = (info.path.rpartition("/")[2] for info in listed)
         found = (
-            _parse(name)
-            for name in sorted(names)
-            if name.startswith(f"{_PART}{shard}") and name.endswith(_SUFFIX)
+            _parse(info)
+            for info in sorted(listed, key=lambda info: info.base_name)
+            if info.base_name.startswith(f"{_PART}{shard}") and info.base_name.endswith(_SUFFIX)
         )
         return [part for part in found if not shard or part.shard == shard]
 
@@ -183,7 +187,7 @@ class PartsFolder:
         Raises
         ------
         DatasetError
-            If it is damaged.
+            If it is damaged, or a job has replaced it since it was listed.
         """
         import pyarrow as pa
         import pyarrow.parquet as pq
@@ -192,6 +196,10 @@ class PartsFolder:
         try:
             with pq.ParquetFile(path, filesystem=self._fs) as file:
                 return file.read(None if columns is None else list(columns))
+        except FileNotFoundError as error:
+            raise DatasetError(
+                f"{self.location}/{part.name} is gone: a job has replaced its rows; try again."
+            ) from error
         except (OSError, pa.ArrowException) as error:
             raise DatasetError(
                 f"Cannot read {self.location}/{part.name}: {error}. Delete it and {self.verb} "
@@ -223,7 +231,7 @@ class PartsFolder:
 
         try:
             return with_retries(read, f"{self.location}/{name}").decode()
-        except FileNotFoundError:
+        except (FileNotFoundError, NotADirectoryError):
             return None
         except (OSError, UnicodeDecodeError) as error:
             raise HarError(f"Cannot read {self.location}/{name}: {error}.") from error
@@ -248,9 +256,11 @@ class PartsFolder:
         with_retries(put, f"{self.location}/{name}")
 
 
-def _parse(name: str) -> Part:
+def _parse(info: Any) -> Part:
+    """Return the part of a ``pyarrow.fs.FileInfo``."""
+    name = info.base_name
     try:
         shard, start, stop = name[len(_PART) : -len(_SUFFIX)].rsplit("-", 2)
-        return Part(name, shard, int(start), int(stop))
+        return Part(name, shard, int(start), int(stop), info.size or 0, info.mtime_ns or 0)
     except ValueError as error:
         raise DatasetError(f"{name} is no part of these results; move it elsewhere.") from error

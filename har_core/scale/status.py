@@ -5,8 +5,10 @@ import dataclasses
 import json
 import os
 import socket
+import threading
 import time
 from collections import deque
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Final, Literal
@@ -126,6 +128,7 @@ class StatusWriter:
     def __init__(self, folder: PartsFolder, status: JobStatus) -> None:
         self.status = status
         self._folder = folder
+        self._writing = threading.Lock()
         self._written = 0.0
         self._first: float | None = None
         self._seen: deque[tuple[float, int]] = deque()
@@ -141,23 +144,44 @@ class StatusWriter:
         while now - self._seen[0][0] > _RATE_OVER_S:
             self._seen.popleft()
         since, before = self._seen[0]
-        if now > since and done > before:
-            status.rate = round((done - before) / (now - since), 2)
-            status.remaining_s = round((status.total - done) / status.rate, 1)
+        if now > since:
+            # What a worker that died had done does not count any more.
+            rate = max(done - before, 0) / (now - since)
+            status.rate = round(rate, 2)
+            status.remaining_s = round((status.total - done) / rate, 1) if rate else None
         if now - self._written > (1.0 if self._folder.is_local else BEAT_S):
             self.write()
 
+    @contextlib.contextmanager
+    def beating(self) -> Iterator[None]:
+        """Say meanwhile that the driver lives: it may list, or wait for workers, for minutes."""
+        ended = threading.Event()
+
+        def beat() -> None:
+            while not ended.wait(BEAT_S):
+                if time.monotonic() - self._written >= BEAT_S:
+                    self.write()
+
+        thread = threading.Thread(target=beat, daemon=True)
+        thread.start()
+        try:
+            yield
+        finally:
+            ended.set()
+            thread.join()
+
     def write(self, state: State | None = None, message: str = "") -> None:
         """Write the file; where that fails, the job goes on without."""
-        self._written = time.monotonic()
-        self.status.state = state or self.status.state
-        self.status.message = message
-        self.status.updated = now()
-        if state in ("done", "failed", "stopped"):
-            self.status.remaining_s = None
-        text = json.dumps(dataclasses.asdict(self.status), indent=2, ensure_ascii=False) + "\n"
-        with contextlib.suppress(OSError, HarError):
-            self._folder.write(JOB_FILE, text.encode())
+        with self._writing:
+            self._written = time.monotonic()
+            self.status.state = state or self.status.state
+            self.status.message = message
+            self.status.updated = now()
+            if state in ("done", "failed", "stopped"):
+                self.status.remaining_s = None
+            text = json.dumps(dataclasses.asdict(self.status), indent=2, ensure_ascii=False) + "\n"
+            with contextlib.suppress(OSError, HarError):
+                self._folder.write(JOB_FILE, text.encode())
 
 
 def now() -> str:

@@ -55,7 +55,7 @@ class Work(ABC):
         return {}
 
     def beside(self, folder: str) -> "Work":
-        """Return the same work for a machine on which a folder holds `files`."""
+        """Return the same work for a machine on which a folder holds `files` until `begin` ends."""
         return self
 
 

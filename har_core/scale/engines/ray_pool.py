@@ -115,19 +115,20 @@ class _Actor:
     """One worker; what cannot be helped by another try is returned as a message."""
 
     def __init__(self, files: dict[str, bytes], work: Work) -> None:
-        self._folder = tempfile.TemporaryDirectory(prefix="har-work-")
-        for name, content in files.items():
-            (Path(self._folder.name) / name).write_bytes(content)
         # On this machine the next job waits for actors of a killed one.
         self._lock = contextlib.ExitStack()
         with contextlib.suppress(OSError):
             self._lock.enter_context(hold_shared(work.to))
         self._worker: Worker | None = None
         self._problem = ""
-        try:
-            self._worker = Worker(work.beside(self._folder.name))
-        except HarError as error:
-            self._problem = str(error)
+        # Removed once it is read: an actor is killed, and clears nothing away.
+        with tempfile.TemporaryDirectory(prefix="har-work-") as folder:
+            for name, content in files.items():
+                (Path(folder) / name).write_bytes(content)
+            try:
+                self._worker = Worker(work.beside(folder))
+            except HarError as error:
+                self._problem = str(error)
 
     def ready(self) -> tuple[int, str]:
         return os.getpid(), self._problem

@@ -10,6 +10,7 @@ from har_core.analysis.whole_set import arrange, principal_components
 from har_core.errors import DatasetError
 from har_core.model.fields import FEATURES
 from har_core.scale.opened.table import ResultsTable, open_results
+from har_core.scale.parts import Part
 
 Method = Literal["pca", "tsne"]
 # t-SNE takes seconds for each thousand.
@@ -31,16 +32,22 @@ class SampleMap:
     by_features : bool
         Whether by the features; else by the probabilities.
     method : {"pca", "tsne"}
-    parts, of_parts : int
-        How many parts the rows are from, and how many there are.
+    n_parts : int
+        How many parts the rows are from.
+    of_parts : tuple of Part
+        Those that there were: the rows are counted in these.
     """
 
     rows: np.ndarray
     coordinates: np.ndarray
     by_features: bool
     method: Method
-    parts: int
-    of_parts: int
+    n_parts: int
+    of_parts: tuple[Part, ...]
+
+    def is_of(self, table: ResultsTable) -> bool:
+        """Tell whether the rows are still those of a table, which a job may have changed."""
+        return table.parts[: len(self.of_parts)] == self.of_parts
 
 
 def map_sample(table: ResultsTable, most: int) -> SampleMap:
@@ -59,14 +66,13 @@ def map_sample(table: ResultsTable, most: int) -> SampleMap:
     DatasetError
         If fewer than 5 rows have an answer, or a part cannot be read.
     """
-    rows, part_of, n_parts = _draw(table, most)
+    rows, part_of = _draw(table, most)
     # Square roots: their distances are those of Hellinger between distributions.
     vectors = np.sqrt(table.read(rows, table.class_names).to_numpy(np.float32))
     centred = vectors - vectors.mean(axis=0)
     _, axes = np.linalg.eigh(centred.T @ centred)  # importing scikit-learn takes longer
-    return SampleMap(
-        rows, centred @ axes[:, [-1, -2]], False, "pca", len(np.unique(part_of)), n_parts
-    )
+    coordinates = centred @ axes[:, [-1, -2]]
+    return SampleMap(rows, coordinates, False, "pca", len(np.unique(part_of)), table.parts)
 
 
 def arrange_sample(
@@ -93,7 +99,7 @@ def arrange_sample(
     from threadpoolctl import threadpool_limits
 
     table = open_results(location)
-    rows, part_of, n_parts = _draw(table, most)
+    rows, part_of = _draw(table, most)
     by_features = table.info.n_features > 0
     places = np.unique(part_of)
     vectors = []
@@ -108,17 +114,16 @@ def arrange_sample(
     with threadpool_limits(1):  # threads that wait for each other would starve the pages
         components = principal_components(np.concatenate(vectors).astype(np.float32))
         coordinates = arrange(components)
-    return SampleMap(rows, coordinates, by_features, "tsne", len(places), n_parts)
+    return SampleMap(rows, coordinates, by_features, "tsne", len(places), table.parts)
 
 
-def _draw(table: ResultsTable, most: int) -> tuple[np.ndarray, np.ndarray, int]:
-    """Draw rows, with many parts of some of these; return them, their parts, and how many are."""
+def _draw(table: ResultsTable, most: int) -> tuple[np.ndarray, np.ndarray]:
+    """Draw rows, of many parts from some of these; return them sorted, and the part of each."""
     rng = np.random.default_rng(_SEED)
     part_of = table.part_numbers
-    n_parts = int(part_of[-1]) + 1 if table.n else 0
-    drawn = rng.permutation(n_parts)[:MAX_PARTS]
+    drawn = rng.permutation(len(table.parts))[:MAX_PARTS]
     candidates = np.flatnonzero(table.answered & np.isin(part_of, drawn))
     rows = np.sort(rng.permutation(candidates)[:most])
     if len(rows) < _FEWEST:
         raise DatasetError(f"A map needs {_FEWEST} photographs with an answer, not {len(rows)}.")
-    return rows, part_of[rows], n_parts
+    return rows, part_of[rows]

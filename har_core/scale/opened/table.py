@@ -15,7 +15,7 @@ from har_core.model.fields import ACTION, CONFIDENCE, IN_SCOPE, NOVELTY, REASON,
 from har_core.progress import Progress
 from har_core.scale.parts import Part
 from har_core.scale.results import Results, ResultsInfo
-from har_core.scale.sources.locations import is_remote, open_filesystem
+from har_core.scale.sources.locations import is_remote
 
 VERDICTS: Final = ("answered", "unsure", "foreign")
 NONE: Final = -1
@@ -38,7 +38,6 @@ class _Chunk(NamedTuple):
 @dataclass(frozen=True)
 class _HeldPart:
     part: Part
-    stamp: tuple[int, int]
     written_ns: int
     chunk: _Chunk
     reasons: tuple[str, ...]
@@ -47,15 +46,20 @@ class _HeldPart:
 class ResultsTable:
     """The rows of a RESULTS folder, by number, in about 15 bytes each; use `open_results`.
 
+    Rows keep their numbers while a job adds others: parts count in the order they were written.
+
     Parameters
     ----------
     results : Results
     info : ResultsInfo
     held : sequence of _HeldPart
+        In any order.
 
     Attributes
     ----------
     class_names : tuple of str
+    parts : tuple of Part
+        In the order of the rows.
     reasons : tuple of str
         Why there are rows without an answer, sorted.
     action : ndarray of int16, shape (N,)
@@ -76,8 +80,9 @@ class ResultsTable:
         self.results = results
         self.info = info
         self.class_names = info.class_names
-        self._held = tuple(held)
-        sizes = [len(item.chunk.action) for item in held]
+        self._held = tuple(sorted(held, key=lambda item: (item.written_ns, item.part.name)))
+        self.parts = tuple(item.part for item in self._held)
+        sizes = [len(item.chunk.action) for item in self._held]
         self._starts = np.concatenate([[0], np.cumsum(sizes)]).astype(np.int64)
         self.n = int(self._starts[-1])
         self.reasons = tuple(sorted({name for item in held for name in item.reasons}))
@@ -102,7 +107,7 @@ class ResultsTable:
     @property
     def identity(self) -> tuple[str, int, int]:
         """The same for equal rows of the same folder, and only for those."""
-        return (self.results.location, self.n, hash(tuple(i.stamp for i in self._held)))
+        return (self.results.location, self.n, hash(self.parts))
 
     @property
     def answered(self) -> np.ndarray:
@@ -118,7 +123,7 @@ class ResultsTable:
     def parts_written(self) -> pd.DataFrame:
         """When which number of rows was written: ``time`` (UTC) and ``rows``, oldest first."""
         times = pd.to_datetime([item.written_ns for item in self._held], utc=True)
-        return pd.DataFrame({"time": times, "rows": np.diff(self._starts)}).sort_values("time")
+        return pd.DataFrame({"time": times, "rows": np.diff(self._starts)})
 
     def read(self, rows: Sequence[int] | np.ndarray, columns: Sequence[str]) -> pd.DataFrame:
         """Read columns of some rows from the parts that these lie in.
@@ -133,7 +138,7 @@ class ResultsTable:
         Raises
         ------
         DatasetError
-            If a part cannot be read.
+            If a part cannot be read, or a job has replaced it since.
         """
         rows = np.asarray(rows, dtype=np.int64)
         place = np.searchsorted(self._starts, rows, side="right") - 1
@@ -141,7 +146,7 @@ class ResultsTable:
 
         def load(number: int) -> pd.DataFrame:
             wanted = np.flatnonzero(place == number)
-            table = self.results.read_part(self._held[number].part, columns)
+            table = self._read_part(number, columns)
             found = table.take(rows[wanted] - self._starts[number]).to_pandas()
             return found.set_axis(wanted)
 
@@ -154,9 +159,20 @@ class ResultsTable:
     def read_all(self, columns: Sequence[str]) -> Iterator[tuple[slice, Any]]:
         """Yield the numbers of the rows of one part after another, and their Arrow table."""
         with ThreadPoolExecutor(_READERS) as pool:
-            tables = pool.map(lambda item: self.results.read_part(item.part, columns), self._held)
+            numbers = range(len(self.parts))
+            tables = pool.map(lambda number: self._read_part(number, columns), numbers)
             for start, table in zip(self._starts.tolist(), tables, strict=False):
                 yield slice(start, start + len(table)), table
+
+    def _read_part(self, number: int, columns: Sequence[str]) -> Any:
+        part = self.parts[number]
+        table = self.results.read_part(part, columns)
+        if len(table) != len(self._held[number].chunk.action):
+            raise DatasetError(
+                f"{self.results.location}/{part.name} has other rows now: a job has replaced some; "
+                "try again."
+            )
+        return table
 
     def containing(self, text: str) -> np.ndarray:
         """Tell in which rows the URI has a text, in either case; bool, shape (N,)."""
@@ -204,46 +220,29 @@ def open_results(
     """
     results = results_at(location)
     info = results.read_info()
-    known = {}
+    known: dict[Part, _HeldPart] = {}
     if before is not None and before.info == info and before.results.location == results.location:
-        known = {(item.part.name, item.stamp): item for item in before._held}
-    listed = _stamps(results)
-    if before is not None and [(i.part.name, i.stamp) for i in before._held] == listed and known:
+        known = {item.part: item for item in before._held}
+    try:
+        parts = results.parts()
+    except OSError as error:
+        raise DatasetError(f"Cannot list {results.location}: {error}.") from error
+    if before is not None and known and known.keys() == set(parts):
         return before
-    parts = {part.name: part for part in results.parts()}
-    listed = [(name, stamp) for name, stamp in listed if name in parts]
 
-    def load(item: tuple[str, tuple[int, int]]) -> _HeldPart:
-        return known.get(item) or _read_part(results, info, parts[item[0]], item[1])
+    def load(part: Part) -> _HeldPart:
+        return known.get(part) or _hold(results, info, part)
 
     held = []
     with ThreadPoolExecutor(_READERS) as pool:
-        for done, found in enumerate(pool.map(load, listed), 1):
+        for done, found in enumerate(pool.map(load, parts), 1):
             held.append(found)
             if progress is not None:
-                progress("Reading the results", done, len(listed))
+                progress("Reading the results", done, len(parts))
     return ResultsTable(results, info, held)
 
 
-def _stamps(results: Results) -> list[tuple[str, tuple[int, int]]]:
-    """Return the parts by name, and what changes when one is replaced."""
-    from pyarrow import fs
-
-    filesystem, folder = open_filesystem(results.location)
-    try:
-        files = filesystem.get_file_info(fs.FileSelector(folder, allow_not_found=True))
-    except OSError as error:
-        raise DatasetError(f"Cannot list {results.location}: {error}.") from error
-    return sorted(
-        (file.base_name, (file.size or 0, file.mtime_ns or 0))
-        for file in files
-        if file.base_name.startswith("part-") and file.base_name.endswith(".parquet")
-    )
-
-
-def _read_part(
-    results: Results, info: ResultsInfo, part: Part, stamp: tuple[int, int]
-) -> _HeldPart:
+def _hold(results: Results, info: ResultsInfo, part: Part) -> _HeldPart:
     import pyarrow as pa
     import pyarrow.compute as pc
 
@@ -263,4 +262,4 @@ def _read_part(
         reason=codes(REASON, reasons, np.int16),
         warned=table[WARNING].is_valid().to_numpy().astype(bool),
     )
-    return _HeldPart(part, stamp, results.written_ns(table), chunk, reasons)
+    return _HeldPart(part, results.written_ns(table), chunk, reasons)

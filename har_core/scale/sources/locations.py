@@ -115,7 +115,7 @@ def with_retries(action: Callable[[], T], what: str, *, wait: float = _FIRST_WAI
 
     Raises
     ------
-    FileNotFoundError, PermissionError
+    FileNotFoundError, NotADirectoryError, PermissionError
         At once: asking again does not help.
     SourceLostError
         If it still fails in the end.
@@ -123,7 +123,7 @@ def with_retries(action: Callable[[], T], what: str, *, wait: float = _FIRST_WAI
     for attempt in range(_TRIES):
         try:
             return action()
-        except (FileNotFoundError, HarError):
+        except (FileNotFoundError, NotADirectoryError, HarError):
             raise
         # Of pyarrow, fsspec and the HTTP clients below, which share no narrower base.
         except Exception as error:

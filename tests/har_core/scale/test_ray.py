@@ -4,6 +4,7 @@ import os
 import signal
 import subprocess
 import sys
+import tempfile
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -19,7 +20,9 @@ from har_core.scale.jobs import Where
 from har_core.scale.results import Results
 from har_core.scale.scanned.scanning import scan_sources
 from har_core.scale.scoring import Scoring, score
+from har_core.scale.sources.listing import list_sources
 from har_core.scale.status import read_status
+from har_core.scale.working import Report, Shard
 from tests.har_core.scale.conftest import rows_of, write_photographs
 from tests.patience import PATIENCE_S
 
@@ -113,6 +116,21 @@ def test_scan_finds_the_same_on_a_cluster(
     there = scan_sources([pattern], str(tmp_path / "there"), where=Where("ray", cluster, 1))
     assert here.measured == there.measured == N // 4
     pd.testing.assert_frame_equal(there.photographs, here.photographs)
+
+
+def test_actor_leaves_nothing_in_the_temporary_folder_since_it_is_killed(
+    photographs: Path, inline: None, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    score([str(photographs)], str(tmp_path / "results"))
+    folder = tmp_path / "temporary"
+    folder.mkdir()
+    monkeypatch.setattr(tempfile, "tempdir", str(folder))
+    work = Scoring(to=str(tmp_path / "results"), bundle=str(tmp_path / "models" / "tiny"))
+    actor = ray_pool._Actor(work.files(), work)
+    assert actor.ready()[1] == "" and not list(folder.iterdir())
+    (photograph,) = list_sources([str(photographs / "photo_001.jpg")])
+    (report,) = actor.do(Shard("again000000", [photograph]))
+    assert report == Report(1, 0)
 
 
 def test_without_ray_the_message_says_what_to_install(

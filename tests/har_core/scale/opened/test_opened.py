@@ -91,6 +91,44 @@ def test_only_parts_that_are_new_or_replaced_are_read_again(
     assert len(read) == 2 and replaced.name in read
 
 
+def test_rows_keep_their_numbers_while_a_job_adds_parts(tmp_path: Path) -> None:
+    write_results(tmp_path, 30, part_rows=10)
+    first = open_results(str(tmp_path))
+    sample = map_sample(first, 20)
+    assert sample.is_of(first)
+    before = first.read(range(30), ("uri",))
+    results = first.results
+    # A name that comes before the others': jobs' numbers are random.
+    results.write_part("00000000", 0, 10, results.read_part(results.parts()[0]))
+    second = open_results(str(tmp_path), first)
+    assert second.n == 40 and sample.is_of(second)
+    pd.testing.assert_frame_equal(second.read(range(30), ("uri",)), before)
+    pd.testing.assert_frame_equal(open_results(str(tmp_path)).read(range(30), ("uri",)), before)
+
+
+def test_rows_that_a_job_has_replaced_are_not_taken_for_others(tmp_path: Path) -> None:
+    write_results(tmp_path, 30, part_rows=10)
+    table = open_results(str(tmp_path))
+    sample = map_sample(table, 20)
+    first, second, _ = table.parts
+    table.results.replace_part(first, table.results.read_part(first).slice(1))
+    with pytest.raises(DatasetError, match="has other rows now"):
+        table.read([3], ("uri",))
+    table.results.replace_part(second, table.results.read_part(second).slice(0, 0))
+    with pytest.raises(DatasetError, match="is gone: a job has replaced its rows; try again"):
+        table.read([13], ("uri",))
+    after = open_results(str(tmp_path), table)
+    assert after.n == 19 and not sample.is_of(after)
+
+
+def test_file_is_no_folder_of_results(tmp_path: Path) -> None:
+    (tmp_path / "file").write_bytes(b"")
+    with pytest.raises(DatasetError, match="holds no results"):
+        open_results(str(tmp_path / "file"))
+    with pytest.raises(DatasetError, match="Not a directory"):
+        find_results(str(tmp_path / "file"))
+
+
 def test_what_is_no_results_or_damaged_is_refused(tmp_path: Path) -> None:
     with pytest.raises(DatasetError, match="holds no results"):
         open_results(str(tmp_path))
@@ -204,7 +242,7 @@ def test_a_map_is_of_answered_rows_by_features_where_there_are_any(folder: Path)
     table = open_results(str(folder))
     assert map_sample(table, 60).coordinates.shape == (60, 2)
     found = arrange_sample(str(folder), 60)
-    assert found.by_features and len(found.rows) == 60 and found.of_parts == 5
+    assert found.by_features and len(found.rows) == 60 and len(found.of_parts) == 5
     assert table.answered[found.rows].all() and np.isfinite(found.coordinates).all()
     # Alike photographs, which here are those of one class, lie together.
     apart = np.linalg.norm(found.coordinates[:, None] - found.coordinates[None], axis=2)

@@ -1,0 +1,56 @@
+"""What the file of a job says while it is at work."""
+
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from har_core.scale import status
+from har_core.scale.jobs import Where, run_job
+from har_core.scale.results import Results
+from har_core.scale.scoring import Scoring
+from har_core.scale.sources.items import Item
+from har_core.scale.status import JobStatus, StatusWriter, read_status
+from tests.made_results import write_results
+from tests.patience import PATIENCE_S
+
+
+def test_job_that_lists_for_long_is_known_to_live(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(status, "BEAT_S", 0.01)
+    write_results(tmp_path, 10)
+    results = Results(str(tmp_path))
+    seen: list[JobStatus] = []
+
+    def list_slowly() -> Iterator[Item]:
+        end = time.monotonic() + PATIENCE_S
+        while len({s.updated for s in seen}) < 3 and time.monotonic() < end:
+            found = read_status(results)
+            assert found is not None
+            seen.append(found)
+            time.sleep(0.005)
+        yield from ()
+
+    mine = JobStatus("1", "local", 0, "made_up", ["/photos"])
+    run_job(list_slowly(), results, Scoring(to=str(tmp_path), bundle=""), Where(), mine, "Scoring")
+    assert len({s.updated for s in seen}) == 3
+    assert {s.state for s in seen} == {"listing"}
+    ended = read_status(results)
+    assert ended is not None and ended.state == "done"
+
+
+def test_rate_is_that_of_the_last_minute_also_when_nothing_moves(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    clock = [1000.0]
+    monkeypatch.setattr(status.time, "monotonic", lambda: clock[0])
+    mine = JobStatus("1", "local", 1, "made_up", ["/photos"], total=100)
+    writer = StatusWriter(Results(str(tmp_path)), mine)
+    for done in (0, 40, 40, 30):  # what a worker had done that died counts no more
+        writer.advance(done, 0)
+        clock[0] += 40
+    assert (mine.rate, mine.remaining_s) == (0.0, None)
+    writer.advance(70, 0)
+    assert mine.rate == 1.0 and mine.remaining_s == 30.0
