@@ -13,6 +13,7 @@ from har_core.errors import HarError
 from har_core.images.formats import PHOTO_SUFFIXES
 from har_core.images.signatures import identify_content
 from har_core.model.manifest import MANIFEST_FILE
+from har_core.storage.files import is_stream
 from har_core.storage.names import real_path
 from har_core.storage.paths import is_file, is_folder
 
@@ -148,6 +149,10 @@ def _check_target(target: Path, exists: bool) -> None:
         return
     if is_folder(target):
         raise HarError(f"{target} is a folder; name a file in it.")
+    if is_stream(target):  # holds nothing, and reading it may wait for ever
+        return
+    if not is_file(target):
+        raise HarError(f"{target} is a disk or a socket; name a file to write.")
     with target.open("rb") as file:
         content = identify_content(file.read(1024))
     if content.category in ("readable", "image"):

@@ -4,6 +4,7 @@ import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 from rich.console import Console
 from rich.progress import (
@@ -20,9 +21,22 @@ from rich.progress import (
 
 from har_core import progress
 from har_core.errors import HarError
-from har_core.storage.files import write_atomically
+from har_core.storage.files import write_named
+from har_core.storage.names import one_line
 
-stderr = Console(stderr=True, highlight=False)
+
+class _Messages(Console):
+    """A console whose terminal is not steered by what a file is called."""
+
+    def print(self, *objects: Any, **options: Any) -> None:
+        super().print(*(_harmless(o) if isinstance(o, str) else o for o in objects), **options)
+
+
+def _harmless(text: str) -> str:
+    return "\n".join(map(one_line, text.split("\n")))
+
+
+stderr = _Messages(stderr=True, highlight=False)
 
 
 class _RateColumn(ProgressColumn):
@@ -80,6 +94,6 @@ def write_output(destination: str, text: str) -> None:
         return
     path = Path(destination)
     try:
-        write_atomically(path, text.encode(errors="backslashreplace"))
+        write_named(path, text.encode(errors="backslashreplace"))
     except OSError as error:
         raise HarError(f"Cannot write {path}: {error.strerror or error}.") from error

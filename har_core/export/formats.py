@@ -23,7 +23,7 @@ from har_core.model.engine import KerasEngine, OnnxEngine
 from har_core.model.loading import load_model
 from har_core.model.manifest import KERAS_FILE, MANIFEST_FILE, ONNX_FILE, BundleManifest
 from har_core.model.temperature import apply_temperature
-from har_core.storage.files import write_atomically, write_synced
+from har_core.storage.files import write_named, write_synced
 
 ExportFormat = Literal["onnx", "keras", "litert", "hf", "zip"]
 EXPORT_FORMATS: Final[tuple[str, ...]] = get_args(ExportFormat)
@@ -102,7 +102,7 @@ def export_model(
         content, run = _converted(folder, manifest, chosen)
         difference = _check_parity(folder, manifest, run, f"The {chosen} file")
     try:
-        write_atomically(destination, content)
+        write_named(destination, content)
     except OSError as error:
         cause = error.strerror or error
         raise ModelBundleError(f"Cannot write {destination}: {cause}.") from error

@@ -3,6 +3,7 @@
 import hashlib
 import os
 import shutil
+import stat
 import tempfile
 from pathlib import Path
 
@@ -16,12 +17,18 @@ def sha256_of_file(path: str | Path) -> str:
 def write_atomically(path: str | Path, content: bytes) -> None:
     """Write a file so that a crash leaves the old content or the new, never a part.
 
+    A device or a pipe (``/dev/null``) is written to as it is: a file would take its place.
+
     Raises
     ------
     OSError
         If the folder cannot be written; the old file is untouched then.
     """
     path = Path(path)
+    if is_stream(path):
+        with path.open("wb") as file:
+            file.write(content)
+        return
     descriptor, temporary = tempfile.mkstemp(prefix=f".{path.name}.", dir=path.parent)
     os.close(descriptor)
     try:
@@ -31,6 +38,27 @@ def write_atomically(path: str | Path, content: bytes) -> None:
     except BaseException:
         Path(temporary).unlink(missing_ok=True)
         raise
+
+
+def write_named(path: str | Path, content: bytes) -> None:
+    """Write a file that a person named: `write_atomically`, through links as a shell does.
+
+    Raises
+    ------
+    OSError
+        See `write_atomically`.
+    """
+    path = Path(path)
+    write_atomically(path if is_stream(path) else os.path.realpath(path), content)
+
+
+def is_stream(path: str | Path) -> bool:
+    """Tell whether a path leads to a pipe, a terminal or the like, which holds nothing to lose."""
+    try:
+        mode = Path(path).stat().st_mode
+    except OSError:
+        return False
+    return stat.S_ISCHR(mode) or stat.S_ISFIFO(mode)
 
 
 def write_synced(path: Path, content: bytes | Path) -> None:

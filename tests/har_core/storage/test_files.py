@@ -1,0 +1,57 @@
+"""What a person names as an output is written whole, and nothing but a file is replaced."""
+
+import os
+import threading
+from pathlib import Path
+
+import pytest
+
+from har_core.cli.datasets import check_outputs
+from har_core.cli.terminal import write_output
+from har_core.errors import HarError
+from har_core.storage.files import write_atomically
+
+
+def test_a_pipe_is_written_to_and_stays_one(tmp_path: Path) -> None:
+    """As /dev/null, /dev/stdout and a shell's >(…) are."""
+    pipe = tmp_path / "pipe"
+    os.mkfifo(pipe)
+    check_outputs([pipe])
+    read: list[bytes] = []
+    reader = threading.Thread(target=lambda: read.append(pipe.read_bytes()))
+    reader.start()
+    write_output(str(pipe), "a,b\n")
+    reader.join()
+    assert read == [b"a,b\n"]
+    assert pipe.is_fifo()
+
+
+def test_a_terminal_is_written_to_and_stays_one() -> None:
+    ours, theirs = os.openpty()
+    try:
+        device = Path(os.ttyname(theirs))
+        check_outputs([device])
+        write_atomically(device, b"result")
+        assert os.read(ours, 100) == b"result"
+        assert device.is_char_device()
+    finally:
+        os.close(ours)
+        os.close(theirs)
+
+
+def test_a_link_stays_one_and_leads_to_the_result(tmp_path: Path) -> None:
+    (tmp_path / "2026.csv").write_text("old")
+    (tmp_path / "latest.csv").symlink_to("2026.csv")
+    write_output(str(tmp_path / "latest.csv"), "new")
+    assert (tmp_path / "latest.csv").is_symlink()
+    assert (tmp_path / "2026.csv").read_text() == "new"
+    assert len(list(tmp_path.iterdir())) == 2
+
+
+def test_a_socket_is_refused(tmp_path: Path) -> None:
+    import socket
+
+    with socket.socket(socket.AF_UNIX) as opened:
+        opened.bind(str(tmp_path / "s"))
+        with pytest.raises(HarError, match="is a disk or a socket"):
+            check_outputs([tmp_path / "s"])
