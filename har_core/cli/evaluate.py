@@ -21,6 +21,7 @@ from har_core.cli.options import ModelOption, OptionalDatasetOption
 from har_core.cli.terminal import progress_bar, stderr, write_output
 from har_core.errors import HarError
 from har_core.model.loading import find_model, load_model
+from har_core.storage.names import one_line
 from har_core.storage.spreadsheets import table_csv
 
 if TYPE_CHECKING:
@@ -105,7 +106,9 @@ def evaluate(
     _print_caveats(evaluation.model, warnings)
     if len(evaluation.skipped):
         for row in evaluation.skipped.itertuples():
-            stderr.print(f"{row.filename}: {row.reason}", style="red", markup=False, soft_wrap=True)
+            stderr.print(
+                f"{one_line(row.filename)}: {row.reason}", style="red", markup=False, soft_wrap=True
+            )
         raise typer.Exit(ExitCode.INCOMPLETE)
 
 

@@ -2,6 +2,7 @@
 
 import glob
 import os
+import shlex
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from pathlib import Path
@@ -36,6 +37,11 @@ def find_photographs(arguments: Sequence[str]) -> tuple[list[str], list[str]]:
     photographs: list[str] = []
     notes: list[str] = []
     for argument in arguments:
+        if "://" in argument and not os.path.exists(argument):  # noqa: PTH110 (never raises)
+            raise HarError(
+                f"{argument} is a web address, which is not fetched; download the photograph, or: "
+                f"curl -sL {shlex.quote(argument)} | har predict -"
+            )
         if argument != "-" and os.path.isdir(argument):  # noqa: PTH112 (never raises)
             found, others = _in_folder(argument)
             if not found:
@@ -74,6 +80,10 @@ def _in_folder(folder: str) -> tuple[list[str], Counter[str]]:
     photographs = []
     others: Counter[str] = Counter()
     for path in _files_below(folder):
+        if not os.path.isfile(path):  # noqa: PTH113 (never raises)
+            linked = os.path.islink(path)  # noqa: PTH114
+            others["a link that leads nowhere" if linked else "a pipe or device"] += 1
+            continue
         if is_photograph_name(path):
             photographs.append(path)
             continue
@@ -93,7 +103,7 @@ def _files_below(folder: str) -> Iterator[str]:
         folders[:] = [name for name in folders if not is_passed_over(name)]
         for name in names:
             path = Path(root, name)
-            if not is_passed_over(name) and os.path.isfile(path):  # noqa: PTH113
+            if not is_passed_over(name):
                 yield str(path)
 
 

@@ -10,6 +10,7 @@ from typing import Annotated
 
 import typer
 from rich.console import Console
+from rich.markup import escape
 from rich.table import Table
 
 from har_core.cli.datasets import check_outputs
@@ -30,7 +31,7 @@ from har_core.model.fields import (
 from har_core.model.loading import find_model, load_model
 from har_core.model.prediction import Prediction, prediction_record, verdict_cells
 from har_core.storage.files import write_atomically
-from har_core.storage.names import printable
+from har_core.storage.names import one_line, printable
 from har_core.storage.spreadsheets import neutralise_formula
 
 app = typer.Typer()
@@ -113,11 +114,11 @@ def predict(
         _write_explanations(explain, loaded, names, sources, rows)
     for name, result in rows:
         if isinstance(result, Prediction) and result.warning:
-            warning = f"{name}: {result.warning}"
+            warning = f"{one_line(name)}: {result.warning}"
             stderr.print(warning, style="yellow", markup=False, soft_wrap=True)
     failed = [(name, r) for name, r in rows if isinstance(r, InvalidImageError)]
     for name, error in failed:
-        stderr.print(f"{name}: {error}", style="red", markup=False, soft_wrap=True)
+        stderr.print(f"{one_line(name)}: {error}", style="red", markup=False, soft_wrap=True)
     if failed:
         raise typer.Exit(ExitCode.INCOMPLETE)
 
@@ -180,7 +181,7 @@ def _print_predictions(rows: _Rows, top: int) -> None:
     if not sys.stdout.isatty():
         for name, result in good:
             cells = [f"{action}\t{p:.4f}" for action, p in result.top(top)]
-            print("\t".join([name, *cells]))
+            print("\t".join([one_line(name), *cells]))
         return
     table = Table(
         "photograph", "action", "confidence", "then", "abstains", box=None, pad_edge=False
@@ -188,5 +189,7 @@ def _print_predictions(rows: _Rows, top: int) -> None:
     for name, result in good:
         others = ", ".join(f"{action} {p:.0%}" for action, p in result.top(top)[1:])
         why = "" if result.verdict == "answered" else result.verdict
-        table.add_row(name, result.action, f"{result.confidence:.1%}", others, why)
+        table.add_row(
+            escape(one_line(name)), result.action, f"{result.confidence:.1%}", others, why
+        )
     Console(highlight=False).print(table)

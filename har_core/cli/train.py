@@ -27,6 +27,7 @@ from har_core.model import bundle
 from har_core.model.loading import find_model
 from har_core.model.manifest import BundleManifest, check_bundle_name
 from har_core.progress import Progress
+from har_core.storage.names import one_line
 from har_core.training.events import EventLog, recorded_run
 from har_core.training.settings import TrainingSettings
 
@@ -330,7 +331,9 @@ def _cleaned(dataset: "Dataset") -> "Dataset":
 def _say_what_was_written(name: str, manifest: BundleManifest) -> None:
     skipped = manifest.training["skipped"]
     for row in skipped:
-        stderr.print(f"skipped {row['filename']}: {row['reason']}", markup=False, soft_wrap=True)
+        stderr.print(
+            f"skipped {one_line(row['filename'])}: {row['reason']}", markup=False, soft_wrap=True
+        )
     top1 = manifest.metrics["top1"]
     stderr.print(
         f"Wrote {bundle.models_dir() / name}: top-1 accuracy {top1['value']:.1%} "

@@ -3,6 +3,8 @@
 import csv
 import io
 import json
+import re
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
@@ -10,6 +12,7 @@ from typing import Any, Final
 import pandas as pd
 
 from har_core.errors import DatasetError
+from har_core.images.signatures import TEXT, identify_content
 
 # Of tables; a dataset's folder is searched for these.
 TABLE_SUFFIXES: Final = (".csv", ".tsv", ".txt", ".parquet", ".jsonl")
@@ -19,7 +22,12 @@ _OFFICE: Final = (b"PK\3\4", b"\xd0\xcf\x11\xe0")
 _UTF_16: Final = (b"\xff\xfe", b"\xfe\xff")
 # What no text holds: control characters but tab and line breaks, a byte order mark within.
 _BINARY: Final = frozenset(map(chr, (*range(32), 0xFEFF))) - set("\t\n\r\f\v\x1a")
+_BYTE_ORDER_MARK: Final = "\ufeff"
+_JSON: Final = re.compile(r"\s*(\[\s*)?\{")
 _HEAD_BYTES: Final = 64 * 2**10
+# How pandas puts it.
+_TOO_MANY_CELLS: Final = re.compile(r"Expected (\d+) fields in line (\d+), saw (\d+)")
+_OPEN_QUOTE: Final = re.compile(r"EOF inside string starting at row (\d+)")
 
 
 @dataclass(frozen=True, eq=False)
@@ -42,7 +50,7 @@ class Cells:
 
 
 def read_cells(source: Path | io.BytesIO, name: str) -> Cells:
-    """Read a table: CSV with ``, ; | `` or tabs, Parquet, or JSON lines.
+    """Read a table: CSV with ``, ; | `` or tabs, Parquet, JSON lines or a JSON list of objects.
 
     Text is UTF-8, UTF-16, or else Windows-1252, which is noted.
 
@@ -89,13 +97,15 @@ def _parse(data: bytes, name: str) -> Cells:
         return _read_parquet(data, name)
     if data.startswith(_OFFICE):
         raise DatasetError(f"{name} is a workbook or an archive; save the table as CSV.")
+    if (kind := identify_content(data[:_HEAD_BYTES])).category == "html" or kind.is_pointer:
+        raise DatasetError(f"{name} is {kind.description}, not a table; get the table itself.")
     text, note = _decode(data, name)
     try:
-        if text.lstrip()[:1] == "{":
-            return _read_json_lines(text, note)
+        if _JSON.match(text):
+            return _read_json(text, note)
         return _read_delimited(text, note)
     except (ValueError, csv.Error) as error:
-        raise DatasetError(f"{name} cannot be read as a table: {error}.") from error
+        raise DatasetError(f"{name} cannot be read as a table: {_in_words(error)}.") from error
 
 
 def _decode(data: bytes, name: str) -> tuple[str, str]:
@@ -111,10 +121,41 @@ def _decode(data: bytes, name: str) -> tuple[str, str]:
                 text = data.decode("cp1252")
                 note = "it is not UTF-8, so it is read as Windows-1252"
     except UnicodeDecodeError as error:
-        raise DatasetError(f"{name} cannot be read as a table: {error}.") from error
-    if not _BINARY.isdisjoint(text[:_HEAD_BYTES]):
-        raise DatasetError(f"{name} cannot be read as a table: it is no text.")
-    return text, note
+        raise DatasetError(f"{name} cannot be read as a table: {_what_it_is(data)}.") from error
+    text = text.lstrip(_BYTE_ORDER_MARK)
+    if unfit := _BINARY.intersection(text[:_HEAD_BYTES]):
+        what = _what_it_is(data)
+        if unfit.isdisjoint({"\0", _BYTE_ORDER_MARK}):
+            mark = min(unfit)
+            line = text.count("\n", 0, text.index(mark)) + 1
+            what = f"line {line} holds a control character ({ord(mark):#04x}); remove it"
+        raise DatasetError(f"{name} cannot be read as a table: {what}.")
+    return text if "\n" in text else text.replace("\r", "\n"), note  # as old Macs break lines
+
+
+def _what_it_is(data: bytes) -> str:
+    kind = identify_content(data[:_HEAD_BYTES])
+    if kind.category == "readable":
+        return f"it is a picture ({kind.description})"
+    if kind.category != "unknown" and kind.description != TEXT:
+        return f"it is {kind.description}"
+    return "it is no text; save it as CSV in UTF-8"
+
+
+def _in_words(error: Exception) -> str:
+    """Say what is wrong with a table without its reader's own terms, counted as editors do."""
+    said = " ".join(str(error).split())
+    if found := _TOO_MANY_CELLS.search(said):
+        expected, line, seen = found.groups()
+        return (
+            f"line {line} has {seen} cells, the lines before have {expected}; put quotation marks "
+            "around a cell that holds the delimiter"
+        )
+    if found := _OPEN_QUOTE.search(said):
+        return f"the quotation mark that line {int(found[1]) + 1} opens is never closed"
+    if "No columns to parse" in said:
+        return "it is empty"
+    return said
 
 
 def _read_delimited(text: str, note: str) -> Cells:
@@ -138,23 +179,35 @@ def _read_delimited(text: str, note: str) -> Cells:
     return Cells(headings, values, note)
 
 
-def _read_json_lines(text: str, note: str) -> Cells:
+def _read_json(text: str, note: str) -> Cells:
+    """Read an object in each line, or a list of objects."""
     rows: list[dict[str, str]] = []
-    for number, line in enumerate(text.splitlines(), 1):
-        if not line.strip():
-            continue
-        try:
-            row = json.loads(line)
-        except ValueError as error:
-            raise ValueError(f"line {number} is no JSON: {error}") from error
-        except RecursionError as error:
-            raise ValueError(f"line {number} is nested too deeply") from error
+    for where, row in _json_values(text):
         if not isinstance(row, dict):
-            raise ValueError(f"line {number} is no JSON object")
+            raise ValueError(f"{where} is no JSON object")
         rows.append({heading.strip(): _as_text(value) for heading, value in row.items()})
     headings = list(dict.fromkeys(heading for row in rows for heading in row))
     values = pd.DataFrame([[row.get(h, "") for h in headings] for row in rows], dtype=str)
     return Cells(headings, values, note)
+
+
+def _json_values(text: str) -> Iterator[tuple[str, Any]]:
+    if text.lstrip().startswith("["):
+        for number, value in enumerate(_json_value(text, "it"), 1):
+            yield f"entry {number}", value
+        return
+    for number, line in enumerate(text.splitlines(), 1):
+        if line.strip():
+            yield f"line {number}", _json_value(line, f"line {number}")
+
+
+def _json_value(text: str, where: str) -> Any:
+    try:
+        return json.loads(text)
+    except ValueError as error:
+        raise ValueError(f"{where} is no JSON: {error}") from error
+    except RecursionError as error:
+        raise ValueError(f"{where} is nested too deeply") from error
 
 
 def _as_text(value: Any) -> str:

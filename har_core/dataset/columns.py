@@ -1,6 +1,6 @@
 """Which column of a table holds the photographs' names, and which their labels."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Final
 
@@ -39,6 +39,7 @@ LABEL_HEADINGS: Final = (
     "action",
     "activity",
 )
+_WRITTEN_FOR_NONE: Final = ("nan", "<na>", "n/a", "#n/a")
 _ROLES: Final = {"filename": FILENAME_HEADINGS, "label": LABEL_HEADINGS}
 
 
@@ -123,9 +124,10 @@ def choose_columns(
         if known:
             found[role] = keys.index(known[0])
     if "filename" not in found:
-        missing = " and ".join(role for role in _ROLES if role not in found)
+        missing = [role for role in _ROLES if role not in found]
+        columns = f"column{'s' if len(missing) > 1 else ''} {' and '.join(missing)}"
         raise UnclearTableError(
-            f"{name} lacks the column {missing}; it has {_listed(headings)}. The first line must "
+            f"{name} lacks the {columns}; it has {_listed(headings)}. The first line must "
             "be: filename,label; or say which columns they are: "
             "--columns filename=HEADING,label=HEADING",
             headings=[heading for heading in headings if heading],
@@ -133,6 +135,26 @@ def choose_columns(
     if found["filename"] == found.get("label"):
         raise DatasetError(f"{name}: one column cannot hold both filenames and labels.")
     return Columns(found["filename"], found.get("label"), _note(headings, found, chosen))
+
+
+def doubt_about_labels(headings: Sequence[str], found: Columns, labels: Iterable[str]) -> str:
+    """Say where labels may not be what they seem: none at all, or "NaN"; "" if nothing is odd."""
+    if found.label is None:
+        others = [h for n, h in enumerate(headings) if h and n != found.filename]
+        if not others:
+            return ""
+        return (
+            f"none of its columns {', '.join(others[:6])}{', …' if len(others) > 6 else ''} is "
+            "read as label (--columns label=… names one)"
+        )
+    odd = [label for label in labels if label.strip().casefold() in _WRITTEN_FOR_NONE]
+    if not odd:
+        return ""
+    rows = "row has" if len(odd) == 1 else "rows have"
+    return (
+        f"{len(odd):,} {rows} the label {odd[0].strip()!r}, as programs write a missing one; leave "
+        "the cell empty if there is none"
+    )
 
 
 def has_filenames(headings: Sequence[str]) -> bool:

@@ -11,7 +11,7 @@ from typing import TypeAlias
 import pandas as pd
 
 from har_core.dataset.cells import Cells, read_cells
-from har_core.dataset.columns import Columns, choose_columns
+from har_core.dataset.columns import Columns, choose_columns, doubt_about_labels
 from har_core.dataset.embedded import describe_inside
 from har_core.dataset.files import (
     PHOTO_FOLDER,
@@ -325,8 +325,9 @@ def _read_cells(
     found = choose_columns(cells.headings, name, columns)
     if cells.values.empty:
         raise DatasetError(f"{name} has no rows.")
-    notes = [f"{note}." for note in (cells.note, found.note) if note]
-    return cells, found, notes
+    labels = () if found.label is None else cells.values[found.label]
+    guessed = (cells.note, found.note, doubt_about_labels(cells.headings, found, labels))
+    return cells, found, [f"{note}." for note in guessed if note]
 
 
 def _plain_name(listed: str) -> str:

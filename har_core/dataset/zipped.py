@@ -11,8 +11,8 @@ from har_core.dataset.names import split_of_word
 from har_core.dataset.table import open_dataset
 from har_core.errors import ZIP_DAMAGE, DatasetError
 from har_core.images.decoding import MAX_BYTES
-from har_core.images.formats import PHOTO_SUFFIXES, is_passed_over, is_photograph_name
-from har_core.images.signatures import identify_content
+from har_core.images.formats import FORMATS_IN_WORDS, is_passed_over, is_photograph_name
+from har_core.images.signatures import ZIP_ARCHIVES, identify_content
 from har_core.progress import Progress
 
 MAX_ENTRIES: Final = 50_000
@@ -21,6 +21,7 @@ _CHUNK: Final = 2**20
 _PARQUET: Final = ".parquet"
 _HEAD_BYTES: Final = 4096
 _ENCRYPTED: Final = 1
+_ARCHIVES: Final = (".zip", ".tar", ".gz", ".tgz", ".rar", ".7z")
 
 
 def unpack_dataset(
@@ -74,7 +75,7 @@ def unpack_dataset(
                 if progress is not None:
                     progress("Unpacking", done, len(targets))
     except ZIP_DAMAGE as error:
-        raise DatasetError(f"The file is no usable ZIP archive: {error}.") from error
+        raise DatasetError(_why_unusable(archive, error)) from error
     except OSError as error:
         raise DatasetError(f"Cannot unpack the ZIP archive: {error.strerror or error}.") from error
     if tables := tables_with_photographs(destination):
@@ -88,6 +89,25 @@ def unpack_dataset(
         message = str(error).replace(f"{root}/", "").replace(root, "the ZIP archive")
         raise DatasetError(f"The ZIP archive cannot be used. {message}") from error
     return destination
+
+
+def _why_unusable(archive: str | Path | IO[bytes], error: Exception) -> str:
+    if isinstance(archive, (str, Path)):
+        with Path(archive).open("rb") as file:
+            head = file.read(_HEAD_BYTES)
+    else:
+        archive.seek(0)
+        head = archive.read(_HEAD_BYTES)
+    kind = identify_content(head)
+    if kind.description in ZIP_ARCHIVES:
+        if isinstance(error, zipfile.BadZipFile) and "not a zip file" in str(error):
+            return "The ZIP archive is cut short: its end is missing. Send it again."
+    elif kind.category != "unknown":
+        what = (
+            f"a picture ({kind.description})" if kind.category == "readable" else kind.description
+        )
+        return f"The file is {what}, no ZIP archive; pack the dataset's folder as a ZIP archive."
+    return f"The file is no usable ZIP archive: {error}."
 
 
 def _files(archive: zipfile.ZipFile, max_entries: int) -> list[zipfile.ZipInfo]:
@@ -125,7 +145,12 @@ def _targets(
     ]
     holds_them = any(paths[entry].suffix.lower() == _PARQUET for entry in tables)
     if not photographs and not holds_them:
-        raise DatasetError(f"The ZIP archive holds no photographs ({', '.join(PHOTO_SUFFIXES)}).")
+        inner = next((e.filename for e in entries if e.filename.lower().endswith(_ARCHIVES)), None)
+        if inner is not None:
+            raise DatasetError(
+                f"The ZIP archive holds another archive, {inner}; send that as a ZIP."
+            )
+        raise DatasetError(f"The ZIP archive holds no photographs ({FORMATS_IN_WORDS}).")
     kept = {entry: paths[entry] for entry in (*tables, *photographs)}
     # Without a table a photograph's folder is its label, and stays.
     outer = _shared_folders(list(kept.values()), keep=0 if tables else 1)

@@ -20,6 +20,12 @@ def explain_failure(data: bytes, error: Exception) -> InvalidImageError:
             "an error page. Save the picture itself.",
             "html",
         )
+    if kind.is_pointer:
+        return InvalidImageError(
+            "The file is a Git LFS pointer, which stands in for the photograph; git lfs pull gets "
+            "the photograph itself.",
+            "not_an_image",
+        )
     if kind.category == "image":
         return InvalidImageError(
             f"The file is {kind.description}, which is not read; save it as JPEG or PNG.",

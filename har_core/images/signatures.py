@@ -26,13 +26,19 @@ _OTHER_IMAGES: Final = (
     (b"\xff\x0a", "a JPEG XL picture"),
     (b"\0\0\0\x0cJXL ", "a JPEG XL picture"),
 )
+ZIP_ARCHIVES: Final = ("a ZIP archive or Office document", "an empty ZIP archive")
 _NO_IMAGES: Final = (
     (b"%PDF-", "a PDF document"),
-    (b"PK\3\4", "a ZIP archive or Office document"),
-    (b"PK\5\6", "an empty ZIP archive"),
+    (b"PK\3\4", ZIP_ARCHIVES[0]),
+    (b"PK\5\6", ZIP_ARCHIVES[1]),
     (b"\x1f\x8b", "a gzip archive"),
     (b"Rar!", "a RAR archive"),
     (b"7z\xbc\xaf\x27\x1c", "a 7-Zip archive"),
+    (b"BZh", "a bzip2 archive"),
+    (b"\xfd7zXZ\0", "an xz archive"),
+    (b"\x28\xb5\x2f\xfd", "a Zstandard archive"),
+    (b"SQLite format 3\0", "an SQLite database"),
+    (b"\x93NUMPY", "a NumPy array"),
     (b"\x89HDF\r\n\x1a\n", "an HDF5 file"),
     (b"\x1a\x45\xdf\xa3", "a video (Matroska or WebM)"),
     (b"ID3", "an audio file (MP3)"),
@@ -50,6 +56,10 @@ _BMP_HEADER_SIZES: Final = (12, 16, 40, 52, 56, 64, 108, 124)
 _HTML_STARTS: Final = (b"<!doctype html", b"<html", b"<head", b"<body", b"<script", b"<title")
 
 
+TEXT: Final = "a text file"
+_POINTER: Final = "a Git LFS pointer"
+
+
 class FileKind(NamedTuple):
     """What the first bytes of a file say it is.
 
@@ -63,6 +73,11 @@ class FileKind(NamedTuple):
 
     category: str
     description: str
+
+    @property
+    def is_pointer(self) -> bool:
+        """Whether it stands in for a file that Git LFS keeps elsewhere."""
+        return self.description == _POINTER
 
 
 _HEAD_BYTES: Final = 4096  # holds the directories of most cameras' raw files
@@ -126,6 +141,8 @@ def _identify_text(head: bytes) -> FileKind:
     start = head.removeprefix(b"\xef\xbb\xbf").lstrip().lower()
     if start.startswith(_HTML_STARTS) or (start.startswith(b"<") and b"<html" in start):
         return FileKind("html", "a web page (HTML)")
+    if start.startswith(b"version https://git-lfs"):
+        return FileKind("other", _POINTER)
     if start.startswith((b"<svg", b"<?xml", b"<!--")) and b"<svg" in start:
         return FileKind("image", "an SVG drawing")
     # The kilobyte may end inside a character, hence "ignore" for its last three bytes only.
@@ -133,5 +150,5 @@ def _identify_text(head: bytes) -> FileKind:
     if head.startswith((b"\xff\xfe", b"\xfe\xff")):
         text = head.decode("utf-16", "replace")
     if text and all(c.isprintable() or c.isspace() for c in text) and "\ufffd" not in text:
-        return FileKind("other", "a text file")
+        return FileKind("other", TEXT)
     return FileKind("unknown", "unknown data")

@@ -764,7 +764,7 @@ def test_columns_with_unusual_headings_can_be_chosen(unscanned: Path) -> None:
     table.columns = ["picture of", "deed"]
     table.to_csv(unscanned / "train.csv", index=False)
     page = open_page(unscanned)
-    assert "lacks the column filename and label" in texts(page)
+    assert "lacks the columns filename and label" in texts(page)
     filename, label = page.sidebar.selectbox[-2:]
     assert filename.options == label.options == ["picture of", "deed"]
     filename.select("picture of").run()

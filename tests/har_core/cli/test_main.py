@@ -1,6 +1,7 @@
 import csv
 import io
 import json
+import os
 import subprocess
 import sys
 import zipfile
@@ -55,6 +56,26 @@ def test_folder_is_predicted_as_lines_for_a_pipe(run, photos):
     lines = [line.split("\t") for line in result.stdout.splitlines()]
     assert [line[1] for line in lines] == list(CLASS_NAMES)
     assert all(len(line) == 7 for line in lines)
+
+
+def test_names_and_what_lies_beside_photographs_reach_the_terminal_as_text(run, photos):
+    (photos / "a\nb\x1b[31m.jpg").write_bytes(photo_bytes())
+    (photos / "c\td.jpg").write_bytes(b"no picture")
+    (photos / "gone.jpg").symlink_to(photos / "nowhere")
+    os.mkfifo(photos / "pipe.jpg")
+    result = run("predict", photos)
+    assert result.returncode == 1
+    assert [len(line.split("\t")) for line in result.stdout.splitlines()] == [7] * 4
+    assert "a%0Ab%1B[31m.jpg" in result.stdout and "c%09d.jpg: " in result.stderr
+    assert "\x1b" not in result.stdout + result.stderr
+    assert "passed over 2 files that are no photographs" in result.stderr
+    assert "1 × a link that leads nowhere" in result.stderr
+
+
+def test_a_web_address_is_not_fetched_and_it_is_said(run):
+    result = run("predict", "https://example.org/a.jpg")
+    assert result.returncode == 2
+    assert "is a web address, which is not fetched" in result.stderr
 
 
 def test_json_goes_to_stdout_or_a_file(run, photos, tmp_path):

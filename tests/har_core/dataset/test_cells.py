@@ -1,6 +1,8 @@
 """Tables are read as programs write them: delimiters, encodings, Parquet, JSON lines."""
 
+import gzip
 import io
+import re
 from pathlib import Path
 
 import pandas as pd
@@ -36,6 +38,11 @@ def test_every_dialect_gives_the_same_cells(delimiter: str, encoding: str) -> No
     assert ("Windows-1252" in note) == (encoding == "cp1252")
 
 
+def test_line_breaks_of_old_macs_and_a_second_byte_order_mark_are_read() -> None:
+    assert cells(b"filename,label\ra.jpg,x\rb.jpg,y")[1] == [["a.jpg", "x"], ["b.jpg", "y"]]
+    assert cells(b"\xef\xbb\xbf" * 2 + b"filename,label\na.jpg,x\n")[0] == ["filename", "label"]
+
+
 def test_line_that_names_the_delimiter_is_none_of_the_table() -> None:
     assert cells(b"sep=;\nfilename;label\na,b.jpg;x\n")[1] == [["a,b.jpg", "x"]]
 
@@ -53,6 +60,25 @@ def test_parquet_is_read_whatever_its_name(tmp_path: Path) -> None:
     assert read.values.to_numpy().tolist() == [["1.jpg", "a", "1"], ["2.jpg", "", "2"]]
     assert "boxes" in read.note
     assert read_headings(path) == ["file_name", "label", "fold"]
+
+
+def test_a_json_list_is_read() -> None:
+    data = b'[\n {"file_name": "1.png", "label": "a"},\n {"file_name": "2.png", "label": "b"}]'
+    assert cells(data)[:2] == (["file_name", "label"], [["1.png", "a"], ["2.png", "b"]])
+
+
+def test_labels_that_may_not_be_meant_are_said(tiny_dataset: Path) -> None:
+    table = tiny_dataset / "train.csv"
+    table.write_text(table.read_text().replace("running_0.jpg,running", "running_0.jpg,NaN"))
+    assert open_dataset(tiny_dataset).notes == (
+        "train.csv: 1 row has the label 'NaN', as programs write a missing one; leave the cell "
+        "empty if there is none.",
+    )
+    table.write_text("filename,running,sitting\nrunning_0.jpg,1,0\n")
+    assert open_dataset(tiny_dataset).notes == (
+        "train.csv: none of its columns running, sitting is read as label (--columns label=… "
+        "names one).",
+    )
 
 
 def test_json_lines_are_read() -> None:
@@ -73,14 +99,23 @@ def test_json_lines_are_read() -> None:
         (b'{"a":' + b"[" * 100_000, "line 1 is nested too deeply"),
         (b"PAR1 and nothing else", "cannot be read as Parquet"),
         (b"PK\3\4...", "save the table as CSV"),
-        (b"\x89PNG\r\n\x1a\n\0\0", "it is no text"),
+        (b"\x89PNG\r\n\x1a\n\0\0", "it is a picture (PNG)"),
         (b"\xff\xfea", "cannot be read as a table"),
-        (b"", "cannot be read as a table"),
+        (b"", "it is empty"),
+        (b"a,b\x1b[31m\nc,d\n", "line 1 holds a control character (0x1b)"),
+        (b"a,b\nc,d,e\n", "line 2 has 3 cells, the lines before have 2; put quotation marks"),
+        (b'a,b\nc,"d\ne,f\n', "the quotation mark that line 2 opens is never closed"),
+        (b"<!doctype html><html>", "is a web page (HTML), not a table"),
+        (b"version https://git-lfs.github.com/spec/v1\noid sha256:0\n", "Git LFS pointer, not a"),
+        (gzip.compress(b"a,b"), "it is a gzip archive"),
+        (b"\xff\xd8\xff\xe0\0\x10JFIF", "it is a picture (JPEG)"),
+        (b'[{"a": 1}, 2]', "entry 2 is no JSON object"),
     ],
 )
 def test_what_is_no_table_is_refused_with_the_reason(data: bytes, reason: str) -> None:
-    with pytest.raises(DatasetError, match=reason):
+    with pytest.raises(DatasetError, match=re.escape(reason)) as error:
         cells(data)
+    assert len(str(error.value).splitlines()) == 1
 
 
 @pytest.mark.parametrize(

@@ -75,7 +75,7 @@ def test_uploaded_table_that_is_none_is_refused_with_reason() -> None:
     for content, reason in (
         (b"", "cannot be read"),
         (b"\xff\xd8\xff\xe0 a photograph", "cannot be read|lacks"),
-        (b"name,sort\n1.jpg,running\n", "lacks the column filename and label"),
+        (b"name,sort\n1.jpg,running\n", "lacks the columns filename and label"),
         (b"name,class\n1.jpg,running\n", "lacks the column filename; it has name, class"),
         (b"file\n1.jpg\n", "lacks the column label"),
         (b"filename,label\n", "no rows"),

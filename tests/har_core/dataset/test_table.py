@@ -62,7 +62,7 @@ def test_folder_behind_a_closed_one_is_said(tmp_path, monkeypatch):
 def test_rows_longer_than_the_header_are_refused_instead_of_shifted(tmp_path):
     csv = tmp_path / "labels.csv"
     csv.write_text("filename,label\na.jpg,run,\nb.jpg,sit,\n")
-    with pytest.raises(DatasetError, match="Expected 2 fields in line 2, saw 3"):
+    with pytest.raises(DatasetError, match="line 2 has 3 cells, the lines before have 2"):
         read_labels(csv)
 
 

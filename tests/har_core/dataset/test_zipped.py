@@ -141,7 +141,12 @@ def damaged() -> io.BytesIO:
 @pytest.mark.parametrize(
     ("archive", "named"),
     [
-        (lambda: io.BytesIO(b"no zip"), "no usable ZIP"),
+        (lambda: io.BytesIO(b"no zip"), "is a text file, no ZIP archive; pack"),
+        (lambda: io.BytesIO(bytes(500)), "no usable ZIP"),
+        (lambda: io.BytesIO(photo_bytes()), r"is a picture \(JPEG\), no ZIP archive"),
+        (lambda: io.BytesIO(b"Rar!\x1a\7\0"), "is a RAR archive, no ZIP archive"),
+        (lambda: io.BytesIO(zipped({"a.jpg": photo_bytes()}).getvalue()[:-200]), "is cut short"),
+        (lambda: zipped({"data/inner.zip": b"PK"}), "another archive, data/inner.zip"),
         (damaged, "no usable ZIP"),
         (encrypted, "encrypted"),
         (lambda: zipped({"a.jpg": b"x"}), "There is no train.csv"),

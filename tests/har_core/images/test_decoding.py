@@ -420,6 +420,11 @@ def _zip_bytes() -> bytes:
         ("filename,label\nÄ.jpg,running\n".encode(), "text file", "not_an_image"),
         ("Grüße".encode("utf-16"), "text file", "not_an_image"),
         (b"BMW drives", "text file", "not_an_image"),
+        (
+            b"version https://git-lfs.github.com/spec/v1\noid sha256:",
+            "git lfs pull",
+            "not_an_image",
+        ),
         (b"\0\0\0\x20ftypisom\0\0\2\0", "video", "not_an_image"),
         (b"RIFF\x24\0\0\0WAVEfmt ", "audio", "not_an_image"),
         (b"MZ\x90\0\3\0\0\0", "program", "not_an_image"),

@@ -2,7 +2,7 @@ import os
 
 import pytest
 
-from har_core.storage.names import printable, real_path, storable
+from har_core.storage.names import one_line, printable, real_path, storable
 
 LATIN1 = os.fsdecode(b"/photos/caf\xe9.jpg")
 
@@ -30,3 +30,17 @@ def test_a_name_that_really_holds_private_characters_is_left_alone(tmp_path):
     path = tmp_path / "\uf7e9.jpg"
     path.touch()
     assert real_path(path) == str(path)
+
+
+@pytest.mark.parametrize(
+    ("name", "shown"),
+    [
+        ("Köln 東京 😀.jpg", "Köln 東京 😀.jpg"),
+        ("a\nb\tc.jpg", "a%0Ab%09c.jpg"),
+        ("red\x1b[31m\x07.jpg", "red%1B[31m%07.jpg"),
+        ("\u202egpj.exe", "%E2%80%AEgpj.exe"),
+        ("\x9b2J.jpg", "%C2%9B2J.jpg"),
+    ],
+)
+def test_a_name_steers_no_terminal(name, shown):
+    assert one_line(name) == shown

@@ -41,7 +41,7 @@ def test_more_than_five_percent_unusable_stops_with_the_list(tiny_dataset, tmp_p
 
 def test_unknown_columns_are_named(tiny_dataset, tmp_path):
     write_rows(tiny_dataset, ["a.jpg,running"], header="picture,sort")
-    with pytest.raises(DatasetError, match=r"lacks the column filename and label.*picture, sort"):
+    with pytest.raises(DatasetError, match=r"lacks the columns filename and label.*picture, sort"):
         prepare_dataset(tiny_dataset, tmp_path)
 
 
