@@ -61,7 +61,7 @@ def scan(
         typer.Option(
             "--table",
             metavar="FILE",
-            help="Table of labels, instead of the dataset's train.csv; of other sources by sha256, "
+            help="Table to use instead of DATASET/train.csv; of other sources: labels by sha256, "
             "path, URI or base name. Tables as sources bring their own.",
         ),
     ] = None,
