@@ -43,7 +43,7 @@ def knows_labels(folder: Path, prepared: PreparedDataset) -> bool:
     return bool(were_seen(prepared.table["sha256"], splits, ["train", "validation"]).any())
 
 
-def check_held_out(folder: Path, prepared: PreparedDataset) -> None:
+def check_held_out(folder: Path, prepared: PreparedDataset, *, splits_of: str = "") -> None:
     """Refuse a bundle that was trained on photographs of the validation or test split.
 
     Parameters
@@ -52,6 +52,8 @@ def check_held_out(folder: Path, prepared: PreparedDataset) -> None:
         The bundle. One without a record of its splits passes: nothing is known of it.
     prepared : PreparedDataset
         With the split of the new training.
+    splits_of : str, optional
+        The bundle whose split that is; ``""`` if it is a new one.
 
     Raises
     ------
@@ -60,6 +62,12 @@ def check_held_out(folder: Path, prepared: PreparedDataset) -> None:
         bundle would be too good.
     """
     if n_leaking := _n_leaking(folder, prepared):
+        if splits_of and Path(splits_of).name == folder.name:
+            raise ModelBundleError(
+                f"No photograph is left to choose an epoch by: {folder.name} has learned from all "
+                "that are not for testing. Add some that it has not seen; or train with --effort "
+                "quick, which needs none, or --effort full, which starts from ImageNet's weights."
+            )
         n_held_out = int(prepared.table["split"].isin(["validation", "test"]).sum())
         raise ModelBundleError(
             f"{folder} was trained on {n_leaking} of the {n_held_out} photographs that are held "

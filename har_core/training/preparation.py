@@ -1,6 +1,7 @@
 """Turning a dataset folder into what training reads: pixels in one array, and the split."""
 
 import hashlib
+from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
@@ -111,18 +112,9 @@ def prepare_dataset(
     HarError
         If the disk is full.
     DatasetError
-        If the folder or table is unusable (see `load_dataset`, `check_labels`), a filename is
-        listed under two labels, a label cannot be a class's name, or more than 5 % of the rows
-        have no usable photograph; the message lists them.
+        See `rows_to_train_on`, `check_skipped`, `check_labels` and `check_split`.
     """
-    table = load_dataset(folder, csv).drop_duplicates(["filename", "label"], ignore_index=True)
-    check_class_names(table["label"])
-    repeated = table.loc[table["filename"].duplicated(), "filename"]
-    if len(repeated):
-        raise DatasetError(
-            f"{len(repeated)} photographs are listed under two labels, e.g. "
-            f"{', '.join(repeated[:5])}; keep one row for each."
-        )
+    table = rows_to_train_on(folder, csv)
     shape = (len(table), STORED_SIZE, STORED_SIZE, 3)
     pixels = make_disk_array(Path(store) / "pixels.npy", shape, np.uint8)
     fingerprints: list[np.ndarray] = []
@@ -141,7 +133,7 @@ def prepare_dataset(
             if progress is not None:
                 progress("Reading photographs", min(start + _CHUNK, len(table)), len(table))
     skipped = table.loc[list(reasons), ["filename", "label"]].assign(reason=list(reasons.values()))
-    _check_skipped(skipped, len(table))
+    check_skipped(skipped, len(table))
     usable = table.drop(index=list(reasons)).reset_index(drop=True)
     prints = np.stack(fingerprints)
     pairs, _ = near_duplicate_pairs(prints)
@@ -155,17 +147,73 @@ def prepare_dataset(
     usable["sha256"] = hashes
     if "split" in usable:  # as the dataset's folders say
         usable["split"] = split_of_folders(usable, recorded, seed=seed)
+        check_split(usable, class_names, splits_of)
         skipped = pd.concat([skipped, left_out(usable)])
         return PreparedDataset(usable, pixels[: len(usable)], skipped, class_names, prints)
     validation, test = shares
     split = inherited_split(usable, recorded, validation=validation, test=test, seed=seed)
-    split = split.astype("<U10")  # holds any name
+    usable["split"] = split
+    check_split(usable, class_names, splits_of)
     if not (split == "validation").any():  # that bundle has learned from its own
         rows = usable[split == "train"]
         apart = stratified_group_split(rows["label"], rows["duplicate_group"], seed=seed)
-        split[rows.index[apart == "validation"]] = "validation"
-    usable["split"] = split
+        usable.loc[rows.index[apart == "validation"], "split"] = "validation"
     return PreparedDataset(usable, pixels[: len(usable)], skipped, class_names, prints)
+
+
+def rows_to_train_on(folder: Location, csv: str | Path | None = None) -> pd.DataFrame:
+    """Return the rows of a dataset, each once; see `har_core.dataset.table.load_dataset`.
+
+    Raises
+    ------
+    DatasetError
+        If the folder or table is unusable, a filename is listed under two labels, or a label
+        cannot be a class's name.
+    """
+    table = load_dataset(folder, csv).drop_duplicates(["filename", "label"], ignore_index=True)
+    check_class_names(table["label"])
+    repeated = table.loc[table["filename"].duplicated(), "filename"]
+    if len(repeated):
+        raise DatasetError(
+            f"{len(repeated)} photographs are listed under two labels, e.g. "
+            f"{', '.join(repeated[:5])}; keep one row for each."
+        )
+    return table
+
+
+def check_split(table: pd.DataFrame, class_names: Sequence[str], base: str) -> None:
+    """Refuse a split that nothing can be learned from or measured on.
+
+    Parameters
+    ----------
+    table : DataFrame
+        ``label`` and ``split``.
+    class_names : sequence of str
+    base : str
+        Name or path of the bundle whose split is kept; ``""`` for none.
+
+    Raises
+    ------
+    DatasetError
+        If a class has no photograph to learn from, or there is none to test on.
+    """
+    name = Path(base).name if base else "the dataset's folders"
+    anew = (
+        " Add some that it has not seen, or train without --effort and --base, which splits anew."
+        if base
+        else ""
+    )
+    learned = set(table.loc[table["split"] == "train", "label"])
+    lost = [class_name for class_name in class_names if class_name not in learned]
+    if lost:
+        raise DatasetError(
+            f"No photograph of the class {some_of(map(repr, lost))} is left to learn from: all are "
+            f"held out by {name}.{anew}"
+        )
+    if not (table["split"] == "test").any():
+        raise DatasetError(
+            f"No photograph is left to test on: none is held out for that by {name}.{anew}"
+        )
 
 
 def read_photograph(path: str | None) -> tuple[np.ndarray, np.ndarray, str] | str:
@@ -182,7 +230,21 @@ def read_photograph(path: str | None) -> tuple[np.ndarray, np.ndarray, str] | st
     return decoded.square, fingerprint_image(decoded.image), digest
 
 
-def _check_skipped(skipped: pd.DataFrame, n_rows: int) -> None:
+def check_skipped(skipped: pd.DataFrame, n_rows: int) -> None:
+    """Refuse a dataset of which too much cannot be used.
+
+    Parameters
+    ----------
+    skipped : DataFrame
+        ``filename``, ``label``, ``reason``.
+    n_rows : int
+        Of the dataset.
+
+    Raises
+    ------
+    DatasetError
+        If it is more than 5 % of the rows; the message lists them.
+    """
     if len(skipped) <= MAX_UNUSABLE_SHARE * n_rows:
         return
     listed = "\n".join(

@@ -85,7 +85,7 @@ class Trainer:
         self.teachers = Teachers(settings.teachers, prepared) if settings.teachers else None
         self.origin = bundle_of_weights(settings.backbone_weights)
         if self.origin is not None:
-            check_held_out(self.origin, prepared)
+            check_held_out(self.origin, prepared, splits_of=settings.splits_of)
         self.unlabelled: Unlabelled | None = None
         if settings.unlabelled and self.teachers is not None:
             self.unlabelled = read_unlabelled(settings.unlabelled, prepared, run.path, progress)

@@ -16,15 +16,14 @@ from har_core.analysis.suspects import cross_validated_probabilities
 from har_core.dataset.duplicates import duplicate_groups, fingerprint_image, near_duplicate_pairs
 from har_core.dataset.given_splits import left_out, split_of_folders
 from har_core.dataset.splits import check_labels, inherited_split
-from har_core.dataset.table import Location, load_dataset
-from har_core.errors import DatasetError, InvalidImageError, ModelBundleError, some_of
+from har_core.dataset.table import Location
+from har_core.errors import DatasetError, InvalidImageError, ModelBundleError
 from har_core.evaluation.answers import FEW_PHOTOGRAPHS, fit_rules
 from har_core.evaluation.calibration import fit_temperature, negative_log_likelihood
 from har_core.evaluation.result import EvaluationResult
 from har_core.images.decoding import read_image_file
 from har_core.model.bundle import models_dir, write_bundle
 from har_core.model.class_indices import format_class_indices
-from har_core.model.fields import check_class_names
 from har_core.model.manifest import (
     CLASS_INDICES_FILE,
     MODEL_CARD_FILE,
@@ -43,7 +42,12 @@ from har_core.storage.checksums import sha256_of_files
 from har_core.storage.paths import exists
 from har_core.training.answering import learn_novelty
 from har_core.training.model_card import format_quick_card
-from har_core.training.preparation import MAX_UNUSABLE_SHARE, dataset_fingerprint
+from har_core.training.preparation import (
+    check_skipped,
+    check_split,
+    dataset_fingerprint,
+    rows_to_train_on,
+)
 from har_core.training.quick.head import LinearHead, fit_linear_head, replace_head
 from har_core.training.run_folder import log_csv
 
@@ -143,44 +147,21 @@ def train_quick(
 def _prepare(
     dataset: Location, csv: str | Path | None, base: Path, seed: int, report: Progress
 ) -> _Prepared:
-    rows = load_dataset(dataset, csv).drop_duplicates(["filename", "label"], ignore_index=True)
-    check_class_names(rows["label"])
-    repeated = rows.loc[rows["filename"].duplicated(), "filename"]
-    if len(repeated):
-        raise DatasetError(
-            f"{len(repeated)} photographs are listed under two labels, e.g. "
-            f"{', '.join(repeated[:5])}; keep one row for each."
-        )
+    rows = rows_to_train_on(dataset, csv)
     hashes = sha256_of_files(rows["path"].tolist(), report)
     table = rows.assign(sha256=hashes)
     recorded = read_splits(base)
     table, skipped = _grouped(table, recorded, report)
-    if len(skipped) > MAX_UNUSABLE_SHARE * len(rows):
-        examples = "; ".join(f"{r.filename}: {r.reason}" for r in skipped.head(5).itertuples())
-        raise DatasetError(
-            f"{len(skipped)} of {len(rows)} photographs cannot be used, more than "
-            f"{MAX_UNUSABLE_SHARE:.0%}; mend the table or the folder first: {examples}"
-        )
+    check_skipped(skipped, len(rows))
     class_names = check_labels(table["label"])
     if "split" in table:  # as the dataset's folders say
         split = split_of_folders(table, recorded, seed=seed)
         skipped = pd.concat([skipped, left_out(table.assign(split=split))])
     else:
         split = inherited_split(table, recorded, seed=seed)
-    prepared = _Prepared(table.assign(split=split), skipped, class_names, seed)
-    learned = set(table["label"][split == "train"])
-    lost = [name for name in class_names if name not in learned]
-    if lost:
-        raise DatasetError(
-            f"No photograph of the class {some_of(map(repr, lost))} is left to learn from: all "
-            "of them are held out. Add some, or relabel fewer."
-        )
-    if not len(prepared.rows_of("test")):
-        raise DatasetError(
-            f"The dataset holds no photograph of the test split of {base.name!r}; train with "
-            "another effort, which splits anew."
-        )
-    return prepared
+    table = table.assign(split=split)
+    check_split(table, class_names, base.name)
+    return _Prepared(table, skipped, class_names, seed)
 
 
 def _grouped(

@@ -1,8 +1,13 @@
 import numpy as np
+import pandas as pd
 import pytest
 
-from har_core.errors import DatasetError
+from har_core.errors import DatasetError, ModelBundleError
+from har_core.model.manifest import SPLITS_FILE
+from har_core.storage.checksums import sha256_of_file
+from har_core.training.ancestry import check_held_out
 from har_core.training.preparation import STORED_SIZE, prepare_dataset
+from har_core.training.quick.run import train_quick
 from tests.drawing import CLASS_NAMES, photo_bytes, write_dataset
 
 
@@ -116,3 +121,43 @@ def test_fingerprint_changes_with_a_label_or_a_photograph(tiny_dataset, tmp_path
         table.replace("running_0.jpg,running", "running_0.jpg,sitting")
     )
     assert prepare_dataset(tiny_dataset, tmp_path).fingerprint != first
+
+
+def record_splits(models, dataset, split_of):
+    """Let the tiny model have had the dataset's photographs in some splits, by their number."""
+    table = pd.read_csv(dataset / "train.csv")
+    table["sha256"] = [sha256_of_file(dataset / "train" / name) for name in table["filename"]]
+    table["duplicate_group"] = range(len(table))
+    table["split"] = [split_of(i) for i in range(len(table))]
+    table.to_parquet(models / "tiny" / SPLITS_FILE)
+    return models / "tiny"
+
+
+@pytest.mark.parametrize(
+    ("split_of", "message"),
+    [
+        (lambda i: "train", "left to test on: none is held out for that by tiny"),
+        (lambda i: "test", "'sitting' is left to learn from: all are held out by tiny"),
+        (lambda i: "test" if i < 6 else "train", "class 'clapping' is left to learn from"),
+    ],
+)
+def test_split_of_a_base_that_leaves_nothing_is_refused_at_once_by_every_effort(
+    split_of, message, tmp_path, tiny_models
+):
+    dataset = write_dataset(tmp_path / "dataset", per_class=6)
+    base = record_splits(tiny_models, dataset, split_of)
+    helps = r".*Add some that it has not seen, or train without --effort"
+    with pytest.raises(DatasetError, match=message + helps):
+        prepare_dataset(dataset, tmp_path, splits_of=str(base))
+    with pytest.raises(DatasetError, match=message + helps):
+        train_quick(dataset, "quick", base)
+
+
+def test_fine_tuning_of_a_network_that_has_seen_all_says_which_effort_can(tmp_path, tiny_models):
+    dataset = write_dataset(tmp_path / "dataset", per_class=6)
+    base = record_splits(tiny_models, dataset, lambda i: "train" if i % 6 else "test")
+    prepared = prepare_dataset(dataset, tmp_path, splits_of=str(base))
+    assert len(prepared.rows_of("test")) == len(prepared.rows_of("validation")) == 3
+    with pytest.raises(ModelBundleError, match=r"--effort quick, which needs none, or --effort fu"):
+        check_held_out(base, prepared, splits_of=str(base))
+    assert train_quick(dataset, "quick", base).metrics["n"] == 3
