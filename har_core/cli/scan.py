@@ -22,7 +22,7 @@ from har_core.cli.options import (
     WorkersOption,
     check_address,
 )
-from har_core.cli.terminal import progress_bar, stderr, write_output
+from har_core.cli.terminal import progress_bar, stderr, termination_as_interrupt, write_output
 from har_core.errors import NoTableError
 from har_core.settings import DATASET
 
@@ -174,7 +174,7 @@ def _scan_sources(
         if table is None and os.path.isfile(own):  # noqa: PTH113
             note = f"The labels in {own} are not used; --table {own} uses them."
             stderr.print(note, style="yellow", markup=False, soft_wrap=True)
-    with progress_bar() as report:
+    with termination_as_interrupt(), progress_bar() as report:
         found = scan_sources(
             sources,
             to,

@@ -16,7 +16,7 @@ from har_core.cli.options import (
     WorkersOption,
     check_address,
 )
-from har_core.cli.terminal import progress_bar, stderr, write_output
+from har_core.cli.terminal import progress_bar, stderr, termination_as_interrupt, write_output
 
 if TYPE_CHECKING:
     from har_core.scale.status import JobStatus
@@ -64,7 +64,7 @@ def score(
     from har_core.scale.scoring import score as run
 
     try:
-        with progress_bar() as report:
+        with termination_as_interrupt(), progress_bar() as report:
             status = run(
                 sources,
                 to,

@@ -1,5 +1,6 @@
 """What all commands share on the terminal: progress bars, error lines, output files."""
 
+import signal
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -79,6 +80,16 @@ def progress_bar() -> Iterator[progress.Progress]:
             bars.update(shown[what], completed=done, total=total)
 
         yield report
+
+
+@contextmanager
+def termination_as_interrupt() -> Iterator[None]:
+    """Let SIGTERM end what is being done as Ctrl-C does, which keeps what was done."""
+    before = signal.signal(signal.SIGTERM, signal.default_int_handler)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, before)
 
 
 def write_output(destination: str, text: str) -> None:

@@ -1,5 +1,6 @@
 """What a worker does, on whatever engine and whatever for: from a shard of items to parts."""
 
+import threading
 import time
 from abc import ABC, abstractmethod
 from collections.abc import Collection, Generator, Iterator, Sequence
@@ -113,11 +114,21 @@ class Worker:
         self._maker = work.begin()
         self._reader = Reader(self._maker)
         self._folder = PartsFolder(work.to)
+        self._stopping = threading.Event()
+
+    def stop(self) -> None:
+        """Let `do` end after the batch at hand; for another thread, or a signal."""
+        self._stopping.set()
+
+    @property
+    def stopped(self) -> bool:
+        """Whether it was stopped."""
+        return self._stopping.is_set()
 
     def do(self, shard: Shard) -> Generator[Report, None, None]:
         """Write the parts of a shard; also yield how far that is, after every batch.
 
-        Closed before its end, it writes what it has made until then.
+        Closed or stopped before its end, it writes what it has made until then.
 
         Raises
         ------
@@ -140,6 +151,8 @@ class Worker:
                     self._write(shard, written, done, made)
                     written, since = done, time.monotonic()
                 yield Report(done, errors)
+                if self.stopped:
+                    return
         finally:
             if rows:
                 self._write(shard, written, done, rows)

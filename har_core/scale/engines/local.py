@@ -4,6 +4,7 @@ import contextlib
 import multiprocessing
 import os
 import signal
+import sys
 import threading
 import time
 from collections.abc import Sequence
@@ -111,14 +112,27 @@ def _work(connection: Connection, work: Work) -> None:
     """Do shards until there are no more; the main function of a process."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C goes to all; the driver ends its workers
     threading.Thread(target=_end_with_parent, daemon=True).start()
+    idle = True
+
+    def end(signum: int, frame: Any) -> None:
+        worker.stop()
+        if idle:
+            sys.exit(1)
+
     try:
         with hold_shared(work.to):
             worker = Worker(work)
+            signal.signal(signal.SIGTERM, end)  # not before what was made is written
             connection.send(_READY)
             while True:
-                with contextlib.closing(worker.do(connection.recv())) as reports:
+                shard = connection.recv()
+                idle = False
+                with contextlib.closing(worker.do(shard)) as reports:
                     for report in reports:
                         connection.send(report)
+                if worker.stopped:  # the driver sees that it ended, and what is left to do
+                    sys.exit(1)
+                idle = True
                 connection.send(_FINISHED)
     except HarError as error:
         with contextlib.suppress(OSError):  # the driver may have ended

@@ -54,4 +54,4 @@ class Pool(Protocol):
         """Say how the cluster is; None without one."""
 
     def close(self) -> None:
-        """End all workers, whatever they do; those of this machine write what they have made."""
+        """End all workers, whatever they do; they write what they have made."""

@@ -2,10 +2,12 @@
 
 import contextlib
 import os
+import signal
 import tempfile
+import threading
 from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
 from har_core.errors import HarError
 from har_core.extras import require_scale_extra
@@ -13,6 +15,9 @@ from har_core.scale.engines.pool import Event
 from har_core.scale.engines.ray_state import ClusterState, state_of
 from har_core.scale.locks import hold_shared
 from har_core.scale.working import Report, Shard, Work, Worker
+
+# For a batch and a part; what hangs longer is killed.
+_LAST_WORDS_S: Final = 10.0
 
 
 class RayPool:
@@ -40,17 +45,21 @@ class RayPool:
         import ray
 
         self._ray = ray
+        on_termination = signal.getsignal(signal.SIGTERM)
         try:
             ray.init(address or "local", log_to_driver=False, logging_level="ERROR", num_cpus=None)
         except (ConnectionError, RuntimeError, ValueError) as error:
             raise HarError(f"Cannot reach the Ray cluster {address}: {error}.") from error
+        if threading.current_thread() is threading.main_thread():  # Ray has put its own in place
+            signal.signal(signal.SIGTERM, on_termination)
         inside = ray.get_runtime_context().gcs_address
         self.address = address if address and "://" in address else inside
         self.size = size or max(1, int(ray.cluster_resources().get("CPU", 1)))
         self._files = ray.put(work.files())
         self._work = work
-        # `max_restarts` is 0: a dead one is replaced here, since its shard is done again.
-        self._actor = ray.remote(num_cpus=1, max_restarts=0)(_Actor)
+        # `max_restarts` is 0: a dead one is replaced here, since its shard is done again. The
+        # second thread is there to be asked to stop.
+        self._actor = ray.remote(num_cpus=1, max_restarts=0, max_concurrency=2)(_Actor)
         self._actors = [self._actor.remote(self._files, work) for _ in range(self.size)]
         self.pids: dict[int, int] = {}  # of the actors' processes, on their machines
         # What is awaited of each worker: whether it can begin, or its next report.
@@ -106,9 +115,15 @@ class RayPool:
 
     def close(self) -> None:
         """See `Pool.close`."""
-        for actor in self._actors:
-            self._ray.kill(actor)
-        self._ray.shutdown()
+        at_work = {w for it, w in self._awaited.items() if not isinstance(it, self._ray.ObjectRef)}
+        try:
+            stopped = [self._actors[worker].stop.remote() for worker in at_work]
+            if stopped:
+                self._ray.wait(stopped, num_returns=len(stopped), timeout=_LAST_WORDS_S)
+        finally:
+            for actor in self._actors:
+                self._ray.kill(actor)
+            self._ray.shutdown()
 
 
 class _Actor:
@@ -119,6 +134,7 @@ class _Actor:
         self._lock = contextlib.ExitStack()
         with contextlib.suppress(OSError):
             self._lock.enter_context(hold_shared(work.to))
+        self._busy = threading.Lock()
         self._worker: Worker | None = None
         self._problem = ""
         # Removed once it is read: an actor is killed, and clears nothing away.
@@ -135,7 +151,15 @@ class _Actor:
 
     def do(self, shard: Shard) -> Iterator[Report | str]:
         assert self._worker is not None
-        try:
-            yield from self._worker.do(shard)
-        except HarError as error:
-            yield str(error)
+        with self._busy:
+            try:
+                yield from self._worker.do(shard)
+            except HarError as error:
+                yield str(error)
+
+    def stop(self) -> None:
+        """Write what has been made; returns when that is done."""
+        if self._worker is not None:
+            self._worker.stop()
+            with self._busy:
+                pass

@@ -21,8 +21,9 @@ from har_core.scale.engines.pool import Event
 from har_core.scale.parts import PartsFolder
 from har_core.scale.results import Results
 from har_core.scale.scoring import Scoring, score
-from har_core.scale.status import read_status
+from har_core.scale.status import StatusWriter, read_status
 from har_core.scale.working import Report, Shard
+from tests.command_line import har
 from tests.har_core.scale.conftest import InlinePool, rows_of, write_photographs
 from tests.patience import PATIENCE_S
 
@@ -133,6 +134,63 @@ def test_interrupted_job_keeps_what_its_workers_have_made(
         score([str(photographs)], str(results), workers=1, progress=interrupt, work=patient)
     assert 0 < done_before <= len(rows_of(results)) < N
     score([str(photographs)], str(results), workers=1)
+    check(undisturbed, results)
+
+
+def test_worker_that_is_told_to_end_writes_what_it_has_made(
+    photographs: Path,
+    undisturbed: pd.DataFrame,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    results = tmp_path / "results"
+    pools: list[LocalPool] = []
+
+    def start(*args: object) -> LocalPool:
+        pools.append(LocalPool(*args))  # type: ignore[arg-type]
+        return pools[-1]
+
+    kept: list[int] = []
+
+    def end(what: str, done: int, total: int) -> None:
+        if what.startswith("Scoring") and 0 < done < total and not kept:
+            os.kill(pools[0].pids()[0], signal.SIGTERM)
+            until = time.monotonic() + PATIENCE_S
+            while not list(results.glob("part-*")):
+                assert time.monotonic() < until
+                time.sleep(0.005)
+            kept.append(len(rows_of(results)))
+            assert kept[0] >= done
+
+    monkeypatch.setattr(jobs, "LocalPool", start)
+    patient = Scoring(to=str(results), bundle=work(tmp_path).bundle)  # writes at a shard's end
+    status = score([str(photographs)], str(results), workers=1, progress=end, work=patient)
+    assert kept and status.restarts == 1 and (status.done, status.errors) == (N, ERRORS)
+    check(undisturbed, results)
+
+
+def test_terminated_command_keeps_what_it_has_done(
+    photographs: Path,
+    undisturbed: pd.DataFrame,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    advance, done_before = StatusWriter.advance, []
+
+    def terminate(self: StatusWriter, done: int, errors: int) -> None:
+        advance(self, done, errors)
+        if 0 < done < N and not done_before:
+            done_before.append(done)
+            signal.raise_signal(signal.SIGTERM)
+
+    monkeypatch.setattr(StatusWriter, "advance", terminate)
+    results = tmp_path / "results"
+    ended = har("score", photographs, "--to", results, "--workers", 1)
+    assert ended.returncode == 2 and ended.stderr.endswith("goes on from there.\n")
+    assert done_before and done_before[0] <= len(rows_of(results)) < N
+    status = read_status(Results(str(results)))
+    assert status is not None and status.state == "stopped"
+    assert har("score", photographs, "--to", results, "--workers", 1).returncode == 1
     check(undisturbed, results)
 
 

@@ -108,6 +108,28 @@ def test_driver_that_was_killed_is_started_again(
     pd.testing.assert_frame_equal(rows_of(results), rows_of(tmp_path / "local"))
 
 
+def test_interrupted_job_keeps_what_its_actors_have_made(
+    cluster: str, photographs: Path, inline: None, tmp_path: Path
+) -> None:
+    score([str(photographs)], str(tmp_path / "local"))
+    results, done_before = tmp_path / "results", []
+
+    def interrupt(what: str, done: int, total: int) -> None:
+        if what.startswith("Scoring") and 0 < done < total:
+            done_before.append(done)
+            raise KeyboardInterrupt
+
+    # It writes at a shard's end.
+    work = Scoring(to=str(results), bundle=str(tmp_path / "models" / "tiny"))
+    arguments = {"engine": "ray", "address": cluster, "workers": 1}
+    with pytest.raises(KeyboardInterrupt):
+        score([str(photographs)], str(results), **arguments, progress=interrupt, work=work)
+    assert done_before and done_before[0] <= len(rows_of(results)) < N
+    status = score([str(photographs)], str(results), **arguments)
+    assert status.answered + status.total == N and status.answered > 0
+    pd.testing.assert_frame_equal(rows_of(results), rows_of(tmp_path / "local"))
+
+
 def test_scan_finds_the_same_on_a_cluster(
     cluster: str, photographs: Path, inline: None, tmp_path: Path
 ) -> None:
