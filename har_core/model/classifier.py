@@ -193,7 +193,9 @@ class ActionModel:
         """Length of the features of `answer_pixels`; 0: it gives none."""
         return self._engine.n_features
 
-    def answer_pixels(self, pixels: np.ndarray, *, with_features: bool = False) -> "Answers":
+    def answer_pixels(
+        self, pixels: Sequence[np.ndarray] | np.ndarray, *, with_features: bool = False
+    ) -> "Answers":
         """Answer for prepared photographs as `predict` does, on one core, without the words.
 
         The network sees one at a time, which takes as long on one core as several at once: so no
@@ -201,14 +203,14 @@ class ActionModel:
 
         Parameters
         ----------
-        pixels : ndarray of uint8, shape (N, S, S, 3)
-            From `prepare`.
+        pixels : sequence of ndarray of uint8, shape (S, S, 3), length N
+            From `prepare`; they need not lie side by side.
         with_features : bool, default False
             Also return the features, which needs `n_features`.
         """
         runs = [
-            self._outputs(pixels[i : i + 1], alone=False, with_features=with_features)
-            for i in range(len(pixels))
+            self._outputs(one[np.newaxis], alone=False, with_features=with_features)
+            for one in pixels
         ]
         return self._judged(_joined(runs), at_a_time=_JUDGED_AT_A_TIME)
 

@@ -8,8 +8,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-
 from har_core.errors import InvalidImageError, ModelBundleError
 from har_core.images.decoding import decode_photograph
 from har_core.model.manifest import read_manifest
@@ -152,6 +150,6 @@ class Scorer(Maker[Decoded]):
         good = [i for i, decoded in enumerate(batch) if decoded.square is not None]
         answers = None
         if good:
-            squares = np.stack([batch[i].square for i in good])  # type: ignore[misc]
+            squares = [square for photograph in batch if (square := photograph.square) is not None]
             answers = self._model.answer_pixels(squares, with_features=self._with_features)
         return answered_rows(self._schema, self._model.manifest, batch, good, answers)
