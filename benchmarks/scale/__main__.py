@@ -1,12 +1,18 @@
 """`har score` beside its peers, in one run: throughput, memory, and whether time grows as the work.
 
     python -m benchmarks.scale --photographs 50000 [--only bare local …] [--folder /tmp/photographs]
+                               [--results FILE.json] [--prepare]
 
-Needs the extra ``scale``. Throughput is counted from when the workers could begin. Where others use
+With ``--results`` a measurement may come in pieces: what earlier ones found is in the file, and
+counts in the ratios. ``--prepare`` only writes the photographs. Needs the extra ``scale``.
+
+Throughput is counted from when the workers could begin. Where others use
 the machine as well, compare photographs per second of a processor, not per second of the clock.
 """
 
 import argparse
+import dataclasses
+import json
 import os
 import re
 import shutil
@@ -40,6 +46,7 @@ class Found:
     cost: Cost
     r_squared: float = float("nan")
     start_cpu_seconds: float = 0.0
+    load: float = 0.0
 
     @property
     def per_cpu_second(self) -> float:
@@ -53,7 +60,16 @@ class Found:
             f"{name:<9}{self.n:>8,}{self.n / self.seconds:>12.1f}"
             f"{self.per_cpu_second:>12.1f}{self.cost.peak_bytes / 2**20:>10,.0f}"
             f"{self.cost.driver[-1][1] / 2**20:>10,.0f}{grown:>9.1%}{self.r_squared:>10.5f}"
+            f"{self.load:>6.1f}"
         )
+
+
+def read_found(path: Path | None) -> dict[str, Found]:
+    """Return what earlier runs found, by contestant."""
+    if path is None or not path.exists():
+        return {}
+    kept = json.loads(path.read_text())
+    return {name: Found(**{**of, "cost": Cost(**of["cost"])}) for name, of in kept.items()}
 
 
 def memory_growth(cost: Cost) -> float:
@@ -121,19 +137,30 @@ def main() -> None:
     parser.add_argument("--photographs", type=int, default=2_000)
     parser.add_argument("--folder", type=Path, default=Path(tempfile.gettempdir(), "har-photos"))
     parser.add_argument("--only", nargs="+", choices=CONTESTANTS, default=CONTESTANTS)
+    parser.add_argument("--results", type=Path, help="JSON of earlier runs to add to, and to keep")
+    parser.add_argument("--prepare", action="store_true", help="only write the photographs")
     arguments = parser.parse_args()
     workers, n = cores(), arguments.photographs
     folder = write_photographs(arguments.folder / str(n), n)
     few = write_photographs(arguments.folder / str(_START), _START)
-    found: dict[str, Found] = {}
+    if arguments.prepare:
+        return
+    found = read_found(arguments.results)
     print(f"{workers} cores, load {os.getloadavg()[0]:.1f}")
-    print("               n  per second  per cpu s  peak MB  driver MB   growth        R²")
+    print("               n  per second  per cpu s  peak MB  driver MB   growth        R²  load")
+    for name in found.keys() - set(arguments.only):
+        print(found[name].line(name), " before")
     for name in arguments.only:
         run = run_own if name in OWN else run_peer
+        load = os.getloadavg()[0]
         start = run(name, few, _START, workers)
         found[name] = run(name, folder, n, workers)
         found[name].start_cpu_seconds = start.cost.cpu_seconds
-        print(found[name].line(name), f" load {os.getloadavg()[0]:.1f}", flush=True)
+        found[name].load = load
+        print(found[name].line(name), flush=True)
+        if arguments.results:
+            kept = {name: dataclasses.asdict(of) for name, of in found.items()}
+            arguments.results.write_text(json.dumps(kept))
     for own in OWN:
         for other in found:
             if own in found and other not in OWN:
