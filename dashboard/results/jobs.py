@@ -1,9 +1,10 @@
-"""The Jobs page: score jobs that run and that ended, from what their folders say."""
+"""The Jobs page: score jobs and scans that run and that ended, from what their folders say."""
 
 from datetime import UTC, datetime, timedelta
 from typing import Final
 
 import numpy as np
+import pandas as pd
 import streamlit as st
 
 from dashboard import sidebar
@@ -16,9 +17,11 @@ from dashboard.results.opening import opened_results
 from dashboard.wording.names import counted, escape_markdown
 from har_core.errors import HarError
 from har_core.scale.engines.ray_state import ClusterState, cluster_state
-from har_core.scale.opened.finding import FoundJob, find_results
-from har_core.scale.opened.table import ResultsTable
+from har_core.scale.opened.finding import FoundJob, find_jobs
+from har_core.scale.opened.scans import ScanCounts, count_scan
+from har_core.scale.scanned.folder import ScanFolder
 from har_core.scale.status import JobStatus
+from har_core.scan.issues import ISSUE_KINDS
 
 PLACE_KEY: Final = "jobs_in"
 _ASK_AGAIN_S: Final = 2.0
@@ -34,13 +37,18 @@ _STATES: Final = {
     "lost": ("silent, probably killed", ":material/heart_broken:", "orange"),
     "unknown": ("state unknown", ":material/question_mark:", "gray"),
 }
-_GO_ON: Final = "The same `har score` command goes on from there."
+# What is done with a photograph, and what becomes of one that cannot be used.
+_WORDS: Final = {
+    "score": ("Scored", "Without an answer"),
+    "scan": ("Measured", "Unusable files"),
+}
+_GO_ON: Final = "The same `har {}` command goes on from there."
 
 
 def show_place(place: str) -> None:
-    """Draw the jobs whose results lie in a place; running ones refresh by themselves."""
+    """Draw the jobs whose folders lie in a place; running ones refresh by themselves."""
     try:
-        found = find_results(place)
+        found = find_jobs(place)
     except HarError as error:
         st.error(escape_markdown(str(error)), icon=":material/folder_off:")
         return
@@ -53,13 +61,14 @@ def show_place(place: str) -> None:
                 _show_running(job.location)
             else:
                 _show_job(job, alone=len(found) == 1)
-            _show_links(job.location)
+            if job.command == "score":
+                _show_links(job.location)
 
 
 @st.fragment(run_every=_ASK_AGAIN_S)
 def _show_running(location: str) -> None:
     try:
-        (job,) = find_results(location)
+        (job,) = find_jobs(location)
     except HarError as error:
         st.error(escape_markdown(str(error)), icon=":material/error:")
         return
@@ -74,34 +83,37 @@ def _show_job(job: FoundJob, *, alone: bool) -> None:
         st.header(escape_markdown(job.location.rpartition("/")[2]), anchor=False)
         st.badge(title, icon=icon, color=colour)  # type: ignore[arg-type]
     status = job.status
+    go_on = _GO_ON.format(job.command)
     if status is None:
-        st.caption(f"Answers of {escape_markdown(job.info.model)}; no job has left its state here.")
+        what = f"Answers of {escape_markdown(job.model)}" if job.model else "A scan"
+        st.caption(f"{what}; no job has left its state here.")
     else:
-        st.caption(_describe(status))
+        st.caption(_describe(job, status))
         if job.state in ("listing", "running"):
             _show_progress(status)
             if status.cluster:
                 st.caption(_describe_ray(ClusterState(**status.cluster)))  # type: ignore[arg-type]
         if status.message and job.state in ("failed", "stopped"):
-            st.error(f"{escape_markdown(status.message)} {_GO_ON}", icon=":material/error:")
+            st.error(f"{escape_markdown(status.message)} {go_on}", icon=":material/error:")
         elif job.state == "lost":
             st.warning(
-                f"Nothing was heard of it since {_clock(status.updated)}. {_GO_ON}",
+                f"Nothing was heard of it since {_clock(status.updated)}. {go_on}",
                 icon=":material/heart_broken:",
             )
-        _show_figures(status)
+        _show_figures(job, status)
     if alone or st.toggle("Details", key=f"details {job.location}"):
-        _show_details(job.location)
+        _show_details(job)
 
 
-def _describe(status: JobStatus) -> str:
+def _describe(job: FoundJob, status: JobStatus) -> str:
     sources = ", ".join(map(escape_markdown, status.sources[:3]))
     more = ", …" if len(status.sources) > 3 else ""
     engine = f"Ray at {escape_markdown(status.address)}" if status.address else "Ray"
     if status.engine == "local":
         engine = f"the cores of {escape_markdown(status.host)}"
+    by = escape_markdown(job.model) or "scan for faults and copies"
     return (
-        f"{sources}{more} · {escape_markdown(status.model)} · "
+        f"{sources}{more} · {by} · "
         f"{counted(status.workers, 'worker')} on {engine} · begun {_clock(status.started)}"
     )
 
@@ -118,13 +130,14 @@ def _show_progress(status: JobStatus) -> None:
     st.progress(min(status.done / status.total, 1.0), text=text)
 
 
-def _show_figures(status: JobStatus) -> None:
+def _show_figures(job: FoundJob, status: JobStatus) -> None:
     rate = status.done / status.elapsed_s if status.elapsed_s else 0.0
+    done, failed = _WORDS[job.command]
     figures = (
         ("Photographs", f"{status.listed:,}", f"{status.answered:,} before"),
-        ("Scored by this job", f"{status.done:,}", f"in {_duration(status.elapsed_s)}"),
+        (f"{done} by this job", f"{status.done:,}", f"in {_duration(status.elapsed_s)}"),
         ("On average", f"{rate:,.1f}", "a second"),
-        ("Without an answer", f"{status.errors:,}", _share(status.errors, status.done)),
+        (failed, f"{status.errors:,}", _share(status.errors, status.done)),
         ("Workers replaced", f"{status.restarts:,}", "after they died"),
     )
     with st.grid(5, min_column_width=140, gap="small"):
@@ -132,15 +145,48 @@ def _show_figures(status: JobStatus) -> None:
             st.metric(title, value, note, delta_color="off", delta_arrow="off", border=True)
 
 
-def _show_details(location: str) -> None:
+def _show_details(job: FoundJob) -> None:
+    """Draw what is in the folder itself."""
     try:
-        table = opened_results(location)
+        if job.command == "scan":
+            _show_scanned(job)
+        else:
+            _show_scored(job.location)
     except HarError as error:
         st.error(escape_markdown(str(error)), icon=":material/error:")
-        return
-    _show_reasons(table)
-    parts = table.parts_written
-    if parts["time"].max() - parts["time"].min() > _SHORTEST:
+
+
+def _show_scored(location: str) -> None:
+    table = opened_results(location)
+    counts = np.bincount(table.reason + 1, minlength=len(table.reasons) + 1)[1:]
+    told = sorted(zip(counts.tolist(), table.reasons, strict=True), reverse=True)
+    _show_reasons("Why there is no answer", {name: n for n, name in told})
+    _show_parts(location, table.parts_written)
+
+
+def _show_scanned(job: FoundJob) -> None:
+    counts = _scan_counts(job.location, len(ScanFolder(job.location).parts()), job.state)
+    _show_reasons("Why files cannot be used", counts.reasons)
+    if counts.issues is not None and job.state == "done":
+        found = {ISSUE_KINDS[name].title: n for name, n in counts.issues.items() if n}
+        listed = ", ".join(f"{n:,} × {title.lower()}" for title, n in found.items())
+        st.markdown(f"**Findings:** {listed or 'nothing'}")
+    _show_parts(job.location, counts.parts_written)
+
+
+@st.cache_data(max_entries=8, show_spinner=False)
+def _scan_counts(location: str, n_parts: int, state: str) -> ScanCounts:
+    return count_scan(location)
+
+
+def _show_reasons(why: str, counts: dict[str, int]) -> None:
+    if counts:
+        reasons = ", ".join(f"{n:,} {name.replace('_', ' ')}" for name, n in counts.items())
+        st.markdown(f"**{why}:** {escape_markdown(reasons)}")
+
+
+def _show_parts(location: str, parts: pd.DataFrame) -> None:
+    if len(parts) and parts["time"].max() - parts["time"].min() > _SHORTEST:
         st.markdown("**Photographs a second**, as the parts were written")
         st.plotly_chart(
             rate_line(parts),
@@ -148,17 +194,8 @@ def _show_details(location: str) -> None:
             config=NO_TOOLBAR,
             alt="Photographs a second over time",
         )
-    st.caption(
-        f"{counted(table.n, 'row')} in {counted(len(parts), 'part')} in {escape_markdown(location)}"
-    )
-
-
-def _show_reasons(table: ResultsTable) -> None:
-    counts = np.bincount(table.reason + 1, minlength=len(table.reasons) + 1)[1:]
-    told = sorted(zip(counts.tolist(), table.reasons, strict=True), reverse=True)
-    if told:
-        reasons = ", ".join(f"{n:,} {name.replace('_', ' ')}" for n, name in told)
-        st.markdown(f"**Why there is no answer:** {escape_markdown(reasons)}")
+    rows = counted(int(parts["rows"].sum()), "row")
+    st.caption(f"{rows} in {counted(len(parts), 'part')} in {escape_markdown(location)}")
 
 
 def _show_links(location: str) -> None:

@@ -181,6 +181,27 @@ class PartsFolder:
         pq.write_table(table, buffer, compression="zstd")
         self.write(name, buffer.getvalue())
 
+    def read_table(self, name: str, columns: Sequence[str]) -> Any:
+        """Return columns of a file from `write_table`; None if it is not there.
+
+        Raises
+        ------
+        DatasetError
+            If it is damaged, or lacks a column.
+        """
+        import pyarrow as pa
+        import pyarrow.parquet as pq
+
+        try:
+            with self._fs.open_input_file(f"{self._folder}/{name}") as file:
+                return pq.read_table(file, columns=list(columns))
+        except FileNotFoundError:
+            return None
+        except (OSError, pa.ArrowException) as error:
+            raise DatasetError(
+                f"Cannot read {self.location}/{name}: {error}. {self.verb.capitalize()} again."
+            ) from error
+
     def read_part(self, part: Part, columns: Sequence[str] | None = None) -> Any:
         """Return the rows of a part as an Arrow table.
 

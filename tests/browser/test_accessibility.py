@@ -53,7 +53,7 @@ def test_axe_finds_nothing_serious_on_the_smaller_pages(page, scheme):
     page.goto("/about")
     for name, heading in (
         ("What is this?", "What is Gerund?"),
-        ("Jobs", "How far are the score jobs?"),
+        ("Jobs", "How far are the jobs?"),
         ("Training", "Train a better model"),
     ):
         page.get_by_role("link", name=name, exact=True).click()

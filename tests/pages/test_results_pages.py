@@ -12,8 +12,11 @@ from streamlit.testing.v1 import AppTest
 
 from dashboard.jobs.registry import dismiss_job, find_jobs
 from dashboard.results import map as map_section
+from har_core.scale import jobs
 from har_core.scale.engines.ray_state import ClusterState
+from har_core.scale.scanned.scanning import scan_sources
 from har_core.scale.status import JOB_FILE
+from tests.har_core.scale.conftest import InlinePool, write_photographs
 from tests.made_results import write_results
 from tests.patience import PATIENCE_S
 
@@ -200,6 +203,28 @@ def test_a_running_job_shows_its_rate_and_its_end(tmp_path: Path) -> None:
     edit(tmp_path / "now", state="listing", total=0)
     app.run()
     assert "Listing" in app.get("progress")[0].proto.text
+
+
+def test_scans_are_listed_with_what_they_found(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(jobs, "LocalPool", InlinePool)
+    write_photographs(tmp_path / "photographs", 15)
+    write_results(tmp_path / "to" / "scored", 50)
+    scan_sources([str(tmp_path / "photographs")], str(tmp_path / "to" / "scanned"))
+    app = open_page("jobs", jobs_in=str(tmp_path / "to"))
+    assert [header.value for header in app.header] == ["scanned", "scored"]
+    shown = {metric.label: metric.value for metric in app.metric}
+    assert (shown["Measured by this job"], shown["Unusable files"]) == ("15", "1")
+    app.toggle(key=f"details {tmp_path / 'to' / 'scanned'}").set_value(True).run()
+    assert not app.exception
+    assert "**Why files cannot be used:** 1 truncated" in texts(app)
+    assert "**Findings:** 1 × " in texts(app)
+    assert "15 rows in 1 part in" in texts(app)
+    assert not any(button.key.endswith("scanned") for button in app.button)
+    edit(tmp_path / "to" / "scanned", state="failed", message="The disk is full.")
+    app.run()
+    assert "The disk is full\\. The same `har scan` command goes on" in texts(app)
 
 
 def edit(folder: Path, **changes: object) -> None:

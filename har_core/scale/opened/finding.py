@@ -1,11 +1,12 @@
-"""Which RESULTS folders there are in a place, and what became of their jobs."""
+"""Which folders of results and scans there are in a place, and what became of their jobs."""
 
 from dataclasses import dataclass
-from typing import Any, Final
+from typing import Any, Final, Literal
 
 from har_core.errors import DatasetError, HarError
 from har_core.scale.opened.table import results_at
-from har_core.scale.results import INFO_FILE, Results, ResultsInfo
+from har_core.scale.results import INFO_FILE
+from har_core.scale.scanned.folder import ScanFolder
 from har_core.scale.sources.locations import open_filesystem
 from har_core.scale.status import JobStatus, read_status
 
@@ -14,18 +15,25 @@ MOST_FOLDERS: Final = 200
 
 @dataclass(frozen=True)
 class FoundJob:
-    """A RESULTS folder and its latest job.
+    """A folder of results or of a scan, and its latest job.
 
     Parameters
     ----------
+    command : {"score", "scan"}
+        What makes such a folder.
     location : str
-    info : ResultsInfo
+    model : str
+        Which answered; ``""`` for a scan, that needs none.
+    created : str
+        ISO 8601 time in UTC; ``""`` if the folder does not say.
     status : JobStatus or None
         None if the folder does not say.
     """
 
+    command: Literal["score", "scan"]
     location: str
-    info: ResultsInfo
+    model: str
+    created: str
     status: JobStatus | None
 
     @property
@@ -37,13 +45,14 @@ class FoundJob:
         return "lost" if silent else self.status.state
 
 
-def find_results(place: str) -> list[FoundJob]:
-    """List the RESULTS folders of a place, those of the latest jobs first.
+def find_jobs(place: str) -> list[FoundJob]:
+    """List the folders of results and scans in a place, those of the latest jobs first.
 
     Parameters
     ----------
     place : str
-        A RESULTS folder, or one that such folders lie in, directly; path or URI.
+        A folder of `har score` or `har scan`, or one that such folders lie in, directly; path or
+        URI.
 
     Raises
     ------
@@ -52,10 +61,10 @@ def find_results(place: str) -> list[FoundJob]:
     """
     from pyarrow import fs
 
-    results = results_at(place)
-    if results.read_text(INFO_FILE) is not None:
-        return [_found(results)]
-    filesystem, folder = open_filesystem(results.location)
+    location = results_at(place).location
+    if (job := _job_in(location)) is not None:
+        return [job]
+    filesystem, folder = open_filesystem(location)
     try:
         inside: list[Any] = filesystem.get_file_info(fs.FileSelector(folder, allow_not_found=True))
     except OSError as error:
@@ -63,12 +72,12 @@ def find_results(place: str) -> list[FoundJob]:
     names = sorted(file.base_name for file in inside if file.type == fs.FileType.Directory)
     found = []
     for name in names[:MOST_FOLDERS]:
-        below = Results(f"{results.location}/{name}")
         try:
-            if below.read_text(INFO_FILE) is not None:
-                found.append(_found(below))
+            job = _job_in(f"{location}/{name}")
         except HarError:
             continue  # a folder that is none of ours, or half written
+        if job is not None:
+            found.append(job)
     if not found:
         raise DatasetError(
             f"{place} holds no results; make some with 'har score SOURCE --to {place}'."
@@ -76,9 +85,16 @@ def find_results(place: str) -> list[FoundJob]:
     return sorted(found, key=_when, reverse=True)
 
 
-def _found(results: Results) -> FoundJob:
-    return FoundJob(results.location, results.read_info(), read_status(results))
+def _job_in(location: str) -> FoundJob | None:
+    results = results_at(location)
+    if results.read_text(INFO_FILE) is not None:
+        info = results.read_info()
+        return FoundJob("score", location, info.model, info.created, read_status(results))
+    scan = ScanFolder(location)
+    if scan.read_text(ScanFolder.info_file) is not None:
+        return FoundJob("scan", location, "", "", read_status(scan))
+    return None
 
 
 def _when(job: FoundJob) -> str:
-    return job.info.created if job.status is None else job.status.updated
+    return job.created if job.status is None else job.status.updated

@@ -11,7 +11,7 @@ import pytest
 from har_core.errors import DatasetError, HarError
 from har_core.evaluation.result import EvaluationResult
 from har_core.scale.labels import LabelTable, read_label_table
-from har_core.scale.opened.finding import find_results
+from har_core.scale.opened.finding import find_jobs
 from har_core.scale.opened.labels import count_among, join_labels
 from har_core.scale.opened.metrics import evaluate_results
 from har_core.scale.opened.sample import arrange_sample, map_sample
@@ -126,7 +126,7 @@ def test_file_is_no_folder_of_results(tmp_path: Path) -> None:
     with pytest.raises(DatasetError, match="holds no results"):
         open_results(str(tmp_path / "file"))
     with pytest.raises(DatasetError, match="Not a directory"):
-        find_results(str(tmp_path / "file"))
+        find_jobs(str(tmp_path / "file"))
 
 
 def test_what_is_no_results_or_damaged_is_refused(tmp_path: Path) -> None:
@@ -259,7 +259,7 @@ def test_a_map_needs_some_answers(tmp_path: Path) -> None:
 
 def test_jobs_of_a_place_are_found_with_what_became_of_them(tmp_path: Path) -> None:
     with pytest.raises(HarError, match="holds no results"):
-        find_results(str(tmp_path))
+        find_jobs(str(tmp_path))
     for name, state in (("a", "done"), ("b", "running"), ("c", "running")):
         write_results(tmp_path / name, 10, state=state)
     (tmp_path / "other").mkdir()
@@ -268,6 +268,6 @@ def test_jobs_of_a_place_are_found_with_what_became_of_them(tmp_path: Path) -> N
     body["updated"] = (datetime.now(UTC) - timedelta(minutes=3)).isoformat()
     silent.write_text(json.dumps(body))
     (tmp_path / "a" / JOB_FILE).unlink()
-    states = {job.location.rpartition("/")[2]: job.state for job in find_results(str(tmp_path))}
+    states = {job.location.rpartition("/")[2]: job.state for job in find_jobs(str(tmp_path))}
     assert states == {"a": "unknown", "b": "running", "c": "lost"}
-    assert [job.state for job in find_results(str(tmp_path / "b"))] == ["running"]
+    assert [job.state for job in find_jobs(str(tmp_path / "b"))] == ["running"]
