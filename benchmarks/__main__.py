@@ -13,7 +13,7 @@ import sys
 import time
 from pathlib import Path
 
-from benchmarks import browser, folder, guard, limit, opening, pages, service, single
+from benchmarks import browser, cell, folder, guard, limit, opening, pages, service, single
 from benchmarks.table import as_markdown, as_text
 
 PARTS = {
@@ -23,6 +23,7 @@ PARTS = {
     "service": service.measure,
     "browser": browser.measure,
     "pages": pages.measure,
+    "cell": cell.measure,
     "opening": opening.measure,
     "guard": guard.measure,
 }

@@ -38,6 +38,7 @@ CHANGES: Final[dict[str, tuple[Change, ...]]] = {
     "evaluation": (
         ("Confusions", "segmented_control", "cells", None),
         ("Confusions", "toggle", "hide_right", (True, False)),
+        ("Confusions", "selectbox", "predicted", None),
         ("Classes", "toggle", "class_intervals", (True, False)),
         ("Curves", "segmented_control", "curve", None),
         ("Confidence", "slider", "threshold", (0.5, 0.7)),

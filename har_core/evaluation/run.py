@@ -9,11 +9,12 @@ from typing import Final
 import numpy as np
 import pandas as pd
 
-from har_core.dataset.duplicates import duplicate_groups, fingerprint_image, near_duplicate_pairs
+from har_core.dataset.duplicates import duplicate_groups, near_duplicate_pairs
 from har_core.errors import DatasetError, InvalidImageError
 from har_core.evaluation.result import EvaluationResult
 from har_core.evaluation.store import Evaluation, network_sha256, now
 from har_core.images.decoding import decode_photograph, read_bytes
+from har_core.images.fingerprints import fingerprint_image
 from har_core.model.classifier import ActionModel
 
 _BATCH_SIZE: Final = 32

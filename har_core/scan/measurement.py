@@ -9,9 +9,9 @@ from typing import Final
 import numpy as np
 from PIL import Image, ImageFilter
 
-from har_core.dataset.duplicates import grey_thumbnail, normalise_thumbnails
 from har_core.errors import InvalidImageError
 from har_core.images.decoding import MAX_BYTES, decode_photograph
+from har_core.images.fingerprints import grey_thumbnail, normalise_thumbnails
 from har_core.images.signatures import identify_content
 from har_core.storage.names import real_path
 

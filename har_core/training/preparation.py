@@ -10,12 +10,13 @@ from typing import Final
 import numpy as np
 import pandas as pd
 
-from har_core.dataset.duplicates import duplicate_groups, fingerprint_image, near_duplicate_pairs
+from har_core.dataset.duplicates import duplicate_groups, near_duplicate_pairs
 from har_core.dataset.given_splits import left_out, split_of_folders
 from har_core.dataset.splits import check_labels, inherited_split, stratified_group_split
 from har_core.dataset.table import Location, load_dataset
 from har_core.errors import DatasetError, InvalidImageError, some_of
 from har_core.images.decoding import decode_photograph, read_bytes
+from har_core.images.fingerprints import fingerprint_image
 from har_core.model.fields import check_class_names
 from har_core.model.loading import find_model
 from har_core.model.records import read_splits

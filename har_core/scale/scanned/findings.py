@@ -6,7 +6,8 @@ from typing import Any, Final
 import numpy as np
 import pandas as pd
 
-from har_core.dataset.duplicates import FINGERPRINT_SIDE, pairs_of_thumbnails
+from har_core.dataset.duplicates import pairs_of_thumbnails
+from har_core.images.fingerprints import FINGERPRINT_SIDE
 from har_core.model.fields import ERROR, REASON
 from har_core.progress import Progress
 from har_core.scale.answered import MISSING

@@ -13,7 +13,7 @@ import pandas as pd
 
 from har_core.analysis.features import compute_features
 from har_core.analysis.suspects import cross_validated_probabilities
-from har_core.dataset.duplicates import duplicate_groups, fingerprint_image, near_duplicate_pairs
+from har_core.dataset.duplicates import duplicate_groups, near_duplicate_pairs
 from har_core.dataset.given_splits import left_out, split_of_folders
 from har_core.dataset.splits import check_labels, inherited_split
 from har_core.dataset.table import Location
@@ -22,6 +22,7 @@ from har_core.evaluation.answers import FEW_PHOTOGRAPHS, fit_rules
 from har_core.evaluation.calibration import fit_temperature, negative_log_likelihood
 from har_core.evaluation.result import EvaluationResult
 from har_core.images.decoding import read_image_file
+from har_core.images.fingerprints import fingerprint_image
 from har_core.model.bundle import models_dir, write_bundle
 from har_core.model.class_indices import format_class_indices
 from har_core.model.manifest import (

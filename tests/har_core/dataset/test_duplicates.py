@@ -3,13 +3,19 @@ import io
 import numpy as np
 from PIL import Image, ImageEnhance, ImageFilter, ImageOps
 
+from har_core.dataset import duplicates
 from har_core.dataset.duplicates import (
     DUPLICATE_CORRELATION,
     duplicate_groups,
-    fingerprint_image,
-    grey_thumbnail,
     hashed_pairs,
     near_duplicate_pairs,
+    pairs_of_thumbnails,
+)
+from har_core.images.fingerprints import (
+    fingerprint_image,
+    grey_thumbnail,
+    low_frequencies,
+    mirror_fingerprints,
     normalise_thumbnails,
 )
 from tests.drawing import draw_photo
@@ -66,3 +72,54 @@ def test_hashing_finds_the_pairs_that_comparing_everything_finds() -> None:
     found, of_found = hashed_pairs(thumbnails)
     assert found.tolist() == exact.tolist()
     np.testing.assert_allclose(of_found, correlations, atol=1e-5)
+
+
+def altered_copies(n: int) -> np.ndarray:
+    """Return thumbnails of coarse random patches, the second half altered copies of the first."""
+    rng = np.random.default_rng(3)
+    coarse = rng.integers(0, 256, (n // 2, 8, 8)).repeat(4, axis=1).repeat(4, axis=2)
+    noise = rng.normal(size=coarse.shape) * rng.uniform(5, 35, (len(coarse), 1, 1))
+    altered = np.clip(coarse + noise, 0, 255)
+    altered[::2] = altered[::2, :, ::-1]
+    return np.concatenate([coarse, altered]).reshape(2 * len(coarse), -1).astype(np.uint8)
+
+
+def test_no_bound_is_below_the_correlation_that_it_bounds() -> None:
+    prints = normalise_thumbnails(altered_copies(200))
+    first, second = (each.ravel() for each in np.indices((len(prints), len(prints))))
+    plain = prints @ prints.T
+    either = np.maximum(plain, prints @ mirror_fingerprints(prints).T)
+    bounds = low_frequencies(prints).bounds(first, second).reshape(either.shape)
+    assert (bounds >= either - 1e-4).all()
+    assert np.median(bounds - either) < 0.5  # or it would rule out nothing
+
+
+def test_comparing_everything_misses_no_pair_at_the_edge_of_a_block(monkeypatch) -> None:
+    monkeypatch.setattr(duplicates, "_BLOCK", 7)
+    prints = normalise_thumbnails(altered_copies(60))
+    either = np.maximum(prints @ prints.T, prints @ mirror_fingerprints(prints).T)
+    wanted = np.argwhere(np.triu(either >= DUPLICATE_CORRELATION, 1))
+    assert len(wanted) >= 20
+    assert near_duplicate_pairs(prints)[0].tolist() == wanted.tolist()
+    assert near_duplicate_pairs(prints[:0])[0].shape == (0, 2)
+
+
+def test_hashing_misses_less_than_a_hundredth_of_the_pairs_near_the_threshold() -> None:
+    thumbnails = altered_copies(4000)
+    exact, correlations = near_duplicate_pairs(normalise_thumbnails(thumbnails))
+    near = correlations < 0.94
+    assert near.sum() > 100
+    found = set(map(tuple, hashed_pairs(thumbnails)[0].tolist()))
+    missed = [tuple(pair) not in found for pair in exact[near].tolist()]
+    assert np.mean(missed) < 0.01
+
+
+def test_more_photographs_than_are_compared_are_hashed(monkeypatch) -> None:
+    thumbnails = altered_copies(40)
+    asked = []
+    monkeypatch.setattr(duplicates, "hashed_pairs", lambda *given: asked.append(given) or "hashed")
+    monkeypatch.setattr(duplicates, "MOST_COMPARED", 40)
+    assert len(pairs_of_thumbnails(thumbnails)[0]) > 0
+    assert not asked
+    monkeypatch.setattr(duplicates, "MOST_COMPARED", 39)
+    assert pairs_of_thumbnails(thumbnails) == "hashed"
