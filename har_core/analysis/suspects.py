@@ -210,6 +210,9 @@ def cross_validated_probabilities(
 def fit_regression(features: np.ndarray, labels: np.ndarray) -> Any:
     """Fit the logistic regression that judges labels, on standardised features.
 
+    The penalised weights lie in the span of the photographs: of less than half as many photographs
+    as features they are fitted in that span, which gives the same regression in half the time.
+
     Parameters
     ----------
     features : ndarray of float32, shape (N, D)
@@ -222,7 +225,21 @@ def fit_regression(features: np.ndarray, labels: np.ndarray) -> Any:
     """
     from sklearn.linear_model import LogisticRegression
     from sklearn.pipeline import make_pipeline
+    from sklearn.preprocessing import FunctionTransformer
 
     scaler = fit_scaler(features)
     regression = LogisticRegression(C=_DATA_WEIGHT / len(features), max_iter=_MAX_ITERATIONS)
-    return make_pipeline(scaler, regression.fit(scaler.transform(features), labels))
+    scaled = scaler.transform(features)
+    if 2 * len(scaled) > scaled.shape[1]:  # finding the span would take longer than it saves
+        return make_pipeline(scaler, regression.fit(scaled, labels))
+    basis = _span(scaled)
+    rotate = FunctionTransformer(lambda rows: rows @ basis)
+    return make_pipeline(scaler, rotate, regression.fit(scaled @ basis, labels))
+
+
+def _span(rows: np.ndarray) -> np.ndarray:
+    """Return an orthonormal basis, shape (D, at most N), of the span of N rows of length D > N."""
+    squares, directions = np.linalg.eigh((rows @ rows.T).astype(np.float64))
+    kept = squares > squares[-1] * np.finfo(np.float32).eps * len(rows)
+    basis = rows.T @ (directions[:, kept] / np.sqrt(squares[kept]))
+    return basis.astype(rows.dtype)

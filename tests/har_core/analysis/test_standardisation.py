@@ -4,6 +4,7 @@ from collections.abc import Callable
 
 import numpy as np
 import pytest
+from sklearn.linear_model import LogisticRegression
 
 from har_core.analysis.standardisation import fit_scaler
 from har_core.analysis.suspects import fit_regression
@@ -50,3 +51,22 @@ def test_constant_features_leave_the_scale_of_the_others_alone() -> None:
 def test_features_that_are_all_constant_are_only_shifted() -> None:
     scaled = fit_scaler(np.full((5, 3), 2, np.float32)).transform(np.full((1, 3), 4, np.float32))
     np.testing.assert_allclose(scaled, 2)
+
+
+@pytest.mark.parametrize("repeated", [1, 3])
+def test_regression_of_fewer_photographs_than_features_is_that_of_more(repeated: int) -> None:
+    rng = np.random.default_rng(0)
+    codes = np.arange(60) % 3
+    features = rng.normal(size=(60, 200)).astype(np.float32)
+    features[:, :3] += 2 * np.eye(3, dtype=np.float32)[codes]
+    features = features[:20].repeat(repeated, axis=0) if repeated > 1 else features
+    codes = codes[:20].repeat(repeated) if repeated > 1 else codes
+    others = rng.normal(size=(30, 200)).astype(np.float32)
+    in_span = fit_regression(features, codes)
+    assert len(in_span) == 3
+    scaler = fit_scaler(features)
+    plain = LogisticRegression(C=10 / len(features), max_iter=1000, tol=1e-6)
+    plain.fit(scaler.transform(features), codes)
+    np.testing.assert_allclose(
+        in_span.predict_proba(others), plain.predict_proba(scaler.transform(others)), atol=0.01
+    )
