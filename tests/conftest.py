@@ -1,6 +1,7 @@
 """Fixtures that all tests share."""
 
 import gc
+import itertools
 import os
 import sys
 from collections.abc import Iterator
@@ -19,16 +20,27 @@ _TOGETHER = {
         for name in ("accessibility", "dataset", "predict", "first_steps")
     ),
     "training": ("tests/har_core/training/", "tests/recipes/"),
-    "Keras": ("tests/har_core/keras_io/", "tests/har_core/model/test_importing.py"),
+    "Keras": (
+        "tests/har_core/keras_io/",
+        "tests/har_core/model/test_importing.py",
+        "tests/har_core/export/test_formats.py",
+    ),
 }
 # The long ones are handed out first, so that the workers end together.
 _LONGEST = (*_TOGETHER, "tests/browser/", "tests/pages/", "tests/dashboard/training/")
 
 _known_modules = 0
+_DATA_FOLDERS = itertools.count()
 
 
 def pytest_configure(config: pytest.Config) -> None:
-    """Leave each of several workers one core: threads that wait for a busy one keep it busy."""
+    """Compile the project once, and leave each of several workers one core.
+
+    Threads that wait for a busy core keep it busy.
+    """
+    # Else every worker, server and command that tests start would compile all of it anew.
+    sys.dont_write_bytecode = False
+    os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
     if config.getoption("numprocesses", None):
         os.environ.setdefault("OMP_NUM_THREADS", "1")
 
@@ -66,9 +78,9 @@ def pytest_xdist_auto_num_workers() -> int:
     return (os.cpu_count() or 1) + 1
 
 
-@pytest.fixture(scope="module", autouse=True)
+@pytest.fixture(autouse=True)
 def spared_collector() -> None:
-    """Keep modules out of garbage collections, as the server does, when a file imported many.
+    """Keep modules out of garbage collections, as the server does, when a test imported many.
 
     Every run of a page ends with one, which takes half a second where TensorFlow is in memory.
     """
@@ -80,9 +92,13 @@ def spared_collector() -> None:
 
 
 @pytest.fixture(autouse=True)
-def own_data_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def own_data_folder(
+    tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """Keep the tests away from the data folder of whoever runs them."""
-    monkeypatch.setenv("HAR_DATA_DIR", str(tmp_path.with_name(f"{tmp_path.name}-data")))
+    # `tmp_path` would make a folder for each test, among all the others.
+    own = tmp_path_factory.getbasetemp() / "data" / str(next(_DATA_FOLDERS))
+    monkeypatch.setenv("HAR_DATA_DIR", str(own))
 
 
 @pytest.fixture(autouse=True)

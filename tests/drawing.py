@@ -1,5 +1,6 @@
 """Drawn stand-ins for photographs and a tiny ONNX network, so that tests need no real ones."""
 
+import functools
 import io
 from pathlib import Path
 from typing import Any
@@ -45,6 +46,7 @@ def encode(image: Image.Image, image_format: str = "JPEG", **options: Any) -> by
     return buffer.getvalue()
 
 
+@functools.lru_cache(maxsize=2000)
 def photo_bytes(label: str = "running", seed: int = 0, **options: Any) -> bytes:
     """Draw a picture and return it as the bytes of a JPEG."""
     return encode(draw_photo(label, seed, **options), "JPEG", quality=92)
@@ -129,6 +131,12 @@ def conv_network(n_classes: int = 3, seed: int = 0, logits: np.ndarray | None = 
     return model.SerializeToString()
 
 
+@functools.cache
+def tiny_network() -> bytes:
+    """Return `colour_network`, which many tests write."""
+    return colour_network()
+
+
 def write_tiny_bundle(models_folder: Path, name: str = "tiny", **fields: Any) -> BundleManifest:
     """Write a real bundle around `colour_network`."""
     manifest = BundleManifest(
@@ -140,7 +148,7 @@ def write_tiny_bundle(models_folder: Path, name: str = "tiny", **fields: Any) ->
         **fields,
     )
     files = {
-        ONNX_FILE: colour_network(),
+        ONNX_FILE: tiny_network(),
         CLASS_INDICES_FILE: format_class_indices(CLASS_NAMES).encode(),
     }
     return bundle.write_bundle(models_folder / name, manifest, files)

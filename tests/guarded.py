@@ -1,5 +1,6 @@
 """A bundle that tells foreign pictures from drawn photographs, and abstains when it is unsure."""
 
+import functools
 import hashlib
 from pathlib import Path
 
@@ -32,15 +33,9 @@ def checkerboard() -> bytes:
     return encode(Image.fromarray((255 * tiles).astype(np.uint8)), "PNG")
 
 
-def write_guarded_bundle(
-    models_folder: Path,
-    name: str = "guarded",
-    rules: AnswerRules = USUAL,
-) -> BundleManifest:
-    """Write a bundle that was fitted on the photographs that `write_dataset` draws.
-
-    Its splits call the first 20 of each class training photographs, the next 16 validation ones.
-    """
+@functools.cache
+def _fitted() -> dict[str, bytes]:
+    """Return the files of such a bundle; what makes them takes half a second."""
     graph = add_feature_outputs(conv_network())
     session = onnxruntime.InferenceSession(graph, providers=["CPUExecutionProvider"])
 
@@ -65,6 +60,23 @@ def write_guarded_bundle(
             "sha256": [hashlib.sha256(photo_bytes(*d)).hexdigest() for d in drawn],
         }
     )
+    return {
+        ONNX_FILE: graph,
+        NOVELTY_FILE: detector.to_bytes(),
+        CLASS_INDICES_FILE: format_class_indices(CLASS_NAMES).encode(),
+        SPLITS_FILE: splits.to_parquet(index=False),
+    }
+
+
+def write_guarded_bundle(
+    models_folder: Path,
+    name: str = "guarded",
+    rules: AnswerRules = USUAL,
+) -> BundleManifest:
+    """Write a bundle that was fitted on the photographs that `write_dataset` draws.
+
+    Its splits call the first 20 of each class training photographs, the next 16 validation ones.
+    """
     manifest = BundleManifest(
         name=name,
         architecture="two convolutions",
@@ -73,10 +85,4 @@ def write_guarded_bundle(
         class_names=CLASS_NAMES,
         answers=rules.to_dict(),
     )
-    files = {
-        ONNX_FILE: graph,
-        NOVELTY_FILE: detector.to_bytes(),
-        CLASS_INDICES_FILE: format_class_indices(CLASS_NAMES).encode(),
-        SPLITS_FILE: splits.to_parquet(index=False),
-    }
-    return bundle.write_bundle(models_folder / name, manifest, files)
+    return bundle.write_bundle(models_folder / name, manifest, _fitted())

@@ -5,7 +5,7 @@ import shutil
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 from urllib.parse import urlsplit
 
 import pytest
@@ -27,6 +27,7 @@ from tests.dashboard_process import DashboardProcess, running_dashboard
 from tests.drawing import write_dataset, write_tiny_bundle
 
 TIMEOUT_MS = 60_000  # generous: a busy machine takes half a minute to draw the first chart
+POLL_MS = 50  # unless told, a page is asked sixty times a second, and drawn as often
 DESKTOP: ViewportSize = {"width": 1280, "height": 900}
 PHONE = {"width": 390, "height": 844}
 CHROMIUM_NAMES = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable")
@@ -40,6 +41,16 @@ CHROMIUM_ARGUMENTS = [
     "--use-fake-device-for-media-stream",
     "--host-resolver-rules=MAP * ~NOTFOUND, EXCLUDE 127.0.0.1",
 ]
+
+# Of the pages in each appearance of the system.
+BACKGROUNDS: dict[Literal["dark", "light"], str] = {
+    "dark": "rgb(18, 25, 29)",
+    "light": "rgb(251, 250, 247)",
+}
+HAS_BACKGROUND = """colour => {
+  const app = document.querySelector("[data-testid=stApp]")
+  return app && getComputedStyle(app).backgroundColor === colour
+}"""
 
 # Rules that axe-core leaves out unless asked.
 SERIOUS = ("serious", "critical")
@@ -60,7 +71,8 @@ def wait_until_drawn(page: Page) -> None:
     page.wait_for_function(
         "!document.querySelector('[data-testid=stStatusWidget]')"
         " && !document.querySelector('[data-stale=true]')"
-        " && !document.querySelector('[data-testid=stSkeleton]')"
+        " && !document.querySelector('[data-testid=stSkeleton]')",
+        polling=POLL_MS,
     )
 
 
@@ -72,6 +84,17 @@ def serious_faults(page: Page) -> list[str]:
         for v in violations
         if v["impact"] in SERIOUS or v["id"] == "heading-order"
     ]
+
+
+def faults_in_both_schemes(page: Page) -> list[str]:
+    """Return what `serious_faults` finds in the dark and in the light appearance."""
+    faults = []
+    for scheme, background in BACKGROUNDS.items():
+        page.emulate_media(color_scheme=scheme)
+        page.wait_for_function(HAS_BACKGROUND, arg=background, polling=POLL_MS)
+        wait_until_drawn(page)
+        faults += [f"{scheme}: {fault}" for fault in serious_faults(page)]
+    return faults
 
 
 def errors_of(page: Page) -> list[str]:

@@ -5,7 +5,7 @@ import re
 import pytest
 from playwright.sync_api import expect
 
-from tests.browser.conftest import TIMEOUT_MS, serious_faults, wait_until_drawn
+from tests.browser.conftest import TIMEOUT_MS, faults_in_both_schemes, wait_until_drawn
 from tests.drawing import photo_bytes
 
 pytestmark = pytest.mark.browser
@@ -23,33 +23,25 @@ VIEWS = {
 }
 
 
-@pytest.mark.parametrize("scheme", ["light", "dark"])
 @pytest.mark.parametrize("view", VIEWS)
-def test_axe_finds_nothing_serious(page, view, scheme):
+def test_axe_finds_nothing_serious(page, view):
     address, heading = VIEWS[view]
-    page.emulate_media(color_scheme=scheme)
     page.goto(address)
     expect(page.get_by_role("heading", name=heading)).to_be_visible(timeout=TIMEOUT_MS)
-    wait_until_drawn(page)
-    assert serious_faults(page) == []
+    assert faults_in_both_schemes(page) == []
 
 
-@pytest.mark.parametrize("scheme", ["light", "dark"])
-def test_axe_finds_nothing_serious_in_an_answer(page, scheme):
-    page.emulate_media(color_scheme=scheme)
+def test_axe_finds_nothing_serious_in_an_answer(page):
     page.goto("/")
     expect(page.get_by_role("heading", name="What is the person doing?")).to_be_visible()
     page.locator("input[type=file]").set_input_files(
         {"name": "a.jpg", "mimeType": "image/jpeg", "buffer": photo_bytes("running")}
     )
     expect(page.get_by_role("img", name="The photograph a.jpg")).to_be_visible()
-    wait_until_drawn(page)
-    assert serious_faults(page) == []
+    assert faults_in_both_schemes(page) == []
 
 
-@pytest.mark.parametrize("scheme", ["light", "dark"])
-def test_axe_finds_nothing_serious_on_the_smaller_pages(page, scheme):
-    page.emulate_media(color_scheme=scheme)
+def test_axe_finds_nothing_serious_on_the_smaller_pages(page):
     page.goto("/about")
     for name, heading in (
         ("What is this?", "What is Gerund?"),
@@ -58,14 +50,12 @@ def test_axe_finds_nothing_serious_on_the_smaller_pages(page, scheme):
     ):
         page.get_by_role("link", name=name, exact=True).click()
         expect(page.get_by_role("heading", name=heading, exact=True)).to_be_visible()
-        wait_until_drawn(page)
-        assert serious_faults(page) == [], name
+        assert faults_in_both_schemes(page) == [], name
     page.get_by_text("Standard", exact=True).click()
     page.get_by_text("Advanced settings").click()
     page.get_by_text("Which data made which model").click()
     expect(page.get_by_role("spinbutton", name="Epochs")).to_be_visible()
-    wait_until_drawn(page)
-    assert serious_faults(page) == []
+    assert faults_in_both_schemes(page) == []
 
 
 HAS_FOCUS = "element => element.getRootNode().activeElement === element"

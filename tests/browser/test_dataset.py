@@ -57,7 +57,7 @@ def test_filter_open_exclude_and_export(page: Page) -> None:
     expect(page.get_by_text("12 of 12 rows are kept")).to_be_visible()
 
 
-def test_a_link_shows_the_same_photographs(page: Page) -> None:
+def test_a_link_shows_the_same_photographs_and_the_shift_key_ticks_a_range(page: Page) -> None:
     page.goto("/dataset?section=Photographs")
     expect(tiles(page)).to_have_count(12)
     page.get_by_role("combobox", name="Class").click()
@@ -75,6 +75,12 @@ def test_a_link_shows_the_same_photographs(page: Page) -> None:
     page.get_by_role("button", name="Clear the filters").click()
     expect(tiles(page)).to_have_count(12)
     expect(page).not_to_have_url(re.compile("browse_"))
+
+    boxes = page.get_by_role("checkbox", name=re.compile("^Select "))
+    boxes.nth(1).click()
+    expect(page.get_by_text("1 selected")).to_be_visible()
+    boxes.nth(4).click(modifiers=["Shift"])
+    expect(page.get_by_text("4 selected")).to_be_visible()
 
 
 def test_scan_runs_with_progress_and_leads_to_its_findings(page: Page) -> None:
@@ -154,13 +160,3 @@ def test_region_lassoed_on_the_map_shows_its_photographs(page: Page, tmp_path: P
     page.mouse.up()
     expect(page.get_by_text("24 photographs in this region")).to_be_visible()
     expect(tiles(page)).to_have_count(24)
-
-
-def test_the_shift_key_ticks_a_whole_range(page: Page) -> None:
-    page.goto("/dataset?section=Photographs")
-    expect(tiles(page)).to_have_count(12)
-    boxes = page.get_by_role("checkbox", name=re.compile("^Select "))
-    boxes.nth(1).click()
-    expect(page.get_by_text("1 selected")).to_be_visible()
-    boxes.nth(4).click(modifiers=["Shift"])
-    expect(page.get_by_text("4 selected")).to_be_visible()

@@ -16,7 +16,7 @@ from har_core.dataset.decisions import load_decisions
 from har_core.model.loading import load_model
 from har_core.scan.scanning import scan_dataset
 from har_core.training.quick.run import train_quick
-from tests.browser.conftest import DESKTOP, TIMEOUT_MS, serious_faults, wait_until_drawn
+from tests.browser.conftest import DESKTOP, TIMEOUT_MS, faults_in_both_schemes
 from tests.dashboard_process import running_dashboard
 from tests.drawing import CLASS_NAMES, photo_bytes, write_tiny_bundle
 
@@ -123,10 +123,7 @@ def test_ten_fixes_in_ten_keys_then_a_better_model_answers(
     # Nobody has clicked: whoever watches a training sees the comparison when it ends.
     expect(page.get_by_role("heading", name="Compare corrected with old")).to_be_visible()
     expect(page.get_by_role("button", name="Use this model")).to_be_visible()
-    for scheme in ("dark", "light"):
-        page.emulate_media(color_scheme=scheme)
-        wait_until_drawn(page)
-        assert serious_faults(page) == []
+    assert faults_in_both_schemes(page) == []
     expect(page.get_by_text("photographs that neither has learned from")).to_be_visible()
     expect(page.get_by_text("got another label in between")).to_be_visible()
     photograph = {"file": ("photo.jpg", photo_bytes("running", 2000), "image/jpeg")}

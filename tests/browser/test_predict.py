@@ -1,10 +1,11 @@
 import json
+import re
 
 import pytest
 from playwright.sync_api import TimeoutError as PlaywrightTimeoutError
 from playwright.sync_api import expect
 
-from tests.browser.conftest import PHONE, visit, wait_until_drawn
+from tests.browser.conftest import BACKGROUNDS, PHONE, visit, wait_until_drawn
 from tests.drawing import CLASS_NAMES, photo_bytes
 
 pytestmark = pytest.mark.browser
@@ -141,17 +142,16 @@ def classify_a_shot(page):
     expect(page.get_by_role("heading", name="running")).to_be_visible()
 
 
-@pytest.mark.parametrize("scheme", ["light", "dark"])
-def test_page_follows_the_systems_appearance(page, scheme):
-    page.emulate_media(color_scheme=scheme)
+def test_page_follows_the_systems_appearance(page):
+    page.emulate_media(color_scheme="dark")
     open_page(page)
-    colour = page.get_by_test_id("stApp").evaluate(
-        "element => getComputedStyle(element).backgroundColor"
-    )
-    assert colour == {"light": "rgb(251, 250, 247)", "dark": "rgb(18, 25, 29)"}[scheme]
+    app = page.get_by_test_id("stApp")
+    for scheme in ("dark", "light", "dark"):  # from the beginning, and when it changes
+        page.emulate_media(color_scheme=scheme)
+        expect(app).to_have_css("background-color", BACKGROUNDS[scheme])
 
 
-def test_phone_needs_no_sideways_scrolling_and_cuts_no_label(page):
+def test_phone_scrolls_only_down_cuts_no_label_and_shows_answers_before_what_was_handed_in(page):
     page.set_viewport_size(PHONE)
     open_page(page)
     upload(page, picture("photo.jpg", photo_bytes("running", size=(1200, 800))))
@@ -161,7 +161,10 @@ def test_phone_needs_no_sideways_scrolling_and_cuts_no_label(page):
         "main => Math.max(main.scrollWidth, document.documentElement.scrollWidth)"
     )
     assert widest <= PHONE["width"]
+    answer = page.get_by_role("heading", name="Almost certainly running").bounding_box()
     shown = page.get_by_role("img", name="The photograph photo.jpg").bounding_box()
+    assert answer["y"] < PHONE["height"] / 2
+    assert answer["y"] < shown["y"]
     assert shown["x"] + shown["width"] <= PHONE["width"]
     chart = page.locator(".js-plotly-plot").bounding_box()
     for text in [*page.locator(CHART_NAMES).all(), *page.locator(BAR_LABELS).all()]:
@@ -169,10 +172,8 @@ def test_phone_needs_no_sideways_scrolling_and_cuts_no_label(page):
         assert box["x"] >= chart["x"] - 1
         assert box["x"] + box["width"] <= chart["x"] + chart["width"] + 1
 
-
-def test_phone_shows_answers_before_what_was_handed_in(page):
-    page.set_viewport_size(PHONE)
-    open_page(page)
+    page.get_by_role("button", name=re.compile("Remove photo.jpg")).click()
+    expect(page.get_by_role("img", name="The photograph photo.jpg")).to_have_count(0)
     upload(
         page,
         picture("first.jpg", photo_bytes("clapping")),

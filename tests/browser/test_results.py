@@ -11,8 +11,7 @@ from tests.browser.conftest import (
     DESKTOP,
     TIMEOUT_MS,
     errors_of,
-    serious_faults,
-    wait_until_drawn,
+    faults_in_both_schemes,
 )
 from tests.dashboard_process import DashboardProcess, running_dashboard
 from tests.drawing import write_tiny_bundle
@@ -49,15 +48,6 @@ def page(browser: Browser, server: DashboardProcess) -> Iterator[Page]:
     yield opened
     context.close()
     assert not errors
-
-
-def faults_in_both_schemes(page: Page) -> list[str]:
-    faults = []
-    for scheme in ("dark", "light"):
-        page.emulate_media(color_scheme=scheme)
-        wait_until_drawn(page)
-        faults += serious_faults(page)
-    return faults
 
 
 def test_from_a_job_to_its_photographs_and_its_confusions(

@@ -5,10 +5,16 @@ from starlette.testclient import TestClient
 from dashboard.rest import routes
 
 
-@pytest.fixture
-def client(tiny_models):
-    """Return a client of the REST API alone, with the tiny model."""
+@pytest.fixture(scope="session")
+def api():
+    """Return the REST API alone."""
     app = FastAPI()
     routes.install(app)
-    with TestClient(app) as client:
+    return app
+
+
+@pytest.fixture
+def client(api, tiny_models):
+    """Return a client of the REST API alone, with the tiny model."""
+    with TestClient(api) as client:
         yield client

@@ -1,5 +1,6 @@
 """Every address lives below a prefix and at the root; what is nobody's is a 404."""
 
+import functools
 import re
 
 import pytest
@@ -24,13 +25,18 @@ async def pages(scope, receive, send):
     await JSONResponse({"path": scope["path"]})(scope, receive, send)
 
 
-def client_below(prefix: str, **options) -> TestClient:
+@functools.cache
+def app_below(prefix: str) -> FastAPI:
     app = FastAPI(servers=[{"url": "./"}], root_path_in_servers=False, docs_url=None)
     install_docs(app)
     names = frozenset({"", "dataset", "evaluation", "predict"})
     routes.install(app, prefix=clean_prefix(prefix), pages=names)
     app.mount("/", pages)
-    return TestClient(app, follow_redirects=False, **options)
+    return app
+
+
+def client_below(prefix: str, **options) -> TestClient:
+    return TestClient(app_below(prefix), follow_redirects=False, **options)
 
 
 @pytest.fixture(params=["", "har", "/tools/har/"])
