@@ -20,8 +20,8 @@ if place:
 else:
     st.info(
         "`har score SOURCE… --to RESULTS` lets the model answer for more photographs than fit one "
-        "page: of a folder, list, table or bucket, on all cores or a Ray cluster; `har scan "
-        "SOURCE… --to FOLDER` looks for what is wrong with them in the same way.\n\nName the "
+        "page: of a folder, list, table or bucket, on all cores or a Ray cluster.\n\n`har "
+        "scan SOURCE… --to FOLDER` looks for what is wrong with them in the same way.\n\nName the "
         "folder of its results above, or set `HAR_RESULTS` before starting, to watch it here.",
         icon=":material/schedule:",
     )
