@@ -35,22 +35,29 @@ from tests.har_core.training.quantization.conftest import SIZE
 CLASSES = ("clapping", "dancing", "running", "sitting")
 
 
+@pytest.fixture(scope="module")
+def exported(network, tmp_path_factory):
+    """Return the network's files, as Keras and as ONNX."""
+    folder = tmp_path_factory.mktemp("exported")
+    network.save(folder / KERAS_FILE)
+    probe = scale_pixels(np.arange(SIZE * SIZE * 3).reshape(1, SIZE, SIZE, 3) % 256, "none") / 255
+    export_onnx(network, folder / ONNX_FILE, probe=probe)
+    return folder / KERAS_FILE, add_feature_outputs((folder / ONNX_FILE).read_bytes())
+
+
 @pytest.fixture
-def bundle(network, tiny_dataset, tmp_path, monkeypatch):
+def bundle(exported, tiny_dataset, tmp_path, monkeypatch):
     """Write a bundle of the network that was trained on the tiny dataset, three in four of it."""
     table = pd.read_csv(tiny_dataset / "train.csv")
     files = [tiny_dataset / "train" / name for name in table["filename"]]
     table["sha256"] = [hashlib.sha256(file.read_bytes()).hexdigest() for file in files]
     table["split"] = np.where(np.arange(len(table)) % 4 == 3, "validation", "train")
     table["duplicate_group"] = np.arange(len(table))
-    network.save(tmp_path / KERAS_FILE)
-    probe = scale_pixels(np.arange(SIZE * SIZE * 3).reshape(1, SIZE, SIZE, 3) % 256, "none") / 255
-    export_onnx(network, tmp_path / ONNX_FILE, probe=probe)
-    graph = add_feature_outputs((tmp_path / ONNX_FILE).read_bytes())
+    keras_file, graph = exported
     folder = tmp_path / "models" / "small"
     manifest = BundleManifest("small", "small", SIZE, "minus_one_to_one", CLASSES)
     contents = {
-        KERAS_FILE: tmp_path / KERAS_FILE,
+        KERAS_FILE: keras_file,
         ONNX_FILE: graph,
         CLASS_INDICES_FILE: format_class_indices(CLASSES).encode(),
         SPLITS_FILE: table.to_parquet(index=False),
