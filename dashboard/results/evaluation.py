@@ -22,17 +22,18 @@ from har_core.evaluation.totals import METRIC_TITLES
 from har_core.scale.opened.labels import JoinedLabels
 from har_core.scale.opened.metrics import MassResult
 from har_core.scale.opened.table import ResultsTable
+from har_core.scale.sources.containers import ADDRESS_HEADINGS
 
 LABELS_KEY: Final = "labels"
 _CELL: Final = "results_cell"
 _SECTIONS: Final = ("Overview", "Confusions", "Confidence", "Answers")
 _SIDE_BY_SIDE_UP_TO: Final = 20
 _MOST_UNKNOWN: Final = 5
-_BY_NAME: Final = {
-    "filename": "**By filename**, which tells no photograph from another of the same name; a "
-    "column `sha256` would.",
-    "uri": "By path: a file that was replaced since would keep its label.",
-}
+_BY_ADDRESS: Final = "By path: a file that was replaced since would keep its label."
+_BY_NAME: Final = (
+    "**By filename**, which tells no photograph from another of the same name; a column `sha256` "
+    "would."
+)
 
 
 def show_evaluation(table: ResultsTable) -> None:
@@ -91,14 +92,16 @@ def _show_summary(labels: JoinedLabels, result: MassResult) -> None:
     st.markdown(
         f"**{metric_value('top1', top1.value)}** right, 95 % interval "
         f"{metric_interval('top1', top1)} :small[· {result.n:,} labelled photographs · joined by "
-        f"{labels.key}]"
+        f"{escape_markdown(labels.key)}]"
     )
     notes = []
-    if labels.key in _BY_NAME:
-        notes.append(_BY_NAME[labels.key])
+    if not labels.by_sha256:
+        by_address = labels.key.lower() in ADDRESS_HEADINGS
+        notes.append(_BY_ADDRESS if by_address else _BY_NAME)
     left_out = (
         (labels.copies, "copies of another photograph"),
         (labels.unanswered, "without an answer"),
+        (labels.ambiguous, "whose name another one has"),
         (labels.contradicted, "with several labels"),
         (labels.unmatched, "not among the results"),
     )

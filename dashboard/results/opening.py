@@ -53,8 +53,8 @@ def opened_results(location: str) -> ResultsTable:
     with _locks[location]:  # two visitors do not read the same, and wait for nobody else
         checked, before = _tables.get(location, (0.0, None))
         table = open_results(location, before, report)
+        _tables.pop(location, None)  # the latest comes last; others may be let go of meanwhile
         _tables[location] = (time.monotonic(), table)
-        _tables.move_to_end(location)
         while len(_tables) > _HELD:
             _tables.popitem(last=False)
     place.empty()
@@ -130,10 +130,11 @@ def _labels_of(dataset: Dataset) -> LabelTable:
     if not dataset.labelled:
         raise DatasetError(f"The dataset {dataset.folder} has no labels.")
     table = dataset.table
-    if "sha256" not in table and not dataset.missing and len(table) <= _MOST_TO_READ:
-        table["sha256"] = sha256_of_files(dataset.rows["path"].tolist())
-    elif "sha256" not in table:
-        table["filename"] = table["filename"].str.replace(r"^.*/", "", regex=True)
+    if SHA256 not in table and not dataset.missing:
+        if len(table) <= _MOST_TO_READ:
+            table[SHA256] = sha256_of_files(dataset.rows["path"].tolist())
+        else:
+            table["filename"] = dataset.rows["path"].fillna(table["filename"])
     return LabelTable.of(table[[name for name in (SHA256, "filename", LABEL) if name in table]])
 
 

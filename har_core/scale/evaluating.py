@@ -1,10 +1,10 @@
 """Evaluating a RESULTS folder: its answers joined with a table of labels."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
-from typing import Any, Final
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -18,12 +18,9 @@ from har_core.model.loading import find_model
 from har_core.model.manifest import BundleManifest, read_manifest
 from har_core.model.records import match_splits, read_splits
 from har_core.progress import Progress
-from har_core.scale.labels import NONE, FoundLabels, LabelTable, digests_of, read_label_table
+from har_core.scale.labels import NONE, SHA256, FoundLabels, LabelTable, read_label_table
 from har_core.scale.models import fingerprint
-from har_core.scale.parts import Part
 from har_core.scale.results import Results, ResultsInfo
-
-_SHA256: Final = "sha256"
 
 
 def evaluate_results(
@@ -56,7 +53,8 @@ def evaluate_results(
     Returns
     -------
     evaluation : Evaluation
-        Of the answers as shown. Exact copies share a group; near duplicates are not looked for.
+        Of the answers as shown. Exact copies share a group, and near duplicates that the model
+        records; others are not looked for.
         Rows without a label, with one that is no class, or without an answer are in ``skipped``.
     caveats : list of str
         See `har_core.evaluation.caveats.caveats`.
@@ -75,8 +73,9 @@ def evaluate_results(
             "out --split."
         )
     parts = results.parts()
-    joined = _Joined(info, labels, labels.find(*_what_tells(results, parts)), split, splits)
-    wanted = ["uri", _SHA256, *info.class_names, ERROR, REASON]
+    found, _ = labels.find_in(results.read_part(part, labels.columns) for part in parts)
+    joined = _Joined(info, labels, found, split, splits)
+    wanted = ["uri", SHA256, *info.class_names, ERROR, REASON]
     for done, part in enumerate(parts, start=1):
         joined.add(results.read_part(part, wanted))
         if progress is not None:
@@ -85,20 +84,10 @@ def evaluate_results(
     if labels.contradicted:
         notes.append(f"{labels.contradicted:,} photographs have several labels; left out.")
     notes.append(
-        "Near duplicates among the photographs count as independent, except exact copies: the "
-        "intervals are narrower than they should be if there are many."
+        "Near duplicates among the photographs count as independent, except exact copies and those "
+        "that the model's training found: if there are many, the intervals are too narrow."
     )
     return evaluation, [*caveats(evaluation, bundle, splits), *notes]
-
-
-def _what_tells(results: Results, parts: Sequence[Part]) -> tuple[Any, np.ndarray]:
-    """Return the URIs and the digests of all rows; see `LabelTable.find`."""
-    import pyarrow as pa
-
-    tables = [results.read_part(part, ["uri", _SHA256]) for part in parts]
-    chunks = [chunk for table in tables for chunk in table["uri"].chunks]
-    digests = [np.empty(0, np.uint64), *(digests_of(table[_SHA256]) for table in tables)]
-    return pa.chunked_array(chunks, pa.string()), np.concatenate(digests)
 
 
 def _records(
@@ -137,7 +126,7 @@ class _Joined:
         here = slice(self._rows, self._rows + len(rows))
         self._rows = here.stop
         label, why = self.found.label[here], self._why(here)
-        uris, sha256 = rows["uri"].to_pylist(), rows[_SHA256].to_pylist()
+        uris, sha256 = rows["uri"].to_pylist(), rows[SHA256].to_pylist()
         if self.split is not None:
             assert self.splits is not None
             inside = match_splits(pd.Series(sha256), self.splits).eq(self.split).to_numpy()
@@ -198,7 +187,7 @@ class _Joined:
             np.concatenate(self._names),
             np.concatenate(self._codes).astype(np.int64),
             probabilities / probabilities.sum(axis=1, keepdims=True),
-            np.unique(sha256, return_inverse=True)[1],
+            _groups(sha256, self.splits),
             sha256,
         )
         return Evaluation(
@@ -209,3 +198,14 @@ class _Joined:
             folder=folder,
             skipped=skipped,
         )
+
+
+def _groups(sha256: np.ndarray, splits: pd.DataFrame | None) -> np.ndarray:
+    """Return a number for each photograph that only copies and recorded near duplicates share."""
+    distinct, number = np.unique(sha256, return_inverse=True)
+    if splits is None:
+        return number
+    known = dict(zip(splits["sha256"], splits["duplicate_group"], strict=True))
+    alone = max(known.values(), default=0) + 1
+    numbers = (known.get(digest, alone + i) for i, digest in enumerate(distinct))
+    return np.fromiter(numbers, np.int64, len(distinct))[number]

@@ -1,6 +1,6 @@
 """Labels of very many photographs: a table of them, joined with rows by what tells these apart."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
@@ -103,6 +103,11 @@ class LabelTable:
         """How many photographs were given different labels."""
         return int(self.ways[0].several.sum())
 
+    @property
+    def columns(self) -> tuple[str, ...]:
+        """The columns of results that `find_in` looks at."""
+        return (SHA256,) if self.by_sha256 else (SHA256, "uri")
+
     @classmethod
     def of(cls, table: pd.DataFrame, folder: str = "") -> "LabelTable":
         """Take the labels from a table with `LABEL`, and ``sha256``, ``uri`` or ``filename``.
@@ -115,6 +120,18 @@ class LabelTable:
         key, label = _choose(list(table.columns), "the table of labels", None)
         return _build(key, _text(table[key]), _text(table[label]), folder)
 
+    def find_in(self, tables: Iterable[Any]) -> tuple["FoundLabels", np.ndarray]:
+        """Give the rows of Arrow tables with `columns` their labels; also return their digests."""
+        import pyarrow as pa
+
+        uris, digests = [], [np.empty(0, np.uint64)]
+        for table in tables:
+            digests.append(digests_of(table[SHA256]))
+            if not self.by_sha256:
+                uris += table["uri"].chunks
+        digest = np.concatenate(digests)
+        return self.find(pa.chunked_array(uris, pa.string()), digest), digest
+
     def find(self, uris: Any, digests: np.ndarray) -> FoundLabels:
         """Give rows their labels.
 
@@ -122,8 +139,8 @@ class LabelTable:
 
         Parameters
         ----------
-        uris : pyarrow.ChunkedArray of str, length N, or None
-            Needed unless `by_sha256`.
+        uris : pyarrow.ChunkedArray of str, length N
+            Not looked at if `by_sha256`.
         digests : ndarray of uint64, shape (N,)
             Of the rows' sha256, from `digests_of`.
         """

@@ -1,16 +1,13 @@
 """Labels of scored photographs: a table of them joined with a RESULTS folder."""
 
 from dataclasses import dataclass
-from typing import Final
 
 import numpy as np
 import pandas as pd
 
 from har_core.errors import DatasetError
-from har_core.scale.labels import NONE, LabelTable, digests_of
+from har_core.scale.labels import NONE, SHA256, LabelTable, digests_of
 from har_core.scale.opened.table import ResultsTable
-
-_SHA256: Final = ("sha256",)
 
 
 @dataclass(frozen=True, eq=False)
@@ -21,12 +18,17 @@ class JoinedLabels:
     ----------
     key : str
         Heading of what they were joined by.
+    by_sha256 : bool
+        Whether that is the content.
     label : ndarray of int16, shape (N,)
         Index of the class; -1 where the label is not known or no class.
     counted : ndarray of bool, shape (N,)
         Rows to measure on: with a label and an answer, each photograph once.
     unanswered : int
         Rows with a label but without an answer.
+    ambiguous : int
+        Rows without a label since others have the same base name, by which alone one might be
+        theirs.
     copies : int
         Rows left out since another one has the same sha256.
     unknown_labels : tuple of str
@@ -38,9 +40,11 @@ class JoinedLabels:
     """
 
     key: str
+    by_sha256: bool
     label: np.ndarray
     counted: np.ndarray
     unanswered: int
+    ambiguous: int
     copies: int
     unknown_labels: tuple[str, ...]
     contradicted: int
@@ -55,15 +59,7 @@ def join_labels(table: ResultsTable, labels: LabelTable) -> JoinedLabels:
     DatasetError
         If no row has a label, or the table's sha256 are none.
     """
-    import pyarrow as pa
-
-    digests, uris = [np.empty(0, np.uint64)], []
-    for _, part in table.read_all(_SHA256 if labels.by_sha256 else ("sha256", "uri")):
-        digests.append(digests_of(part["sha256"]))
-        if not labels.by_sha256:
-            uris += part["uri"].chunks
-    digest = np.concatenate(digests)
-    found = labels.find(pa.chunked_array(uris, pa.string()), digest)
+    found, digest = labels.find_in(part for _, part in table.read_all(labels.columns))
     if (found.label == NONE).all():
         raise DatasetError(
             f"None of the {len(labels):,} labels belongs to these results: no {labels.key} "
@@ -77,9 +73,11 @@ def join_labels(table: ResultsTable, labels: LabelTable) -> JoinedLabels:
     counted[labelled[~pd.Index(digest[labelled]).duplicated()]] = True
     return JoinedLabels(
         labels.key,
+        labels.by_sha256,
         label,
         counted,
         int(((label != NONE) & ~table.answered).sum()),
+        int(found.ambiguous.sum()),
         len(labelled) - int(counted.sum()),
         tuple(sorted(name for name, code in zip(labels.names, codes, strict=True) if code == NONE)),
         labels.contradicted,
@@ -103,5 +101,5 @@ def count_among(table: ResultsTable, rows: np.ndarray, sha256: pd.Series) -> int
     if sha256.empty:
         return 0
     among = pd.Index(digests_of(pa.array(sha256, pa.string(), from_pandas=True))).unique()
-    chunks = (digests_of(part["sha256"])[rows[of]] for of, part in table.read_all(_SHA256))
+    chunks = (digests_of(part[SHA256])[rows[of]] for of, part in table.read_all((SHA256,)))
     return sum(int((among.get_indexer(chunk[chunk != 0]) != NONE).sum()) for chunk in chunks)

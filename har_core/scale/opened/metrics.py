@@ -81,15 +81,9 @@ class MassResult:
             size = min(_DRAWS_AT_ONCE, N_RESAMPLES - start)
             drawn = np.zeros((size, len(flat)))
             drawn[:, used] = rng.multinomial(self.n, flat[used] / self.n, size=size)
-            blocks.append(
-                self._sums(
-                    drawn, _normal(rng, self.log_loss, self.n, size)[0], self._draw_gaps(rng, size)
-                )
-            )
+            losses = _normal(rng, self.log_loss, self.n, size)[0]
+            blocks.append(self._sums(drawn, losses, _normal(rng, self.gaps, self.n, size)))
         return MetricTotals(np.concatenate(blocks, axis=1), len(self.class_names))
-
-    def _draw_gaps(self, rng: np.random.Generator, size: int) -> np.ndarray:
-        return _normal(rng, self.gaps, self.n, size)
 
     def _sums(self, cells: np.ndarray, log_loss: np.ndarray, gaps: np.ndarray) -> np.ndarray:
         """Return the sums in the layout of `MetricTotals` from cells of shape (S, C * C * 2)."""

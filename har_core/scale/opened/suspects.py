@@ -19,7 +19,7 @@ from har_core.analysis.whole_set import component_basis
 from har_core.errors import DatasetError
 from har_core.model.fields import ERROR, FEATURES
 from har_core.progress import Progress
-from har_core.scale.labels import NONE, LabelTable, digests_of
+from har_core.scale.labels import NONE, LabelTable
 from har_core.scale.parts import Part
 from har_core.scale.results import Results
 
@@ -132,21 +132,12 @@ class _Rows:
     @classmethod
     def of(cls, results: Results, labels: LabelTable) -> "_Rows":
         """Join the labels; leave out what has no features, or a class of fewer than five."""
-        import pyarrow as pa
-
         parts = results.parts()
-        columns = ["uri", "sha256", ERROR]
-        tables = [results.read_part(part, columns) for part in parts]
-        digest = np.concatenate(
-            [np.empty(0, np.uint64), *(digests_of(t["sha256"]) for t in tables)]
-        )
-        chunks = [chunk for table in tables for chunk in table["uri"].chunks]
-        failed = [table[ERROR].is_valid().to_numpy() for table in tables]
+        tables = [results.read_part(part, [*labels.columns, ERROR]) for part in parts]
+        found, digest = labels.find_in(tables)
         sizes = [len(table) for table in tables]
-        found = labels.find(pa.chunked_array(chunks, pa.string()), digest)
-        usable = (
-            (found.label != NONE) & ~found.several & ~np.concatenate([[], *failed]).astype(bool)
-        )
+        answered = [np.empty(0, bool), *(table[ERROR].is_null().to_numpy() for table in tables)]
+        usable = (found.label != NONE) & ~found.several & np.concatenate(answered)
         photographs = pd.DataFrame({"label": found.label, "digest": digest})[usable]
         different = photographs.drop_duplicates()["label"].value_counts()
         large = different.index[different >= N_FOLDS]

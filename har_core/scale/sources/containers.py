@@ -1,5 +1,6 @@
 """Photographs that lie in other files: the cells of a table, the members of a tar file."""
 
+import csv
 import os
 import tarfile
 from collections.abc import Callable, Iterator
@@ -120,7 +121,7 @@ def open_table(uri: str) -> tuple[list[str], Callable[[list[str]], Iterator[Any]
     """
     import pyarrow as pa
     import pyarrow.parquet as pq
-    from pyarrow import csv
+    from pyarrow import csv as arrow_csv
 
     from har_core.dataset.embedded import class_names_of
 
@@ -135,7 +136,7 @@ def open_table(uri: str) -> tuple[list[str], Callable[[list[str]], Iterator[Any]
         else:
             line = head.decode("utf-8-sig", errors="replace").split("\n", 1)[0].strip()
             delimiter = max(",;\t|", key=line.count)
-            headings = [heading.strip().strip('"') for heading in line.split(delimiter)]
+            headings = next(csv.reader([line], delimiter=delimiter))
     except (OSError, pa.ArrowException) as error:
         raise DatasetError(f"Cannot read the table {uri}: {error}.") from error
 
@@ -147,13 +148,13 @@ def open_table(uri: str) -> tuple[list[str], Callable[[list[str]], Iterator[Any]
                         [_as_text(batch[n], classes.get(n)) for n in names], names
                     )
             return
-        convert = csv.ConvertOptions(
+        convert = arrow_csv.ConvertOptions(
             include_columns=names, column_types=dict.fromkeys(names, pa.string())
         )
-        parse = csv.ParseOptions(delimiter=delimiter)
+        parse = arrow_csv.ParseOptions(delimiter=delimiter)
         with (
             filesystem.open_input_stream(path) as stream,
-            csv.open_csv(stream, parse_options=parse, convert_options=convert) as batches,
+            arrow_csv.open_csv(stream, parse_options=parse, convert_options=convert) as batches,
         ):
             yield from batches
 

@@ -61,8 +61,10 @@ def _nothing_in(source: str) -> str:
         return f"{source} names no photographs: it has no rows with a name."
     if name.endswith(".tar"):
         return f"The tar file {source} holds no photographs."
-    # A bucket is not listed twice.
-    beside = [".tar"] if is_remote(source) else os.listdir(_absolute(source))  # noqa: PTH208
+    beside = [".tar"]  # a bucket is not listed twice
+    if not is_remote(source):
+        folder = _absolute(source)
+        beside = os.listdir(folder) if is_folder(folder) else []  # noqa: PTH208
     hint = ""
     if any(name.lower().endswith((".tar", *TABLE_SUFFIXES)) for name in beside):
         hint = f" Tables and tar files in it are named by a pattern: '{source.rstrip('/')}/*.tar'."

@@ -12,9 +12,12 @@ from har_core.errors import DatasetError
 from har_core.evaluation.bootstrap import resampled_totals
 from har_core.evaluation.run import evaluate_dataset
 from har_core.model.loading import load_model
+from har_core.model.manifest import SPLITS_FILE
 from har_core.scale.evaluating import evaluate_results
+from har_core.scale.labels import read_label_table
 from har_core.scale.results import Results
 from har_core.scale.scoring import score
+from har_core.storage.checksums import sha256_of_file
 from tests.drawing import CLASS_NAMES
 from tests.har_core.scale.made_up import write_made_up_results
 
@@ -45,21 +48,50 @@ def test_labels_are_found_by_sha256_path_or_base_name(tmp_path: Path, by: str) -
     labels = write_made_up_results(results, 60, CLASS_NAMES)
     rows = pd.concat(table.to_pandas() for table in Results(str(results)).read_rows())
     names = {
-        "path": rows["uri"].str.removeprefix("/"),
+        "path": rows["uri"],
         "base name": rows["uri"].str.rpartition("/")[2],
         "sha256": rows["sha256"],
     }[by]
     table = pd.DataFrame({"sha256" if by == "sha256" else "filename": names})
     table["class"] = np.asarray(CLASS_NAMES)[labels]
-    # What belongs to a path lies somewhere else, where only the base name can tell.
-    folder = Path("/") if by == "path" else tmp_path
     path = tmp_path / "labels.csv"
-    table.assign(**({"filename": "/" + names} if by == "path" else {})).to_csv(path, index=False)
-    assert folder.exists()
+    table.to_csv(path, index=False)
     found, _ = evaluate_results(Results(str(results)), path)
     answered = rows["error"].isna().to_numpy()
     assert found.raw.labels.tolist() == labels[answered].tolist()
     assert found.raw.sha256.tolist() == rows["sha256"][answered].tolist()
+
+
+def test_intervals_know_the_near_duplicates_that_the_model_records(
+    tiny_dataset: Path, inline: None, tmp_path: Path
+) -> None:
+    photographs = tiny_dataset / "train"
+    (photographs / "copy.jpg").write_bytes((photographs / "running_0.jpg").read_bytes())
+    score([str(photographs)], str(tmp_path / "results"))
+    names = pd.read_csv(tiny_dataset / "train.csv")["filename"]
+    splits = pd.DataFrame({"filename": names, "label": "", "split": "test"})
+    splits["duplicate_group"] = range(10, 10 + len(names))
+    splits.loc[names.isin(["running_0.jpg", "running_1.jpg"]), "duplicate_group"] = 7
+    splits["sha256"] = [sha256_of_file(photographs / name) for name in names]
+    splits[names != "running_0.jpg"].to_parquet(tmp_path / "models" / "tiny" / SPLITS_FILE)
+    table = tmp_path / "labels.csv"
+    table.write_text((tiny_dataset / "train.csv").read_text() + "copy.jpg,running\n")
+    found, _ = evaluate_results(Results(str(tmp_path / "results")), table)
+    of = {Path(str(n)).stem: g for n, g in zip(found.raw.filenames, found.raw.groups, strict=True)}
+    assert of["copy"] == of["running_0"]  # a copy, of which nothing is recorded
+    assert len(set(of.values())) == len(names)
+    splits.to_parquet(tmp_path / "models" / "tiny" / SPLITS_FILE)
+    found, warnings = evaluate_results(Results(str(tmp_path / "results")), table)
+    of = {Path(str(n)).stem: g for n, g in zip(found.raw.filenames, found.raw.groups, strict=True)}
+    assert of["copy"] == of["running_0"] == of["running_1"] != of["running_2"]
+    assert len(set(of.values())) == len(names) - 1
+    assert any("those that the model's training found" in warning for warning in warnings)
+
+
+def test_heading_that_holds_the_separator_is_one(tmp_path: Path) -> None:
+    path = tmp_path / "labels.csv"
+    path.write_text('"remarks, if any",filename,label\n,a.jpg,running\n')
+    assert read_label_table(path).names == ("running",)
 
 
 def test_base_name_of_several_photographs_tells_none_of_them(tmp_path: Path) -> None:

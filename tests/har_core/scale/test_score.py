@@ -166,6 +166,7 @@ def test_results_of_another_model_are_not_mixed(
         ("nowhere/*.jpg", "Nothing matches"),
         ("empty", r"empty holds no photographs\.$"),
         ("tables", r"tables holds no photographs\. .* named by a pattern: '.*/tables/\*\.tar'\.$"),
+        ("emp*y", r"emp\*y holds no photographs\.$"),
         ("empty.txt", r"empty\.txt names no photographs"),
         ("empty.csv", r"empty\.csv names no photographs"),
         ("empty.tar", r"The tar file .*empty\.tar holds no photographs\.$"),

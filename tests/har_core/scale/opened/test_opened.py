@@ -193,6 +193,7 @@ def test_a_filename_of_two_folders_is_nobodys(tmp_path: Path) -> None:
         LabelTable.of(pd.DataFrame({"filename": names, "label": "running"})),
     )
     assert (joined.label != NONE).sum() == 18
+    assert joined.ambiguous == 2
 
 
 @pytest.mark.parametrize(
