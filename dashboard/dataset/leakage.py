@@ -1,14 +1,11 @@
 """The Dataset page's leakage: the same picture in training and in what measures the model."""
 
-from pathlib import Path
-
 import pandas as pd
 import streamlit as st
 
 from dashboard.dataset.decision_bar import show_decision_bar
 from dashboard.dataset.tiles import show_groups
 from dashboard.dataset.view import DatasetView
-from dashboard.resources import opened_dataset
 from dashboard.wording.glossary import GLOSSARY
 from dashboard.wording.names import counted, escape_markdown
 from har_core.dataset.splits import leaking_groups, split_columns
@@ -70,9 +67,13 @@ def show_leakage(view: DatasetView) -> None:
         show_decision_bar(view, selected, key="leaks")
 
 
-@st.cache_data(max_entries=4, show_spinner=False, ttl=60)
-def _table_splits(folder: Path) -> pd.DataFrame:
-    return split_columns(opened_dataset(str(folder)))
+@st.cache_data(
+    max_entries=4,
+    show_spinner=False,
+    hash_funcs={DatasetView: lambda view: view.identity},
+)
+def _table_splits(view: DatasetView) -> pd.DataFrame:
+    return split_columns(view.dataset)
 
 
 def _split_columns(view: DatasetView) -> dict[str, pd.Series]:
@@ -81,7 +82,7 @@ def _split_columns(view: DatasetView) -> dict[str, pd.Series]:
     if view.photographs["split"].ne("").any():
         name = view.manifest.name if view.manifest else "model"
         columns[f"of the model {name}"] = view.photographs["split"]
-    by_name = _table_splits(view.folder).set_index("filename")
+    by_name = _table_splits(view).set_index("filename")
     for column in by_name.columns:
         values = by_name[column].reindex(view.photographs["filename"]).fillna("")
         title = "of the folders" if column == "folder" else f"column “{column}” of the table"

@@ -2,7 +2,7 @@
 
 import hashlib
 from collections.abc import Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
@@ -185,7 +185,7 @@ def compute_features(
     ModelBundleError
         If the bundle cannot be used for this.
     DatasetError
-        If there is no usable photograph, or one has vanished since the scan.
+        If there is no usable photograph, or one has vanished or changed since the scan.
     """
     network = FeatureNetwork(folder)
     usable = photographs[photographs["pixels"].notna()].drop_duplicates("sha256")
@@ -220,19 +220,28 @@ def _decoded_batches(
 ) -> Iterator[tuple[list[str], np.ndarray]]:
     """Yield contents and pixels; the next batch is decoded while the network runs."""
 
-    def read(path: str) -> np.ndarray:
+    def read(path: str, sha256: str) -> np.ndarray:
+        again = f"{path} has changed since it was looked at last; scan the dataset again."
         try:
-            return decode_square(read_bytes(path), size)
+            data = read_bytes(path)
+            # Or another photograph's features would be remembered as this one's.
+            if hashlib.sha256(data).hexdigest() != sha256:
+                raise DatasetError(again)
+            return decode_square(data, size)
         except InvalidImageError as error:
-            raise DatasetError(
-                f"{path} has changed since the scan ({error}) Scan the dataset again."
-            ) from error
+            raise DatasetError(f"{again} ({error})") from error
 
     paths, hashes = list(photographs["path"]), list(photographs["sha256"])
+
     with ThreadPoolExecutor(2) as pool:
-        ahead = [pool.submit(read, path) for path in paths[:_BATCH]]
+
+        def submit(start: int) -> list[Future[np.ndarray]]:
+            here = slice(start, start + _BATCH)
+            return [
+                pool.submit(read, *item) for item in zip(paths[here], hashes[here], strict=True)
+            ]
+
+        ahead = submit(0)
         for start in range(0, len(paths), _BATCH):
-            current = ahead
-            following = paths[start + _BATCH : start + 2 * _BATCH]
-            ahead = [pool.submit(read, path) for path in following]
+            current, ahead = ahead, submit(start + _BATCH)
             yield hashes[start : start + _BATCH], np.stack([f.result() for f in current])

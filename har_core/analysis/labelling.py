@@ -8,6 +8,7 @@ import numpy as np
 import pandas as pd
 
 from har_core.analysis.features import compute_features
+from har_core.analysis.standardisation import fit_scaler
 from har_core.analysis.whole_set import group_numbers, principal_components
 from har_core.progress import Progress
 
@@ -152,12 +153,11 @@ def _judge(
 ) -> tuple[np.ndarray, np.ndarray]:
     """Return what a regression on the labelled photographs says of others, and its classes."""
     from sklearn.linear_model import LogisticRegression
-    from sklearn.preprocessing import StandardScaler
 
     class_names = np.unique(labels[known])
     if not len(rows) or len(class_names) < 2:
         return np.zeros((len(rows), 0)), class_names[:0]
-    scaler = StandardScaler().fit(features[known])
+    scaler = fit_scaler(features[known])
     regression = LogisticRegression(C=_DATA_WEIGHT / len(known), max_iter=_MAX_ITERATIONS)
     regression.fit(scaler.transform(features[known]), labels[known])
     return regression.predict_proba(scaler.transform(features[rows])), regression.classes_

@@ -52,6 +52,17 @@ def test_features_of_a_network_are_its_pooled_last_map(model: Path) -> None:
     assert probabilities.sum() == pytest.approx(1)
 
 
+def test_photograph_that_was_replaced_since_the_scan_is_not_taken_for_the_other(
+    model: Path, photographs: pd.DataFrame
+) -> None:
+    row = photographs[photographs["pixels"].notna()].iloc[0]
+    Path(row["path"]).write_bytes(photo_bytes("sitting", 77))
+    with pytest.raises(DatasetError, match="has changed since it was looked at last; scan"):
+        compute_features(model, photographs)
+    with features.FeatureCache(read_manifest(model)) as cache:
+        assert row["sha256"] not in cache.known()
+
+
 def test_feature_map_inside_a_convolutional_graph_is_found() -> None:
     from onnx import TensorProto, helper, numpy_helper
 
@@ -104,7 +115,7 @@ def test_photograph_that_vanished_since_the_scan_is_a_clear_error(
     model: Path, photographs: pd.DataFrame
 ) -> None:
     Path(photographs["path"].iloc[0]).unlink()
-    with pytest.raises(DatasetError, match="Scan the dataset again"):
+    with pytest.raises(DatasetError, match="scan the dataset again"):
         compute_features(model, photographs)
 
 
