@@ -1,13 +1,12 @@
 """Which classes does the model take for which? Counts, shares, order of classes, worst pairs."""
 
 from collections.abc import Sequence
-from typing import Final, Literal, get_args
+from typing import Literal
 
 import numpy as np
 import pandas as pd
 
 Share = Literal["count", "row", "column"]
-SHARES: Final[tuple[Share, ...]] = get_args(Share)
 
 
 def confusion_matrix(labels: np.ndarray, predictions: np.ndarray, n_classes: int) -> np.ndarray:
