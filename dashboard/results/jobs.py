@@ -18,8 +18,7 @@ from dashboard.wording.names import counted, escape_markdown
 from har_core.errors import HarError
 from har_core.scale.engines.ray_state import ClusterState, cluster_state
 from har_core.scale.opened.finding import FoundJob, find_jobs
-from har_core.scale.opened.scans import ScanCounts, count_scan
-from har_core.scale.scanned.folder import ScanFolder
+from har_core.scale.opened.scans import ScanCounts, count_scan, scan_stamp
 from har_core.scale.status import JobStatus
 from har_core.scan.issues import ISSUE_KINDS
 
@@ -165,7 +164,7 @@ def _show_scored(location: str) -> None:
 
 
 def _show_scanned(job: FoundJob) -> None:
-    counts = _scan_counts(job.location, len(ScanFolder(job.location).parts()), job.state)
+    counts = _scan_counts(job.location, scan_stamp(job.location))
     _show_reasons("Why files cannot be used", counts.reasons)
     if counts.issues is not None and job.state == "done":
         found = {ISSUE_KINDS[name].title: n for name, n in counts.issues.items() if n}
@@ -175,7 +174,7 @@ def _show_scanned(job: FoundJob) -> None:
 
 
 @st.cache_data(max_entries=8, show_spinner=False)
-def _scan_counts(location: str, n_parts: int, state: str) -> ScanCounts:
+def _scan_counts(location: str, stamp: tuple[int, ...]) -> ScanCounts:
     return count_scan(location)
 
 

@@ -202,6 +202,14 @@ class PartsFolder:
                 f"Cannot read {self.location}/{name}: {error}. {self.verb.capitalize()} again."
             ) from error
 
+    def stamp(self, name: str) -> tuple[int, int]:
+        """Return a file's size and time of change in nanoseconds since 1970; -1 if not there."""
+        path = f"{self._folder}/{name}"
+        info = with_retries(lambda: self._fs.get_file_info(path), f"{self.location}/{name}")
+        if not info.is_file:
+            return -1, -1
+        return info.size or 0, info.mtime_ns or 0
+
     def read_part(self, part: Part, columns: Sequence[str] | None = None) -> Any:
         """Return the rows of a part as an Arrow table.
 

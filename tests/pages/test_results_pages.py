@@ -14,6 +14,7 @@ from dashboard.jobs.registry import dismiss_job, find_jobs
 from dashboard.results import map as map_section
 from har_core.scale import jobs
 from har_core.scale.engines.ray_state import ClusterState
+from har_core.scale.scanned.measuring import measure_sources
 from har_core.scale.scanned.scanning import scan_sources
 from har_core.scale.status import JOB_FILE
 from tests.har_core.scale.conftest import InlinePool, write_photographs
@@ -211,11 +212,14 @@ def test_scans_are_listed_with_what_they_found(
     monkeypatch.setattr(jobs, "LocalPool", InlinePool)
     write_photographs(tmp_path / "photographs", 15)
     write_results(tmp_path / "to" / "scored", 50)
+    measure_sources([str(tmp_path / "photographs")], str(tmp_path / "to" / "scanned"))
+    app = open_page("jobs", jobs_in=str(tmp_path / "to" / "scanned"))
+    assert "15 rows in 1 part in" in texts(app) and "**Findings:**" not in texts(app)
+    shown = {metric.label: metric.value for metric in app.metric}
+    assert (shown["Measured by this job"], shown["Unusable files"]) == ("15", "1")
     scan_sources([str(tmp_path / "photographs")], str(tmp_path / "to" / "scanned"))
     app = open_page("jobs", jobs_in=str(tmp_path / "to"))
     assert [header.value for header in app.header] == ["scanned", "scored"]
-    shown = {metric.label: metric.value for metric in app.metric}
-    assert (shown["Measured by this job"], shown["Unusable files"]) == ("15", "1")
     app.toggle(key=f"details {tmp_path / 'to' / 'scanned'}").set_value(True).run()
     assert not app.exception
     assert "**Why files cannot be used:** 1 truncated" in texts(app)

@@ -23,13 +23,20 @@ class ScanCounts:
     reasons : dict of str to int
         Photographs that could not be measured, by why; the most frequent first.
     issues : dict of str to int, or None
-        Photographs by kind of issue, in registry order; None before the findings are written.
+        Photographs by kind of issue, in registry order; None before the findings of all that is
+        measured are written.
     """
 
     rows: int
     parts_written: pd.DataFrame
     reasons: dict[str, int]
     issues: dict[str, int] | None
+
+
+def scan_stamp(location: str) -> tuple[int, ...]:
+    """Return what is another one once a folder of a scan has changed."""
+    folder = ScanFolder(location)
+    return (hash(tuple(folder.parts())), *folder.stamp(FINDINGS_FILE))
 
 
 def count_scan(location: str) -> ScanCounts:
@@ -56,6 +63,9 @@ def count_scan(location: str) -> ScanCounts:
 def _issues(folder: ScanFolder) -> dict[str, int] | None:
     import pyarrow.compute as pc
 
+    measured = max((part.mtime_ns for part in folder.parts()), default=0)
+    if folder.stamp(FINDINGS_FILE)[1] < measured:
+        return None
     columns = {name: issue_column(name) for name in ISSUE_KINDS}
     flags = folder.read_table(FINDINGS_FILE, list(columns.values()))
     if flags is None:
