@@ -161,11 +161,11 @@ def main() -> None:
             for name in arguments.only:
                 found.setdefault(name, {})[n] = MEASURED[name](folder, n)
                 print(f"{name:24}{n:>8,}{found[name][n]:10.3f} s", flush=True)
+                if arguments.results:
+                    arguments.results.write_text(json.dumps(found))
     for name, times in found.items():
         if len(times) > 1:
             print(f"{name:24} slope {slope([*times], [*times.values()]):.2f}")
-    if arguments.results:
-        arguments.results.write_text(json.dumps(found))
     if arguments.plot:
         plot(found, arguments.plot)
 

@@ -1,8 +1,9 @@
 """The Dataset page's overview: class balance, and what the pictures are like."""
 
-from typing import Final
+from typing import Any, Final
 
 import pandas as pd
+import plotly.graph_objects as go
 import streamlit as st
 
 from dashboard.charts.dataset import class_balance, distribution_by_class, size_scatter
@@ -73,11 +74,38 @@ def show_class_balance(labels: pd.Series, splits: pd.Series | None = None) -> No
     else:
         counts = balance.counts.rename("photographs").to_frame()
     st.plotly_chart(
-        class_balance(counts, shares=measure == "Shares", by_name=order == "By name"),
+        _balance_figure(counts, shares=measure == "Shares", by_name=order == "By name"),
         key="class_balance",
         config=_STATIC,
         alt="Photographs of each class",
     )
+
+
+# Drawing takes longer than all else on the page; nobody changes a figure.
+@st.cache_resource(max_entries=32, show_spinner=False)
+def _balance_figure(counts: pd.DataFrame, *, shares: bool, by_name: bool) -> go.Figure:
+    return class_balance(counts, shares=shares, by_name=by_name)
+
+
+_BY_IDENTITY: Final[dict[str | type, Any]] = {DatasetView: lambda view: view.identity}
+
+
+@st.cache_resource(max_entries=64, show_spinner=False, hash_funcs=_BY_IDENTITY)
+def _size_figure(view: DatasetView, chosen: str | None, side: int | None) -> go.Figure:
+    return size_scatter(view.photographs, chosen, input_side=side)
+
+
+@st.cache_resource(max_entries=32, show_spinner=False, hash_funcs=_BY_IDENTITY)
+def _property_figure(view: DatasetView, name: str) -> go.Figure:
+    usable = view.photographs[view.photographs["width"].notna()]
+    values = {
+        "Aspect ratio": lambda: usable["width"] / usable["height"],
+        "File size": lambda: usable["size_bytes"] / 1000,
+        "Brightness": lambda: usable["brightness"],
+        "Sharpness": lambda: usable["sharpness"],
+    }[name]()
+    title, unit = _PROPERTIES[name]
+    return distribution_by_class(values, usable["label"], title=title, unit=unit)
 
 
 def _capitalised(text: str) -> str:
@@ -107,25 +135,18 @@ def show_image_properties(view: DatasetView) -> None:
             key="size_class",
         )
         st.plotly_chart(
-            size_scatter(usable, chosen, input_side=side),
+            _size_figure(view, chosen, side),
             key="size_scatter",
             config=_STATIC,
             alt="Width and height of the photographs",
         )
     with spread:
         name = st.selectbox("Property by class", list(_PROPERTIES), key="property")
-        title, unit = _PROPERTIES[name]
         if usable["label"].eq("").all():
             st.caption("No readable photograph has a label.")
             return
-        values = {
-            "Aspect ratio": usable["width"] / usable["height"],
-            "File size": usable["size_bytes"] / 1000,
-            "Brightness": usable["brightness"],
-            "Sharpness": usable["sharpness"],
-        }[name]
         st.plotly_chart(
-            distribution_by_class(values, usable["label"], title=title, unit=unit),
+            _property_figure(view, name),
             key="property_by_class",
             config=_STATIC,
             alt=f"{name} by class: median, quartiles, 5th and 95th percentile",

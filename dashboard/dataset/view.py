@@ -71,7 +71,7 @@ class DatasetView:
     analysis: Analysis | None
     identity: Hashable
 
-    @property
+    @cached_property
     def class_names(self) -> list[str]:
         """Labels in use, sorted, unlabelled left out."""
         return sorted(set(self.photographs["label"].unique()) - {""})
@@ -82,13 +82,18 @@ class DatasetView:
         known = self.photographs[self.photographs["sha256"].fillna("").ne("")]
         return dict(zip(known["filename"], known["sha256"], strict=True))
 
-    @property
+    @cached_property
     def has_finding(self) -> pd.Series:
         """Whether each photograph has a finding, as an outlier, too; bool, after a scan."""
         found = any_issue(self.photographs)
         if self.analysis is None:
             return found
         return found | self.photographs[issue_column("outlier")].eq(True)
+
+    @cached_property
+    def orders(self) -> dict[str, np.ndarray]:
+        """The photographs' positions in each order that somebody wanted, by its title."""
+        return {}
 
     def issues_of(self, row: pd.Series) -> list[str]:
         """Return the names of a photograph's findings, an outlier included."""

@@ -1,9 +1,10 @@
 """The section Confusions: the matrix, its worst pairs, the photographs of a cell."""
 
-from typing import Final
+from typing import Any, Final
 
 import numpy as np
 import pandas as pd
+import plotly.graph_objects as go
 import streamlit as st
 
 from dashboard.charts.confusion import confusion_figure
@@ -72,13 +73,13 @@ def show_confusions(shown: Shown) -> None:
             _show_table(result, share, order)
         else:
             st.plotly_chart(
-                confusion_figure(
+                _figure(
                     result.confusion,
                     names,
                     share=share,
                     order=order,
                     hide_diagonal=hide,
-                    selected=cell if None not in cell else None,  # type: ignore[arg-type]
+                    selected=cell if None not in cell else None,
                     on_dark=st.context.theme.type == "dark",
                 ),
                 key="confusion",
@@ -93,6 +94,12 @@ def show_confusions(shown: Shown) -> None:
         )
     with right:
         _show_cell(shown, cell)
+
+
+# Drawing it takes longer than all else that a rerun does; nobody changes a figure.
+@st.cache_resource(max_entries=64, show_spinner=False)
+def _figure(matrix: np.ndarray, class_names: tuple[str, ...], **choices: Any) -> go.Figure:
+    return confusion_figure(matrix, class_names, **choices)
 
 
 def chosen_cell(class_names: tuple[str, ...]) -> tuple[str | None, str | None]:
