@@ -33,10 +33,11 @@ LABELS: Final = ("running", "cycling", "eating", "sleeping")
 RERUNS: Final = ("balance_measure", "browse_search", "browse_order", "finding")
 # As alike as the thumbnails of photographs are: with white noise no bound would leave a candidate.
 FREQUENCIES: Final = 8
+EVERY, COPY, DARK = 100, 50, 51
 
 
 def write_photographs(folder: Path, n: int) -> Path:
-    """Write a dataset of pictures of coarse random patches, all different."""
+    """Write a dataset of pictures of coarse random patches; of a hundred, a copy and a dark one."""
     photographs = folder / "train"
     if (folder / "train.csv").exists():
         return folder
@@ -45,8 +46,12 @@ def write_photographs(folder: Path, n: int) -> Path:
     lines = ["filename,label"]
     for number in range(n):
         patches = rng.integers(0, 256, (FREQUENCIES, FREQUENCIES, 3), np.uint8)
+        if number % EVERY == DARK:
+            patches //= 16
         pixels = np.kron(patches, np.ones((SIDE // FREQUENCIES, SIDE // FREQUENCIES, 1), np.uint8))
-        (photographs / f"{number}.jpg").write_bytes(simplejpeg.encode_jpeg(pixels, quality=80))
+        if number % EVERY != COPY:  # else the one before again
+            content = simplejpeg.encode_jpeg(pixels, quality=80)
+        (photographs / f"{number}.jpg").write_bytes(content)
         lines.append(f"{number}.jpg,{LABELS[number % len(LABELS)]}")
     (folder / "train.csv").write_text("\n".join(lines) + "\n")
     return folder
