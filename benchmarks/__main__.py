@@ -13,7 +13,8 @@ import sys
 import time
 from pathlib import Path
 
-from benchmarks import browser, cell, folder, guard, limit, opening, pages, service, single
+from benchmarks import folder, guard, limit, opening, pages, service, single
+from benchmarks.in_browser import cell, upload
 from benchmarks.table import as_markdown, as_text
 
 PARTS = {
@@ -21,7 +22,7 @@ PARTS = {
     "limit": limit.measure,
     "folder": folder.measure,
     "service": service.measure,
-    "browser": browser.measure,
+    "browser": upload.measure,
     "pages": pages.measure,
     "cell": cell.measure,
     "opening": opening.measure,
