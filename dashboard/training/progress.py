@@ -58,12 +58,12 @@ def _show_state(run: Run) -> None:
             st.error(escape_markdown(run.error), icon=":material/error:")
         elif state == "interrupted":
             st.warning(
-                "It ended before it was done: the machine or somebody stopped its process. What it "
-                "has learned until its last epoch is kept.",
+                "It ended before it was done: the machine or somebody stopped its process. "
+                + what_is_kept(run),
                 icon=":material/power_off:",
             )
         elif state == "stopped":
-            st.info("Stopped. What it has learned until its last epoch is kept.")
+            st.info(f"Stopped. {what_is_kept(run)}")
         with st.container(horizontal=True):
             if state in ACTIVE:
                 st.button(
@@ -85,6 +85,13 @@ def _show_state(run: Run) -> None:
                     on_click=remove_run,
                     args=(run,),
                 )
+
+
+def what_is_kept(run: Run) -> str:
+    """Say what a run that was cut off goes on from."""
+    if run.effort == "quick":
+        return "Resumed, it begins anew, but what the model has seen of the photographs is kept."
+    return "What it has learned until its last epoch is kept."
 
 
 def _resume(run: Run) -> None:
@@ -125,7 +132,7 @@ def what_is_going_on(epochs: list[dict[str, Any]]) -> str:
         return f"Still improving {on}.{more}"
     if ago < _STALLED_AFTER:
         return f"Not better {on} than {ago} epoch{'s' * (ago > 1)} ago.{more}"
-    return f"Stopped improving {on} {ago} epochs ago; the best epoch is kept.{more}"
+    return f"Stopped improving {on} {ago} epochs ago.{more}"
 
 
 def _show_curves(run: Run) -> None:

@@ -148,7 +148,8 @@ def _write_explanations(
                 report("Explaining", done, len(good))
     except OSError as error:
         raise HarError(f"Cannot write {folder}: {error.strerror or error}.") from error
-    stderr.print(f"Wrote {len(good)} pictures to {folder}.", markup=False, soft_wrap=True)
+    pictures = "picture" if len(good) == 1 else "pictures"
+    stderr.print(f"Wrote {len(good)} {pictures} to {folder}.", markup=False, soft_wrap=True)
 
 
 _Rows = Sequence[tuple[str, Prediction | InvalidImageError]]

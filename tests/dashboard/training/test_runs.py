@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from dashboard.training import runs as runs_module
-from dashboard.training.progress import what_is_going_on
+from dashboard.training.progress import what_is_going_on, what_is_kept
 from dashboard.training.runs import (
     ACTIVE,
     Run,
@@ -188,4 +188,9 @@ def test_whether_a_run_still_improves_is_said_plainly() -> None:
     assert what_is_going_on(epochs(1.0, 0.9)).startswith("Still improving")
     assert what_is_going_on(epochs(1.0, 0.9, 0.95)).startswith("Not better")
     stalled = what_is_going_on(epochs(1.0, 0.9, 0.95, 0.96, 0.97))
-    assert stalled.startswith("Stopped improving on the validation photographs 3 epochs ago")
+    assert stalled == "Stopped improving on the validation photographs 3 epochs ago."
+
+
+def test_only_a_run_that_goes_on_is_said_to_keep_what_it_has_learned() -> None:
+    assert "learned until its last epoch" in what_is_kept(Run("1", "n", "standard", "/b", "/d"))
+    assert "begins anew" in what_is_kept(Run("1", "n", "quick", "/b", "/d"))
