@@ -71,7 +71,11 @@ def score(
     if with_features:
         n_features = load_for_one_core(folder).n_features
         if not n_features:
-            raise ModelBundleError(f"The model {manifest.name!r} gives no features; train it anew.")
+            raise ModelBundleError(
+                f"The model {manifest.name!r} gives no features. 'har calibrate {manifest.name} "
+                "--dataset FOLDER' adds them where there are enough photographs; or name another "
+                "by --model."
+            )
     info = ResultsInfo(
         manifest.name, fingerprint(manifest), manifest.class_names, n_features, now()
     )

@@ -215,3 +215,11 @@ def test_name_that_is_no_unicode_is_scored(inline: None, tmp_path: Path) -> None
     assert score([str(folder)], to).errors == 0
     assert score([str(folder)], to).total == 0
     shutil.rmtree(folder)
+
+
+def test_model_without_features_is_said_to_be_one_and_what_helps(
+    photographs: Path, inline: None, tmp_path: Path
+) -> None:
+    with pytest.raises(HarError, match=r"'tiny' gives no features\. 'har calibrate tiny --data"):
+        score([str(photographs)], str(tmp_path / "results"), with_features=True)
+    assert not (tmp_path / "results").exists()
