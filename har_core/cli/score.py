@@ -115,11 +115,29 @@ def suspects(
             "--csv", metavar="[FILE]", help="The suspects, worst first, to a file or stdout."
         ),
     ] = None,
+    scan: Annotated[
+        str | None,
+        typer.Option(
+            "--scan",
+            metavar="FOLDER",
+            help="Made by 'har scan --to' of the same photographs: its near duplicates count, too.",
+        ),
+    ] = None,
+    neighbours: Annotated[
+        int,
+        typer.Option(
+            "--neighbours", min=0, metavar="N", help="Look for neighbours of the N worst suspects."
+        ),
+    ] = 2_000,
 ) -> None:
     """Find labels that the photographs contradict, by features that are there already.
 
     Says of each suspect which label would fit better, which label its nearest neighbours have, and
     which photograph is nearest. A dataset's folder has the same on the Dataset page.
+
+    No photograph is judged by a copy or near duplicate of it: one with the same sha256; among up to
+    100,000 one with almost the same features (a cosine similarity of 0.98); or one of the same
+    group in the --scan.
 
     Exit code 0: nothing found; 1: something found; 2: the labels cannot be judged.
 
@@ -132,17 +150,23 @@ def suspects(
     from har_core.scale.labels import read_label_table
     from har_core.scale.opened.suspects import find_suspects
     from har_core.scale.opened.table import results_at
+    from har_core.scale.scanned.folder import ScanFolder
     from har_core.storage.spreadsheets import table_csv
 
     check_outputs([csv_file], [table])
     labels = read_label_table(table, parse_columns(columns))
     with progress_bar() as report:
-        found = find_suspects(results_at(results), labels, report)
+        folder = None if scan is None else ScanFolder(scan)
+        found = find_suspects(
+            results_at(results), labels, report, scan=folder, neighbours=neighbours
+        )
     if csv_file:
         write_output(csv_file, table_csv(found.suspects))
     if csv_file != "-":
         n = len(found.suspects)
         print(f"{found.judged:,} labels judged, {n:,} of them doubtful")
+        if found.alike:
+            print(f"{found.alike:,} photographs are copies or near duplicates of others")
         for row in found.found.by_class.itertuples():
             if row.suspects:
                 print(f"{row.suspects:7,d}  of {row.photographs:,} {row.Index}")

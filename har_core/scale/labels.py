@@ -377,7 +377,7 @@ def digests_of(sha256: Any) -> np.ndarray:
     import pyarrow as pa
     import pyarrow.compute as pc
 
-    array = pc.fill_null(sha256, "0" * _DIGITS)
+    array = pc.fill_null(sha256.cast(pa.string()), "0" * _DIGITS)
     if isinstance(array, pa.ChunkedArray):
         array = array.combine_chunks()
     if not len(array):

@@ -20,13 +20,24 @@ from har_core.errors import DatasetError
 from har_core.model.fields import ERROR, FEATURES
 from har_core.progress import Progress
 from har_core.scale.labels import NONE, LabelTable
+from har_core.scale.opened.alike import (
+    ALIKE,
+    MOST_COMPARED,
+    groups_of,
+    pairs_of_scan,
+    possible_pairs,
+    unit_rows,
+)
 from har_core.scale.parts import Part
 from har_core.scale.results import Results
+from har_core.scale.scanned.folder import ScanFolder
 
 # Of more photographs the regressions learn from a sample of so many.
 MOST_FITTED: Final = 20_000
-# For so many of the suspects, the worst, neighbours are looked for.
+# For so many of the suspects, the worst, neighbours are looked for unless more are asked for.
 MOST_NEIGHBOURS: Final = 2_000
+_SUSPECTS_AT_ONCE: Final = 200
+_PAIRS_AT_ONCE: Final = 4_096
 _SEED: Final = 20240607
 
 
@@ -40,11 +51,13 @@ class ResultsSuspects:
         Of the judged rows; the index is the number of the row.
     suspects : DataFrame
         The suspects, most suspect first: ``uri``, ``sha256``, the columns of
-        `LabelSuspects.ranking` without ``is_label_issue``; then of the `MOST_NEIGHBOURS` first
-        ``neighbours`` (label of most of the ten nearest other photographs), ``neighbours_share`` in
-        [0, 1], and ``nearest`` (URI).
+        `LabelSuspects.ranking` without ``is_label_issue``; then of the first ones, as many as were
+        asked for, ``neighbours`` (label of most of the ten nearest other photographs),
+        ``neighbours_share`` in [0, 1], and ``nearest`` (URI).
     judged : int
         Photographs with features and a label that can be judged.
+    alike : int
+        How many of these are copies or near duplicates of others.
     fitted : int
         How many of these the regressions have learned from.
     unmatched : int
@@ -54,19 +67,27 @@ class ResultsSuspects:
     found: LabelSuspects
     suspects: pd.DataFrame
     judged: int
+    alike: int
     fitted: int
     unmatched: int
 
 
 def find_suspects(
-    results: Results, labels: LabelTable, progress: Progress | None = None
+    results: Results,
+    labels: LabelTable,
+    progress: Progress | None = None,
+    *,
+    scan: ScanFolder | None = None,
+    neighbours: int = MOST_NEIGHBOURS,
 ) -> ResultsSuspects:
     """Rank labels by how much regressions that have not seen them contradict them.
 
     As `har_core.analysis.suspects` does for a dataset folder; up to `MOST_FITTED` photographs
     the same. Of more, five regressions learn from a sample, each without a fifth of the
-    photographs (by their sha256, so that exact copies stay together), which it then judges.
-    Features are read part by part, those of the sample and 200 bytes of each row are held.
+    photographs, which it then judges. Copies and near duplicates stay together and do not judge one
+    another: what has the same sha256; among up to `MOST_COMPARED` features of a cosine similarity
+    from `ALIKE` on; or one group in a scan. Features are read part by part, those of the sample and
+    some 200 bytes of each row are held.
 
     Parameters
     ----------
@@ -75,11 +96,15 @@ def find_suspects(
     labels : LabelTable
     progress : callable, optional
         Called with (what is being done, done, total).
+    scan : ScanFolder, optional
+        Of the same photographs; its near duplicates count, too.
+    neighbours : int, default 2000
+        Of how many suspects, the worst, to look for neighbours.
 
     Raises
     ------
     DatasetError
-        If there are no features, or too few photographs with a label.
+        If there are no features, too few photographs with a label, or the scan is none of them.
     """
     report = progress or (lambda *_: None)
     if not results.read_info().n_features:
@@ -87,24 +112,32 @@ def find_suspects(
             f"{results.location} has no features; score into another folder with --features."
         )
     rows = _Rows.of(results, labels)
+    known = [] if scan is None else [pairs_of_scan(scan, rows.digest, report)]
     sample = _draw(rows)
     vectors = rows.vectors(sample, report)
-    names = np.asarray(labels.names)
-    given = names[rows.label]
+    basis = component_basis(vectors.shape).fit(vectors)
+    components, units = rows.projected(basis, report)
+    if len(units) <= MOST_COMPARED:
+        report("Looking for near duplicates", 0, 1)
+        known.append(rows.confirmed(possible_pairs(units, 2 - 2 * ALIKE), report))
+    del units
+    groups = groups_of(rows.digest, *known)
+    given = np.asarray(labels.names)[rows.label]
     if len(sample) == len(given):
         probabilities, class_names = cross_validated_probabilities(
-            vectors, given, rows.digest, progress=report
+            vectors, given, groups, progress=report
         )
-        components = component_basis(vectors.shape).fit(vectors).transform(vectors)
     else:
         class_names = np.unique(given)
-        probabilities, components = _judge(rows, sample, vectors, given, class_names, report)
+        fold = _folds(rows.digest, groups)
+        probabilities = _judge(rows, sample, vectors, given, class_names, fold, report)
     report("Ranking labels", 0, 1)
     series = pd.Series(given, index=rows.number)
     found = find_label_suspects(series, probabilities, list(class_names))
-    ranking = found.ranking
-    suspects = rows.describe(ranking[ranking["is_label_issue"]], given, components, report)
-    return ResultsSuspects(found, suspects, len(given), len(sample), rows.unmatched)
+    worst = found.ranking[found.ranking["is_label_issue"]]
+    suspects = rows.describe(worst, given, components, groups, neighbours, report)
+    alike = int((np.bincount(groups)[groups] > 1).sum())
+    return ResultsSuspects(found, suspects, len(given), alike, len(sample), rows.unmatched)
 
 
 @dataclass(frozen=True, eq=False)
@@ -173,15 +206,55 @@ class _Rows:
             report("Reading features", done, len(wanted))
         return vectors
 
+    def projected(self, basis: Any, report: Progress) -> tuple[np.ndarray, np.ndarray]:
+        """Return the components of all judged rows, and those of their directions; (N, K) each.
+
+        The latter are of features of length 1, as they are, not less a mean: no two are further
+        apart than the directions themselves.
+        """
+        width = self.results.read_info().n_features
+        components = np.empty((len(self.number), basis.n_components_), np.float32)
+        units = np.empty_like(components)
+        axes = basis.components_.T.astype(np.float32)
+        done = 0
+        for places, table in self.read([FEATURES], np.arange(len(self.number))):
+            here = _as_matrix(table, width)
+            components[places] = basis.transform(here)
+            units[places] = unit_rows(here) @ axes
+            done += len(places)
+            report("Comparing photographs", done, len(self.number))
+        return components, units
+
+    def confirmed(self, pairs: np.ndarray, report: Progress) -> np.ndarray:
+        """Return those of possible pairs of near duplicates that are alike by all features."""
+        wanted = np.unique(pairs)
+        vectors = unit_rows(self.vectors(wanted, report)).astype(np.float16)
+        kept = np.zeros(len(pairs), bool)
+        for start in range(0, len(pairs), _PAIRS_AT_ONCE):
+            chunk = slice(start, start + _PAIRS_AT_ONCE)
+            here = np.searchsorted(wanted, pairs[chunk])
+            first, second = (vectors[here[:, side]].astype(np.float32) for side in (0, 1))
+            kept[chunk] = np.einsum("ij,ij->i", first, second) >= ALIKE
+        return pairs[kept]
+
     def describe(
-        self, suspects: pd.DataFrame, given: np.ndarray, components: np.ndarray, report: Progress
+        self,
+        suspects: pd.DataFrame,
+        given: np.ndarray,
+        components: np.ndarray,
+        groups: np.ndarray,
+        neighbours: int,
+        report: Progress,
     ) -> pd.DataFrame:
         """Add addresses and neighbours; see `ResultsSuspects`."""
         place = np.searchsorted(self.number, suspects.index.to_numpy())
-        first = place[:MOST_NEIGHBOURS]
-        report("Looking for neighbours", 0, 1)
-        every = np.arange(len(given))
-        nearest = nearest_others(components, every, self.digest, first)
+        first, every = place[:neighbours], np.arange(len(given))
+        found = [np.empty((0, 1), np.int64)]
+        for start in range(0, len(first), _SUSPECTS_AT_ONCE):
+            report("Looking for neighbours", start, len(first))
+            some = first[start : start + _SUSPECTS_AT_ONCE]
+            found.append(nearest_others(components, every, groups, some))
+        nearest = np.concatenate(found[1:] or found)
         names = self._texts(np.unique(np.concatenate([place, nearest[:, 0]])))
         table = suspects.drop(columns="is_label_issue").reset_index(drop=True)
         table.insert(0, "uri", [names[row][0] for row in place])
@@ -190,7 +263,7 @@ class _Rows:
         table["neighbours"] = pd.Series([vote.index[0] for vote in votes], dtype=object)
         table["neighbours_share"] = pd.Series([vote.iloc[0] / vote.sum() for vote in votes])
         table["nearest"] = pd.Series([names[row][0] for row in nearest[:, 0]], dtype=object)
-        report("Looking for neighbours", 1, 1)
+        report("Looking for neighbours", len(first), len(first))
         return table
 
     def _texts(self, wanted: np.ndarray) -> dict[int, tuple[str, str]]:
@@ -215,28 +288,32 @@ def _draw(rows: _Rows) -> np.ndarray:
     return np.sort(order[chosen])
 
 
+def _folds(digest: np.ndarray, groups: np.ndarray) -> np.ndarray:
+    """Return the fold of each photograph, that of its whole group; int64, shape (N,)."""
+    lowest = np.full(int(groups.max()) + 1, np.iinfo(np.uint64).max, np.uint64)
+    np.minimum.at(lowest, groups, digest)
+    return (lowest[groups] % N_FOLDS).astype(np.int64)
+
+
 def _judge(
     rows: _Rows,
     sample: np.ndarray,
     vectors: np.ndarray,
     given: np.ndarray,
     class_names: np.ndarray,
+    fold: np.ndarray,
     report: Progress,
-) -> tuple[np.ndarray, np.ndarray]:
-    """Return probabilities (N, C) and components (N, 50), float32, of all rows."""
-    fold = (rows.digest % N_FOLDS).astype(np.int64)
+) -> np.ndarray:
+    """Return probabilities (N, C), float32, of all rows."""
     models = []
     for number in range(N_FOLDS):
         report("Comparing labels", number, N_FOLDS)
         seen = fold[sample] != number
         models.append(fit_regression(vectors[seen], given[sample[seen]]))
-    basis = component_basis(vectors.shape).fit(vectors)
     probabilities = np.zeros((len(given), len(class_names)), np.float32)
-    components = np.empty((len(given), basis.n_components_), np.float32)
     done = 0
     for places, table in rows.read([FEATURES], np.arange(len(given))):
         here = _as_matrix(table, vectors.shape[1])
-        components[places] = basis.transform(here)
         for number, model in enumerate(models):
             mine = fold[places] == number
             if mine.any():
@@ -245,7 +322,7 @@ def _judge(
                 probabilities[np.ix_(places[mine], columns)] = found
         done += len(places)
         report("Judging labels", done, len(given))
-    return probabilities, components
+    return probabilities
 
 
 def _as_matrix(table: Any, width: int) -> np.ndarray:

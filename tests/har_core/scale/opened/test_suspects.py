@@ -4,13 +4,15 @@ from pathlib import Path
 
 import numpy as np
 import pandas as pd
+import pyarrow as pa
 import pytest
 
 from har_core.errors import DatasetError
 from har_core.scale.labels import LabelTable
-from har_core.scale.opened import suspects
+from har_core.scale.opened import alike, suspects
 from har_core.scale.opened.suspects import ResultsSuspects, find_suspects
-from har_core.scale.results import Results
+from har_core.scale.results import Results, ResultsInfo, results_schema
+from har_core.scale.scanned.folder import FINDINGS_FILE, ScanFolder
 from tests.command_line import har
 from tests.made_results import write_results
 
@@ -60,12 +62,93 @@ def test_of_many_a_sample_is_learned_from_and_all_are_judged(
     folder, labels = scored
     whole = find_suspects(Results(str(folder)), LabelTable.of(labels[["sha256", "label"]]))
     monkeypatch.setattr(suspects, "MOST_FITTED", 400)
-    monkeypatch.setattr(suspects, "MOST_NEIGHBOURS", 5)
-    found = find_suspects(Results(str(folder)), LabelTable.of(labels[["sha256", "label"]]))
+    table = LabelTable.of(labels[["sha256", "label"]])
+    found = find_suspects(Results(str(folder)), table, neighbours=5)
     assert (found.judged, found.fitted) == (whole.judged, 400)
     assert found.suspects["nearest"].notna().sum() == 5
     same = set(found.suspects["uri"]) & set(whole.suspects["uri"])
     assert len(same) > 0.7 * len(whole.suspects)
+
+
+@pytest.fixture(scope="module")
+def with_near_duplicates(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, pd.DataFrame]:
+    """Write answers to 200 photographs of no class's look, and near duplicates of half of them.
+
+    Labels are by chance, but for a near duplicate's, which is that of its original.
+    """
+    folder = tmp_path_factory.mktemp("near") / "results"
+    rng = np.random.default_rng(1)
+    n, width = 200, 32
+    vectors = rng.normal(size=(n, width))
+    vectors = np.concatenate([vectors, vectors[::2] + 0.02 * rng.normal(size=(n // 2, width))])
+    labels = rng.choice(CLASSES, n)
+    labels = np.concatenate([labels, labels[::2]])
+    results = Results(str(folder))
+    results.create(ResultsInfo("made_up", "0" * 64, CLASSES, width, "2026-01-01T00:00:00+00:00"))
+    schema = results_schema(CLASSES, width)
+    numbers = range(len(vectors))
+    sha256 = [f"{(i + 1) * 0x9E3779B97F4A7C15 % 2**64:016x}" * 4 for i in numbers]
+    columns = {"uri": [f"/p/{i}.jpg" for i in numbers], "sha256": sha256}
+    columns["features"] = list(vectors.astype(np.float16))
+    arrays = [pa.array(columns.get(f.name, [None] * len(vectors)), f.type) for f in schema]
+    results.write_part("0000000000000000", 0, len(vectors), pa.table(arrays, schema=schema))
+    table = pd.DataFrame({"sha256": sha256, "label": labels})
+    return folder, table
+
+
+@pytest.mark.parametrize("most_fitted", [1_000, 250])
+def test_near_duplicates_do_not_judge_one_another(
+    with_near_duplicates: tuple[Path, pd.DataFrame],
+    monkeypatch: pytest.MonkeyPatch,
+    most_fitted: int,
+) -> None:
+    folder, table = with_near_duplicates
+    monkeypatch.setattr(suspects, "MOST_FITTED", most_fitted)
+    found = find_suspects(Results(str(folder)), LabelTable.of(table))
+    assert found.alike == 200
+    ranking = found.found.ranking
+    twins = ranking.index.isin([*range(0, 200, 2), *range(200, 300)])
+    # A regression that had seen its twin would give a photograph that label nearly always.
+    believed = ranking["suggested"].eq(ranking["label"])
+    assert believed[twins].mean() < 0.6
+    number = found.suspects["uri"].str.extract(r"(\d+)")[0].astype(int)
+    nearest = found.suspects["nearest"].str.extract(r"(\d+)")[0].astype(int)
+    original = number.where(number < 200, (number - 200) * 2)
+    assert (nearest.where(nearest < 200, (nearest - 200) * 2) != original).all()
+
+
+def test_near_duplicates_of_a_scan_count_and_more_neighbours_can_be_asked_for(
+    with_near_duplicates: tuple[Path, pd.DataFrame], tmp_path: Path
+) -> None:
+    folder, table = with_near_duplicates
+    # What it calls near duplicates is no business of the features.
+    group = pd.array([None, 1, None, 1, *[None] * 296], "Int64")
+    scan = ScanFolder(str(tmp_path / "scan"))
+    scan.create()
+    with pytest.raises(DatasetError, match="has no findings yet"):
+        find_suspects(Results(str(folder)), LabelTable.of(table), scan=scan)
+    findings = pa.table({"sha256": table["sha256"], "duplicate_group": pa.array(group)})
+    scan.write_table(FINDINGS_FILE, findings)
+    found = find_suspects(Results(str(folder)), LabelTable.of(table), scan=scan)
+    assert found.alike == 202
+    scan.write_table(FINDINGS_FILE, findings.set_column(0, "sha256", pa.array(["f" * 64] * 300)))
+    with pytest.raises(DatasetError, match="is a scan of other photographs"):
+        find_suspects(Results(str(folder)), LabelTable.of(table), scan=scan)
+    none = find_suspects(Results(str(folder)), LabelTable.of(table), neighbours=0)
+    assert len(none.suspects) > 100 and none.suspects["nearest"].isna().all()
+
+
+def test_pairs_at_a_small_distance_are_found_in_cells_too(monkeypatch: pytest.MonkeyPatch) -> None:
+    rng = np.random.default_rng(2)
+    rows = rng.normal(size=(600, 8)).astype(np.float32)
+    rows[300:] = rows[:300] + 0.02 * rng.normal(size=(300, 8))
+    exact = alike.possible_pairs(rows, 0.05)
+    assert set(map(tuple, exact.tolist())) >= {(i, i + 300) for i in range(300)}
+    monkeypatch.setattr(alike, "_CELL", 40)
+    found = alike.possible_pairs(rows, 0.05)
+    assert set(map(tuple, found.tolist())) <= set(map(tuple, exact.tolist()))
+    assert len(found) > 0.98 * len(exact)
+    assert alike.possible_pairs(rows[:1], 0.05).shape == (0, 2)
 
 
 def test_what_cannot_be_judged_is_one_line(
