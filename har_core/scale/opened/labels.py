@@ -6,7 +6,7 @@ import numpy as np
 import pandas as pd
 
 from har_core.errors import DatasetError
-from har_core.scale.labels import NONE, SHA256, LabelTable, digests_of
+from har_core.scale.labels import NONE, LabelTable, digests_of
 from har_core.scale.opened.table import ResultsTable
 
 
@@ -59,7 +59,12 @@ def join_labels(table: ResultsTable, labels: LabelTable) -> JoinedLabels:
     DatasetError
         If no row has a label, or the table's sha256 are none.
     """
-    found, digest = labels.find_in(part for _, part in table.read_all(labels.columns))
+    import pyarrow as pa
+
+    digest, uris = table.digest, []
+    if not labels.by_sha256:
+        uris = [chunk for _, part in table.read_all(("uri",)) for chunk in part["uri"].chunks]
+    found = labels.find(pa.chunked_array(uris, pa.string()), digest)
     if (found.label == NONE).all():
         raise DatasetError(
             f"None of the {len(labels):,} labels belongs to these results: no {labels.key} "
@@ -101,5 +106,5 @@ def count_among(table: ResultsTable, rows: np.ndarray, sha256: pd.Series) -> int
     if sha256.empty:
         return 0
     among = pd.Index(digests_of(pa.array(sha256, pa.string(), from_pandas=True))).unique()
-    chunks = (digests_of(part[SHA256])[rows[of]] for of, part in table.read_all((SHA256,)))
-    return sum(int((among.get_indexer(chunk[chunk != 0]) != NONE).sum()) for chunk in chunks)
+    looked_at = table.digest[rows]
+    return int((among.get_indexer(looked_at[looked_at != 0]) != NONE).sum())

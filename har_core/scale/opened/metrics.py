@@ -1,8 +1,9 @@
 """Metrics of very many labelled answers, from sums over one part after another."""
 
+import math
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Final
+from typing import Any, Final
 
 import numpy as np
 import pandas as pd
@@ -163,17 +164,19 @@ def evaluate_results(table: ResultsTable, labels: JoinedLabels) -> MassResult:
     if not counted.any():
         raise DatasetError("No photograph with a label has an answer: there is nothing to measure.")
     names = table.class_names
-    cells = np.zeros((len(names), len(names), 2), np.int64)
-    log_loss = np.zeros(2)
-    for rows, part in table.read_all(names):
+
+    def sums_of(rows: slice, part: Any) -> tuple[np.ndarray, np.ndarray]:
         chosen = counted[rows]
-        if not chosen.any():
-            continue
-        probabilities = np.column_stack([part[name].to_numpy()[chosen] for name in names])
+        probabilities = np.column_stack([part[name].to_numpy() for name in names])[chosen]
         result = _result(names, labels.label[rows][chosen], probabilities)
+        shape = (len(names), len(names), 2)
         answers = table.action[rows][chosen]
-        np.add.at(cells, (result.labels, answers, result.in_top3.astype(np.int64)), 1)
-        log_loss += result.log_losses.sum(), (result.log_losses**2).sum()
+        cell = np.ravel_multi_index((result.labels, answers, result.in_top3), shape)
+        cells = np.bincount(cell, minlength=math.prod(shape)).reshape(shape)
+        return cells, np.array([result.log_losses.sum(), (result.log_losses**2).sum()])
+
+    found = list(table.map_parts(names, sums_of))
+    cells, log_loss = (np.sum([of[i] for of in found], axis=0) for i in (0, 1))
     confidence = table.confidence[counted].astype(np.float64)
     hit = (table.action == labels.label)[counted]
     bins = equal_mass_bins(confidence)

@@ -1,11 +1,11 @@
 """A RESULTS folder for looking at: what is counted is held, the rest is read when it is shown."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
-from typing import Any, Final, NamedTuple
+from typing import Any, Final, NamedTuple, TypeVar
 
 import numpy as np
 import pandas as pd
@@ -13,10 +13,12 @@ import pandas as pd
 from har_core.errors import DatasetError
 from har_core.model.fields import ACTION, CONFIDENCE, IN_SCOPE, NOVELTY, REASON, VERDICT, WARNING
 from har_core.progress import Progress
+from har_core.scale.labels import digests_of
 from har_core.scale.parts import Part
 from har_core.scale.results import Results, ResultsInfo
 from har_core.scale.sources.locations import is_remote
 
+Found = TypeVar("Found")
 VERDICTS: Final = ("answered", "unsure", "foreign")
 NONE: Final = -1
 _HELD: Final = (ACTION, CONFIDENCE, VERDICT, IN_SCOPE, NOVELTY, REASON, WARNING)
@@ -158,11 +160,37 @@ class ResultsTable:
 
     def read_all(self, columns: Sequence[str]) -> Iterator[tuple[slice, Any]]:
         """Yield the numbers of the rows of one part after another, and their Arrow table."""
+        yield from self.map_parts(columns, lambda rows, table: (rows, table))
+
+    def map_parts(
+        self, columns: Sequence[str], do: Callable[[slice, Any], Found]
+    ) -> Iterator[Found]:
+        """Yield what a function makes of one part after another; several are read at a time.
+
+        Parameters
+        ----------
+        columns : sequence of str
+        do : callable
+            Called with the numbers of a part's rows and their Arrow table, in a thread.
+
+        Raises
+        ------
+        DatasetError
+            If a part cannot be read.
+        """
+
+        def work(number: int, start: int) -> Found:
+            table = self._read_part(number, columns)
+            return do(slice(start, start + len(table)), table)
+
         with ThreadPoolExecutor(_READERS) as pool:
-            numbers = range(len(self.parts))
-            tables = pool.map(lambda number: self._read_part(number, columns), numbers)
-            for start, table in zip(self._starts.tolist(), tables, strict=False):
-                yield slice(start, start + len(table)), table
+            yield from pool.map(work, range(len(self.parts)), self._starts.tolist())
+
+    @cached_property
+    def digest(self) -> np.ndarray:
+        """Which photograph each row is of, uint64, shape (N,); see `digests_of`."""
+        found = self.map_parts(("sha256",), lambda _, part: digests_of(part["sha256"]))
+        return np.concatenate([np.empty(0, np.uint64), *found])
 
     def _read_part(self, number: int, columns: Sequence[str]) -> Any:
         part = self.parts[number]
