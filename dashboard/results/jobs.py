@@ -38,9 +38,10 @@ _STATES: Final = {
 }
 # What is done with a photograph, and what becomes of one that cannot be used.
 _WORDS: Final = {
-    "score": ("Scored", "Without an answer"),
-    "scan": ("Measured", "Unusable files"),
+    "score": ("Scored by this job", "Without an answer"),
+    "scan": ("Newly measured", "Unusable files"),
 }
+_TIMES: Final = "\N{NO-BREAK SPACE}× "
 _GO_ON: Final = "The same `har {}` command goes on from there."
 
 
@@ -130,14 +131,14 @@ def _show_progress(status: JobStatus) -> None:
 
 
 def _show_figures(job: FoundJob, status: JobStatus) -> None:
-    rate = status.done / status.elapsed_s if status.elapsed_s else 0.0
+    rate = f"{status.done / status.elapsed_s:,.1f}" if status.elapsed_s else "–"
     done, failed = _WORDS[job.command]
     figures = (
-        ("Photographs", f"{status.listed:,}", f"{status.answered:,} before"),
-        (f"{done} by this job", f"{status.done:,}", f"in {_duration(status.elapsed_s)}"),
-        ("On average", f"{rate:,.1f}", "a second"),
-        (failed, f"{status.errors:,}", _share(status.errors, status.done)),
-        ("Workers replaced", f"{status.restarts:,}", "after they died"),
+        ("Photographs", _short(status.listed), f"{_short(status.answered)} before"),
+        (done, _short(status.done), f"in {_duration(status.elapsed_s)}"),
+        ("On average", rate, "a second"),
+        (failed, _short(status.errors), _share(status.errors, status.done)),
+        ("Workers replaced", _short(status.restarts), "after they died"),
     )
     with st.grid(5, min_column_width=140, gap="small"):
         for title, value, note in figures:
@@ -168,7 +169,7 @@ def _show_scanned(job: FoundJob) -> None:
     _show_reasons("Why files cannot be used", counts.reasons)
     if counts.issues is not None and job.state == "done":
         found = {ISSUE_KINDS[name].title: n for name, n in counts.issues.items() if n}
-        listed = ", ".join(f"{n:,} × {title.lower()}" for title, n in found.items())
+        listed = ", ".join(f"{n:,}{_TIMES}{title.lower()}" for title, n in found.items())
         st.markdown(f"**Findings:** {listed or 'nothing'}")
     _show_parts(job.location, counts.parts_written)
 
@@ -237,6 +238,15 @@ def _describe_ray(state: ClusterState) -> str:
         f"{state.cpus:,.0f} cores in use, {used / 1e9:,.1f} of {state.object_store / 1e9:,.1f} GB "
         "of the object store."
     )
+
+
+def _short(n: int) -> str:
+    """Return a number that fits its box; the exact ones stand in the sentences."""
+    if n >= 1_000_000:
+        return f"{n / 1e6:,.2f}\N{NO-BREAK SPACE}M"
+    if n >= 100_000:
+        return f"{n / 1e3:,.0f}\N{NO-BREAK SPACE}k"
+    return f"{n:,}"
 
 
 def _share(part: int, whole: int) -> str:

@@ -216,18 +216,21 @@ def test_scans_are_listed_with_what_they_found(
     app = open_page("jobs", jobs_in=str(tmp_path / "to" / "scanned"))
     assert "15 rows in 1 part in" in texts(app) and "**Findings:**" not in texts(app)
     shown = {metric.label: metric.value for metric in app.metric}
-    assert (shown["Measured by this job"], shown["Unusable files"]) == ("15", "1")
+    assert (shown["Newly measured"], shown["Unusable files"]) == ("15", "1")
     scan_sources([str(tmp_path / "photographs")], str(tmp_path / "to" / "scanned"))
     app = open_page("jobs", jobs_in=str(tmp_path / "to"))
     assert [header.value for header in app.header] == ["scanned", "scored"]
     app.toggle(key=f"details {tmp_path / 'to' / 'scanned'}").set_value(True).run()
     assert not app.exception
     assert "**Why files cannot be used:** 1 truncated" in texts(app)
-    assert "**Findings:** 1 × " in texts(app)
+    assert "**Findings:** 1\N{NO-BREAK SPACE}× " in texts(app)
     assert "15 rows in 1 part in" in texts(app)
     assert not any(button.key.endswith("scanned") for button in app.button)
-    edit(tmp_path / "to" / "scanned", state="failed", message="The disk is full.")
+    many = {"listed": 1_234_567, "done": 99_999, "answered": 120_400}
+    edit(tmp_path / "to" / "scanned", state="failed", message="The disk is full.", **many)
     app.run()
+    assert [metric.value for metric in app.metric][:2] == ["1.23\N{NO-BREAK SPACE}M", "99,999"]
+    assert app.metric[0].delta == "120\N{NO-BREAK SPACE}k before"
     assert "The disk is full\\. The same `har scan` command goes on" in texts(app)
 
 
