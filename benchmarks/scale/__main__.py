@@ -18,6 +18,7 @@ import re
 import shutil
 import sys
 import tempfile
+import threading
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -34,6 +35,7 @@ OWN = ("local", "ray")
 SHARE = {"keras": 20}
 CONTESTANTS = ("bare", "plain", *OWN, "ray_data", "keras")
 _FEWEST = 500
+_EVERY_S = 1.0
 _START = 64  # photographs of a run that tells what starting costs
 
 
@@ -84,26 +86,33 @@ def run_own(engine: str, folder: Path, n: int, workers: int) -> Found:
     """Score the folder anew."""
     to = tempfile.mkdtemp(prefix="har-results-")
     command = [sys.executable, "-m", "har_core", "score", str(folder), "--to", to]
+    seen: list[tuple[float, int]] = []
+    ended = threading.Event()
+
+    def watch() -> None:
+        while not ended.wait(_EVERY_S):
+            status = read_status(Results(to))
+            if status is not None and status.done:
+                seen.append((status.elapsed_s, status.done))
+
+    watcher = threading.Thread(target=watch)
+    watcher.start()
     try:
         cost = measure([*command, "--engine", engine, "--workers", str(workers)])
         status = read_status(Results(to))
         assert status is not None and status.done == n, cost.output
-        return Found(n, status.elapsed_s, cost, _linearity(to))
+        return Found(n, status.elapsed_s, cost, _linearity(seen))
     finally:
+        ended.set()
+        watcher.join()
         shutil.rmtree(to)
 
 
-def _linearity(to: str) -> float:
-    """Return R² of rows written against the time at which they were."""
-    results = Results(to)
-    written = []
-    for part in results.parts():
-        rows = results.read_part(part, ("uri",))
-        written.append((results.written_ns(rows) / 1e9, len(rows)))
-    if len(written) < 3:
+def _linearity(seen: list[tuple[float, int]]) -> float:
+    """Return R² of photographs done against the seconds that they took."""
+    if len(seen) < 3:
         return float("nan")
-    times, sizes = np.array(sorted(written)).T
-    return float(np.corrcoef(times, sizes.cumsum())[0, 1] ** 2)
+    return float(np.corrcoef(np.array(seen).T)[0, 1] ** 2)
 
 
 def run_peer(name: str, folder: Path, n: int, workers: int) -> Found:

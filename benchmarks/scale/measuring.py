@@ -70,7 +70,7 @@ def measure(command: Sequence[str | Path], environment: dict[str, str] | None = 
                 seconds, resident = _usage(pid)
                 cpu[int(pid)] = max(seconds, cpu.get(int(pid), 0.0))
                 total += resident
-                if int(pid) == process.pid:
+                if int(pid) == process.pid and resident:  # not one that has just ended
                     cost.driver.append((time.monotonic() - start, resident))
             cost.peak_bytes = max(cost.peak_bytes, total)
             time.sleep(_EVERY_S)
