@@ -38,11 +38,11 @@ CHROMIUM_ARGUMENTS = [
     "--disable-component-update",
     "--disable-sync",
     "--no-first-run",
-    # Pages live for seconds here: what compiles their scripts for speed costs more than it saves.
-    "--js-flags=--max-optimized-bytecode-size=0 --no-maglev",
     "--use-fake-device-for-media-stream",
     "--host-resolver-rules=MAP * ~NOTFOUND, EXCLUDE 127.0.0.1",
 ]
+# Pages live for seconds here: what compiles their scripts for speed costs more than it saves.
+NOT_FOR_SPEED = "--js-flags=--max-optimized-bytecode-size=0 --no-maglev"
 
 # Of the pages in each appearance of the system.
 BACKGROUNDS: dict[Literal["dark", "light"], str] = {
@@ -165,7 +165,9 @@ def browser() -> Iterator[Browser]:
             pytest.fail(reason)
         pytest.skip(reason)
     with sync_playwright() as playwright:
-        started = playwright.chromium.launch(executable_path=executable, args=CHROMIUM_ARGUMENTS)
+        started = playwright.chromium.launch(
+            executable_path=executable, args=[*CHROMIUM_ARGUMENTS, NOT_FOR_SPEED]
+        )
         yield started
         started.close()
 
