@@ -132,14 +132,14 @@ def plot(found: dict[str, dict[int, float]], path: Path) -> None:
     mpl.use("svg")
     from matplotlib import pyplot as plt
 
-    figure, axes = plt.subplots(figsize=(7, 4.5))
+    figure, axes = plt.subplots(figsize=(8.5, 4.5))
     for name, times in found.items():
         label = f"{name}: {slope([*times], [*times.values()]):.2f}" if len(times) > 1 else name
         axes.loglog([*times], [*times.values()], marker="o", label=label)
     axes.set_xlabel("photographs")
     axes.set_ylabel("seconds")
     axes.grid(visible=True, which="both", alpha=0.2)
-    axes.legend(title="slope", fontsize="small")
+    axes.legend(title="slope", fontsize="small", loc="center left", bbox_to_anchor=(1, 0.5))
     figure.tight_layout()
     figure.savefig(path)
 
