@@ -20,20 +20,28 @@ from tests.dashboard_process import running_dashboard
 CELLS: Final = ".js-plotly-plot .scatterlayer .point"
 CLICKS: Final = 12
 WHAT: Final = "click on a cell of the confusion matrix → its photographs painted, in the browser"
-# Notes when the page was clicked, and when the frame was painted in which the gallery's last change
-# and all of its pictures are.
+# Notes when the page was clicked, and when the frame was painted in which the gallery, which lies
+# in a shadow tree, has other pictures, all loaded.
 WATCH: Final = """
 () => {
-  document.addEventListener('pointerup', () => { window.clickedAt = performance.now(); }, true);
-  const painted = () => requestAnimationFrame(() => setTimeout(() => {
-    window.paintedAt = performance.now();
-  }, 0));
-  new MutationObserver(changes => {
-    const within = ({target}) => target.closest?.('.gallery') || target.querySelector?.('.gallery');
-    if (!changes.some(within)) return;
-    const pictures = [...document.querySelectorAll('.gallery img')];
-    Promise.all(pictures.map(picture => picture.decode().catch(() => {}))).then(painted);
-  }).observe(document.body, {subtree: true, childList: true, attributes: true});
+  const within = root => [...root.querySelectorAll('*')].flatMap(element => [
+    ...(element.matches('.gallery img') ? [element] : []),
+    ...(element.shadowRoot ? within(element.shadowRoot) : []),
+  ]);
+  const sources = pictures => pictures.map(picture => picture.src).join();
+  window.addEventListener('pointerup', () => {
+    const before = sources(within(document));
+    window.clickedAt = performance.now();
+    const look = () => {
+      const pictures = within(document);
+      const others = pictures.length && sources(pictures) !== before;
+      if (others && pictures.every(picture => picture.complete))
+        setTimeout(() => { window.paintedAt = performance.now(); }, 0);
+      else
+        requestAnimationFrame(look);
+    };
+    requestAnimationFrame(look);
+  }, true);
 }
 """
 
