@@ -8,7 +8,7 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 
 import pandas as pd
@@ -296,43 +296,6 @@ def test_second_job_in_the_same_folder_is_refused(
     score([str(photographs)], str(tmp_path / "results"), progress=start_another)
     assert refused
     assert len(rows_of(tmp_path / "results")) == N
-
-
-@pytest.fixture
-def bucket(monkeypatch: pytest.MonkeyPatch) -> Iterator[tuple[str, Callable[[], None]]]:
-    """Serve a bucket of S3; what lets it answer every fifth request with 503 comes with it."""
-    pytest.importorskip("moto", reason="moto is not installed (requirements-scale.txt)")
-    import threading
-
-    from moto.server import DomainDispatcherApplication, create_backend_app
-    from pyarrow import fs
-    from werkzeug.serving import make_server
-
-    moto = DomainDispatcherApplication(create_backend_app)
-    asked = {"n": 0, "refuse": False}
-
-    def app(environ: dict, start_response: object) -> object:
-        asked["n"] += 1
-        if asked["refuse"] and asked["n"] % 5 == 0:
-            start_response("503 Slow Down", [("Content-Type", "application/xml")])  # type: ignore[operator]
-            return [b"<Error><Code>SlowDown</Code><Message>Slow down.</Message></Error>"]
-        return moto(environ, start_response)
-
-    server = make_server("127.0.0.1", 0, app, threaded=True)
-    threading.Thread(target=server.serve_forever, daemon=True).start()
-    for name, value in {
-        "AWS_ACCESS_KEY_ID": "test",
-        "AWS_SECRET_ACCESS_KEY": "test",
-        "AWS_DEFAULT_REGION": "us-east-1",
-        "AWS_ENDPOINT_URL": f"http://127.0.0.1:{server.server_port}",
-    }.items():
-        monkeypatch.setenv(name, value)
-    endpoint = f"127.0.0.1:{server.server_port}"
-    fs.S3FileSystem(
-        endpoint_override=endpoint, scheme="http", allow_bucket_creation=True
-    ).create_dir("photographs")
-    yield "s3://photographs", lambda: asked.update(refuse=True)
-    server.shutdown()
 
 
 def test_bucket_that_answers_503_gives_the_same_rows(

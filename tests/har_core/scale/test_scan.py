@@ -3,6 +3,7 @@
 import json
 import shutil
 import tarfile
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -18,6 +19,7 @@ from har_core.scale.labels import LabelTable, read_label_table
 from har_core.scale.scanned import measuring
 from har_core.scale.scanned.folder import FINDINGS_FILE, ScanFolder, scan_schema
 from har_core.scale.scanned.scanning import SourceScan, scan_sources
+from har_core.scale.sources.locations import open_filesystem
 from har_core.scan.issues import ISSUE_KINDS, count_issues, issue_column, score_column
 from har_core.scan.scanning import scan_dataset
 from tests.command_line import har
@@ -197,6 +199,35 @@ def test_labels_of_parquet_sources_are_used(tmp_path: Path) -> None:
     assert labels["is_unlabelled_issue"].sum() == 1
     beside = scan_sources([*sources, str(tmp_path / "a.jpg")], str(tmp_path / "scan")).photographs
     assert not beside["label"].any() and not beside["is_unlabelled_issue"].any()
+
+
+def test_bucket_is_scanned_and_evaluated_as_a_folder_is(
+    planted: Path, tiny_models: Path, tmp_path: Path, bucket: tuple[str, Callable[[], None]]
+) -> None:
+    address, _ = bucket
+    here = tmp_path / "in"
+    here.mkdir()
+    filesystem, folder = open_filesystem(f"{address}/in")
+    for path in sorted((planted / "train").glob("*.jpg")):
+        shutil.copy(path, here)
+        with filesystem.open_output_stream(f"{folder}/{path.name}") as file:
+            file.write(path.read_bytes())
+    found, measured = [], []
+    for place in (tmp_path, address):
+        table = tmp_path / "findings.csv"
+        by = ("--table", planted / "train.csv")
+        ended = har("scan", f"{place}/in/*.jpg", *by, "--to", f"{place}/scan", "--csv", table)
+        assert ended.returncode == 1 and f"{place}/scan" in ended.stderr
+        found.append(by_name(pd.read_csv(table)).drop(columns="filename"))
+        har("score", f"{place}/in", "--to", f"{place}/results")
+        ended = har("evaluate", f"{place}/results", *by, "--json")
+        assert ended.returncode == 1, ended.stderr  # some cannot be read
+        measured.append(json.loads(ended.stdout))
+        assert all(row["filename"].startswith(str(place)) for row in measured[-1].pop("skipped"))
+        del measured[-1]["created"]
+    assert len(found[0]) > 10 and found[0]["label"].notna().any()
+    pd.testing.assert_frame_equal(found[1], found[0])
+    assert measured[0]["n"] > 8 and measured[1] == measured[0]
 
 
 def test_folder_of_another_version_is_not_mixed(planted: Path, tmp_path: Path) -> None:
