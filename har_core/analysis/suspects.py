@@ -238,8 +238,13 @@ def fit_regression(features: np.ndarray, labels: np.ndarray) -> Any:
 
 
 def _span(rows: np.ndarray) -> np.ndarray:
-    """Return an orthonormal basis, shape (D, at most N), of the span of N rows of length D > N."""
+    """Return an orthonormal basis, shape (D, at most N), of the span of N rows of length D > N.
+
+    Of rows of zeros alone it is one of them, (D, 1).
+    """
     squares, directions = np.linalg.eigh((rows @ rows.T).astype(np.float64))
     kept = squares > squares[-1] * np.finfo(np.float32).eps * len(rows)
+    if not kept.any():
+        return rows.T[:, :1]
     basis = rows.T @ (directions[:, kept] / np.sqrt(squares[kept]))
     return basis.astype(rows.dtype)

@@ -141,7 +141,9 @@ def _write_explanations(
         with progress_bar() as report:
             for done, i in enumerate(good, start=1):
                 stem = "stdin" if names[i] == "-" else Path(names[i]).stem
-                name = stem if stem not in written else f"{stem}_{i + 1}"
+                name, number = stem, i + 1
+                while name in written:
+                    name, number = f"{stem}_{number}", number + 1
                 written.add(name)
                 picture = overlay(model.prepare(sources[i]), explain_photo(model, sources[i]))
                 write_atomically(folder / f"{name}.png", picture)

@@ -70,3 +70,9 @@ def test_regression_of_fewer_photographs_than_features_is_that_of_more(repeated:
     np.testing.assert_allclose(
         in_span.predict_proba(others), plain.predict_proba(scaler.transform(others)), atol=0.01
     )
+
+
+def test_regression_of_photographs_that_do_not_differ_gives_the_shares_of_the_labels() -> None:
+    features = np.full((8, 40), 2, np.float32)
+    shares = fit_regression(features, np.arange(8) % 4 // 3).predict_proba(features[:1])
+    np.testing.assert_allclose(shares, [[0.75, 0.25]], atol=1e-3)

@@ -150,6 +150,15 @@ def test_explanations_are_pictures_named_like_the_photographs(run, photos, tmp_p
     assert "Wrote 3 pictures to why" in result.stderr
 
 
+def test_photographs_of_one_name_have_a_picture_each(run, photos, tmp_path):
+    named = [photos / name for name in ("a_3.jpg", "b/a.jpg", "c/a.jpg")]
+    for path in named:
+        path.parent.mkdir(exist_ok=True)
+        path.write_bytes(photo_bytes("running"))
+    run("predict", *named, "--explain", "why")
+    assert len(list((tmp_path / "why").iterdir())) == 3
+
+
 def test_bad_file_is_reported_and_exits_1_while_the_others_are_predicted(run_process, photos):
     (photos / "page.jpg").write_text("<html>404</html>")
     result = run_process("predict", photos, "-", stdin=photo_bytes("sitting"))
