@@ -7,6 +7,7 @@ A normal run tries a small one of each family; all of them in their own size, wh
 import gc
 import importlib
 import warnings
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +17,7 @@ import pytest
 from har_core.keras_io.loading import load_network
 
 TOLERANCE = 1e-4
+EXACT = 1e-9  # in float64
 CLASSES = 4
 PICTURES = 4
 # The functions behind the networks' names, with few and narrow blocks.
@@ -65,7 +67,7 @@ PLACES = {"tf_keras": "tf_keras.src.applications", "keras": "keras.src.applicati
 WRITTEN = [("tf_keras", ".h5"), ("keras", ".h5"), ("keras", ".keras")]
 
 
-def disturb(network: Any, pixels: np.ndarray, momentum: float) -> None:
+def disturb(network: Any, pixels: np.ndarray) -> None:
     """Give every weight another value, so that no two can be mistaken for each other unseen."""
     rng = np.random.default_rng(0)
     for layer in network._flatten_layers():
@@ -81,19 +83,19 @@ def disturb(network: Any, pixels: np.ndarray, momentum: float) -> None:
         if hasattr(layer, "finalize_state"):
             layer.finalize_state()
         if hasattr(layer, "momentum"):
-            layer.momentum = momentum
+            layer.momentum = 0.0
     # The moving averages become these pictures' own, or deep networks would not tell them apart.
     network(pixels, training=True)
 
 
-def is_read_back_equal(build: Any, side: int, path: Path, momentum: float = 0.0) -> None:
+def is_read_back_equal(build: Any, side: int, path: Path, tolerance: float = TOLERANCE) -> None:
     network = build(
         weights=None, input_shape=(side, side, 3), classes=CLASSES, classifier_activation=None
     )
     rng = np.random.default_rng(1)
     pixels = rng.uniform(0, 255, (PICTURES, 1, 1, 3)) + rng.normal(0, 40, (PICTURES, side, side, 3))
-    pixels = np.clip(pixels, 0, 255).astype(np.float32)
-    disturb(network, pixels, momentum)
+    pixels = np.clip(pixels, 0, 255).astype(network.compute_dtype)
+    disturb(network, pixels)
     expected = np.asarray(network(pixels, training=False))
     scale = np.abs(expected).max()
     assert np.isfinite(scale)
@@ -107,7 +109,8 @@ def is_read_back_equal(build: Any, side: int, path: Path, momentum: float = 0.0)
     gc.collect()  # some have a gigabyte of weights
     outputs = np.asarray(load_network(path)(pixels, training=False))
     path.unlink()
-    assert np.abs(outputs - expected).max() <= TOLERANCE * max(scale, 1)
+    assert outputs.dtype == expected.dtype
+    assert np.abs(outputs - expected).max() <= tolerance * max(scale, 1)
 
 
 @pytest.mark.parametrize(
@@ -127,20 +130,33 @@ def test_small_network_of_each_family_is_read_back_equal(package, suffix, name, 
 
 
 @pytest.fixture
+def _in_float64() -> Iterator[None]:
+    """Compute in float64, where no rounding hides what is equal and what is not.
+
+    In float32 Keras 2 normalises a batch by another kernel than Keras 3. That differs in the last
+    digits, which the many layers of the large networks make more of, at random above 1e-4.
+    """
+    packages = [pytest.importorskip(name) for name in PLACES]
+    for package in packages:
+        package.backend.set_floatx("float64")
+    yield
+    for package in packages:
+        package.backend.set_floatx("float32")
+
+
+@pytest.fixture
 def _only_in_a_sweep(request: pytest.FixtureRequest) -> None:
     if "sweep" not in (request.config.getoption("markexpr") or ""):
         pytest.skip("a small one of each family is enough; all of them: -m sweep")
 
 
 @pytest.mark.sweep
-@pytest.mark.usefixtures("_only_in_a_sweep")
+@pytest.mark.usefixtures("_only_in_a_sweep", "_in_float64")
 @pytest.mark.parametrize("name", [*BOTH, *KERAS_2_ONLY])
 @pytest.mark.parametrize(("package", "suffix"), WRITTEN)
 def test_network_is_read_back_equal(package, suffix, name, tmp_path):
     if package == "keras" and name in KERAS_2_ONLY:
         pytest.skip("Keras 3 has no such network")
     function = getattr(pytest.importorskip(package).applications, name)
-    # Tiny variances of their 1 × 1 maps would blow up differences in rounding.
-    momentum = {"InceptionV3": 0.3, "EfficientNetB1": 0.1, "EfficientNetB2": 0.1}.get(name, 0.0)
     side = SMALLEST_SIDE.get(name, 64)
-    is_read_back_equal(function, side, tmp_path / f"network{suffix}", momentum)
+    is_read_back_equal(function, side, tmp_path / f"network{suffix}", EXACT)
