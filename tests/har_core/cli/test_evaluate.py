@@ -8,6 +8,7 @@ from typer.testing import CliRunner, Result
 
 from har_core.cli import evaluate, main
 from har_core.dataset.table import load_dataset
+from har_core.errors import HarError
 from har_core.evaluation.documents import metrics_json
 from har_core.evaluation.store import read_evaluation
 from tests.drawing import CLASS_NAMES, COLOUR_WEIGHTS, photo_bytes
@@ -81,10 +82,21 @@ def test_metrics_alone_on_stdout_are_json(dataset):
 def test_another_table_and_rows_left_out_exit_with_1(dataset, tmp_path):
     csv = tmp_path / "other.csv"
     csv.write_text("filename,label\nrunning_0.jpg,running\ngone.jpg,running\nsitting_0.jpg,fly\n")
-    answer = run("evaluate", "--model", "good", "--dataset", dataset, "--csv", csv)
+    answer = run("evaluate", "--model", "good", "--dataset", dataset, "--table", csv)
     assert answer.exit_code == 1
     assert "gone.jpg: photograph missing" in answer.stderr
     assert "sitting_0.jpg: label unknown to the model: fly" in answer.stderr
+
+
+def test_the_old_name_of_table_still_works_with_a_warning(dataset, tmp_path):
+    csv = tmp_path / "other.csv"
+    csv.write_text("filename,label\nrunning_0.jpg,running\n")
+    answer = run("evaluate", "--model", "good", "--dataset", dataset, "--csv", csv)
+    assert answer.exit_code == 0
+    assert "The table to read is named by --table" in answer.stderr
+    both = run("evaluate", "--model", "good", "--dataset", dataset, "--csv", csv, "--table", csv)
+    assert isinstance(both.exception, HarError)
+    assert "the old name of --table" in str(both.exception)
 
 
 def test_the_report_is_written(dataset, tmp_path):

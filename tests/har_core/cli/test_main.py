@@ -78,6 +78,14 @@ def test_a_web_address_is_not_fetched_and_it_is_said(run):
     assert "is a web address, which is not fetched" in result.stderr
 
 
+def test_a_table_without_labels_stands_for_its_photographs(run, photos):
+    (photos / "Testing_set.csv").write_text("filename\nrunning.jpg\nsitting.jpg\ngone.jpg\n")
+    result = run("predict", photos / "Testing_set.csv")
+    lines = [line.split("\t")[:2] for line in result.stdout.splitlines()]
+    assert [action for _, action in lines] == ["running", "sitting"]
+    assert result.returncode == 1 and "gone.jpg: " in result.stderr
+
+
 def test_json_goes_to_stdout_or_a_file(run, photos, tmp_path):
     entries = json.loads(run("predict", photos, "--json").stdout)
     new = {"answer", "in_scope", "novelty", "answer_set"}

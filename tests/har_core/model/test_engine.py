@@ -23,6 +23,7 @@ from har_core.model.class_indices import format_class_indices
 from har_core.model.engine import are_probabilities, keep_probabilities
 from har_core.model.manifest import CLASS_INDICES_FILE, ONNX_FILE, BundleManifest
 from har_core.scan.scanning import scan_dataset
+from tests.command_line import har
 from tests.drawing import CLASS_NAMES, COLOUR_WEIGHTS, colour_network, encode, photo_bytes
 
 GREY = encode(Image.new("RGB", (64, 64), (128, 128, 128)), "PNG")
@@ -110,6 +111,16 @@ def test_the_command_line_refuses_it(overflowing, dataset):
     assert result.returncode == 1
     answers = json.loads(result.stdout)
     assert "error" in answers[0] and "action" in answers[1]
+
+
+def test_scoring_refuses_it(overflowing, dataset, tmp_path):
+    ended = har("score", dataset / "train", "--to", tmp_path / "results", "--workers", "1")
+    assert "1 of them cannot be used" in ended.stdout, ended.stderr
+    (part,) = (tmp_path / "results").rglob("*.parquet")
+    rows = pd.read_parquet(part).set_index("filename")
+    assert rows.loc["grey.png", "error"] is None
+    assert "gives no probabilities" in rows.loc["coloured.jpg", "error"]
+    assert rows.loc["coloured.jpg", list(CLASS_NAMES)].isna().all()
 
 
 def test_evaluate_skips_it_with_its_reason(overflowing, dataset):
