@@ -10,20 +10,38 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 # Streamlit looks for its server below the page's own path first, which a browser reports as two
 # errors: every page lies beside the server's root, behind a proxy, too. And it adds an entry to the
-# browser's history for each part of the address that a step changes; a step is what somebody did.
+# browser's history for each part of the address that a step changes, but none for the section that
+# somebody opens; a step is what somebody did.
+# Messages that appear over a page are dialogs named by a title that none of them has.
 _SCRIPT: Final = b"""<script>
 window.__streamlit = { BACKEND_BASE_URL: new URL(".", window.location.href).href }
 {
   const push = history.pushState.bind(history)
+  const replace = history.replaceState.bind(history)
+  const section = address => {
+    const named = new URL(address, location.href).searchParams
+    return named.get("section") + "/" + named.get("view")
+  }
   let begun = false
   for (const kind of ["pointerdown", "keydown", "click"]) {
     addEventListener(kind, () => { begun = true }, true)
   }
   history.pushState = (...entry) => {
-    begun ? push(...entry) : history.replaceState(...entry)
+    begun ? push(...entry) : replace(...entry)
     begun = false
   }
+  history.replaceState = (...entry) => {
+    if (begun && section(entry[2] ?? "") !== section("")) history.pushState(...entry)
+    else replace(...entry)
+  }
 }
+new MutationObserver(() => {
+  for (const message of document.querySelectorAll("[role=alertdialog][aria-labelledby]")) {
+    if (document.getElementById(message.getAttribute("aria-labelledby"))) continue
+    message.setAttribute("aria-label", "Message")
+    for (const none of ["aria-labelledby", "aria-describedby"]) message.removeAttribute(none)
+  }
+}).observe(document, { childList: true, subtree: true })
 </script>"""
 _HEAD: Final = b"<head>"
 _TITLE: Final = b"<title>Streamlit</title>"
@@ -37,8 +55,8 @@ _QUALITY: Final = 6
 class PagesDocument:
     """ASGI middleware that completes the HTML document of Streamlit's pages.
 
-    It names the product before the first script runs, says where the server is, and lets each thing
-    that a visitor does be one step of the browser's history.
+    It names the product before the first script runs, says where the server is, lets each thing
+    that a visitor does be one step of the browser's history, and names messages.
 
     Parameters
     ----------

@@ -12,11 +12,14 @@ from dashboard.wording.names import PRODUCT
 from har_core.settings import shipped
 
 # Streamlit writes white on every primary colour; one that is legible as text on a dark page is
-# too light for that. The browser decides, because the system may turn dark without a rerun.
+# too light for that, but not below the mouse, where Streamlit darkens it. The browser decides,
+# because the system may turn dark without a rerun.
 # On a phone tables wrap instead of scrolling, which the keyboard cannot do.
 _STYLE = """<style>
 [data-testid^="stBaseButton-primary"]:not(:disabled)
 { color: light-dark(#ffffff, #0b1519) !important; }
+[data-testid^="stBaseButton-primary"]:not(:disabled, :active):is(:hover, :focus-visible)
+{ color: #ffffff !important; }
 @media (max-width: 640px) {
 [data-testid="stTable"] :is(td, th) { padding: 4px 5px; font-size: 13px; overflow-wrap: anywhere; }
 }</style>"""

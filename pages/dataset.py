@@ -95,7 +95,7 @@ def show_dataset(folder: str) -> None:
         with figures:
             show_key_figures(view)
             show_kept(view.folder)
-    offer_scan(view)
+    offer_scan(view, findings_shown=section == "Findings")
     show_section(view, section or "Overview")
     show_opened_photograph(view)
 
@@ -105,7 +105,7 @@ if results := sidebar.chosen_results():
     show_as_dataset(results)
 elif chosen := str(st.session_state.get(sidebar.DATASET_KEY, "")).strip():
     show_dataset(chosen)
-    with st.expander("Upload other photographs, or open those that were"):
+    with st.expander("Upload other photographs, or open earlier ones"):
         show_upload()
 else:
     st.info(

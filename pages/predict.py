@@ -85,13 +85,15 @@ def predict(model: ActionModel) -> None:
             st.header(f"It can tell {len(model.class_names)} actions apart", anchor=False)
             show_chart(even_bars(model.class_names), "The actions that this model tells apart")
         return
-    with answers:
-        place = st.container()
-        least = choose_threshold(model)
+    place = answers.container()
     with place:
         outcomes = list(zip(photos, classify_all(model, photos), strict=True))
-    good = [(p, r.abstaining_below(least)) for p, r in outcomes if isinstance(r, ClassifiedPhoto)]
     bad = [(p, r) for p, r in outcomes if isinstance(r, InvalidImageError)]
+    least = 0.0
+    if len(bad) < len(photos):
+        with answers:
+            least = choose_threshold(model)
+    good = [(p, r.abstaining_below(least)) for p, r in outcomes if isinstance(r, ClassifiedPhoto)]
     if len(photos) == 1 and good:
         show_one(model, *good[0], inputs, place, least)
         return

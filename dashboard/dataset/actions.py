@@ -28,7 +28,7 @@ def show_key_figures(view: DatasetView) -> None:
         figures += [
             f"**{photographs['size_bytes'].sum() / 1e6:,.0f}** MB",
             f":orange[**{missing:,}** missing]" if missing else "none missing",
-            f":orange[**{unlisted:,}** not in the table]" if unlisted else "none unlisted",
+            f":orange[**{unlisted:,}** not in the table]" if unlisted else "all listed",
         ]
     if view.scanned:
         figures.append(f"**{int(view.has_finding.sum()):,}** with findings")
@@ -37,8 +37,11 @@ def show_key_figures(view: DatasetView) -> None:
         st.caption(escape_markdown(note))
 
 
-def offer_scan(view: DatasetView) -> None:
-    """Offer to scan the photographs, or show how far that is."""
+def offer_scan(view: DatasetView, *, findings_shown: bool = False) -> None:
+    """Offer to scan the photographs, or show how far that is.
+
+    Above its findings a scan that is done needs no notice that leads to them.
+    """
     key = f"scan/{view.folder}"
     if not view.scanned and not _is_running(key):
         with st.container(border=True, horizontal=True, vertical_alignment="center"):
@@ -55,7 +58,8 @@ def offer_scan(view: DatasetView) -> None:
                 args=(view.folder,),
                 width="content",
             )
-    show_jobs(key, JobEnd(_describe_scan, _open_findings, "See the findings"), exact=True)
+    end = JobEnd(_describe_scan, _open_findings, "See the findings", is_shown=findings_shown)
+    show_jobs(key, end, exact=True)
 
 
 def _describe_scan(job: Job) -> str:

@@ -7,6 +7,7 @@ from typing import Any, Final
 import streamlit as st
 
 from dashboard.dataset.view import DatasetView
+from dashboard.widgets.messages import show_failure
 from dashboard.wording.names import escape_markdown, human_name, markdown_name
 from har_core.dataset.decisions import Decision, Decisions, decide, load_decisions, undo
 from har_core.errors import DatasetError
@@ -158,4 +159,4 @@ def report_failure(work: Callable[[], object]) -> None:
     try:
         work()
     except DatasetError as error:
-        st.toast(escape_markdown(str(error)), icon=":material/error:")
+        show_failure(error)

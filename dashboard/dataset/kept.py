@@ -11,6 +11,7 @@ import streamlit as st
 from dashboard import sidebar
 from dashboard.jobs.registry import Job, start_job
 from dashboard.jobs.view import JobEnd, show_jobs
+from dashboard.widgets.messages import show_failure
 from dashboard.wording.names import escape_markdown
 from har_core.dataset.kept import (
     check_kept_name,
@@ -159,7 +160,7 @@ def _remove(name: str) -> None:
     try:
         remove_dataset(name)
     except DatasetError as error:
-        st.toast(escape_markdown(str(error)), icon=":material/error:")
+        show_failure(error)
         return
     if is_open:
         st.session_state[sidebar.DATASET_KEY] = ""

@@ -14,6 +14,7 @@ from dashboard.evaluation.photos import EvaluatedPhotos
 from dashboard.evaluation.shown import Shown
 from dashboard.jobs.view import JobEnd, show_jobs
 from dashboard.trials import run_of, runs_folder
+from dashboard.widgets.messages import show_failure
 from dashboard.widgets.verdict import VERDICT_BOXES
 from dashboard.wording.glossary import GLOSSARY
 from dashboard.wording.metrics import metric_value, signed_difference
@@ -111,7 +112,7 @@ def _start_evaluation(shown: Shown, folder: Path, keep_as: str) -> None:
     try:
         start_same_evaluation(folder, keep_as, shown.evaluation, shown.files)
     except HarError as error:
-        st.toast(escape_markdown(str(error)), icon=":material/error:")
+        show_failure(error)
 
 
 def _show_verdict(shown: Shown, rival: Path, name: str) -> None:

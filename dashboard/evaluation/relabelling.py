@@ -6,6 +6,7 @@ from typing import Any
 import streamlit as st
 
 from dashboard.resources import opened_dataset
+from dashboard.widgets.messages import show_failure
 from dashboard.wording.names import escape_markdown, markdown_name
 from har_core.dataset.decisions import decide, load_decisions
 from har_core.errors import DatasetError
@@ -80,4 +81,4 @@ def _decide(dataset: str, filename: str, action: Any, label: str = "") -> None:
     try:
         decide(dataset, action, [filename], label)
     except DatasetError as error:
-        st.toast(escape_markdown(str(error)), icon=":material/error:")
+        show_failure(error)

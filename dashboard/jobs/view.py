@@ -21,11 +21,14 @@ class JobEnd:
         What the button beside it does with the job; without it there is none.
     open_label : str
         Of that button.
+    is_shown : bool
+        Whether the page shows the result already: nothing is said of a job that is done.
     """
 
     describe: Callable[[Job], str] = lambda job: f"{job.title}: done."
     open_result: Callable[[Job], None] | None = None
     open_label: str = "Open"
+    is_shown: bool = False
 
 
 def show_jobs(prefix: str, end: JobEnd | None = None, *, exact: bool = False) -> None:
@@ -46,15 +49,17 @@ def show_jobs(prefix: str, end: JobEnd | None = None, *, exact: bool = False) ->
     if running:
         _show_running_jobs(prefix, exact, [id(job) for job in running])
     else:
-        _await_job(prefix, exact)
+        _await_job(prefix, exact, [id(job) for job in jobs])
+    end = end or JobEnd()
     for job in jobs:
-        if job.state != "running":
-            _show_ended_job(job, end or JobEnd())
+        if job.state != "running" and not (job.state == "done" and end.is_shown):
+            _show_ended_job(job, end)
 
 
 @st.fragment(run_every=3.0)
-def _await_job(prefix: str, exact: bool) -> None:
-    if any(job.state == "running" for job in find_jobs(prefix, exact=exact)):
+def _await_job(prefix: str, exact: bool, drawn: list[int]) -> None:
+    # Also one that began and ended between two looks.
+    if [id(job) for job in find_jobs(prefix, exact=exact)] != drawn:
         st.rerun()
 
 

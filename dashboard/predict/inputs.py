@@ -9,7 +9,8 @@ from dashboard.predict.results import Photo
 from dashboard.resources import opened_dataset
 from dashboard.widgets import tab_memory
 from dashboard.widgets.gallery import Tile, gallery
-from dashboard.wording.names import counted, escape_markdown, human_name
+from dashboard.widgets.messages import show_failure
+from dashboard.wording.names import counted, human_name
 from har_core.errors import InvalidImageError
 from har_core.images.decoding import MAX_BYTES, read_bytes
 from har_core.images.thumbnails import thumbnail
@@ -75,7 +76,7 @@ def show_random_photo(folder: str, model: Path | None) -> None:
     try:
         data = read_bytes(row["path"])
     except InvalidImageError as error:
-        st.toast(escape_markdown(str(error)))
+        show_failure(error)
         return
     replace_photos(Photo(row["filename"], data, row["label"], split=row["split"]))
 

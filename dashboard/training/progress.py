@@ -10,6 +10,7 @@ from dashboard.charts.training import training_curves
 from dashboard.training.estimate import duration
 from dashboard.training.runs import ACTIVE, Run, find_run, remove_run, resume_run, stop_run
 from dashboard.training.watching import seen, watch
+from dashboard.widgets.messages import show_failure
 from dashboard.wording.names import escape_markdown
 from har_core.errors import HarError
 
@@ -98,7 +99,7 @@ def _resume(run: Run) -> None:
     try:
         resume_run(run)
     except HarError as error:
-        st.toast(escape_markdown(str(error)), icon=":material/error:")
+        show_failure(error)
 
 
 def _last_step(run: Run) -> dict[str, Any] | None:

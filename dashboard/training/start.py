@@ -14,6 +14,7 @@ from dashboard.training.advanced import chosen_settings, describe_settings, show
 from dashboard.training.estimate import duration, estimate_seconds
 from dashboard.training.measuring import JOB, measure_speed
 from dashboard.training.runs import ACTIVE, Run, start_run
+from dashboard.widgets.messages import show_failure
 from dashboard.wording.names import counted, escape_markdown
 from har_core.dataset.decision_tables import cleaned_dataset
 from har_core.dataset.decisions import labels_csv
@@ -181,6 +182,6 @@ def _start(name_key: str, base: Path, folder: str, as_it_is: _Lesson, cleaned: _
             settings=chosen_settings(effort, base, lesson.photographs),
         )
     except HarError as error:
-        st.toast(escape_markdown(str(error)), icon=":material/error:")
+        show_failure(error)
         return
     st.query_params[OPENED] = run.id

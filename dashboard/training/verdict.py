@@ -10,6 +10,7 @@ from dashboard import sidebar
 from dashboard.training.runs import Run, remove_run, use_model
 from dashboard.training.watching import seen
 from dashboard.widgets.gallery import Tile, gallery
+from dashboard.widgets.messages import show_failure
 from dashboard.widgets.verdict import VERDICT_BOXES
 from dashboard.wording.glossary import GLOSSARY
 from dashboard.wording.metrics import metric_value, signed_difference
@@ -99,7 +100,7 @@ def _use(run: Run) -> None:
     try:
         use_model(run)
     except HarError as error:
-        st.toast(escape_markdown(str(error)), icon=":material/error:")
+        show_failure(error)
         return
     st.session_state[sidebar.MODEL_KEY] = run.name
     if find_model().name == run.name:

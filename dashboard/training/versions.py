@@ -14,6 +14,7 @@ from dashboard.training.advanced import describe_settings
 from dashboard.training.estimate import duration
 from dashboard.training.runs import Run
 from dashboard.training.start import OPENED
+from dashboard.widgets.messages import show_failure
 from dashboard.wording.names import counted, escape_markdown, short_accuracy
 from har_core.errors import HarError, ModelBundleError
 from har_core.model.bundle import choose_default, chosen_default, list_bundles
@@ -240,7 +241,7 @@ def _make_default(name: str) -> None:
     try:
         choose_default(name)
     except HarError as error:
-        st.toast(escape_markdown(str(error)), icon=":material/error:")
+        show_failure(error)
         return
     st.session_state[sidebar.MODEL_KEY] = name
 

@@ -51,6 +51,13 @@ def test_axe_finds_nothing_serious_on_the_smaller_pages(page):
         page.get_by_role("link", name=name, exact=True).click()
         expect(page.get_by_role("heading", name=heading, exact=True)).to_be_visible()
         assert faults_in_both_schemes(page) == [], name
+    # A name that is taken is answered with a message that goes by itself.
+    page.get_by_role("textbox", name=re.compile("Name of the new")).fill("tiny")
+    page.keyboard.press("Tab")
+    page.get_by_role("button", name="Train", exact=True).click()
+    message = page.get_by_role("alertdialog", name="Message")
+    expect(message).to_contain_text("already")
+    assert faults_in_both_schemes(page) == []
     page.get_by_text("Standard", exact=True).click()
     page.get_by_text("Advanced settings").click()
     page.get_by_text("Which data made which model").click()

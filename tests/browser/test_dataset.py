@@ -6,7 +6,7 @@ import re
 from pathlib import Path
 
 import pytest
-from playwright.sync_api import Page, expect
+from playwright.sync_api import BrowserContext, Page, expect
 
 from tests.browser.conftest import steady_box
 from tests.drawing import write_dataset
@@ -83,14 +83,24 @@ def test_a_link_shows_the_same_photographs_and_the_shift_key_ticks_a_range(page:
     expect(page.get_by_text("4 selected")).to_be_visible()
 
 
-def test_scan_runs_with_progress_and_leads_to_its_findings(page: Page) -> None:
+def test_scan_is_told_in_every_tab_and_leads_to_its_findings(
+    page: Page, context: BrowserContext
+) -> None:
+    other = context.new_page()
+    other.goto("/dataset")
+    expect(other.get_by_role("button", name="Scan the photographs")).to_be_visible()
     page.goto("/dataset")
     page.get_by_role("button", name="Scan the photographs").click()
-    expect(page.get_by_text(re.compile("12 photographs scanned, .* with findings"))).to_be_visible()
+    for tab in (page, other):
+        done = tab.get_by_text(re.compile("12 photographs scanned, .* with findings"))
+        expect(done).to_be_visible()
+    expect(other.get_by_role("button", name="Scan the photographs")).to_have_count(0)
+    other.close()
     open_section(page, "Findings")
     expect(
         page.get_by_text("have at least one finding").or_(page.get_by_text("Nothing is wrong"))
     ).to_be_visible()
+    expect(page.get_by_text("12 photographs scanned")).to_have_count(0)  # what it found is here
 
 
 def test_ticked_photographs_are_relabelled_together(page: Page) -> None:

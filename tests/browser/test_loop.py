@@ -106,9 +106,56 @@ def review(page: Page, workplace: Workplace) -> None:
         expect(page.get_by_text(f"· {decided} decided")).to_be_visible()
 
 
+def go_to_section(page: Page, name: str) -> None:
+    page.get_by_role("radio", name=name).or_(page.get_by_role("button", name=name)).first.click()
+    wait_until_drawn(page)
+
+
+def decide_together_and_undo(page: Page, workplace: Workplace) -> None:
+    """Decide about many at once; one Undo, and one step of the history, for each thing done."""
+    page.goto("/dataset?section=Label+suspects")
+    accept = page.get_by_role("button", name="Accept the suggestions for the selected")
+    expect(accept).to_be_disabled()
+    began = page.evaluate("history.length")
+    boxes = page.get_by_role("checkbox", name=re.compile("^Select .*jpg"))
+    names = [(box.get_attribute("aria-label") or "") for box in boxes.all()]
+    chosen = [next(n for n in names if n.startswith(f"Select {label}")) for label in CLASS_NAMES]
+    for n, name in enumerate(chosen, 1):
+        page.get_by_role("checkbox", name=name, exact=True).click()
+        expect(page.get_by_text(f"{n} selected")).to_be_visible()
+    accept.click()
+    expect(page.locator(".gallery").get_by_text(re.compile("^→ "))).to_have_count(3)
+    suggested = {name.removeprefix("Select "): name.split()[1].split("_")[0] for name in chosen}
+    assert load_decisions(workplace.folder).relabelled == suggested  # to three classes
+    assert page.evaluate("history.length") == began
+    go_to_section(page, "Clean up")
+    expect(page.get_by_text("3 with a new label")).to_be_visible()
+    page.get_by_role("button", name="Undo").click()
+    expect(page.get_by_text("0 with a new label")).to_be_visible()
+    assert load_decisions(workplace.folder).steps == ()
+    assert page.evaluate("history.length") == began + 1
+
+    go_to_section(page, "Photographs")
+    page.get_by_text(f"Select all {N_PHOTOGRAPHS}, on every page").click()
+    expect(page.get_by_text(f"{N_PHOTOGRAPHS} selected")).to_be_visible()
+    page.get_by_role("button", name="Exclude").click()
+    expect(page.locator(".gallery").get_by_text("excluded").first).to_be_visible()
+    assert len(load_decisions(workplace.folder).excluded) == N_PHOTOGRAPHS
+    go_to_section(page, "Clean up")
+    page.get_by_role("button", name="Undo").click()
+    expect(page.get_by_text(f"{N_PHOTOGRAPHS} of {N_PHOTOGRAPHS} rows are kept")).to_be_visible()
+    assert load_decisions(workplace.folder).steps == ()
+    assert page.evaluate("history.length") == began + 3
+    for section in ("Photographs", "Clean up", "Label suspects"):
+        page.go_back()
+        expect(page.get_by_role("radio", name=section)).to_be_checked()
+        wait_until_drawn(page)
+
+
 def test_ten_fixes_in_ten_keys_then_a_better_model_answers(
     page: Page, workplace: Workplace
 ) -> None:
+    decide_together_and_undo(page, workplace)
     review(page, workplace)
     relabelled = load_decisions(workplace.folder).relabelled
     assert set(relabelled) <= workplace.wrong

@@ -152,7 +152,7 @@ def test_unscanned_dataset_shows_its_balance_and_offers_a_scan(
         "3 classes",
         "0 MB",
         "none missing",
-        "none unlisted",
+        "all listed",
     ]
     assert "Balanced" in texts(page)
     page.button(key="scan").click().run()

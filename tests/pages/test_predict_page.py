@@ -72,6 +72,7 @@ def test_unusable_file_alone_is_explained(app):
     assert headlines(app) == []
     assert "This file could not be used" in texts(app)
     assert r"notes\.jpg" in texts(app)
+    assert not app.slider  # of the least confidence of an answer
 
 
 def test_several_photographs_get_a_table_and_the_bad_one_its_reason(app):

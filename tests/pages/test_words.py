@@ -9,7 +9,7 @@ from dashboard.wording.glossary import GLOSSARY
 PROJECT = Path(__file__).parents[2]
 MOST_WORDS = 30
 # Scripts and styles. A report is a document of its own.
-NO_PROSE = re.compile(r"export default|display: |=>")
+NO_PROSE = re.compile(r"export default|display: |=>|<style>")
 SOURCES = [
     path
     for folder in ("dashboard", "pages")
@@ -81,6 +81,19 @@ def test_a_disabled_button_says_why() -> None:
         and "help" not in given
     ]
     assert silent == []
+
+
+def test_no_toolbar_lies_over_a_chart_but_that_of_a_map() -> None:
+    # There it zooms and chooses a region, above the legend.
+    without = [
+        f"{path.relative_to(PROJECT)}:{node.lineno}"
+        for path in SOURCES
+        for node in ast.walk(ast.parse(path.read_text()))
+        if isinstance(node, ast.Call)
+        and getattr(node.func, "attr", "") == "plotly_chart"
+        and not any(keyword.arg == "config" for keyword in node.keywords)
+    ]
+    assert without == []
 
 
 def test_headings_skip_no_level() -> None:

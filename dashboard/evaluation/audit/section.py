@@ -5,6 +5,7 @@ from typing import Final
 import streamlit as st
 
 from dashboard.evaluation.shown import Shown
+from dashboard.widgets.messages import show_failure
 from dashboard.widgets.opened_photo import show_large_picture
 from dashboard.wording.metrics import metric_value
 from dashboard.wording.names import counted, escape_markdown, human_name, markdown_name
@@ -164,4 +165,4 @@ def _answer(sha256: str, label: str | None) -> None:
     try:
         answer(sha256, label)
     except DatasetError as error:
-        st.toast(escape_markdown(str(error)), icon=":material/error:")
+        show_failure(error)
