@@ -16,7 +16,7 @@ from har_core.dataset.decisions import load_decisions
 from har_core.model.loading import load_model
 from har_core.scan.scanning import scan_dataset
 from har_core.training.quick.run import train_quick
-from tests.browser.conftest import DESKTOP, TIMEOUT_MS, faults_in_both_schemes
+from tests.browser.conftest import DESKTOP, TIMEOUT_MS, faults_in_both_schemes, wait_until_drawn
 from tests.dashboard_process import running_dashboard
 from tests.drawing import CLASS_NAMES, photo_bytes, write_tiny_bundle
 
