@@ -5,7 +5,6 @@ import time
 from collections import OrderedDict, defaultdict
 from concurrent.futures import ThreadPoolExecutor
 from contextvars import copy_context
-from pathlib import Path
 from typing import Final
 
 import streamlit as st
@@ -23,7 +22,7 @@ from har_core.scale.opened.labels import JoinedLabels, count_among, join_labels
 from har_core.scale.opened.metrics import MassResult, evaluate_results
 from har_core.scale.opened.table import ResultsTable, open_results
 from har_core.storage.checksums import sha256_of_files
-from har_core.storage.paths import is_folder
+from har_core.storage.paths import expanded, is_folder
 
 _HELD: Final = 4
 _LIST_AGAIN_S: Final = 2.0
@@ -82,7 +81,7 @@ def measured(table: ResultsTable, source: str) -> tuple[JoinedLabels, MassResult
     DatasetError
         If there are no labels, or none of these photographs.
     """
-    path = Path(source).expanduser()
+    path = expanded(source)
     if is_folder(path):
         dataset = opened_dataset(source)
         stamps = tuple(map(file_stamp, (path, *dataset.tables)))

@@ -11,6 +11,7 @@ from har_core.evaluation.bootstrap import Interval, percentile_interval
 from har_core.images.formats import PHOTO_SUFFIXES
 from har_core.model.classifier import ActionModel
 from har_core.model.prediction import Prediction
+from har_core.storage.paths import expanded
 
 _RESAMPLES = 1000
 
@@ -80,7 +81,7 @@ def list_pictures(folder: str | Path) -> list[Path]:
     DatasetError
         If there is no such folder, or it holds no picture.
     """
-    root = Path(folder).expanduser()
+    root = expanded(folder)
     try:
         found = sorted(p for p in root.rglob("*") if p.suffix.lower() in PHOTO_SUFFIXES)
     except (OSError, ValueError) as error:

@@ -19,6 +19,7 @@ from har_core.scale.sources.containers import (
 )
 from har_core.scale.sources.items import address_of
 from har_core.scale.sources.locations import is_remote
+from har_core.storage.paths import real
 
 SHA256: Final = "sha256"
 LABEL: Final = "label"
@@ -187,7 +188,7 @@ def read_label_table(path: str | Path, columns: Mapping[str, str] | None = None)
     DatasetError
         If it cannot be read, lacks a column, or has no label.
     """
-    uri = str(path) if is_remote(str(path)) else str(Path(path).expanduser().resolve())
+    uri = str(path) if is_remote(str(path)) else str(real(path))
     headings, _ = open_table(uri)
     key, label = _choose(headings, str(path), columns)
     keys, labels = _read(uri, [key, label])

@@ -4,7 +4,6 @@ from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from functools import cached_property
-from pathlib import Path
 from typing import Any, Final, NamedTuple, TypeVar
 
 import numpy as np
@@ -17,6 +16,7 @@ from har_core.scale.labels import digests_of
 from har_core.scale.parts import Part
 from har_core.scale.results import Results, ResultsInfo
 from har_core.scale.sources.locations import is_remote
+from har_core.storage.paths import expanded
 
 Found = TypeVar("Found")
 VERDICTS: Final = ("answered", "unsure", "foreign")
@@ -223,7 +223,7 @@ def results_at(location: str) -> Results:
     """
     if location.lower().startswith(("http://", "https://")):
         raise DatasetError(f"{location} is on a web server; name a folder or a bucket.")
-    return Results(location if is_remote(location) else str(Path(location).expanduser()))
+    return Results(location if is_remote(location) else str(expanded(location)))
 
 
 def open_results(

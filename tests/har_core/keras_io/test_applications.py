@@ -133,8 +133,8 @@ def test_small_network_of_each_family_is_read_back_equal(package, suffix, name, 
 def _in_float64() -> Iterator[None]:
     """Compute in float64, where no rounding hides what is equal and what is not.
 
-    In float32 Keras 2 normalises a batch by another kernel than Keras 3. That differs in the last
-    digits, which the many layers of the large networks make more of, at random above 1e-4.
+    Keras 2 and Keras 3 round differently in float32, and the many layers of the large networks make
+    more of that, at random above 1e-4.
     """
     packages = [pytest.importorskip(name) for name in PLACES]
     for package in packages:

@@ -117,8 +117,9 @@ def test_scoring_refuses_it(overflowing, dataset, tmp_path):
     ended = har("score", dataset / "train", "--to", tmp_path / "results", "--workers", "1")
     assert "1 of them cannot be used" in ended.stdout, ended.stderr
     (part,) = (tmp_path / "results").rglob("*.parquet")
-    rows = pd.read_parquet(part).set_index("filename")
-    assert rows.loc["grey.png", "error"] is None
+    rows = pd.read_parquet(part)
+    rows.index = rows["uri"].str.rpartition("/")[2]
+    assert pd.isna(rows.loc["grey.png", "error"])
     assert "gives no probabilities" in rows.loc["coloured.jpg", "error"]
     assert rows.loc["coloured.jpg", list(CLASS_NAMES)].isna().all()
 
