@@ -8,7 +8,6 @@ from typing import Any, Final
 
 import numpy as np
 import pandas as pd
-from threadpoolctl import threadpool_limits
 
 from har_core.analysis.features import PhotoFeatures, compute_features
 from har_core.analysis.suspects import N_FOLDS, cross_validated_probabilities
@@ -17,6 +16,7 @@ from har_core.model.manifest import ONNX_FILE, BundleManifest, read_manifest
 from har_core.model.temperature import apply_temperature
 from har_core.progress import Progress
 from har_core.storage.cache import cache_dir, load_arrays, store_arrays
+from har_core.threads import limited_threads
 
 _VERSION: Final = 6
 _STORED: Final = (
@@ -119,7 +119,7 @@ def analyse_photographs(
     labelled = _judged_rows(photographs, usable)
     # Half of the processor stays free for pages. More threads than free cores are also slower by
     # far than fewer: each step waits for the last of them.
-    with threadpool_limits(max(1, (os.cpu_count() or 1) // 2)):
+    with limited_threads(max(1, (os.cpu_count() or 1) // 2)):
         probabilities, class_names = np.zeros((0, 0)), np.array([], dtype=str)
         if len(labelled):
             probabilities, class_names = cross_validated_probabilities(

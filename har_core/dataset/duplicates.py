@@ -5,7 +5,6 @@ from collections.abc import Iterator
 from typing import Final
 
 import numpy as np
-from threadpoolctl import threadpool_limits
 
 from har_core.images.fingerprints import (
     LowFrequencies,
@@ -13,6 +12,7 @@ from har_core.images.fingerprints import (
     mirror_fingerprints,
     normalise_thumbnails,
 )
+from har_core.threads import limited_threads
 
 # On the public HAR set, 139 pairs reach 0.92, all within a class and all true copies to the eye;
 # the first pair of different classes appears at 0.905.
@@ -57,7 +57,7 @@ def near_duplicate_pairs(
     """
     n = len(fingerprints)
     # A second thread would wait for the first longer than it helps with blocks so small.
-    with threadpool_limits(1, user_api="blas"):
+    with limited_threads(1):
         found = [*_possible_pairs(low_frequencies(fingerprints), threshold)]
     codes = np.sort(np.concatenate([np.empty(0, np.int64), *found]))
     pairs = np.stack([codes // max(n, 1), codes % max(n, 1)], axis=1)
@@ -160,7 +160,7 @@ def _signs(low: LowFrequencies, rng: np.random.Generator, n_bits: int) -> np.nda
         even, odd = low.even[rows] @ of_even, low.odd[rows] @ of_odd
         signs[0, rows] = np.packbits(even + odd > 0, axis=1)
         signs[1, rows] = np.packbits(even - odd > 0, axis=1)
-    return signs.reshape(2 * n, -1)
+    return signs.reshape(2 * n, n_bits // 8)
 
 
 def _sharing(

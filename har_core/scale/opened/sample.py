@@ -11,6 +11,7 @@ from har_core.errors import DatasetError
 from har_core.model.fields import FEATURES
 from har_core.scale.opened.table import ResultsTable, open_results
 from har_core.scale.parts import Part
+from har_core.threads import limited_threads
 
 Method = Literal["pca", "tsne"]
 # t-SNE takes seconds for each thousand.
@@ -96,8 +97,6 @@ def arrange_sample(
     DatasetError
         As `map_sample`.
     """
-    from threadpoolctl import threadpool_limits
-
     table = open_results(location)
     rows, part_of = _draw(table, most)
     by_features = table.info.n_features > 0
@@ -111,7 +110,7 @@ def arrange_sample(
         else:
             vectors.append(np.sqrt(table.read(chosen, table.class_names).to_numpy()))
     progress("Arranging the map", 0, 1)
-    with threadpool_limits(1):  # threads that wait for each other would starve the pages
+    with limited_threads(1):  # threads that wait for each other would starve the pages
         components = principal_components(np.concatenate(vectors).astype(np.float32))
         coordinates = arrange(components)
     return SampleMap(rows, coordinates, by_features, "tsne", len(places), table.parts)
