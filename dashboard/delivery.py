@@ -148,7 +148,7 @@ class KeptScripts:
         await send({"type": "http.response.body", "body": body})
 
     async def _compressed(self, scope: Scope) -> tuple[Message, bytes] | None:
-        start: Message = {"status": 0}
+        start: Message = {"status": 0, "headers": []}
         content = bytearray()
 
         async def collect(message: Message) -> None:
@@ -158,7 +158,8 @@ class KeptScripts:
             content.extend(message.get("body", b""))
 
         await self._files(scope, _nothing, collect)
-        if start["status"] != 200:
+        is_page = Headers(scope=start).get("content-type", "").startswith("text/html")
+        if start["status"] != 200 or is_page:  # Streamlit's answer to an address that is nobody's
             return None
         body = await asyncio.to_thread(brotli.compress, bytes(content), quality=_QUALITY)
         headers = MutableHeaders(scope=start)
