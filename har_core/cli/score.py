@@ -175,5 +175,9 @@ def suspects(
     if found.unmatched:
         note = f"Labels of photographs that are not among these: {found.unmatched:,}."
         stderr.print(note, style="yellow")
+    if found.left_out:
+        some = ", ".join(found.left_out[:5]) + (" and others" if len(found.left_out) > 5 else "")
+        note = f"Not judged, for they have fewer than five different photographs: {some}."
+        stderr.print(note, style="yellow", markup=False)
     if len(found.suspects):
         raise typer.Exit(ExitCode.INCOMPLETE)

@@ -344,7 +344,8 @@ def _addresses(names: Any, folder: str) -> Any:
     unusual = pc.match_substring_regex(names, _UNUSUAL)
     if not folder or not pc.any(pc.and_(unusual, pc.invert(absolute))).as_py():
         return there
-    return pa.array([address_of(name, folder) for name in names.to_pylist()], pa.string())
+    every = (address_of(name, folder) for name in names.to_pylist())
+    return pa.chunked_array([pa.array(every, pa.string())])
 
 
 def _base_names(uris: Any) -> Any:

@@ -17,6 +17,9 @@ ALIKE: Final = 0.98
 MOST_COMPARED: Final = 100_000
 _CELL: Final = 2_000
 _NEAREST_CELLS: Final = 2
+# Of each row with later ones of its cell: of one scene thousands may be alike, and are linked by so
+# many as well.
+_MOST_PAIRS: Final = 32
 _AT_ONCE: Final = 4_096
 _ELEMENTS: Final = 2**24
 _SEED: Final = 20240607
@@ -81,12 +84,14 @@ def squared_distances(rows: np.ndarray, others: np.ndarray) -> np.ndarray:
 
 
 def _close(rows: np.ndarray, most: float) -> tuple[np.ndarray, np.ndarray]:
-    """Return the pairs of rows at most so far apart, the first one smaller."""
+    """Return pairs of rows at most so far apart, the first one smaller; see `_MOST_PAIRS`."""
     found = []
     chunk = max(1, _ELEMENTS // max(len(rows), 1))
     for start in range(0, len(rows), chunk):
         near = np.argwhere(squared_distances(rows[start : start + chunk], rows[start:]) <= most)
-        found.append(near[near[:, 0] < near[:, 1]] + start)
+        near = near[near[:, 0] < near[:, 1]]
+        rank = np.arange(len(near)) - np.searchsorted(near[:, 0], near[:, 0])
+        found.append(near[rank < _MOST_PAIRS] + start)
     pairs = np.concatenate([np.empty((0, 2), np.int64), *found])
     return pairs[:, 0], pairs[:, 1]
 

@@ -175,8 +175,10 @@ def evaluate_results(table: ResultsTable, labels: JoinedLabels) -> MassResult:
         cells = np.bincount(cell, minlength=math.prod(shape)).reshape(shape)
         return cells, np.array([result.log_losses.sum(), (result.log_losses**2).sum()])
 
-    found = list(table.map_parts(names, sums_of))
-    cells, log_loss = (np.sum([of[i] for of in found], axis=0) for i in (0, 1))
+    cells, log_loss = np.zeros((len(names), len(names), 2), np.int64), np.zeros(2)
+    for of_part in table.map_parts(names, sums_of):
+        cells += of_part[0]
+        log_loss += of_part[1]
     confidence = table.confidence[counted].astype(np.float64)
     hit = (table.action == labels.label)[counted]
     bins = equal_mass_bins(confidence)

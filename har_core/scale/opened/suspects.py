@@ -1,7 +1,7 @@
 """Labels that the photographs contradict, from the features that `har score --features` keeps."""
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Final
 
 import numpy as np
@@ -62,6 +62,9 @@ class ResultsSuspects:
         How many of these the regressions have learned from.
     unmatched : int
         Labels of which there is no row.
+    left_out : tuple of str
+        Classes of fewer than five photographs that are no copies or near duplicates of each other:
+        they cannot be judged.
     """
 
     found: LabelSuspects
@@ -70,6 +73,7 @@ class ResultsSuspects:
     alike: int
     fitted: int
     unmatched: int
+    left_out: tuple[str, ...]
 
 
 def find_suspects(
@@ -116,12 +120,20 @@ def find_suspects(
     sample = _draw(rows)
     vectors = rows.vectors(sample, report)
     basis = component_basis(vectors.shape).fit(vectors)
-    components, units = rows.projected(basis, report)
-    if len(units) <= MOST_COMPARED:
+    compared = len(rows.number) <= MOST_COMPARED
+    components, units = rows.projected(basis, report, with_units=compared)
+    if compared:
         report("Looking for near duplicates", 0, 1)
         known.append(rows.confirmed(possible_pairs(units, 2 - 2 * ALIKE), report))
     del units
     groups = groups_of(rows.digest, *known)
+    kept = _enough_groups(rows.label, groups)
+    if not kept.all():
+        rows, components, groups = rows.only(kept), components[kept], groups[kept]
+        vectors, sample = (
+            vectors[kept[sample]],
+            np.searchsorted(np.flatnonzero(kept), sample[kept[sample]]),
+        )
     given = np.asarray(labels.names)[rows.label]
     if len(sample) == len(given):
         probabilities, class_names = cross_validated_probabilities(
@@ -137,7 +149,10 @@ def find_suspects(
     worst = found.ranking[found.ranking["is_label_issue"]]
     suspects = rows.describe(worst, given, components, groups, neighbours, report)
     alike = int((np.bincount(groups)[groups] > 1).sum())
-    return ResultsSuspects(found, suspects, len(given), alike, len(sample), rows.unmatched)
+    left_out = tuple(labels.names[code] for code in np.setdiff1d(rows.classes, rows.label))
+    return ResultsSuspects(
+        found, suspects, len(given), alike, len(sample), rows.unmatched, left_out
+    )
 
 
 @dataclass(frozen=True, eq=False)
@@ -152,6 +167,8 @@ class _Rows:
         Index into the table's names.
     digest : ndarray of uint64
         Of the sha256: which photograph.
+    classes : ndarray of int
+        All classes, also those of too few photographs: indices into the table's names.
     """
 
     results: Results
@@ -161,10 +178,11 @@ class _Rows:
     label: np.ndarray
     digest: np.ndarray
     unmatched: int
+    classes: np.ndarray
 
     @classmethod
     def of(cls, results: Results, labels: LabelTable) -> "_Rows":
-        """Join the labels; leave out what has no features, or a class of fewer than five."""
+        """Join the labels; leave out what has no features, or a class of fewer than `N_FOLDS`."""
         parts = results.parts()
         tables = [results.read_part(part, [*labels.columns, ERROR]) for part in parts]
         found, digest = labels.find_in(tables)
@@ -180,8 +198,13 @@ class _Rows:
                 f"Finding doubtful labels needs {N_FOLDS} different photographs each of at least "
                 f"two classes; there are {int(usable.sum()):,} with a label and features."
             )
-        return cls(
-            results, parts, sizes, number, found.label[number], digest[number], found.unmatched
+        label, classes = found.label[number], photographs["label"].unique()
+        return cls(results, parts, sizes, number, label, digest[number], found.unmatched, classes)
+
+    def only(self, kept: np.ndarray) -> "_Rows":
+        """Return some of the judged rows."""
+        return replace(
+            self, number=self.number[kept], label=self.label[kept], digest=self.digest[kept]
         )
 
     def read(self, columns: list[str], wanted: np.ndarray) -> Iterator[tuple[np.ndarray, Any]]:
@@ -206,21 +229,24 @@ class _Rows:
             report("Reading features", done, len(wanted))
         return vectors
 
-    def projected(self, basis: Any, report: Progress) -> tuple[np.ndarray, np.ndarray]:
+    def projected(
+        self, basis: Any, report: Progress, *, with_units: bool
+    ) -> tuple[np.ndarray, np.ndarray]:
         """Return the components of all judged rows, and those of their directions; (N, K) each.
 
         The latter are of features of length 1, as they are, not less a mean: no two are further
-        apart than the directions themselves.
+        apart than the directions themselves. Without units there are none of them.
         """
         width = self.results.read_info().n_features
         components = np.empty((len(self.number), basis.n_components_), np.float32)
-        units = np.empty_like(components)
+        units = np.empty((len(components) if with_units else 0, basis.n_components_), np.float32)
         axes = basis.components_.T.astype(np.float32)
         done = 0
         for places, table in self.read([FEATURES], np.arange(len(self.number))):
             here = _as_matrix(table, width)
             components[places] = basis.transform(here)
-            units[places] = unit_rows(here) @ axes
+            if with_units:
+                units[places] = unit_rows(here) @ axes
             done += len(places)
             report("Comparing photographs", done, len(self.number))
         return components, units
@@ -273,6 +299,25 @@ class _Rows:
             texts = zip(table["uri"].to_pylist(), table["sha256"].to_pylist(), strict=True)
             found.update(zip(places.tolist(), texts, strict=True))
         return found
+
+
+def _enough_groups(label: np.ndarray, groups: np.ndarray) -> np.ndarray:
+    """Return which rows are of a class that can be in every fold; bool, shape (N,).
+
+    Raises
+    ------
+    DatasetError
+        If fewer than two classes can.
+    """
+    different = pd.DataFrame({"label": label, "group": groups}).drop_duplicates()["label"]
+    counts = different.value_counts()
+    large = counts.index[counts >= N_FOLDS]
+    if len(large) < 2:
+        raise DatasetError(
+            f"Finding doubtful labels needs {N_FOLDS} photographs each of at least two classes "
+            "that are no near duplicates of each other."
+        )
+    return np.isin(label, large)
 
 
 def _draw(rows: _Rows) -> np.ndarray:

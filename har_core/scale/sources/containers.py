@@ -2,6 +2,7 @@
 
 import csv
 import os
+import re
 import tarfile
 from collections.abc import Callable, Iterator
 from typing import Any, Final
@@ -134,10 +135,13 @@ def open_table(uri: str) -> tuple[list[str], Callable[[list[str]], Iterator[Any]
                 headings = list(table.schema_arrow.names)
                 classes = class_names_of(table.schema_arrow)
         else:
-            line = head.decode("utf-8-sig", errors="replace").split("\n", 1)[0].strip()
+            lines = re.split(
+                "[\r\n]", head.decode("utf-8-sig", errors="replace").lstrip(), maxsplit=1
+            )
+            line = lines[0].strip()
             delimiter = max(",;\t|", key=line.count)
             headings = next(csv.reader([line], delimiter=delimiter))
-    except (OSError, pa.ArrowException) as error:
+    except (OSError, csv.Error, pa.ArrowException) as error:
         raise DatasetError(f"Cannot read the table {uri}: {error}.") from error
 
     def read(names: list[str]) -> Iterator[Any]:

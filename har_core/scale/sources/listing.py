@@ -7,6 +7,7 @@ import fnmatch
 import glob
 import os
 from collections.abc import Iterator, Sequence
+from pathlib import PurePosixPath
 from typing import Any, Final
 
 from har_core.errors import HarError
@@ -81,6 +82,9 @@ def tables_among(sources: Sequence[str]) -> list[str] | None:
     """
     found: list[str] = []
     for source in sources:
+        suffix = PurePosixPath(source).suffix.lower()
+        if suffix and not glob.has_magic(suffix) and suffix not in TABLE_SUFFIXES:
+            return None  # without listing what a pattern matches
         if is_remote(source):
             filesystem, path = open_filesystem(source)
             pattern = _is_remote_pattern(source, path)

@@ -13,7 +13,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from har_core.dataset import duplicates
-from har_core.errors import DatasetError
+from har_core.errors import DatasetError, HarError
 from har_core.scale import jobs
 from har_core.scale.labels import LabelTable, read_label_table
 from har_core.scale.scanned import measuring
@@ -199,6 +199,18 @@ def test_labels_of_parquet_sources_are_used(tmp_path: Path) -> None:
     assert labels["is_unlabelled_issue"].sum() == 1
     beside = scan_sources([*sources, str(tmp_path / "a.jpg")], str(tmp_path / "scan")).photographs
     assert not beside["label"].any() and not beside["is_unlabelled_issue"].any()
+
+
+def test_labels_of_names_that_are_written_oddly_are_used(tmp_path: Path) -> None:
+    (tmp_path / "a.jpg").write_bytes(photo_bytes("sitting"))
+    for name, end in (("new.csv", "\n"), ("mac.csv", "\r")):
+        table = tmp_path / name
+        table.write_text(end.join(["filename,label", "./a.jpg,sitting", ""]), newline="")
+        found = scan_sources([str(table)], str(tmp_path / f"of {name}"))
+        assert found.photographs["label"].tolist() == ["sitting"]
+    (tmp_path / "book.csv").write_bytes(b"\xd0\xcf\x11\r\x00\n" * 9)
+    with pytest.raises(HarError, match=r"book\.csv"):
+        scan_sources([str(tmp_path / "book.csv")], str(tmp_path / "none"))
 
 
 def test_bucket_is_scanned_and_evaluated_as_a_folder_is(

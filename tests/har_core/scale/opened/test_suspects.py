@@ -117,6 +117,27 @@ def test_near_duplicates_do_not_judge_one_another(
     assert (nearest.where(nearest < 200, (nearest - 200) * 2) != original).all()
 
 
+@pytest.mark.parametrize("most_fitted", [1_000, 250])
+def test_class_that_is_one_scene_is_not_judged(
+    with_near_duplicates: tuple[Path, pd.DataFrame],
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    most_fitted: int,
+) -> None:
+    folder, table = with_near_duplicates
+    monkeypatch.setattr(suspects, "MOST_FITTED", most_fitted)
+    table = table.assign(label=table["label"].mask(table.index.isin(range(1, 21, 2)), "scene"))
+    scan = ScanFolder(str(tmp_path / "scan"))
+    scan.create()
+    group = pd.array([1 if i % 2 and i < 21 else None for i in range(300)], "Int64")
+    findings = pa.table({"sha256": table["sha256"], "duplicate_group": pa.array(group)})
+    scan.write_table(FINDINGS_FILE, findings)
+    found = find_suspects(Results(str(folder)), LabelTable.of(table), scan=scan)
+    assert found.left_out == ("scene",) and found.judged == 290
+    assert "scene" not in set(found.found.ranking["label"])
+    assert not set(found.found.ranking.index) & set(range(1, 21, 2))
+
+
 def test_near_duplicates_of_a_scan_count_and_more_neighbours_can_be_asked_for(
     with_near_duplicates: tuple[Path, pd.DataFrame], tmp_path: Path
 ) -> None:
@@ -149,6 +170,13 @@ def test_pairs_at_a_small_distance_are_found_in_cells_too(monkeypatch: pytest.Mo
     assert set(map(tuple, found.tolist())) <= set(map(tuple, exact.tolist()))
     assert len(found) > 0.98 * len(exact)
     assert alike.possible_pairs(rows[:1], 0.05).shape == (0, 2)
+
+
+def test_photographs_of_one_scene_are_linked_by_few_pairs() -> None:
+    rows = np.full((3_000, 4), 0.5, np.float32)
+    pairs = alike.possible_pairs(rows, 0.05)
+    assert len(pairs) < 100 * len(rows)
+    assert (alike.groups_of(np.arange(len(rows), dtype=np.uint64), pairs) == 0).all()
 
 
 def test_what_cannot_be_judged_is_one_line(
