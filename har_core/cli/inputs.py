@@ -38,9 +38,15 @@ def find_photographs(arguments: Sequence[str]) -> tuple[list[str], list[str]]:
     notes: list[str] = []
     for argument in arguments:
         if "://" in argument and not os.path.exists(argument):  # noqa: PTH110 (never raises)
+            uri = shlex.quote(argument)
+            if argument.lower().startswith(("http://", "https://")):
+                raise HarError(
+                    f"{argument} is a web address, which is not fetched; download the photograph, "
+                    f"or: curl -sL {uri} | har predict -"
+                )
             raise HarError(
-                f"{argument} is a web address, which is not fetched; download the photograph, or: "
-                f"curl -sL {shlex.quote(argument)} | har predict -"
+                f"{argument} is no path, and is not fetched; its photographs are answered for by: "
+                f"har score {uri} --to FOLDER"
             )
         if argument != "-" and os.path.isdir(argument):  # noqa: PTH112 (never raises)
             found, others = _in_folder(argument)

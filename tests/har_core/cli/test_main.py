@@ -76,6 +76,10 @@ def test_a_web_address_is_not_fetched_and_it_is_said(run):
     result = run("predict", "https://example.org/a.jpg")
     assert result.returncode == 2
     assert "is a web address, which is not fetched" in result.stderr
+    result = run("predict", "s3://bucket/a b.jpg")
+    assert result.returncode == 2
+    assert "curl" not in result.stderr and "web" not in result.stderr
+    assert "har score 's3://bucket/a b.jpg' --to FOLDER" in " ".join(result.stderr.split())
 
 
 def test_a_table_without_labels_stands_for_its_photographs(run, photos):
