@@ -15,6 +15,7 @@ from dashboard.wording.metrics import cell_title
 from dashboard.wording.names import escape_markdown, human_name
 from har_core.evaluation.confusion import Share, confusion_shares, most_confused_pairs
 from har_core.evaluation.result import EvaluationResult
+from har_core.evaluation.store import Evaluation
 from har_core.storage.spreadsheets import neutralise_formulas
 
 TITLE: Final = "Confusions"
@@ -74,6 +75,7 @@ def show_confusions(shown: Shown) -> None:
         else:
             st.plotly_chart(
                 _figure(
+                    _identity(shown.evaluation),
                     result.confusion,
                     names,
                     share=share,
@@ -96,10 +98,18 @@ def show_confusions(shown: Shown) -> None:
         _show_cell(shown, cell)
 
 
-# Drawing it takes longer than all else that a rerun does; nobody changes a figure.
-@st.cache_resource(max_entries=64, show_spinner=False)
-def _figure(matrix: np.ndarray, class_names: tuple[str, ...], **choices: Any) -> go.Figure:
+# Drawing it takes longer than all else that a rerun does; nobody changes a figure. There is one
+# for each cell that was clicked; of a thousand classes it has tens of megabytes.
+@st.cache_resource(max_entries=8, show_spinner=False)
+def _figure(
+    identity: tuple[Any, ...], matrix: np.ndarray, class_names: tuple[str, ...], **choices: Any
+) -> go.Figure:
     return confusion_figure(matrix, class_names, **choices)
+
+
+def _identity(evaluation: Evaluation) -> tuple[Any, ...]:
+    """Tell evaluations apart: of a large array Streamlit compares a sample."""
+    return (evaluation.model, evaluation.name, evaluation.created, evaluation.network)
 
 
 def chosen_cell(class_names: tuple[str, ...]) -> tuple[str | None, str | None]:
