@@ -36,10 +36,12 @@ window.__streamlit = { BACKEND_BASE_URL: new URL(".", window.location.href).href
   }
 }
 new MutationObserver(() => {
-  for (const message of document.querySelectorAll("[role=alertdialog][aria-labelledby]")) {
-    if (document.getElementById(message.getAttribute("aria-labelledby"))) continue
-    message.setAttribute("aria-label", "Message")
-    for (const none of ["aria-labelledby", "aria-describedby"]) message.removeAttribute(none)
+  for (const named of ["aria-labelledby", "aria-describedby"]) {
+    for (const message of document.querySelectorAll(`[role=alertdialog][${named}]`)) {
+      if (document.getElementById(message.getAttribute(named))) continue
+      message.removeAttribute(named)
+      if (named === "aria-labelledby") message.setAttribute("aria-label", "Message")
+    }
   }
 }).observe(document, { childList: true, subtree: true })
 </script>"""

@@ -41,6 +41,19 @@ def test_axe_finds_nothing_serious_in_an_answer(page):
     assert faults_in_both_schemes(page) == []
 
 
+# A message without its title, but with its description.
+DESCRIBED_MESSAGE = """async () => {
+  const place = document.createElement("div")
+  place.innerHTML = `<div role=alertdialog aria-labelledby=title aria-describedby=what>
+    <p id=what>What</p></div>`
+  document.body.append(place)
+  await new Promise(requestAnimationFrame)
+  place.remove()
+  return ["aria-labelledby", "aria-label", "aria-describedby"]
+    .map(name => place.firstChild.getAttribute(name))
+}"""
+
+
 def test_axe_finds_nothing_serious_on_the_smaller_pages(page):
     page.goto("/about")
     for name, heading in (
@@ -57,6 +70,7 @@ def test_axe_finds_nothing_serious_on_the_smaller_pages(page):
     page.get_by_role("button", name="Train", exact=True).click()
     message = page.get_by_role("alertdialog", name="Message")
     expect(message).to_contain_text("already")
+    assert page.evaluate(DESCRIBED_MESSAGE) == [None, "Message", "what"]
     assert faults_in_both_schemes(page) == []
     page.get_by_text("Standard", exact=True).click()
     page.get_by_text("Advanced settings").click()
