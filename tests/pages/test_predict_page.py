@@ -307,6 +307,19 @@ def test_slider_begins_with_the_models_threshold_and_changes_the_answer(guarded_
     assert guarded_app.slider(key="min_confidence").value == 0
 
 
+def test_a_threshold_outlasts_an_unusable_photograph(guarded_app):
+    upload(guarded_app.run(), photo=photo_bytes("running"))
+    guarded_app.slider(key="min_confidence").set_value(0.9).run()
+    files = {"notes": b"text", "more": b"text", "other": photo_bytes("running")}
+    for name, data in files.items():
+        guarded_app.file_uploader[0].set_value([(f"{name}.jpg", data, "image/jpeg")])
+        guarded_app.run()
+        assert not guarded_app.exception
+        assert bool(guarded_app.slider) == (name == "other")
+    assert guarded_app.slider(key="min_confidence").value == 0.9
+    assert guarded_app.query_params["min_confidence"] == "0.9"
+
+
 def test_link_may_hold_a_threshold_and_the_table_obeys_it(guarded_app):
     guarded_app.query_params["model"] = "guarded"
     guarded_app.query_params["min_confidence"] = "1.0"
