@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import Final
 
 from har_core.errors import ModelBundleError
+from har_core.model.loading import find_model
 from har_core.model.manifest import CROSS_VALIDATED_FILE, KERAS_FILE, SPLITS_FILE
 from har_core.model.records import read_parquet, read_splits, were_seen
 from har_core.settings import shipped
@@ -53,7 +54,7 @@ def check_held_out(folder: Path, prepared: PreparedDataset, *, splits_of: str = 
     prepared : PreparedDataset
         With the split of the new training.
     splits_of : str, optional
-        The bundle whose split that is; ``""`` if it is a new one.
+        Name or path of the bundle whose split that is; ``""`` if it is a new one.
 
     Raises
     ------
@@ -62,7 +63,7 @@ def check_held_out(folder: Path, prepared: PreparedDataset, *, splits_of: str = 
         bundle would be too good.
     """
     if n_leaking := _n_leaking(folder, prepared):
-        if splits_of and Path(splits_of).name == folder.name:
+        if splits_of and find_model(splits_of) == folder.resolve():
             raise ModelBundleError(
                 f"No photograph is left to choose an epoch by: {folder.name} has learned from all "
                 "that are not for testing. Add some that it has not seen; or train with --effort "
