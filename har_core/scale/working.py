@@ -1,6 +1,5 @@
 """What a worker does, on whatever engine and whatever for: from a shard of items to parts."""
 
-import threading
 import time
 from abc import ABC, abstractmethod
 from collections.abc import Collection, Generator, Iterator, Sequence
@@ -114,16 +113,12 @@ class Worker:
         self._maker = work.begin()
         self._reader = Reader(self._maker)
         self._folder = PartsFolder(work.to)
-        self._stopping = threading.Event()
+        self.stopped = False
 
     def stop(self) -> None:
         """Let `do` end after the batch at hand; for another thread, or a signal."""
-        self._stopping.set()
-
-    @property
-    def stopped(self) -> bool:
-        """Whether it was stopped."""
-        return self._stopping.is_set()
+        # No threading.Event, whose lock a second signal would wait for inside the first.
+        self.stopped = True
 
     def do(self, shard: Shard) -> Generator[Report, None, None]:
         """Write the parts of a shard; also yield how far that is, after every batch.

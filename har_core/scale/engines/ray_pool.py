@@ -51,7 +51,7 @@ class RayPool:
         except (ConnectionError, RuntimeError, ValueError) as error:
             raise HarError(f"Cannot reach the Ray cluster {address}: {error}.") from error
         if threading.current_thread() is threading.main_thread():  # Ray has put its own in place
-            signal.signal(signal.SIGTERM, on_termination)
+            signal.signal(signal.SIGTERM, on_termination or signal.SIG_DFL)
         inside = ray.get_runtime_context().gcs_address
         self.address = address if address and "://" in address else inside
         self.size = size or max(1, int(ray.cluster_resources().get("CPU", 1)))
