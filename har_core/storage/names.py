@@ -13,7 +13,7 @@ _TO_PRIVATE: Final = {code: code - 0xDC80 + 0xF780 for code in range(0xDC80, 0xD
 _TO_ESCAPES: Final = {code: f"%{code - 0xDC00:02X}" for code in _TO_PRIVATE}
 _FROM_PRIVATE: Final = {private: code for code, private in _TO_PRIVATE.items()}
 # Control characters, line and paragraph separators, marks of the reading direction.
-_UNSEEN: Final = re.compile(r"[\x00-\x1f\x7f-\x9f\u200e\u200f\u2028-\u202e\u2066-\u2069]")
+_UNSEEN: Final = re.compile(r"[\x00-\x1f\x7f-\x9f\u061c\u200e\u200f\u2028-\u202e\u2066-\u2069]")
 
 
 def printable(name: str | os.PathLike[str]) -> str:

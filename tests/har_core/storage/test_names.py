@@ -39,6 +39,7 @@ def test_a_name_that_really_holds_private_characters_is_left_alone(tmp_path):
         ("a\nb\tc.jpg", "a%0Ab%09c.jpg"),
         ("red\x1b[31m\x07.jpg", "red%1B[31m%07.jpg"),
         ("\u202egpj.exe", "%E2%80%AEgpj.exe"),
+        ("\u061cgpj.exe", "%D8%9Cgpj.exe"),
         ("\x9b2J.jpg", "%C2%9B2J.jpg"),
     ],
 )
