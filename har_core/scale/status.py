@@ -33,7 +33,8 @@ class JobStatus:
     job : str
         Its number, in the names of its parts.
     state : {"listing", "running", "done", "failed", "stopped"}
-        ``"stopped"``: by Ctrl-C. One that was killed stays ``"running"``: see `is_alive`.
+        ``"stopped"``: by Ctrl-C or SIGTERM. One that was killed stays ``"running"``: see
+        `is_alive`.
     engine : {"local", "ray"}
     workers : int
         How many were wanted.

@@ -16,8 +16,6 @@ class ScanCounts:
 
     Parameters
     ----------
-    rows : int
-        Photographs that were measured, or could not be.
     parts_written : DataFrame
         When which number of rows was written: ``time`` (UTC) and ``rows``, oldest first.
     reasons : dict of str to int
@@ -27,7 +25,6 @@ class ScanCounts:
         measured are written.
     """
 
-    rows: int
     parts_written: pd.DataFrame
     reasons: dict[str, int]
     issues: dict[str, int] | None
@@ -55,9 +52,7 @@ def count_scan(location: str) -> ScanCounts:
         counted = rows[REASON].drop_null().value_counts()
         reasons.update({count["values"]: count["counts"] for count in counted.to_pylist()})
     written = pd.DataFrame({"time": pd.to_datetime(times, utc=True), "rows": sizes})
-    return ScanCounts(
-        sum(sizes), written.sort_values("time"), dict(reasons.most_common()), _issues(folder)
-    )
+    return ScanCounts(written.sort_values("time"), dict(reasons.most_common()), _issues(folder))
 
 
 def _issues(folder: ScanFolder) -> dict[str, int] | None:
