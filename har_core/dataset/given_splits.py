@@ -32,11 +32,12 @@ def split_of_folders(
     ndarray of str, shape (N,)
         See `split_as_given`.
     """
-    given = table["split"]
-    if recorded is not None:
-        known = table["sha256"].isin(recorded["sha256"])
-        given = given.where(~known, inherited_split(table, recorded, seed=seed))
-    return split_as_given(table["label"], table["duplicate_group"], given, seed=seed)
+    labels, groups, given = table["label"], table["duplicate_group"], table["split"]
+    if recorded is None:
+        return split_as_given(labels, groups, given, seed=seed)
+    known = table["sha256"].isin(recorded["sha256"])
+    given = given.where(~known, inherited_split(table, recorded, seed=seed))
+    return split_as_given(labels, groups, given, known=known, seed=seed)
 
 
 def left_out(table: pd.DataFrame) -> pd.DataFrame:
@@ -50,6 +51,7 @@ def split_as_given(
     groups: Sequence[int] | np.ndarray,
     given: Sequence[str],
     *,
+    known: Sequence[bool] = (),
     seed: int = 0,
 ) -> np.ndarray:
     """Take over the splits of a dataset, and draw from training what it lacks.
@@ -64,6 +66,8 @@ def split_as_given(
         Near-duplicate group of each photograph.
     given : sequence of str, length N
         Split of each, of `har_core.dataset.splits.SPLITS`; ``train`` is among them.
+    known : sequence of bool, optional
+        Which ones an earlier model has seen: nothing is drawn of them and of their near duplicates.
     seed : int
         Of what is drawn: as by `har_core.dataset.splits.stratified_group_split`.
 
@@ -79,19 +83,22 @@ def split_as_given(
     """
     table = pd.DataFrame({"label": list(labels), "group": list(groups), "split": list(given)})
     present = [name for name in SPLITS if (table["split"] == name).any()]
+    by = "dataset's folders" + " and the splits of the earlier model" * any(known)
     if "train" not in present:
-        raise DatasetError(f"The dataset's folders are {' and '.join(present)}; none is train.")
+        raise DatasetError(f"The {by} are {' and '.join(present)}; none is train.")
     rank = table["split"].map({name: n for n, name in enumerate(_PRECEDENCE)})
     first = rank.groupby(table["group"]).transform("min")
     table.loc[rank > first, "split"] = ""
-    if missing := [name for name in SPLITS if name not in present]:
-        training = table[table["split"] == "train"]
+    missing = [name for name in SPLITS if name not in present]
+    seen = table["group"].isin(table.loc[list(known), "group"])
+    training = table[(table["split"] == "train") & ~seen]
+    if missing and len(training):
         drawn = stratified_group_split(training["label"], training["group"], seed=seed)
         table.loc[training.index, "split"] = np.where(np.isin(drawn, missing), drawn, "train")
     lost = sorted(set(table["label"]) - set(table.loc[table["split"] == "train", "label"]))
     if lost:
         raise DatasetError(
             f"No training photograph is left of the class {some_of(map(repr, lost))}: "
-            "the dataset's folders put none there that is no copy of a test photograph."
+            f"the {by} put none there that is no copy of a test photograph."
         )
     return table["split"].to_numpy(dtype=str)

@@ -140,23 +140,24 @@ def prepare_dataset(
     pairs, _ = near_duplicate_pairs(prints)
     usable["duplicate_group"] = duplicate_groups(len(usable), pairs)
     recorded = read_splits(find_model(splits_of)) if splits_of else None
-    split_anew = recorded is None and "split" not in usable
+    given = "split" in usable
+    split_anew = recorded is None and not given
     class_names = check_labels(usable["label"], usable["duplicate_group"] if split_anew else None)
     lost = sorted(set(table["label"]) - set(class_names))
     if lost:
         raise DatasetError(f"No usable photograph is left of the class {some_of(map(repr, lost))}.")
     usable["sha256"] = hashes
-    if "split" in usable:  # as the dataset's folders say
+    if given:  # as the dataset's folders say
         usable["split"] = split_of_folders(usable, recorded, seed=seed)
-        check_split(usable, class_names, splits_of)
         skipped = pd.concat([skipped, left_out(usable)])
-        return PreparedDataset(usable, pixels[: len(usable)], skipped, class_names, prints)
-    validation, test = shares
-    split = inherited_split(usable, recorded, validation=validation, test=test, seed=seed)
-    usable["split"] = split
-    check_split(usable, class_names, splits_of)
-    if not (split == "validation").any():  # that bundle has learned from its own
-        rows = usable[split == "train"]
+    else:
+        validation, test = shares
+        usable["split"] = inherited_split(
+            usable, recorded, validation=validation, test=test, seed=seed
+        )
+    check_split(usable, class_names, splits_of, given=given)
+    if not (usable["split"] == "validation").any():  # that bundle has learned from its own
+        rows = usable[usable["split"] == "train"]
         apart = stratified_group_split(rows["label"], rows["duplicate_group"], seed=seed)
         usable.loc[rows.index[apart == "validation"], "split"] = "validation"
     return PreparedDataset(usable, pixels[: len(usable)], skipped, class_names, prints)
@@ -182,7 +183,7 @@ def rows_to_train_on(folder: Location, csv: str | Path | None = None) -> pd.Data
     return table
 
 
-def check_split(table: pd.DataFrame, class_names: Sequence[str], base: str) -> None:
+def check_split(table: pd.DataFrame, class_names: Sequence[str], base: str, *, given: bool) -> None:
     """Refuse a split that nothing can be learned from or measured on.
 
     Parameters
@@ -192,15 +193,18 @@ def check_split(table: pd.DataFrame, class_names: Sequence[str], base: str) -> N
     class_names : sequence of str
     base : str
         Name or path of the bundle whose split is kept; ``""`` for none.
+    given : bool
+        Whether the dataset's folders say the rest.
 
     Raises
     ------
     DatasetError
         If a class has no photograph to learn from, or there is none to test on.
     """
-    name = Path(base).name if base else "the dataset's folders"
+    name = " and ".join(["the dataset's folders"] * given + [Path(base).name] * bool(base))
     anew = (
-        " Add some that it has not seen, or train without --effort and --base, which splits anew."
+        f" Add some that {Path(base).name} has not seen, or train without --effort and --base, "
+        f"which {'follows the folders alone' if given else 'splits anew'}."
         if base
         else ""
     )

@@ -155,13 +155,14 @@ def _prepare(
     table, skipped = _grouped(table, recorded, report)
     check_skipped(skipped, len(rows))
     class_names = check_labels(table["label"])
-    if "split" in table:  # as the dataset's folders say
+    given = "split" in table
+    if given:  # as the dataset's folders say
         split = split_of_folders(table, recorded, seed=seed)
         skipped = pd.concat([skipped, left_out(table.assign(split=split))])
     else:
         split = inherited_split(table, recorded, seed=seed)
     table = table.assign(split=split)
-    check_split(table, class_names, base.name)
+    check_split(table, class_names, base.name, given=given)
     return _Prepared(table, skipped, class_names, seed)
 
 

@@ -48,6 +48,26 @@ def test_what_an_earlier_model_knows_stays_where_it_was() -> None:
     ]
 
 
+def test_no_test_photograph_is_drawn_of_what_an_earlier_model_has_learned_from() -> None:
+    n = 40
+    table = pd.DataFrame(
+        {
+            "label": ["a", "b"] * (n // 2),
+            "sha256": list(map(str, range(n))),
+            "duplicate_group": [*range(n - 2), 0, 1],  # the last two are copies of the first
+            "split": "train",
+        }
+    )
+    learned = pd.DataFrame({"sha256": table["sha256"][: n // 2], "split": "train"})
+    split = split_of_folders(table, learned)
+    assert (split[: n // 2] == "train").all() and (split[-2:] == "train").all()
+    assert {"train", "validation", "test"} == set(split[n // 2 :])
+    everything = pd.DataFrame({"sha256": table["sha256"], "split": "train"})
+    assert set(split_of_folders(table, everything)) == {"train"}
+    with pytest.raises(DatasetError, match="folders and the splits of the earlier model are test;"):
+        split_of_folders(table, everything.assign(split="test"))
+
+
 def test_a_class_without_training_photographs_is_named() -> None:
     with pytest.raises(DatasetError, match="class 'b'"):
         split_as_given(["a", "a", "a", "b"], range(4), ["train", "validation", "test", "test"])

@@ -1,3 +1,5 @@
+import shutil
+
 import numpy as np
 import pandas as pd
 import pytest
@@ -146,11 +148,29 @@ def test_split_of_a_base_that_leaves_nothing_is_refused_at_once_by_every_effort(
 ):
     dataset = write_dataset(tmp_path / "dataset", per_class=6)
     base = record_splits(tiny_models, dataset, split_of)
-    helps = r".*Add some that it has not seen, or train without --effort"
+    helps = r".*Add some that tiny has not seen, or train without --effort"
     with pytest.raises(DatasetError, match=message + helps):
         prepare_dataset(dataset, tmp_path, splits_of=str(base))
     with pytest.raises(DatasetError, match=message + helps):
         train_quick(dataset, "quick", base)
+
+
+def test_a_base_that_has_learned_from_all_that_folders_give_is_refused(tmp_path, tiny_models):
+    dataset = write_dataset(tmp_path / "table", per_class=6)
+    base = record_splits(tiny_models, dataset, lambda i: "train")
+    folders = tmp_path / "folders"
+    for i, row in enumerate(pd.read_csv(dataset / "train.csv").itertuples()):
+        place = folders / ("train" if i % 6 else "val") / row.label
+        place.mkdir(parents=True, exist_ok=True)
+        (dataset / "train" / row.filename).rename(place / row.filename)
+    message = (
+        "left to test on: none is held out for that by the dataset's folders and tiny.*"
+        "which follows the folders alone"
+    )
+    with pytest.raises(DatasetError, match=message):
+        prepare_dataset(folders, tmp_path, splits_of=str(base))
+    with pytest.raises(DatasetError, match=message):
+        train_quick(folders, "quick", base)
 
 
 def test_fine_tuning_of_a_network_that_has_seen_all_says_which_effort_can(tmp_path, tiny_models):
@@ -160,4 +180,7 @@ def test_fine_tuning_of_a_network_that_has_seen_all_says_which_effort_can(tmp_pa
     assert len(prepared.rows_of("test")) == len(prepared.rows_of("validation")) == 3
     with pytest.raises(ModelBundleError, match=r"--effort quick, which needs none, or --effort fu"):
         check_held_out(base, prepared, splits_of=str(base))
+    namesake = shutil.copytree(base, tmp_path / "elsewhere" / base.name)
+    with pytest.raises(ModelBundleError, match="was trained on 3 of the 6 photographs"):
+        check_held_out(namesake, prepared, splits_of=str(base))
     assert train_quick(dataset, "quick", base).metrics["n"] == 3
