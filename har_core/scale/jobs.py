@@ -54,10 +54,20 @@ class Where:
 
 
 def reachable(to: str) -> str:
-    """Return a place as workers know it, who have another current folder."""
+    """Return a place as workers know it, who have another current folder.
+
+    Raises
+    ------
+    HarError
+        If it is below the home of a user whom nobody knows.
+    """
     if is_remote(to):
         return to
-    return os.path.abspath(os.path.expanduser(local_path(to)))  # noqa: PTH100, PTH111
+    path = os.path.expanduser(local_path(to))  # noqa: PTH111
+    if path.startswith("~"):
+        user = path.partition("/")[0]
+        raise HarError(f"{user} has no home here; a folder called so is ./{path}.")
+    return os.path.abspath(path)  # noqa: PTH100
 
 
 def run_job(

@@ -57,6 +57,7 @@ WAYS = [
     ("train", "--dataset", "dataset", "--name", "n" * 300),
     ("export", "{}/out.onnx"),
     ("score", "{}", "--to", "results"),
+    ("score", "dataset/train", "--to", "{}"),
     ("suspects", "{}", "--table", "dataset/train.csv"),
     ("evaluate", "{}", "--table", "dataset/train.csv"),
     ("scan", "dataset/train", "--to", "{}"),
