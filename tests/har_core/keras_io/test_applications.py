@@ -18,6 +18,9 @@ from har_core.keras_io.loading import load_network
 
 TOLERANCE = 1e-4
 EXACT = 1e-9  # in float64
+# Keras rounds the constants of their `Normalization` to float32 and the two versions round them
+# differently, by 3e-8, which the disturbed layers behind make up to 2e-4 of.
+ROUNDED = ("EfficientNetV2B", "ResNetRS")
 CLASSES = 4
 PICTURES = 4
 # The functions behind the networks' names, with few and narrow blocks.
@@ -159,4 +162,5 @@ def test_network_is_read_back_equal(package, suffix, name, tmp_path):
         pytest.skip("Keras 3 has no such network")
     function = getattr(pytest.importorskip(package).applications, name)
     side = SMALLEST_SIDE.get(name, 64)
-    is_read_back_equal(function, side, tmp_path / f"network{suffix}", EXACT)
+    tolerance = 10 * TOLERANCE if name.startswith(ROUNDED) else EXACT
+    is_read_back_equal(function, side, tmp_path / f"network{suffix}", tolerance)
