@@ -20,7 +20,7 @@ window.__streamlit = { BACKEND_BASE_URL: new URL(".", window.location.href).href
   const replace = history.replaceState.bind(history)
   const section = address => {
     const named = new URL(address, location.href).searchParams
-    return named.get("section") + "/" + named.get("view")
+    return ["section", "view", "results_section", "results_view"].map(key => named.get(key)).join()
   }
   let begun = false
   for (const kind of ["pointerdown", "keydown", "click"]) {

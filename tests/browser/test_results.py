@@ -82,7 +82,10 @@ def test_from_a_job_to_its_photographs_and_its_confusions(
     page.get_by_role("textbox", name="Table of labels").fill(str(server.log.parent / "labels.csv"))
     page.keyboard.press("Enter")
     expect(page.get_by_text("joined by sha256")).to_be_visible()
+    began = page.evaluate("history.length")
     page.get_by_role("radio", name="Confusions").click()
+    page.wait_for_url(re.compile("results_view=Confusions"))
+    assert page.evaluate("history.length") == began + 1  # a section is one step
     page.get_by_role("button", name=re.compile(" taken for ")).first.click()
     expect(page.get_by_role("button", name=re.compile("^Open ")).first).to_be_visible()
 
