@@ -159,8 +159,8 @@ def test_a_link_shows_the_same_cell_and_a_photograph_leads_to_the_dataset(page):
     expect(dialog.get_by_text("Excluded in the dataset")).to_be_visible()
     dialog.get_by_role("button", name="Take back").click()
     expect(dialog.get_by_text("Excluded in the dataset")).to_be_hidden()
-    wait_until_drawn(page)  # until then the link of before may stand beside the new one
     link = dialog.get_by_role("link", name="Open it in the dataset")
+    expect(link).to_have_count(1)  # until it is drawn the link of before may stand beside it
     expect(link).to_have_attribute("href", re.compile("photo=running_1.jpg$"))
     link.click()
     expect(page.get_by_role("heading", name="Know your photographs")).to_be_visible()
