@@ -87,7 +87,7 @@ def nearest_others(
     chunk = max(1, _ELEMENTS // len(voters))
     for start in range(0, len(rows), chunk):
         here = rows[start : start + chunk]
-        distances = _squared_distances(components[here], others)
+        distances = squared_distances(components[here], others)
         distances[groups[here][:, np.newaxis] == groups[voters]] = np.inf
         nearest = np.argpartition(distances, wanted - 1, axis=1)[:, :wanted]
         far = np.take_along_axis(distances, nearest, axis=1)
@@ -125,12 +125,11 @@ def nearest_of_class(
     """
     others = (labels.to_numpy(dtype=object) == class_name) & (groups != groups[position])
     candidates = np.flatnonzero(others)
-    distances = _squared_distances(components[[position]], components[candidates])[0]
+    distances = squared_distances(components[[position]], components[candidates])[0]
     return candidates[np.argsort(distances, kind="stable")[:n]]
 
 
-def _squared_distances(rows: np.ndarray, others: np.ndarray) -> np.ndarray:
-    products = rows @ others.T
-    lengths = np.einsum("ij,ij->i", others, others)
-    # Each row's own length is left out of all of its distances: their order stays.
-    return lengths - 2 * products
+def squared_distances(rows: np.ndarray, others: np.ndarray) -> np.ndarray:
+    """Return the squared distance of each row to each other, (R, O), of (R, K) and (O, K)."""
+    lengths = [np.einsum("ij,ij->i", values, values) for values in (rows, others)]
+    return lengths[0][:, np.newaxis] + lengths[1] - 2 * (rows @ others.T)

@@ -1,5 +1,6 @@
 """Whether a bundle's network computes in float32 or with 8 bits on this processor."""
 
+import contextlib
 import hashlib
 import json
 import platform
@@ -80,11 +81,9 @@ def _int8_pays(folder: Path, manifest: BundleManifest) -> bool:
     except (OSError, ValueError, KeyError, TypeError):
         pass  # not measured yet, or a file that was cut off
     found = compare_graphs(folder, manifest)
-    try:
+    with contextlib.suppress(OSError):  # the next start measures again
         path.parent.mkdir(parents=True, exist_ok=True)
         write_atomically(path, json.dumps(found).encode())
-    except OSError:
-        pass  # the next start measures again
     return bool(found["int8_pays"])
 
 

@@ -162,4 +162,4 @@ class _Actor:
         if self._worker is not None:
             self._worker.stop()
             with self._busy:
-                pass
+                return  # `do` has ended

@@ -4,6 +4,7 @@ from typing import Any, Final
 
 import numpy as np
 
+from har_core.analysis.neighbours import squared_distances
 from har_core.dataset.duplicates import duplicate_groups
 from har_core.errors import DatasetError
 from har_core.progress import Progress
@@ -75,12 +76,6 @@ def _cells(projected: np.ndarray, n_cells: int) -> np.ndarray:
         nearest = np.argpartition(distances, _NEAREST_CELLS - 1, axis=1)
         cells[start : start + _AT_ONCE] = nearest[:, :_NEAREST_CELLS]
     return cells
-
-
-def squared_distances(rows: np.ndarray, others: np.ndarray) -> np.ndarray:
-    """Return the squared distance of each row to each other, shape (R, O)."""
-    lengths = [np.einsum("ij,ij->i", values, values) for values in (rows, others)]
-    return lengths[0][:, np.newaxis] + lengths[1] - 2 * (rows @ others.T)
 
 
 def _close(rows: np.ndarray, most: float) -> tuple[np.ndarray, np.ndarray]:
