@@ -71,7 +71,8 @@ def steady_box(locator: Locator) -> FloatRect:
 def wait_until_drawn(page: Page) -> None:
     """Wait until the script has ended and nothing on the page is of the run before."""
     page.wait_for_function(
-        "!document.querySelector('[data-testid=stStatusWidget]')"
+        "document.querySelector('[data-test-script-state=notRunning]')"
+        " && !document.querySelector('[data-testid=stStatusWidget]')"
         " && !document.querySelector('[data-stale=true]')"
         " && !document.querySelector('[data-testid=stSkeleton]')",
         polling=POLL_MS,
