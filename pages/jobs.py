@@ -21,7 +21,8 @@ else:
     st.info(
         "`har score SOURCE… --to RESULTS` lets the model answer for more photographs than fit one "
         "page: of a folder, list, table or bucket, on all cores or a Ray cluster.\n\n`har "
-        "scan SOURCE… --to FOLDER` looks for what is wrong with them in the same way.\n\nName the "
-        "folder of its results above, or set `HAR_RESULTS` before starting, to watch it here.",
+        "scan SOURCE… --to FOLDER` looks for what is wrong with them in the same way. What `har "
+        "suspects` and `har evaluate` compute from results is shown with these.\n\nName the folder "
+        "of its results above, or set `HAR_RESULTS` before starting, to watch it here.",
         icon=":material/schedule:",
     )

@@ -5,7 +5,7 @@ import streamlit as st
 from dashboard.results.opening import close_results
 from dashboard.wording.names import escape_markdown
 from har_core.scale.opened.table import ResultsTable
-from har_core.scale.status import read_status
+from har_core.scale.status import ACTIVE, read_status
 
 
 def show_header(table: ResultsTable) -> None:
@@ -26,7 +26,7 @@ def show_header(table: ResultsTable) -> None:
             help="The page shows the dataset folder, or the model's evaluations, again.",
         )
     status = read_status(table.results)
-    if status is not None and status.is_alive:
+    if status is not None and status.seen in ACTIVE:
         st.caption(
             f"The job is at work: {status.done:,} of {status.total:,}. What it adds is shown with "
             "the next click."

@@ -16,10 +16,11 @@ from dashboard.jobs.view import JobEnd, show_jobs
 from dashboard.results.opening import opened_results
 from dashboard.wording.names import counted, escape_markdown
 from har_core.errors import HarError
+from har_core.scale.analyses import AnalysisStatus
 from har_core.scale.engines.ray_state import ClusterState, cluster_state
 from har_core.scale.opened.finding import FoundJob, find_jobs
 from har_core.scale.opened.scans import ScanCounts, count_scan, scan_stamp
-from har_core.scale.status import JobStatus
+from har_core.scale.status import ACTIVE, JobStatus, Status
 from har_core.scan.issues import ISSUE_KINDS
 
 PLACE_KEY: Final = "jobs_in"
@@ -41,6 +42,8 @@ _WORDS: Final = {
     "score": ("Scored by this job", "Without an answer"),
     "scan": ("Newly measured", "Unusable files"),
 }
+# What is computed from the rows, by the command that does it.
+_ANALYSES: Final = {"suspects": "Doubtful labels", "evaluate": "Evaluation", "scan": "Findings"}
 _TIMES: Final = "\N{NO-BREAK SPACE}× "
 _GO_ON: Final = "The same `har {}` command goes on from there."
 
@@ -57,24 +60,22 @@ def show_place(place: str) -> None:
         _show_ray(on_ray[0].address)
     for job in found:
         with st.container(border=True):
-            if job.state in ("listing", "running"):
-                _show_running(job.location)
-            else:
-                _show_job(job, alone=len(found) == 1)
+            draw = _show_running if job.is_active else _show_job
+            draw(job, alone=len(found) == 1)
             if job.command == "score":
                 _show_links(job.location)
 
 
 @st.fragment(run_every=_ASK_AGAIN_S)
-def _show_running(location: str) -> None:
+def _show_running(before: FoundJob, *, alone: bool) -> None:
     try:
-        (job,) = find_jobs(location)
+        (job,) = find_jobs(before.location)
     except HarError as error:
         st.error(escape_markdown(str(error)), icon=":material/error:")
         return
-    if job.state not in ("listing", "running"):
+    if not job.is_active:
         st.rerun()  # so that it is drawn as one that ended
-    _show_job(job, alone=True)
+    _show_job(job, alone=alone)
 
 
 def _show_job(job: FoundJob, *, alone: bool) -> None:
@@ -89,20 +90,46 @@ def _show_job(job: FoundJob, *, alone: bool) -> None:
         st.caption(f"{what}; no job has left its state here.")
     else:
         st.caption(_describe(job, status))
-        if job.state in ("listing", "running"):
+        if status.seen in ACTIVE:
             _show_progress(status)
             if status.cluster:
                 st.caption(_describe_ray(ClusterState(**status.cluster)))  # type: ignore[arg-type]
-        if status.message and job.state in ("failed", "stopped"):
-            st.error(f"{escape_markdown(status.message)} {go_on}", icon=":material/error:")
-        elif job.state == "lost":
-            st.warning(
-                f"Nothing was heard of it since {_clock(status.updated)}. {go_on}",
-                icon=":material/heart_broken:",
-            )
+        _show_trouble(status, go_on)
         _show_figures(job, status)
-    if alone or st.toggle("Details", key=f"details {job.location}"):
+    if alone or job.state in ACTIVE or st.toggle("Details", key=f"details {job.location}"):
         _show_details(job)
+    for analysis in job.analyses:
+        _show_analysis(analysis)
+
+
+def _show_trouble(status: Status, go_on: str) -> None:
+    if status.message and status.seen in ("failed", "stopped"):
+        st.error(f"{escape_markdown(status.message)} {go_on}", icon=":material/error:")
+    elif status.seen == "lost":
+        st.warning(
+            f"Nothing was heard of it since {_clock(status.updated)}. {go_on}",
+            icon=":material/heart_broken:",
+        )
+
+
+def _show_analysis(status: AnalysisStatus) -> None:
+    """Draw what is computed from the rows, or was."""
+    title, icon, colour = _STATES[status.seen]
+    with st.container(horizontal=True, vertical_alignment="center"):
+        st.markdown(f"**{_ANALYSES[status.command]}**", width="content")
+        st.badge(title, icon=icon, color=colour)  # type: ignore[arg-type]
+    by = f" with {escape_markdown(status.labels)}" if status.labels else ""
+    st.caption(
+        f"har {status.command}{by} on {escape_markdown(status.host)} · begun "
+        f"{_clock(status.started)} · {_duration(status.elapsed_s)}"
+    )
+    if status.seen in ACTIVE:
+        counts = f" · {status.done:,} of {status.total:,}" if status.total > 1 else ""
+        share = min(status.done / status.total, 1.0) if status.total else 0.0
+        st.progress(share, text=f"{status.step or 'Reading labels'}{counts}")
+    elif status.found:
+        st.markdown(escape_markdown(status.found))
+    _show_trouble(status, "Start the same command again.")
 
 
 def _describe(job: FoundJob, status: JobStatus) -> str:

@@ -18,7 +18,7 @@ from har_core.cli.datasets import (
 )
 from har_core.cli.exit_codes import ExitCode
 from har_core.cli.options import ModelOption, OptionalDatasetOption
-from har_core.cli.terminal import progress_bar, stderr, write_output
+from har_core.cli.terminal import ended_by_interrupt, progress_bar, stderr, write_output
 from har_core.errors import HarError
 from har_core.model.loading import find_model, load_model
 from har_core.storage.names import one_line
@@ -123,6 +123,7 @@ def _evaluate_results(
 ) -> None:
     from har_core.dataset.columns import parse_columns
     from har_core.evaluation.documents import metrics_json
+    from har_core.scale.analyses import followed
     from har_core.scale.evaluating import evaluate_results
     from har_core.scale.results import Results
 
@@ -130,15 +131,22 @@ def _evaluate_results(
         raise typer.BadParameter("name the --table of the labels, or the --dataset.")
     labels = table or Path(dataset or "", TRAIN_CSV)
     check_outputs([json_file], [labels])
-    with progress_bar() as report:
+    results = Results(location)
+    with (
+        ended_by_interrupt("Interrupted; nothing is kept of it."),
+        progress_bar() as bar,
+        followed(results, "evaluate", labels, bar) as analysis,
+    ):
         evaluation, warnings = evaluate_results(
-            Results(location),
+            results,
             labels,
             columns=parse_columns(columns),
             split=split,
             model=model,
-            progress=report,
+            progress=analysis.report,
         )
+        analysis.report("Computing intervals", 0, 1)
+        analysis.status.found = _found(evaluation)
     if json_file:
         write_output(json_file, metrics_json(evaluation, warnings))
     if json_file != "-":
@@ -146,6 +154,17 @@ def _evaluate_results(
     _print_caveats(evaluation.model, warnings)
     if len(evaluation.skipped):
         raise typer.Exit(ExitCode.INCOMPLETE)
+
+
+def _found(evaluation: "Evaluation") -> str:
+    from har_core.evaluation.totals import METRIC_TITLES
+
+    result = evaluation.result
+    name, top_1 = next(iter(result.headline_intervals.items()))
+    return (
+        f"{METRIC_TITLES[name]} {top_1.value:.1%} ({top_1.low:.1%} to {top_1.high:.1%}) on "
+        f"{result.n:,} photographs."
+    )
 
 
 @app.command()

@@ -22,7 +22,7 @@ from har_core.cli.options import (
     WorkersOption,
     check_address,
 )
-from har_core.cli.terminal import progress_bar, stderr, termination_as_interrupt, write_output
+from har_core.cli.terminal import ended_by_interrupt, progress_bar, stderr, write_output
 from har_core.errors import NoTableError
 from har_core.settings import DATASET
 
@@ -98,7 +98,7 @@ def scan(
     check_address(engine, address)
     outputs = (csv_file, json_file)
     elsewhere = to or column or engine is not Engine.LOCAL
-    try:
+    with ended_by_interrupt("Interrupted. What was measured is kept; scan again to go on."):
         if len(given) == 1 and not elsewhere and (read := _as_dataset(given[0], table, columns)):
             photographs = _scan_dataset(read, Path(given[0]), table, workers, outputs)
         else:
@@ -106,9 +106,6 @@ def scan(
 
             where = Where(engine.value, address, workers)
             photographs = _scan_sources(given, to, where, column, table, columns, outputs)
-    except KeyboardInterrupt:
-        stderr.print("Interrupted. What was measured is kept; scan again to go on.")
-        raise typer.Exit(ExitCode.UNUSABLE) from None
     _write(photographs, csv_file, json_file)
 
 
@@ -174,7 +171,7 @@ def _scan_sources(
         if table is None and os.path.isfile(own):  # noqa: PTH113
             note = f"The labels in {own} are not used; --table {own} uses them."
             stderr.print(note, style="yellow", markup=False, soft_wrap=True)
-    with termination_as_interrupt(), progress_bar() as report:
+    with progress_bar() as report:
         found = scan_sources(
             sources,
             to,

@@ -16,7 +16,7 @@ from har_core.cli.options import (
     WorkersOption,
     check_address,
 )
-from har_core.cli.terminal import progress_bar, stderr, termination_as_interrupt, write_output
+from har_core.cli.terminal import ended_by_interrupt, progress_bar, stderr, write_output
 
 if TYPE_CHECKING:
     from har_core.scale.status import JobStatus
@@ -63,22 +63,19 @@ def score(
     # Imported here, because pyarrow would slow down every other command.
     from har_core.scale.scoring import score as run
 
-    try:
-        with termination_as_interrupt(), progress_bar() as report:
-            status = run(
-                sources,
-                to,
-                model=model,
-                engine=engine.value,
-                address=address,
-                workers=workers,
-                with_features=features,
-                column=column,
-                progress=report,
-            )
-    except KeyboardInterrupt:
-        stderr.print("Interrupted. What was scored is kept; the same command goes on from there.")
-        raise typer.Exit(ExitCode.UNUSABLE) from None
+    kept = "Interrupted. What was scored is kept; the same command goes on from there."
+    with ended_by_interrupt(kept), progress_bar() as report:
+        status = run(
+            sources,
+            to,
+            model=model,
+            engine=engine.value,
+            address=address,
+            workers=workers,
+            with_features=features,
+            column=column,
+            progress=report,
+        )
     _print_summary(status, to)
     if status.errors:
         raise typer.Exit(ExitCode.INCOMPLETE)
@@ -147,6 +144,7 @@ def suspects(
     """  # noqa: D301 - \b keeps the lines of the examples
     # Imported here, because pandas would slow down every other command.
     from har_core.dataset.columns import parse_columns
+    from har_core.scale.analyses import followed
     from har_core.scale.labels import read_label_table
     from har_core.scale.opened.suspects import find_suspects
     from har_core.scale.opened.table import results_at
@@ -154,17 +152,21 @@ def suspects(
     from har_core.storage.spreadsheets import table_csv
 
     check_outputs([csv_file], [table])
-    labels = read_label_table(table, parse_columns(columns))
-    with progress_bar() as report:
-        folder = None if scan is None else ScanFolder(scan)
-        found = find_suspects(
-            results_at(results), labels, report, scan=folder, neighbours=neighbours
-        )
-    if csv_file:
-        write_output(csv_file, table_csv(found.suspects))
+    answers = results_at(results)
+    folder = None if scan is None else ScanFolder(scan)
+    with (
+        ended_by_interrupt("Interrupted; nothing is kept of it."),
+        progress_bar() as bar,
+        followed(answers, "suspects", table, bar) as analysis,
+    ):
+        labels = read_label_table(table, parse_columns(columns))
+        found = find_suspects(answers, labels, analysis.report, scan=folder, neighbours=neighbours)
+        judged = f"{found.judged:,} labels judged, {len(found.suspects):,} of them doubtful"
+        if csv_file:
+            write_output(csv_file, table_csv(found.suspects))
+        analysis.status.found = f"{judged}."
     if csv_file != "-":
-        n = len(found.suspects)
-        print(f"{found.judged:,} labels judged, {n:,} of them doubtful")
+        print(judged)
         if found.alike:
             print(f"{found.alike:,} photographs are copies or near duplicates of others")
         for row in found.found.by_class.itertuples():

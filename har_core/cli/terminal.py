@@ -7,6 +7,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+import typer
 from rich.console import Console
 from rich.progress import (
     BarColumn,
@@ -21,6 +22,7 @@ from rich.progress import (
 )
 
 from har_core import progress
+from har_core.cli.exit_codes import ExitCode
 from har_core.errors import HarError
 from har_core.storage.files import write_named
 from har_core.storage.names import one_line
@@ -83,11 +85,14 @@ def progress_bar() -> Iterator[progress.Progress]:
 
 
 @contextmanager
-def termination_as_interrupt() -> Iterator[None]:
-    """Let SIGTERM end what is being done as Ctrl-C does, which keeps what was done."""
+def ended_by_interrupt(message: str) -> Iterator[None]:
+    """Say what became of it when Ctrl-C or SIGTERM ends what is being done, and end the program."""
     before = signal.signal(signal.SIGTERM, signal.default_int_handler)
     try:
         yield
+    except KeyboardInterrupt:
+        stderr.print(message)
+        raise typer.Exit(ExitCode.UNUSABLE) from None
     finally:
         signal.signal(signal.SIGTERM, before or signal.SIG_DFL)  # None: not set by Python
 

@@ -117,7 +117,7 @@ def run_job(
 
     status.workers = where.workers or cores()
     writer = StatusWriter(folder, status)
-    with hold_job(folder.location), _recorded(writer):
+    with hold_job(folder.location), writer.recorded():
         folder.remove_leftovers()
         settle(folder)
         with Plan(items, Answered(folder), listing) as plan:
@@ -132,22 +132,6 @@ def run_job(
             if plan.replacing or status.restarts or (plan.pending and status.address):
                 settle(folder)
             return plan.keys
-
-
-@contextlib.contextmanager
-def _recorded(writer: StatusWriter) -> Iterator[None]:
-    """Let the job's file say how it ended."""
-    try:
-        writer.write("listing")
-        with writer.beating():
-            yield
-    except HarError as error:
-        writer.write("failed", str(error))
-        raise
-    except KeyboardInterrupt:
-        writer.write("stopped", "Interrupted.")
-        raise
-    writer.write("done")
 
 
 def _pool(work: Work, where: Where) -> Pool:

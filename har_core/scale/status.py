@@ -11,30 +11,65 @@ from collections import deque
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
-from typing import Final, Literal
+from typing import Final, Generic, Literal, TypeVar
 
 from har_core.errors import HarError
 from har_core.scale.parts import PartsFolder
 
 JOB_FILE: Final = "_job.json"
 State = Literal["listing", "running", "done", "failed", "stopped"]
+ACTIVE: Final = ("listing", "running")
 # A running job says that it lives at least so often; three times as long in silence, it is dead.
 BEAT_S: Final = 5.0
 SILENT_S: Final = 3 * BEAT_S
 _RATE_OVER_S: Final = 60.0
+S = TypeVar("S", bound="Status")
+
+
+@dataclass(kw_only=True)
+class Status:
+    """What a process that works on a folder of parts says of itself.
+
+    Parameters
+    ----------
+    state : {"listing", "running", "done", "failed", "stopped"}
+        ``"stopped"``: by Ctrl-C or SIGTERM. One that was killed stays ``"running"``: see `seen`.
+    started, updated : str
+        ISO 8601 times in UTC.
+    elapsed_s : float
+        Seconds that it has worked.
+    host : str
+    pid : int
+    message : str
+        Why it failed.
+    """
+
+    state: State = "running"
+    started: str = field(default_factory=lambda: now())
+    updated: str = field(default_factory=lambda: now())
+    elapsed_s: float = 0.0
+    host: str = field(default_factory=socket.gethostname)
+    pid: int = field(default_factory=os.getpid)
+    message: str = ""
+
+    @property
+    def seen(self) -> str:
+        """The state as far as can be told from here: ``"lost"`` for one that went silent."""
+        silent = datetime.now(UTC) - datetime.fromisoformat(self.updated)
+        lost = self.state in ACTIVE and silent.total_seconds() >= SILENT_S
+        return "lost" if lost else self.state
 
 
 @dataclass
-class JobStatus:
-    """The latest job of a folder of parts.
+class JobStatus(Status):
+    """The latest job of a folder of parts; of its driver, what `Status` says.
+
+    ``elapsed_s`` counts from when the first worker was ready.
 
     Parameters
     ----------
     job : str
         Its number, in the names of its parts.
-    state : {"listing", "running", "done", "failed", "stopped"}
-        ``"stopped"``: by Ctrl-C or SIGTERM. One that was killed stays ``"running"``: see
-        `is_alive`.
     engine : {"local", "ray"}
     workers : int
         How many were wanted.
@@ -55,15 +90,6 @@ class JobStatus:
         Photographs a second, over the last minute.
     remaining_s : float or None
         Seconds to the end; None if that is not known.
-    started, updated : str
-        ISO 8601 times in UTC.
-    elapsed_s : float
-        Seconds since the first worker was ready.
-    host : str
-    pid : int
-        Of the driver.
-    message : str
-        Why it failed.
     address : str
         Of the Ray cluster; ``""`` without one.
     cluster : dict or None
@@ -75,7 +101,7 @@ class JobStatus:
     workers: int
     model: str
     sources: list[str]
-    state: State = "listing"
+    state: State = field(default="listing", kw_only=True)
     listed: int = 0
     answered: int = 0
     total: int = 0
@@ -84,20 +110,8 @@ class JobStatus:
     restarts: int = 0
     rate: float = 0.0
     remaining_s: float | None = None
-    started: str = field(default_factory=lambda: now())
-    updated: str = field(default_factory=lambda: now())
-    elapsed_s: float = 0.0
-    host: str = field(default_factory=socket.gethostname)
-    pid: int = field(default_factory=os.getpid)
-    message: str = ""
     address: str = ""
     cluster: dict[str, float] | None = None
-
-    @property
-    def is_alive(self) -> bool:
-        """Whether its driver still works, as far as can be told from here."""
-        silent = datetime.now(UTC) - datetime.fromisoformat(self.updated)
-        return self.state in ("listing", "running") and silent.total_seconds() < SILENT_S
 
 
 def read_status(folder: PartsFolder) -> JobStatus | None:
@@ -108,17 +122,89 @@ def read_status(folder: PartsFolder) -> JobStatus | None:
     HarError
         If the file cannot be read.
     """
-    text = folder.read_text(JOB_FILE)
+    return read_status_file(folder, JOB_FILE, JobStatus)
+
+
+def read_status_file(folder: PartsFolder, name: str, kind: type[S]) -> S | None:
+    """Return what a file from `StatusFile` says; raises as `read_status`."""
+    text = folder.read_text(name)
     if text is None:
         return None
     try:
-        return JobStatus(**json.loads(text))
+        return kind(**json.loads(text))
     except (ValueError, TypeError) as error:
-        raise HarError(f"Cannot read {folder.location}/{JOB_FILE}: {error}.") from error
+        raise HarError(f"Cannot read {folder.location}/{name}: {error}.") from error
 
 
-class StatusWriter:
-    """Keeps ``_job.json`` up to date, but does not write it more often than it is worth.
+class StatusFile(Generic[S]):
+    """Keeps a status in its file, but does not write it more often than it is worth.
+
+    Parameters
+    ----------
+    folder : PartsFolder
+    name : str
+    status : Status
+    """
+
+    def __init__(self, folder: PartsFolder, name: str, status: S) -> None:
+        self.status = status
+        self._folder = folder
+        self._name = name
+        self._writing = threading.Lock()
+        self._written = 0.0
+
+    @contextlib.contextmanager
+    def recorded(self) -> Iterator[None]:
+        """Say that the process lives, and how it ended."""
+        try:
+            self.write()
+            with self._beating():
+                yield
+        except KeyboardInterrupt:
+            self.write("stopped", "Interrupted.")
+            raise
+        except Exception as error:
+            self.write("failed", str(error) or type(error).__name__)
+            raise
+        self.write("done")
+
+    @contextlib.contextmanager
+    def _beating(self) -> Iterator[None]:
+        """Say meanwhile that the process lives: it may list, or compute, for minutes."""
+        ended = threading.Event()
+
+        def beat() -> None:
+            while not ended.wait(BEAT_S):
+                if time.monotonic() - self._written >= BEAT_S:
+                    self.write()
+
+        thread = threading.Thread(target=beat, daemon=True)
+        thread.start()
+        try:
+            yield
+        finally:
+            ended.set()
+            thread.join()
+
+    def write_now_and_then(self) -> None:
+        """Write the file if that was long ago."""
+        if time.monotonic() - self._written > (1.0 if self._folder.is_local else BEAT_S):
+            self.write()
+
+    def write(self, state: State | None = None, message: str = "") -> None:
+        """Write the file; where that fails, the job goes on without."""
+        with self._writing:
+            self._written = time.monotonic()
+            self.status.state = state or self.status.state
+            self.status.message = message
+            self.status.updated = now()
+            text = json.dumps(dataclasses.asdict(self.status), indent=2, ensure_ascii=False) + "\n"
+            with contextlib.suppress(OSError, HarError):
+                self._folder.write(self._name, text.encode())
+
+
+class StatusWriter(StatusFile[JobStatus]):
+    """Keeps ``_job.json`` up to date.
 
     Parameters
     ----------
@@ -127,10 +213,7 @@ class StatusWriter:
     """
 
     def __init__(self, folder: PartsFolder, status: JobStatus) -> None:
-        self.status = status
-        self._folder = folder
-        self._writing = threading.Lock()
-        self._written = 0.0
+        super().__init__(folder, JOB_FILE, status)
         self._first: float | None = None
         self._seen: deque[tuple[float, int]] = deque()
 
@@ -150,39 +233,13 @@ class StatusWriter:
             rate = max(done - before, 0) / (now - since)
             status.rate = round(rate, 2)
             status.remaining_s = round((status.total - done) / rate, 1) if rate else None
-        if now - self._written > (1.0 if self._folder.is_local else BEAT_S):
-            self.write()
-
-    @contextlib.contextmanager
-    def beating(self) -> Iterator[None]:
-        """Say meanwhile that the driver lives: it may list, or wait for workers, for minutes."""
-        ended = threading.Event()
-
-        def beat() -> None:
-            while not ended.wait(BEAT_S):
-                if time.monotonic() - self._written >= BEAT_S:
-                    self.write()
-
-        thread = threading.Thread(target=beat, daemon=True)
-        thread.start()
-        try:
-            yield
-        finally:
-            ended.set()
-            thread.join()
+        self.write_now_and_then()
 
     def write(self, state: State | None = None, message: str = "") -> None:
-        """Write the file; where that fails, the job goes on without."""
-        with self._writing:
-            self._written = time.monotonic()
-            self.status.state = state or self.status.state
-            self.status.message = message
-            self.status.updated = now()
-            if state in ("done", "failed", "stopped"):
-                self.status.remaining_s = None
-            text = json.dumps(dataclasses.asdict(self.status), indent=2, ensure_ascii=False) + "\n"
-            with contextlib.suppress(OSError, HarError):
-                self._folder.write(JOB_FILE, text.encode())
+        """See `StatusFile.write`."""
+        if state in ("done", "failed", "stopped"):
+            self.status.remaining_s = None
+        super().write(state, message)
 
 
 def now() -> str:

@@ -7,6 +7,8 @@ from pathlib import Path
 import pytest
 from playwright.sync_api import Browser, BrowserContext, Page, expect
 
+from har_core.scale.analyses import followed
+from har_core.scale.results import Results
 from tests.browser.conftest import (
     DESKTOP,
     TIMEOUT_MS,
@@ -28,6 +30,8 @@ def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[DashboardProces
     labels = write_results(folder / "jobs" / "made", ROWS)
     labels = labels[~labels.index.duplicated()].rename_axis("sha256").rename("label")
     labels.reset_index().to_csv(folder / "labels.csv", index=False)
+    with followed(Results(str(folder / "jobs" / "made")), "suspects", "labels.csv") as analysis:
+        analysis.status.found = "19,404 labels judged, 812 of them doubtful."
     write_tiny_bundle(folder / "models")
     with pytest.MonkeyPatch.context() as patch:
         for name in ("cache", "data"):
@@ -56,6 +60,7 @@ def test_from_a_job_to_its_photographs_and_its_confusions(
     page.goto("/jobs")
     expect(page.get_by_text("20,000 rows in 5 parts")).to_be_visible()
     expect(page.get_by_text("Why there is no answer:")).to_be_visible()
+    expect(page.get_by_text("19,404 labels judged, 812 of them doubtful.")).to_be_visible()
     assert faults_in_both_schemes(page) == []
 
     page.get_by_role("button", name="Open in Dataset").click()

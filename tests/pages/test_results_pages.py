@@ -12,8 +12,11 @@ from streamlit.testing.v1 import AppTest
 
 from dashboard.jobs.registry import dismiss_job, find_jobs
 from dashboard.results import map as map_section
+from har_core.errors import DatasetError
 from har_core.scale import jobs
+from har_core.scale.analyses import followed
 from har_core.scale.engines.ray_state import ClusterState
+from har_core.scale.results import Results
 from har_core.scale.scanned.measuring import measure_sources
 from har_core.scale.scanned.scanning import scan_sources
 from har_core.scale.status import JOB_FILE
@@ -232,6 +235,24 @@ def test_scans_are_listed_with_what_they_found(
     assert [metric.value for metric in app.metric][:2] == ["1.23\N{NO-BREAK SPACE}M", "99,999"]
     assert app.metric[0].delta == "120\N{NO-BREAK SPACE}k before"
     assert "The disk is full\\. The same `har scan` command goes on" in texts(app)
+
+
+def test_what_is_computed_from_results_is_shown_with_them(tmp_path: Path) -> None:
+    write_results(tmp_path / "made", 50)
+    results = Results(str(tmp_path / "made"))
+    with pytest.raises(DatasetError), followed(results, "evaluate"):
+        raise DatasetError("No row has a label.")
+    with followed(results, "suspects", tmp_path / "labels.csv") as analysis:
+        analysis.report("Judging labels", 20, 50)
+        app = open_page("jobs", jobs_in=str(tmp_path))
+        assert "**Doubtful labels**" in texts(app) and "labels\\.csv on " in texts(app)
+        (bar,) = app.get("progress")
+        assert (bar.proto.text, bar.proto.value) == ("Judging labels · 20 of 50", 40)
+        assert "No row has a label\\. Start the same command again" in texts(app)
+        analysis.status.found = "49 labels judged, 3 of them doubtful."
+    app.run()
+    assert not app.exception and not app.get("progress")
+    assert "49 labels judged, 3 of them doubtful" in texts(app)
 
 
 def edit(folder: Path, **changes: object) -> None:

@@ -4,11 +4,12 @@ from dataclasses import dataclass
 from typing import Any, Final, Literal
 
 from har_core.errors import DatasetError, HarError
+from har_core.scale.analyses import AnalysisStatus, read_analyses
 from har_core.scale.opened.table import results_at
 from har_core.scale.results import INFO_FILE
 from har_core.scale.scanned.folder import ScanFolder
 from har_core.scale.sources.locations import open_filesystem
-from har_core.scale.status import JobStatus, read_status
+from har_core.scale.status import ACTIVE, JobStatus, read_status
 
 MOST_FOLDERS: Final = 200
 
@@ -28,6 +29,8 @@ class FoundJob:
         ISO 8601 time in UTC; ``""`` if the folder does not say.
     status : JobStatus or None
         None if the folder does not say.
+    analyses : tuple of AnalysisStatus
+        What was, or is, computed from the rows; the latest of each kind.
     """
 
     command: Literal["score", "scan"]
@@ -35,14 +38,17 @@ class FoundJob:
     model: str
     created: str
     status: JobStatus | None
+    analyses: tuple[AnalysisStatus, ...] = ()
 
     @property
     def state(self) -> str:
-        """As `JobStatus.state`, but ``"lost"`` for one that went silent, ``"unknown"``."""
-        if self.status is None:
-            return "unknown"
-        silent = self.status.state in ("listing", "running") and not self.status.is_alive
-        return "lost" if silent else self.status.state
+        """As `Status.seen`, or ``"unknown"``."""
+        return "unknown" if self.status is None else self.status.seen
+
+    @property
+    def is_active(self) -> bool:
+        """Whether something is at work in the folder."""
+        return any(state in ACTIVE for state in (self.state, *(a.seen for a in self.analyses)))
 
 
 def find_jobs(place: str) -> list[FoundJob]:
@@ -89,12 +95,14 @@ def _job_in(location: str) -> FoundJob | None:
     results = results_at(location)
     if results.read_text(INFO_FILE) is not None:
         info = results.read_info()
-        return FoundJob("score", location, info.model, info.created, read_status(results))
+        status, analyses = read_status(results), read_analyses(results)
+        return FoundJob("score", location, info.model, info.created, status, analyses)
     scan = ScanFolder(location)
     if scan.read_text(ScanFolder.info_file) is not None:
-        return FoundJob("scan", location, "", "", read_status(scan))
+        return FoundJob("scan", location, "", "", read_status(scan), read_analyses(scan))
     return None
 
 
 def _when(job: FoundJob) -> str:
-    return job.created if job.status is None else job.status.updated
+    told = [job.status] if job.status is not None else []
+    return max((status.updated for status in (*told, *job.analyses)), default=job.created)

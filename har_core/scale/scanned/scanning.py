@@ -9,6 +9,7 @@ import pandas as pd
 
 from har_core.errors import DatasetError, HarError
 from har_core.progress import Progress
+from har_core.scale.analyses import followed
 from har_core.scale.jobs import Where, reachable
 from har_core.scale.labels import LabelTable, read_own_labels
 from har_core.scale.scanned.findings import judge_scan, write_findings
@@ -83,11 +84,12 @@ def scan_sources(
     to = to or str(cache_dir() / "scans" / _digest(sources, column))
     status, named = measure_sources(sources, to, where=where, column=column, progress=progress)
     folder = ScanFolder(reachable(to))
-    photographs, unmatched = judge_scan(folder, named, labels, progress)
-    try:
-        write_findings(folder, photographs)
-    except OSError as error:
-        raise HarError(f"Cannot write {folder.location}: {error.strerror or error}.") from error
+    with followed(folder, "scan", progress=progress) as analysis:
+        photographs, unmatched = judge_scan(folder, named, labels, analysis.report)
+        try:
+            write_findings(folder, photographs)
+        except OSError as error:
+            raise HarError(f"Cannot write {folder.location}: {error.strerror or error}.") from error
     return SourceScan(photographs, unmatched, folder.location, status.total)
 
 
