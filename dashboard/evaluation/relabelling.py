@@ -36,10 +36,12 @@ def show_relabelling(path: str, dataset: str, class_names: Sequence[str]) -> Non
     except DatasetError as error:
         st.caption(escape_markdown(str(error)))
         return
-    if decision is not None:
-        text = {"exclude": "Excluded", "confirm": "Right as it is"}.get(decision.action)
-        text = text or f"Relabelled to {markdown_name(decision.label)}"
-        st.badge(f"{text} in the dataset", icon=":material/edit_note:", color="primary")
+    # Always there, so that what follows keeps its place when a decision comes or goes.
+    with st.container():
+        if decision is not None:
+            text = {"exclude": "Excluded", "confirm": "Right as it is"}.get(decision.action)
+            text = text or f"Relabelled to {markdown_name(decision.label)}"
+            st.badge(f"{text} in the dataset", icon=":material/edit_note:", color="primary")
     with st.container(horizontal=True):
         st.menu_button(
             "Relabel to",

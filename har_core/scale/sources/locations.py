@@ -1,5 +1,6 @@
 """Where photographs and results lie: on this machine, in a bucket, behind a web server."""
 
+import errno
 import functools
 import os
 import re
@@ -17,6 +18,8 @@ _SCHEME: Final = re.compile(r"([A-Za-z][A-Za-z0-9+.-]+)://")
 # S3 three times each.
 _TRIES: Final = 6
 _FIRST_WAIT_S: Final = 0.5
+# Of paths that this machine's file system will never open, however long one waits.
+_IMPOSSIBLE: Final = frozenset({errno.ENAMETOOLONG, errno.ELOOP, errno.EISDIR, errno.EINVAL})
 T = TypeVar("T")
 
 
@@ -115,7 +118,7 @@ def with_retries(action: Callable[[], T], what: str, *, wait: float = _FIRST_WAI
 
     Raises
     ------
-    FileNotFoundError, NotADirectoryError, PermissionError
+    FileNotFoundError, NotADirectoryError, PermissionError, HarError
         At once: asking again does not help.
     SourceLostError
         If it still fails in the end.
@@ -129,6 +132,8 @@ def with_retries(action: Callable[[], T], what: str, *, wait: float = _FIRST_WAI
         except Exception as error:
             if is_refused(error):
                 raise PermissionError(str(error)) from error
+            if isinstance(error, OSError) and error.errno in _IMPOSSIBLE:
+                raise HarError(f"Cannot open {what}: {os.strerror(error.errno)}.") from error
             if attempt == _TRIES - 1:
                 raise SourceLostError(
                     f"{what} cannot be reached ({error}). What was done is kept; start again when "

@@ -21,6 +21,7 @@ from har_core.scale.engines.pool import Event
 from har_core.scale.parts import PartsFolder
 from har_core.scale.results import Results
 from har_core.scale.scoring import Scoring, score
+from har_core.scale.sources.locations import open_filesystem, with_retries
 from har_core.scale.status import StatusWriter, read_status
 from har_core.scale.working import Report, Shard
 from tests.command_line import har
@@ -304,8 +305,6 @@ def test_bucket_that_answers_503_gives_the_same_rows(
     bucket: tuple[str, Callable[[], None]],
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    from har_core.scale.sources.locations import open_filesystem
-
     monkeypatch.setattr(jobs, "LocalPool", InlinePool)
     address, refuse = bucket
     filesystem, folder = open_filesystem(f"{address}/in")
@@ -323,3 +322,10 @@ def test_bucket_that_answers_503_gives_the_same_rows(
     columns = table.columns.drop("mtime_ns")
     there = undisturbed[undisturbed["uri"].isin(table["uri"])].reset_index(drop=True)
     pd.testing.assert_frame_equal(table[columns], there[columns])
+
+
+@pytest.mark.parametrize("path", ["n" * 300, "loop", "."])
+def test_nobody_waits_for_a_path_that_never_opens(path: str, tmp_path: Path) -> None:
+    (tmp_path / "loop").symlink_to("loop")
+    with pytest.raises(HarError, match=r"^Cannot open the source: \S"):
+        with_retries((tmp_path / path).read_bytes, "the source", wait=1e6)
