@@ -15,12 +15,12 @@ from PIL import ExifTags, Image
 
 from har_core.errors import InvalidImageError
 from har_core.images.formats import PHOTO_FORMATS
-from har_core.images.jpeg import decode_jpeg, reduction_for
+from har_core.images.jpeg import decode_jpeg, reduction_for, warns_of_damage
 from har_core.images.jpeg_damage import affected_share
 from har_core.images.outsized import has_outsized_texts, without_texts
-from har_core.images.pixels import is_plain_rgb, to_rgb, to_upright_rgb
+from har_core.images.pixels import is_plain_rgb, share_without_number, to_rgb, to_upright_rgb
 from har_core.images.preprocessing import resize_image
-from har_core.images.refusals import explain_failure
+from har_core.images.refusals import explain_failure, refuse_affected
 from har_core.images.signatures import identify_content
 from har_core.storage.names import real_path
 
@@ -92,7 +92,7 @@ def decode_image(data: bytes, *, min_side: int | None = None) -> np.ndarray:
     Raises
     ------
     InvalidImageError
-        If the bytes are no such image, are cut short, are damaged in more than
+        If the bytes are no such image, are cut short, are damaged or no numbers in more than
         `MAX_AFFECTED_SHARE` of the picture, or exceed `MAX_BYTES` or `MAX_PIXELS`
         (`MAX_WEBP_PIXELS`, `MAX_JPEG2000_PIXELS`); the limits are checked before a pixel is
         decoded.
@@ -205,8 +205,8 @@ def _decode(
                 if side is not None and reductions[0] != reductions[1]:
                     loaded, warning = _load(data, opened, reductions[1])
                 image = to_upright_rgb(loaded, orientation, profile)
-    share = _judge_damage(data, warning) if warning else None
-    return DecodedPhotograph(image, square, _describe_damage(share, warning), share)
+            share, told = _judge_jpeg(data, warning) if warning else _judge_numbers(loaded)
+    return DecodedPhotograph(image, square, told, share)
 
 
 def _open(data: bytes) -> Image.Image:
@@ -243,11 +243,11 @@ def _load(data: bytes, opened: Image.Image, reduction: int) -> tuple[Image.Image
         return opened, ""
     try:
         return decode_jpeg(data, opened.mode, opened.size, reduction)
-    except ValueError:  # a rare kind of JPEG, or one that is beyond repair: Pillow says which
+    except ValueError as error:  # a rare kind, a damaged header, or beyond repair: Pillow says
         image = Image.open(io.BytesIO(data), formats=("JPEG",))
         image.draft(None, (image.width // reduction, image.height // reduction))
         image.load()
-        return image, ""
+        return image, str(error) if warns_of_damage(str(error)) else ""
 
 
 def _square(image: Image.Image, orientation: int, profile: bytes | None, side: int) -> np.ndarray:
@@ -256,27 +256,25 @@ def _square(image: Image.Image, orientation: int, profile: bytes | None, side: i
     return resize_image(to_upright_rgb(image, orientation, profile), side)
 
 
-def _judge_damage(data: bytes, warning: str) -> float:
-    """Return how much of a JPEG is affected by what its decoder warned of, or refuse it."""
+def _judge_jpeg(data: bytes, warning: str) -> tuple[float, str]:
+    """Say how much of a JPEG is affected by what its decoder warned of, or refuse it."""
     share = affected_share(data)
     if share > MAX_AFFECTED_SHARE:
-        is_cut = "premature end" in warning.lower()
-        raise InvalidImageError(
-            f"The JPEG file is {'cut short' if is_cut else 'damaged'}: about {share:.0%} of the "
-            "picture is missing or wrong. Download or copy it again.",
-            "truncated" if is_cut else "damaged",
-        )
-    return share
-
-
-def _describe_damage(share: float | None, warning: str) -> str:
-    if share is None:
-        return ""
+        raise refuse_affected(data, share, warning)
     much = f"about {max(share, 0.01):.0%}" if share else "little or nothing"
-    return (
+    return share, (
         f"The JPEG file is damaged, which concerns {much} of the picture ({warning}). Better "
         "download or copy it again."
     )
+
+
+def _judge_numbers(image: Image.Image) -> tuple[float | None, str]:
+    """Say how much of a picture of floats is NaN or infinite, or refuse it."""
+    share = share_without_number(image)
+    much = f"About {max(share, 0.01):.0%} of the picture's pixels hold no number (NaN or infinity)"
+    if share > MAX_AFFECTED_SHARE:
+        raise InvalidImageError(f"{much}. Export it again, best with 8 bits a channel.", "damaged")
+    return (share, f"{much} and are shown black.") if share else (None, "")
 
 
 def read_image_file(path: str | os.PathLike[str], *, min_side: int | None = None) -> np.ndarray:

@@ -9,6 +9,11 @@ from PIL import Image
 _COLOURS: Final = {"RGB": "RGB", "L": "GRAY", "CMYK": "CMYK"}
 
 
+def warns_of_damage(message: str) -> bool:
+    """Tell whether a message of libjpeg's is a warning of damage, after which it goes on."""
+    return "corrupt jpeg data" in message.lower()
+
+
 def reduction_for(size: tuple[int, int], side: int) -> int:
     """Return by how much a JPEG can be decoded smaller with both sides at least `side`: 1 … 8."""
     factor = min(size) // side
@@ -42,7 +47,8 @@ def decode_jpeg(
     Raises
     ------
     ValueError
-        If the decoder gives up, or does not know this kind of JPEG.
+        If the decoder gives up, does not know this kind of JPEG, or warns of its header: Pillow may
+        decode it.
     """
     smaller = [0, 0] if reduction == 1 else [-(-length // reduction) for length in size]
     colour, (width, height) = _COLOURS[mode], smaller

@@ -29,6 +29,7 @@ _PROGRESSIVE: Final = 0xC2
 _RESTART: Final = re.compile(rb"\xff[\xd0-\xd7]")
 _MARKER: Final = re.compile(rb"\xff[^\x00\xd0-\xd7\xff]")
 _START_OF_SCAN: Final = b"\xff\xda"
+_METADATA: Final = (*range(0xE0, 0xF0), 0xFE)
 
 
 def affected_share(data: bytes) -> float:
@@ -90,14 +91,20 @@ def _read_header(data: bytes) -> _Header:
     """Read the segments up to the first scan (annex B)."""
     header = _Header()
     position = 2
+    matters = False
     while True:
+        found = data.index(b"\xff", position)  # as libjpeg does, which passes over the rest
+        if matters and data[position:found].strip(b"\0"):
+            raise ValueError("A segment is longer than it says: what it holds is shifted.")
+        position = found
         marker = data[position + 1]
-        if marker in (0xFF, 0x01) or 0xD0 <= marker <= 0xD8:
+        if marker in (0x00, 0x01, 0xFF) or 0xD0 <= marker <= 0xD8:
             position += 1 if marker == 0xFF else 2
             continue
         (length,) = struct.unpack_from(">H", data, position + 2)
         body = data[position + 4 : position + 2 + length]
         position += 2 + length
+        matters = marker not in _METADATA
         if marker == 0xC4:
             while body:
                 n_codes = sum(body[1:17])

@@ -30,6 +30,13 @@ def is_plain_rgb(image: Image.Image, orientation: int) -> bool:
     return orientation not in _AS_STORED and image.mode == "RGB" and not image.has_transparency_data
 
 
+def share_without_number(image: Image.Image) -> float:
+    """Return the share, in [0, 1], of a picture's pixels that are NaN or infinite."""
+    if image.mode != "F":
+        return 0.0
+    return 1 - np.count_nonzero(np.isfinite(np.asarray(image))) / (image.width * image.height)
+
+
 def to_upright_rgb(image: Image.Image, orientation: int, profile: bytes | None) -> np.ndarray:
     """Convert a loaded picture strip by strip into a new array.
 

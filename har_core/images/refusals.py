@@ -6,6 +6,7 @@ from typing import Final
 from har_core.errors import InvalidImageError
 from har_core.images.formats import FORMATS_IN_WORDS
 from har_core.images.signatures import identify_content
+from har_core.images.text_damage import CHANGED_AS_TEXT, format_before, looks_converted
 
 # An object's address says nothing to a reader.
 _OBJECT: Final = re.compile(r"<[^<>]* object at 0x[0-9a-f]+>")
@@ -31,6 +32,9 @@ def explain_failure(data: bytes, error: Exception) -> InvalidImageError:
             f"The file is {kind.description}, which is not read; save it as JPEG or PNG.",
             "unsupported_format",
         )
+    before = kind.description if kind.category == "readable" else format_before(data)
+    if before and (kind.category != "readable" or looks_converted(data, before)):
+        return InvalidImageError(f"The {before} file {CHANGED_AS_TEXT}.", "damaged")
     if kind.category == "readable":
         if "truncated" in str(error).lower() or not _has_its_end(data, kind.description):
             return InvalidImageError(
@@ -47,6 +51,18 @@ def explain_failure(data: bytes, error: Exception) -> InvalidImageError:
     return InvalidImageError(
         f"The file is {kind.description}, not an image; send {FORMATS_IN_WORDS}.",
         "not_an_image",
+    )
+
+
+def refuse_affected(data: bytes, share: float, warning: str) -> InvalidImageError:
+    """Say why a JPEG is refused of which a share is affected by what its decoder warned of."""
+    if looks_converted(data, "JPEG"):
+        return InvalidImageError(f"The JPEG file {CHANGED_AS_TEXT}.", "damaged")
+    is_cut = "premature end" in warning.lower()
+    return InvalidImageError(
+        f"The JPEG file is {'cut short' if is_cut else 'damaged'}: about {share:.0%} of the "
+        "picture is missing or wrong. Download or copy it again.",
+        "truncated" if is_cut else "damaged",
     )
 
 

@@ -8,7 +8,7 @@ from har_core.images.camera_raw import name_camera_raw
 from har_core.storage.names import real_path
 
 # Content in which Pillow finds one of the formats that `har_core.images.decoding` reads.
-_READABLE: Final = (
+READABLE: Final = (
     (b"\xff\xd8\xff", "JPEG"),
     (b"\x89PNG\r\n\x1a\n", "PNG"),
     (b"GIF87a", "GIF"),
@@ -108,7 +108,7 @@ def identify_content(data: bytes) -> FileKind:
     head = data[:1024]
     if raw := name_camera_raw(data):
         return FileKind("image", f"a camera raw file ({raw})")
-    for signatures, category in ((_READABLE, "readable"), (_OTHER_IMAGES, "image")):
+    for signatures, category in ((READABLE, "readable"), (_OTHER_IMAGES, "image")):
         for signature, description in signatures:
             if head.startswith(signature):
                 return FileKind(category, description)

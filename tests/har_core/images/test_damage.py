@@ -115,6 +115,79 @@ def test_wrong_data_in_the_middle_are_refused_as_damage():
         decode_image(data)
 
 
+# --- pictures that were handled as text ---------------------------------------------------------
+
+AS_TEXT = {
+    "lf to crlf": lambda data: data.replace(b"\n", b"\r\n"),
+    "cr to lf": lambda data: data.replace(b"\r", b"\n"),
+    "replaced": lambda data: data.decode("utf-8", "replace").encode(),
+    "latin": lambda data: data.decode("latin-1").encode(),
+    "powershell": lambda data: data.decode("cp437").encode("utf-16"),
+}
+
+
+@pytest.mark.parametrize("conversion", AS_TEXT)
+@pytest.mark.parametrize("image_format", ["JPEG", "PNG"])
+def test_a_picture_that_was_changed_as_text_is_told_as_such(image_format, conversion):
+    noise = np.random.default_rng(0).integers(0, 256, (96, 128, 3)).astype(np.uint8)
+    data = encode(Image.fromarray(noise), image_format)
+    with pytest.raises(InvalidImageError, match=f"^The {image_format} file was .* text") as caught:
+        decode_image(AS_TEXT[conversion](data))
+    assert caught.value.reason == "damaged"
+
+
+def test_a_png_shows_other_line_ends_by_its_signature():
+    data = encode(draw_photo(size=(8, 8)), "PNG")
+    for changed in (data.replace(b"\r\n", b"\n"), data.replace(b"\n", b"\r")):
+        with pytest.raises(InvalidImageError, match="The PNG file was changed in transfer"):
+            decode_image(changed)
+
+
+def test_cut_and_flat_pictures_are_not_taken_for_text():
+    xmp = PngImagePlugin.PngInfo()
+    xmp.add_text("XML:com.adobe.xmp", (" " * 99 + "\n") * 200)
+    flat = Image.new("RGB", (400, 400), (10, 10, 10))
+    cut = encode(flat, "PNG", pnginfo=xmp)[:20_000]
+    for data in (cut, encode(flat, "BMP")[:90_000], photograph()[:5000]):
+        with pytest.raises(InvalidImageError, match="cut short"):
+            decode_image(data)
+
+
+def segment_longer_by(data: bytes, marker: bytes, more: bytes) -> bytes:
+    """Put bytes behind the first segment of a kind."""
+    at = data.index(marker)
+    end = at + 2 + int.from_bytes(data[at + 2 : at + 4], "big")
+    return data[:end] + more + data[end:]
+
+
+def test_a_warning_of_the_header_is_not_lost():
+    """The decoder gives up on such a file, and Pillow shows it without a word."""
+    data = photograph()
+    for marker, more in ((b"\xff\xe0", b"abc"), (b"\xff\xdb", bytes(3))):
+        padded = decode_photograph(segment_longer_by(data, marker, more))
+        assert "3 extraneous bytes" in padded.warning and padded.affected_share == 0
+        assert np.array_equal(padded.image, decode_image(data))
+    for marker in (b"\xff\xdb", b"\xff\xc4"):
+        with pytest.raises(InvalidImageError, match="100% of the picture"):
+            decode_image(segment_longer_by(data, marker, b"abc"))
+
+
+# --- pictures of floats -------------------------------------------------------------------------
+
+
+def test_pixels_that_are_no_numbers_are_told_or_refused():
+    values = np.linspace(0, 1, 100, dtype=np.float32).reshape(10, 10)
+    values[0, :5], values[1, 0] = np.nan, np.inf
+    told = decode_photograph(encode(Image.fromarray(values), "TIFF"), side=8)
+    assert told.warning == (
+        "About 6% of the picture's pixels hold no number (NaN or infinity) and are shown black."
+    )
+    assert told.affected_share == pytest.approx(0.06)
+    values[:2] = np.nan
+    with pytest.raises(InvalidImageError, match="About 20% of the picture's pixels hold no number"):
+        decode_image(encode(Image.fromarray(values), "TIFF"))
+
+
 # --- sound pictures with outsized metadata -----------------------------------------------------
 
 
