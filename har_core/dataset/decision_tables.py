@@ -97,7 +97,8 @@ def read_decisions_csv(path: str | Path) -> list[Decision]:
     path : str or Path
         Columns ``filename`` (any path; its base name counts), ``decision`` and ``new_label``, as
         `decisions_csv` writes them, and if they are there ``time`` and ``sha256``. A row with a
-        new label and no decision relabels; one with neither is passed over.
+        new label and no decision relabels; one with neither is passed over. A table without rows
+        holds no decision.
 
     Returns
     -------
@@ -110,7 +111,7 @@ def read_decisions_csv(path: str | Path) -> list[Decision]:
         If the file cannot be read, lacks a column, or a row holds no decision that is known; the
         message names the first such rows, and nothing was taken over.
     """
-    table = read_table(path)
+    table = read_table(path, may_be_empty=True)
     missing = [name for name in ("decision", "new_label") if name not in table.columns]
     if missing:
         raise DatasetError(

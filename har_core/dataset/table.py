@@ -245,8 +245,15 @@ def read_labels(csv: str | Path | BytesIO, *, strip: bool = True) -> pd.DataFram
     return pd.DataFrame({"filename": table["filename"], "label": label})
 
 
-def read_table(csv: str | Path | BytesIO) -> pd.DataFrame:
+def read_table(csv: str | Path | BytesIO, *, may_be_empty: bool = False) -> pd.DataFrame:
     """Read a table with all its columns, as they are but for ``filename``.
+
+    Parameters
+    ----------
+    csv : str, Path or BytesIO
+        See `read_labels`.
+    may_be_empty : bool
+        Take a table without rows, too.
 
     Returns
     -------
@@ -260,7 +267,7 @@ def read_table(csv: str | Path | BytesIO) -> pd.DataFrame:
     DatasetError
         See `read_labels`.
     """
-    cells, found, _ = _read_cells(csv, None)
+    cells, found, _ = _read_cells(csv, None, may_be_empty=may_be_empty)
     headings = [heading.lower() for heading in cells.headings]
     if found.label is None:
         name = "The table" if isinstance(csv, BytesIO) else str(csv)
@@ -317,13 +324,13 @@ def _read_part(
 
 
 def _read_cells(
-    csv: str | Path | BytesIO, columns: Mapping[str, str] | None
+    csv: str | Path | BytesIO, columns: Mapping[str, str] | None, *, may_be_empty: bool = False
 ) -> tuple[Cells, Columns, list[str]]:
     source = csv if isinstance(csv, BytesIO) else Path(csv)
     name = "The table" if isinstance(csv, BytesIO) else str(csv)
     cells = read_cells(source, name)
     found = choose_columns(cells.headings, name, columns)
-    if cells.values.empty:
+    if cells.values.empty and not may_be_empty:
         raise DatasetError(f"{name} has no rows.")
     labels = () if found.label is None else cells.values[found.label]
     guessed = (cells.note, found.note, doubt_about_labels(cells.headings, found, labels))

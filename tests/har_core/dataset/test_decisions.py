@@ -276,6 +276,13 @@ def test_decisions_move_to_another_machine_as_a_table(tiny_dataset: Path, tmp_pa
     assert undo(there).steps == ()
 
 
+def test_an_export_before_the_first_decision_is_taken_over_as_none(tiny_dataset: Path) -> None:
+    table = tiny_dataset / "decisions.csv"
+    table.write_text(decisions_csv(load_decisions(tiny_dataset), {}))
+    assert read_decisions_csv(table) == []
+    assert decide_together(tiny_dataset, read_decisions_csv(table)).steps == ()
+
+
 @pytest.mark.parametrize(
     ("text", "named"),
     [
