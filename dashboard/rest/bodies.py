@@ -135,13 +135,15 @@ class ModelsBody(BaseModel):
 def error_responses(*codes: int) -> dict[int | str, dict[str, Any]]:
     """Describe the errors that a route may answer with to OpenAPI."""
     meaning = {
-        400: "No file, a wrong field name, a malformed form, or a `min_confidence` outside 0 to 1.",
+        400: "No file, an unknown field or parameter, a malformed form, or a `min_confidence` "
+        "outside 0 to 1.",
         401: "The server has an API key, and the request does not bring it.",
         404: "No model, or no action, of that name.",
         405: "Another method than the one documented here; see the Allow header.",
         408: "The upload stopped coming.",
         413: f"Larger than {MAX_BYTES // 2**20} MB or 50 megapixels (WebP: 30, JPEG 2000: 20).",
-        415: "The file is not an image that can be read; the message says why.",
+        415: "The file is not an image that can be read, or the body is packed (Content-Encoding); "
+        "the message says why.",
         503: "No model is loaded, or too many requests wait: then with Retry-After, in seconds.",
     }
     return {code: {"model": ErrorBody, "description": meaning[code]} for code in codes}

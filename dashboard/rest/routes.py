@@ -52,6 +52,7 @@ from dashboard.rest.uploads import (
     read_batch_upload,
     read_single_upload,
 )
+from dashboard.rest.wrong_calls import check_parameters
 from har_core import ActionModel, InvalidImageError, ModelBundleError, Prediction, load_model
 from har_core.images.decoding import MAX_BYTES
 from har_core.model.bundle import list_bundles
@@ -96,6 +97,7 @@ async def predict(request: Request) -> PredictionBody:
 
     `curl -F file=@photo.jpg http://localhost:8501/predict`
     """
+    check_parameters(request.query_params, "model", "min_confidence")
     bundle, min_confidence = _requested_bundle(request), _requested_confidence(request)
     with _queue.place(announced_size(request, MAX_BYTES)):
         upload, named = await read_single_upload(request)
@@ -117,7 +119,7 @@ async def predict(request: Request) -> PredictionBody:
     response_model=BatchBody,
     response_model_exclude_unset=True,
     dependencies=_needs_key,
-    responses=error_responses(400, 401, 404, 405, 408, 413, 503),
+    responses=error_responses(400, 401, 404, 405, 408, 413, 415, 503),
     openapi_extra=form_schema(
         "files",
         {"type": "array", "items": IMAGE, "minItems": 1, "maxItems": MAX_BATCH_FILES},
@@ -130,6 +132,7 @@ async def predict(request: Request) -> PredictionBody:
 )
 async def predict_batch(request: Request) -> BatchBody:
     """Classify several photographs; one bad file does not spoil the rest."""
+    check_parameters(request.query_params, "model", "min_confidence")
     bundle, min_confidence = _requested_bundle(request), _requested_confidence(request)
     with _queue.place(announced_size(request, MAX_BATCH_BYTES)):
         uploads, named = await read_batch_upload(request)
@@ -164,6 +167,7 @@ async def explain(request: Request) -> ExplanationBody:
 
     `curl -F file=@photo.jpg 'http://localhost:8501/explain?overlay=true'`
     """
+    check_parameters(request.query_params, "model", "action", "overlay")
     bundle, drawn = _requested_bundle(request), _requested_overlay(request)
     with _queue.place(announced_size(request, MAX_BYTES)):
         upload, named = await read_single_upload(request)

@@ -10,7 +10,12 @@ from fastapi import HTTPException, Request
 from starlette.datastructures import Headers
 from starlette.formparsers import MultiPartException, MultiPartParser
 
-from dashboard.rest.wrong_calls import explain_content_type, explain_form, is_file
+from dashboard.rest.wrong_calls import (
+    explain_content_type,
+    explain_form,
+    explain_unreadable,
+    is_file,
+)
 from har_core.images.decoding import MAX_BYTES
 
 MAX_BATCH_FILES: Final = 100
@@ -81,6 +86,13 @@ async def _read_form(
     content_type = request.headers.get("content-type", "")
     if (kind := content_type.partition(";")[0].strip().lower()) != "multipart/form-data":
         raise HTTPException(400, explain_content_type(kind, field, request.url.replace(query="")))
+    if (encoding := request.headers.get("content-encoding", "identity")).lower() != "identity":
+        raise HTTPException(
+            415,
+            f"The body is packed ({encoding[:40]!r}), which is not read: send it without "
+            "Content-Encoding. Photographs are compressed already.",
+            headers={"Accept-Encoding": "identity"},
+        )
     parser = MultiPartParser(
         Headers(raw=request.headers.raw),
         _limited_stream(request, max_bytes),
@@ -91,7 +103,7 @@ async def _read_form(
     try:
         form = await parser.parse()
     except MultiPartException as error:
-        raise HTTPException(400, f"The upload cannot be read: {error.message}") from error
+        raise HTTPException(400, explain_unreadable(error.message)) from error
     except ValueError as error:  # a charset parameter may name any of Python's codecs
         raise HTTPException(400, f"The upload cannot be read: {error}.") from error
     try:

@@ -3,9 +3,11 @@
 import re
 from typing import Final, TypeGuard
 
-from starlette.datastructures import URL, FormData, UploadFile
+from fastapi import HTTPException
+from starlette.datastructures import URL, FormData, QueryParams, UploadFile
 
 _MODEL_FIELD: Final = "model"
+_ONLY_IN_ADDRESS: Final = ("min_confidence", "action", "overlay")
 _SHOWN: Final = 60
 _ADDRESS: Final = re.compile(r"\s*(https?|ftp|file|s3|gs)://", re.IGNORECASE)
 _BASE64: Final = re.compile(r"\s*(data:[^,]{0,100},|[A-Za-z0-9+/_-]{200,}[A-Za-z0-9+/_=\s-]*$)")
@@ -21,6 +23,19 @@ def is_file(part: UploadFile | str) -> TypeGuard[UploadFile]:
     A browser's form without a chosen file sends a nameless, empty part.
     """
     return isinstance(part, UploadFile) and bool(part.filename or part.size)
+
+
+def check_parameters(given: QueryParams, *known: str) -> None:
+    """Refuse an address whose parameters would be passed over, misspelt ones above all.
+
+    Raises
+    ------
+    HTTPException
+        400 if a parameter is none of the known ones.
+    """
+    if unknown := sorted(set(given) - set(known)):
+        there = f"{', '.join(map(repr, known[:-1]))} and {known[-1]!r}"
+        raise HTTPException(400, f"Unknown parameter {_listed(unknown)}; there are {there}.")
 
 
 def explain_content_type(kind: str, field: str, url: URL) -> str:
@@ -44,6 +59,21 @@ def explain_content_type(kind: str, field: str, url: URL) -> str:
     )
 
 
+def explain_unreadable(reason: str) -> str:
+    """Say why a form could not be parsed, by what its parser said."""
+    if "missing boundary" in reason.lower():
+        return (
+            "The header Content-Type says multipart/form-data without a boundary: do not set it "
+            "yourself, your HTTP library does with the form."
+        )
+    if "invalid multipart" in reason.lower():
+        return (
+            "The body is no form, or its boundary is another than the header Content-Type says: do "
+            "not set it yourself, your HTTP library does with the form."
+        )
+    return f"The upload cannot be read: {reason.rstrip('.')}."
+
+
 def explain_form(form: FormData, field: str) -> str:
     """Say what is wrong with a form, ``""`` if nothing is.
 
@@ -63,6 +93,8 @@ def explain_form(form: FormData, field: str) -> str:
             return "The field 'model' holds a file; it takes the name of a model as text."
         if len(set(map(str, form.getlist(_MODEL_FIELD)))) > 1:
             return "The field 'model' comes with several names; send one."
+        if misplaced := [name for name in unknown if name in _ONLY_IN_ADDRESS]:
+            return f"{_listed(misplaced)} belongs in the address: ?{misplaced[0]}=…"
         if unknown:
             return f"Unknown form field {_listed(unknown)}; there are '{field}' and 'model'."
         return ""

@@ -13,7 +13,9 @@ from har_core.images.formats import is_passed_over, is_photograph_name
 from har_core.images.signatures import identify_file
 
 
-def find_photographs(arguments: Sequence[str]) -> tuple[list[str], list[str]]:
+def find_photographs(
+    arguments: Sequence[str], columns: str | None = None
+) -> tuple[list[str], list[str]]:
     """Turn files, folders and patterns into files.
 
     Parameters
@@ -22,6 +24,8 @@ def find_photographs(arguments: Sequence[str]) -> tuple[list[str], list[str]]:
         A table stands for the photographs that it lists. In a folder, and in those below it,
         photographs are told by their names, other files by their content. ``-`` stays, and so does
         a file that does not exist: it fails later.
+    columns : str, optional
+        Of the tables, see `har_core.dataset.columns.parse_columns`.
 
     Returns
     -------
@@ -59,7 +63,7 @@ def find_photographs(arguments: Sequence[str]) -> tuple[list[str], list[str]]:
                 files = "file that is no photograph" if n == 1 else "files that are no photographs"
                 notes.append(f"{argument}: passed over {n:,} {files}{_listed(others, ' (', ')')}.")
         elif argument.lower().endswith(TABLE_SUFFIXES) and os.path.isfile(argument):  # noqa: PTH113
-            found = _listed_in(Path(argument))
+            found = _listed_in(Path(argument), columns)
         elif argument == "-" or os.path.isfile(argument) or not glob.has_magic(argument):  # noqa: PTH113
             found = [argument]
         else:
@@ -72,9 +76,9 @@ def find_photographs(arguments: Sequence[str]) -> tuple[list[str], list[str]]:
     return photographs, notes
 
 
-def _listed_in(table: Path) -> list[str]:
+def _listed_in(table: Path, columns: str | None) -> list[str]:
     """Return the photographs that a table lists; one that is missing stays and fails later."""
-    dataset = read_dataset(table.parent, table)
+    dataset = read_dataset(table.parent, table, columns=columns)
     return [
         path or str(dataset.folder / filename)
         for filename, path in zip(dataset.rows["filename"], dataset.rows["path"], strict=True)

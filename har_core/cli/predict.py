@@ -13,7 +13,7 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
-from har_core.cli.datasets import check_outputs
+from har_core.cli.datasets import ColumnsOption, check_outputs
 from har_core.cli.exit_codes import ExitCode
 from har_core.cli.inputs import find_photographs
 from har_core.cli.options import ModelOption
@@ -47,6 +47,7 @@ def predict(
         ),
     ],
     model: ModelOption = None,
+    columns: ColumnsOption = None,
     top: Annotated[int, typer.Option(min=1, help="How many actions to show for each.")] = 3,
     abstain_below: Annotated[
         float | None,
@@ -85,7 +86,7 @@ def predict(
     curl -s https://example.org/photo.jpg | har predict - --json
     """  # noqa: D301 - \b keeps the lines of the examples
     check_outputs((json_file, csv_file))
-    names, notes = find_photographs(photographs)
+    names, notes = find_photographs(photographs, columns)
     for note in notes:
         stderr.print(note, markup=False, soft_wrap=True)
     check_outputs((json_file, csv_file), (*names, *photographs, find_model(model)))

@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from har_core.cli.datasets import check_outputs, read_dataset
+from har_core.cli.datasets import ColumnsOption, TableOption, check_outputs, read_dataset
 from har_core.cli.exit_codes import ExitCode
 from har_core.cli.options import DatasetOption, ModelOption
 from har_core.cli.terminal import progress_bar, stderr, write_output
@@ -45,6 +45,8 @@ def review(
             "in new_label and --import it.",
         ),
     ] = None,
+    table: TableOption = None,
+    columns: ColumnsOption = None,
     number: Annotated[
         int, typer.Option(min=1, help="With --next: at most so many photographs.")
     ] = 50,
@@ -68,7 +70,7 @@ def review(
     from har_core.dataset.decision_tables import decisions_csv, read_decisions_csv
     from har_core.dataset.decisions import decide_together, load_decisions
 
-    read = read_dataset(dataset, None)
+    read = read_dataset(dataset, table, columns=columns)
     check_outputs([export, next_file], [import_file] if import_file else [], read)
     known = set(read.rows["filename"]) | set(read.unlisted)
     strangers: list[str] = []

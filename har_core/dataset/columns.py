@@ -157,14 +157,19 @@ def doubt_about_labels(headings: Sequence[str], found: Columns, labels: Iterable
     )
 
 
-def has_filenames(headings: Sequence[str]) -> bool:
-    """Tell whether a table with these headings names photographs."""
-    return not {*FILENAME_HEADINGS}.isdisjoint(map(_key, headings))
+def has_filenames(headings: Sequence[str], chosen: Mapping[str, str] | None = None) -> bool:
+    """Tell whether a table names photographs, under usual headings or the one that is chosen."""
+    return _has("filename", headings, chosen or {})
 
 
-def has_labels(headings: Sequence[str]) -> bool:
-    """Tell whether a table with these headings has labels."""
-    return not {*LABEL_HEADINGS}.isdisjoint(map(_key, headings))
+def has_labels(headings: Sequence[str], chosen: Mapping[str, str] | None = None) -> bool:
+    """Tell whether a table has labels, under usual headings or the one that is chosen."""
+    return _has("label", headings, chosen or {})
+
+
+def _has(role: str, headings: Sequence[str], chosen: Mapping[str, str]) -> bool:
+    wanted = (_key(chosen[role]),) if role in chosen else _ROLES[role]
+    return not {*wanted}.isdisjoint(map(_key, headings))
 
 
 def _note(headings: Sequence[str], found: Mapping[str, int], chosen: Mapping[str, str]) -> str:

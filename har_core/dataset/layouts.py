@@ -1,5 +1,6 @@
 """How people lay out labelled photographs: where in a folder the labels are."""
 
+import shlex
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -14,6 +15,7 @@ from har_core.errors import NoTableError, UnclearTableError, some_of
 CSV_FILE: Final = "train.csv"
 # Of ImageFolder, as the library datasets reads it.
 METADATA: Final = "metadata"
+_HEADINGS_SHOWN: Final = 8
 _OWN_RESULTS: Final = (
     {"is_unreadable_issue"},
     {"prediction", "confidence"},
@@ -84,12 +86,14 @@ class Layout:
     choices: tuple[str, ...] = ()
 
 
-def find_layout(files: DatasetFiles, table: Path | None = None) -> Layout:
+def find_layout(
+    files: DatasetFiles, table: Path | None = None, columns: Mapping[str, str] | None = None
+) -> Layout:
     """Find where the labels of a dataset are.
 
     In this order: the given table; ``train.csv``; the only table with filenames and labels in the
-    folder; ``metadata.csv`` or ``.jsonl`` in the folders of splits; one folder for each class; the
-    only table with filenames alone.
+    folder, under usual headings or those that `columns` names; ``metadata.csv`` or ``.jsonl`` in
+    the folders of splits; one folder for each class; the only table with filenames alone.
 
     Raises
     ------
@@ -102,8 +106,8 @@ def find_layout(files: DatasetFiles, table: Path | None = None) -> Layout:
         return Layout((_source(files, table),))
     names = sorted(name for name in files.files("") if name.lower().endswith(TABLE_SUFFIXES))
     headings = {name: read_headings(Path(files.files("")[name])) for name in names}
-    naming = [n for n, found in headings.items() if found and _names_photographs(found)]
-    fitting = [n for n in naming if has_labels(headings[n] or [])]
+    naming = [n for n, found in headings.items() if found and _names_photographs(found, columns)]
+    fitting = [n for n in naming if has_labels(headings[n] or [], columns)]
     if CSV_FILE in names:
         others = [name for name in fitting if name != CSV_FILE]
         note = f"Using {CSV_FILE}; {some_of(others)} would fit, too (--table)." if others else ""
@@ -121,7 +125,7 @@ def find_layout(files: DatasetFiles, table: Path | None = None) -> Layout:
     if metadata := list(_split_metadata(files)):
         note = f"Using {some_of(_relative(files, source.path) for source in metadata)}."
         return Layout(tuple(metadata), find_class_folders(files), note)
-    unlabelled = [name for name in naming if not has_labels(headings[name] or [])]
+    unlabelled = [name for name in naming if name not in fitting]
     classes = find_class_folders(files) if not _is_flat(files) else None
     if classes and (not unlabelled or Path(unlabelled[0]).stem.lower() != METADATA):
         return Layout(classes=classes, note=_note(classes))
@@ -134,10 +138,10 @@ def find_layout(files: DatasetFiles, table: Path | None = None) -> Layout:
             f"{some_of(unlabelled)}. Say which one: --table {unlabelled[0]}",
             tables=unlabelled,
         )
-    columned = [name for name in names if len(headings[name] or []) > 1]
-    if columned:
-        raise UnclearTableError(_nothing_found(files, names), tables=columned)
-    raise NoTableError(_nothing_found(files, names))
+    message = _nothing_found(files, {name: headings[name] or [] for name in names})
+    if columned := [name for name in names if len(headings[name] or []) > 1]:
+        raise UnclearTableError(message, tables=columned)
+    raise NoTableError(message)
 
 
 def find_class_folders(files: DatasetFiles) -> ClassFolders | None:
@@ -227,9 +231,9 @@ def is_label_table(path: Path) -> bool:
     return headings is not None and _names_photographs(headings)
 
 
-def _names_photographs(headings: list[str]) -> bool:
+def _names_photographs(headings: list[str], columns: Mapping[str, str] | None = None) -> bool:
     lowered = {heading.lower() for heading in headings}
-    return has_filenames(headings) and not any(own <= lowered for own in _OWN_RESULTS)
+    return has_filenames(headings, columns) and not any(own <= lowered for own in _OWN_RESULTS)
 
 
 def _note(classes: ClassFolders) -> str:
@@ -245,7 +249,8 @@ def _note(classes: ClassFolders) -> str:
     return f"{note}."
 
 
-def _nothing_found(files: DatasetFiles, names: list[str]) -> str:
+def _nothing_found(files: DatasetFiles, headings: Mapping[str, list[str]]) -> str:
+    names = list(headings)
     wanted = (
         "Also read: another table with such columns, or one folder of photographs for each class."
     )
@@ -259,10 +264,15 @@ def _nothing_found(files: DatasetFiles, names: list[str]) -> str:
             f"({PHOTO_FOLDER}). {wanted}"
         )
     if names:
-        message += (
-            f" No column of {some_of(names)} is known to hold filenames; say which one does: "
+        there = some_of(
+            f"{name} ({', '.join(filter(None, found[:_HEADINGS_SHOWN])) or 'no headings'})"
+            for name, found in headings.items()
         )
-        message += f"--table {names[0]} --columns filename=HEADING,label=HEADING"
+        chosen = f"--table {shlex.quote(names[0])} " if len(names) > 1 else ""
+        message += (
+            f" No column is known to hold filenames of {there}; say which one does: {chosen}"
+            "--columns filename=HEADING,label=HEADING"
+        )
     return " ".join(filter(None, (message, links_refused(files), folders_unread(files))))
 
 

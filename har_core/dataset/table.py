@@ -134,7 +134,7 @@ def open_dataset(
         follow_links = may_follow_links(root)
     files = DatasetFiles(root, follow_links=follow_links)
     try:
-        layout = find_layout(files, _find_table(files.root, csv))
+        layout = find_layout(files, _find_table(files.root, csv), columns)
     except DatasetError as error:
         if csv is None and (inside := describe_inside(files)):
             raise DatasetError(inside) from error

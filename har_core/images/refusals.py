@@ -27,6 +27,12 @@ def explain_failure(data: bytes, error: Exception) -> InvalidImageError:
             "the photograph itself.",
             "not_an_image",
         )
+    if kind.is_base64:
+        return InvalidImageError(
+            "The file is a picture written as base64 text; decode it (base64 -d) and send the "
+            "picture itself.",
+            "not_an_image",
+        )
     if kind.category == "image":
         return InvalidImageError(
             f"The file is {kind.description}, which is not read; save it as JPEG or PNG.",

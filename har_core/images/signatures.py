@@ -58,6 +58,9 @@ _HTML_STARTS: Final = (b"<!doctype html", b"<html", b"<head", b"<body", b"<scrip
 
 TEXT: Final = "a text file"
 _POINTER: Final = "a Git LFS pointer"
+_BASE64: Final = "base64 text of a picture"
+# Of a data URL, and of JPEG, PNG, GIF and WebP.
+_BASE64_STARTS: Final = (b"data:image/", b"/9j/4", b"iVBORw0KGgo", b"R0lGOD", b"UklGR")
 
 
 class FileKind(NamedTuple):
@@ -78,6 +81,11 @@ class FileKind(NamedTuple):
     def is_pointer(self) -> bool:
         """Whether it stands in for a file that Git LFS keeps elsewhere."""
         return self.description == _POINTER
+
+    @property
+    def is_base64(self) -> bool:
+        """Whether it is a picture, written as text."""
+        return self.description == _BASE64
 
 
 _HEAD_BYTES: Final = 4096  # holds the directories of most cameras' raw files
@@ -141,6 +149,8 @@ def _identify_text(head: bytes) -> FileKind:
     start = head.removeprefix(b"\xef\xbb\xbf").lstrip().lower()
     if start.startswith(_HTML_STARTS) or (start.startswith(b"<") and b"<html" in start):
         return FileKind("html", "a web page (HTML)")
+    if head.lstrip().startswith(_BASE64_STARTS):
+        return FileKind("other", _BASE64)
     if start.startswith(b"version https://git-lfs"):
         return FileKind("other", _POINTER)
     if start.startswith((b"<svg", b"<?xml", b"<!--")) and b"<svg" in start:

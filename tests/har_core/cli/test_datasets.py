@@ -9,6 +9,7 @@ import pytest
 from typer.testing import CliRunner
 
 from har_core.cli.datasets import check_outputs, read_dataset
+from har_core.cli.inputs import find_photographs
 from har_core.cli.main import application
 from har_core.dataset.table import open_dataset
 from har_core.errors import HarError
@@ -74,6 +75,18 @@ def test_training_from_a_page_follows_no_links_out_of_the_folder(
     assert isinstance(answer.exception, HarError)
     assert "The link train leads out of the folder and is not followed" in str(answer.exception)
     assert read_dataset(tiny_dataset, None).rows["path"].notna().all()
+
+
+def test_every_command_that_asks_for_columns_takes_them(tiny_dataset: Path) -> None:
+    table = tiny_dataset / "train.csv"
+    table.write_text(table.read_text().replace("filename,label", "Datei,Etikett"))
+    review = ["review", "--dataset", str(tiny_dataset), "--export", "-"]
+    refused = CliRunner().invoke(application(), review)
+    assert "--columns" in str(refused.exception)
+    columns = "filename=Datei,label=Etikett"
+    answer = CliRunner().invoke(application(), [*review, "--columns", columns])
+    assert answer.exit_code == 0, answer.exception
+    assert len(find_photographs([str(table)], columns)[0]) == 12
 
 
 def test_two_results_are_not_written_to_one_file(inputs: Path) -> None:

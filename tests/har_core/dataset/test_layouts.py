@@ -56,6 +56,20 @@ def test_several_tables_that_fit_are_named(tiny_dataset: Path) -> None:
     assert len(open_dataset(tiny_dataset, tiny_dataset / "labels.csv").rows) == 12
 
 
+def test_the_only_table_with_the_columns_that_are_named_is_found(tiny_dataset: Path) -> None:
+    text = (tiny_dataset / "train.csv").read_text().replace("filename,label", "Datei,Etikett")
+    (tiny_dataset / "train.csv").rename(tiny_dataset / "Etiketten.csv")
+    (tiny_dataset / "Etiketten.csv").write_text(text)
+    (tiny_dataset / "notes.csv").write_text("Datum,Text\n1,2\n")
+    chosen = {"filename": "Datei", "label": "Etikett"}
+    assert len(open_dataset(tiny_dataset, columns=chosen).rows) == 12
+    says = (
+        r"of Etiketten\.csv \(Datei, Etikett\), notes\.csv \(Datum, Text\); say which one does: --t"
+    )
+    with pytest.raises(DatasetError, match=says):
+        open_dataset(tiny_dataset)
+
+
 def test_results_of_the_program_are_no_tables_of_labels(tiny_dataset: Path) -> None:
     (tiny_dataset / "train.csv").rename(tiny_dataset / "labels.csv")
     (tiny_dataset / "findings.csv").write_text("filename,label,is_unreadable_issue\na,b,False\n")
@@ -201,7 +215,8 @@ def test_a_folder_with_nothing_of_the_kind_says_what_is_read(tmp_path: Path) -> 
     (tmp_path / "list.csv").write_text("what,sort\na.jpg,x\n")
     with pytest.raises(DatasetError, match="one folder of photographs for each class") as error:
         open_dataset(tmp_path)
-    assert "--table list.csv --columns filename=HEADING,label=HEADING" in str(error.value)
+    says = "of list.csv (what, sort); say which one does: --columns filename=HEADING,label=HEADING"
+    assert says in str(error.value)
 
 
 def test_an_empty_folder_is_said_to_be_one(tmp_path: Path) -> None:

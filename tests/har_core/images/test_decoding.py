@@ -425,6 +425,8 @@ def _zip_bytes() -> bytes:
             "git lfs pull",
             "not_an_image",
         ),
+        (b"data:image/png;base64,iVBORw0KGgo=", "base64", "not_an_image"),
+        (b"/9j/4AAQSkZJRgABAQ\r\n", "base64", "not_an_image"),
         (b"\0\0\0\x20ftypisom\0\0\2\0", "video", "not_an_image"),
         (b"RIFF\x24\0\0\0WAVEfmt ", "audio", "not_an_image"),
         (b"MZ\x90\0\3\0\0\0", "program", "not_an_image"),
