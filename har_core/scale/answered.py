@@ -8,11 +8,12 @@ import numpy as np
 
 from har_core.model.fields import REASON
 from har_core.scale.parts import Part, PartsFolder
+from har_core.scale.reading import FAILED
 from har_core.scale.sources.items import UNKNOWN, Item, uri_keys
 
 MISSING: Final = "missing"
-# What may be over at the next try: a file that was locked, a server that refused.
-_PASSING: Final = ("unreadable", MISSING)
+# What may be over at the next try: a file that was locked, a server that refused, a fault of ours.
+_PASSING: Final = ("unreadable", MISSING, FAILED)
 _STATE: Final = ("uri", "size", "mtime_ns", "etag", REASON)
 
 
@@ -22,6 +23,11 @@ class Answered:
     Parameters
     ----------
     folder : PartsFolder
+
+    Attributes
+    ----------
+    newest_ns : int
+        When the newest of them was written, in nanoseconds since 1970; 0 without any.
     """
 
     NEW: ClassVar[int] = 0
@@ -40,6 +46,7 @@ class Answered:
             for column in range(1, 5)
         )
         self.n = len(keys)
+        self.newest_ns = max((state.written_ns for state in found), default=0)
 
     def look_up(self, keys: np.ndarray, items: Sequence[Item]) -> np.ndarray:
         """Return `NEW`, `STALE` or `DONE` for each item.

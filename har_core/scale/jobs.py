@@ -6,7 +6,7 @@ import os
 import time
 from collections import Counter, deque
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from typing import Final, Literal
 
@@ -168,6 +168,7 @@ class _Supervisor:
         self._writer = writer
         self._report = report
         self._new = enumerate(plan.shards(pool.size))
+        self._after_ns = plan.after_ns
         self._again: deque[_Task] = deque()
         self._running: dict[int, _Task] = {}
         self._idle: list[int] = []
@@ -200,7 +201,8 @@ class _Supervisor:
         if items is None:
             self._exhausted = True
             return None
-        return _Task(Shard(f"{self._writer.status.job}{number:06d}", items))
+        name = f"{self._writer.status.job}{number:06d}"
+        return _Task(Shard(name, items, after_ns=self._after_ns))
 
     def _handle(self, event: Event) -> None:
         task = self._running.get(event.worker)
@@ -216,26 +218,29 @@ class _Supervisor:
             self._idle.append(event.worker)
         elif event.kind == "failed":
             raise HarError(event.message)
-        elif event.kind == "died":
-            self._replace(event.worker)
+        elif event.kind in ("died", "ended"):
+            self._replace(event)
 
-    def _replace(self, worker: int) -> None:
+    def _replace(self, event: Event) -> None:
         self._writer.status.restarts += 1
-        if worker in self._idle:
-            self._idle.remove(worker)
-        task = self._running.pop(worker, None)
+        if event.worker in self._idle:
+            self._idle.remove(event.worker)
+        task = self._running.pop(event.worker, None)
         if task is None:
             self._stillborn += 1
             if self._stillborn >= _STILLBORN * self._pool.size:
                 raise HarError(
-                    "The workers end before they can begin; is there too little memory? "
+                    event.message
+                    or "The workers end before they can begin; is there too little memory? "
                     "Use fewer --workers."
                 )
-        elif (left := self._left(task)) is not None:
+        elif event.message and task.tries > _CAREFUL_FROM:
+            raise HarError(f"{event.message} What was done is kept; start again.")
+        elif (left := self._left(task, event)) is not None:
             self._again.append(left)
 
-    def _left(self, task: _Task) -> _Task | None:
-        """Return what a dead worker has left to do; None if nothing."""
+    def _left(self, task: _Task, event: Event) -> _Task | None:
+        """Return what a worker that is gone has left to do; None if nothing."""
         shard = task.shard
         parts = self._folder.parts(shard.name)
         stop = max((part.stop for part in parts), default=0)
@@ -243,21 +248,21 @@ class _Supervisor:
         for part in parts:
             reasons = self._folder.read_part(part, (REASON,))[REASON]
             self._errors += len(reasons) - reasons.null_count
-        if shard.careful and task.done < len(shard.items):
+        if shard.careful and event.kind == "died" and task.done < len(shard.items):
             self._crashes[shard.items[task.done].uri] += 1
         items: Sequence[Item] = shard.items[stop:]
         if not items:
             return None
-        tries = 1 if stop else task.tries + 1
-        return _Task(
-            Shard(
-                f"{shard.name}r{self._writer.status.restarts}",
-                items,
-                careful=shard.careful or tries > _CAREFUL_FROM,
-                condemned={uri for uri, n in self._crashes.items() if n >= _CRASHES},
-            ),
-            tries,
+        told = event.kind == "ended" and not event.message
+        tries = 1 if stop else task.tries + (0 if told else 1)
+        again = replace(
+            shard,
+            name=f"{shard.name}r{self._writer.status.restarts}",
+            items=items,
+            careful=shard.careful or tries > _CAREFUL_FROM,
+            condemned={uri for uri, n in self._crashes.items() if n >= _CRASHES},
         )
+        return _Task(again, tries)
 
     def _tell(self) -> None:
         if time.monotonic() - self._asked > BEAT_S:

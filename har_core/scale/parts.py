@@ -150,8 +150,12 @@ class PartsFolder:
         )
         return [part for part in found if not shard or part.shard == shard]
 
-    def write_part(self, shard: str, start: int, stop: int, rows: Any) -> Part:
+    def write_part(
+        self, shard: str, start: int, stop: int, rows: Any, *, after_ns: int = 0
+    ) -> Part:
         """Write rows (an Arrow table) of a shard in one atomic step.
+
+        They count as written now, but after some others, also where clocks differ.
 
         Raises
         ------
@@ -159,7 +163,7 @@ class PartsFolder:
             If they cannot be written; nothing is left behind then.
         """
         part = Part(f"{_PART}{shard}-{start:06d}-{stop:06d}{_SUFFIX}", shard, start, stop)
-        self._write_rows(part, rows, time.time_ns())
+        self._write_rows(part, rows, max(time.time_ns(), after_ns + 1))
         return part
 
     def replace_part(self, part: Part, rows: Any) -> None:

@@ -41,12 +41,15 @@ class Plan:
     replacing : int
         Those of them that have a row already: of another state of the file, or of a failure that
         may be over.
+    after_ns : int
+        When the newest of the rows that are there was written.
     """
 
     def __init__(self, items: Iterator[Item], answered: Answered, report: Progress) -> None:
         # Without a name, so that a kill leaves nothing behind.
         self._file = tempfile.TemporaryFile()  # noqa: SIM115 - closed by `close`
         self.listed = self.repeated = self.pending = self.replacing = 0
+        self.after_ns = answered.newest_ns
         try:
             self._skip = self._spool(items, answered, report)
         except BaseException:

@@ -4,9 +4,9 @@ import os
 from abc import ABC, abstractmethod
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from typing import Any, Final, Generic, TypeVar
+from typing import Any, Final, Generic, Protocol, TypeVar
 
-from har_core.errors import InvalidImageError
+from har_core.errors import HarError, InvalidImageError
 from har_core.images.decoding import MAX_BYTES, read_bytes
 from har_core.scale.sources.containers import ContainerReader
 from har_core.scale.sources.items import UNKNOWN, Item
@@ -19,12 +19,29 @@ from har_core.scale.sources.locations import (
 from har_core.storage.names import real_path
 from har_core.storage.paths import is_folder
 
-T = TypeVar("T")
+FAILED: Final = "failed"
 BATCH_BYTES: Final = 16 * 2**20
 BATCH_ITEMS: Final = 32
 _TYPICAL_BYTES: Final = 2**18
 # A server is asked for several photographs at a time, each of which takes long to come.
 _REQUESTS: Final = 8
+_LONGEST: Final = 300
+
+
+class WithItem(Protocol):
+    """What becomes of a photograph knows which one it is of."""
+
+    @property
+    def item(self) -> Item:
+        """Return the input."""
+
+
+T = TypeVar("T", bound=WithItem)
+
+
+def unforeseen(error: Exception) -> str:
+    """Say in a few words what a library's exception was."""
+    return f"{type(error).__name__}: {error}"[:_LONGEST]
 
 
 class Look(ABC, Generic[T]):
@@ -107,11 +124,15 @@ class Reader(Generic[T]):
 
     def _read(self, item: Item) -> T:
         try:
-            data = self._bytes(item)
+            return self._look.look(item, self._bytes(item))
         except InvalidImageError as error:
             gone = isinstance(error.__cause__, FileNotFoundError)
             return self._look.without(item, str(error), error.reason, gone=gone)
-        return self._look.look(item, data)
+        except HarError:
+            raise
+        except Exception as error:  # of a library, at this one photograph
+            sentence = f"It cannot be read ({unforeseen(error)})."
+            return self._look.without(item, sentence, FAILED, gone=False)
 
     def _bytes(self, item: Item) -> bytes:
         if item.container:

@@ -61,8 +61,8 @@ def results_schema(class_names: Sequence[str], n_features: int = 0) -> Any:
     followed by one column of the probability of each class, as shown, which sum to 1.
     ``features``, if any, are float16: the last feature map, averaged over the picture. Where there
     is no answer, ``error`` says why in a sentence and ``reason`` in a word (see
-    `har_core.errors.InvalidImageError`; ``"crashed"``: it ended a worker twice), and the others are
-    null.
+    `har_core.errors.InvalidImageError`; ``"crashed"``: it ended a worker twice; ``"failed"``: a
+    library met something unforeseen, which the next job tries again), and the others are null.
 
     Parameters
     ----------

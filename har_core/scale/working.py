@@ -7,16 +7,18 @@ from dataclasses import dataclass
 from typing import Any, Final, TypeVar
 
 from har_core.errors import HarError
-from har_core.model.fields import ERROR
+from har_core.model.fields import ERROR, REASON
 from har_core.scale.parts import PartsFolder
-from har_core.scale.reading import Look, Reader
+from har_core.scale.reading import FAILED, Look, Reader, WithItem, unforeseen
 from har_core.scale.sources.items import Item
 
-T = TypeVar("T")
+T = TypeVar("T", bound=WithItem)
 CRASHED: Final = "crashed"
 _PART_SECONDS: Final = 60.0
 _PART_ROWS: Final = 4096
 _CAREFUL_ROWS: Final = 32
+# If so many photographs fail unforeseen and none does not, it is not they that are bad.
+_NO_ACCIDENT: Final = 8
 
 
 class Maker(Look[T]):
@@ -72,12 +74,16 @@ class Shard:
         Say of each photograph that it is next, since one of them may end the worker.
     condemned : collection of str
         URIs that have ended workers and are not tried again.
+    after_ns : int, default 0
+        Its rows are newer than those from then, in nanoseconds since 1970, whatever the worker's
+        clock says.
     """
 
     name: str
     items: Sequence[Item]
     careful: bool = False
     condemned: Collection[str] = ()
+    after_ns: int = 0
 
 
 @dataclass(frozen=True)
@@ -94,6 +100,29 @@ class Report:
 
     done: int
     errors: int
+
+
+@dataclass(frozen=True)
+class Problem:
+    """Why a worker cannot go on.
+
+    Parameters
+    ----------
+    message : str
+        ``""``: it was told to end.
+    again : bool
+        Whether another worker may try what is left.
+    """
+
+    message: str
+    again: bool
+
+
+def problem_of(error: Exception) -> Problem:
+    """Return what an exception means for a job."""
+    if isinstance(error, HarError):
+        return Problem(str(error), again=False)
+    return Problem(f"A worker met something unforeseen ({unforeseen(error)}).", again=True)
 
 
 class Worker:
@@ -136,7 +165,7 @@ class Worker:
         since = time.monotonic()
         try:
             for batch in self._read(shard):
-                table = self._maker.rows(batch)
+                table = self._rows(batch)
                 rows.append(table)
                 done += len(batch)
                 errors += len(batch) - table[ERROR].null_count
@@ -151,6 +180,28 @@ class Worker:
         finally:
             if rows:
                 self._write(shard, written, done, rows)
+
+    def _rows(self, batch: list[Any]) -> Any:
+        """Return the rows of a batch; where that fails, of one photograph after another."""
+        import pyarrow as pa
+
+        try:
+            return self._maker.rows(batch)
+        except HarError:
+            raise
+        except Exception as error:  # of a library, which should cost as little as can be
+            if len(batch) == 1:
+                sentence = f"What it shows cannot be computed ({unforeseen(error)})."
+                bad = self._maker.without(batch[0].item, sentence, FAILED, gone=False)
+                return self._maker.rows([bad])
+            table = pa.concat_tables([self._rows([one]) for one in batch])
+            failed = table[REASON].to_pylist().count(FAILED)
+            if failed >= _NO_ACCIDENT and not table[REASON].null_count:
+                raise HarError(
+                    f"All of {failed} photographs failed ({unforeseen(error)}). What was done is "
+                    "kept."
+                ) from error
+            return table
 
     def _read(self, shard: Shard) -> Iterator[list[Any]]:
         if not shard.careful:
@@ -169,7 +220,8 @@ class Worker:
         import pyarrow as pa
 
         try:
-            self._folder.write_part(shard.name, start, stop, pa.concat_tables(rows))
+            table = pa.concat_tables(rows)
+            self._folder.write_part(shard.name, start, stop, table, after_ns=shard.after_ns)
         except OSError as error:
             raise HarError(
                 f"Cannot write {self._folder.location}: {error.strerror or error}. What was "

@@ -11,10 +11,9 @@ from collections.abc import Sequence
 from multiprocessing.connection import Connection, wait
 from typing import Any, Final
 
-from har_core.errors import HarError
 from har_core.scale.engines.pool import Event
 from har_core.scale.locks import hold_shared
-from har_core.scale.working import Report, Shard, Work, Worker
+from har_core.scale.working import Problem, Report, Shard, Work, Worker, problem_of
 
 _READY = "ready"
 _FINISHED = "finished"
@@ -76,14 +75,16 @@ class LocalPool:
         for connection in wait(list(number), seconds):
             worker = number[connection]  # type: ignore[index]
             try:
-                events.append(_as_event(worker, self._workers[worker][1].recv()))
+                event = _as_event(worker, self._workers[worker][1].recv())
             except (EOFError, OSError):  # the pipe's other end went with the process
+                event = Event(worker, "died")
+            if event.kind in ("died", "ended"):
                 process, pipe = self._workers[worker]
                 process.kill()
                 process.join()
                 pipe.close()
                 self._workers[worker] = self._start()
-                events.append(Event(worker, "died"))
+            events.append(event)
         return events
 
     def state(self) -> None:
@@ -105,7 +106,7 @@ def _as_event(worker: int, message: Any) -> Event:
         return Event(worker, "report", message)
     if message in (_READY, _FINISHED):
         return Event(worker, message)
-    return Event(worker, "failed", message=message[0])
+    return Event(worker, "ended" if message.again else "failed", message=message.message)
 
 
 def _work(connection: Connection, work: Work) -> None:
@@ -130,15 +131,16 @@ def _work(connection: Connection, work: Work) -> None:
                 with contextlib.closing(worker.do(shard)) as reports:
                     for report in reports:
                         connection.send(report)
-                if worker.stopped:  # the driver sees that it ended, and what is left to do
-                    sys.exit(1)
+                if worker.stopped:  # the driver sees what is left to do
+                    connection.send(Problem("", again=True))
+                    return
                 idle = True
                 connection.send(_FINISHED)
-    except HarError as error:
-        with contextlib.suppress(OSError):  # the driver may have ended
-            connection.send((str(error),))
     except (EOFError, ConnectionError):
         pass  # the driver has ended, so that nobody waits for anything
+    except Exception as error:
+        with contextlib.suppress(OSError):  # the driver may have ended
+            connection.send(problem_of(error))
 
 
 def _end_with_parent() -> None:

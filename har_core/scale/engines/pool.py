@@ -16,16 +16,17 @@ class Event:
     ----------
     worker : int
         From 0 to the pool's size.
-    kind : {"ready", "report", "finished", "failed", "died"}
+    kind : {"ready", "report", "finished", "failed", "died", "ended"}
         It can begin; it is further with its shard; that is done; the whole job cannot go on; the
-        worker ended for no reason that is known, and another is starting in its place.
+        worker ended for no reason that is known, or for one that is no photograph's fault (it was
+        told to, or met something that nobody foresaw), and another is starting in its place.
     report : Report or None
     message : str
-        Why the job cannot go on.
+        Why the job cannot go on, or what the worker met.
     """
 
     worker: int
-    kind: Literal["ready", "report", "finished", "failed", "died"]
+    kind: Literal["ready", "report", "finished", "failed", "died", "ended"]
     report: Report | None = None
     message: str = ""
 

@@ -14,7 +14,7 @@ from har_core.extras import require_scale_extra
 from har_core.scale.engines.pool import Event
 from har_core.scale.engines.ray_state import ClusterState, state_of
 from har_core.scale.locks import hold_shared
-from har_core.scale.working import Report, Shard, Work, Worker
+from har_core.scale.working import Problem, Report, Shard, Work, Worker, problem_of
 
 # For a batch and a part; what hangs longer is killed.
 _LAST_WORDS_S: Final = 10.0
@@ -98,16 +98,23 @@ class RayPool:
         except StopIteration:
             del self._awaited[awaited]
             return Event(worker, "finished")
-        except self._ray.exceptions.RayActorError:
-            del self._awaited[awaited]
-            self._actors[worker] = self._actor.remote(self._files, self._work)
-            self._await_ready(worker)
-            return Event(worker, "died")
+        except self._ray.exceptions.RayError as error:
+            self._replace(awaited)
+            return Event(worker, "ended" if _no_accident(error) else "died")
         if isinstance(message, Report):
             return Event(worker, "report", message)
-        if message:
-            return Event(worker, "failed", message=message)
-        return Event(worker, "ready")
+        if message is None:
+            return Event(worker, "ready")
+        if message.again:
+            self._replace(awaited)
+        return Event(worker, "ended" if message.again else "failed", message=message.message)
+
+    def _replace(self, awaited: Any) -> None:
+        worker = self._awaited.pop(awaited, None)
+        if worker is not None:
+            self._ray.kill(self._actors[worker])
+            self._actors[worker] = self._actor.remote(self._files, self._work)
+            self._await_ready(worker)
 
     def state(self) -> ClusterState:
         """See `Pool.state`."""
@@ -126,8 +133,14 @@ class RayPool:
             self._ray.shutdown()
 
 
+def _no_accident(error: Exception) -> bool:
+    """Tell whether an actor is gone since somebody ended it, or its machine."""
+    told = str(error)
+    return getattr(error, "preempted", False) or "SIGTERM" in told or "its node has died" in told
+
+
 class _Actor:
-    """One worker; what cannot be helped by another try is returned as a message."""
+    """One worker; why it cannot go on is returned as a message."""
 
     def __init__(self, files: dict[str, bytes], work: Work) -> None:
         # On this machine the next job waits for actors of a killed one.
@@ -136,26 +149,43 @@ class _Actor:
             self._lock.enter_context(hold_shared(work.to))
         self._busy = threading.Lock()
         self._worker: Worker | None = None
-        self._problem = ""
+        self._problem: Problem | None = None
+        self._on_termination()
         # Removed once it is read: an actor is killed, and clears nothing away.
         with tempfile.TemporaryDirectory(prefix="har-work-") as folder:
             for name, content in files.items():
                 (Path(folder) / name).write_bytes(content)
             try:
                 self._worker = Worker(work.beside(folder))
-            except HarError as error:
-                self._problem = str(error)
+            except Exception as error:
+                self._problem = problem_of(error)
 
-    def ready(self) -> tuple[int, str]:
+    def _on_termination(self) -> None:
+        """Let SIGTERM end this after the batch at hand; Ray alone would let it do its shard."""
+        before = signal.getsignal(signal.SIGTERM)
+
+        def end(signum: int, frame: Any) -> None:
+            if self._worker is not None:
+                self._worker.stop()
+            if callable(before):
+                before(signum, frame)
+
+        if threading.current_thread() is threading.main_thread():
+            signal.signal(signal.SIGTERM, end)
+
+    def ready(self) -> tuple[int, Problem | None]:
         return os.getpid(), self._problem
 
-    def do(self, shard: Shard) -> Iterator[Report | str]:
+    def do(self, shard: Shard) -> Iterator[Report | Problem]:
         assert self._worker is not None
         with self._busy:
             try:
                 yield from self._worker.do(shard)
-            except HarError as error:
-                yield str(error)
+            except Exception as error:
+                yield problem_of(error)
+            else:
+                if self._worker.stopped:
+                    yield Problem("", again=True)
 
     def stop(self) -> None:
         """Write what has been made; returns when that is done."""

@@ -30,9 +30,10 @@ def list_sources(sources: Sequence[str], column: str | None = None) -> Iterator[
     Parameters
     ----------
     sources : sequence of str
-        Each a photograph; a folder or prefix of a bucket, with all that is below it; a pattern; a
-        list (``.txt``, a path or URI in each line); a table (``.csv``, ``.tsv``, ``.parquet``)
-        with a column of paths, URIs or the photographs' bytes; a WebDataset's ``.tar``.
+        Each a photograph; a folder or prefix of a bucket, with all that is below it; a pattern,
+        whose ``*`` stays within a folder and whose ``**`` does not; a list (``.txt``, a path or
+        URI in each line); a table (``.csv``, ``.tsv``, ``.parquet``) with a column of paths, URIs
+        or the photographs' bytes; a WebDataset's ``.tar``.
     column : str, optional
         Of the tables; default: found by its usual names.
 
@@ -193,7 +194,10 @@ def _list_remote(source: str, column: str | None) -> Iterator[Item]:
         if not matches:
             raise HarError(f"Nothing matches {source}.")
         for uri, info in matches:
-            yield from _list_file(uri, column, info)
+            if info.type.name == "Directory":
+                yield from _below_remote(filesystem, info.path, _prefix(source, path))
+            else:
+                yield from _list_file(uri, column, info)
         return
     info = with_retries(lambda: filesystem.get_file_info(path), source)
     kind = info.type.name
@@ -231,15 +235,34 @@ def _is_remote_pattern(source: str, path: str) -> bool:
 
 
 def _matches(source: str, filesystem: Any, path: str) -> list[tuple[str, Any]]:
-    """Return the objects that a pattern matches, sorted: URI and ``pyarrow.fs.FileInfo``."""
+    """Return what a pattern matches, as on this machine: URI and ``pyarrow.fs.FileInfo``."""
+    segments = path.split("/")
+    n_fixed = next(i for i, segment in enumerate(segments) if glob.has_magic(segment))
+    found = _matching(filesystem, "/".join(segments[:n_fixed]), segments[n_fixed:], source)
+    prefix = _prefix(source, path)
+    return [(prefix + info.path, info) for info in found]
+
+
+def _matching(filesystem: Any, folder: str, segments: list[str], source: str) -> Iterator[Any]:
+    """Yield what is in a folder of a bucket and matches; ``**`` is any folders, or none."""
     from pyarrow import fs
 
-    fixed = path[: min(path.find(c) for c in "*?[" if c in path)].rpartition("/")[0]
-    selector = fs.FileSelector(fixed, recursive=True)
+    selector = fs.FileSelector(folder, allow_not_found=True)
     listed = with_retries(lambda: filesystem.get_file_info(selector), source)
-    prefix = _prefix(source, path)
-    return [
-        (prefix + info.path, info)
-        for info in sorted(listed, key=lambda info: info.path)
-        if info.type.name == "File" and fnmatch.fnmatchcase(info.path, path)
-    ]
+    inside = sorted(listed, key=lambda info: info.path)
+    first, *rest = segments
+    if first == "**" and rest:
+        yield from _matching(filesystem, folder, rest, source)
+    for info in inside:
+        name = info.path.rpartition("/")[2]
+        is_folder = info.type == fs.FileType.Directory
+        if name.startswith(".") and not first.startswith("."):
+            continue
+        if first == "**" and rest:
+            if is_folder:
+                yield from _matching(filesystem, info.path, segments, source)
+        elif fnmatch.fnmatchcase(name, first):
+            if not rest:
+                yield info
+            elif is_folder:
+                yield from _matching(filesystem, info.path, rest, source)

@@ -208,10 +208,10 @@ def test_full_disk_is_a_message_and_what_was_written_counts(
     if not mounted:  # where that is not allowed, the third part finds no room
         write = PartsFolder.write_part
 
-        def refuse(self: PartsFolder, *args: object) -> None:
+        def refuse(self: PartsFolder, *args: object, **options: int) -> None:
             if len(self.parts()) == 2:
                 raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
-            write(self, *args)  # type: ignore[arg-type]
+            write(self, *args, **options)  # type: ignore[arg-type]
 
         monkeypatch.setattr(PartsFolder, "write_part", refuse)
     monkeypatch.setattr(jobs, "LocalPool", InlinePool)

@@ -149,7 +149,7 @@ def test_actor_leaves_nothing_in_the_temporary_folder_since_it_is_killed(
     monkeypatch.setattr(tempfile, "tempdir", str(folder))
     work = Scoring(to=str(tmp_path / "results"), bundle=str(tmp_path / "models" / "tiny"))
     actor = ray_pool._Actor(work.files(), work)
-    assert actor.ready()[1] == "" and not list(folder.iterdir())
+    assert actor.ready()[1] is None and not list(folder.iterdir())
     (photograph,) = list_sources([str(photographs / "photo_001.jpg")])
     (report,) = actor.do(Shard("again000000", [photograph]))
     assert report == Report(1, 0)

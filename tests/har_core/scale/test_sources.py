@@ -1,0 +1,52 @@
+"""What the sources of a job mean, here and in a bucket."""
+
+from pathlib import Path
+
+import pytest
+from pyarrow import fs
+
+from har_core.errors import HarError
+from har_core.scale.sources import listing
+from har_core.scale.sources.listing import list_sources
+
+NAMES = (
+    *("a/1.jpg", "a/2.png", "a/b/3.jpg", "a/b/c/4.jpg", "a/.hidden/5.jpg", "a/.6.jpg", "x/7.jpg"),
+    *("2026-01/8.jpg", "2026-02/more/9.jpg", "a/b/.10.jpg"),
+)
+
+
+@pytest.fixture
+def place(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """Write files that are also those of the bucket ``s3://there``."""
+    for name in NAMES:
+        (tmp_path / "there" / name).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / "there" / name).write_bytes(b"")
+    bucket = fs.SubTreeFileSystem(str(tmp_path), fs.LocalFileSystem())
+    here = listing.open_filesystem
+
+    def open_filesystem(uri: str) -> tuple[object, str]:
+        return (bucket, uri.removeprefix("s3://")) if uri.startswith("s3://") else here(uri)
+
+    monkeypatch.setattr(listing, "open_filesystem", open_filesystem)
+    return tmp_path / "there"
+
+
+@pytest.mark.parametrize(
+    ("pattern", "n"),
+    [
+        *(("a/*.jpg", 1), ("a/*/*.jpg", 1), ("a/**/*.jpg", 3), ("**/*.jpg", 6), ("?/*", 5)),
+        *(("a/[12].*", 2), ("a/**/c/*.jpg", 1), ("a/.*.jpg", 1), ("2026-*", 2), ("*/more/*", 1)),
+    ],
+)
+def test_pattern_means_the_same_in_a_bucket(place: Path, pattern: str, n: int) -> None:
+    here = {item.uri for item in list_sources([f"{place}/{pattern}"])}
+    there = {item.uri for item in list_sources([f"s3://there/{pattern}"])}
+    assert {uri.replace("s3://there", str(place)) for uri in there} == here
+    assert len(here) == n
+
+
+@pytest.mark.parametrize("pattern", ["none/*.jpg", "a/*.gif"])
+def test_pattern_that_matches_nothing_is_said(place: Path, pattern: str) -> None:
+    for where in (str(place), "s3://there"):
+        with pytest.raises(HarError, match="Nothing matches"):
+            list(list_sources([f"{where}/{pattern}"]))
