@@ -121,17 +121,23 @@ class LabelTable:
         key, label = _choose(list(table.columns), "the table of labels", None)
         return _build(key, _text(table[key]), _text(table[label]), folder)
 
-    def find_in(self, tables: Iterable[Any]) -> tuple["FoundLabels", np.ndarray]:
-        """Give the rows of Arrow tables with `columns` their labels; also return their digests."""
+    def find_in(
+        self, tables: Iterable[Any], digests: np.ndarray | None = None
+    ) -> tuple["FoundLabels", np.ndarray]:
+        """Give the rows of Arrow tables with `columns` their labels; also return their digests.
+
+        Where these are known already, as `find` takes them, only ``uri`` is looked at.
+        """
         import pyarrow as pa
 
-        uris, digests = [], [np.empty(0, np.uint64)]
+        uris, found = [], [np.empty(0, np.uint64)]
         for table in tables:
-            digests.append(digests_of(table[SHA256]))
+            if digests is None:
+                found.append(digests_of(table[SHA256]))
             if not self.by_sha256:
                 uris += table["uri"].chunks
-        digest = np.concatenate(digests)
-        return self.find(pa.chunked_array(uris, pa.string()), digest), digest
+        digests = np.concatenate(found) if digests is None else digests
+        return self.find(pa.chunked_array(uris, pa.string()), digests), digests
 
     def find(self, uris: Any, digests: np.ndarray) -> FoundLabels:
         """Give rows their labels.
@@ -217,7 +223,8 @@ def read_own_labels(
     Raises
     ------
     HarError
-        If one cannot be read, or lacks a column.
+        If one cannot be read, or lacks a column; or if the column that was named for the labels has
+        none.
     """
     import pyarrow as pa
 
@@ -240,6 +247,8 @@ def read_own_labels(
         keys += kept.chunks
         labels += given.chunks
     if not sum(map(len, keys)):
+        if LABEL in chosen:
+            raise DatasetError(f"No photograph has a label: the column {chosen[LABEL]!r} is empty.")
         return None
     return _build("uri", pa.chunked_array(keys), pa.chunked_array(labels), "")
 

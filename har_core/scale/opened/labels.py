@@ -59,12 +59,8 @@ def join_labels(table: ResultsTable, labels: LabelTable) -> JoinedLabels:
     DatasetError
         If no row has a label, or the table's sha256 are none.
     """
-    import pyarrow as pa
-
-    digest, uris = table.digest, []
-    if not labels.by_sha256:
-        uris = [chunk for _, part in table.read_all(("uri",)) for chunk in part["uri"].chunks]
-    found = labels.find(pa.chunked_array(uris, pa.string()), digest)
+    parts = () if labels.by_sha256 else (part for _, part in table.read_all(("uri",)))
+    found, digest = labels.find_in(parts, table.digest)
     if (found.label == NONE).all():
         raise DatasetError(
             f"None of the {len(labels):,} labels belongs to these results: no {labels.key} "

@@ -88,6 +88,7 @@ def photographs_column(uri: str, column: str | None = None) -> tuple[str, bool]:
     HarError
         If the table cannot be read, or has no such column.
     """
+    import pyarrow as pa
     import pyarrow.parquet as pq
 
     # Workers, who read photographs alone, do without pandas.
@@ -96,9 +97,12 @@ def photographs_column(uri: str, column: str | None = None) -> tuple[str, bool]:
     if not uri.lower().endswith(".parquet"):
         headings, _ = open_table(uri)
         return _chosen(headings, column, (*ADDRESS_HEADINGS, *FILENAME_HEADINGS), uri), False
-    file, _ = _open(uri)
-    with file, pq.ParquetFile(file) as table:
-        schema = table.schema_arrow
+    try:
+        file, _ = _open(uri)
+        with file, pq.ParquetFile(file) as table:
+            schema = table.schema_arrow
+    except (OSError, pa.ArrowException) as error:
+        raise DatasetError(f"Cannot read the table {uri}: {error}.") from error
     known = (*ADDRESS_HEADINGS, *_CONTENTS, *FILENAME_HEADINGS)
     name = _chosen(schema.names, column, known, uri)
     return name, holds_bytes(schema.field(name).type)

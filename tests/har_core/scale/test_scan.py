@@ -201,6 +201,20 @@ def test_labels_of_parquet_sources_are_used(tmp_path: Path) -> None:
     assert not beside["label"].any() and not beside["is_unlabelled_issue"].any()
 
 
+def test_tables_without_what_was_asked_of_them_are_one_line(tmp_path: Path) -> None:
+    (tmp_path / "a.jpg").write_bytes(photo_bytes("sitting"))
+    table, to = tmp_path / "labels.csv", tmp_path / "scan"
+    table.write_text("filename,label,checked\na.jpg,sitting,\n")
+    ended = har("scan", table, "--columns", "label=checked", "--to", to)
+    assert ended.returncode == 2 and "the column 'checked' is empty" in ended.stderr
+    assert not to.exists()
+    misnamed = tmp_path / "labels.parquet"
+    misnamed.write_bytes(table.read_bytes())
+    for options in (["--columns", "label=label"], []):
+        ended = har("scan", misnamed, *options, "--to", to)
+        assert ended.returncode == 2 and "labels.parquet: Parquet magic bytes" in ended.stderr
+
+
 def test_labels_of_names_that_are_written_oddly_are_used(tmp_path: Path) -> None:
     (tmp_path / "a.jpg").write_bytes(photo_bytes("sitting"))
     for name, end in (("new.csv", "\n"), ("mac.csv", "\r")):
