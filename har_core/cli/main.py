@@ -1,5 +1,7 @@
 """The whole command line: the groups of commands, and what becomes of an error."""
 
+import atexit
+import gc
 import io
 import logging
 import os
@@ -67,6 +69,8 @@ def options(
 
 def main() -> None:
     """Run the command line; bad input is one line on stderr and exit code 2."""
+    # Python would look for circles among all objects, several times, before it lets go of them.
+    atexit.register(gc.freeze)
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
     # What it warns of, retracing say, is for whoever writes the program.
     logging.getLogger("tensorflow").setLevel(logging.ERROR)

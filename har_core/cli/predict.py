@@ -9,9 +9,6 @@ from pathlib import Path
 from typing import Annotated
 
 import typer
-from rich.console import Console
-from rich.markup import escape
-from rich.table import Table
 
 from har_core.cli.datasets import ColumnsOption, check_outputs
 from har_core.cli.exit_codes import ExitCode
@@ -187,6 +184,10 @@ def _print_predictions(rows: _Rows, top: int) -> None:
             cells = [f"{action}\t{p:.4f}" for action, p in result.top(top)]
             print("\t".join([one_line(name), *cells]))
         return
+    from rich.console import Console
+    from rich.markup import escape
+    from rich.table import Table
+
     table = Table(
         "photograph", "action", "confidence", "then", "abstains", box=None, pad_edge=False
     )

@@ -1,25 +1,14 @@
 """What all commands share on the terminal: progress bars, error lines, output files."""
 
+import functools
 import signal
 import sys
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import typer
-from rich.console import Console
-from rich.progress import (
-    BarColumn,
-    MofNCompleteColumn,
-    Progress,
-    ProgressColumn,
-    Task,
-    TaskID,
-    TextColumn,
-    TimeElapsedColumn,
-    TimeRemainingColumn,
-)
 
 from har_core import progress
 from har_core.cli.exit_codes import ExitCode
@@ -27,29 +16,31 @@ from har_core.errors import HarError
 from har_core.storage.files import write_named
 from har_core.storage.names import one_line
 
+if TYPE_CHECKING:  # imported where it is used: a twentieth of a second, and most starts say nothing
+    from rich.console import Console
+    from rich.progress import Progress, Task, TaskID
 
-class _Messages(Console):
-    """A console whose terminal is not steered by what a file is called."""
+
+class _Messages:
+    """Messages on stderr, which is not steered by what a file is called."""
 
     def print(self, *objects: Any, **options: Any) -> None:
-        super().print(*(_harmless(o) if isinstance(o, str) else o for o in objects), **options)
+        """Print as `rich.console.Console.print` does."""
+        _console().print(*(_harmless(o) if isinstance(o, str) else o for o in objects), **options)
+
+
+@functools.cache
+def _console() -> "Console":
+    from rich.console import Console
+
+    return Console(stderr=True, highlight=False)
 
 
 def _harmless(text: str) -> str:
     return "\n".join(map(one_line, text.split("\n")))
 
 
-stderr = _Messages(stderr=True, highlight=False)
-
-
-class _RateColumn(ProgressColumn):
-    """How many a second, once that is known."""
-
-    def render(self, task: Task) -> str:
-        speed = task.finished_speed or task.speed
-        if not speed:
-            return ""
-        return f"{speed:,.0f}/s" if speed >= 10 else f"{speed:.1f}/s"
+stderr = _Messages()
 
 
 @contextmanager
@@ -59,29 +50,52 @@ def progress_bar() -> Iterator[progress.Progress]:
     Yields
     ------
     callable
-        Called with (what is being done, done, total); another "what" starts a new bar.
+        Called with (what is being done, done, total); another "what" starts a new bar. There is
+        none where stderr is no terminal, nor of what is already done.
     """
-    columns = (
-        TextColumn("{task.description}"),
-        BarColumn(),
-        MofNCompleteColumn(),
-        _RateColumn(),
-        TimeElapsedColumn(),
-        TextColumn("left"),
-        TimeRemainingColumn(),
-    )
-    with Progress(*columns, console=stderr, transient=True) as bars:
+    with ExitStack() as stack:
+        bars: Progress | None = None
         shown: dict[str, TaskID] = {}  # none or one
 
         def report(what: str, done: int, total: int) -> None:
+            nonlocal bars
             if what not in shown:
+                if done == total or not sys.stderr.isatty():
+                    return
+                bars = bars or stack.enter_context(_bars())
                 for finished in shown.values():
                     bars.remove_task(finished)
                 shown.clear()
                 shown[what] = bars.add_task(what, total=total)
+            assert bars is not None
             bars.update(shown[what], completed=done, total=total)
 
         yield report
+
+
+def _bars() -> "Progress":
+    from rich import progress as columns
+
+    class Rate(columns.ProgressColumn):
+        """How many a second, once that is known."""
+
+        def render(self, task: "Task") -> str:
+            speed = task.finished_speed or task.speed
+            if not speed:
+                return ""
+            return f"{speed:,.0f}/s" if speed >= 10 else f"{speed:.1f}/s"
+
+    return columns.Progress(
+        columns.TextColumn("{task.description}"),
+        columns.BarColumn(),
+        columns.MofNCompleteColumn(),
+        Rate(),
+        columns.TimeElapsedColumn(),
+        columns.TextColumn("left"),
+        columns.TimeRemainingColumn(),
+        console=_console(),
+        transient=True,
+    )
 
 
 @contextmanager

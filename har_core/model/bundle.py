@@ -9,7 +9,6 @@ import os
 import shutil
 import tempfile
 from collections.abc import Mapping
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
@@ -21,6 +20,7 @@ from har_core.model.manifest import (
     _parse_manifest,
     check_bundle_name,
     read_manifest,
+    verifying,
 )
 from har_core.settings import MODELS_DIR, checkout, shipped
 from har_core.storage.data import data_dir
@@ -64,31 +64,8 @@ def verify_bundle(folder: str | Path) -> BundleManifest:
         If the manifest is invalid, or a listed file is missing, outside the bundle, or changed;
         the message names the file.
     """
-    folder = Path(folder)
-    manifest = read_manifest(folder)
-    with ThreadPoolExecutor() as pool:  # on all cores: every start waits for it
-        list(pool.map(functools.partial(_verify_file, folder, manifest), manifest.files))
-    return manifest
-
-
-def _verify_file(folder: Path, manifest: BundleManifest, relative: str) -> None:
-    path = folder / relative
-    try:
-        if not path.resolve().is_relative_to(folder.resolve()):
-            raise ModelBundleError(f"{folder / MANIFEST_FILE} lists {relative!r}, outside it.")
-        found = sha256_of_file(path)
-    except FileNotFoundError as error:
-        raise ModelBundleError(
-            f"{path} is missing from the model bundle {manifest.name!r}; restore the folder "
-            "(the shipped model: from git, or by a new installation) or train it again."
-        ) from error
-    except (OSError, ValueError) as error:  # ValueError: a NUL character in the path
-        raise ModelBundleError(f"Cannot read {str(path)!r}: {error}.") from error
-    if found != manifest.files[relative]:
-        raise ModelBundleError(
-            f"{path} is damaged: its sha256 is not the one in {MANIFEST_FILE}; restore the "
-            "folder (the shipped model: from git, or by a new installation) or train it again."
-        )
+    with verifying(folder) as (manifest, _):
+        return manifest
 
 
 def write_bundle(

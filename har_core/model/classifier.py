@@ -142,7 +142,7 @@ class ActionModel:
             Each as in `predict`.
         batch_size : int, optional
             Photographs per forward pass; also bounds the memory for decoded pixels. Default: what
-            suits the engine.
+            suits the engine, less where that would leave a core without any.
         progress : callable, optional
             Called with (done, total) after every batch.
 
@@ -151,11 +151,12 @@ class ActionModel:
         list of Prediction or InvalidImageError
             In the order of `sources`; the error of an unusable photograph stands in its place.
         """
-        size = batch_size or self._engine.batch_size
+        n_cores = os.cpu_count() or 1
+        size = batch_size or max(1, min(self._engine.batch_size, -(-len(sources) // n_cores)))
         batches = [sources[start : start + size] for start in range(0, len(sources), size)]
         results: list[Prediction | InvalidImageError] = []
         # Every thread decodes its own batches, so that no core waits for another.
-        with ThreadPoolExecutor(os.cpu_count()) as pool:
+        with ThreadPoolExecutor(n_cores) as pool:
             answers = [pool.submit(self._predict_one_batch, batch) for batch in batches]
             try:
                 for answer in answers:
@@ -346,7 +347,9 @@ class ActionModel:
         with self._at_work():
             prepared = [self._prepare_or_error(source) for source in sources]
             usable = [item[0] for item in prepared if isinstance(item, tuple)]
-            answers = iter(self._answer(np.stack(usable)) if usable else ())
+            # The others of the batch have the other cores; one by itself does not wait until
+            # there is a session on all of them.
+            answers = iter(self._answer(np.stack(usable), others_wait=True) if usable else ())
         return [
             item if isinstance(item, InvalidImageError) else _with_warning(next(answers), item[1])
             for item in prepared

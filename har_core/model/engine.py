@@ -4,7 +4,6 @@ And the check of what leaves it, photograph by photograph.
 """
 
 import threading
-from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any, Final, Protocol
 
@@ -89,29 +88,21 @@ class OnnxEngine:
     batch_size = 4  # larger ones leave the processor's caches
 
     def __init__(self, path: Path, *, one_core: bool = False, optimised: bool = True) -> None:
-        import onnxruntime
-
-        one = onnxruntime.SessionOptions()
-        one.intra_op_num_threads = 1
-        if not optimised:
-            one.graph_optimization_level = onnxruntime.GraphOptimizationLevel.ORT_DISABLE_ALL
-
-        def session(options: Any) -> Any:
-            return onnxruntime.InferenceSession(
-                str(path), options, providers=["CPUExecutionProvider"]
-            )
-
-        wanted = [one] if one_core else [one, None]
         try:
-            with ThreadPoolExecutor() as pool:  # each takes 50 ms of its core
-                sessions = list(pool.map(session, wanted))
+            # Kept, because another file may have taken the place of this one when it is needed.
+            self._graph: bytes | None = path.read_bytes()
+            self._optimised = optimised
+            self._one_core = self._session(threads=1)
         except Exception as error:  # onnxruntime's exceptions share no narrower base
             raise ModelBundleError(f"ONNX Runtime cannot load {path}: {error}.") from error
-        self._one_core, self._all_cores = sessions[0], sessions[-1]
-        (source,) = self._all_cores.get_inputs()
+        self._all_cores: Any = None
+        if one_core:
+            self._all_cores, self._graph = self._one_core, None
+        self._opening = threading.Lock()
+        (source,) = self._one_core.get_inputs()
         self._input = source.name
         self.scales = source.type == "tensor(uint8)"
-        outputs = self._all_cores.get_outputs()
+        outputs = self._one_core.get_outputs()
         self._output = outputs[0].name
         self.n_classes = int(outputs[0].shape[-1])
         shapes = {output.name: output.shape for output in outputs}
@@ -141,8 +132,27 @@ class OnnxEngine:
         probabilities, *pooled, maps = self._run(outputs, batch, alone)
         return probabilities, Features(*pooled), maps
 
+    def _session(self, threads: int) -> Any:
+        """Open a session on so many cores, 0 for all, which takes 40 ms of one."""
+        import onnxruntime
+
+        options = onnxruntime.SessionOptions()
+        options.intra_op_num_threads = threads
+        if not self._optimised:
+            options.graph_optimization_level = onnxruntime.GraphOptimizationLevel.ORT_DISABLE_ALL
+        return onnxruntime.InferenceSession(
+            self._graph, options, providers=["CPUExecutionProvider"]
+        )
+
+    def _on_all_cores(self) -> Any:
+        """Return the session for a lone caller: many processes never have one."""
+        with self._opening:
+            if self._all_cores is None:
+                self._all_cores, self._graph = self._session(threads=0), None
+            return self._all_cores
+
     def _run(self, outputs: list[str], batch: np.ndarray, alone: bool) -> list[np.ndarray]:
-        session = self._all_cores if alone else self._one_core
+        session = self._on_all_cores() if alone else self._one_core
         if not self.scales or len(batch) == 1:
             return session.run(outputs, {self._input: batch})
         # The LSTM's 8-bit codes depend on all rows of a batch; a photograph has one answer.

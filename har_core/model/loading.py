@@ -22,8 +22,9 @@ from har_core.model.manifest import (
     NOVELTY_FILE,
     ONNX_FILE,
     BundleManifest,
+    verifying,
 )
-from har_core.model.novelty import read_novelty
+from har_core.model.novelty import NoveltyDetector, read_novelty
 from har_core.model.precision import graph_to_run, wanted_precision
 from har_core.settings import MODEL
 from har_core.storage.paths import expanded, is_file, is_folder
@@ -168,24 +169,35 @@ def load_bundle(path: Path, *, one_core: bool = False, float32: bool = False) ->
     ModelBundleError
         See `load_model`.
     """
-    manifest = bundle.verify_bundle(path)
-    graph = path / ONNX_FILE if float32 else graph_to_run(path, manifest)
-    if ONNX_FILE in manifest.files:
-        engine: Engine = OnnxEngine(graph, one_core=one_core)
-    elif KERAS_FILE in manifest.files:
-        from har_core.keras_io.loading import load_network
+    used = (ONNX_FILE, INT8_ONNX_FILE, NOVELTY_FILE, INT8_NOVELTY_FILE)
+    with verifying(path, first=used) as (manifest, wait_for):
+        if ONNX_FILE in manifest.files:
+            import onnxruntime  # noqa: F401 - takes as long as checking what is used
 
-        require_training_extra(f"Running {path.name} without an ONNX graph")
-        engine = KerasEngine(load_network(path / KERAS_FILE), path / KERAS_FILE)
-    else:
+            wait_for(*used)
+            graph = path / ONNX_FILE if float32 else graph_to_run(path, manifest)
+            engine: Engine = OnnxEngine(graph, one_core=one_core)
+            return ActionModel(manifest, engine, _novelty(path, manifest, graph))
+    # Of Keras files everything is checked first: reading one takes seconds.
+    if KERAS_FILE not in manifest.files:
         raise ModelBundleError(f"{path} holds neither {ONNX_FILE} nor {KERAS_FILE}.")
-    novelty = None
-    if NOVELTY_FILE in manifest.files:
-        novelty = read_novelty((path / NOVELTY_FILE).read_bytes(), str(path / NOVELTY_FILE))
-    measure = path / INT8_NOVELTY_FILE
+    from har_core.keras_io.loading import load_network
+
+    require_training_extra(f"Running {path.name} without an ONNX graph")
+    network = load_network(path / KERAS_FILE)
+    return ActionModel(manifest, KerasEngine(network, path / KERAS_FILE))
+
+
+def _novelty(folder: Path, manifest: BundleManifest, graph: Path) -> NoveltyDetector | None:
+    """Return what tells foreign pictures by the features that a graph gives."""
+    if NOVELTY_FILE not in manifest.files:
+        return None
+    file = folder / NOVELTY_FILE
+    novelty = read_novelty(file.read_bytes(), str(file))
+    measure = folder / INT8_NOVELTY_FILE
     if novelty is not None and graph.name == INT8_ONNX_FILE and measure.name in manifest.files:
         novelty = novelty.with_measure(measure.read_bytes(), str(measure))
-    return ActionModel(manifest, engine, novelty)
+    return novelty
 
 
 def _load_keras_file(path: Path, preprocessing: Preprocessing | None) -> ActionModel:

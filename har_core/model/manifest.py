@@ -1,8 +1,12 @@
-"""What `bundle.json` says of a model, and the names of a bundle's files."""
+"""What `bundle.json` says of a model, the names of a bundle's files, and whether they are sound."""
 
+import contextlib
 import dataclasses
 import json
+import os
 import re
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
@@ -11,6 +15,7 @@ from typing import Any, Final
 from har_core.errors import ModelBundleError
 from har_core.images.preprocessing import PREPROCESSINGS, Preprocessing
 from har_core.model.answers import AnswerRules
+from har_core.storage.files import sha256_of_file
 
 MANIFEST_FILE: Final = "bundle.json"
 CLASS_INDICES_FILE: Final = "class_indices.json"
@@ -167,3 +172,66 @@ def _are_rules(answers: Any) -> bool:
     except (ValueError, TypeError):
         return False
     return True
+
+
+@contextlib.contextmanager
+def verifying(
+    folder: str | Path, *, first: Sequence[str] = ()
+) -> Iterator[tuple[BundleManifest, Callable[..., None]]]:
+    """Check a bundle's files against their sha256 while the block runs, and end when that is done.
+
+    Parameters
+    ----------
+    folder : str or Path
+        Of the bundle.
+    first : sequence of str
+        Files to begin with.
+
+    Yields
+    ------
+    BundleManifest
+    callable
+        Called with names of files, it returns when these are checked.
+
+    Raises
+    ------
+    ModelBundleError
+        If the manifest is invalid, or a listed file is missing, outside the bundle, or changed;
+        the message names the file. It comes before whatever the block raises.
+    """
+    folder = Path(folder)
+    manifest = read_manifest(folder)
+    order = sorted(manifest.files, key=lambda name: name not in first)
+    # Hashing leaves Python's interpreter to the block, and so should it one of the cores.
+    with ThreadPoolExecutor(max(1, (os.cpu_count() or 2) - 1)) as pool:
+        checks = {name: pool.submit(_verify_file, folder, manifest, name) for name in order}
+
+        def wait_for(*names: str) -> None:
+            for name in names:
+                if name in checks:
+                    checks[name].result()
+
+        try:
+            yield manifest, wait_for
+        finally:
+            wait_for(*order)
+
+
+def _verify_file(folder: Path, manifest: BundleManifest, relative: str) -> None:
+    path = folder / relative
+    try:
+        if not path.resolve().is_relative_to(folder.resolve()):
+            raise ModelBundleError(f"{folder / MANIFEST_FILE} lists {relative!r}, outside it.")
+        found = sha256_of_file(path)
+    except FileNotFoundError as error:
+        raise ModelBundleError(
+            f"{path} is missing from the model bundle {manifest.name!r}; restore the folder "
+            "(the shipped model: from git, or by a new installation) or train it again."
+        ) from error
+    except (OSError, ValueError) as error:  # ValueError: a NUL character in the path
+        raise ModelBundleError(f"Cannot read {str(path)!r}: {error}.") from error
+    if found != manifest.files[relative]:
+        raise ModelBundleError(
+            f"{path} is damaged: its sha256 is not the one in {MANIFEST_FILE}; restore the "
+            "folder (the shipped model: from git, or by a new installation) or train it again."
+        )

@@ -4,8 +4,10 @@ from pathlib import Path
 
 import pytest
 
+from har_core.errors import ModelBundleError
 from har_core.model import loading
 from har_core.model.loading import load_model
+from har_core.model.manifest import CLASS_INDICES_FILE, ONNX_FILE
 from tests.drawing import photo_bytes, write_tiny_bundle
 from tests.patience import PATIENCE_S
 
@@ -55,3 +57,20 @@ def test_a_bundle_that_several_ask_for_at_once_is_loaded_once(slow_disk):
         slow_disk.go_on.set()
         assert len({id(future.result(PATIENCE_S)) for future in asked}) == 1
     assert slow_disk.loads == 1
+
+
+@pytest.mark.parametrize("name", [ONNX_FILE, CLASS_INDICES_FILE])
+def test_damage_is_told_of_what_a_prediction_needs_and_of_the_rest(tiny_models, name):
+    path = tiny_models / "tiny" / name
+    path.write_bytes(path.read_bytes() + b" ")
+    with pytest.raises(ModelBundleError, match=f"{name} is damaged: its sha256"):
+        load_model("tiny")
+
+
+def test_a_loaded_model_stays_what_it_is_when_its_file_is_replaced(tiny_models):
+    model = load_model("tiny")
+    before = model.predict_batch([photo_bytes("running")])[0]  # on one core
+    (tiny_models / "tiny" / ONNX_FILE).write_bytes(b"another model's")
+    assert model.predict(photo_bytes("running")).probabilities == pytest.approx(
+        before.probabilities
+    )

@@ -1,0 +1,44 @@
+import contextlib
+import io
+
+import pytest
+
+from har_core.cli import terminal
+from har_core.cli.terminal import progress_bar
+
+
+@pytest.fixture(autouse=True)
+def other_stream():
+    """Forget the console, which is of the stream that it saw first, before and afterwards."""
+    terminal._console.cache_clear()
+    yield
+    terminal._console.cache_clear()
+
+
+class Terminal(io.StringIO):
+    def isatty(self) -> bool:
+        return True
+
+
+def shown(stream, *reports):
+    with contextlib.redirect_stderr(stream), progress_bar() as report:
+        for what in reports:
+            report(*what)
+    return stream.getvalue()
+
+
+def test_a_terminal_sees_what_is_done_and_of_how_much(monkeypatch):
+    monkeypatch.setenv("TERM", "xterm")
+    reports = [("Predicting", 1, 3), ("Predicting", 3, 3), ("Explaining", 1, 7)]
+    text = shown(Terminal(), *reports)
+    assert "Predicting" in text
+    assert "Explaining" in text
+    assert "1/7" in text
+
+
+def test_what_is_done_in_one_step_has_no_bar():
+    assert shown(Terminal(), ("Predicting", 1, 1)) == ""
+
+
+def test_a_pipe_gets_no_progress():
+    assert shown(io.StringIO(), ("Predicting", 1, 3)) == ""
