@@ -174,6 +174,9 @@ def suspects(
                 print(f"{row.suspects:7,d}  of {row.photographs:,} {row.Index}")
     if found.fitted < found.judged:
         stderr.print(f"Judged by regressions on a sample of {found.fitted:,}.", style="yellow")
+    if not (found.compared or scan):
+        note = "Near duplicates are not looked for among so many; --scan brings those of a scan."
+        stderr.print(note, style="yellow")
     if found.unmatched:
         note = f"Labels of photographs that are not among these: {found.unmatched:,}."
         stderr.print(note, style="yellow")

@@ -38,6 +38,7 @@ MOST_FITTED: Final = 20_000
 MOST_NEIGHBOURS: Final = 2_000
 _SUSPECTS_AT_ONCE: Final = 200
 _PAIRS_AT_ONCE: Final = 4_096
+_ROWS_AT_ONCE: Final = 4_096
 _SEED: Final = 20240607
 
 
@@ -65,6 +66,8 @@ class ResultsSuspects:
     left_out : tuple of str
         Classes of fewer than five photographs that are no copies or near duplicates of each other:
         they cannot be judged.
+    compared : bool
+        Whether near duplicates were looked for; not among more than `MOST_COMPARED` photographs.
     """
 
     found: LabelSuspects
@@ -74,6 +77,7 @@ class ResultsSuspects:
     fitted: int
     unmatched: int
     left_out: tuple[str, ...]
+    compared: bool
 
 
 def find_suspects(
@@ -90,8 +94,8 @@ def find_suspects(
     the same. Of more, five regressions learn from a sample, each without a fifth of the
     photographs, which it then judges. Copies and near duplicates stay together and do not judge one
     another: what has the same sha256; among up to `MOST_COMPARED` features of a cosine similarity
-    from `ALIKE` on; or one group in a scan. Features are read part by part, those of the sample and
-    some 200 bytes of each row are held.
+    from `ALIKE` on; or one group in a scan. Those of a sample and some 200 bytes of each row are
+    held; the features are read part by part, once to compare them and once to judge.
 
     Parameters
     ----------
@@ -120,29 +124,30 @@ def find_suspects(
     sample = _draw(rows)
     vectors = rows.vectors(sample, report)
     basis = component_basis(vectors.shape).fit(vectors)
+    if len(sample) == len(rows.number):
+        rows = replace(rows, held=vectors)
     compared = len(rows.number) <= MOST_COMPARED
-    components, units = rows.projected(basis, report, with_units=compared)
     if compared:
+        units = rows.units(basis, report)
         report("Looking for near duplicates", 0, 1)
         known.append(rows.confirmed(possible_pairs(units, 2 - 2 * ALIKE), report))
-    del units
+        del units
     groups = groups_of(rows.digest, *known)
     kept = _enough_groups(rows.label, groups)
     if not kept.all():
-        rows, components, groups = rows.only(kept), components[kept], groups[kept]
-        vectors, sample = (
-            vectors[kept[sample]],
-            np.searchsorted(np.flatnonzero(kept), sample[kept[sample]]),
-        )
+        rows, groups, vectors = rows.only(kept), groups[kept], vectors[kept[sample]]
+        sample = np.searchsorted(np.flatnonzero(kept), sample[kept[sample]])
     given = np.asarray(labels.names)[rows.label]
-    if len(sample) == len(given):
+    if rows.held is not None:
         probabilities, class_names = cross_validated_probabilities(
             vectors, given, groups, progress=report
         )
+        components = basis.transform(vectors)
     else:
         class_names = np.unique(given)
         fold = _folds(rows.digest, groups)
-        probabilities = _judge(rows, sample, vectors, given, class_names, fold, report)
+        models = _fitted(vectors, given[sample], fold[sample], report)
+        components, probabilities = _judge(rows, basis, models, class_names, fold, report)
     report("Ranking labels", 0, 1)
     series = pd.Series(given, index=rows.number)
     found = find_label_suspects(series, probabilities, list(class_names))
@@ -151,7 +156,7 @@ def find_suspects(
     alike = int((np.bincount(groups)[groups] > 1).sum())
     left_out = tuple(labels.names[code] for code in np.setdiff1d(rows.classes, rows.label))
     return ResultsSuspects(
-        found, suspects, len(given), alike, len(sample), rows.unmatched, left_out
+        found, suspects, len(given), alike, len(sample), rows.unmatched, left_out, compared
     )
 
 
@@ -169,6 +174,8 @@ class _Rows:
         Of the sha256: which photograph.
     classes : ndarray of int
         All classes, also those of too few photographs: indices into the table's names.
+    held : ndarray of float32, shape (N, D), or None
+        The features, if there are so few that they need not be read again.
     """
 
     results: Results
@@ -179,6 +186,7 @@ class _Rows:
     digest: np.ndarray
     unmatched: int
     classes: np.ndarray
+    held: np.ndarray | None = None
 
     @classmethod
     def of(cls, results: Results, labels: LabelTable) -> "_Rows":
@@ -204,7 +212,11 @@ class _Rows:
     def only(self, kept: np.ndarray) -> "_Rows":
         """Return some of the judged rows."""
         return replace(
-            self, number=self.number[kept], label=self.label[kept], digest=self.digest[kept]
+            self,
+            number=self.number[kept],
+            label=self.label[kept],
+            digest=self.digest[kept],
+            held=None if self.held is None else self.held[kept],
         )
 
     def read(self, columns: list[str], wanted: np.ndarray) -> Iterator[tuple[np.ndarray, Any]]:
@@ -218,43 +230,50 @@ class _Rows:
                 yield places, table.take(self.number[places] - start)
             start += size
 
+    def chunks(self, wanted: np.ndarray) -> Iterator[tuple[np.ndarray, np.ndarray]]:
+        """Yield some judged rows (their sorted places), and their features, float32 (M, D)."""
+        if self.held is not None:
+            for start in range(0, len(wanted), _ROWS_AT_ONCE):
+                places = wanted[start : start + _ROWS_AT_ONCE]
+                yield places, self.held[places]
+            return
+        width = self.results.read_info().n_features
+        for places, table in self.read([FEATURES], wanted):
+            column = table[FEATURES].combine_chunks().flatten().to_numpy(zero_copy_only=False)
+            yield places, column.reshape(-1, width).astype(np.float32)
+
     def vectors(self, wanted: np.ndarray, report: Progress) -> np.ndarray:
         """Return the features of some judged rows, sorted places, float32 (M, D)."""
-        width = self.results.read_info().n_features
-        vectors = np.empty((len(wanted), width), np.float32)
+        vectors = np.empty((len(wanted), self.results.read_info().n_features), np.float32)
         done = 0
-        for places, table in self.read([FEATURES], wanted):
-            vectors[done : done + len(places)] = _as_matrix(table, width)
+        for places, here in self.chunks(wanted):
+            vectors[done : done + len(places)] = here
             done += len(places)
             report("Reading features", done, len(wanted))
         return vectors
 
-    def projected(
-        self, basis: Any, report: Progress, *, with_units: bool
-    ) -> tuple[np.ndarray, np.ndarray]:
-        """Return the components of all judged rows, and those of their directions; (N, K) each.
+    def units(self, basis: Any, report: Progress) -> np.ndarray:
+        """Return the components of the directions of all judged rows, float32 (N, K).
 
-        The latter are of features of length 1, as they are, not less a mean: no two are further
-        apart than the directions themselves. Without units there are none of them.
+        Of features of length 1, as they are, not less a mean: no two are further apart than the
+        directions themselves.
         """
-        width = self.results.read_info().n_features
-        components = np.empty((len(self.number), basis.n_components_), np.float32)
-        units = np.empty((len(components) if with_units else 0, basis.n_components_), np.float32)
+        units = np.empty((len(self.number), basis.n_components_), np.float32)
         axes = basis.components_.T.astype(np.float32)
-        done = 0
-        for places, table in self.read([FEATURES], np.arange(len(self.number))):
-            here = _as_matrix(table, width)
-            components[places] = basis.transform(here)
-            if with_units:
-                units[places] = unit_rows(here) @ axes
-            done += len(places)
-            report("Comparing photographs", done, len(self.number))
-        return components, units
+        for places, here in self.chunks(np.arange(len(units))):
+            units[places] = unit_rows(here) @ axes
+            report("Comparing photographs", int(places[-1]) + 1, len(units))
+        return units
 
     def confirmed(self, pairs: np.ndarray, report: Progress) -> np.ndarray:
         """Return those of possible pairs of near duplicates that are alike by all features."""
         wanted = np.unique(pairs)
-        vectors = unit_rows(self.vectors(wanted, report)).astype(np.float16)
+        vectors = np.empty((len(wanted), self.results.read_info().n_features), np.float16)
+        done = 0
+        for places, here in self.chunks(wanted):
+            vectors[done : done + len(places)] = unit_rows(here)
+            done += len(places)
+            report("Comparing near duplicates", done, len(wanted))
         kept = np.zeros(len(pairs), bool)
         for start in range(0, len(pairs), _PAIRS_AT_ONCE):
             chunk = slice(start, start + _PAIRS_AT_ONCE)
@@ -340,37 +359,36 @@ def _folds(digest: np.ndarray, groups: np.ndarray) -> np.ndarray:
     return (lowest[groups] % N_FOLDS).astype(np.int64)
 
 
-def _judge(
-    rows: _Rows,
-    sample: np.ndarray,
-    vectors: np.ndarray,
-    given: np.ndarray,
-    class_names: np.ndarray,
-    fold: np.ndarray,
-    report: Progress,
-) -> np.ndarray:
-    """Return probabilities (N, C), float32, of all rows."""
+def _fitted(
+    vectors: np.ndarray, given: np.ndarray, fold: np.ndarray, report: Progress
+) -> list[Any]:
+    """Return a regression for each fold, which has learned from the others."""
     models = []
     for number in range(N_FOLDS):
         report("Comparing labels", number, N_FOLDS)
-        seen = fold[sample] != number
-        models.append(fit_regression(vectors[seen], given[sample[seen]]))
-    probabilities = np.zeros((len(given), len(class_names)), np.float32)
-    done = 0
-    for places, table in rows.read([FEATURES], np.arange(len(given))):
-        here = _as_matrix(table, vectors.shape[1])
+        models.append(fit_regression(vectors[fold != number], given[fold != number]))
+    return models
+
+
+def _judge(
+    rows: _Rows,
+    basis: Any,
+    models: list[Any],
+    class_names: np.ndarray,
+    fold: np.ndarray,
+    report: Progress,
+) -> tuple[np.ndarray, np.ndarray]:
+    """Return components (N, K) and probabilities (N, C) of all rows, float32, from one reading."""
+    n = len(rows.number)
+    components = np.empty((n, basis.n_components_), np.float32)
+    probabilities = np.zeros((n, len(class_names)), np.float32)
+    for places, here in rows.chunks(np.arange(n)):
+        components[places] = basis.transform(here)
         for number, model in enumerate(models):
             mine = fold[places] == number
             if mine.any():
                 columns = np.searchsorted(class_names, model.classes_)
                 found = model.predict_proba(here[mine])
                 probabilities[np.ix_(places[mine], columns)] = found
-        done += len(places)
-        report("Judging labels", done, len(given))
-    return probabilities
-
-
-def _as_matrix(table: Any, width: int) -> np.ndarray:
-    """Return the features of some rows, float32 (M, D)."""
-    column = table[FEATURES].combine_chunks()
-    return column.flatten().to_numpy(zero_copy_only=False).reshape(-1, width).astype(np.float32)
+        report("Judging labels", int(places[-1]) + 1, n)
+    return components, probabilities

@@ -1,5 +1,7 @@
 """Labels that features contradict are found without the photographs, also by a sample."""
 
+import tracemalloc
+from collections import Counter
 from pathlib import Path
 
 import numpy as np
@@ -11,6 +13,7 @@ from har_core.errors import DatasetError
 from har_core.scale.labels import LabelTable
 from har_core.scale.opened import alike, suspects
 from har_core.scale.opened.suspects import ResultsSuspects, find_suspects
+from har_core.scale.parts import Part
 from har_core.scale.results import Results, ResultsInfo, results_schema
 from har_core.scale.scanned.folder import FINDINGS_FILE, ScanFolder
 from tests.command_line import har
@@ -179,6 +182,51 @@ def test_photographs_of_one_scene_are_linked_by_few_pairs() -> None:
     assert (alike.groups_of(np.arange(len(rows), dtype=np.uint64), pairs) == 0).all()
 
 
+@pytest.mark.parametrize(
+    ("fitted", "compared", "times"), [(2_000, 2_000, 1), (400, 1_000, 2), (400, 2_000, 3)]
+)
+def test_features_are_read_no_more_often_than_needed(
+    scored: tuple[Path, pd.DataFrame],
+    monkeypatch: pytest.MonkeyPatch,
+    fitted: int,
+    compared: int,
+    times: int,
+) -> None:
+    folder, labels = scored
+    read, reads = Results.read_part, []
+
+    def count(self: Results, part: Part, columns: tuple[str, ...]) -> object:
+        reads.append((part.name, "features" in columns))
+        return read(self, part, columns)
+
+    monkeypatch.setattr(Results, "read_part", count)
+    monkeypatch.setattr(suspects, "MOST_FITTED", fitted)
+    monkeypatch.setattr(suspects, "MOST_COMPARED", compared)
+    monkeypatch.setattr(suspects, "possible_pairs", lambda *_: np.empty((0, 2), np.int64))
+    found = find_suspects(Results(str(folder)), LabelTable.of(labels[["sha256", "label"]]))
+    assert found.compared == (compared == 2_000) and found.fitted in (400, found.judged)
+    counts = Counter(name for name, features in reads if features)
+    assert len(counts) == 5 and set(counts.values()) == {times}
+
+
+def test_confirming_pairs_holds_two_bytes_a_number(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    rows, width = 3_000, 512
+    labels = write_results(tmp_path, rows, n_features=width, part_rows=250, class_names=CLASSES)
+    table = LabelTable.of(labels.rename_axis("sha256").rename("label").reset_index())
+    judged = suspects._Rows.of(Results(str(tmp_path)), table)
+    monkeypatch.setattr(suspects, "_PAIRS_AT_ONCE", 100)
+    pairs = np.stack([np.arange(2_000), np.arange(2_000) + 1], axis=1)
+    tracemalloc.start()
+    try:
+        found = judged.confirmed(pairs, lambda *_: None)
+        _, peak = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
+    assert len(found) < 100 and peak < 2 * 2_000 * width * 2
+
+
 def test_what_cannot_be_judged_is_one_line(
     scored: tuple[Path, pd.DataFrame], tmp_path: Path
 ) -> None:
@@ -191,7 +239,9 @@ def test_what_cannot_be_judged_is_one_line(
         find_suspects(Results(str(tmp_path)), few)
 
 
-def test_command_writes_the_suspects(scored: tuple[Path, pd.DataFrame], tmp_path: Path) -> None:
+def test_command_writes_the_suspects(
+    scored: tuple[Path, pd.DataFrame], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     folder, labels = scored
     labels[["sha256", "label"]].to_csv(tmp_path / "labels.csv", index=False)
     ended = har("suspects", folder, "--table", tmp_path / "labels.csv", "--csv", tmp_path / "s.csv")
@@ -199,3 +249,7 @@ def test_command_writes_the_suspects(scored: tuple[Path, pd.DataFrame], tmp_path
     table = pd.read_csv(tmp_path / "s.csv")
     assert f"{len(table):,} of them doubtful" in ended.stdout
     assert {"uri", "label", "suggested", "neighbours", "nearest"} <= set(table)
+    assert "Near duplicates" not in ended.stderr
+    monkeypatch.setattr(suspects, "MOST_COMPARED", 1_000)
+    ended = har("suspects", folder, "--table", tmp_path / "labels.csv")
+    assert "Near duplicates are not looked for among so many; --scan brings" in ended.stderr
