@@ -135,7 +135,7 @@ class ModelsBody(BaseModel):
 def error_responses(*codes: int) -> dict[int | str, dict[str, Any]]:
     """Describe the errors that a route may answer with to OpenAPI."""
     meaning = {
-        400: "No file, an unknown field or parameter, a malformed form, or a `min_confidence` "
+        400: "No file, a misspelt field or parameter, a malformed form, or a `min_confidence` "
         "outside 0 to 1.",
         401: "The server has an API key, and the request does not bring it.",
         404: "No model, or no action, of that name.",

@@ -1,6 +1,8 @@
 """What is wrong with a call that brings no photograph: the commonest mistakes by name."""
 
+import difflib
 import re
+from collections.abc import Iterable, Sequence
 from typing import Final, TypeGuard
 
 from fastapi import HTTPException
@@ -26,16 +28,25 @@ def is_file(part: UploadFile | str) -> TypeGuard[UploadFile]:
 
 
 def check_parameters(given: QueryParams, *known: str) -> None:
-    """Refuse an address whose parameters would be passed over, misspelt ones above all.
+    """Refuse an address with a misspelt parameter, which would be passed over.
+
+    What resembles no parameter is ignored, as the service that this one replaced did: clients add
+    their own, against caches for one.
 
     Raises
     ------
     HTTPException
-        400 if a parameter is none of the known ones.
+        400 if a parameter is nearly one of the known ones.
     """
-    if unknown := sorted(set(given) - set(known)):
+    if misspelt := _misspelt(set(given), known):
         there = f"{', '.join(map(repr, known[:-1]))} and {known[-1]!r}"
-        raise HTTPException(400, f"Unknown parameter {_listed(unknown)}; there are {there}.")
+        raise HTTPException(400, f"Unknown parameter {_listed(misspelt)}; there are {there}.")
+
+
+def _misspelt(names: Iterable[str], known: Sequence[str]) -> list[str]:
+    """Return the names that are none of the known ones, but resemble one."""
+    wrong = sorted(set(names) - set(known))
+    return [name for name in wrong if difflib.get_close_matches(name.lower()[:_SHOWN], known)]
 
 
 def explain_content_type(kind: str, field: str, url: URL) -> str:
@@ -95,8 +106,9 @@ def explain_form(form: FormData, field: str) -> str:
             return "The field 'model' comes with several names; send one."
         if misplaced := [name for name in unknown if name in _ONLY_IN_ADDRESS]:
             return f"{_listed(misplaced)} belongs in the address: ?{misplaced[0]}=…"
-        if unknown:
-            return f"Unknown form field {_listed(unknown)}; there are '{field}' and 'model'."
+        files = [name for name in unknown if any(map(is_file, form.getlist(name)))]
+        if wrong := files or _misspelt(unknown, (field, _MODEL_FIELD)):
+            return f"Unknown form field {_listed(wrong)}; there are '{field}' and 'model'."
         return ""
     text = next((part for part in found if isinstance(part, str) and part.strip()), None)
     if text is not None:
