@@ -87,7 +87,7 @@ class ResultsTable:
         sizes = [len(item.chunk.action) for item in self._held]
         self._starts = np.concatenate([[0], np.cumsum(sizes)]).astype(np.int64)
         self.n = int(self._starts[-1])
-        self.reasons = tuple(sorted({name for item in held for name in item.reasons}))
+        self.reasons = tuple(sorted({name for item in self._held for name in item.reasons}))
         self.action = self._column("action", np.int16)
         self.confidence = self._column("confidence", np.float32)
         self.verdict = self._column("verdict", np.int8)
@@ -95,7 +95,7 @@ class ResultsTable:
         self.novelty = self._column("novelty", np.float32)
         self.warned = self._column("warned", bool)
         self.reason = np.concatenate(
-            [np.empty(0, np.int16), *(self._renumbered(item) for item in held)]
+            [np.empty(0, np.int16), *(self._renumbered(item) for item in self._held)]
         )
 
     def _column(self, name: str, kind: Any) -> np.ndarray:

@@ -106,6 +106,17 @@ def test_rows_keep_their_numbers_while_a_job_adds_parts(tmp_path: Path) -> None:
     pd.testing.assert_frame_equal(open_results(str(tmp_path)).read(range(30), ("uri",)), before)
 
 
+def test_reasons_are_those_of_their_rows_in_whatever_order_parts_are_named(tmp_path: Path) -> None:
+    write_results(tmp_path, 300, part_rows=150)
+    results = open_results(str(tmp_path)).results
+    results.write_part("00000000", 0, 150, results.read_part(results.parts()[1]))
+    table = open_results(str(tmp_path))
+    names = np.array([*table.reasons, ""], dtype=object)
+    written = table.read(range(table.n), ("reason",))["reason"].fillna("")
+    assert names[table.reason].tolist() == written.tolist()
+    np.testing.assert_array_equal(table.reason == NONE, table.answered)
+
+
 def test_rows_that_a_job_has_replaced_are_not_taken_for_others(tmp_path: Path) -> None:
     write_results(tmp_path, 30, part_rows=10)
     table = open_results(str(tmp_path))
