@@ -131,10 +131,9 @@ def _match_loosely(
             if found:
                 alike[found].append(row)
         matches.problems[row] = problem or MISSING
+    moved_files = {matches.files[row] for row in moved}
     for file, rows in alike.items():
-        if len({listed[row] for row in rows}) == 1 and file not in set(
-            map(matches.files.__getitem__, moved)
-        ):
+        if len({listed[row] for row in rows}) == 1 and file not in moved_files:
             for row in rows:
                 matches.files[row], matches.problems[row] = file, ""
         else:

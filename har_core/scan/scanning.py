@@ -67,7 +67,7 @@ def scan_dataset(
         thumbnail); ``copies`` (photographs with exactly these pixels, itself included),
         ``correlation`` (with its nearest near duplicate, 0 if none) and ``duplicate_group``
         (nullable integer from 1); and ``<issue>_score``, ``is_<issue>_issue`` for each of
-        `har_core.scan.issues.ISSUE_KINDS`.
+        `har_core.scan.issue_kind.ISSUE_KINDS`.
 
     Raises
     ------
@@ -252,15 +252,15 @@ def _measurement_table(contents: Mapping[str, str | Measurement], store: ScanCac
     table = by_content.reindex(hashed)
     table.insert(0, "sha256", hashed.to_numpy())
     table.index = hashed.index
-    for path, measurement in contents.items():
-        if isinstance(measurement, Measurement):
-            table.loc[path, ["sha256", "reason", "content", "size_bytes"]] = [
-                None,
-                measurement.reason,
-                measurement.content,
-                measurement.size_bytes,
-            ]
-    return table
+    failed = {p: m for p, m in contents.items() if isinstance(m, Measurement)}
+    if not failed:
+        return table
+    unread = pd.DataFrame(
+        [(m.reason, m.content, m.size_bytes) for m in failed.values()],
+        index=list(failed),
+        columns=["reason", "content", "size_bytes"],
+    )
+    return pd.concat([table, unread]) if len(table) else unread.reindex(columns=table.columns)
 
 
 def _near_duplicates(hashes: Sequence[str], store: ScanCache) -> tuple[np.ndarray, np.ndarray]:

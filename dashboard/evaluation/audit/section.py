@@ -88,6 +88,8 @@ def _ask(shown: Shown, sample: list[str]) -> None:
         return
     done = [name for name in sample if name in answers]
     st.progress(len(done) / len(sample), text=f"**{len(done)}** of {len(sample)} looked at")
+    wanted = set(sample)
+    latest = next((name for name in reversed(answers) if name in wanted), "")
     name_of = dict(zip(shown.result.sha256, shown.result.filenames, strict=True))
     waiting = [sha256 for sha256 in sample if sha256 not in answers]
     found = ((sha256, shown.files.get(name_of[sha256])) for sha256 in waiting)
@@ -115,8 +117,7 @@ def _ask(shown: Shown, sample: list[str]) -> None:
             disabled=not done,
             help=None if done else "Nothing is answered yet.",
             on_click=_answer,
-            # The latest of these answers.
-            args=([name for name in answers if name in set(sample)][-1] if done else "", None),
+            args=(latest, None),
         )
         if len(done) >= _LEAST and st.button(
             "Show the estimate", icon=":material/calculate:", key="audit_show"
