@@ -1,4 +1,4 @@
-"""Files, modules and commands that the documents name are there."""
+"""Files, modules and commands that documents and docstrings name are there."""
 
 import re
 import subprocess
@@ -8,6 +8,8 @@ import pytest
 
 ROOT = Path(__file__).parents[1]
 OURS = ("har_core", "dashboard", "pages", "tests", "benchmarks", "recipes", "docs")
+DOTTED = rf"(?:{'|'.join(OURS)})(?:\.[A-Za-z_]\w*)+"
+DEFINE = r"^\s*(?:async def |def |class |self\.)?{}\s*(?:[(:=]|$)"
 DOCUMENTS = sorted([*ROOT.glob("*.md"), *(ROOT / "docs").glob("*.md")])
 
 
@@ -37,11 +39,32 @@ def test_files_and_modules_that_a_document_names_are_there(document: Path, files
         ours = path.endswith(".py") or path.split("/")[0] in OURS
         if ours and not any(file == path or file.endswith(f"/{path}") for file in files):
             missing.add(name)
-    for module in re.findall(rf"\b((?:{'|'.join(OURS)})(?:\.[a-z_]\w*)+)", text):
-        path = module.replace(".", "/")
-        parent, _, last = path.rpartition("/")
-        sources = (ROOT / f"{parent}.py", ROOT / parent / "__init__.py")
-        defined = any(p.is_file() and last in p.read_text(encoding="utf-8") for p in sources)
-        if path not in files and f"{path}.py" not in files and not defined:
-            missing.add(module)
+    missing |= {name for name in re.findall(rf"\b({DOTTED})", text) if not is_defined(name)}
     assert not missing
+
+
+def test_modules_and_functions_that_docstrings_name_are_there() -> None:
+    sources = [p for folder in OURS for p in (ROOT / folder).rglob("*.py")]
+    named = {
+        (source.relative_to(ROOT).as_posix(), name)
+        for source in sources
+        for name in re.findall(rf"`({DOTTED})`", source.read_text(encoding="utf-8"))
+    }
+    assert len(named) > 100
+    assert not {place for place in named if not is_defined(place[1])}
+
+
+def is_defined(dotted: str) -> bool:
+    """Tell whether a dotted name is a module's, or that of something which its module defines."""
+    parts = dotted.split(".")
+    for n in range(len(parts), 0, -1):
+        path = ROOT.joinpath(*parts[:n])
+        if path.is_dir() and n == len(parts):
+            return True
+        for source in (path.with_suffix(".py"), path / "__init__.py"):
+            if source.is_file():
+                text = source.read_text(encoding="utf-8")
+                # An import is no definition, except in a package's face.
+                define = r"\b{}\b" if source.stem == "__init__" else DEFINE
+                return all(re.search(define.format(p), text, re.MULTILINE) for p in parts[n:])
+    return False

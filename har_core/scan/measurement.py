@@ -33,11 +33,10 @@ class Measurement:
         Of the file.
     reason : str
         Why it cannot be used (`InvalidImageError.reason`), ``""`` for a usable photograph; the
-        values below are None then, except `content` and
-        `size_bytes`.
+        values below are None then, except `content` and `size_bytes`.
     content : str
         What the file holds, whatever its name says: ``"JPEG"``, ``"a web page (HTML)"``, …; see
-        `har_core.images.decoding.signatures.identify_content`.
+        `har_core.images.signatures.identify_content`.
     size_bytes : int
         File size.
     width, height : int
@@ -45,7 +44,7 @@ class Measurement:
     pixels : str
         Digest of size and RGB values: equal for files that show exactly the same.
     thumbnail : bytes
-        From `har_core.dataset.duplicates.grey_thumbnail`.
+        From `har_core.images.fingerprints.grey_thumbnail`.
     plain : bool
         The thumbnail has one colour, so that it resembles nothing.
     colourless : bool

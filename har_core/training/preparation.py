@@ -45,7 +45,7 @@ class PreparedDataset:
     class_names : tuple of str
         Sorted.
     fingerprints : ndarray
-        Of each photograph, see `har_core.dataset.duplicates.fingerprint_image`.
+        Of each photograph, see `har_core.images.fingerprints.fingerprint_image`.
     """
 
     table: pd.DataFrame

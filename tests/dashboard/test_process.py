@@ -1,4 +1,4 @@
-"""What only a real server process shows; see `tests.dashboard.test_api` for the rest."""
+"""What only a real server process shows; see `tests.dashboard.rest` for the rest."""
 
 import json
 import os
