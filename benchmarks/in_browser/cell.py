@@ -17,7 +17,7 @@ from har_core.model.loading import find_model
 from tests.browser.conftest import CHROMIUM_ARGUMENTS, CHROMIUM_NAMES, DESKTOP, steady_box
 from tests.dashboard_process import running_dashboard
 
-CELLS: Final = ".js-plotly-plot .scatterlayer .point"
+CELLS: Final = ".js-plotly-plot .barlayer .point"
 CLICKS: Final = 12
 WHAT: Final = "click on a cell of the confusion matrix → its photographs painted, in the browser"
 # Notes when the page was clicked, and when the frame was painted in which the gallery, which lies
@@ -76,7 +76,7 @@ def click(page: Page, number: int) -> float:
     cells = page.locator(CELLS)
     reported = page.evaluate(
         "() => document.querySelector('.js-plotly-plot').data"
-        ".filter(trace => trace.type === 'scatter').flatMap(trace => trace.customdata)"
+        ".filter(trace => trace.type === 'bar').flatMap(trace => trace.customdata)"
     )
     diagonal = [index for index, cell in enumerate(reported) if cell[0] == cell[1]]
     cell = cells.nth(diagonal[number % len(diagonal)])

@@ -6,8 +6,8 @@ from typing import Final
 import numpy as np
 import plotly.graph_objects as go
 
-from dashboard.charts.style import base_layout
-from dashboard.wording.names import chart_names
+from dashboard.charts.style import TRANSPARENT, base_layout
+from dashboard.wording.names import chart_names, counted
 from har_core.evaluation.confusion import Share, confusion_shares
 
 RIGHT: Final = "rgb(15, 117, 115)"
@@ -21,6 +21,7 @@ _MOST_ROW_LABELS: Final = 120
 # On a light page, cells need to be strong to carry white text.
 _WHITE_TEXT_FROM: Final = 0.8
 _DARK_TEXT: Final = "#1b2a30"
+_FRAME: Final = "#d0a000"
 _LIGHT_TEXT: Final = "#f4f4f2"
 
 
@@ -36,8 +37,9 @@ def confusion_figure(
 ) -> go.Figure:
     """Draw a confusion matrix whose cells can be clicked.
 
-    Plotly reports no clicks on heatmap cells, so an invisible square marker lies on every cell
-    that holds photographs; its ``customdata`` is (true class, predicted class, count, share text).
+    Plotly reports no clicks on heatmap cells, so an invisible bar lies on every cell that holds
+    photographs, and turns into a frame when it is selected, by a click or by `selected`. Its
+    ``customdata`` is (true class, predicted class, count). Axes count classes.
 
     Parameters
     ----------
@@ -76,8 +78,6 @@ def confusion_figure(
         top = values[shown].max()
         strength[shown] = values[shown] / top
         figure.add_heatmap(
-            x=labels,
-            y=labels,
             z=np.where(shown, values, np.nan),
             zmin=0,
             zmax=top,
@@ -95,58 +95,60 @@ def confusion_figure(
         (strength >= _WHITE_TEXT_FROM, _LIGHT_TEXT),
     ):
         cells = np.argwhere(clickable & chosen)
-        _add_cell_markers(figure, names, labels, counts, values, cells, colour, share)
-    if selected is not None and set(selected) <= set(names):
-        column, row = names.index(selected[1]), names.index(selected[0])
-        figure.add_shape(
-            type="rect",
-            x0=column - 0.5,
-            x1=column + 0.5,
-            y0=row - 0.5,
-            y1=row + 0.5,
-            line={"color": "#d0a000", "width": 3},
-        )
+        _add_cells(figure, names, counts, values, cells, colour, share)
+    if selected is not None:
+        for trace in figure.select_traces({"type": "bar"}):
+            reported = [tuple(cell[:2]) for cell in trace.customdata]
+            trace.selectedpoints = [i for i, cell in enumerate(reported) if cell == selected]
     _style_confusion(figure, labels)
     return figure
 
 
-def _add_cell_markers(
+def _add_cells(
     figure: go.Figure,
     names: list[str],
-    labels: list[str],
     counts: np.ndarray,
     values: np.ndarray,
     cells: np.ndarray,
     colour: str,
     share: Share,
 ) -> None:
-    """Put a marker, and where it fits a text, on each of the `cells`, int, shape (K, 2)."""
+    """Put a bar, and where it fits a text, on each of the `cells`, int, shape (K, 2)."""
     rows, columns = cells[:, 0], cells[:, 1]
     of_what = {"count": "", "row": " of this class", "column": " of these answers"}[share]
     if share == "count":
-        texts, details = [f"{n:,}" for n in counts[rows, columns]], [""] * len(rows)
+        texts, shares = [f"{n:,}" for n in counts[rows, columns]], [""] * len(rows)
     else:
         texts = [_short_percent(v) for v in values[rows, columns]]
-        details = [f", {v:.1%}{of_what}" for v in values[rows, columns]]
-    with_text = len(names) <= _MOST_CLASSES_WITH_TEXT
-    unchanged = {"marker": {"opacity": 0}, "textfont": {"color": colour}}
-    figure.add_scatter(
-        x=[labels[column] for column in columns],
-        y=[labels[row] for row in rows],
-        mode="markers+text" if with_text else "markers",
-        text=texts if with_text else None,
+        shares = [f", {v:.1%}{of_what}" for v in values[rows, columns]]
+    labels = chart_names(names)
+    text_style = {"textfont": {"color": colour}}
+    figure.add_bar(
+        x=columns,
+        base=rows - 0.5,
+        y=np.ones(len(rows)),
+        width=1,
+        offset=-0.5,
+        cliponaxis=False,
+        text=texts if len(names) <= _MOST_CLASSES_WITH_TEXT else None,
+        textposition="inside",
+        insidetextanchor="middle",
+        constraintext="none",
+        textangle=0,
         textfont={"size": 12, "color": colour},
-        marker={"symbol": "square", "size": _cell_side(len(names)), "opacity": 0},
-        selected=unchanged,
-        unselected=unchanged,
+        marker={"opacity": 0, "color": TRANSPARENT, "line": {"color": _FRAME, "width": 3}},
+        selected={"marker": {"opacity": 1}, **text_style},
+        unselected={"marker": {"opacity": 0}, **text_style},
         customdata=[
-            [names[row], names[column], int(counts[row, column]), detail]
-            for row, column, detail in zip(rows, columns, details, strict=True)
+            [names[row], names[column], int(counts[row, column])]
+            for row, column in zip(rows, columns, strict=True)
         ],
-        hovertemplate=(
-            "is <b>%{y}</b><br>taken for <b>%{x}</b><br>"
-            "%{customdata[2]:,} photographs%{customdata[3]}<extra></extra>"
-        ),
+        hovertext=[
+            f"is <b>{labels[row]}</b><br>taken for <b>{labels[column]}</b><br>"
+            f"{counted(counts[row, column], 'photograph')}{share}"
+            for row, column, share in zip(rows, columns, shares, strict=True)
+        ],
+        hovertemplate="%{hovertext}<extra></extra>",
         showlegend=False,
     )
 
@@ -166,9 +168,6 @@ def _style_confusion(figure: go.Figure, labels: list[str]) -> None:
     n = len(labels)
     font = {"size": 12 if n <= _MOST_CLASSES_WITH_TEXT else max(8, min(11, round(900 / n)))}
     axis = {
-        "type": "category",
-        "categoryorder": "array",
-        "categoryarray": labels,
         "range": [-0.5, n - 0.5],
         "fixedrange": n <= _MOST_CLASSES_WITH_TEXT,
         "showgrid": False,
@@ -178,17 +177,22 @@ def _style_confusion(figure: go.Figure, labels: list[str]) -> None:
         "tickmode": "array",
         "automargin": True,
     }
-    # Labels, in the same order, only as many as fit.
-    columns = labels[:: -(-n // _MOST_COLUMN_LABELS)]
-    rows = labels[:: -(-n // _MOST_ROW_LABELS)]
     angle = -90 if n > 8 else 0
-    figure.update_xaxes(axis, title="predicted", side="top", tickangle=angle, tickvals=columns)
-    upwards = {"autorange": False, "range": [n - 0.5, -0.5]}
-    figure.update_yaxes({**axis, **upwards}, title="true", tickvals=rows)
+    shown = _every(labels, _MOST_COLUMN_LABELS)
+    figure.update_xaxes({**axis, **shown}, title="predicted", side="top", tickangle=angle)
+    shown = _every(labels, _MOST_ROW_LABELS) | {"range": [n - 0.5, -0.5]}
+    figure.update_yaxes({**axis, **shown}, title="true")
     figure.update_layout(
         base_layout(height=round(_cell_side(n) * n) + 150),
+        barmode="overlay",
         clickmode="event+select",
         plot_bgcolor="rgba(128, 142, 148, 0.06)",
         dragmode=False if n <= _MOST_CLASSES_WITH_TEXT else "pan",
         hoverdistance=12,
     )
+
+
+def _every(labels: list[str], most: int) -> dict[str, object]:
+    """Return ticks for as many of the labels, evenly chosen, as fit."""
+    step = -(-len(labels) // most)
+    return {"tickvals": list(range(0, len(labels), step)), "ticktext": labels[::step]}

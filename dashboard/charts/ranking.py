@@ -69,7 +69,9 @@ def ranking_figure(
         figure.add_scatter(
             x=np.concatenate([np.append(x, np.nan) for _, x, _ in others]),
             y=np.concatenate([np.append(y, np.nan) for _, _, y in others]),
-            text=[chart_name(name) for name, x, _ in others for _ in range(len(x) + 1)],
+            text=np.repeat(
+                [chart_name(name) for name, *_ in others], [len(x) + 1 for _, x, _ in others]
+            ),
             mode="lines",
             name="other classes" if highlighted else "each class",
             line={"color": CONTEXT, "width": 1},

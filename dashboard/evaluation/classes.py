@@ -13,6 +13,7 @@ from har_core.evaluation.totals import CLASS_METRICS
 from har_core.storage.spreadsheets import neutralise_formulas
 
 
+@st.fragment
 def show_classes(shown: Shown) -> None:
     """Draw the table of classes; choosing one shows its hits and misses."""
     table = shown.result.per_class()
@@ -91,6 +92,7 @@ def _show_hits_and_misses(shown: Shown, name: str) -> None:
     shown.photos.show(chosen, key="class_photographs")
 
 
+@st.fragment
 def show_curves(shown: Shown) -> None:
     """Draw precision–recall and ROC curves, a few classes in colour."""
     result = shown.result

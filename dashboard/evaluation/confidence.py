@@ -42,6 +42,7 @@ def show_confidence(shown: Shown) -> None:
     show_foreign(shown)
 
 
+@st.fragment
 def _show_calibration(shown: Shown) -> None:
     result, present = shown.result, shown.manifest.temperature
     bins = reliability_bins(result.confidence, result.correct)
@@ -124,8 +125,10 @@ def _store_temperature(shown: Shown, temperature: float) -> None:
         store_temperature(shown.folder, temperature)
     except HarError as error:
         st.session_state["store_temperature_error"] = str(error)
+    st.rerun()  # the whole page: all of it shows the model
 
 
+@st.fragment
 def _show_abstention(shown: Shown) -> None:
     result, present = shown.result, shown.manifest.rules.abstain_below
     threshold = st.slider(
@@ -177,3 +180,4 @@ def _store_abstention(shown: Shown, threshold: float) -> None:
         store_abstention(shown.folder, threshold)
     except HarError as error:
         st.session_state["store_abstention_error"] = str(error)
+    st.rerun()

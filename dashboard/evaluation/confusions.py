@@ -1,5 +1,6 @@
 """The section Confusions: the matrix, its worst pairs, the photographs of a cell."""
 
+from collections.abc import Callable
 from typing import Any, Final
 
 import numpy as np
@@ -22,80 +23,111 @@ TITLE: Final = "Confusions"
 VIEW_KEY: Final = "view"
 TRUE_KEY: Final = "true"
 PREDICTED_KEY: Final = "predicted"
+_KEYS: Final = (TRUE_KEY, PREDICTED_KEY)
+_TITLES: Final = ("True class", "Predicted class")
 _ADDRESS_KEY: Final = "cell_in_address"
+_CHOSEN: Final = "chosen_cell"
+Cell = tuple[str | None, str | None]
 _ANY: Final = "any"
+_DRAWN: Final = "drawn_matrix"
+_CHART: Final = "confusion"
+_NO_SELECTION: Final[dict[str, Any]] = {"selection": {"points": []}}
+# Fragments, by which they are run again.
+_MATRIX: Final = "confusion_matrix"
+_CELL: Final = "confusion_cell"
 _ALT: Final = "Confusion matrix: photographs by true and predicted class"
 _SIDE_BY_SIDE_UP_TO: Final = 20
 
 
 def show_confusions(shown: Shown) -> None:
-    """Draw the confusion matrix, and beside it the worst pairs or the chosen cell's photographs."""
-    result = shown.result
-    names = result.class_names
-    if len(names) <= _SIDE_BY_SIDE_UP_TO:
+    """Draw the confusion matrix, and beside it the worst pairs or the chosen cell's photographs.
+
+    Each runs again by itself: drawing the matrix anew takes a browser longer than all else.
+    """
+    if len(shown.result.class_names) <= _SIDE_BY_SIDE_UP_TO:
         left, right = st.columns([7, 4], gap="medium")
     else:
         left, right = st.container(), st.container()
     with right:
-        cell = chosen_cell(names)
+        _show_cell(shown)
     with left:
-        with st.container(horizontal=True, vertical_alignment="bottom"):
-            share: Share = st.segmented_control(
-                "Cells show",
-                ["count", "row", "column"],
-                default="count",
-                required=True,
-                key="cells",
-                bind="query-params",
-                format_func={
-                    "count": "photographs",
-                    "row": "% of true class",
-                    "column": "% of answers",
-                }.__getitem__,
-            )
-            with st.popover("Arrange", icon=":material/tune:"):
-                by_name = st.segmented_control(
-                    "Order of classes",
-                    [False, True],
-                    default=False,
-                    required=True,
-                    key="order",
-                    bind="query-params",
-                    format_func=lambda by_name: "by name" if by_name else "similar side by side",
-                )
-                hide = st.toggle("Hide right answers", key="hide_right")
-                as_table = st.toggle(
-                    "As a table",
-                    key="as_table",
-                    help="For the keyboard: the arrow keys walk through its cells.",
-                )
-        order = np.argsort(np.asarray(names)) if by_name else result.similarity_order
-        if as_table:
-            _show_table(result, share, order)
-        else:
-            st.plotly_chart(
-                _figure(
-                    _identity(shown.evaluation),
-                    result.confusion,
-                    names,
-                    share=share,
-                    order=order,
-                    hide_diagonal=hide,
-                    selected=cell if None not in cell else None,
-                    on_dark=st.context.theme.type == "dark",
-                ),
-                key="confusion",
-                on_select=_choose_clicked_cell,
-                selection_mode="points",
-                config=NO_TOOLBAR,
-                alt=_ALT,
-            )
-        st.caption(
-            "Rows are true classes, columns what the model said. Teal: right, orange: wrong, each "
-            "with a colour scale of its own. Click a cell to see its photographs."
+        _show_matrix(shown)
+
+
+@st.fragment(key=_MATRIX)
+def _show_matrix(shown: Shown) -> None:
+    result = shown.result
+    names = result.class_names
+    with st.container(horizontal=True, vertical_alignment="bottom"):
+        share: Share = st.segmented_control(
+            "Cells show",
+            ["count", "row", "column"],
+            default="count",
+            required=True,
+            key="cells",
+            bind="query-params",
+            format_func={
+                "count": "photographs",
+                "row": "% of true class",
+                "column": "% of answers",
+            }.__getitem__,
         )
-    with right:
-        _show_cell(shown, cell)
+        with st.popover("Arrange", icon=":material/tune:"):
+            by_name = st.segmented_control(
+                "Order of classes",
+                [False, True],
+                default=False,
+                required=True,
+                key="order",
+                bind="query-params",
+                format_func=lambda by_name: "by name" if by_name else "similar side by side",
+            )
+            hide = st.toggle("Hide right answers", key="hide_right")
+            as_table = st.toggle(
+                "As a table",
+                key="as_table",
+                help="For the keyboard: the arrow keys walk through its cells.",
+            )
+    order = np.argsort(np.asarray(names)) if by_name else result.similarity_order
+    if as_table:
+        _show_table(result, share, order)
+    else:
+        on_dark = st.context.theme.type == "dark"
+        st.plotly_chart(
+            _figure(
+                _identity(shown.evaluation),
+                result.confusion,
+                names,
+                share=share,
+                order=order,
+                hide_diagonal=hide,
+                selected=_framed((_identity(shown.evaluation), share, by_name, hide, on_dark)),
+                on_dark=on_dark,
+            ),
+            key=_CHART,
+            on_select=_choose_clicked_cell,
+            selection_mode="points",
+            config=NO_TOOLBAR,
+            alt=_ALT,
+        )
+    st.caption(
+        "Rows are true classes, columns what the model said. Teal: right, orange: wrong, each "
+        "with a colour scale of its own. Click a cell to see its photographs."
+    )
+
+
+def _framed(drawn: tuple[Any, ...]) -> tuple[str, str] | None:
+    """Return which cell the matrix frames; `drawn` is whatever else it depends on.
+
+    The browser frames a cell that is clicked by itself. The figure stays as it was then, since
+    any other one would be drawn from the beginning.
+    """
+    cell, _ = st.session_state[_CHOSEN]
+    before, framed = st.session_state.get(_DRAWN, (None, None))
+    if before != drawn or _clicked_cell() != cell:
+        framed = None if None in cell else cell
+    st.session_state[_DRAWN] = (drawn, framed)
+    return framed
 
 
 # Drawing it takes longer than all else that a rerun does; nobody changes a figure. There is one
@@ -112,42 +144,59 @@ def _identity(evaluation: Evaluation) -> tuple[Any, ...]:
     return (evaluation.model, evaluation.name, evaluation.created, evaluation.network)
 
 
-def chosen_cell(class_names: tuple[str, ...]) -> tuple[str | None, str | None]:
+def _choose_classes(class_names: tuple[str, ...]) -> Cell:
     """Draw the choice of a true and a predicted class, which the page's address keeps."""
     _follow_address(class_names)
+    cell, n = st.session_state[_CHOSEN]
     with st.grid(2, min_column_width=120, gap="small"):
-        label, prediction = (
+        for title, key, name in zip(_TITLES, _KEYS, cell, strict=True):
             st.selectbox(
                 title,
                 class_names,
-                index=None,
-                key=key,
-                persist_state="page",
+                index=None if name is None else class_names.index(name),
+                key=f"{key} {n}",
                 format_func=human_name,
                 placeholder=_ANY,
-                on_change=_tell_address,
+                on_change=_take_classes,
             )
-            for title, key in (("True class", TRUE_KEY), ("Predicted class", PREDICTED_KEY))
-        )
-    return label, prediction
+    return cell
 
 
-def choose_cell(label: str | None, prediction: str | None) -> None:
-    """Show the photographs of a cell, of a class, or (two times None) no selection."""
-    st.session_state[TRUE_KEY] = label
-    st.session_state[PREDICTED_KEY] = prediction
+def _take_classes() -> None:
+    _, n = st.session_state[_CHOSEN]
+    label, prediction = (st.session_state[f"{key} {n}"] for key in _KEYS)
+    _set_cell(label, prediction, n)
+    st.rerun([_CELL, _MATRIX])
+
+
+def open_cell(label: str, prediction: str) -> None:
+    """Show the photographs of a cell, from another section."""
     st.session_state[VIEW_KEY] = TITLE
-    _tell_address()
+    _set_cell(label, prediction)
 
 
-def _tell_address() -> None:
-    """Write both classes into the address at once, so that Back takes back the whole choice.
+def _choose_cell(label: str | None, prediction: str | None) -> None:
+    """Show the photographs of a cell, of a class, or (two times None) no selection."""
+    _set_cell(label, prediction)
+    st.rerun([_CELL, _MATRIX])
+
+
+def _set_cell(label: str | None, prediction: str | None, n: int | None = None) -> None:
+    """Choose a cell, and write both classes into the address at once.
 
     Two choices that Streamlit binds to the address would be two steps of the browser's history.
+    What is chosen elsewhere than in the `n`th boxes gets new ones: a browser that had not yet heard
+    of it would send what the old ones held, as if somebody had chosen that.
     """
-    names = {key: st.session_state.get(key) for key in (TRUE_KEY, PREDICTED_KEY)}
-    st.query_params.update({key: human_name(name or _ANY) for key, name in names.items()})
+    _remember_cell((label, prediction), n)
+    names = zip(_KEYS, (label, prediction), strict=True)
+    st.query_params.update({key: human_name(name or _ANY) for key, name in names})
     st.session_state[_ADDRESS_KEY] = _address()
+
+
+def _remember_cell(cell: Cell, n: int | None = None) -> None:
+    _, before = st.session_state.get(_CHOSEN, (None, 0))
+    st.session_state[_CHOSEN] = (cell, before + 1 if n is None else n)
 
 
 def _follow_address(class_names: tuple[str, ...]) -> None:
@@ -155,14 +204,16 @@ def _follow_address(class_names: tuple[str, ...]) -> None:
 
     It may hold a class's real name or the one that people read.
     """
-    changed = _address() != st.session_state.get(_ADDRESS_KEY)
-    st.session_state[_ADDRESS_KEY] = _address()
-    known = {human_name(name): name for name in class_names} | {name: name for name in class_names}
-    for key, given in zip((TRUE_KEY, PREDICTED_KEY), _address(), strict=True):
-        if changed or key not in st.session_state:  # back from another page
-            st.session_state[key] = known.get(given)
-        elif st.session_state.get(key) not in class_names:
-            st.session_state[key] = None  # chosen for a model with other classes
+    address = _address()
+    if address != st.session_state.get(_ADDRESS_KEY) or _CHOSEN not in st.session_state:
+        st.session_state[_ADDRESS_KEY] = address
+        known = {human_name(name): name for name in class_names} | {n: n for n in class_names}
+        label, prediction = map(known.get, address)
+        _remember_cell((label, prediction))
+    cell, _ = st.session_state[_CHOSEN]
+    usable = [name if name in class_names else None for name in cell]
+    if usable != [*cell]:  # chosen for a model with other classes
+        _remember_cell((usable[0], usable[1]))
 
 
 def _address() -> tuple[str, str]:
@@ -196,20 +247,27 @@ def _choose_cell_of_table(names: list[str]) -> None:
     if cells:
         row, column = cells[0]
         if column in names:
-            choose_cell(names[row], column)
+            _set_cell(names[row], column)
+            st.rerun(_CELL)
 
 
 def _choose_clicked_cell() -> None:
-    # Redrawing the chart empties its selection: that is no wish to leave the cell.
-    points = st.session_state["confusion"]["selection"]["points"]
-    if points:
-        choose_cell(*points[0]["customdata"][:2])
+    # An empty selection is no wish to leave the cell: another click on it has unframed it.
+    if cell := _clicked_cell():
+        _set_cell(*cell)
+        st.rerun(_CELL)
 
 
-def _show_cell(shown: Shown, cell: tuple[str | None, str | None]) -> None:
-    label, prediction = cell
+def _clicked_cell() -> tuple[str, str] | None:
+    points = st.session_state.get(_CHART, _NO_SELECTION)["selection"]["points"]
+    return tuple(points[0]["customdata"][:2]) if points else None
+
+
+@st.fragment(key=_CELL)
+def _show_cell(shown: Shown) -> None:
+    label, prediction = _choose_classes(shown.result.class_names)
     if label is None and prediction is None:
-        show_confused_pairs(shown)
+        show_confused_pairs(shown, _choose_cell)
         return
     photographs = shown.result.photographs()
     if label is not None:
@@ -222,14 +280,14 @@ def _show_cell(shown: Shown, cell: tuple[str | None, str | None]) -> None:
         key="clear_cell",
         icon=":material/close:",
         icon_position="right",
-        on_click=choose_cell,
+        on_click=_choose_cell,
         args=(None, None),
         help="Remove this filter",
     )
     shown.photos.show(photographs, key="cell_photographs", page_size=12, tile_width=124)
 
 
-def show_confused_pairs(shown: Shown) -> None:
+def show_confused_pairs(shown: Shown, on_click: Callable[[str, str], None]) -> None:
     """Draw the pairs of classes that are confused most; a click opens a pair's photographs."""
     pairs = most_confused_pairs(shown.result.confusion, shown.result.class_names, limit=6)
     st.markdown("## Most confused")
@@ -240,7 +298,7 @@ def show_confused_pairs(shown: Shown) -> None:
     for rank, pair in enumerate(pairs.itertuples()):
         with st.container(border=True, gap="xsmall"):
             n = int(pairs["count"].iloc[rank])
-            confused_pair(pair, n, f"pair_{rank}", choose_cell, (pair.label, pair.prediction))
+            confused_pair(pair, n, f"pair_{rank}", on_click, (pair.label, pair.prediction))
             chosen = (photographs["label"] == pair.label) & (
                 photographs["prediction"] == pair.prediction
             )

@@ -6,6 +6,7 @@ from dashboard.evaluation.shown import Shown
 from dashboard.wording.names import counted, human_name
 
 
+@st.fragment
 def show_errors(shown: Shown) -> None:
     """Draw the most confident mistakes or the least confident hits, with filters."""
     result = shown.result

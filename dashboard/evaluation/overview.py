@@ -7,7 +7,7 @@ import streamlit as st
 
 from dashboard.charts.ranking import per_class_figure
 from dashboard.charts.style import NO_TOOLBAR
-from dashboard.evaluation.confusions import show_confused_pairs
+from dashboard.evaluation.confusions import open_cell, show_confused_pairs
 from dashboard.evaluation.report import render_report
 from dashboard.evaluation.shown import Shown
 from dashboard.wording.glossary import GLOSSARY
@@ -51,7 +51,7 @@ def show_overview(shown: Shown) -> None:
             alt="Precision and recall of every class",
         )
     with pairs:
-        show_confused_pairs(shown)
+        show_confused_pairs(shown, open_cell)
 
 
 def show_headline(result: EvaluationResult) -> None:

@@ -19,7 +19,7 @@ pytestmark = pytest.mark.browser
 MANY = tuple(f"action_{index:02}" for index in range(100))
 # The first drawing of a page can take long on a busy machine.
 expect.set_options(timeout=TIMEOUT_MS)
-CELLS = ".js-plotly-plot .scatterlayer .point"
+CELLS = ".js-plotly-plot .barlayer .point"
 
 
 @pytest.fixture(scope="module")
@@ -76,7 +76,7 @@ def click_cell(page: Page, label: str, prediction: str) -> None:
     expect(page.locator(CELLS).first).to_be_attached()
     reported = page.evaluate(
         "() => document.querySelector('.js-plotly-plot').data"
-        ".filter(trace => trace.type === 'scatter').flatMap(trace => trace.customdata)"
+        ".filter(trace => trace.type === 'bar').flatMap(trace => trace.customdata)"
     )
     index = [cell[:2] for cell in reported].index([label, prediction])
     cell = page.locator(CELLS).nth(index)

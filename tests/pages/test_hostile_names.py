@@ -118,7 +118,7 @@ def test_evaluation_page(dataset: Path, view: str) -> None:
     app = open_page("evaluation", view=view)
     if view == "Confusions":
         assert_names_are_text(app)
-        app.session_state["true"] = CLASSES[0]
+        app.query_params["true"] = CLASSES[0]
         app.run()
         assert not app.exception
     # The others name things of the set in tables and tiles only, which know no markup.
