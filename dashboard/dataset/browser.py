@@ -44,6 +44,7 @@ _NO_FILTERS: Final = {
 }
 
 
+@st.fragment
 def show_browser(view: DatasetView) -> None:
     """Draw filters, a page of thumbnails, and what can be decided about them."""
     filters = st.grid("auto", min_column_width=140)

@@ -41,11 +41,16 @@ def show_findings(view: DatasetView) -> None:
         clean = [issue_title(name).lower() for name in counts if name not in found]
         if clean:
             st.caption(f"Looked for and not found: {', '.join(clean)}.")
+    _show_kind(view, list(found))
+
+
+@st.fragment
+def _show_kind(view: DatasetView, found: list[str]) -> None:
     chosen = st.pills(
         "Show",
-        list(found),
+        found,
         format_func=issue_title,
-        default=_DUPLICATES[0] if _DUPLICATES[0] in found else next(iter(found)),
+        default=_DUPLICATES[0] if _DUPLICATES[0] in found else found[0],
         required=True,
         key="finding",
         bind="query-params",

@@ -13,6 +13,7 @@ from har_core.dataset.splits import leaking_groups, split_columns
 _GROUPS_PER_PAGE = 8
 
 
+@st.fragment
 def show_leakage(view: DatasetView) -> None:
     """Draw the duplicate groups that cross splits, for the split column chosen."""
     columns = _split_columns(view)

@@ -19,6 +19,7 @@ from har_core.scan.issues import ISSUE_KINDS, issue_column
 _COLOURINGS: Final = ("Class", "Split", "Finding")
 
 
+@st.fragment
 def show_map(view: DatasetView) -> None:
     """Draw the map and the photographs of the region that was lassoed."""
     if view.analysis is None:

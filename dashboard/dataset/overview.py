@@ -45,6 +45,16 @@ def show_class_balance(labels: pd.Series, splits: pd.Series | None = None) -> No
         )
         tooltip = GLOSSARY["normalised entropy"]
     st.markdown(reading, help=tooltip)
+    by_split = None
+    if splits is not None and splits.ne("").any():
+        kept = labels.ne("")
+        by_split = pd.crosstab(labels[kept], splits[kept])
+        by_split = by_split[[name for name in (*SPLITS, "") if name in by_split]]
+    _show_counts(balance.counts.rename("photographs").to_frame(), by_split)
+
+
+@st.fragment
+def _show_counts(counts: pd.DataFrame, by_split: pd.DataFrame | None) -> None:
     with st.container(horizontal=True, vertical_alignment="center"):
         measure = st.segmented_control(
             "Measure",
@@ -62,17 +72,8 @@ def show_class_balance(labels: pd.Series, splits: pd.Series | None = None) -> No
             key="balance_order",
             label_visibility="collapsed",
         )
-        by_split = (
-            splits is not None
-            and splits.ne("").any()
-            and st.toggle("By split", value=True, key="balance_by_split")
-        )
-    kept = labels.ne("")
-    if by_split and splits is not None:
-        counts = pd.crosstab(labels[kept], splits[kept])
-        counts = counts[[name for name in (*SPLITS, "") if name in counts]]
-    else:
-        counts = balance.counts.rename("photographs").to_frame()
+        if by_split is not None and st.toggle("By split", value=True, key="balance_by_split"):
+            counts = by_split
     st.plotly_chart(
         _balance_figure(counts, shares=measure == "Shares", by_name=order == "By name"),
         key="class_balance",
@@ -112,6 +113,7 @@ def _capitalised(text: str) -> str:
     return text[:1].upper() + text[1:]
 
 
+@st.fragment
 def show_image_properties(view: DatasetView) -> None:
     """Draw sizes, and the distribution of a chosen property by class."""
     photographs = view.photographs

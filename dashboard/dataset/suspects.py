@@ -32,6 +32,7 @@ _WHOLE_SET: Final = "Whole set"
 _JUDGES: Final = {_HELD_OUT: "model", _WHOLE_SET: "regression"}
 
 
+@st.fragment
 def show_suspects(view: DatasetView) -> None:
     """Draw the ranking, from the chosen evidence."""
     sources = _sources(view)

@@ -9,9 +9,7 @@ import streamlit as st
 from dashboard.dataset.decision_bar import PAGE_SIZE, current_decisions, decision_mark
 from dashboard.dataset.view import DatasetView
 from dashboard.widgets.gallery import Tile, gallery
-from dashboard.widgets.opened_photo import (
-    PHOTO_PARAMETER,
-)
+from dashboard.widgets.opened_photo import PHOTO_PARAMETER
 from dashboard.wording.names import human_name
 from har_core.images.thumbnails import thumbnails
 from har_core.scan.issues import ISSUE_KINDS
@@ -70,11 +68,17 @@ def show_tiles(
                 placeholder=placeholder_text(row),
             )
         )
-    opened, selected = gallery(tiles, key=key, selectable=selectable)
-    if opened is not None:
-        st.session_state[BROWSING] = list(rows["filename"])
-        st.query_params[PHOTO_PARAMETER] = opened
+    names = rows["filename"].tolist()
+    _, selected = gallery(
+        tiles, key=key, selectable=selectable, on_opened=lambda: _open(key, names)
+    )
     return selected
+
+
+def _open(key: str, names: list[str]) -> None:
+    st.session_state[BROWSING] = names
+    st.query_params[PHOTO_PARAMETER] = st.session_state[key]["opened"]
+    st.rerun()  # all of the page, which opens it
 
 
 def show_groups(

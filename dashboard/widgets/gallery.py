@@ -1,6 +1,6 @@
 """A grid of thumbnails: a click opens a photograph, boxes select several."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
 from typing import Final
 
@@ -190,7 +190,12 @@ class Tile:
 
 
 def gallery(
-    tiles: Sequence[Tile], *, key: str, selectable: bool = False, tile_width: int = 150
+    tiles: Sequence[Tile],
+    *,
+    key: str,
+    selectable: bool = False,
+    tile_width: int = 150,
+    on_opened: Callable[[], None] = lambda: None,
 ) -> tuple[str | None, list[str]]:
     """Draw a gallery.
 
@@ -204,6 +209,8 @@ def gallery(
         Whether tiles have boxes.
     tile_width : int, default 150
         Least width of a tile in pixels; as many as fit stand in a row.
+    on_opened : callable, optional
+        Called before the page runs again; what was opened is in the session's state.
 
     Returns
     -------
@@ -223,7 +230,7 @@ def gallery(
             "selectable": selectable,
             "tileWidth": tile_width,
         },
-        on_opened_change=lambda: None,
+        on_opened_change=on_opened,
         on_selected_change=lambda: None,
     )
     chosen = [name for name in result.selected or [] if name in shown]
