@@ -42,7 +42,6 @@ def show_confidence(shown: Shown) -> None:
     show_foreign(shown)
 
 
-@st.fragment
 def _show_calibration(shown: Shown) -> None:
     result, present = shown.result, shown.manifest.temperature
     bins = reliability_bins(result.confidence, result.correct)
@@ -125,7 +124,6 @@ def _store_temperature(shown: Shown, temperature: float) -> None:
         store_temperature(shown.folder, temperature)
     except HarError as error:
         st.session_state["store_temperature_error"] = str(error)
-    st.rerun()  # the whole page: all of it shows the model
 
 
 @st.fragment
@@ -180,4 +178,4 @@ def _store_abstention(shown: Shown, threshold: float) -> None:
         store_abstention(shown.folder, threshold)
     except HarError as error:
         st.session_state["store_abstention_error"] = str(error)
-    st.rerun()
+    st.rerun()  # the whole page: all of it shows the model
