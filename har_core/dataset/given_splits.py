@@ -11,6 +11,9 @@ from har_core.errors import DatasetError, some_of
 
 # A group that is in several counts for the first of them: what measures a model is not learned.
 _PRECEDENCE: Final = ("test", "validation", "train")
+NEAR_DUPLICATE: Final = "near duplicate of a photograph that "
+_OF_MEASURING: Final = f"{NEAR_DUPLICATE}the model is measured by"
+_OF_LEARNED: Final = f"{NEAR_DUPLICATE}the earlier model has learned from"
 
 
 def split_of_folders(
@@ -43,7 +46,9 @@ def split_of_folders(
 def left_out(table: pd.DataFrame) -> pd.DataFrame:
     """Return ``filename``, ``label`` and ``reason`` of what `split_as_given` leaves out."""
     copies = table.loc[table["split"] == "", ["filename", "label"]]
-    return copies.assign(reason="near duplicate of a photograph that the model is measured by")
+    measuring = table.loc[table["split"].isin(["test", "validation"]), "duplicate_group"]
+    is_measured = table.loc[copies.index, "duplicate_group"].isin(measuring)
+    return copies.assign(reason=np.where(is_measured, _OF_MEASURING, _OF_LEARNED))
 
 
 def split_as_given(
@@ -57,7 +62,8 @@ def split_as_given(
     """Take over the splits of a dataset, and draw from training what it lacks.
 
     A photograph of which a near duplicate is in the test split is left out of the others, and one
-    of which a near duplicate is in the validation split out of training.
+    of which a near duplicate is in the validation split out of training. Nor does a photograph
+    measure of which an earlier model has learned from a near duplicate.
 
     Parameters
     ----------
@@ -67,7 +73,8 @@ def split_as_given(
     given : sequence of str, length N
         Split of each, of `har_core.dataset.splits.SPLITS`; ``train`` is among them.
     known : sequence of bool, optional
-        Which ones an earlier model has seen: nothing is drawn of them and of their near duplicates.
+        Which ones an earlier model has seen, their splits being its: nothing is drawn of them and
+        of their near duplicates.
     seed : int
         Of what is drawn: as by `har_core.dataset.splits.stratified_group_split`.
 
@@ -86,11 +93,14 @@ def split_as_given(
     by = "dataset's folders" + " and the splits of the earlier model" * any(known)
     if "train" not in present:
         raise DatasetError(f"The {by} are {' and '.join(present)}; none is train.")
+    is_known = np.asarray(known, bool) if len(known) else np.zeros(len(table), bool)
+    learned = table.loc[is_known & (table["split"] == "train"), "group"]
+    table.loc[table["group"].isin(learned) & ~is_known & (table["split"] != "train"), "split"] = ""
     rank = table["split"].map({name: n for n, name in enumerate(_PRECEDENCE)})
     first = rank.groupby(table["group"]).transform("min")
     table.loc[rank > first, "split"] = ""
     missing = [name for name in SPLITS if name not in present]
-    seen = table["group"].isin(table.loc[list(known), "group"])
+    seen = table["group"].isin(table.loc[is_known, "group"])
     training = table[(table["split"] == "train") & ~seen]
     if missing and len(training):
         drawn = stratified_group_split(training["label"], training["group"], seed=seed)

@@ -1,8 +1,9 @@
 """The model card: a bundle's README.md, written from its manifest and its test evaluation."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any, Final
 
+from har_core.dataset.given_splits import NEAR_DUPLICATE
 from har_core.evaluation.answers import FEW_PHOTOGRAPHS
 from har_core.evaluation.documents import answers_text, metric_rows, temperature_words
 from har_core.evaluation.result import EvaluationResult
@@ -59,7 +60,7 @@ split. `evaluation/predictions.parquet` holds each photograph's probabilities be
 {_paragraph(answers_text(manifest.rules))}
 ## How it was trained
 
-{", ".join(parts)}; {len(training["skipped"])} skipped as unreadable or missing. \
+{", ".join(parts)}; {_skipped(training["skipped"])}. \
 {training.get("summary", "")} All settings and package versions are in `bundle.json`, the log in \
 `training_log.csv`, the split in `splits.parquet`.
 {notes}
@@ -130,7 +131,7 @@ Probabilities are divided by {temperature_words(manifest.temperature)}. \
 
 Quick training: the network of `{training["base"]}` was left as it is, and a penalised multinomial \
 logistic regression was fitted on the mean of its last feature map. Photographs: {n}; \
-{len(training["skipped"])} skipped as unreadable or missing. Everything is in the split that it \
+{_skipped(training["skipped"])}. Everything is in the split that it \
 had for `{training["base"]}`. The log is in `training_log.csv`, the split in `splits.parquet`.
 
 {_NOT_FOR}"""
@@ -142,6 +143,12 @@ It knows only the actions above; the most probable of them says little of a pict
 something else. It has seen web and stock photographs; people, places and poses that are rare \
 there are predicted worse. It must not be used to judge or watch people.
 """
+
+
+def _skipped(skipped: Sequence[Mapping[str, Any]]) -> str:
+    n_alike = sum(row["reason"].startswith(NEAR_DUPLICATE) for row in skipped)
+    words = f"{len(skipped) - n_alike} skipped as unreadable or missing"
+    return f"{words}, {n_alike} left out as near duplicates across splits" if n_alike else words
 
 
 def _paragraph(text: str) -> str:

@@ -4,7 +4,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from har_core.dataset.given_splits import split_as_given, split_of_folders
+from har_core.dataset.given_splits import left_out, split_as_given, split_of_folders
 from har_core.errors import DatasetError
 
 
@@ -66,6 +66,30 @@ def test_no_test_photograph_is_drawn_of_what_an_earlier_model_has_learned_from()
     assert set(split_of_folders(table, everything)) == {"train"}
     with pytest.raises(DatasetError, match="folders and the splits of the earlier model are test;"):
         split_of_folders(table, everything.assign(split="test"))
+
+
+def test_what_resembles_what_an_earlier_model_has_learned_from_does_not_measure() -> None:
+    table = pd.DataFrame(
+        {
+            "filename": list("uvwxyzt"),
+            "label": ["a", "a", "a", "a", "b", "b", "a"],
+            "sha256": list("uvwxyzt"),
+            "duplicate_group": [0, 0, 0, 1, 2, 3, 4],
+            "split": ["train", "test", "validation", "test", "train", "validation", "train"],
+        }
+    )
+    learned = pd.DataFrame({"sha256": ["u"], "split": ["train"]})
+    split = split_of_folders(table, learned)
+    assert list(split) == ["train", "", "", "test", "train", "validation", "train"]
+    told = left_out(table.assign(split=split))
+    assert list(told["filename"]) == ["v", "w"]
+    assert set(told["reason"]) == {
+        "near duplicate of a photograph that the earlier model has learned from"
+    }
+    # Of what it was tested on, a near duplicate is not learned from.
+    split = split_of_folders(table, learned.assign(split="test"))
+    assert list(split) == ["test", "test", "", "test", "train", "validation", "train"]
+    assert left_out(table.assign(split=split))["reason"].str.endswith("measured by").all()
 
 
 def test_a_class_without_training_photographs_is_named() -> None:
