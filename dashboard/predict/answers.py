@@ -12,6 +12,7 @@ from dashboard.classification import ClassifiedPhoto
 from dashboard.predict.part import choose_part
 from dashboard.predict.results import Photo, result_json, results_csv, results_table
 from dashboard.resources import classified
+from dashboard.widgets import tab_memory
 from dashboard.wording.answers import advice, headline, set_sentence
 from dashboard.wording.names import counted, escape_markdown, human_name, markdown_name, percent
 from har_core import ActionModel, InvalidImageError
@@ -20,7 +21,7 @@ ROW_HEIGHT = 56
 _TABLE = "answers"  # "results" is the sidebar's
 ROWS_SHOWN = 7.5  # half a row tells that there are more
 THRESHOLD_KEY = "min_confidence"
-_THRESHOLD_OF = "min_confidence_of"
+_THRESHOLD_OF, _KEPT_THRESHOLD = "min_confidence_of", "kept_min_confidence"
 
 
 def classify_all(
@@ -59,11 +60,18 @@ def show_picture(photo: Photo, result: ClassifiedPhoto) -> Photo:
 def choose_threshold(model: ActionModel) -> float:
     """Draw the slider of the confidence below which there is no answer, and return it.
 
-    It begins with the model's own; another one is part of the page's address.
+    It begins with the model's own; another one is part of the page's address. While there is no
+    slider the browser takes it out of there, so that the tab keeps it, too.
     """
     own = round(model.rules.abstain_below, 2)
-    if st.session_state.setdefault(_THRESHOLD_OF, (model.name, own)) != (model.name, own):
-        st.session_state.update({_THRESHOLD_OF: (model.name, own), THRESHOLD_KEY: own})
+    of_model = (model.name, own)
+    if st.session_state.setdefault(_THRESHOLD_OF, of_model) != of_model:
+        st.session_state.update({_THRESHOLD_OF: of_model, THRESHOLD_KEY: own})
+    kept_of, kept = st.session_state.get(_KEPT_THRESHOLD, (of_model, own))
+    forgotten = not {THRESHOLD_KEY} & {*st.session_state, *st.query_params}
+    if forgotten and kept_of == of_model and kept != own:
+        st.session_state[THRESHOLD_KEY] = kept
+        st.query_params[THRESHOLD_KEY] = str(kept)
     chosen = st.slider(
         "Answer only from this confidence on",
         *(0.0, 1.0, own, 0.01),
@@ -71,6 +79,8 @@ def choose_threshold(model: ActionModel) -> float:
         bind="query-params",
         help="Below it the answer is that the model cannot tell.",
     )
+    st.session_state[_KEPT_THRESHOLD] = (of_model, chosen)
+    tab_memory.keep(_KEPT_THRESHOLD)
     if chosen != own:
         st.caption(
             f"Only on this page: the model itself answers from {percent(own)} on. "

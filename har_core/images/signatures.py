@@ -25,6 +25,13 @@ _OTHER_IMAGES: Final = (
     (b"\0\0\1\0", "an icon (ICO)"),
     (b"\xff\x0a", "a JPEG XL picture"),
     (b"\0\0\0\x0cJXL ", "a JPEG XL picture"),
+    (b"II\xbc\x01", "a JPEG XR picture"),
+    (b"P5\n", "a PGM picture"),
+    (b"P6\n", "a PPM picture"),
+    (b"DDS ", "a DDS texture"),
+    (b"gimp xcf ", "a GIMP file"),
+    (b"#?RADIANCE", "a Radiance HDR picture"),
+    (b"v/1\x01", "an OpenEXR picture"),
 )
 ZIP_ARCHIVES: Final = ("a ZIP archive or Office document", "an empty ZIP archive")
 _NO_IMAGES: Final = (
@@ -37,6 +44,8 @@ _NO_IMAGES: Final = (
     (b"BZh", "a bzip2 archive"),
     (b"\xfd7zXZ\0", "an xz archive"),
     (b"\x28\xb5\x2f\xfd", "a Zstandard archive"),
+    (b"bplist00", "a property list (iCloud leaves such in place of what is not downloaded)"),
+    (b"\0\x05\x16\x07", "an AppleDouble file (macOS leaves such beside a photograph)"),
     (b"SQLite format 3\0", "an SQLite database"),
     (b"\x93NUMPY", "a NumPy array"),
     (b"\x89HDF\r\n\x1a\n", "an HDF5 file"),

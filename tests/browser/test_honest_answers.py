@@ -112,9 +112,16 @@ def test_a_visit_that_asks_for_honest_answers(page: Page) -> None:
     expect(heading.filter(has_text="running —")).to_be_visible()
     expect(page).to_have_url(re.compile("min_confidence=0"))
 
+    # It outlasts a file that gets no answer, and a reload.
+    hand_in(page, "notes.png", b"text")
+    expect(page.get_by_text("This file could not be used")).to_be_visible()
+    page.reload()
+    expect(page.get_by_text("This file could not be used")).to_be_visible()
+
     # A part: by a box, then by the keyboard.
     hand_in(page, "pair.png", two_people())
     expect(page.get_by_role("img", name="The photograph pair.png")).to_be_visible()
+    expect(page).to_have_url(re.compile("min_confidence=0"))
     page.get_by_text("Look at a part only").click()
     chart = page.locator("[class*=part_box_0] .js-plotly-plot .draglayer .nsewdrag")
     wait_until_drawn(page)  # a rerun would take the chart from under the mouse

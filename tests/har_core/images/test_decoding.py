@@ -435,6 +435,8 @@ def _zip_bytes() -> bytes:
         (b"\0\0\0\x1cftypavif\0\0\0\0", "AVIF", "truncated"),
         (b'<?xml version="1.0"?><svg xmlns="http://www.w3.org/2000/svg"/>', "SVG", None),
         (b"8BPS\0\1", "Photoshop", "unsupported_format"),
+        (b"P6\n2 2\n255\n" + bytes(12), "PPM", "unsupported_format"),
+        (b"bplist00" + bytes(9), "iCloud leaves", "not_an_image"),
         (b"\0\0\1\0\1\0", "icon", "unsupported_format"),
     ],
 )
