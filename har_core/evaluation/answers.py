@@ -79,25 +79,22 @@ def refit_rules(folder: Path, manifest: BundleManifest, temperature: float) -> A
     return fit_rules(held_out.labels, held_out.probabilities, "validation")
 
 
-def fit_set_threshold(
-    labels: np.ndarray, probabilities: np.ndarray, coverage: float = SET_COVERAGE
-) -> float:
+def fit_set_threshold(labels: np.ndarray, probabilities: np.ndarray) -> float:
     """Return the probability from which on a class belongs to an answer set.
 
     Split conformal prediction with the label's own probability as the score, which gives the
     smallest sets (Sadinle, Lei & Wasserman 2019, JASA 114): on further photographs of the same
-    kind the sets hold the right class in at least `coverage` of cases.
+    kind the sets hold the right class in at least `SET_COVERAGE` of cases.
 
     Parameters
     ----------
     labels : ndarray of int, shape (N,)
     probabilities : ndarray of float64, shape (N, C)
         As shown.
-    coverage : float, default 0.9
     """
     n = len(labels)
     of_label = np.sort(probabilities[np.arange(n), labels])
-    rank = int(np.floor((n + 1) * (1 - coverage)))
+    rank = int(np.floor((n + 1) * (1 - SET_COVERAGE)))
     return float(of_label[rank - 1]) if rank else 0.0
 
 

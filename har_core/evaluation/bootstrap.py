@@ -31,13 +31,13 @@ def resampled_totals(
     statistics: "csr_array",
     groups: np.ndarray,
     n_resamples: int = N_RESAMPLES,
-    seed: int = SEED,
 ) -> np.ndarray:
     """Sum per-photograph statistics over photographs drawn with replacement, group by group.
 
     Near-duplicates are not independent observations: a group is drawn or left out as a whole
     (the cluster bootstrap; Davison & Hinkley 1997, section 3.8). Any metric that is a function of
-    such sums can be bootstrapped from the result, without touching the photographs again.
+    such sums can be bootstrapped from the result, without touching the photographs again. Equal
+    groups draw equal samples, also for another model's statistics: their differences are paired.
 
     Parameters
     ----------
@@ -47,9 +47,6 @@ def resampled_totals(
         Photographs with equal numbers belong together.
     n_resamples : int, default 1000
         How many samples to draw.
-    seed : int
-        Equal seeds and groups draw equal samples, also for another model's statistics: that
-        makes differences between models paired.
 
     Returns
     -------
@@ -64,7 +61,7 @@ def resampled_totals(
         (np.ones(n_photos), (group_of_photo, np.arange(n_photos))), shape=(n_groups, n_photos)
     )
     by_group = (membership @ statistics).T.tocsr()
-    rng = np.random.default_rng(seed)
+    rng = np.random.default_rng(SEED)
     totals = np.empty((by_group.shape[0], n_resamples))
     at_once = min(_RESAMPLES_AT_ONCE, max(1, _WEIGHTS_AT_ONCE // n_groups))
     for start in range(0, n_resamples, at_once):
@@ -110,12 +107,11 @@ def percentile_interval(
     return Interval(float(value), float(max(low + shift, lowest)), float(high + shift))
 
 
-def share_interval(value: float, replicates: np.ndarray, groups: np.ndarray) -> Interval:
+def share_interval(value: float, replicates: np.ndarray, n_groups: int) -> Interval:
     """Return the interval of a metric in [0, 1] that counts right answers.
 
     Where none or all are right, so are they in every resample, and a percentile interval would
-    claim certainty; there the open end is that of Wilson's score interval (1927, "Probable
-    inference, the law of succession, and statistical inference"), one observation a group.
+    claim certainty; there the open end is that of Wilson's score interval, one observation a group.
 
     Parameters
     ----------
@@ -123,8 +119,8 @@ def share_interval(value: float, replicates: np.ndarray, groups: np.ndarray) -> 
         The metric on the photographs themselves.
     replicates : ndarray of float, shape (B,)
         The metric on each resample; NaN where it is undefined.
-    groups : ndarray of int
-        Near-duplicate group of each photograph that the metric is of.
+    n_groups : int
+        Near-duplicate groups among the photographs that the metric is of.
 
     Returns
     -------
@@ -133,8 +129,15 @@ def share_interval(value: float, replicates: np.ndarray, groups: np.ndarray) -> 
     """
     if value not in (0.0, 1.0):
         return percentile_interval(value, replicates)
+    return wilson_interval(round(value * n_groups), n_groups)
+
+
+def wilson_interval(found: int, n: int) -> Interval:
+    """Return the share found among n observations with its score interval.
+
+    Wilson 1927, "Probable inference, the law of succession, and statistical inference".
+    """
     from scipy.stats import binomtest
 
-    n_groups = len(np.unique(groups))
-    wilson = binomtest(round(value * n_groups), n_groups).proportion_ci(LEVEL, "wilson")
-    return Interval(float(value), float(wilson.low), float(wilson.high))
+    ends = binomtest(found, n).proportion_ci(LEVEL, "wilson")
+    return Interval(found / n, float(ends.low), float(ends.high))

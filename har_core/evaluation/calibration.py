@@ -36,7 +36,7 @@ class ReliabilityBins:
         return float(self.counts @ gaps / self.counts.sum())
 
 
-def equal_mass_bins(confidence: np.ndarray, n_bins: int = N_BINS) -> np.ndarray:
+def equal_mass_bins(confidence: np.ndarray) -> np.ndarray:
     """Assign confidences to bins of equal size (Nguyen & O'Connor 2015, arXiv:1508.05154).
 
     Sorted confidences are cut as by ``numpy.array_split``; a bin starts at the confidence of its
@@ -45,24 +45,21 @@ def equal_mass_bins(confidence: np.ndarray, n_bins: int = N_BINS) -> np.ndarray:
     Parameters
     ----------
     confidence : ndarray of float, shape (N,)
-    n_bins : int, default 15
 
     Returns
     -------
     ndarray of int, shape (N,)
-        In [0, n_bins); ties and fewer than `n_bins` photographs leave some bins empty.
+        In [0, `N_BINS`); ties and fewer photographs than bins leave some bins empty.
     """
     n = len(confidence)
-    sizes = np.full(n_bins, n // n_bins)
-    sizes[: n % n_bins] += 1
+    sizes = np.full(N_BINS, n // N_BINS)
+    sizes[: n % N_BINS] += 1
     starts = np.cumsum(sizes)[:-1]
     edges = np.sort(confidence)[starts[starts < n]]
     return np.searchsorted(edges, confidence, side="right")
 
 
-def reliability_bins(
-    confidence: np.ndarray, correct: np.ndarray, n_bins: int = N_BINS
-) -> ReliabilityBins:
+def reliability_bins(confidence: np.ndarray, correct: np.ndarray) -> ReliabilityBins:
     """Compare confidence and accuracy in `equal_mass_bins`.
 
     Parameters
@@ -70,21 +67,20 @@ def reliability_bins(
     confidence : ndarray of float, shape (N,)
         Probability of the predicted class.
     correct : ndarray of bool, shape (N,)
-    n_bins : int, default 15
 
     Returns
     -------
     ReliabilityBins
         In order of confidence, without empty bins.
     """
-    bins = equal_mass_bins(confidence, n_bins)
-    counts = np.bincount(bins, minlength=n_bins)
+    bins = equal_mass_bins(confidence)
+    counts = np.bincount(bins, minlength=N_BINS)
     used = counts > 0
     counts = counts[used]
     return ReliabilityBins(
         counts=counts,
-        confidence=np.bincount(bins, weights=confidence, minlength=n_bins)[used] / counts,
-        accuracy=np.bincount(bins, weights=correct, minlength=n_bins)[used] / counts,
+        confidence=np.bincount(bins, weights=confidence, minlength=N_BINS)[used] / counts,
+        accuracy=np.bincount(bins, weights=correct, minlength=N_BINS)[used] / counts,
     )
 
 
@@ -93,7 +89,6 @@ def calibration_error_by_chance(
     groups: np.ndarray | None = None,
     *,
     n_samples: int = 200,
-    seed: int = 0,
 ) -> tuple[float, float]:
     """Return the calibration error that a perfectly calibrated model would measure.
 
@@ -109,7 +104,6 @@ def calibration_error_by_chance(
         Near-duplicate group of each photograph; default: every one is its own.
     n_samples : int, default 200
         How often all answers are drawn.
-    seed : int, default 0
 
     Returns
     -------
@@ -121,7 +115,7 @@ def calibration_error_by_chance(
     if groups is not None:
         codes = np.unique(groups, return_inverse=True)[1]
     n_groups = int(codes.max()) + 1
-    rng = np.random.default_rng(seed)
+    rng = np.random.default_rng(0)
     errors = []
     for _ in range(n_samples):
         gaps = confidence - (rng.random(n_groups)[codes] < confidence)

@@ -8,6 +8,7 @@ import pandas as pd
 
 from har_core.errors import DatasetError, some_of
 
+_SHOWN: Final = 5
 _SUM_TOLERANCE: Final = 1e-3  # float16 rows of 100 classes stay within
 
 
@@ -17,7 +18,7 @@ def check_filenames(filenames: np.ndarray) -> None:
     if twice:
         raise DatasetError(
             f"Every photograph may occur once, but {_count(twice, 'filename')} repeated: "
-            f"{_some(twice)}."
+            f"{some_of(map(str, twice), _SHOWN)}."
         )
 
 
@@ -32,7 +33,7 @@ def check_probabilities(table: np.ndarray, filenames: np.ndarray) -> None:
         if rows.any():
             wrong = filenames[rows].tolist()
             raise DatasetError(
-                f"{_count(wrong, 'photograph')} with {problem}: {_some(wrong)}. "
+                f"{_count(wrong, 'photograph')} with {problem}: {some_of(wrong, _SHOWN)}. "
                 "Nothing was computed from these predictions; make them again."
             )
 
@@ -53,7 +54,7 @@ def label_indices(
     if unknown.size:
         named = sorted({str(label) for label in given[unknown]})
         raise DatasetError(
-            f"{_count(named, 'label')} not among the model's classes: {_some(named)} "
+            f"{_count(named, 'label')} not among the model's classes: {some_of(named, _SHOWN)} "
             f"(first at {filenames[unknown[0]]}). Known classes: {some_of(class_names, 20)}."
         )
     return indices
@@ -67,8 +68,3 @@ def repeated(values: Sequence[str] | np.ndarray) -> list[str]:
 
 def _count(items: list[str], noun: str) -> str:
     return f"{len(items):,} {noun}" if len(items) == 1 else f"{len(items):,} {noun}s"
-
-
-def _some(items: list[str], shown: int = 5) -> str:
-    listed = ", ".join(str(item) for item in items[:shown])
-    return listed if len(items) <= shown else f"{listed}, …"

@@ -9,12 +9,7 @@ import numpy as np
 import pandas as pd
 
 from har_core.errors import DatasetError
-from har_core.evaluation.bootstrap import (
-    Interval,
-    percentile_interval,
-    resampled_totals,
-    share_interval,
-)
+from har_core.evaluation.bootstrap import Interval, resampled_totals
 from har_core.evaluation.calibration import (
     calibration_error_by_chance,
     equal_mass_bins,
@@ -28,7 +23,12 @@ from har_core.evaluation.checks import (
 )
 from har_core.evaluation.confusion import confusion_matrix, similarity_order
 from har_core.evaluation.curves import RankingCurves, micro_curves, one_vs_rest_curves
-from har_core.evaluation.totals import CLASS_METRICS, HEADLINE_METRICS, MetricTotals
+from har_core.evaluation.totals import (
+    CLASS_METRICS,
+    MetricTotals,
+    class_intervals,
+    headline_intervals,
+)
 from har_core.model.answers import NO_RULES, AnswerRules
 from har_core.model.temperature import apply_temperature
 
@@ -206,12 +206,12 @@ class EvaluationResult:
         return micro_curves(self.labels, self.probabilities)
 
     @cached_property
-    def totals(self) -> "MetricTotals":
+    def totals(self) -> MetricTotals:
         """The sums that every headline and per-class metric follows from."""
         return MetricTotals(self._statistics.sum(axis=0)[:, np.newaxis], len(self.class_names))
 
     @cached_property
-    def resampled_totals(self) -> "MetricTotals":
+    def resampled_totals(self) -> MetricTotals:
         """The same sums on each bootstrap resample (seeded, drawn by near-duplicate group)."""
         return MetricTotals(resampled_totals(self._statistics, self.groups), len(self.class_names))
 
@@ -230,15 +230,8 @@ class EvaluationResult:
     @cached_property
     def headline_intervals(self) -> dict[str, Interval]:
         """Headline metrics by name, as `Interval`."""
-        values, replicates = self.totals.headline(), self.resampled_totals.headline()
-        intervals: dict[str, Interval] = {}
-        for name in HEADLINE_METRICS:
-            value, samples = float(values[name][0]), replicates[name]
-            if name in ("log_loss", "ece"):
-                intervals[name] = percentile_interval(value, samples, centred=name == "ece")
-            else:
-                intervals[name] = share_interval(value, samples, self.groups)
-        return intervals
+        n_groups = len(np.unique(self.groups))
+        return headline_intervals(self.totals, self.resampled_totals, n_groups)
 
     @cached_property
     def calibration_error_by_chance(self) -> tuple[float, float]:
@@ -293,16 +286,8 @@ class EvaluationResult:
                 "predicted": self.confusion.sum(axis=0),
             }
         )
-        for name in CLASS_METRICS:
-            values = getattr(self.totals, name)()[:, 0]
-            replicates = getattr(self.resampled_totals, name)()
-            intervals = [
-                share_interval(value, samples, self._groups_of(name, index))
-                for index, (value, samples) in enumerate(zip(values, replicates, strict=True))
-            ]
-            table[name] = np.nan_to_num(values)
-            table[f"{name}_low"] = [interval.low for interval in intervals]
-            table[f"{name}_high"] = [interval.high for interval in intervals]
+        columns = class_intervals(self.totals, self.resampled_totals, self._groups_of)
+        table = table.assign(**columns)
         table["average_precision"] = [curve.average_precision for curve in self.curves]
         return table
 
@@ -354,11 +339,14 @@ class EvaluationResult:
         tempered = apply_temperature(self.probabilities, temperature)
         return replace(self, probabilities=rules.shown(tempered))
 
-    def _groups_of(self, metric: str, index: int) -> np.ndarray:
-        """Return the near-duplicate groups of the photographs that a class's metric is of."""
-        labelled, predicted = self.labels == index, self.predictions == index
-        rows = {"recall": labelled, "precision": predicted, "f1": labelled | predicted}
-        return self.groups[rows[metric]]
+    def _groups_of(self, metric: str) -> list[int]:
+        """Count the near-duplicate groups of the photographs that each class's metric is of."""
+        counts = []
+        for index in range(len(self.class_names)):
+            labelled, predicted = self.labels == index, self.predictions == index
+            rows = {"recall": labelled, "precision": predicted, "f1": labelled | predicted}
+            counts.append(len(np.unique(self.groups[rows[metric]])))
+        return counts
 
     @cached_property
     def _statistics(self):  # type: ignore[no-untyped-def]  # scipy is imported on use only

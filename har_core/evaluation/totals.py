@@ -1,9 +1,11 @@
 """Metrics as sums over photographs, so that they can be resampled."""
 
+from collections.abc import Callable, Sequence
 from typing import Final
 
 import numpy as np
 
+from har_core.evaluation.bootstrap import Interval, percentile_interval, share_interval
 from har_core.evaluation.calibration import N_BINS
 
 HEADLINE_METRICS: Final = ("top1", "top3", "macro_f1", "log_loss", "ece")
@@ -59,6 +61,59 @@ class MetricTotals:
     def f1(self) -> np.ndarray:
         """Return the F1 score per class, shape (C, B); NaN where it is undefined."""
         return _share(2 * self.class_hits, self.class_predictions + self.class_labels)
+
+
+def headline_intervals(
+    totals: MetricTotals, resampled: MetricTotals, n_groups: int
+) -> dict[str, Interval]:
+    """Return the headline metrics by name with their 95 % intervals.
+
+    Parameters
+    ----------
+    totals : MetricTotals
+        Of the photographs themselves: one sample.
+    resampled : MetricTotals
+        Of resamples.
+    n_groups : int
+        Near-duplicate groups among the photographs.
+    """
+    values, replicates = totals.headline(), resampled.headline()
+    intervals: dict[str, Interval] = {}
+    for name in HEADLINE_METRICS:
+        value, samples = float(values[name][0]), replicates[name]
+        if name in ("log_loss", "ece"):
+            intervals[name] = percentile_interval(value, samples, centred=name == "ece")
+        else:
+            intervals[name] = share_interval(value, samples, n_groups)
+    return intervals
+
+
+def class_intervals(
+    totals: MetricTotals, resampled: MetricTotals, n_groups: Callable[[str], Sequence[int]]
+) -> dict[str, np.ndarray]:
+    """Return columns of a table of classes: each metric, and with ``_low`` and ``_high`` its ends.
+
+    Parameters
+    ----------
+    totals, resampled : MetricTotals
+        As for `headline_intervals`.
+    n_groups : callable
+        Takes one of `CLASS_METRICS`; returns for each class how many near-duplicate groups there
+        are among the photographs that its metric is of.
+
+    Returns
+    -------
+    dict of str to ndarray of float64, shape (C,)
+        Undefined metrics are 0 between NaN and NaN.
+    """
+    columns: dict[str, np.ndarray] = {}
+    for name in CLASS_METRICS:
+        values, replicates = getattr(totals, name)()[:, 0], getattr(resampled, name)()
+        intervals = map(share_interval, values.tolist(), replicates, n_groups(name))
+        ends = np.array([interval[1:] for interval in intervals])
+        columns[name] = np.nan_to_num(values)
+        columns[f"{name}_low"], columns[f"{name}_high"] = ends.T
+    return columns
 
 
 def _share(part: np.ndarray, whole: np.ndarray) -> np.ndarray:

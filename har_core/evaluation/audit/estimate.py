@@ -7,7 +7,7 @@ from typing import Final
 
 import numpy as np
 
-from har_core.evaluation.bootstrap import LEVEL, SEED, Interval
+from har_core.evaluation.bootstrap import LEVEL, SEED, Interval, wilson_interval
 from har_core.evaluation.result import EvaluationResult
 
 SAMPLE_SIZE: Final = 100
@@ -107,14 +107,7 @@ def estimate(result: EvaluationResult, answers: Mapping[str, str]) -> Audit | No
         n_judged=len(judged),
         n_unclear=len(sample) - len(judged),
         wrong=rows[wrong],
-        label_errors=_share(int(wrong.sum()), len(judged)),
+        label_errors=wilson_interval(int(wrong.sum()), len(judged)),
         top1=top1,
         corrected_top1=Interval(value, min(float(low), value), max(float(high), value)),
     )
-
-
-def _share(found: int, n: int) -> Interval:
-    from scipy.stats import binomtest
-
-    ends = binomtest(found, n).proportion_ci(LEVEL, "wilson")
-    return Interval(found / n, float(ends.low), float(ends.high))

@@ -9,16 +9,10 @@ import numpy as np
 import pandas as pd
 
 from har_core.errors import DatasetError
-from har_core.evaluation.bootstrap import (
-    N_RESAMPLES,
-    SEED,
-    Interval,
-    percentile_interval,
-    share_interval,
-)
+from har_core.evaluation.bootstrap import N_RESAMPLES, SEED, Interval
 from har_core.evaluation.calibration import N_BINS, ReliabilityBins, equal_mass_bins
 from har_core.evaluation.result import EvaluationResult
-from har_core.evaluation.totals import CLASS_METRICS, HEADLINE_METRICS, MetricTotals
+from har_core.evaluation.totals import MetricTotals, class_intervals, headline_intervals
 from har_core.scale.opened.labels import JoinedLabels
 from har_core.scale.opened.table import ResultsTable
 
@@ -108,16 +102,7 @@ class MassResult:
     @cached_property
     def headline_intervals(self) -> dict[str, Interval]:
         """Headline metrics by name, as `EvaluationResult.headline_intervals`."""
-        values, replicates = self.totals.headline(), self.resampled_totals.headline()
-        everyone = np.arange(self.n)
-        intervals: dict[str, Interval] = {}
-        for name in HEADLINE_METRICS:
-            value, samples = float(values[name][0]), replicates[name]
-            if name in ("log_loss", "ece"):
-                intervals[name] = percentile_interval(value, samples, centred=name == "ece")
-            else:
-                intervals[name] = share_interval(value, samples, everyone)
-        return intervals
+        return headline_intervals(self.totals, self.resampled_totals, self.n)
 
     @cached_property
     def per_class(self) -> pd.DataFrame:
@@ -132,17 +117,7 @@ class MassResult:
         table = pd.DataFrame(
             {"class": self.class_names, "support": labelled, "predicted": predicted}
         )
-        for name in CLASS_METRICS:
-            values = getattr(self.totals, name)()[:, 0]
-            replicates = getattr(self.resampled_totals, name)()
-            intervals = [
-                share_interval(value, samples, np.arange(n))
-                for value, samples, n in zip(values, replicates, of[name], strict=True)
-            ]
-            table[name] = np.nan_to_num(values)
-            table[f"{name}_low"] = [interval.low for interval in intervals]
-            table[f"{name}_high"] = [interval.high for interval in intervals]
-        return table
+        return table.assign(**class_intervals(self.totals, self.resampled_totals, of.__getitem__))
 
 
 def _normal(rng: np.random.Generator, sums: np.ndarray, n: int, size: int) -> np.ndarray:
