@@ -14,11 +14,11 @@ from dashboard.results.opening import measured
 from dashboard.results.overview import show_overview
 from dashboard.results.photos import ScoredPhotos
 from dashboard.widgets.confused import confused_pair
-from dashboard.wording.metrics import METRIC_MEANINGS, cell_title, metric_interval, metric_value
+from dashboard.widgets.metric_tiles import show_metric_tiles
+from dashboard.wording.metrics import cell_title, metric_interval, metric_value
 from dashboard.wording.names import escape_markdown
-from har_core.errors import HarError
+from har_core.errors import HarError, some_of
 from har_core.evaluation.confusion import Share, most_confused_pairs, similarity_order
-from har_core.evaluation.totals import METRIC_TITLES
 from har_core.scale.opened.labels import JoinedLabels
 from har_core.scale.opened.metrics import MassResult
 from har_core.scale.opened.table import ResultsTable
@@ -109,25 +109,14 @@ def _show_summary(labels: JoinedLabels, result: MassResult) -> None:
     if told:
         notes.append(f"Left out: {', '.join(told)}.")
     if labels.unknown_labels:
-        names = ", ".join(map(escape_markdown, labels.unknown_labels[:_MOST_UNKNOWN]))
-        more = ", …" if len(labels.unknown_labels) > _MOST_UNKNOWN else ""
-        notes.append(f"Labels that are no class of the model are left out: {names}{more}.")
+        names = some_of(map(escape_markdown, labels.unknown_labels), _MOST_UNKNOWN)
+        notes.append(f"Labels that are no class of the model are left out: {names}.")
     if notes:
         st.caption("  \n".join(notes))
 
 
 def _show_metrics(result: MassResult) -> None:
-    with st.grid(5, min_column_width=150, gap="small"):
-        for name, interval in result.headline_intervals.items():
-            st.metric(
-                "ECE" if name == "ece" else METRIC_TITLES[name],
-                metric_value(name, interval.value),
-                metric_interval(name, interval),
-                delta_color="off",
-                delta_arrow="off",
-                help=METRIC_MEANINGS[name],
-                border=True,
-            )
+    show_metric_tiles(result.headline_intervals)
     st.caption(
         "Under each value its 95 % interval, a bootstrap over photographs. Near duplicates are not "
         "known in such results: where there are many, the intervals are too narrow."
@@ -137,7 +126,7 @@ def _show_metrics(result: MassResult) -> None:
         per_class_figure(result.per_class),
         key="results_per_class",
         config=NO_TOOLBAR,
-        alt="Precision and recall of every class",
+        alt="F1 score of every class with its interval",
     )
 
 
