@@ -79,7 +79,7 @@ def import_model_command(
     with, or it is silently wrong: have it --try a photograph whose answer you know.
 
     \b
-    python -m har_core import-model old.h5 --class-indices classes.json --name old \\
+    har import-model old.h5 --class-indices classes.json --name old \\
         --preprocessing zero_to_one --try running.jpg --expect running
     """  # noqa: D301 - \b keeps the lines of the examples
     from har_core.model.importing import import_model
@@ -132,7 +132,7 @@ def calibrate(
     bundle in one step. Takes minutes.
 
     \b
-    python -m har_core calibrate mine --dataset DataSet
+    har calibrate mine --dataset DataSet
     """  # noqa: D301 - \b keeps the lines of the examples
     # Imported here, because pandas would slow down every other command.
     from har_core.training.answering import calibrate_bundle
@@ -166,7 +166,7 @@ def quantise(
     some ten minutes on two cores, seconds on a GPU.
 
     \b
-    python -m har_core quantise mine --dataset DataSet
+    har quantise mine --dataset DataSet
     """  # noqa: D301 - \b keeps the lines of the examples
     # Imported here, because pandas would slow down every other command.
     from har_core.training.quantization.run import quantise_bundle
@@ -252,9 +252,9 @@ def export(
     gives the bundle's own answers: that is checked first.
 
     \b
-    python -m har_core export model.onnx
-    python -m har_core export model.tflite --model mine
-    python -m har_core export for_the_hub --format hf --license mit
+    har export model.onnx
+    har export model.tflite --model mine
+    har export for_the_hub --format hf --license mit
     """  # noqa: D301 - \b keeps the lines of the examples
     from har_core.export.formats import export_model
 

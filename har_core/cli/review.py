@@ -9,6 +9,7 @@ from har_core.cli.datasets import ColumnsOption, TableOption, check_outputs, rea
 from har_core.cli.exit_codes import ExitCode
 from har_core.cli.options import DatasetOption, ModelOption
 from har_core.cli.terminal import progress_bar, stderr, write_output
+from har_core.errors import some_of
 from har_core.model.loading import find_model
 
 if TYPE_CHECKING:
@@ -94,9 +95,9 @@ def review(
             f"{len(decisions.confirmed)} right as they are; kept in {decisions.path}"
         )
     if strangers:
-        listed = ", ".join(strangers[:_LISTED]) + (", …" if len(strangers) > _LISTED else "")
         stderr.print(
-            f"{len(strangers)} rows name photographs that are not in {read.folder}: {listed}",
+            f"{len(strangers)} rows name photographs that are not in {read.folder}: "
+            f"{some_of(strangers, _LISTED)}",
             style="yellow",
             markup=False,
             soft_wrap=True,

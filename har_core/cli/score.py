@@ -17,6 +17,7 @@ from har_core.cli.options import (
     check_address,
 )
 from har_core.cli.terminal import ended_by_interrupt, progress_bar, stderr, write_output
+from har_core.errors import some_of
 
 if TYPE_CHECKING:
     from har_core.scale.status import JobStatus
@@ -181,7 +182,7 @@ def suspects(
         note = f"Labels of photographs that are not among these: {found.unmatched:,}."
         stderr.print(note, style="yellow")
     if found.left_out:
-        some = ", ".join(found.left_out[:5]) + (" and others" if len(found.left_out) > 5 else "")
+        some = some_of(found.left_out, 5)
         note = f"Not judged, for they have fewer than five different photographs: {some}."
         stderr.print(note, style="yellow", markup=False)
     if len(found.suspects):

@@ -122,7 +122,7 @@ def train(
         typer.Option(min=0, help="So many of these, never the last, at SMALL_SIZE: half the cost."),
     ] = _DEFAULTS.small_epochs,
     small_size: Annotated[
-        int, typer.Option(help="Side in pixels, a multiple of 32.")
+        int, typer.Option(help="Side in pixels, a multiple of 16.")
     ] = _DEFAULTS.small_size,
     frozen_blocks: Annotated[
         int, typer.Option(min=0, help="Blocks next to the input that are not fine-tuned.")

@@ -4,7 +4,8 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Final
 
-from har_core.errors import DatasetError, UnclearTableError
+from har_core.dataset.slips import spelling_key
+from har_core.errors import DatasetError, UnclearTableError, some_of
 
 # In the order in which they are tried.
 FILENAME_HEADINGS: Final = (
@@ -103,7 +104,7 @@ def choose_columns(
         twice.
     """
     chosen = chosen or {}
-    keys = [_key(heading) for heading in headings]
+    keys = [spelling_key(heading) for heading in headings]
     lowered = [heading.lower() for heading in headings]
     repeated = sorted({heading for heading in lowered if heading and lowered.count(heading) > 1})
     if repeated:
@@ -113,13 +114,13 @@ def choose_columns(
     found: dict[str, int] = {}
     for role, usual in _ROLES.items():
         if role in chosen:
-            if _key(chosen[role]) not in keys:
+            if spelling_key(chosen[role]) not in keys:
                 raise DatasetError(
                     f"{name} has no column {chosen[role]!r}; it has {_listed(headings)}."
                 )
-            found[role] = keys.index(_key(chosen[role]))
+            found[role] = keys.index(spelling_key(chosen[role]))
             continue
-        taken = {_key(heading) for heading in chosen.values()}
+        taken = {spelling_key(heading) for heading in chosen.values()}
         known = [key for key in usual if key in keys and key not in taken]
         if known:
             found[role] = keys.index(known[0])
@@ -144,7 +145,7 @@ def doubt_about_labels(headings: Sequence[str], found: Columns, labels: Iterable
         if not others:
             return ""
         return (
-            f"none of its columns {', '.join(others[:6])}{', …' if len(others) > 6 else ''} is "
+            f"none of its columns {some_of(others, 6)} is "
             "read as label (--columns label=… names one)"
         )
     odd = [label for label in labels if label.strip().casefold() in _WRITTEN_FOR_NONE]
@@ -168,15 +169,15 @@ def has_labels(headings: Sequence[str], chosen: Mapping[str, str] | None = None)
 
 
 def _has(role: str, headings: Sequence[str], chosen: Mapping[str, str]) -> bool:
-    wanted = (_key(chosen[role]),) if role in chosen else _ROLES[role]
-    return not {*wanted}.isdisjoint(map(_key, headings))
+    wanted = (spelling_key(chosen[role]),) if role in chosen else _ROLES[role]
+    return not {*wanted}.isdisjoint(map(spelling_key, headings))
 
 
 def _note(headings: Sequence[str], found: Mapping[str, int], chosen: Mapping[str, str]) -> str:
     guessed = [
         f"{headings[position]!r} is read as {role}"
         for role, position in found.items()
-        if role not in chosen and _key(headings[position]) != role
+        if role not in chosen and spelling_key(headings[position]) != role
     ]
     if not guessed:
         return ""
@@ -184,10 +185,4 @@ def _note(headings: Sequence[str], found: Mapping[str, int], chosen: Mapping[str
 
 
 def _listed(headings: Sequence[str]) -> str:
-    named = [heading[:40] for heading in headings if heading]
-    more = f" and {len(named) - 12} more" if len(named) > 12 else ""
-    return (", ".join(named[:12]) or "none with a name") + more
-
-
-def _key(heading: str) -> str:
-    return "_".join(heading.casefold().replace("-", " ").replace("_", " ").split())
+    return some_of([heading[:40] for heading in headings if heading], 12) or "none with a name"

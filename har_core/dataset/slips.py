@@ -5,6 +5,8 @@ from dataclasses import dataclass
 import numpy as np
 import pandas as pd
 
+from har_core.errors import some_of
+
 _BALANCED_UP_TO = 1.5
 _WEIGHTS_FROM = 3.0
 _MORE_DATA_FROM = 10.0
@@ -116,26 +118,23 @@ def find_label_slips(table: pd.DataFrame) -> LabelSlips:
     )
 
 
-def describe_variants(labels: pd.Series, shown: int = 5) -> str:
+def describe_variants(labels: pd.Series) -> str:
     """Say which labels differ from another only in spelling, ``""`` if none does.
 
     Parameters
     ----------
     labels : Series of str
         One per row of the table.
-    shown : int
-        So many are named.
     """
     counts = labels[labels.ne("")].value_counts()
     pairs = [(k, v) for k, v in suggest_spellings(labels[labels.ne("")]).items() if k != v]
     if not pairs:
         return ""
-    named = ", ".join(
+    named = [
         f"{label!r} ({counts[label]:,}) and {best!r} ({counts.get(best, 0):,})"
-        for label, best in pairs[:shown]
-    )
-    more = f" and {len(pairs) - shown} more" if len(pairs) > shown else ""
-    return f"Labels that differ only in spelling are different classes: {named}{more}."
+        for label, best in pairs
+    ]
+    return f"Labels that differ only in spelling are different classes: {some_of(named, 5)}."
 
 
 def suggest_spellings(labels: pd.Series) -> dict[str, str]:
@@ -147,7 +146,7 @@ def suggest_spellings(labels: pd.Series) -> dict[str, str]:
     counts = labels.value_counts()
     groups: dict[str, list[str]] = {}
     for label in counts.index:
-        groups.setdefault(_spelling_key(label), []).append(label)
+        groups.setdefault(spelling_key(label), []).append(label)
     suggested = {}
     for spellings in groups.values():
         best = min(
@@ -157,8 +156,9 @@ def suggest_spellings(labels: pd.Series) -> dict[str, str]:
     return suggested
 
 
-def _spelling_key(label: str) -> str:
-    return "_".join(label.casefold().replace("-", " ").replace("_", " ").split())
+def spelling_key(name: str) -> str:
+    """Return what names share that differ only in case, spaces, hyphens and underscores."""
+    return "_".join(name.casefold().replace("-", " ").replace("_", " ").split())
 
 
 def fix_label_slips(table: pd.DataFrame) -> pd.DataFrame:

@@ -95,7 +95,7 @@ def resize_input(network: Any, size: int) -> Any:
     network : keras.Model
         From `build_network`.
     size : int
-        Side of the input in pixels, a multiple of 32; at 160, the sequence has 25 cells.
+        Side of the input in pixels, a multiple of 16; at 160, the sequence has 25 cells.
 
     Returns
     -------

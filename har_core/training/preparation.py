@@ -177,8 +177,8 @@ def rows_to_train_on(folder: Location, csv: str | Path | None = None) -> pd.Data
     repeated = table.loc[table["filename"].duplicated(), "filename"]
     if len(repeated):
         raise DatasetError(
-            f"{len(repeated)} photographs are listed under two labels, e.g. "
-            f"{', '.join(repeated[:5])}; keep one row for each."
+            f"Photographs are listed under two labels: {some_of(repeated.unique(), 5)}; keep one "
+            "row for each."
         )
     return table
 
