@@ -13,7 +13,7 @@ from dashboard.resources import explained, opened_dataset, similar_photographs, 
 from dashboard.wording.names import escape_markdown, human_name, markdown_name
 from har_core import ActionModel, Prediction
 from har_core.model.explanation import Explanation
-from har_core.storage.files import sha256_of_file
+from har_core.storage.checksums import sha256_of_photograph
 
 WHY_KEY = "why"
 
@@ -98,7 +98,7 @@ def _show_similar(model: ActionModel, folder: Path, data: bytes, dataset: str | 
     for column, (_, row) in zip(st.columns(3), similar.iterrows(), strict=False):
         with column:
             path = paths.get(row["filename"])
-            if path is not None and _sha256(path) == row["sha256"]:
+            if path is not None and sha256_of_photograph(path) == row["sha256"]:
                 st.image(path, alt=f"Training photograph {row['filename']}")
             words = f"**{markdown_name(row['label'])}**  \n{escape_markdown(row['filename'])}"
             st.caption(words)
@@ -107,10 +107,3 @@ def _show_similar(model: ActionModel, folder: Path, data: bytes, dataset: str | 
 def _paths(dataset: str) -> dict[str, str]:
     rows = opened_dataset(dataset).rows.dropna(subset="path")
     return dict(zip(rows["filename"], rows["path"], strict=True))
-
-
-def _sha256(path: str) -> str:
-    try:
-        return sha256_of_file(path)
-    except OSError:
-        return ""

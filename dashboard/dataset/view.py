@@ -1,7 +1,7 @@
 """What the Dataset page shows, loaded once and again when a file behind it changes."""
 
 import contextlib
-from collections.abc import Callable, Hashable
+from collections.abc import Hashable
 from contextvars import copy_context
 from dataclasses import dataclass
 from functools import cached_property
@@ -17,19 +17,19 @@ from dashboard.resources import file_stamp, opened_dataset
 from har_core.analysis.whole_set import Analysis, load_analysis
 from har_core.dataset.table import Dataset
 from har_core.errors import ModelBundleError
-from har_core.model.manifest import BundleManifest, read_manifest
+from har_core.model.manifest import MANIFEST_FILE, BundleManifest, read_manifest
 from har_core.model.records import (
     held_out_predictions,
     match_probabilities,
     match_splits,
     read_splits,
 )
+from har_core.progress import Progress
 from har_core.scan.issues import ISSUE_KINDS, any_issue, issue_column
 from har_core.scan.scanning import list_rows, load_scan
 from har_core.storage.cache import cache_dir
 from har_core.storage.checksums import sha256_of_files
 
-Progress = Callable[[str, int, int], None]
 _SHOW_PROGRESS_FROM: Final = 2_000  # photographs; fewer are read within half a second
 
 
@@ -112,7 +112,7 @@ def dataset_view(folder: str, model_folder: Path | None) -> DatasetView:
         If the folder or table cannot be read.
     """
     dataset = opened_dataset(folder)
-    manifest_file = model_folder / "bundle.json" if model_folder else None
+    manifest_file = model_folder / MANIFEST_FILE if model_folder else None
     # A scan writes all the time, and says something new only at its end.
     scanning = any(job.state == "running" for job in find_jobs("scan/"))
     watched = (

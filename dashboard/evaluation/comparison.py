@@ -7,7 +7,7 @@ from typing import Final
 import pandas as pd
 import streamlit as st
 
-from dashboard.evaluation import data as data
+from dashboard.evaluation import data
 from dashboard.evaluation.files import NO_PHOTOGRAPHS_HINT, NOT_KEPT_HINT
 from dashboard.evaluation.jobs import SAME_PREFIX, start_same_evaluation
 from dashboard.evaluation.photos import EvaluatedPhotos

@@ -7,7 +7,7 @@ import streamlit as st
 
 from dashboard.charts.confidence import coverage_figure, reliability_figure
 from dashboard.charts.style import NO_TOOLBAR
-from dashboard.evaluation import data as data
+from dashboard.evaluation import data
 from dashboard.evaluation.foreign import show_foreign
 from dashboard.evaluation.shown import Shown
 from dashboard.wording.glossary import GLOSSARY

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 import streamlit as st
 
 from dashboard.jobs.registry import Job, dismiss_job, find_jobs
-from dashboard.wording.names import escape_markdown
+from dashboard.wording.names import duration, escape_markdown
 
 
 @dataclass(frozen=True)
@@ -93,8 +93,7 @@ def _describe_progress(job: Job) -> str:
     left = job.seconds_left
     if left is None or left < 2:
         return text
-    minutes = round(left / 60)
-    return f"{text}, about {f'{minutes} min' if minutes >= 2 else f'{left:.0f} s'} left"
+    return f"{text}, about {duration(left)} left"
 
 
 def _show_ended_job(job: Job, end: JobEnd) -> None:

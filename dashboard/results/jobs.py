@@ -14,7 +14,7 @@ from dashboard.jobs.own_process import run_apart
 from dashboard.jobs.registry import start_job
 from dashboard.jobs.view import JobEnd, show_jobs
 from dashboard.results.opening import opened_results
-from dashboard.wording.names import counted, escape_markdown
+from dashboard.wording.names import counted, duration, escape_markdown
 from har_core.errors import HarError
 from har_core.scale.analyses import AnalysisStatus
 from har_core.scale.engines.ray_state import ClusterState, cluster_state
@@ -121,7 +121,7 @@ def _show_analysis(status: AnalysisStatus) -> None:
     by = f" with {escape_markdown(status.labels)}" if status.labels else ""
     st.caption(
         f"har {status.command}{by} on {escape_markdown(status.host)} · begun "
-        f"{_clock(status.started)} · {_duration(status.elapsed_s)}"
+        f"{_clock(status.started)} · {duration(status.elapsed_s)}"
     )
     if status.seen in ACTIVE:
         counts = f" · {status.done:,} of {status.total:,}" if status.total > 1 else ""
@@ -153,7 +153,7 @@ def _show_progress(status: JobStatus) -> None:
     text = f"{status.done:,} of {status.total:,} · {status.rate:,.1f} a second"
     if status.remaining_s is not None:
         end = datetime.now(UTC) + timedelta(seconds=status.remaining_s)
-        text += f" · about {_duration(status.remaining_s)} left, until {end:%d %b %H:%M} UTC"
+        text += f" · about {duration(status.remaining_s)} left, until {end:%d %b %H:%M} UTC"
     st.progress(min(status.done / status.total, 1.0), text=text)
 
 
@@ -162,7 +162,7 @@ def _show_figures(job: FoundJob, status: JobStatus) -> None:
     done, failed = _WORDS[job.command]
     figures = (
         ("Photographs", _short(status.listed), f"{_short(status.answered)} before"),
-        (done, _short(status.done), f"in {_duration(status.elapsed_s)}"),
+        (done, _short(status.done), f"in {duration(status.elapsed_s)}"),
         ("On average", rate, "a second"),
         (failed, _short(status.errors), _share(status.errors, status.done)),
         ("Workers replaced", _short(status.restarts), "after they died"),
@@ -284,11 +284,3 @@ def _share(part: int, whole: int) -> str:
 
 def _clock(iso: str) -> str:
     return f"{datetime.fromisoformat(iso):%d %b %Y, %H:%M} UTC"
-
-
-def _duration(seconds: float) -> str:
-    if seconds < 120:
-        return f"{seconds:.0f} s"
-    if seconds < 2 * 3600:
-        return f"{seconds / 60:.0f} min"
-    return f"{seconds / 3600:,.1f} h"

@@ -11,9 +11,10 @@ import streamlit as st
 
 from dashboard.training.measuring import TrainingSpeed, known_speed
 from dashboard.training.runs import Run
+from dashboard.wording.names import duration
 from har_core.analysis.features import FeatureCache, FeatureNetwork
 from har_core.errors import HarError
-from har_core.model.manifest import read_manifest
+from har_core.model.manifest import ONNX_FILE, read_manifest
 from har_core.training.efforts import NO_CHANGES, Effort, effort_settings
 from har_core.training.settings import TrainingSettings
 
@@ -62,11 +63,11 @@ def estimate_seconds(
             of_last = sum(manifest.training.get("photographs", {}).values()) or n
             work, of_last = (_work(effort, base, some, changes) for some in (n, of_last))
             return run.seconds * work / of_last, f"as the last {effort} training here"
-    seconds = seconds_per_pass(str(base), read_manifest(base).files.get("model.onnx", ""))
+    seconds = seconds_per_pass(str(base), read_manifest(base).files.get(ONNX_FILE, ""))
     if effort == "quick":
         again = _START_S + n * _QUICK_MS_PER_PHOTOGRAPH / 1000
         looking = 2 * max(n - known_features(base), 0) * seconds
-        later = f", later ones {duration(again)}" if looking > again else ""
+        later = f", later ones {about(again)}" if looking > again else ""
         return again + looking, f"measured{later}"
     recipe = settings_for(effort, base, n, changes)
     measured = known_speed(base)
@@ -125,10 +126,6 @@ def known_features(base: Path) -> int:
         return 0
 
 
-def duration(seconds: float) -> str:
-    """Return a duration in words: ``about 40 s``, ``about 12 min``, ``about 3.5 h``."""
-    if seconds < 90:
-        return f"about {max(round(seconds, -1), 10):.0f} s"
-    if seconds < 5400:
-        return f"about {seconds / 60:.0f} min"
-    return f"about {seconds / 3600:.1f} h"
+def about(seconds: float) -> str:
+    """Return an estimate in words, no more exact than it is: ``about 40 s``, ``about 12 min``."""
+    return f"about {duration(max(round(seconds, -1), 10))}"

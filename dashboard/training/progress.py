@@ -7,7 +7,7 @@ import streamlit as st
 
 from dashboard.charts.style import NO_TOOLBAR
 from dashboard.charts.training import training_curves
-from dashboard.training.estimate import duration
+from dashboard.training.estimate import about
 from dashboard.training.runs import ACTIVE, Run, find_run, remove_run, resume_run, stop_run
 from dashboard.training.watching import seen, watch
 from dashboard.widgets.messages import show_failure
@@ -113,7 +113,7 @@ def _describe_step(run: Run, step: dict[str, Any]) -> str:
     )
     done, elapsed = step["done"] - first["done"], step["time"] - first["time"]
     left = elapsed / done * (step["total"] - step["done"]) if done and elapsed > 2 else math.nan
-    return f"{text}, {duration(left)} left" if left > 5 else text
+    return f"{text}, {about(left)} left" if left > 5 else text
 
 
 def what_is_going_on(epochs: list[dict[str, Any]]) -> str:

@@ -3,11 +3,12 @@
 import json
 import os
 import shutil
+import signal
 import subprocess
 import sys
 import time
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from datetime import UTC, datetime
 from functools import cached_property
 from pathlib import Path
@@ -16,8 +17,13 @@ from typing import Any, Final, Literal
 from dashboard.trials import runs_folder
 from har_core.errors import HarError, ModelBundleError
 from har_core.extras import require_training_extra
-from har_core.model.bundle import list_bundles, models_dir
-from har_core.model.manifest import BundleManifest, check_bundle_name, read_manifest
+from har_core.model.bundle import (
+    choose_default,
+    list_bundles,
+    models_dir,
+    restore_interrupted_replacement,
+)
+from har_core.model.manifest import MANIFEST_FILE, BundleManifest, check_bundle_name, read_manifest
 from har_core.settings import MODELS_DIR, checkout
 from har_core.storage.files import write_atomically
 from har_core.training.efforts import NO_CHANGES, Effort, check_changes, fine_tunable
@@ -108,7 +114,7 @@ class Run:
         last = next((e for e in reversed(self.events) if e["event"] in (*_ENDS, "started")), None)
         if last is not None and last["time"] >= self.launched and last["event"] in _ENDS:
             if last["event"] == "finished":
-                if not (self.model / "bundle.json").is_file():
+                if not (self.model / MANIFEST_FILE).is_file():
                     return "gone"
                 return "used" if self.used else "finished"
             return "failed" if last["event"] == "failed" else "stopped"
@@ -290,7 +296,7 @@ def stop_run(run: Run) -> None:
     if run.state in ACTIVE:
         pids = [e["pid"] for e in run.events if e["event"] in ("waiting", "started")]
         if pids and is_running(run.folder / _EVENTS):
-            os.kill(pids[-1], 15)
+            os.kill(pids[-1], signal.SIGTERM)
 
 
 def remove_run(run: Run) -> None:
@@ -308,8 +314,6 @@ def use_model(run: Run) -> None:
     HarError
         If there is none, or the models' folder cannot be written.
     """
-    from har_core.model.bundle import choose_default, restore_interrupted_replacement
-
     if not run.used:
         target = models_dir() / run.name
         staging = models_dir() / f".{run.name}.taken"
@@ -323,7 +327,7 @@ def use_model(run: Run) -> None:
             staging.rename(target)
         except OSError as error:
             raise ModelBundleError(f"Cannot write {target}: {error}.") from error
-        _record(Run(**{**asdict(run), "used": True}))
+        _record(replace(run, used=True))
         shutil.rmtree(run.folder / "models", ignore_errors=True)
     choose_default(run.name)
 
@@ -334,7 +338,7 @@ def _checkpoints() -> Path:
 
 
 def _launch(run: Run) -> Run:
-    run = Run(**{**asdict(run), "launched": time.time()})
+    run = replace(run, launched=time.time())
     _record(run)
     arguments = [
         *(sys.executable, "-m", "har_core", "train", "--dataset", run.dataset),

@@ -11,7 +11,7 @@ from dashboard.jobs.registry import find_jobs, start_job
 from dashboard.jobs.view import JobEnd, show_jobs
 from dashboard.resources import opened_dataset
 from dashboard.training.advanced import chosen_settings, describe_settings, show_settings
-from dashboard.training.estimate import duration, estimate_seconds
+from dashboard.training.estimate import about, estimate_seconds
 from dashboard.training.measuring import JOB, measure_speed
 from dashboard.training.runs import ACTIVE, Run, start_run
 from dashboard.widgets.messages import show_failure
@@ -87,7 +87,7 @@ def show_start(folder: str, base: Path, runs: list[Run]) -> None:
         seconds, source = estimate_seconds(effort, base, chosen.photographs, runs, changes)
         sources.add(source)
         meaning = _MEANINGS[effort].format(base=escape_markdown(base.name))
-        captions.append(f"{duration(seconds)} ({source}): {meaning}")
+        captions.append(f"{about(seconds)} ({source}): {meaning}")
     picked: Effort = st.radio(
         "Effort", EFFORTS, format_func=_TITLES.__getitem__, captions=captions, key="train_effort"
     )

@@ -11,11 +11,10 @@ import streamlit as st
 from dashboard import sidebar
 from dashboard.resources import file_stamp
 from dashboard.training.advanced import describe_settings
-from dashboard.training.estimate import duration
 from dashboard.training.runs import Run
 from dashboard.training.start import OPENED
 from dashboard.widgets.messages import show_failure
-from dashboard.wording.names import counted, escape_markdown, short_accuracy
+from dashboard.wording.names import counted, duration, escape_markdown, short_accuracy
 from har_core.errors import HarError, ModelBundleError
 from har_core.model.bundle import choose_default, chosen_default, list_bundles
 from har_core.model.loading import find_model
@@ -186,7 +185,7 @@ def _row(version: Version, default: Path | None) -> dict[str, str]:
         "Review": version.review or "–",
         "From": version.origin or "–",
         "Effort": _effort(run) if run is not None else "–",
-        "Took": duration(run.seconds).removeprefix("about ") if run and run.seconds else "–",
+        "Took": duration(run.seconds) if run and run.seconds else "–",
         "Made (UTC)": version.created,
     }
 

@@ -63,6 +63,15 @@ def counted(n: int, noun: str) -> str:
     return f"{n:,} {noun}" if n == 1 else f"{n:,} {noun}s"
 
 
+def duration(seconds: float) -> str:
+    """Return a duration in the unit that people would take: ``40 s``, ``12 min``, ``3.5 h``."""
+    if seconds < 120:
+        return f"{seconds:.0f} s"
+    if seconds < 2 * 3600:
+        return f"{seconds / 60:.0f} min"
+    return f"{seconds / 3600:,.1f} h"
+
+
 def score_text(score: float) -> str:
     """Return an issue's score with the meaning of its ends."""
     return f"{score:.2f} of 1 (0 odd, 1 usual)"

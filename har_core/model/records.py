@@ -1,6 +1,6 @@
 """Which photographs a bundle's records mean: a photograph is the sha256 of its file, not a name."""
 
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Collection, Sequence
 from pathlib import Path
 from typing import Final
 
@@ -16,6 +16,7 @@ from har_core.model.manifest import (
     BundleManifest,
 )
 from har_core.model.temperature import apply_temperature
+from har_core.progress import Progress
 from har_core.storage.checksums import sha256_of_files
 from har_core.storage.paths import is_file
 
@@ -111,7 +112,7 @@ def rows_of_split(
     table: pd.DataFrame,
     folder: Path,
     split: str,
-    progress: Callable[[str, int, int], None] | None = None,
+    progress: Progress | None = None,
 ) -> pd.DataFrame:
     """Return the rows of a dataset's table that a model's recorded split holds.
 

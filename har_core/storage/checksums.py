@@ -1,11 +1,12 @@
 """Which photograph a file is: the sha256 of its bytes, computed once per state of the file."""
 
 import os
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from functools import lru_cache
 from typing import Final
 
+from har_core.progress import Progress
 from har_core.storage.files import sha256_of_file
 from har_core.storage.names import real_path
 
@@ -14,9 +15,7 @@ _CHUNK: Final = 256
 _REMEMBERED: Final = 500_000  # files; about 400 bytes each
 
 
-def sha256_of_files(
-    paths: Sequence[str | None], progress: Callable[[str, int, int], None] | None = None
-) -> list[str]:
+def sha256_of_files(paths: Sequence[str | None], progress: Progress | None = None) -> list[str]:
     """Return the sha256 of files; one that has not changed is not read again by this process.
 
     Parameters

@@ -1,12 +1,12 @@
 """What a Ray cluster says of itself."""
 
 import os
-from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
 from har_core.errors import HarError
 from har_core.extras import require_scale_extra
+from har_core.progress import Progress
 
 
 @dataclass(frozen=True)
@@ -31,9 +31,7 @@ class ClusterState:
     free_object_store: float
 
 
-def cluster_state(
-    address: str = "", *, progress: Callable[[str, int, int], None] = lambda *_: None
-) -> ClusterState:
+def cluster_state(address: str = "", *, progress: Progress = lambda *_: None) -> ClusterState:
     """Ask a cluster how it is.
 
     Connects for a few seconds: to be called in a process of its own.
