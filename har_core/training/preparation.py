@@ -1,7 +1,7 @@
 """Turning a dataset folder into what training reads: pixels in one array, and the split."""
 
 import hashlib
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
@@ -143,9 +143,7 @@ def prepare_dataset(
     given = "split" in usable
     split_anew = recorded is None and not given
     class_names = check_labels(usable["label"], usable["duplicate_group"] if split_anew else None)
-    lost = sorted(set(table["label"]) - set(class_names))
-    if lost:
-        raise DatasetError(f"No usable photograph is left of the class {some_of(map(repr, lost))}.")
+    check_no_class_lost(table["label"], class_names)
     usable["sha256"] = hashes
     if given:  # as the dataset's folders say
         usable["split"] = split_of_folders(usable, recorded, seed=seed)
@@ -233,6 +231,13 @@ def read_photograph(path: str | None) -> tuple[np.ndarray, np.ndarray, str] | st
     digest = hashlib.sha256(data).hexdigest()
     assert decoded.square is not None and decoded.image is not None
     return decoded.square, fingerprint_image(decoded.image), digest
+
+
+def check_no_class_lost(labels: Iterable[str], class_names: Iterable[str]) -> None:
+    """Raise `DatasetError` if a class of the table has no usable photograph."""
+    lost = sorted(set(labels) - set(class_names))
+    if lost:
+        raise DatasetError(f"No usable photograph is left of the class {some_of(map(repr, lost))}.")
 
 
 def check_skipped(skipped: pd.DataFrame, n_rows: int) -> None:

@@ -44,6 +44,7 @@ from har_core.storage.paths import exists
 from har_core.training.answering import learn_novelty
 from har_core.training.model_card import format_quick_card
 from har_core.training.preparation import (
+    check_no_class_lost,
     check_skipped,
     check_split,
     dataset_fingerprint,
@@ -155,6 +156,7 @@ def _prepare(
     table, skipped = _grouped(table, recorded, report)
     check_skipped(skipped, len(rows))
     class_names = check_labels(table["label"])
+    check_no_class_lost(rows["label"], class_names)
     given = "split" in table
     if given:  # as the dataset's folders say
         split = split_of_folders(table, recorded, seed=seed)
@@ -185,7 +187,7 @@ def _grouped(
     with ThreadPoolExecutor(2) as pool:
         for row, outcome in enumerate(pool.map(_fingerprint, table["path"])):
             if isinstance(outcome, str):
-                reasons[row] = outcome
+                reasons[row] = outcome or str(table["problem"].iloc[row])
             else:
                 fingerprints[row] = outcome
             report("Looking for near duplicates", row + 1, len(table))
@@ -200,7 +202,7 @@ def _grouped(
 
 def _fingerprint(path: str | None) -> np.ndarray | str:
     if path is None:
-        return "missing"
+        return ""  # the table says why
     try:
         return fingerprint_image(read_image_file(path))
     except InvalidImageError as error:

@@ -101,6 +101,24 @@ def test_quick_training_on_corrected_labels_is_judged_better(
     assert right.training["dataset_fingerprint"] != wrong.training["dataset_fingerprint"]
 
 
+def test_why_a_photograph_is_not_found_is_said(base: Path, tmp_path: Path) -> None:
+    folder = write_dataset(tmp_path / "photos", per_class=20)
+    text = (folder / "train.csv").read_text().replace("running_5.jpg", "test/running_5.jpg")
+    (folder / "train.csv").write_text(text)
+    (skipped,) = train_quick(folder, "fewer", base).training["skipped"]
+    assert skipped["reason"] == "missing (only in another split: train/running_5.jpg)"
+
+
+def test_a_class_without_a_usable_photograph_is_not_dropped_in_silence(
+    base: Path, tmp_path: Path
+) -> None:
+    folder = write_dataset(tmp_path / "photos", per_class=20)
+    with (folder / "train.csv").open("a") as table:
+        table.write("lost.jpg,juggling\n")
+    with pytest.raises(DatasetError, match="No usable photograph is left of the class 'juggling'"):
+        train_quick(folder, "fewer", base)
+
+
 def test_photographs_that_one_model_has_learned_from_do_not_judge(
     base: Path, mislabelled: Path
 ) -> None:
