@@ -11,8 +11,8 @@ from har_core.errors import ModelBundleError
 from har_core.evaluation.documents import updated_card
 from har_core.evaluation.store import list_evaluations, read_evaluation
 from har_core.model.answers import AnswerRules
-from har_core.model.bundle import checked_manifest, update_bundle
-from har_core.model.manifest import MODEL_CARD_FILE, BundleManifest, read_manifest
+from har_core.model.bundle import update_bundle
+from har_core.model.manifest import MODEL_CARD_FILE, BundleManifest, checked_manifest, read_manifest
 from har_core.storage.paths import is_file
 
 # An answer that is less sure than this is more likely wrong than right.

@@ -17,8 +17,8 @@ from har_core.errors import ModelBundleError
 from har_core.model.manifest import (
     MANIFEST_FILE,
     BundleManifest,
-    _parse_manifest,
     check_bundle_name,
+    checked_manifest,
     read_manifest,
     verifying,
 )
@@ -53,6 +53,37 @@ def models_dirs() -> list[Path]:
     """Return the folders that bundles are found in: `models_dir`, then the one that was shipped."""
     own = models_dir()
     return [own] if MODELS_DIR.value or checkout() else [own, shipped("models")]
+
+
+def new_bundle_folder(
+    name: str, *, overwrite: bool, root: Path | None = None, or_else: str = ""
+) -> Path:
+    """Return the folder of a bundle that is to be written; asked before the work that it takes.
+
+    Parameters
+    ----------
+    name : str
+    overwrite : bool
+        Whether it may be there already.
+    root : Path, optional
+        Folder of the bundle's; default: `models_dir`.
+    or_else : str
+        What else helps where it is there, for the message.
+
+    Raises
+    ------
+    ModelBundleError
+        If the name cannot be used, or it is there and may not be.
+    """
+    folder = (root or models_dir()) / check_bundle_name(name)
+    # First of all, or a bundle that a crash has put aside would be replaced unasked.
+    restore_interrupted_replacement(folder)
+    if exists(folder) and not overwrite:
+        raise ModelBundleError(
+            f"{folder} exists already; choose another name (--name) or overwrite it "
+            f"(--overwrite){or_else}."
+        )
+    return folder
 
 
 def verify_bundle(folder: str | Path) -> BundleManifest:
@@ -98,18 +129,15 @@ def write_bundle(
     ModelBundleError
         If the manifest is invalid, or the folder exists and `overwrite` is false, or it cannot be
         written.
+    ValueError
+        If the folder is not named as the manifest says.
     """
     folder = Path(folder)
     check_bundle_name(manifest.name)
     if folder.name != manifest.name:
         raise ValueError(f"The folder {folder} must be named {manifest.name!r} like the bundle.")
     checked_manifest(folder, manifest)
-    # First of all, or a bundle that a crash has put aside would be replaced unasked.
-    restore_interrupted_replacement(folder)
-    if exists(folder) and not overwrite:
-        raise ModelBundleError(
-            f"{folder} exists already; choose another name or allow overwriting."
-        )
+    new_bundle_folder(manifest.name, overwrite=overwrite, root=folder.parent)
     try:
         folder.parent.mkdir(parents=True, exist_ok=True)
         staging = Path(tempfile.mkdtemp(prefix=f".{folder.name}.", dir=folder.parent))
@@ -130,17 +158,6 @@ def write_bundle(
     except OSError as error:
         raise ModelBundleError(f"Cannot write the model bundle {folder}: {error}.") from error
     return manifest
-
-
-def checked_manifest(folder: Path, manifest: BundleManifest) -> BundleManifest:
-    """Return a manifest as it would be read again from `folder`.
-
-    Raises
-    ------
-    ModelBundleError
-        If a value is invalid.
-    """
-    return _parse_manifest(json.loads(manifest.to_json()), folder / MANIFEST_FILE)
 
 
 def update_manifest(folder: str | Path, **changes: Any) -> BundleManifest:

@@ -23,9 +23,8 @@ from har_core.model.manifest import (
     MODEL_CARD_FILE,
     ONNX_FILE,
     BundleManifest,
-    check_bundle_name,
 )
-from har_core.storage.paths import exists
+from har_core.storage.files import sha256_of_file
 
 _TOP: Final = 3
 PREPROCESSING_HELP: Final = (
@@ -100,16 +99,11 @@ def import_model(
     """
     source = Path(source)
     require_packages(source)
-    root = bundle.models_dir() if models_folder is None else Path(models_folder)
-    folder = root / check_bundle_name(name)
+    root = None if models_folder is None else Path(models_folder)
+    folder = bundle.new_bundle_folder(name, overwrite=overwrite, root=root)
     if preprocessing is not None and preprocessing not in PREPROCESSINGS:
         raise ModelBundleError(
             f"The preprocessing must be {' or '.join(PREPROCESSINGS)}, not {preprocessing!r}."
-        )
-    # Also checked when writing; here it saves loading TensorFlow first.
-    if exists(folder) and not overwrite:
-        raise ModelBundleError(
-            f"{folder} exists already; choose another name or allow overwriting."
         )
     class_names = read_class_indices(class_indices)
     check_class_names(class_names)
@@ -148,7 +142,7 @@ def import_model(
             manifest,
             training={
                 "imported_from": source.name,
-                "imported_sha256": bundle.sha256_of_file(source),
+                "imported_sha256": sha256_of_file(source),
                 **conversion,
                 "notes": notes,
                 "trial": trial,

@@ -136,6 +136,17 @@ def read_manifest(folder: str | Path) -> BundleManifest:
     return _parse_manifest(body, path)
 
 
+def checked_manifest(folder: Path, manifest: BundleManifest) -> BundleManifest:
+    """Return a manifest as it would be read again from `folder`.
+
+    Raises
+    ------
+    ModelBundleError
+        If a value is invalid.
+    """
+    return _parse_manifest(json.loads(manifest.to_json()), folder / MANIFEST_FILE)
+
+
 def _parse_manifest(body: dict[str, Any], path: Path) -> BundleManifest:
     fields = {f.name for f in dataclasses.fields(BundleManifest)}
     missing = fields - body.keys() - _OPTIONAL

@@ -175,6 +175,7 @@ class _Supervisor:
         self._done = self._errors = self._stillborn = 0
         self._crashes: Counter[str] = Counter()
         self._asked = 0.0
+        self._exhausted = False
 
     def run(self) -> None:
         """Return when every shard is done."""
@@ -184,8 +185,6 @@ class _Supervisor:
                 self._handle(event)
             self._fill()
             self._tell()
-
-    _exhausted = False
 
     def _fill(self) -> None:
         """Give idle workers something to do."""

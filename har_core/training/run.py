@@ -5,12 +5,11 @@ from pathlib import Path
 from shlex import quote
 
 from har_core.dataset.table import Location
-from har_core.errors import DatasetError, HarError, ModelBundleError
+from har_core.errors import DatasetError, HarError
 from har_core.extras import require_training_extra
-from har_core.model.bundle import models_dir
-from har_core.model.manifest import BundleManifest, check_bundle_name
+from har_core.model.bundle import new_bundle_folder
+from har_core.model.manifest import BundleManifest
 from har_core.progress import Progress
-from har_core.storage.paths import exists
 from har_core.training.ancestry import SHIPPED, shipped_backbone
 from har_core.training.preparation import prepare_dataset
 from har_core.training.publication import NotPublishedError, package_versions, runs_tensorflow
@@ -75,13 +74,9 @@ def train(
         If there is nothing to resume, or something that was not asked to be resumed.
     """
     require_training_extra("Training")
-    destination = models_dir() / check_bundle_name(name)
     run = RunFolder(Path(runs_dir) / name)
-    if exists(destination) and not overwrite:
-        raise ModelBundleError(
-            f"{destination} exists already; choose another --name or add --overwrite"
-            + (f", or remove {run.path} if that run is the bundle's." if resume else ".")
-        )
+    finished = f", or remove {run.path} if that run is the bundle's" if resume else ""
+    destination = new_bundle_folder(name, overwrite=overwrite, or_else=finished)
     trainer = _started(dataset, run, settings, csv, resume, progress, on_epoch)
     trainer.learn()
     if not runs_tensorflow():

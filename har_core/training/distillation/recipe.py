@@ -7,11 +7,10 @@ from pathlib import Path
 from typing import Any
 
 from har_core.dataset.table import Location
-from har_core.errors import HarError, ModelBundleError
-from har_core.model.bundle import models_dir
-from har_core.model.manifest import BundleManifest, check_bundle_name
+from har_core.errors import HarError
+from har_core.model.bundle import new_bundle_folder
+from har_core.model.manifest import BundleManifest
 from har_core.progress import Progress
-from har_core.storage.paths import exists
 from har_core.training.learning.augmentation import AugmentationSettings
 from har_core.training.run import train, train_network
 from har_core.training.run_folder import RunFolder
@@ -104,11 +103,7 @@ def train_recipe(
     HarError
         See `har_core.training.run.train`.
     """
-    destination = models_dir() / check_bundle_name(name)
-    if exists(destination) and not overwrite:
-        raise ModelBundleError(
-            f"{destination} exists already; choose another --name or add --overwrite."
-        )
+    new_bundle_folder(name, overwrite=overwrite)
     numbers = range(1, len(recipe.teachers) + 1)
     runs = [RunFolder(Path(runs_dir) / f"{name}-teacher{number}") for number in numbers]
     student_run = RunFolder(Path(runs_dir) / name)

@@ -23,7 +23,7 @@ from har_core.evaluation.calibration import fit_temperature, negative_log_likeli
 from har_core.evaluation.result import EvaluationResult
 from har_core.images.decoding import read_image_file
 from har_core.images.fingerprints import fingerprint_image
-from har_core.model.bundle import models_dir, write_bundle
+from har_core.model.bundle import new_bundle_folder, write_bundle
 from har_core.model.class_indices import format_class_indices
 from har_core.model.manifest import (
     CLASS_INDICES_FILE,
@@ -33,14 +33,12 @@ from har_core.model.manifest import (
     SPLITS_FILE,
     TRAINING_LOG_FILE,
     BundleManifest,
-    check_bundle_name,
     read_manifest,
 )
 from har_core.model.records import read_splits
 from har_core.model.temperature import apply_temperature
 from har_core.progress import Progress
 from har_core.storage.checksums import sha256_of_files
-from har_core.storage.paths import exists
 from har_core.training.answering import learn_novelty
 from har_core.training.model_card import format_quick_card
 from har_core.training.preparation import (
@@ -124,11 +122,7 @@ def train_quick(
     ModelBundleError
         If the earlier model has no usable network, or the bundle exists.
     """
-    destination = models_dir() / check_bundle_name(name)
-    if exists(destination) and not overwrite:
-        raise ModelBundleError(
-            f"{destination} exists already; choose another --name or add --overwrite."
-        )
+    destination = new_bundle_folder(name, overwrite=overwrite)
     manifest = read_manifest(base)
     if ONNX_FILE not in manifest.files:
         raise ModelBundleError(
