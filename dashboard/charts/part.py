@@ -1,12 +1,12 @@
 """A photograph on which a box is dragged, and the box that was chosen; fits light and dark."""
 
-import base64
 from typing import Final
 
 import numpy as np
 import plotly.graph_objects as go
 
 from dashboard.charts.style import ACCENT, TRANSPARENT
+from har_core.images.thumbnails import data_uri
 
 _LARGEST: Final = (340, 420)  # fits a phone
 _SMALLEST: Final = 60  # of a side that a finger can still drag on
@@ -47,7 +47,7 @@ def part_figure(preview: bytes, shape: tuple[int, int], across: Range, down: Ran
         )
     )
     figure.add_layout_image(
-        source="data:image/jpeg;base64," + base64.b64encode(preview).decode(),
+        source=data_uri(preview),
         **{"x": 0, "y": 0, "sizex": 100, "sizey": 100, "xref": "x", "yref": "y"},
         sizing="stretch",
         layer="below",

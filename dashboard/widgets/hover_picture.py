@@ -1,10 +1,11 @@
 """The picture of the point under the mouse, beside it, on a chart of photographs."""
 
-import base64
 from collections.abc import Callable
 from typing import Any, Final
 
 import streamlit as st
+
+from har_core.images.thumbnails import data_uri
 
 _HTML: Final = """
 <div class="hover" aria-hidden="true" hidden><img alt=""></div>
@@ -96,14 +97,13 @@ def show_hover_picture(chart: str, scope: str, picture_of: Callable[[int], bytes
     state: Any = st.session_state.get(_KEY) or {}
     row = state.get("row")
     picture = picture_of(row) if isinstance(row, int) else None
-    encoded = base64.b64encode(picture).decode() if picture else ""
     _hover(
         key=_KEY,
         data={
             "chart": chart,
             "scope": scope,
             "row": row if isinstance(row, int) else None,
-            "picture": f"data:image/jpeg;base64,{encoded}" if encoded else "",
+            "picture": data_uri(picture) if picture else "",
         },
         on_row_change=lambda: None,
     )

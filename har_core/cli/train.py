@@ -1,7 +1,6 @@
 """`train`: a model of one's own photographs."""
 
 import dataclasses
-import signal
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from enum import StrEnum
@@ -19,9 +18,8 @@ from har_core.cli.datasets import (
     read_dataset,
     warn_of_spellings,
 )
-from har_core.cli.exit_codes import ExitCode
 from har_core.cli.options import DatasetOption
-from har_core.cli.terminal import progress_bar, stderr
+from har_core.cli.terminal import ended_by_interrupt, progress_bar, stderr
 from har_core.extras import require_training_extra
 from har_core.model import bundle
 from har_core.model.loading import find_model
@@ -236,22 +234,23 @@ def train(
         run = partial(run_training, read, name, _DEFAULTS.changed(settings))
     if resume and effort is not EffortName.quick:
         say_what_resuming_ignores(runs_dir / name, given)
-    with progress_bar() as report:
-        try:
-            with _recorded(events, runs_dir, name, report) as (progress, on_epoch):
-                manifest = run(
-                    runs_dir=runs_dir,
-                    resume=resume,
-                    overwrite=overwrite,
-                    progress=progress,
-                    on_epoch=on_epoch,
-                )
-        except KeyboardInterrupt:
-            stderr.print("Interrupted. Continue with the same command and --resume.")
-            raise typer.Exit(ExitCode.UNUSABLE) from None
-        except NotPublishedError as done:
-            stderr.print(f"{done}", markup=False, soft_wrap=True)
-            return
+    interrupted = "Interrupted. Continue with the same command and --resume."
+    try:
+        with (
+            ended_by_interrupt(interrupted),
+            progress_bar() as report,
+            _recorded(events, runs_dir, name, report) as (progress, on_epoch),
+        ):
+            manifest = run(
+                runs_dir=runs_dir,
+                resume=resume,
+                overwrite=overwrite,
+                progress=progress,
+                on_epoch=on_epoch,
+            )
+    except NotPublishedError as done:
+        stderr.print(f"{done}", markup=False, soft_wrap=True)
+        return
     _say_what_was_written(name, manifest)
 
 
@@ -350,8 +349,6 @@ def _recorded(
     if events is None:
         yield report, _print_epoch
         return
-    # Whoever reads the events may ask the run to stop; it ends as with Ctrl-C.
-    signal.signal(signal.SIGTERM, signal.default_int_handler)
     with recorded_run(EventLog(events), runs_dir, name) as log:
 
         def progress(what: str, done: int, total: int) -> None:

@@ -13,7 +13,7 @@ import pandas as pd
 # Importing them registers the kinds, in the order of their columns.
 from har_core.scan import file_issues, picture_issues  # noqa: F401
 from har_core.scan.issue_kind import ISSUE_KINDS, issue_column, score_column
-from har_core.storage.spreadsheets import neutralise_formula
+from har_core.storage.spreadsheets import table_csv
 
 _DECIMALS: Final = 4
 
@@ -35,11 +35,9 @@ def findings_csv(photographs: pd.DataFrame) -> str:
     """
     columns = [f(name) for name in ISSUE_KINDS for f in (score_column, issue_column)]
     table = photographs[["filename", "label", *columns, "duplicate_group"]].copy()
-    for column in ("filename", "label"):
-        table[column] = table[column].map(neutralise_formula)
     scores = [score_column(name) for name in ISSUE_KINDS]
     table[scores] = table[scores].round(_DECIMALS)
-    return table.to_csv(index=False, lineterminator="\n")
+    return table_csv(table)
 
 
 def findings_json(photographs: pd.DataFrame) -> str:
