@@ -15,7 +15,8 @@ from dashboard.wording.answers import VERDICT_WORDS
 from dashboard.wording.names import escape_markdown, human_name, markdown_name, percent
 from har_core import Prediction
 from har_core.images.thumbnails import thumbnails
-from har_core.scale.opened.table import NONE, VERDICTS, ResultsTable
+from har_core.scale.labels import NONE
+from har_core.scale.opened.table import VERDICTS, ResultsTable
 from har_core.scale.sources.locations import is_remote, local_path
 from har_core.storage.checksums import sha256_of_photograph
 

@@ -17,7 +17,7 @@ from har_core.images.preprocessing import scale_pixels
 from har_core.keras_io.checks import probe_pictures
 from har_core.keras_io.litert import convert_to_litert, run_litert
 from har_core.keras_io.loading import load_network
-from har_core.keras_io.onnx_export import export_onnx
+from har_core.keras_io.onnx_export import TOLERANCE, export_onnx
 from har_core.model import bundle
 from har_core.model.engine import KerasEngine, OnnxEngine
 from har_core.model.loading import load_model
@@ -33,7 +33,6 @@ _SUFFIXES: Final[dict[str, ExportFormat]] = {
     ".tflite": "litert",
     ".zip": "zip",
 }
-_TOLERANCE: Final = 1e-4
 _Run = Callable[[np.ndarray], np.ndarray]
 
 
@@ -162,10 +161,10 @@ def _check_parity(folder: Path, manifest: BundleManifest, run: _Run, what: str) 
     found = apply_temperature(run(_probe(manifest)), manifest.temperature)
     difference = float(np.abs(found - expected).max())
     # Written so that NaN counts as a difference.
-    if not difference <= _TOLERANCE:
+    if not difference <= TOLERANCE:
         raise ModelBundleError(
             f"{what} answers differently from {manifest.name!r}, by up to {difference:.2g} in a "
-            f"probability (allowed: {_TOLERANCE:.2g}); it was not written."
+            f"probability (allowed: {TOLERANCE:.2g}); it was not written."
         )
     return difference
 

@@ -11,7 +11,8 @@ from har_core.storage.files import write_atomically
 INPUT_NAME: Final = "pixels"
 OUTPUT_NAME: Final = "probabilities"
 OPSET: Final = 17
-DEFAULT_TOLERANCE: Final = 1e-4
+# The largest difference of a probability that two runtimes of one network may show.
+TOLERANCE: Final = 1e-4
 _BATCH_SIZE: Final = 32
 
 
@@ -20,7 +21,6 @@ def export_onnx(
     path: str | Path,
     *,
     probe: np.ndarray,
-    tolerance: float = DEFAULT_TOLERANCE,
 ) -> float:
     """Convert a Keras network to ONNX, compare both on real input, and write it if they agree.
 
@@ -32,8 +32,6 @@ def export_onnx(
         Destination; replaced in one step, or left alone if anything fails.
     probe : ndarray of float32, shape (N, S, S, 3)
         Scaled pixels on which both run: photographs, because on noise the outputs hardly differ.
-    tolerance : float, default 1e-4
-        Largest absolute difference between two probabilities that is accepted.
 
     Returns
     -------
@@ -44,7 +42,7 @@ def export_onnx(
     ------
     ModelBundleError
         If the network holds an operation that ONNX (or its runtime) lacks, if the results differ
-        by more than `tolerance`, or if `path` cannot be written.
+        by more than `TOLERANCE`, or if `path` cannot be written.
     ValueError
         If `probe` is empty or does not fit the network's input.
     """
@@ -55,10 +53,10 @@ def export_onnx(
     graph = _convert(network, input_shape)
     difference = _largest_difference(network, graph, probe)
     # Written so that NaN counts as a difference.
-    if not difference <= tolerance:
+    if not difference <= TOLERANCE:
         raise ModelBundleError(
             f"The ONNX graph of {network.name!r} differs from the Keras network by up to "
-            f"{difference:.2g} in a probability (allowed: {tolerance:.2g}); it was not written. "
+            f"{difference:.2g} in a probability (allowed: {TOLERANCE:.2g}); it was not written. "
             "Serve the model through Keras instead."
         )
     try:

@@ -12,7 +12,7 @@ import pandas as pd
 from har_core.errors import DatasetError
 from har_core.model.fields import ACTION, CONFIDENCE, IN_SCOPE, NOVELTY, REASON, VERDICT, WARNING
 from har_core.progress import Progress
-from har_core.scale.labels import digests_of
+from har_core.scale.labels import NONE, digests_of
 from har_core.scale.parts import Part
 from har_core.scale.results import Results, ResultsInfo
 from har_core.scale.sources.locations import is_remote
@@ -20,7 +20,6 @@ from har_core.storage.paths import expanded
 
 Found = TypeVar("Found")
 VERDICTS: Final = ("answered", "unsure", "foreign")
-NONE: Final = -1
 _HELD: Final = (ACTION, CONFIDENCE, VERDICT, IN_SCOPE, NOVELTY, REASON, WARNING)
 _READERS: Final = 4
 

@@ -10,12 +10,12 @@ import pytest
 
 from har_core.errors import DatasetError, HarError
 from har_core.evaluation.result import EvaluationResult
-from har_core.scale.labels import LabelTable, read_label_table
+from har_core.scale.labels import NONE, LabelTable, read_label_table
 from har_core.scale.opened.finding import find_jobs
 from har_core.scale.opened.labels import count_among, join_labels
 from har_core.scale.opened.metrics import evaluate_results
 from har_core.scale.opened.sample import arrange_sample, map_sample
-from har_core.scale.opened.table import NONE, VERDICTS, ResultsTable, open_results
+from har_core.scale.opened.table import VERDICTS, ResultsTable, open_results
 from har_core.scale.results import Results
 from har_core.scale.status import JOB_FILE
 from tests.made_results import write_results
