@@ -166,7 +166,7 @@ def decode_photograph(
     if len(data) == 0:
         raise InvalidImageError("The file is empty (0 bytes).", "empty")
     if len(data) > MAX_BYTES:
-        raise _too_large(len(data))
+        raise too_large(len(data))
     try:
         try:
             return _decode(data, side, min_side, with_image)
@@ -305,7 +305,7 @@ def read_bytes(path: str | os.PathLike[str]) -> bytes:
             kind = "a folder" if stat.S_ISDIR(status.st_mode) else "no regular file"
             raise InvalidImageError(f"Cannot read {path}: it is {kind}.", "unreadable")
         if status.st_size > MAX_BYTES:
-            raise _too_large(status.st_size)
+            raise too_large(status.st_size)
         return file.read_bytes()
     except OSError as error:
         message = f"Cannot read {path}: {error.strerror or error}."
@@ -314,7 +314,8 @@ def read_bytes(path: str | os.PathLike[str]) -> bytes:
         raise InvalidImageError(f"Cannot read {str(path)!r}: {error}.", "unreadable") from error
 
 
-def _too_large(n_bytes: int) -> InvalidImageError:
+def too_large(n_bytes: int) -> InvalidImageError:
+    """Return the error of a file of more than `MAX_BYTES`."""
     return InvalidImageError(
         f"The file has {n_bytes / 2**20:.1f} MB; at most {MAX_BYTES // 2**20} MB are read. "
         "Send a smaller version.",

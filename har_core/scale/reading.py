@@ -7,7 +7,7 @@ from concurrent.futures import ThreadPoolExecutor
 from typing import Any, Final, Generic, Protocol, TypeVar
 
 from har_core.errors import HarError, InvalidImageError
-from har_core.images.decoding import MAX_BYTES, read_bytes
+from har_core.images.decoding import MAX_BYTES, read_bytes, too_large
 from har_core.scale.sources.containers import ContainerReader
 from har_core.scale.sources.items import UNKNOWN, Item
 from har_core.scale.sources.locations import (
@@ -171,11 +171,7 @@ def _check_folder(item: Item, path: str) -> None:
 
 def _from_server(item: Item) -> bytes:
     if item.size > MAX_BYTES:
-        raise InvalidImageError(
-            f"The file has {item.size / 2**20:.1f} MB; at most {MAX_BYTES // 2**20} MB are read. "
-            "Send a smaller version.",
-            "too_large",
-        )
+        raise too_large(item.size)
     filesystem, path = open_filesystem(item.uri)
 
     def read() -> Any:

@@ -9,7 +9,7 @@ from typing import Any, Final
 
 from har_core.dataset.columns import FILENAME_HEADINGS
 from har_core.errors import DatasetError, HarError, InvalidImageError
-from har_core.images.decoding import MAX_BYTES
+from har_core.images.decoding import MAX_BYTES, too_large
 from har_core.images.formats import is_passed_over, is_photograph_name
 from har_core.scale.sources.items import Item, item_named
 from har_core.scale.sources.locations import is_remote, open_filesystem, with_retries
@@ -266,11 +266,7 @@ class ContainerReader:
         if item.column:
             return self._read_cell(item)
         if item.size > MAX_BYTES:
-            raise InvalidImageError(
-                f"The file has {item.size / 2**20:.1f} MB; at most {MAX_BYTES // 2**20} MB are "
-                "read. Send a smaller version.",
-                "too_large",
-            )
+            raise too_large(item.size)
         if self._key != (item.container, ""):
             self._file, _ = _open(item.container)
             self._key = (item.container, "")
