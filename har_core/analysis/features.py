@@ -148,7 +148,8 @@ class FeatureCache(CacheDatabase):
     def load(self, hashes: Sequence[str], class_names: tuple[str, ...]) -> PhotoFeatures:
         """Return what is stored of these contents, in their order."""
         wanted = dict.fromkeys(hashes)
-        rows = {row[0]: row for row in self._db.execute("SELECT * FROM photographs")}
+        columns = ("sha256", "features", "probabilities")
+        rows = {row[0]: row for row in self.rows_of(wanted, "photographs", columns)}
         found = [rows[sha256] for sha256 in wanted if sha256 in rows]
         features = [np.frombuffer(row[1], np.float16) for row in found]
         probabilities = [np.frombuffer(row[2]) for row in found]

@@ -87,27 +87,16 @@ class ScanCache(CacheDatabase):
     def load(self, hashes: Iterable[str]) -> pd.DataFrame:
         """Return the measurements of these contents, indexed by ``sha256``, without thumbnails."""
         columns = [column for column in _COLUMNS if column != "thumbnail"]
-        rows = self._select(columns, hashes)
+        rows = self.rows_of(hashes, "measurements", columns)
         return pd.DataFrame.from_records(rows, columns=columns).set_index("sha256")
 
     def load_thumbnails(self, hashes: Iterable[str]) -> dict[str, np.ndarray]:
         """Return sha256 to the thumbnail, uint8 of shape (1024,), of usable photographs."""
         return {
             sha256: np.frombuffer(blob, np.uint8)
-            for sha256, blob in self._select(["sha256", "thumbnail"], hashes)
+            for sha256, blob in self.rows_of(hashes, "measurements", ["sha256", "thumbnail"])
             if blob is not None
         }
-
-    def _select(self, columns: list[str], hashes: Iterable[str]) -> list[tuple]:
-        self._db.execute("CREATE TEMP TABLE IF NOT EXISTS wanted (sha256 TEXT PRIMARY KEY)")
-        self._db.execute("DELETE FROM wanted")
-        self._db.executemany("INSERT OR IGNORE INTO wanted VALUES (?)", [(h,) for h in hashes])
-        cursor = self._db.execute(
-            f"SELECT {', '.join(columns)} FROM measurements JOIN wanted USING (sha256)"
-        )
-        rows = cursor.fetchall()
-        self._db.commit()
-        return rows
 
     def load_pairs(self, photographs: str) -> tuple[np.ndarray, np.ndarray] | None:
         """Return the near-duplicate pairs stored for this set of photographs, if any."""

@@ -1,7 +1,7 @@
 """SQLite files that hold what can be computed again: a damaged one is replaced."""
 
 import sqlite3
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Final, Self
 
@@ -60,6 +60,17 @@ class CacheDatabase:
                 f"Cannot go on with the cache {self.path}: {error}. Make room on its disk, or "
                 "delete it: everything in it can be computed again."
             ) from error
+
+    def rows_of(self, hashes: Iterable[str], table: str, columns: Sequence[str]) -> list[tuple]:
+        """Return columns of a table's rows whose ``sha256`` is one of these, in any order."""
+        self._db.execute("CREATE TEMP TABLE IF NOT EXISTS wanted (sha256 TEXT PRIMARY KEY)")
+        self._db.execute("DELETE FROM wanted")
+        self._db.executemany("INSERT OR IGNORE INTO wanted VALUES (?)", [(h,) for h in hashes])
+        rows = self._db.execute(
+            f"SELECT {', '.join(columns)} FROM {table} JOIN wanted USING (sha256)"
+        ).fetchall()
+        self._db.commit()
+        return rows
 
 
 def _connect(path: Path, schema: Sequence[str]) -> sqlite3.Connection:
