@@ -7,13 +7,11 @@ from pathlib import Path
 import numpy as np
 
 from har_core.errors import DatasetError
-from har_core.evaluation.bootstrap import Interval, percentile_interval
+from har_core.evaluation.bootstrap import N_RESAMPLES, Interval, percentile_interval
 from har_core.images.formats import PHOTO_SUFFIXES
 from har_core.model.classifier import ActionModel
 from har_core.model.prediction import Prediction
 from har_core.storage.paths import expanded
-
-_RESAMPLES = 1000
 
 
 @dataclass(frozen=True, eq=False)
@@ -40,9 +38,9 @@ class JudgedPictures:
         A picture's novelty is the share of them that look more ordinary, so that the area is its
         mean; the 95 % interval is a bootstrap over the pictures.
         """
-        rng = np.random.default_rng(0)
-        drawn = rng.integers(len(self.novelty), size=(_RESAMPLES, len(self.novelty)))
-        return percentile_interval(float(self.novelty.mean()), self.novelty[drawn].mean(axis=1))
+        rng, n = np.random.default_rng(0), len(self.novelty)
+        means = [self.novelty[rng.integers(n, size=n)].mean() for _ in range(N_RESAMPLES)]
+        return percentile_interval(float(self.novelty.mean()), np.array(means))
 
 
 def judge_pictures(
