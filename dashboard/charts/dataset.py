@@ -1,7 +1,7 @@
 """The Dataset page's figures; every function is pure and every figure suits light and dark."""
 
-from collections.abc import Sequence
-from typing import Final
+from collections.abc import Mapping, Sequence
+from typing import Any, Final
 
 import numpy as np
 import pandas as pd
@@ -191,7 +191,7 @@ def photo_map(
     Parameters
     ----------
     points : DataFrame
-        ``x``, ``y``, ``filename``, ``label``.
+        ``x``, ``y``, ``filename``.
     groups : Series of str
         What to colour by; the legend lists its values in order of frequency.
     colours : dict of str to str, optional
@@ -232,6 +232,12 @@ def photo_map(
     figure.update_xaxes(visible=False)
     figure.update_yaxes(visible=False, scaleanchor="x")
     return figure
+
+
+def chosen_points(event: Mapping[str, Any]) -> list[int]:
+    """Return the index of each point that was selected on a `photo_map`, as Streamlit tells it."""
+    data = [point.get("customdata") for point in event["selection"]["points"]]
+    return [int(value[0] if isinstance(value, list) else value) for value in data]
 
 
 def noise_by_class(by_class: pd.DataFrame) -> go.Figure:

@@ -10,6 +10,7 @@ from dashboard.dataset.decision_bar import current_decisions, show_decision_bar
 from dashboard.dataset.tiles import PAGE_SIZE, issue_title, show_tiles
 from dashboard.dataset.view import DatasetView
 from dashboard.widgets.filters import class_filter, say_none_match, search_filter
+from dashboard.widgets.paging import choose_page
 from dashboard.wording.names import human_name, percent
 from har_core.dataset.splits import SPLITS
 from har_core.scan.issues import ISSUE_KINDS, issue_column
@@ -87,16 +88,13 @@ def show_browser(view: DatasetView) -> None:
     if not len(positions):
         say_none_match(_NO_FILTERS)
         return
-    pages = -(-len(positions) // PAGE_SIZE)
     with st.container(horizontal=True, vertical_alignment="center"):
         plural = "photograph" if len(positions) == 1 else "photographs"
         st.markdown(f"**{len(positions):,}** {plural}", width="content")
         # Another filter starts on its first page.
-        page = 1
-        if pages > 1:
-            key = f"page {search} {label} {finding} {split} {order} {decided}"
-            page = st.pagination(pages, key=key)
-    shown = view.photographs.iloc[positions[(page - 1) * PAGE_SIZE : page * PAGE_SIZE]]
+        key = f"page {search} {label} {finding} {split} {order} {decided}"
+        page = choose_page(len(positions), PAGE_SIZE, key)
+    shown = view.photographs.iloc[positions[page]]
     bar = st.container()
     by_confidence = order.startswith("Model")
     selected = show_tiles(

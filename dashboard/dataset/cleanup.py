@@ -16,6 +16,7 @@ from dashboard.dataset.decision_bar import (
 )
 from dashboard.dataset.tiles import PAGE_SIZE, show_tiles
 from dashboard.dataset.view import DatasetView
+from dashboard.widgets.paging import choose_page
 from dashboard.wording.names import counted, escape_markdown, human_name
 from har_core.dataset.decision_tables import decisions_csv
 from har_core.dataset.decisions import Decisions, cleaned_table, labels_csv
@@ -199,9 +200,7 @@ def _show_decisions(view: DatasetView, decisions: Decisions) -> None:
 def _show_decided(view: DatasetView, decisions: Decisions) -> None:
     """Draw what was decided, the latest first, and buttons that change it for ticked rows."""
     names = list(reversed(decisions.current))
-    pages = -(-len(names) // PAGE_SIZE)
-    page = st.pagination(pages, key=f"decisions_page_{len(names)}") if pages > 1 else 1
-    names = names[(page - 1) * PAGE_SIZE : page * PAGE_SIZE]
+    names = names[choose_page(len(names), PAGE_SIZE, f"decisions_page_{len(names)}")]
     if not names:
         return
     bar = st.container()

@@ -9,6 +9,7 @@ from dashboard.charts.dataset import issue_counts
 from dashboard.dataset.decision_bar import show_decision_bar
 from dashboard.dataset.tiles import OUTLIER_MEANING, PAGE_SIZE, issue_title, show_groups, show_tiles
 from dashboard.dataset.view import DatasetView
+from dashboard.widgets.paging import choose_page
 from dashboard.wording.glossary import GLOSSARY
 from dashboard.wording.names import percent, score_text
 from har_core.scan.issues import ISSUE_KINDS, count_issues, issue_column, score_column
@@ -67,11 +68,11 @@ def _show_kind(view: DatasetView, found: list[str]) -> None:
 
 
 def _show_worst_first(view: DatasetView, rows: pd.DataFrame, issue: str) -> None:
-    page = _page_of(-(-len(rows) // PAGE_SIZE), f"finding_page_{issue}")
+    page = choose_page(len(rows), PAGE_SIZE, f"finding_page_{issue}")
     bar = st.container()
     selected = show_tiles(
         view,
-        rows.iloc[(page - 1) * PAGE_SIZE : page * PAGE_SIZE],
+        rows.iloc[page],
         key=f"finding_gallery_{issue}",
         note=lambda row: _explain(row, issue),
     )
@@ -95,11 +96,11 @@ def _show_groups(view: DatasetView, rows: pd.DataFrame, issue: str) -> None:
     """Draw duplicates side by side, a row of tiles per group, near and exact ones together."""
     alone = rows[rows["duplicate_group"].isna()]  # one file listed under two labels
     numbers = rows["duplicate_group"].dropna().unique()
-    page = _page_of(-(-len(numbers) // _GROUPS_PER_PAGE), f"finding_page_{issue}")
+    page = choose_page(len(numbers), _GROUPS_PER_PAGE, f"finding_page_{issue}")
     members = view.photographs[view.photographs["duplicate_group"].isin(numbers)]
     selected: list[str] = []
     bar = st.container()
-    shown = numbers[(page - 1) * _GROUPS_PER_PAGE : page * _GROUPS_PER_PAGE]
+    shown = numbers[page]
     groups = {
         f"Group {number} · {len(rows)} photographs": rows
         for number, rows in members[members["duplicate_group"].isin(shown)].groupby(
@@ -118,7 +119,3 @@ def _compare(row: pd.Series) -> str:
     kind = "exact copy" if row["copies"] > 1 else f"{percent(row['correlation'])} alike"
     split = f"{row['split']} · " if row["split"] else ""
     return f"{split}{kind} · {row['width']:.0f}×{row['height']:.0f}"
-
-
-def _page_of(pages: int, key: str) -> int:
-    return st.pagination(pages, key=key) if pages > 1 else 1

@@ -6,6 +6,7 @@ import streamlit as st
 from dashboard.dataset.decision_bar import show_decision_bar
 from dashboard.dataset.tiles import show_groups
 from dashboard.dataset.view import DatasetView
+from dashboard.widgets.paging import choose_page
 from dashboard.wording.glossary import GLOSSARY
 from dashboard.wording.names import counted, escape_markdown
 from har_core.dataset.splits import leaking_groups, split_columns
@@ -53,10 +54,9 @@ def show_leakage(view: DatasetView) -> None:
         "one split, or exclude all but one.",
         icon=":material/leak_add:",
     )
-    pages = -(-len(groups) // _GROUPS_PER_PAGE)
-    page = st.pagination(pages, key="leak_page") if pages > 1 else 1
+    page = choose_page(len(groups), _GROUPS_PER_PAGE, "leak_page")
     bar = st.container()
-    shown = groups[(page - 1) * _GROUPS_PER_PAGE : page * _GROUPS_PER_PAGE]
+    shown = groups[page]
     by_heading = {
         f"Group {number} · {' and '.join(sorted(set(rows['split'])))}": view.photographs.loc[
             rows.index

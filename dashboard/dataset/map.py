@@ -1,16 +1,17 @@
 """The Dataset page's map: alike photographs lie together; lasso some to see them."""
 
-from typing import Any, Final
+from typing import Final
 
 import pandas as pd
 import streamlit as st
 
-from dashboard.charts.dataset import SPLIT_COLOURS, photo_map
+from dashboard.charts.dataset import SPLIT_COLOURS, chosen_points, photo_map
 from dashboard.charts.style import ACCENT, MUTED
 from dashboard.dataset.decision_bar import show_decision_bar
 from dashboard.dataset.tiles import PAGE_SIZE, issue_title, show_tiles
 from dashboard.dataset.view import DatasetView
 from dashboard.widgets.hover_picture import show_hover_picture
+from dashboard.widgets.paging import choose_page
 from dashboard.wording.glossary import GLOSSARY
 from dashboard.wording.names import counted
 from har_core.images.thumbnails import thumbnail
@@ -75,7 +76,7 @@ def show_map(view: DatasetView) -> None:
         "t-SNE." + (f" A sample: {left_out:,} photographs are not drawn." if left_out else ""),
         help=GLOSSARY["backbone features"],
     )
-    _show_region(view, _chosen_rows(event))
+    _show_region(view, chosen_points(event))
 
 
 def _thumbnail_of(points: pd.DataFrame, row: int) -> bytes | None:
@@ -84,24 +85,13 @@ def _thumbnail_of(points: pd.DataFrame, row: int) -> bytes | None:
     return thumbnail(path) if isinstance(path, str) else None
 
 
-def _chosen_rows(event: Any) -> list[int]:
-    """Return the index of the selected points, which the figure carries as ``customdata``."""
-    rows = []
-    for point in event["selection"]["points"]:
-        data = point.get("customdata")
-        rows.append(int(data[0] if isinstance(data, list) else data))
-    return rows
-
-
 def _show_region(view: DatasetView, chosen: list[int]) -> None:
     if not chosen:
         return
     rows = view.photographs.loc[chosen]
     st.markdown(f"**{counted(len(rows), 'photograph')} in this region**")
-    pages = -(-len(rows) // PAGE_SIZE)
-    page = st.pagination(pages, key=f"map_page_{hash(tuple(chosen))}") if pages > 1 else 1
+    shown = rows.iloc[choose_page(len(rows), PAGE_SIZE, f"map_page_{hash(tuple(chosen))}")]
     bar = st.container()
-    shown = rows.iloc[(page - 1) * PAGE_SIZE : page * PAGE_SIZE]
     selected = show_tiles(view, shown, key="map_gallery")
     with bar:
         show_decision_bar(view, selected, key="map", all_names=rows["filename"].tolist())

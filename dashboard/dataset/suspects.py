@@ -13,6 +13,7 @@ from dashboard.dataset.suggestions import remember_suggestions, remembered_sugge
 from dashboard.dataset.tiles import PAGE_SIZE, show_tiles
 from dashboard.dataset.view import DatasetView
 from dashboard.widgets.filters import class_filter
+from dashboard.widgets.paging import choose_page
 from dashboard.wording.glossary import GLOSSARY
 from dashboard.wording.names import escape_markdown, human_name, percent
 from har_core.analysis.suspects import N_FOLDS, LabelSuspects, find_label_suspects
@@ -185,9 +186,7 @@ def _show_table(view: DatasetView, rows: pd.DataFrame) -> None:
 
 
 def _show_gallery(view: DatasetView, rows: pd.DataFrame, judge: str) -> None:
-    pages = -(-len(rows) // PAGE_SIZE)
-    page = st.pagination(pages, key=f"suspect_page_{len(rows)}") if pages > 1 else 1
-    shown = rows.iloc[(page - 1) * PAGE_SIZE : page * PAGE_SIZE]
+    shown = rows.iloc[choose_page(len(rows), PAGE_SIZE, f"suspect_page_{len(rows)}")]
     suggested = shown["suggested"]
     names = view.photographs.loc[shown.index, "filename"]
     remember_suggestions(view, dict(zip(names, suggested, strict=True)))

@@ -1,12 +1,12 @@
 """A map of a sample of very many scored photographs."""
 
-from typing import Any, Final
+from typing import Final
 
 import numpy as np
 import pandas as pd
 import streamlit as st
 
-from dashboard.charts.dataset import photo_map
+from dashboard.charts.dataset import chosen_points, photo_map
 from dashboard.charts.results import VERDICT_COLOURS
 from dashboard.jobs.own_process import run_apart
 from dashboard.jobs.registry import Job, find_jobs, start_job
@@ -82,15 +82,10 @@ def _draw(table: ResultsTable, found: SampleMap, key: str) -> None:
         alt="Map of a sample of the photographs: alike ones lie close together",
     )
     st.caption(_what_is_drawn(table, found))
-    rows = np.array(_chosen_rows(event), dtype=np.int64)
+    rows = np.array(chosen_points(event), dtype=np.int64)
     if len(rows):
         st.markdown(f"**{counted(len(rows), 'photograph')} in this region**")
         ScoredPhotos(table).show(rows, key=f"results map {hash(rows.tobytes())}")
-
-
-def _chosen_rows(event: Any) -> list[int]:
-    data = [point.get("customdata") for point in event["selection"]["points"]]
-    return [int(value[0] if isinstance(value, list) else value) for value in data]
 
 
 _VECTORS: Final = {True: "the model's features", False: "the class probabilities"}
