@@ -1,5 +1,6 @@
 """The part of Confidence that measures how well foreign pictures are told."""
 
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Final
 
@@ -50,7 +51,7 @@ def _test_photographs(shown: Shown, dataset: str) -> tuple[list[Path], list[str]
     return [Path(path) for path in table["path"]], list(table["label"])
 
 
-def _start(shown: Shown, what: str, find) -> None:  # type: ignore[no-untyped-def]
+def _start(shown: Shown, what: str, find: Callable[[], tuple[Sequence[Path], list[str]]]) -> None:
     def work(job: Job) -> tuple[str, JudgedPictures, list[str]]:
         paths, labels = find()
         judged = judge_pictures(load_model(shown.folder), paths, progress=job.report)

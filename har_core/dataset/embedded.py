@@ -47,7 +47,7 @@ def tables_with_photographs(folder: Path) -> list[Path]:
     DatasetError
         If one of the files cannot be read as Parquet.
     """
-    found = sorted(path for path in folder.rglob("*.[pP][aA][rR][qQ][uU][eE][tT]"))
+    found = sorted(folder.rglob("*.[pP][aA][rR][qQ][uU][eE][tT]"))
     return [path for path in found if not is_passed_over(path.name) and _describe(path)]
 
 

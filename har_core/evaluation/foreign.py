@@ -8,7 +8,7 @@ import numpy as np
 
 from har_core.errors import DatasetError
 from har_core.evaluation.bootstrap import N_RESAMPLES, Interval, percentile_interval
-from har_core.images.formats import PHOTO_SUFFIXES
+from har_core.images.formats import is_passed_over, is_photograph_name
 from har_core.model.classifier import ActionModel
 from har_core.model.prediction import Prediction
 from har_core.storage.paths import expanded
@@ -81,7 +81,8 @@ def list_pictures(folder: str | Path) -> list[Path]:
     """
     root = expanded(folder)
     try:
-        found = sorted(p for p in root.rglob("*") if p.suffix.lower() in PHOTO_SUFFIXES)
+        named = (path for path in root.rglob("*") if is_photograph_name(path.name))
+        found = sorted(path for path in named if not is_passed_over(path.name) and path.is_file())
     except (OSError, ValueError) as error:
         raise DatasetError(f"Cannot list {root}: {error}.") from error
     if not found:

@@ -14,7 +14,10 @@ def test_foreign_pictures_are_flagged_and_ordinary_ones_are_not(tiny_models, tmp
     (tmp_path / "in" / "a.jpg").write_bytes(photo_bytes("running", 90))
     (tmp_path / "in" / "b.png").write_bytes(checkerboard())
     (tmp_path / "in" / "c.jpg").write_text("no picture")
+    (tmp_path / "in" / "._a.jpg").write_bytes(b"left behind by macOS")
+    (tmp_path / "in" / "folder.jpg").mkdir()
     pictures = list_pictures(tmp_path / "in")
+    assert [path.name for path in pictures] == ["a.jpg", "b.png", "c.jpg"]
     judged = judge_pictures(load_model("guarded"), pictures)
     assert judged.flagged.tolist() == [False, True]
     assert judged.read.tolist() == [0, 1]
