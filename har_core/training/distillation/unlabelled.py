@@ -19,7 +19,7 @@ _CHUNK: Final = 256
 
 @dataclass(frozen=True, eq=False)
 class Unlabelled:
-    """Photographs (``filename``, ``sha256``), and their pixels as of `PreparedDataset`."""
+    """Photographs (``filename``, ``sha256``), and their pixels as of `PreparedDataset`, on disk."""
 
     table: pd.DataFrame
     pixels: np.ndarray
@@ -88,4 +88,6 @@ def read_unlabelled(
             f"No file in {folder} is a photograph that is not in the dataset already."
         )
     table = pd.DataFrame({"filename": names, "sha256": hashes})[usable].reset_index(drop=True)
-    return Unlabelled(table, pixels[np.flatnonzero(usable)])
+    for row, kept in enumerate(np.flatnonzero(usable)):
+        pixels[row] = pixels[kept]  # in the file: together they may be larger than memory
+    return Unlabelled(table, pixels[: len(table)])
