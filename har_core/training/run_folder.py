@@ -4,6 +4,7 @@ import dataclasses
 import io
 import json
 import shutil
+import tempfile
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Final
@@ -173,10 +174,16 @@ class RunFolder:
         return is_file(self.path / NETWORK_FILE)
 
     def write_network(self, network: Any) -> None:
-        """Keep the trained network, a `keras.Model`; the run is done then."""
-        unfinished = self.path / f".{NETWORK_FILE}.new.keras"  # Keras goes by the suffix
-        network.save(unfinished)
-        unfinished.replace(self.path / NETWORK_FILE)
+        """Keep the trained network, a `keras.Model`; the run is done then.
+
+        Raises
+        ------
+        HarError
+            If it cannot be written.
+        """
+        with tempfile.TemporaryDirectory() as folder:
+            network.save(Path(folder) / NETWORK_FILE)
+            self.write(NETWORK_FILE, (Path(folder) / NETWORK_FILE).read_bytes())
 
     def write(self, name: str, content: bytes) -> None:
         """Replace a file of the folder.
