@@ -15,7 +15,7 @@ import numpy as np
 from PIL import Image
 
 from dashboard.jobs.registry import Job
-from dashboard.training.runs import behind_others, training_environment
+from dashboard.training.machine import behind_others, training_environment
 from har_core.errors import HarError
 from har_core.model.manifest import KERAS_FILE, read_manifest
 from har_core.storage.cache import cache_dir

@@ -14,6 +14,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any, Final, Literal
 
+from dashboard.training.machine import behind_others, check_room, training_environment
 from dashboard.trials import runs_folder
 from har_core.errors import HarError, ModelBundleError
 from har_core.extras import require_training_extra
@@ -24,7 +25,6 @@ from har_core.model.bundle import (
     restore_interrupted_replacement,
 )
 from har_core.model.manifest import MANIFEST_FILE, BundleManifest, check_bundle_name, read_manifest
-from har_core.settings import MODELS_DIR, checkout
 from har_core.storage.files import write_atomically
 from har_core.training.efforts import NO_CHANGES, Effort, check_changes, fine_tunable
 from har_core.training.events import is_running, read_events
@@ -41,10 +41,6 @@ _LOG: Final = "log.txt"
 _ENDS: Final = ("finished", "failed", "stopped")
 # Python and its packages may take so long on a busy machine before the run says a word.
 _STARTING_S: Final = 90
-_LEAST_FREE: Final = 500e6
-# Decoded pixels and the features that the head learns from: see `har_core.training.preparation`.
-_DISK_PER_PHOTOGRAPH: Final = {"quick": 5_000, "standard": 330_000, "full": 330_000}
-_MEMORY: Final = {"quick": 0.8e9, "standard": 2.5e9, "full": 2.5e9}
 
 
 @dataclass(frozen=True)
@@ -249,43 +245,6 @@ def start_run(
         raise
 
 
-def check_room(effort: Effort, n_photographs: int) -> None:
-    """Refuse a training for which the disk or the memory is too small.
-
-    Raises
-    ------
-    HarError
-        With what is needed and what there is.
-    """
-    runs_folder().mkdir(parents=True, exist_ok=True)
-    free, needed = (
-        shutil.disk_usage(runs_folder()).free,
-        n_photographs * _DISK_PER_PHOTOGRAPH[effort],
-    )
-    if free < needed + _LEAST_FREE:
-        raise HarError(
-            f"A {effort} training of {n_photographs:,} photographs needs "
-            f"{(needed + _LEAST_FREE) / 1e9:.1f} GB on the disk of {runs_folder()}, where "
-            f"{free / 1e9:.1f} GB are free. Make room, or set HAR_DATA_DIR to another disk."
-        )
-    memory = _available_memory()
-    if memory is not None and memory < _MEMORY[effort]:
-        raise HarError(
-            f"A {effort} training needs {_MEMORY[effort] / 1e9:.1f} GB of memory; "
-            f"{memory / 1e9:.1f} GB are available. Close other programs, or choose less effort."
-        )
-
-
-def _available_memory() -> float | None:
-    """Return the bytes of memory that a new process can have; None where it is not told."""
-    try:
-        lines = Path("/proc/meminfo").read_text().splitlines()
-    except OSError:
-        return None
-    found = [line.split()[1] for line in lines if line.startswith("MemAvailable")]
-    return 1024 * float(found[0]) if found else None
-
-
 def resume_run(run: Run) -> Run:
     """Go on with a run that was stopped, interrupted or failed; at most an epoch is repeated."""
     return run if run.state in ACTIVE else _launch(run)
@@ -361,34 +320,6 @@ def _launch(run: Run) -> Run:
             start_new_session=True,  # a Ctrl-C that ends the server is not meant for it
         )
     return run
-
-
-def behind_others(arguments: list[str]) -> list[str]:
-    """Return a command that lets the pages and REST come first."""
-    nice = shutil.which("nice")
-    return [nice, "-n", "10", *arguments] if nice else arguments
-
-
-def training_environment(models: Path) -> dict[str, str]:
-    """Return the environment of a training that leaves a processor to the pages.
-
-    Parameters
-    ----------
-    models : Path
-        Folder for the model that it makes, which is on trial until somebody uses it.
-    """
-    threads = str(max(1, (os.cpu_count() or 1) - 1))
-    names = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "TF_NUM_INTRAOP_THREADS")
-    found = (str(checkout() or ""), os.environ.get("PYTHONPATH"))
-    path = os.pathsep.join(filter(None, found))
-    return {
-        **os.environ,
-        **dict.fromkeys(names, threads),
-        MODELS_DIR.name: str(models),
-        "PYTHONPATH": path,
-        "PYTHONUNBUFFERED": "1",
-        "COLUMNS": "100",
-    }
 
 
 def _record(run: Run) -> None:

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from dashboard.training import runs as runs_module
+from dashboard.training import machine
 from dashboard.training.progress import what_is_going_on, what_is_kept
 from dashboard.training.runs import (
     ACTIVE,
@@ -171,10 +171,10 @@ def test_failure_is_told_in_words(start, tmp_path: Path) -> None:
 def test_too_little_room_is_said_before_anything_starts(
     start, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(runs_module, "_available_memory", lambda: 1e6)
+    monkeypatch.setattr(machine, "_available_memory", lambda: 1e6)
     with pytest.raises(HarError, match="of memory"):
         start("large")
-    monkeypatch.setattr(runs_module, "_LEAST_FREE", 1e18)
+    monkeypatch.setattr(machine, "_LEAST_FREE", 1e18)
     with pytest.raises(HarError, match="on the disk"):
         start("larger")
     assert list_runs() == []
