@@ -2,9 +2,11 @@
 
 import re
 import subprocess
+from importlib import import_module
 from pathlib import Path, PurePosixPath
 
 import pytest
+import typer
 
 ROOT = Path(__file__).parents[1]
 OURS = ("har_core", "dashboard", "pages", "tests", "benchmarks", "recipes", "docs")
@@ -68,3 +70,21 @@ def is_defined(dotted: str) -> bool:
                 define = r"\b{}\b" if source.stem == "__init__" else DEFINE
                 return all(re.search(define.format(p), text, re.MULTILINE) for p in parts[n:])
     return False
+
+
+def test_commands_and_options_that_documents_name_are_there() -> None:
+    program = typer.main.get_command(import_module("har_core.cli.main").application())
+    options = {
+        name: {"--help", *(o for p in command.params for o in (*p.opts, *p.secondary_opts))}
+        for name, command in program.commands.items()  # type: ignore[attr-defined]
+    }
+    named = [
+        (document.name, command, option)
+        for document in (*DOCUMENTS, *(ROOT / "har_core" / "cli").glob("*.py"))
+        if document.name != "CHANGELOG.md"  # which also names what was removed
+        for line in document.read_text(encoding="utf-8").splitlines()
+        for command, rest in re.findall(r"(?:^|[`\s])har ([a-z][a-z-]+)([^`#]*)", line)
+        for option in ["--help", *re.findall(r"(?<!\S)--[a-z][a-z-]*", rest)]
+    ]
+    assert len(named) > 100
+    assert not [place for place in named if place[2] not in options.get(place[1], ())]
