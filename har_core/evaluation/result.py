@@ -279,6 +279,10 @@ class EvaluationResult:
             ``average_precision``. Undefined values are 0 as with scikit-learn's
             ``zero_division=0``, with NaN for the ends of their interval.
         """
+        return self._class_table.copy()
+
+    @cached_property
+    def _class_table(self) -> pd.DataFrame:
         table = pd.DataFrame(
             {
                 "class": self.class_names,

@@ -36,6 +36,24 @@ def thumbnail(path: str | os.PathLike[str]) -> bytes | None:
         At most 260×200 pixels. Made once per version of the file; where the cache cannot be
         written it is made each time.
     """
+    place = _place(path)
+    if place is None:
+        return None
+    try:
+        return place.read_bytes()
+    except OSError:
+        made = make_thumbnail(path)
+    if made is not None:
+        try:
+            place.parent.mkdir(parents=True, exist_ok=True)
+            write_atomically(place, made)
+        except OSError:
+            return made
+    return made
+
+
+def _place(path: str | os.PathLike[str]) -> Path | None:
+    """Return where a photograph's thumbnail is kept, or will be; None without a photograph."""
     try:
         status = Path(real_path(path)).stat()
     except OSError:
@@ -43,24 +61,25 @@ def thumbnail(path: str | os.PathLike[str]) -> bytes | None:
     identity = f"{path}|{status.st_size}|{status.st_mtime_ns}|{THUMBNAIL_SIZE}"
     name = hashlib.sha256(identity.encode(errors="surrogateescape")).hexdigest()
     # One folder for 100,000 files would be slow to list.
-    kept = cache_dir() / "thumbnails" / name[:2] / f"{name}.jpg"
-    try:
-        return kept.read_bytes()
-    except OSError:
-        made = make_thumbnail(path)
-    if made is not None:
-        try:
-            kept.parent.mkdir(parents=True, exist_ok=True)
-            write_atomically(kept, made)
-        except OSError:
-            return made
-    return made
+    return cache_dir() / "thumbnails" / name[:2] / f"{name}.jpg"
 
 
 def thumbnails(paths: Sequence[str | None]) -> list[bytes | None]:
     """Return `thumbnail` of several photographs, decoded in parallel; None stays None."""
-    with ThreadPoolExecutor(4) as pool:
-        return list(pool.map(lambda path: thumbnail(path) if path else None, paths))
+    found = {path: _kept(path) for path in paths if path}
+    to_make = [path for path, kept in found.items() if kept is None]
+    if to_make:  # starting threads takes longer than reading all that is kept
+        with ThreadPoolExecutor(4) as pool:
+            found.update(zip(to_make, pool.map(thumbnail, to_make), strict=True))
+    return [found[path] if path else None for path in paths]
+
+
+def _kept(path: str) -> bytes | None:
+    place = _place(path)
+    try:
+        return place.read_bytes() if place else None
+    except OSError:
+        return None
 
 
 def make_thumbnail(path: str | os.PathLike[str]) -> bytes | None:
