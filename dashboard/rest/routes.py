@@ -10,16 +10,17 @@ from pathlib import Path
 from typing import Final, TypeVar
 
 import numpy as np
-from fastapi import APIRouter, Depends, FastAPI, HTTPException, Request
-from fastapi.responses import PlainTextResponse
+from fastapi import APIRouter, FastAPI, HTTPException, Request
+from fastapi.responses import PlainTextResponse, Response
 from prometheus_client import generate_latest
+from pydantic import BaseModel
 from starlette.exceptions import HTTPException as StarletteHTTPException
 from starlette.requests import ClientDisconnect
 from starlette.routing import BaseRoute, Route
 
 from dashboard.rest import telemetry
 from dashboard.rest.addresses import Addresses
-from dashboard.rest.api_key import require_api_key
+from dashboard.rest.api_key import NEEDS_KEY, document_key, require_api_key
 from dashboard.rest.bodies import (
     IMAGE,
     IMAGE_TYPES,
@@ -79,7 +80,6 @@ telemetry.queued.set_function(lambda: _queue.requests)
 telemetry.queue_limit.set_function(lambda: _queue.max_requests)
 
 
-_needs_key: Final = [Depends(require_api_key)]
 router = APIRouter()
 
 
@@ -88,27 +88,27 @@ router = APIRouter()
     summary="Classify one photograph",
     response_model=PredictionBody,
     response_model_exclude_unset=True,
-    dependencies=_needs_key,
     responses=error_responses(400, 401, 404, 405, 408, 413, 415, 503),
-    openapi_extra=form_schema("file", IMAGE, contentType=IMAGE_TYPES),
+    openapi_extra=NEEDS_KEY | form_schema("file", IMAGE, contentType=IMAGE_TYPES),
 )
-async def predict(request: Request) -> PredictionBody:
+async def predict(request: Request) -> Response:
     """Say what the person in a photograph is doing.
 
     `curl -F file=@photo.jpg http://localhost:8501/predict`
     """
+    require_api_key(request)
     check_parameters(request.query_params, "model", "min_confidence")
     bundle, min_confidence = _requested_bundle(request), _requested_confidence(request)
     with _queue.place(announced_size(request, MAX_BYTES)):
         upload, named = await read_single_upload(request)
         bundle = _chosen_bundle(bundle, named)
 
-        def work(model: ActionModel) -> PredictionBody:
+        def work(model: ActionModel) -> Response:
             prediction = model.predict(upload.data, others_wait=_queue.requests > 1)
             prediction = prediction.abstaining_below(min_confidence)
             body = PredictionBody(model=model.name, **prediction.to_dict())
             telemetry.predictions.labels(model.name).inc()
-            return body
+            return _answer(body)
 
         return await _with_model(bundle, work)
 
@@ -118,9 +118,9 @@ async def predict(request: Request) -> PredictionBody:
     summary="Classify several photographs",
     response_model=BatchBody,
     response_model_exclude_unset=True,
-    dependencies=_needs_key,
     responses=error_responses(400, 401, 404, 405, 408, 413, 415, 503),
-    openapi_extra=form_schema(
+    openapi_extra=NEEDS_KEY
+    | form_schema(
         "files",
         {"type": "array", "items": IMAGE, "minItems": 1, "maxItems": MAX_BATCH_FILES},
     ),
@@ -132,6 +132,7 @@ async def predict(request: Request) -> PredictionBody:
 )
 async def predict_batch(request: Request) -> BatchBody:
     """Classify several photographs; one bad file does not spoil the rest."""
+    require_api_key(request)
     check_parameters(request.query_params, "model", "min_confidence")
     bundle, min_confidence = _requested_bundle(request), _requested_confidence(request)
     with _queue.place(announced_size(request, MAX_BATCH_BYTES)):
@@ -158,15 +159,15 @@ async def predict_batch(request: Request) -> BatchBody:
     "/explain",
     summary="Say which part of a photograph decided",
     response_model=ExplanationBody,
-    dependencies=_needs_key,
     responses=error_responses(400, 401, 404, 405, 408, 413, 415, 503),
-    openapi_extra=explain_schema(),
+    openapi_extra=NEEDS_KEY | explain_schema(),
 )
 async def explain(request: Request) -> ExplanationBody:
     """Hide one area of a photograph after the other, which takes 50 times as long as a prediction.
 
     `curl -F file=@photo.jpg 'http://localhost:8501/explain?overlay=true'`
     """
+    require_api_key(request)
     check_parameters(request.query_params, "model", "action", "overlay")
     bundle, drawn = _requested_bundle(request), _requested_overlay(request)
     with _queue.place(announced_size(request, MAX_BYTES)):
@@ -211,11 +212,12 @@ async def health() -> HealthBody:
     "/models",
     summary="List the models",
     response_model=ModelsBody,
-    dependencies=_needs_key,
     responses=error_responses(401, 405),
+    openapi_extra=NEEDS_KEY,
 )
-async def models() -> ModelsBody:
+async def models(request: Request) -> ModelsBody:
     """List every model of the models folder, newest first, damaged ones last."""
+    require_api_key(request)
     return await _in_worker(_list_models)
 
 
@@ -223,11 +225,12 @@ async def models() -> ModelsBody:
     "/metrics",
     summary="Numbers for Prometheus",
     response_class=PlainTextResponse,
-    dependencies=_needs_key,
     responses=error_responses(401, 405),
+    openapi_extra=NEEDS_KEY,
 )
-async def metrics() -> PlainTextResponse:
+async def metrics(request: Request) -> PlainTextResponse:
     """Report requests by status, their times, the queue and the model in use."""
+    require_api_key(request)
     return PlainTextResponse(generate_latest(telemetry.registry))
 
 
@@ -268,6 +271,7 @@ def install(app: FastAPI, *, prefix: str = "", pages: frozenset[str] = frozenset
         Names of the web pages; ``""`` is the first one's.
     """
     app.include_router(router)
+    document_key(app)
     # A mount at "/" answers whatever the routes above refuse, so without these a GET of /predict
     # would return the web page.
     for route in router.routes:
@@ -286,6 +290,11 @@ def install(app: FastAPI, *, prefix: str = "", pages: frozenset[str] = frozenset
 
 def _method_of(route: BaseRoute) -> str:
     return next(iter(getattr(route, "methods", None) or ("GET",)))
+
+
+def _answer(body: BaseModel) -> Response:
+    """Return an answer as it is sent: FastAPI would check it again, in the event loop."""
+    return Response(body.model_dump_json(exclude_unset=True), media_type="application/json")
 
 
 async def _in_worker(work: Callable[[], Result]) -> Result:

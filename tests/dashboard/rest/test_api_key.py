@@ -50,6 +50,18 @@ def test_key_opens_every_route(client, headers):
         assert answer.status_code == 200, path
 
 
+def test_openapi_says_which_routes_need_a_key(client):
+    document = client.get("/openapi.json").json()
+    secured = [
+        (method.upper(), path)
+        for path, operations in document["paths"].items()
+        for method, operation in operations.items()
+        if operation.get("security") == [{"APIKeyHeader": []}, {"HTTPBearer": []}]
+    ]
+    assert secured == PROTECTED
+    assert document["components"]["securitySchemes"].keys() == {"APIKeyHeader", "HTTPBearer"}
+
+
 def test_health_needs_no_key(client):
     assert client.get("/health").status_code == 200
 
