@@ -98,6 +98,13 @@ class Reading:
     label: str = ""
     tables: tuple[str, ...] = ()
 
+    @property
+    def options(self) -> list[str]:
+        """What makes a command read the folder so, too."""
+        columns = {"filename": self.filename, "label": self.label}
+        chosen = ",".join(f"{role}={heading}" for role, heading in columns.items() if heading)
+        return ["--table", self.table] * bool(self.table) + ["--columns", chosen] * bool(chosen)
+
 
 def reading_of(root: Path) -> Reading:
     """Return how this visitor wants a folder to be read."""

@@ -1,6 +1,6 @@
 """The Dataset page's clean-up: suggestions in bulk, what was decided, and the exports."""
 
-from shlex import quote
+import shlex
 from typing import Final
 
 import pandas as pd
@@ -16,6 +16,7 @@ from dashboard.dataset.decision_bar import (
 )
 from dashboard.dataset.tiles import PAGE_SIZE, show_tiles
 from dashboard.dataset.view import DatasetView
+from dashboard.resources import reading_of
 from dashboard.widgets.paging import choose_page
 from dashboard.wording.names import counted, escape_markdown, human_name
 from har_core.dataset.decision_tables import decisions_csv
@@ -155,11 +156,9 @@ def _show_exports(view: DatasetView, decisions: Decisions) -> None:
         "../pages/training.py", label="Train a model on it", icon=":material/model_training:"
     )
     st.caption("Or on the command line:")
-    st.code(
-        f"har train --dataset {quote(str(view.folder))} --cleaned --name cleaned",
-        language=None,
-        wrap_lines=True,
-    )
+    read_so = ["--dataset", str(view.folder), *reading_of(view.folder).options]
+    command = shlex.join(["har", "train", *read_so, "--cleaned", "--name", "cleaned"])
+    st.code(command, language=None, wrap_lines=True)
 
 
 def _show_decisions(view: DatasetView, decisions: Decisions) -> None:

@@ -13,7 +13,7 @@ import pandas as pd
 import streamlit as st
 
 from dashboard.jobs.registry import find_jobs
-from dashboard.resources import file_stamp, opened_dataset
+from dashboard.resources import Reading, file_stamp, opened_dataset, reading_of
 from har_core.analysis.whole_set import Analysis, load_analysis
 from har_core.dataset.table import Dataset
 from har_core.errors import ModelBundleError
@@ -130,7 +130,8 @@ def dataset_view(folder: str, model_folder: Path | None) -> DatasetView:
             outside.run(place.progress, done / total, f"{what}: {done:,} of {total:,}")
 
     stamps = tuple(map(file_stamp, watched))
-    view = _load_view(str(dataset.folder), model_folder, stamps, dataset, report)
+    reading = reading_of(dataset.folder)
+    view = _load_view(str(dataset.folder), reading, model_folder, stamps, dataset, report)
     place.empty()
     return view
 
@@ -138,6 +139,7 @@ def dataset_view(folder: str, model_folder: Path | None) -> DatasetView:
 @st.cache_resource(max_entries=4, show_spinner="Reading the dataset …")
 def _load_view(
     folder: str,
+    reading: Reading,
     model_folder: Path | None,
     stamps: tuple[tuple[int, int], ...],
     _dataset: Dataset,
@@ -169,7 +171,7 @@ def _load_view(
         model_folder=model_folder,
         manifest=manifest,
         analysis=analysis,
-        identity=(folder, str(model_folder), stamps),
+        identity=(folder, reading, str(model_folder), stamps),
     )
 
 

@@ -12,9 +12,10 @@ from dashboard import sidebar
 from dashboard.evaluation.shown import Shown
 from dashboard.jobs.registry import Job, find_jobs, start_job
 from dashboard.jobs.view import show_jobs
+from dashboard.resources import opened_dataset
 from dashboard.wording.names import escape_markdown, human_name, percent
 from har_core import load_model
-from har_core.dataset.table import load_dataset
+from har_core.dataset.table import Dataset, load_dataset
 from har_core.errors import HarError
 from har_core.evaluation.foreign import JudgedPictures, judge_pictures, list_pictures
 from har_core.model.manifest import NOVELTY_FILE
@@ -38,7 +39,8 @@ def show_foreign(shown: Shown) -> None:
             _start(shown, "other things", lambda: (list_pictures(folder), []))
     dataset = sidebar.chosen_dataset()
     if dataset and st.button("Count false alarms on the test photographs", key="false_alarms"):
-        _start(shown, "test photographs", lambda: _test_photographs(shown, dataset))
+        opened = opened_dataset(dataset)  # here, where it is known how it is to be read
+        _start(shown, "test photographs", lambda: _test_photographs(shown, opened))
     prefix = f"{_PREFIX}{shown.manifest.name}/"
     show_jobs(prefix)
     for job in find_jobs(prefix):
@@ -46,7 +48,7 @@ def show_foreign(shown: Shown) -> None:
             _show_result(*job.result)
 
 
-def _test_photographs(shown: Shown, dataset: str) -> tuple[list[Path], list[str]]:
+def _test_photographs(shown: Shown, dataset: Dataset) -> tuple[list[Path], list[str]]:
     table = rows_of_split(load_dataset(dataset), shown.folder, "test").dropna(subset="path")
     return [Path(path) for path in table["path"]], list(table["label"])
 

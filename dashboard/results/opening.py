@@ -10,7 +10,7 @@ from typing import Final
 import streamlit as st
 
 from dashboard import sidebar
-from dashboard.resources import file_stamp, opened_dataset
+from dashboard.resources import Reading, file_stamp, opened_dataset, reading_of
 from har_core.dataset.table import Dataset
 from har_core.errors import DatasetError
 from har_core.model.bundle import list_bundles
@@ -85,14 +85,15 @@ def measured(table: ResultsTable, source: str) -> tuple[JoinedLabels, MassResult
     if is_folder(path):
         dataset = opened_dataset(source)
         stamps = tuple(map(file_stamp, (path, *dataset.tables)))
-        return _measure(table.identity, source, stamps, table, dataset)
-    return _measure(table.identity, source, (file_stamp(path),), table, None)
+        return _measure(table.identity, source, reading_of(dataset.folder), stamps, table, dataset)
+    return _measure(table.identity, source, Reading(), (file_stamp(path),), table, None)
 
 
 @st.cache_resource(max_entries=3, show_spinner="Joining the labels, and measuring …")
 def _measure(
     identity: tuple[str, int, int],
     source: str,
+    reading: Reading,
     stamps: tuple[tuple[int, int], ...],
     _table: ResultsTable,
     _dataset: Dataset | None,

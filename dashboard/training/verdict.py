@@ -1,5 +1,6 @@
 """The verdict on a finished run: whether its model is better, and whether it is used."""
 
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Final
 
@@ -7,6 +8,7 @@ import pandas as pd
 import streamlit as st
 
 from dashboard import sidebar
+from dashboard.resources import opened_dataset
 from dashboard.training.runs import Run, remove_run, use_model
 from dashboard.training.watching import seen
 from dashboard.widgets.gallery import Tile, gallery
@@ -15,7 +17,6 @@ from dashboard.widgets.verdict import VERDICT_BOXES
 from dashboard.wording.glossary import GLOSSARY
 from dashboard.wording.metrics import metric_value, signed_difference
 from dashboard.wording.names import counted, escape_markdown, human_name, markdown_name
-from har_core.dataset.table import load_dataset
 from har_core.errors import HarError
 from har_core.evaluation.comparison import disagreements
 from har_core.evaluation.totals import HEADLINE_METRICS, METRIC_TITLES
@@ -171,14 +172,13 @@ def _show_classes(verdict: Verdict) -> None:
 def _show_changed(run: Run, verdict: Verdict) -> None:
     results = verdict.comparison.results
     rows = disagreements(results[verdict.old], results[verdict.new])
-    paths = _paths(run.dataset)
     for title, winner in (("Newly right", 2), ("Newly wrong", 1)):
         of_side = rows[rows["right"] == winner]
         st.markdown(f"**{title}: {len(of_side):,}**")
         shown = of_side.head(_SHOWN)
         if shown.empty:
             continue
-        pictures = thumbnails([paths.get(name) for name in shown["filename"]])
+        pictures = thumbnails(_paths(run.dataset, shown["filename"]))
         tiles = [
             Tile(
                 id=row.filename,
@@ -192,10 +192,11 @@ def _show_changed(run: Run, verdict: Verdict) -> None:
         gallery(tiles, key=f"changed {winner} {run.id}")
 
 
-@st.cache_data(max_entries=4, ttl="1m", show_spinner=False)
-def _paths(folder: str) -> dict[str, str]:
+def _paths(folder: str, names: Iterable[str]) -> list[str | None]:
+    """Return where photographs are, None for those that are not there any more."""
     try:
-        table = load_dataset(folder).dropna(subset="path")
+        rows = opened_dataset(folder).rows
     except HarError:
-        return {}
-    return dict(zip(table["filename"], table["path"], strict=True))
+        return [None for _ in names]
+    paths = rows.drop_duplicates("filename").set_index("filename")["path"]
+    return [paths.get(name) for name in names]

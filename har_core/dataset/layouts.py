@@ -140,7 +140,8 @@ def find_layout(
         )
     message = _nothing_found(files, {name: headings[name] or [] for name in names})
     if columned := [name for name in names if len(headings[name] or []) > 1]:
-        raise UnclearTableError(message, tables=columned)
+        only = (headings[columned[0]] or []) if len(columned) == 1 else []
+        raise UnclearTableError(message, tables=columned, headings=list(filter(None, only)))
     raise NoTableError(message)
 
 

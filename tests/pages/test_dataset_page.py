@@ -769,10 +769,14 @@ def test_columns_with_unusual_headings_can_be_chosen(unscanned: Path) -> None:
     assert filename.options == label.options == ["picture of", "deed"]
     filename.select("picture of").run()
     assert "9 photographs without labels" in [caption.value for caption in page.sidebar.caption]
+    assert figures(page.run())[:2] == ["9 photographs", "0 classes"]  # by now it is remembered
     page.sidebar.selectbox[-1].select("deed").run()
     assert not page.exception
     assert figures(page)[:2] == ["9 photographs", "2 classes"]
     assert page.sidebar.selectbox[-1].value == "deed"
+    page.segmented_control(key="section").set_value("Clean up").run()
+    (command,) = page.code
+    assert " --columns 'filename=picture of,label=deed' --cleaned" in command.value
 
 
 def test_all_that_a_filter_holds_is_decided_and_undone_as_one(dataset: Path) -> None:

@@ -9,7 +9,7 @@ import pytest
 
 from har_core.dataset.files import find_photographs
 from har_core.dataset.table import load_dataset, open_dataset
-from har_core.errors import DatasetError
+from har_core.errors import DatasetError, UnclearTableError
 from tests.drawing import CLASS_NAMES, photo_bytes
 
 
@@ -217,6 +217,8 @@ def test_a_folder_with_nothing_of_the_kind_says_what_is_read(tmp_path: Path) -> 
         open_dataset(tmp_path)
     says = "of list.csv (what, sort); say which one does: --columns filename=HEADING,label=HEADING"
     assert says in str(error.value)
+    assert isinstance(error.value, UnclearTableError)
+    assert error.value.headings == ("what", "sort")  # to be chosen from at once
 
 
 def test_an_empty_folder_is_said_to_be_one(tmp_path: Path) -> None:
