@@ -6,11 +6,9 @@ from typing import Final
 import numpy as np
 import pandas as pd
 
-from har_core.dataset.splits import SPLITS, inherited_split, stratified_group_split
+from har_core.dataset.splits import PRECEDENCE, SPLITS, inherited_split, stratified_group_split
 from har_core.errors import DatasetError, some_of
 
-# A group that is in several counts for the first of them: what measures a model is not learned.
-_PRECEDENCE: Final = ("test", "validation", "train")
 NEAR_DUPLICATE: Final = "near duplicate of a photograph that "
 _OF_MEASURING: Final = f"{NEAR_DUPLICATE}the model is measured by"
 _OF_LEARNED: Final = f"{NEAR_DUPLICATE}the earlier model has learned from"
@@ -96,7 +94,7 @@ def split_as_given(
     is_known = np.asarray(known, bool) if len(known) else np.zeros(len(table), bool)
     learned = table.loc[is_known & (table["split"] == "train"), "group"]
     table.loc[table["group"].isin(learned) & ~is_known & (table["split"] != "train"), "split"] = ""
-    rank = table["split"].map({name: n for n, name in enumerate(_PRECEDENCE)})
+    rank = table["split"].map({name: n for n, name in enumerate(PRECEDENCE)})
     first = rank.groupby(table["group"]).transform("min")
     table.loc[rank > first, "split"] = ""
     missing = [name for name in SPLITS if name not in present]

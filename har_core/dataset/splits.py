@@ -11,6 +11,8 @@ from har_core.dataset.table import Dataset
 from har_core.errors import DatasetError, some_of
 
 SPLITS: Final = ("train", "validation", "test")
+# A group that is in several counts for the first of them: what measures a model is not learned.
+PRECEDENCE: Final = ("test", "validation", "train")
 SEVERAL_SPLITS: Final = " + "  # as `har_core.model.records.match_splits` joins them
 
 
@@ -234,12 +236,11 @@ def inherited_split(
     """
     split = pd.Series("", index=table.index, dtype=object)
     if recorded is not None:
-        names = ("test", "validation", "train")  # the first of several wins
-        ranks = dict(zip(names, range(3), strict=True))
+        ranks = {name: rank for rank, name in enumerate(PRECEDENCE)}
         known = recorded.assign(rank=recorded["split"].map(ranks)).sort_values("rank")
         rank = table["sha256"].map(known.drop_duplicates("sha256").set_index("sha256")["rank"])
         of_group = rank.groupby(table["duplicate_group"]).transform("min")
-        split = rank.fillna(of_group).map(dict(enumerate(names))).fillna("").astype(object)
+        split = rank.fillna(of_group).map(dict(enumerate(PRECEDENCE))).fillna("").astype(object)
     new = split.eq("").to_numpy()
     if new.any():
         rows = table[new]
