@@ -358,7 +358,8 @@ def _parameter(request: Request, name: str) -> str | None:
 
 
 def _requested_overlay(request: Request) -> bool:
-    text = (_parameter(request, "overlay") or "false").lower()
+    asked = _parameter(request, "overlay")
+    text = "false" if asked is None else asked.lower()
     if text not in ("1", "true", "0", "false"):
         raise HTTPException(400, f"overlay must be true or false, not {text!r}.")
     return text in ("1", "true")

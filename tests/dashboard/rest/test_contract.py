@@ -15,6 +15,8 @@ for name in ("JPEG", "PNG", "WEBP", "BMP", "TIFF", "GIF"):
 app = FastAPI()  # without the pages, whose runtime starts only once per process
 routes.install(app)
 schema = schemathesis.openapi.from_asgi("/openapi.json", app)
+# What resembles no known parameter is ignored, and need not be refused.
+schema.config.generation.update(allow_extra_parameters=False)
 
 
 @pytest.fixture(scope="module", autouse=True)

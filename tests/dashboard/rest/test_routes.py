@@ -144,6 +144,7 @@ def test_explanation_is_a_map_of_cells_and_on_request_a_picture(client):
     "query",
     [
         "overlay=null",
+        "overlay=",
         "overlay=true&overlay=true",
         "model=a&model=b",
         "overlays=true",
