@@ -19,12 +19,12 @@ from har_core.scale.sources.containers import (
 )
 from har_core.scale.sources.items import address_of
 from har_core.scale.sources.locations import is_remote
+from har_core.storage.checksums import digests_of
 from har_core.storage.paths import real
 
 SHA256: Final = "sha256"
 LABEL: Final = "label"
 NONE: Final = -1
-_DIGITS: Final = 64
 _IN_TAR: Final = r"(?i)^.*\.tar#"
 _FOLDERS: Final = r"^.*/"
 # What `address_of` changes: names of folders above, of this one, of a home, doubled separators.
@@ -369,39 +369,3 @@ def _text(values: pd.Series) -> Any:
     import pyarrow as pa
 
     return pa.chunked_array([pa.array(values, pa.string(), from_pandas=True)])
-
-
-def digests_of(sha256: Any) -> np.ndarray:
-    """Return the first 64 bits of each sha256, uint64, shape (N,); 0 for a null.
-
-    Among a million photographs two have the same by chance once in 40 million tables.
-
-    Parameters
-    ----------
-    sha256 : pyarrow.Array or ChunkedArray of str, length N
-
-    Raises
-    ------
-    DatasetError
-        If one is no sha256.
-    """
-    import pyarrow as pa
-    import pyarrow.compute as pc
-
-    array = pc.fill_null(sha256.cast(pa.string()), "0" * _DIGITS)
-    if isinstance(array, pa.ChunkedArray):
-        array = array.combine_chunks()
-    if not len(array):
-        return np.empty(0, np.uint64)
-    _, offsets, content = array.buffers()
-    starts = np.frombuffer(offsets, np.int32)[array.offset : array.offset + len(array) + 1]
-    try:
-        if (np.diff(starts) != _DIGITS).any():
-            raise ValueError
-        letters = np.frombuffer(content, np.uint8)[starts[0] : starts[-1]].reshape(-1, _DIGITS)
-        return np.frombuffer(bytes.fromhex(letters[:, :16].tobytes().decode()), np.uint64)
-    except ValueError as error:
-        raise DatasetError(
-            f"The column 'sha256' of the labels holds {array[0].as_py()!r} or the like: a sha256 "
-            f"is {_DIGITS} hexadecimal digits."
-        ) from error

@@ -8,8 +8,9 @@ from har_core.analysis.neighbours import squared_distances
 from har_core.dataset.duplicates import duplicate_groups
 from har_core.errors import DatasetError
 from har_core.progress import Progress
-from har_core.scale.labels import NONE, digests_of
+from har_core.scale.labels import NONE
 from har_core.scale.scanned.folder import FINDINGS_FILE, ScanFolder
+from har_core.storage.checksums import digests_of
 
 # Cosine similarity of the features of near duplicates. On the public HAR set 48 of 56 million pairs
 # reach it, among them 29 of the 43 whose thumbnails correlate by 0.92, as a scan wants.

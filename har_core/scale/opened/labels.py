@@ -6,8 +6,9 @@ import numpy as np
 import pandas as pd
 
 from har_core.errors import DatasetError
-from har_core.scale.labels import NONE, LabelTable, digests_of
+from har_core.scale.labels import NONE, LabelTable
 from har_core.scale.opened.table import ResultsTable
+from har_core.storage.checksums import digests_of
 
 
 @dataclass(frozen=True, eq=False)

@@ -12,10 +12,11 @@ import pandas as pd
 from har_core.errors import DatasetError
 from har_core.model.fields import ACTION, CONFIDENCE, IN_SCOPE, NOVELTY, REASON, VERDICT, WARNING
 from har_core.progress import Progress
-from har_core.scale.labels import NONE, digests_of
+from har_core.scale.labels import NONE
 from har_core.scale.parts import Part
 from har_core.scale.results import Results, ResultsInfo
 from har_core.scale.sources.locations import is_remote
+from har_core.storage.checksums import digests_of
 from har_core.storage.paths import expanded
 
 Found = TypeVar("Found")

@@ -11,12 +11,13 @@ from har_core.images.fingerprints import FINGERPRINT_SIDE
 from har_core.model.fields import ERROR, REASON
 from har_core.progress import Progress
 from har_core.scale.answered import MISSING
-from har_core.scale.labels import NONE, LabelTable, digests_of
+from har_core.scale.labels import NONE, LabelTable
 from har_core.scale.scanned.folder import FINDINGS_FILE, ScanFolder, scan_schema
 from har_core.scale.sources.items import uri_keys
 from har_core.scan.duplicates import add_duplicates
 from har_core.scan.issue_kind import ISSUE_KINDS, issue_column, score_column
 from har_core.scan.issues import find_issues
+from har_core.storage.checksums import digests_of
 
 _THUMBNAIL: Final = "thumbnail"
 _UNUSED: Final = (_THUMBNAIL, "mtime_ns", "etag", ERROR)  # of what judges a photograph
