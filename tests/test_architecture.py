@@ -2,6 +2,7 @@
 
 import re
 import tomllib
+from collections import Counter
 from pathlib import Path
 
 import pytest
@@ -21,3 +22,11 @@ def test_picture_shows_the_floors_of_the_contract_from_top_to_bottom(package: st
     (chain,) = [line.split(" --> ") for line in drawn.splitlines() if "-->" in line]
     floors = [set(titles[node.strip()].split(" · ")) for node in chain]
     assert floors == [set(re.split(r" [|:] ", layer)) for layer in LAYERS[package]]
+
+
+@pytest.mark.parametrize("package", ["har_core", "dashboard", "pages", "benchmarks", "recipes"])
+def test_modules_and_folders_are_no_larger_than_contributing_says(package: str) -> None:
+    modules = [path for path in (PROJECT / package).rglob("*.py") if path.stem != "__init__"]
+    folders = Counter(path.parent for path in modules)
+    assert not [path for path in modules if len(path.read_text().splitlines()) > 400]
+    assert not [folder for folder, n in folders.items() if n > 15]
