@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
-from typing import Any, Final, NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -20,8 +20,6 @@ from har_core.model.novelty import Novelty, NoveltyDetector
 from har_core.model.prediction import Prediction
 from har_core.model.temperature import apply_temperature
 
-# As many rows as the products of matrices are given, so that they round alike for every photograph.
-_JUDGED_AT_A_TIME: Final = 32
 ImageSource = bytes | str | os.PathLike[str] | np.ndarray
 
 
@@ -213,7 +211,7 @@ class ActionModel:
             self._outputs(one[np.newaxis], alone=False, with_features=with_features)
             for one in pixels
         ]
-        return self._judged(_joined(runs), at_a_time=_JUDGED_AT_A_TIME)
+        return self._judged(_joined(runs))
 
     def predict_with_novelty(self, pixels: np.ndarray) -> "Answers":
         """Answer as `predict_probabilities` with ``raw=True``, and judge novelty.
@@ -319,13 +317,11 @@ class ActionModel:
             return _Outputs(*self._engine.run_with_features(batch, alone=alone))
         return _Outputs(self._engine.run(batch, alone=alone))
 
-    def _judged(
-        self, found: "_Outputs", *, raw: bool = False, at_a_time: int | None = None
-    ) -> "Answers":
+    def _judged(self, found: "_Outputs", *, raw: bool = False) -> "Answers":
         sound = are_probabilities(found.outputs)
         judged: Novelty | None = None
         if self.novelty is not None and found.pooled is not None:
-            judged = self.novelty.judge(found.pooled, at_a_time=at_a_time)
+            judged = self.novelty.judge(found.pooled)
             sound &= np.isfinite(judged.value)
         probabilities = self._probabilities(found.outputs, sound, raw=raw)
         return Answers(probabilities, judged, found.features)

@@ -1,8 +1,10 @@
 """Does a picture belong to what the model learned from? A score from the same forward pass."""
 
+import bisect
 import dataclasses
 import functools
 import io
+import math
 import zipfile
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -67,22 +69,17 @@ class _Neighbours:
     references: np.ndarray
     remainders: np.ndarray
 
-    # Every prediction waits for products with the next four.
+    # Every prediction waits for products with this and the references. Rows lie side by side, since
+    # they are read from beyond the caches.
     @functools.cached_property
     def _projection(self) -> np.ndarray:
-        return np.column_stack([self.basis, self.centre]).astype(np.float32)
+        return np.ascontiguousarray(np.vstack([self.basis.T, self.centre]), np.float32)
 
     @functools.cached_property
-    def _projected_centre(self) -> np.ndarray:
-        return self.centre @ self._projection
-
-    @functools.cached_property
-    def _compared(self) -> np.ndarray:
-        return np.ascontiguousarray(-2 * self.references[:_COMPARED].T)
-
-    @functools.cached_property
-    def _lengths(self) -> np.ndarray:
-        return (self.references**2).sum(axis=1) + self.remainders
+    def _offsets(self) -> np.ndarray:
+        centre = self._projection @ self.centre
+        lengths = (self.references**2).sum(axis=1) + self.remainders
+        return lengths + 2 * (self.references @ centre[:-1]) + centre[-1] + 1
 
     @classmethod
     def fit(cls, features: np.ndarray, most: int) -> "_Neighbours":
@@ -97,27 +94,25 @@ class _Neighbours:
         left_out = np.maximum((unit**2).sum(axis=1) - (references**2).sum(axis=1), 0)
         return cls(centre, basis, references, left_out)
 
-    def to_nearest(self, features: np.ndarray) -> np.ndarray:
-        """Return the squared distance to the nearest compared reference, float32, shape (N,)."""
-        projected, length = self._projected(features)
-        return (projected @ self._compared + self._lengths[:_COMPARED]).min(axis=1) + length
+    def to_nearest(self, feature: np.ndarray) -> float:
+        """Return the squared distance of one picture, shape (C,), to the nearest compared one."""
+        twice = self._twice_projected(feature)
+        apart = self._offsets[:_COMPARED] - self.references[:_COMPARED].dot(twice[:-1])
+        return float(apart.min()) - float(twice[-1])
 
-    def nearest(self, features: np.ndarray, k: int) -> np.ndarray:
+    def nearest(self, feature: np.ndarray, k: int) -> np.ndarray:
         """Return which of all references are nearest to one picture, shape (min(k, R),)."""
-        projected, _ = self._projected(features[np.newaxis])
-        distances = projected[0] @ (-2 * self.references.T) + self._lengths
-        return np.argsort(distances, kind="stable")[:k]
+        apart = self._offsets - self.references.dot(self._twice_projected(feature)[:-1])
+        return np.argsort(apart, kind="stable")[:k]
 
-    def _projected(self, features: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        """Return pictures by their components, (N, K), and their squared lengths, (N,).
+    def _twice_projected(self, feature: np.ndarray) -> np.ndarray:
+        """Return twice a picture of length 1 by its components and along the centre, (K + 1,).
 
-        Both less the centre c, by (x − c)² = x² − 2 xc + c², which copies no features.
+        Distances come from it by (x − c)² = 1 − 2 xc + c², which copies no features.
         """
-        length = np.sqrt(np.einsum("nc,nc->n", features, features))
-        scale = 1 / np.maximum(length, 1e-12)
-        projected = (features @ self._projection) * scale[:, np.newaxis]
-        squared = (length * scale) ** 2 - 2 * projected[:, -1] + self._projected_centre[-1]
-        return projected[:, :-1] - self._projected_centre[:-1], squared
+        length = math.sqrt(feature.dot(feature))
+        factor = 2 / max(length, 1e-12) if math.isfinite(length) else math.nan
+        return self._projection.dot(feature) * factor
 
     def arrays(self, prefix: str) -> dict[str, Any]:
         """Return what is stored: float16, references in one byte each."""
@@ -186,38 +181,35 @@ class NoveltyDetector:
     split: str
 
     @functools.cached_property
+    def _ordinary(self) -> list[float]:
+        return self.held_out.tolist()
+
+    @functools.cached_property
     def threshold(self) -> float:
         """The score above which a picture is foreign: split conformal, at `FALSE_ALARMS`."""
         rank = int(np.ceil((len(self.held_out) + 1) * (1 - FALSE_ALARMS)))
         return float(self.held_out[rank - 1])
 
-    def judge(self, features: Features, *, at_a_time: int | None = None) -> Novelty:
-        """Judge N pictures by their features.
+    def judge(self, features: Features) -> Novelty:
+        """Judge N pictures by their features, each as if it were alone."""
+        scores = self.score(features)
+        n = len(self._ordinary)
+        value = [
+            bisect.bisect_left(self._ordinary, score) / n if math.isfinite(score) else math.nan
+            for score in scores
+        ]
+        return Novelty(
+            np.array(value), np.array([score <= self.threshold for score in scores], bool)
+        )
 
-        Parameters
-        ----------
-        features : Features
-        at_a_time : int, optional
-            Always compute with so many rows, so that a picture's score does not depend, by a
-            rounding, on how many others there are. Default: with as many as there are.
-        """
-        with np.errstate(all="ignore"):  # of features that are not finite
-            score = self.score(features) if at_a_time is None else self._scores(features, at_a_time)
-        more_ordinary = np.searchsorted(self.held_out, score, side="left") / len(self.held_out)
-        value = np.where(np.isfinite(score), more_ordinary, np.nan)
-        return Novelty(value, score <= self.threshold)
-
-    def _scores(self, features: Features, rows: int) -> np.ndarray:
-        n = len(features.means)
-        padding = ((0, -n % rows), (0, 0))
-        padded = Features(*(np.pad(part, padding) for part in features))
-        blocks = (padded.take(slice(i, i + rows)) for i in range(0, n, rows))
-        return np.concatenate([np.empty(0), *map(self.score, blocks)])[:n]
-
-    def score(self, features: Features) -> np.ndarray:
-        """Return the novelty before it is compared: float64, shape (N,), any range."""
-        centres, deviations = self.standards
-        return ((self._parts(features) - centres) / deviations).sum(axis=1)
+    def score(self, features: Features) -> list[float]:
+        """Return the novelty of N pictures before it is compared: any range."""
+        # Numbers, not arrays: each step of NumPy costs several times as much after a network's run.
+        standards = self.standards.T.tolist()
+        return [
+            sum((part - mean) / scale for part, (mean, scale) in zip(parts, standards, strict=True))
+            for parts in self._parts(features)
+        ]
 
     def nearest(self, peaks: np.ndarray, k: int = 3) -> np.ndarray:
         """Return which training photographs are most similar: rows of ``splits.parquet``.
@@ -235,24 +227,30 @@ class NoveltyDetector:
         """
         return self.rows[self.peaks.nearest(peaks, k)]
 
-    def _parts(self, features: Features) -> np.ndarray:
-        """Return the scores that are added up: float64, shape (N, 3)."""
-        standard = (features.means - self.centre) / self.scale
-        along = (standard @ self.directions) ** 2
-        beyond = np.maximum((standard**2).sum(axis=1) - along.sum(axis=1), 0)
-        parts = np.empty((len(standard), 3))
-        parts[:, 0] = np.sqrt(along @ self._precisions[:-1] + beyond * self._precisions[-1])
-        parts[:, 1] = self.peaks.to_nearest(features.peaks)
-        parts[:, 2] = self.spreads.to_nearest(features.spreads)
-        return parts
+    def _parts(self, features: Features) -> list[tuple[float, float, float]]:
+        """Return the scores of N pictures that are added up."""
+        to_peaks, to_spreads = self.peaks.to_nearest, self.spreads.to_nearest
+        return [
+            (self._from_gaussian(means), to_peaks(peaks), to_spreads(spreads))
+            for means, peaks, spreads in zip(*features, strict=True)
+        ]
 
+    def _from_gaussian(self, means: np.ndarray) -> float:
+        """Return the Mahalanobis distance of one picture's means, shape (D,)."""
+        standard = (means - self.centre) / self.scale
+        excess = self._excess.dot(standard)
+        whole = float(standard.dot(standard)) / float(self.variances[-1])
+        return math.sqrt(max(whole - float(excess.dot(excess)), 0.0))
+
+    # All is weighed as if it lay beyond the directions; this is what it weighs too much along them.
     @functools.cached_property
-    def _precisions(self) -> np.ndarray:
-        return 1 / self.variances
+    def _excess(self) -> np.ndarray:
+        weights = np.maximum(1 / self.variances[-1] - 1 / self.variances[:-1], 0)
+        return np.ascontiguousarray((self.directions * np.sqrt(weights)).T, np.float32)
 
     def measured_on(self, held_out: Features) -> "NoveltyDetector":
         """Return the detector whose scores are compared with those of other held-out features."""
-        parts = self._parts(held_out)
+        parts = np.array(self._parts(held_out))
         standards = np.stack([parts.mean(axis=0), parts.std(axis=0) + 1e-9])
         measured = dataclasses.replace(self, standards=standards)
         return dataclasses.replace(measured, held_out=np.sort(measured.score(held_out)))

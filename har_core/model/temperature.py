@@ -22,8 +22,6 @@ def apply_temperature(probabilities: np.ndarray, temperature: float) -> np.ndarr
         Rows sum to 1.
     """
     scaled = np.asarray(probabilities, dtype=np.float64)
-    if temperature != 1.0:
-        with np.errstate(divide="ignore"):
-            logits = np.log(scaled) / temperature
-        scaled = np.exp(logits - logits.max(axis=-1, keepdims=True))
+    if temperature != 1.0:  # exp(log(p) / T), without logarithms of 0
+        scaled = (scaled / scaled.max(axis=-1, keepdims=True)) ** (1 / temperature)
     return scaled / scaled.sum(axis=-1, keepdims=True)

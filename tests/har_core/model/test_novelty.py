@@ -68,7 +68,7 @@ def test_each_of_the_three_features_alone_gives_a_picture_away(detector):
     ordinary, foreign = features(50, 6), features(50, 6, shift=6.0)
     for name in Features._fields:
         odd = ordinary._replace(**{name: getattr(foreign, name)})
-        assert detector.score(odd).mean() > detector.score(ordinary).mean() + 1
+        assert np.mean(detector.score(odd)) > np.mean(detector.score(ordinary)) + 1
 
 
 @pytest.mark.parametrize("odd", [np.nan, np.inf])
@@ -102,3 +102,30 @@ def test_fewer_pictures_than_features_still_have_a_detector():
 def test_damaged_file_is_refused_by_name(content):
     with pytest.raises(ModelBundleError, match=r"some/novelty\.npz"):
         read_novelty(content, "some/novelty.npz")
+
+
+def test_a_picture_s_score_does_not_depend_on_what_is_judged_with_it(detector):
+    pictures = features(40, 8)
+    alone = [detector.score(pictures.take(slice(i, i + 1)))[0] for i in range(40)]
+    assert detector.score(pictures) == alone
+
+
+def test_score_is_the_sum_of_a_mahalanobis_distance_and_two_to_the_nearest_photograph(detector):
+    pictures = features(20, 9)
+    standard = (pictures.means - detector.centre) / detector.scale
+    along = (standard @ detector.directions) ** 2
+    beyond = (standard**2).sum(axis=1) - along.sum(axis=1)
+    far = np.column_stack([along, beyond]) @ (1 / detector.variances)
+    parts = [np.sqrt(far)]
+    for neighbours, rows in (
+        (detector.peaks, pictures.peaks),
+        (detector.spreads, pictures.spreads),
+    ):
+        unit = rows / np.linalg.norm(rows, axis=1, keepdims=True) - neighbours.centre
+        apart = (unit @ neighbours.basis)[:, np.newaxis] - neighbours.references
+        squared = (apart**2).sum(axis=2) + neighbours.remainders
+        left_out = (unit**2).sum(axis=1) - ((unit @ neighbours.basis) ** 2).sum(axis=1)
+        parts.append(squared.min(axis=1) + left_out)
+    centres, deviations = detector.standards
+    expected = ((np.transpose(parts) - centres) / deviations).sum(axis=1)
+    assert np.allclose(detector.score(pictures), expected, atol=1e-3)
