@@ -50,15 +50,17 @@ def test_key_opens_every_route(client, headers):
         assert answer.status_code == 200, path
 
 
-def test_openapi_says_which_routes_need_a_key(client):
+def test_openapi_says_which_routes_need_a_key_and_only_health_needs_none(client):
     document = client.get("/openapi.json").json()
-    secured = [
-        (method.upper(), path)
+    needed = {
+        (method.upper(), path): operation.get("security")
         for path, operations in document["paths"].items()
         for method, operation in operations.items()
-        if operation.get("security") == [{"APIKeyHeader": []}, {"HTTPBearer": []}]
-    ]
-    assert secured == PROTECTED
+    }
+    assert needed.pop(("GET", "/health")) is None
+    assert list(needed) == PROTECTED
+    for security in needed.values():
+        assert security == [{"APIKeyHeader": []}, {"HTTPBearer": []}]
     assert document["components"]["securitySchemes"].keys() == {"APIKeyHeader", "HTTPBearer"}
 
 
