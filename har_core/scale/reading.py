@@ -1,9 +1,9 @@
-"""From items to bytes, and to what is made of them: one batch ahead of the worker."""
+"""From items to bytes, one batch ahead of the worker, and to what is made of them."""
 
 import os
 from abc import ABC, abstractmethod
 from collections.abc import Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import Future, ThreadPoolExecutor
 from typing import Any, Final, Generic, Protocol, TypeVar
 
 from har_core.errors import HarError, InvalidImageError
@@ -45,7 +45,7 @@ def unforeseen(error: Exception) -> str:
 
 
 class Look(ABC, Generic[T]):
-    """What becomes of a photograph's bytes, in the thread that reads them."""
+    """What becomes of a photograph's bytes."""
 
     @abstractmethod
     def look(self, item: Item, data: bytes) -> T:
@@ -98,39 +98,58 @@ class Reader(Generic[T]):
     def read_ahead(self, items: Sequence[Item], most: int = BATCH_ITEMS) -> Iterator[list[T]]:
         """Yield batches; while one is used, the next is read: two are in memory.
 
+        Looking at them is left to the caller's thread: beside it, it would take the core from what
+        is computed there, and what that needs out of the core's caches.
+
         Raises
         ------
         SourceLostError
             If photographs that were listed cannot be reached any more.
         """
-        coming = None
+        coming: tuple[list[Item], Future[list[bytes | Exception]]] | None = None
         for batch in batches(items, most):
-            following = self._ahead.submit(self._read_batch, batch)
+            following = batch, self._ahead.submit(self._read_batch, batch)
             if coming is not None:
-                yield coming.result()
+                yield self._looked_at(coming[0], coming[1].result())
             coming = following
         if coming is not None:
-            yield coming.result()
+            yield self._looked_at(coming[0], coming[1].result())
 
     def read_now(self, items: Sequence[Item]) -> Iterator[list[T]]:
         """Yield photographs one by one, nothing ahead; raises as `read_ahead`."""
         for item in items:
-            yield [self._read(item)]
+            yield self._looked_at([item], [self._read(item)])
 
-    def _read_batch(self, batch: list[Item]) -> list[T]:
+    def _read_batch(self, batch: list[Item]) -> list[bytes | Exception]:
         if any(is_remote(item.uri) and not item.container for item in batch):
             return list(self._requests.map(self._read, batch))
         return [self._read(item) for item in batch]
 
-    def _read(self, item: Item) -> T:
+    def _read(self, item: Item) -> bytes | Exception:
+        """Return a photograph's bytes, or why it has none; raises what concerns others, too."""
         try:
-            return self._look.look(item, self._bytes(item))
+            return self._bytes(item)
+        except InvalidImageError as error:
+            return error
+        except HarError:
+            raise
+        except Exception as error:  # of a library, at this one photograph
+            return error
+
+    def _looked_at(self, batch: list[Item], contents: list[bytes | Exception]) -> list[T]:
+        return [self._made_of(item, data) for item, data in zip(batch, contents, strict=True)]
+
+    def _made_of(self, item: Item, data: bytes | Exception) -> T:
+        try:
+            if isinstance(data, Exception):
+                raise data
+            return self._look.look(item, data)
         except InvalidImageError as error:
             gone = isinstance(error.__cause__, FileNotFoundError)
             return self._look.without(item, str(error), error.reason, gone=gone)
         except HarError:
             raise
-        except Exception as error:  # of a library, at this one photograph
+        except Exception as error:  # as above
             sentence = f"It cannot be read ({unforeseen(error)})."
             return self._look.without(item, sentence, FAILED, gone=False)
 

@@ -56,7 +56,7 @@ def table_csv(table: "pd.DataFrame") -> str:
     Parameters
     ----------
     table : DataFrame
-        Texts in columns of strings; the index is left out.
+        Texts in columns of strings, of which some may be missing; the index is left out.
     """
     return neutralise_formulas(table).to_csv(index=False, lineterminator="\n")
 
@@ -82,6 +82,6 @@ def neutralise_formulas(table: "pd.DataFrame") -> "pd.DataFrame":
     for column in range(table.shape[1]):
         values = table.iloc[:, column]
         if not pd.api.types.is_numeric_dtype(values):
-            safe.isetitem(column, values.map(neutralise_formula))
+            safe.isetitem(column, values.map(neutralise_formula, na_action="ignore"))
     safe.columns = pd.Index([neutralise_formula(str(name)) for name in table.columns])
     return safe

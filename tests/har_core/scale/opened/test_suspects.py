@@ -251,5 +251,7 @@ def test_command_writes_the_suspects(
     assert {"uri", "label", "suggested", "neighbours", "nearest"} <= set(table)
     assert "Near duplicates" not in ended.stderr
     monkeypatch.setattr(suspects, "MOST_COMPARED", 1_000)
-    ended = har("suspects", folder, "--table", tmp_path / "labels.csv")
+    few = ("--neighbours", 5, "--csv", tmp_path / "few.csv")
+    ended = har("suspects", folder, "--table", tmp_path / "labels.csv", *few)
+    assert pd.read_csv(tmp_path / "few.csv")["nearest"].notna().sum() == 5
     assert "Near duplicates are not looked for among so many; --scan brings" in ended.stderr
