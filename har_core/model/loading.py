@@ -3,6 +3,7 @@
 import os
 import threading
 from collections import defaultdict
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 from har_core.errors import ModelBundleError
@@ -12,7 +13,7 @@ from har_core.keras_io.checks import KERAS_SUFFIXES, probe_pictures
 from har_core.model import bundle
 from har_core.model.class_indices import read_class_indices
 from har_core.model.classifier import ActionModel
-from har_core.model.engine import Engine, KerasEngine, OnnxEngine
+from har_core.model.engine import KerasEngine, OnnxEngine
 from har_core.model.manifest import (
     CLASS_INDICES_FILE,
     INT8_NOVELTY_FILE,
@@ -176,8 +177,10 @@ def load_bundle(path: Path, *, one_core: bool = False, float32: bool = False) ->
 
             wait_for(*used)
             graph = path / ONNX_FILE if float32 else graph_to_run(path, manifest)
-            engine: Engine = OnnxEngine(graph, one_core=one_core)
-            return ActionModel(manifest, engine, _novelty(path, manifest, graph))
+            with ThreadPoolExecutor(1) as beside:
+                opening = beside.submit(OnnxEngine, graph, one_core=one_core)
+                novelty = _novelty(path, manifest, graph)
+                return ActionModel(manifest, opening.result(), novelty)
     # Of Keras files everything is checked first: reading one takes seconds.
     if KERAS_FILE not in manifest.files:
         raise ModelBundleError(f"{path} holds neither {ONNX_FILE} nor {KERAS_FILE}.")
