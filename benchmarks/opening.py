@@ -10,7 +10,6 @@ import tempfile
 import time
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager
-from pathlib import Path
 from statistics import median
 from typing import Final
 from unittest import mock
@@ -23,7 +22,7 @@ from dashboard.dataset.view import dataset_view
 from dashboard.jobs.registry import find_jobs
 from dashboard.training.runs import start_run, stop_run
 from har_core.dataset.decisions import labels_csv
-from har_core.dataset.table import load_dataset
+from har_core.dataset.table import load_dataset, open_dataset
 from har_core.model.loading import find_model
 from har_core.scan.scanning import scan_dataset
 from tests.dashboard_process import ROOT
@@ -87,7 +86,7 @@ def _scanning(folder: str) -> Iterator[None]:
         mock.patch.dict(os.environ, {"HAR_CACHE_DIR": cache}),
     ):
         open_page(folder)  # whose first visitor hashes the files
-        start_scan(Path(folder))
+        start_scan(open_dataset(folder))
         with _at_work("scan/", "Measuring photographs"):
             yield
 

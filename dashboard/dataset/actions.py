@@ -11,6 +11,7 @@ from dashboard.jobs.registry import Job, find_jobs, start_job
 from dashboard.jobs.view import JobEnd, show_jobs
 from dashboard.wording.names import counted, escape_markdown
 from har_core.analysis.whole_set import analyse_photographs
+from har_core.dataset.table import Dataset
 from har_core.scan.issues import any_issue
 from har_core.scan.scanning import scan_dataset
 
@@ -55,7 +56,7 @@ def offer_scan(view: DatasetView, *, findings_shown: bool = False) -> None:
                 icon=":material/troubleshoot:",
                 key="scan",
                 on_click=start_scan,
-                args=(view.folder,),
+                args=(view.dataset,),
                 width="content",
             )
     end = JobEnd(_describe_scan, _open_findings, "See the findings", is_shown=findings_shown)
@@ -80,7 +81,7 @@ def offer_rescan(view: DatasetView) -> None:
             icon=":material/refresh:",
             key="rescan",
             on_click=start_scan,
-            args=(view.folder,),
+            args=(view.dataset,),
             help="Reads only new and changed photographs.",
         )
 
@@ -128,15 +129,18 @@ def _is_running(key: str) -> bool:
     return any(job.state == "running" for job in find_jobs(key, exact=True))
 
 
-def start_scan(folder: Path) -> None:
-    """Scan a dataset in the background; its result: how many photographs, and with findings."""
+def start_scan(dataset: Dataset) -> None:
+    """Scan a dataset in the background, as it is read here.
+
+    The job's result is how many photographs there are, and how many with findings.
+    """
 
     def work(job: Job) -> tuple[int, int]:
-        photographs = scan_dataset(folder, progress=job.report_step)
+        photographs = scan_dataset(dataset, progress=job.report_step)
         return len(photographs), int(any_issue(photographs).sum())
 
     start_job(
-        f"scan/{folder}",
+        f"scan/{dataset.folder}",
         "Scanning the photographs",
         work,
         if_cancelled="what was measured is kept and the next scan goes on from there",

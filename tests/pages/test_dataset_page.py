@@ -774,6 +774,10 @@ def test_columns_with_unusual_headings_can_be_chosen(unscanned: Path) -> None:
     assert not page.exception
     assert figures(page)[:2] == ["9 photographs", "2 classes"]
     assert page.sidebar.selectbox[-1].value == "deed"
+    page.button(key="scan").click().run()
+    (job,) = find_jobs(f"scan/{unscanned.resolve()}")
+    assert job.wait(PATIENCE_S)
+    assert job.state == "done", job.error
     page.segmented_control(key="section").set_value("Clean up").run()
     (command,) = page.code
     assert " --columns 'filename=picture of,label=deed' --cleaned" in command.value
