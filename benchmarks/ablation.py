@@ -18,6 +18,7 @@ from typing import Any, Final
 
 import numpy as np
 
+from har_core.progress import silent
 from har_core.storage.files import write_atomically
 from har_core.training.preparation import PreparedDataset, prepare_dataset
 from har_core.training.run_folder import RunFolder
@@ -68,7 +69,7 @@ def run(prepared: PreparedDataset, settings: TrainingSettings, folder: Path) -> 
     if not result.exists():
         files = RunFolder(folder)
         files.make()
-        trainer = Trainer(prepared, settings, files, None, None)
+        trainer = Trainer(prepared, settings, files, silent, silent)
         trainer.learn()
         assert trainer.checkpoint is not None
         log = trainer.checkpoint.log

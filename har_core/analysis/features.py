@@ -18,7 +18,7 @@ from har_core.model import bundle
 from har_core.model.engine import keep_probabilities
 from har_core.model.manifest import ONNX_FILE, BundleManifest
 from har_core.model.temperature import apply_temperature
-from har_core.progress import Progress
+from har_core.progress import Progress, silent
 from har_core.storage.cache import cache_dir
 from har_core.storage.database import CacheDatabase
 
@@ -162,7 +162,7 @@ class FeatureCache(CacheDatabase):
 
 
 def compute_features(
-    folder: Path, photographs: pd.DataFrame, *, progress: Progress | None = None
+    folder: Path, photographs: pd.DataFrame, *, progress: Progress = silent
 ) -> PhotoFeatures:
     """Run a model over a scanned dataset; what it has seen before is not run again.
 
@@ -193,12 +193,11 @@ def compute_features(
     if usable.empty:
         raise DatasetError("The dataset has no usable photographs to compare.")
     hashes = list(usable["sha256"])
-    report = progress or (lambda *_: None)
     with FeatureCache(network.manifest) as cache:
         known = cache.known()
         pending = usable[~usable["sha256"].isin(known)]
         done = len(usable) - len(pending)
-        report("Looking at photographs", done, len(usable))
+        progress("Looking at photographs", done, len(usable))
         size = network.manifest.input_size
         for contents, pixels in _decoded_batches(pending, size):
             features, probabilities = network.run(pixels)
@@ -206,7 +205,7 @@ def compute_features(
             kept = [sha256 for sha256, is_sound in zip(contents, sound, strict=True) if is_sound]
             cache.store(kept, features[sound], probabilities[sound])
             done += len(contents)
-            report("Looking at photographs", done, len(usable))
+            progress("Looking at photographs", done, len(usable))
         found = cache.load(hashes, network.manifest.class_names)
     if not found.sha256:
         raise ModelBundleError(

@@ -10,7 +10,7 @@ import pandas as pd
 from har_core.analysis.features import compute_features
 from har_core.analysis.standardisation import fit_scaler
 from har_core.analysis.whole_set import group_numbers, principal_components
-from har_core.progress import Progress
+from har_core.progress import Progress, silent
 
 N_TO_LABEL: Final = 50
 # The most doubtful of so many times the wanted number are spread over what the model sees.
@@ -98,7 +98,7 @@ def photographs_to_label(
     photographs: pd.DataFrame,
     *,
     n: int = N_TO_LABEL,
-    progress: Progress | None = None,
+    progress: Progress = silent,
 ) -> pd.DataFrame:
     """Run a model over a scanned dataset, and choose what to label next; see `choose_to_label`.
 

@@ -9,7 +9,7 @@ import pandas as pd
 
 from har_core.analysis.standardisation import fit_scaler
 from har_core.errors import DatasetError
-from har_core.progress import Progress
+from har_core.progress import Progress, silent
 
 N_FOLDS: Final = 5
 # Weight of the data against the penalty of the logistic regression, for the whole set: C times the
@@ -142,7 +142,7 @@ def cross_validated_probabilities(
     labels: np.ndarray,
     groups: np.ndarray,
     *,
-    progress: Progress | None = None,
+    progress: Progress = silent,
 ) -> tuple[np.ndarray, np.ndarray]:
     """Predict every photograph by a logistic regression that was fitted without it.
 
@@ -174,7 +174,6 @@ def cross_validated_probabilities(
     """
     from sklearn.model_selection import StratifiedGroupKFold
 
-    report = progress or (lambda *_: None)
     class_names, counts = np.unique(labels, return_counts=True)
     if len(class_names) < 2:
         raise DatasetError("Finding doubtful labels needs at least two classes.")
@@ -197,13 +196,13 @@ def cross_validated_probabilities(
         )
     probabilities = np.zeros((len(labels), len(class_names)))
     folds = StratifiedGroupKFold(N_FOLDS, shuffle=True, random_state=0)
-    report("Comparing labels", 0, N_FOLDS)
+    progress("Comparing labels", 0, N_FOLDS)
     for done, (seen, unseen) in enumerate(folds.split(features, labels, groups), start=1):
         model = fit_regression(features[seen], labels[seen])
         # A class may be missing from a fold whose photographs are all duplicates of each other.
         columns = np.searchsorted(class_names, model.classes_)
         probabilities[np.ix_(unseen, columns)] = model.predict_proba(features[unseen])
-        report("Comparing labels", done, N_FOLDS)
+        progress("Comparing labels", done, N_FOLDS)
     return probabilities, class_names
 
 

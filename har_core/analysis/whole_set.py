@@ -14,7 +14,7 @@ from har_core.analysis.suspects import N_FOLDS, cross_validated_probabilities
 from har_core.errors import DatasetError
 from har_core.model.manifest import ONNX_FILE, BundleManifest, read_manifest
 from har_core.model.temperature import apply_temperature
-from har_core.progress import Progress
+from har_core.progress import Progress, silent
 from har_core.storage.cache import cache_dir, load_arrays, store_arrays
 from har_core.threads import limited_threads
 
@@ -82,7 +82,7 @@ def load_analysis(manifest: BundleManifest, photographs: pd.DataFrame) -> Analys
 
 
 def analyse_photographs(
-    folder: Path, photographs: pd.DataFrame, *, progress: Progress | None = None
+    folder: Path, photographs: pd.DataFrame, *, progress: Progress = silent
 ) -> Analysis:
     """Run a model over a dataset and derive doubtful labels, outliers and a map; remember them.
 
@@ -107,9 +107,8 @@ def analyse_photographs(
     DatasetError
         If there are too few photographs.
     """
-    report = progress or (lambda *_: None)
     manifest = read_manifest(folder)
-    features = compute_features(folder, photographs, progress=report)
+    features = compute_features(folder, photographs, progress=progress)
     usable, vectors = _vectors_of(photographs, features)
     if len(usable) <= _NEIGHBOURS:
         raise DatasetError(
@@ -126,12 +125,12 @@ def analyse_photographs(
                 vectors[np.isin(usable, labelled)],
                 photographs["label"].to_numpy(dtype=str)[labelled],
                 group_numbers(photographs)[labelled],
-                progress=report,
+                progress=progress,
             )
-        report("Looking for outliers", 0, 1)
+        progress("Looking for outliers", 0, 1)
         components = principal_components(vectors)
         outlier_scores = score_outliers(components)
-        report("Arranging the map", 0, 1)
+        progress("Arranging the map", 0, 1)
         coordinates = arrange(components)
     model = features.probabilities[features.rows_of(photographs["sha256"].iloc[usable])]
     stored = {

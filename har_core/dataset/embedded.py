@@ -19,7 +19,7 @@ from har_core.errors import DatasetError
 from har_core.images.decoding import MAX_BYTES
 from har_core.images.formats import PHOTO_FORMATS, is_passed_over, is_photograph_name
 from har_core.images.signatures import identify_content
-from har_core.progress import Progress
+from har_core.progress import Progress, silent
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -73,7 +73,7 @@ def unpack_photographs(
     destination: Path,
     *,
     max_bytes: int | None = None,
-    progress: Progress | None = None,
+    progress: Progress = silent,
 ) -> None:
     """Write the photographs inside tables as files, and ``train.csv`` beside them.
 
@@ -120,8 +120,7 @@ def unpack_photographs(
                 (destination / filename).write_bytes(data)
             classes = {key: _class_name(row[key], names) for key, names in source.names.items()}
             rows.append({"filename": filename, **row, **classes})
-            if progress is not None:
-                progress("Unpacking photographs", len(rows), total)
+            progress("Unpacking photographs", len(rows), total)
     listed = pd.DataFrame(rows).drop(columns=["file_name", "path"], errors="ignore")
     listed.to_csv(destination / CSV_FILE, index=False)
 

@@ -9,7 +9,7 @@ from typing import IO, Final
 
 from har_core.dataset.zipped import MAX_UNPACKED_BYTES, unpack_dataset
 from har_core.errors import DatasetError
-from har_core.progress import Progress
+from har_core.progress import Progress, silent
 from har_core.storage.data import data_dir
 
 _LEFT_OVER_S: Final = 86_400.0
@@ -49,7 +49,7 @@ def check_kept_name(name: str) -> str:
     return name
 
 
-def keep_dataset(archive: IO[bytes], name: str, *, progress: Progress | None = None) -> Path:
+def keep_dataset(archive: IO[bytes], name: str, *, progress: Progress = silent) -> Path:
     """Unpack an uploaded ZIP and keep it; whatever goes wrong, nothing is left of it.
 
     Parameters

@@ -13,7 +13,7 @@ from har_core.errors import ZIP_DAMAGE, DatasetError
 from har_core.images.decoding import MAX_BYTES
 from har_core.images.formats import FORMATS_IN_WORDS, is_passed_over, is_photograph_name
 from har_core.images.signatures import ZIP_ARCHIVES, identify_content
-from har_core.progress import Progress
+from har_core.progress import Progress, silent
 
 MAX_ENTRIES: Final = 50_000
 MAX_UNPACKED_BYTES: Final = 4 * 2**30
@@ -30,7 +30,7 @@ def unpack_dataset(
     *,
     max_entries: int = MAX_ENTRIES,
     max_bytes: int = MAX_UNPACKED_BYTES,
-    progress: Progress | None = None,
+    progress: Progress = silent,
 ) -> Path:
     """Unpack the table and the photographs of a ZIP into a dataset folder.
 
@@ -72,8 +72,7 @@ def unpack_dataset(
                 path.parent.mkdir(parents=True, exist_ok=True)
                 limit = left if target.suffix.lower() == _PARQUET else min(left, MAX_BYTES)
                 left -= _unpack(opened, entry, path, limit)
-                if progress is not None:
-                    progress("Unpacking", done, len(targets))
+                progress("Unpacking", done, len(targets))
     except ZIP_DAMAGE as error:
         raise DatasetError(_why_unusable(archive, error)) from error
     except OSError as error:

@@ -11,6 +11,7 @@ from har_core.evaluation.bootstrap import N_RESAMPLES, Interval, percentile_inte
 from har_core.images.formats import is_passed_over, is_photograph_name
 from har_core.model.classifier import ActionModel
 from har_core.model.prediction import Prediction
+from har_core.progress import silent
 from har_core.storage.paths import expanded
 
 
@@ -47,7 +48,7 @@ def judge_pictures(
     model: ActionModel,
     paths: Sequence[str | Path],
     *,
-    progress: Callable[[int, int], None] | None = None,
+    progress: Callable[[int, int], None] = silent,
 ) -> JudgedPictures:
     """Judge pictures; those that cannot be read are left out.
 

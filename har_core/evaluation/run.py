@@ -16,6 +16,7 @@ from har_core.evaluation.store import Evaluation, network_sha256, now
 from har_core.images.decoding import decode_photograph, read_bytes
 from har_core.images.fingerprints import fingerprint_image
 from har_core.model.classifier import ActionModel
+from har_core.progress import silent
 
 _BATCH_SIZE: Final = 32
 _DECODING_THREADS: Final = 4
@@ -27,7 +28,7 @@ def evaluate_dataset(
     *,
     name: str = "unnamed",
     folder: str = "",
-    progress: Callable[[int, int], None] | None = None,
+    progress: Callable[[int, int], None] = silent,
 ) -> Evaluation:
     """Classify every usable photograph of a labelled table.
 
@@ -79,8 +80,7 @@ def evaluate_dataset(
                     read.append(item.without_pixels())
                 else:
                     failed[usable.index[position]] = "the model gives no probabilities for it"
-        if progress is not None:
-            progress(start + len(batch), len(usable))
+        progress(start + len(batch), len(usable))
     reasons[list(failed)] = list(failed.values())
     skipped = table.assign(reason=reasons).loc[reasons != "", ["filename", "label", "reason"]]
     kept = table[reasons == ""]

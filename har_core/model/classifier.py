@@ -19,6 +19,7 @@ from har_core.model.manifest import BundleManifest
 from har_core.model.novelty import Novelty, NoveltyDetector
 from har_core.model.prediction import Prediction
 from har_core.model.temperature import apply_temperature
+from har_core.progress import silent
 
 ImageSource = bytes | str | os.PathLike[str] | np.ndarray
 
@@ -130,7 +131,7 @@ class ActionModel:
         sources: Sequence[ImageSource],
         *,
         batch_size: int | None = None,
-        progress: Callable[[int, int], None] | None = None,
+        progress: Callable[[int, int], None] = silent,
     ) -> list[Prediction | InvalidImageError]:
         """Classify many photographs on all cores; one bad image does not spoil the rest.
 
@@ -159,8 +160,7 @@ class ActionModel:
             try:
                 for answer in answers:
                     results += answer.result()
-                    if progress is not None:
-                        progress(len(results), len(sources))
+                    progress(len(results), len(sources))
             finally:
                 pool.shutdown(cancel_futures=True)  # `progress` may have raised
         return results

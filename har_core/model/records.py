@@ -16,7 +16,7 @@ from har_core.model.manifest import (
     BundleManifest,
 )
 from har_core.model.temperature import apply_temperature
-from har_core.progress import Progress
+from har_core.progress import Progress, silent
 from har_core.storage.checksums import sha256_of_files
 from har_core.storage.paths import is_file
 
@@ -112,7 +112,7 @@ def rows_of_split(
     table: pd.DataFrame,
     folder: Path,
     split: str,
-    progress: Progress | None = None,
+    progress: Progress = silent,
 ) -> pd.DataFrame:
     """Return the rows of a dataset's table that a model's recorded split holds.
 

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Final, Literal
 
-from har_core.progress import Progress
+from har_core.progress import Progress, silent
 from har_core.scale.parts import PartsFolder
 from har_core.scale.status import State, Status, StatusFile, read_status_file
 
@@ -44,7 +44,7 @@ class Analysis(StatusFile[AnalysisStatus]):
     """A run of a command that says how far it is."""
 
     def __init__(
-        self, folder: PartsFolder, command: Command, labels: str, progress: Progress | None
+        self, folder: PartsFolder, command: Command, labels: str, progress: Progress
     ) -> None:
         super().__init__(folder, _file(command), AnalysisStatus(command, labels))
         self._began = time.monotonic()
@@ -59,8 +59,7 @@ class Analysis(StatusFile[AnalysisStatus]):
             self.write()
         else:
             self.write_now_and_then()
-        if self._progress is not None:
-            self._progress(what, done, total)
+        self._progress(what, done, total)
 
     def write(self, state: State | None = None, message: str = "") -> None:
         """See `StatusFile.write`."""
@@ -70,7 +69,7 @@ class Analysis(StatusFile[AnalysisStatus]):
 
 @contextlib.contextmanager
 def followed(
-    folder: PartsFolder, command: Command, labels: object = None, progress: Progress | None = None
+    folder: PartsFolder, command: Command, labels: object = None, progress: Progress = silent
 ) -> Iterator[Analysis]:
     """Let a folder say how far a command over its rows is, and how that ended.
 

@@ -17,7 +17,7 @@ from har_core.model.fields import ERROR, REASON
 from har_core.model.loading import find_model
 from har_core.model.manifest import BundleManifest, read_manifest
 from har_core.model.records import match_splits, read_splits
-from har_core.progress import Progress
+from har_core.progress import Progress, silent
 from har_core.scale.labels import NONE, SHA256, FoundLabels, LabelTable, read_label_table
 from har_core.scale.models import fingerprint
 from har_core.scale.results import Results, ResultsInfo
@@ -30,7 +30,7 @@ def evaluate_results(
     columns: Mapping[str, str] | None = None,
     split: str | None = None,
     model: str | None = None,
-    progress: Progress | None = None,
+    progress: Progress = silent,
 ) -> tuple[Evaluation, list[str]]:
     """Measure the answers of a RESULTS folder by the labels of a table.
 
@@ -78,8 +78,7 @@ def evaluate_results(
     wanted = ["uri", SHA256, *info.class_names, ERROR, REASON]
     for done, part in enumerate(parts, start=1):
         joined.add(results.read_part(part, wanted))
-        if progress is not None:
-            progress("Joining labels and answers", done, len(parts))
+        progress("Joining labels and answers", done, len(parts))
     evaluation = joined.evaluation(str(table.parent), split)
     if labels.contradicted:
         notes.append(f"{labels.contradicted:,} photographs have several labels; left out.")

@@ -14,7 +14,7 @@ import numpy as np
 
 from har_core.errors import HarError
 from har_core.model.fields import REASON
-from har_core.progress import Progress
+from har_core.progress import Progress, silent
 from har_core.scale.answered import Answered, settle
 from har_core.scale.engines.local import LocalPool, cores
 from har_core.scale.engines.pool import Event, Pool
@@ -77,7 +77,7 @@ def run_job(
     where: Where,
     status: JobStatus,
     what: str,
-    progress: Progress | None = None,
+    progress: Progress = silent,
 ) -> np.ndarray:
     """Make a row for each input that has none; go on where a job was cut off.
 
@@ -109,11 +109,10 @@ def run_job(
     HarError
         If nothing could be done, or the job had to stop; what was written is kept.
     """
-    report = progress or (lambda *_: None)
 
     def listing(what: str, done: int, total: int) -> None:
         status.listed = done
-        report(what, done, total)
+        progress(what, done, total)
 
     status.workers = where.workers or cores()
     writer = StatusWriter(folder, status)
@@ -127,7 +126,7 @@ def run_job(
             if plan.pending:
                 with contextlib.closing(_pool(work, where)) as pool:
                     status.workers, status.address = pool.size, pool.address
-                    _Supervisor(pool, plan, folder, writer, partial(report, what)).run()
+                    _Supervisor(pool, plan, folder, writer, partial(progress, what)).run()
             # Of a cluster, actors of a killed job may have written until a moment ago.
             if plan.replacing or status.restarts or (plan.pending and status.address):
                 settle(folder)

@@ -11,7 +11,7 @@ from typing import Any
 from har_core.errors import InvalidImageError, ModelBundleError
 from har_core.images.decoding import decode_photograph
 from har_core.model.manifest import read_manifest
-from har_core.progress import Progress
+from har_core.progress import Progress, silent
 from har_core.scale.jobs import Engine, Where, reachable, run_job
 from har_core.scale.models import bundle_files, find_bundle, fingerprint, load_for_one_core
 from har_core.scale.results import Results, ResultsInfo, results_schema
@@ -32,7 +32,7 @@ def score(
     workers: int | None = None,
     with_features: bool = False,
     column: str | None = None,
-    progress: Progress | None = None,
+    progress: Progress = silent,
     work: Work | None = None,
 ) -> JobStatus:
     """Let a model answer for all photographs of some sources; go on where a job was cut off.

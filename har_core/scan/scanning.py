@@ -21,7 +21,7 @@ import pandas as pd
 from har_core.dataset.duplicates import DUPLICATE_CORRELATION, pairs_of_thumbnails
 from har_core.dataset.table import Location, open_dataset
 from har_core.errors import DatasetError
-from har_core.progress import Progress
+from har_core.progress import Progress, silent
 from har_core.scan.cache import FileStamp, ScanCache
 from har_core.scan.duplicates import add_duplicates
 from har_core.scan.issues import find_issues
@@ -39,7 +39,7 @@ def scan_dataset(
     *,
     csv: str | Path | None = None,
     workers: int | None = None,
-    progress: Progress | None = None,
+    progress: Progress = silent,
     cache: Path | None = None,
 ) -> pd.DataFrame:
     """Scan a dataset folder; photographs that were measured before are not read again.
@@ -75,14 +75,13 @@ def scan_dataset(
         If the folder or table cannot be read, or the folder vanishes during the scan.
     """
     dataset = open_dataset(folder, csv)
-    report = progress or (lambda *_: None)
     photographs = list_rows(dataset)
     with ScanCache(cache) as store:
         paths = list(photographs["path"].dropna())
-        contents = _measure_files(dataset.folder, paths, store, workers, report)
-        report("Comparing photographs", 0, 1)
+        contents = _measure_files(dataset.folder, paths, store, workers, progress)
+        progress("Comparing photographs", 0, 1)
         findings = _judge(photographs, contents, store)
-        report("Comparing photographs", 1, 1)
+        progress("Comparing photographs", 1, 1)
     return findings
 
 

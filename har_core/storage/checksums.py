@@ -9,7 +9,7 @@ from typing import Any, Final
 import numpy as np
 
 from har_core.errors import DatasetError
-from har_core.progress import Progress
+from har_core.progress import Progress, silent
 from har_core.storage.files import sha256_of_file
 from har_core.storage.names import real_path
 
@@ -19,7 +19,7 @@ _CHUNK: Final = 256
 _REMEMBERED: Final = 500_000  # files; about 400 bytes each
 
 
-def sha256_of_files(paths: Sequence[str | None], progress: Progress | None = None) -> list[str]:
+def sha256_of_files(paths: Sequence[str | None], progress: Progress = silent) -> list[str]:
     """Return the sha256 of files; one that has not changed is not read again by this process.
 
     Parameters
@@ -38,8 +38,7 @@ def sha256_of_files(paths: Sequence[str | None], progress: Progress | None = Non
     with ThreadPoolExecutor(_THREADS) as pool:  # reading and hashing leave the interpreter free
         for start in range(0, len(paths), _CHUNK):
             digests += pool.map(sha256_of_photograph, paths[start : start + _CHUNK])
-            if progress is not None:
-                progress("Telling photographs apart", len(digests), len(paths))
+            progress("Telling photographs apart", len(digests), len(paths))
     return digests
 
 

@@ -31,7 +31,7 @@ from har_core.model.manifest import (
 )
 from har_core.model.novelty import FEWEST_HELD_OUT, MOST_REFERENCES, fit_novelty, read_novelty
 from har_core.model.records import read_parquet, read_splits
-from har_core.progress import Progress
+from har_core.progress import Progress, silent
 from har_core.storage.checksums import sha256_of_files
 
 _BATCH: Final = 8
@@ -46,7 +46,7 @@ def learn_novelty(
     photographs: pd.DataFrame,
     predictions: pd.DataFrame,
     *,
-    progress: Progress | None = None,
+    progress: Progress = silent,
 ) -> dict[str, bytes]:
     """Run a network on its training and validation photographs to learn what is foreign to it.
 
@@ -100,7 +100,7 @@ def learn_novelty(
     others = np.setdiff1d(np.flatnonzero(present & recorded), held_out)
     rows = np.concatenate([training, held_out, others])
     paths = photographs["path"].to_numpy()[rows]
-    features = _features(extended, manifest, paths, progress or (lambda *_: None))
+    features = _features(extended, manifest, paths, progress)
     n = len(training)
     validation = features.take(slice(n, n + len(held_out)))
     detector = fit_novelty(features.take(slice(n)), training, validation, split)
@@ -150,7 +150,7 @@ def measure_novelty(
 
 
 def calibrate_bundle(
-    folder: str | Path, dataset: str | Path, *, progress: Progress | None = None
+    folder: str | Path, dataset: str | Path, *, progress: Progress = silent
 ) -> BundleManifest:
     """Fit novelty, shown confidence and answer sets of a model that exists, and store them in it.
 
@@ -186,8 +186,7 @@ def calibrate_bundle(
             f"The model {manifest.name!r} does not record its splits or has no {ONNX_FILE}; only a "
             "model that was trained here can be calibrated."
         )
-    report = progress or (lambda *_: None)
-    photographs = splits.assign(path=find_photographs(splits, dataset, report))
+    photographs = splits.assign(path=find_photographs(splits, dataset, progress))
     trained = photographs["split"].eq("train")
     found = int((trained & photographs["path"].notna()).sum())
     if found < trained.sum() / 2:
@@ -224,16 +223,16 @@ def calibrate_bundle(
 
 
 def find_photographs(
-    splits: pd.DataFrame, dataset: str | Path, report: Progress
+    splits: pd.DataFrame, dataset: str | Path, progress: Progress
 ) -> list[str | None]:
     """Return the path of each recorded photograph, None where the dataset lacks its content."""
     paths = load_dataset(dataset)["path"].dropna().tolist()
-    known = dict(zip(sha256_of_files(paths, report), paths, strict=True))
+    known = dict(zip(sha256_of_files(paths, progress), paths, strict=True))
     return [known.get(sha256) for sha256 in splits["sha256"]]
 
 
 def _features(
-    graph: bytes, manifest: BundleManifest, paths: np.ndarray, report: Progress
+    graph: bytes, manifest: BundleManifest, paths: np.ndarray, progress: Progress
 ) -> Features:
     """Return the pooled features of photographs."""
     import onnxruntime
@@ -248,15 +247,15 @@ def _features(
         batch = scale_pixels(pixels, manifest.preprocessing)
         return Features(*session.run(list(POOLED_OUTPUTS), {source: batch}))
 
-    report(_STEP, 0, len(paths))
+    progress(_STEP, 0, len(paths))
     batches = []
     with ThreadPoolExecutor(_THREADS) as pool:
         try:
             for batch in pool.map(run, range(0, len(paths), _BATCH)):
                 batches.append(batch)
-                report(_STEP, min(len(batches) * _BATCH, len(paths)), len(paths))
+                progress(_STEP, min(len(batches) * _BATCH, len(paths)), len(paths))
         finally:
-            pool.shutdown(cancel_futures=True)  # `report` may have raised
+            pool.shutdown(cancel_futures=True)  # `progress` may have raised
     return Features(*map(np.concatenate, zip(*batches, strict=True)))
 
 

@@ -8,7 +8,7 @@ import numpy as np
 from har_core.analysis.suspects import cross_validated_probabilities
 from har_core.errors import DatasetError
 from har_core.model.records import join_probabilities
-from har_core.progress import Progress
+from har_core.progress import Progress, silent
 from har_core.training.ancestry import find_cross_validation
 from har_core.training.preparation import PreparedDataset
 
@@ -21,7 +21,7 @@ def cross_validate(
     *,
     ancestors: Sequence[Path],
     is_pretrained_only: bool,
-    progress: Progress | None = None,
+    progress: Progress = silent,
 ) -> bytes | None:
     """Judge every photograph by a regression on frozen features that was fitted without it.
 

@@ -8,7 +8,7 @@ from har_core.dataset.table import Location
 from har_core.errors import HarError, ModelBundleError
 from har_core.model.loading import find_model
 from har_core.model.manifest import KERAS_FILE, BundleManifest, read_manifest
-from har_core.progress import Progress
+from har_core.progress import Progress, silent
 from har_core.storage.paths import is_folder
 from har_core.training.settings import TrainingSettings
 
@@ -33,8 +33,8 @@ def train_with_effort(
     runs_dir: str | Path = "runs",
     resume: bool = False,
     overwrite: bool = False,
-    progress: Progress | None = None,
-    on_epoch: Callable[[dict[str, Any]], None] | None = None,
+    progress: Progress = silent,
+    on_epoch: Callable[[dict[str, Any]], None] = silent,
 ) -> BundleManifest:
     """Train a model that goes on from another one, in one of three efforts.
 

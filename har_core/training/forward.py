@@ -10,21 +10,20 @@ from har_core.evaluation.calibration import fit_temperature, negative_log_likeli
 from har_core.images.decoding import decode_square, read_bytes
 from har_core.images.preprocessing import scale_pixels
 from har_core.model.temperature import apply_temperature
-from har_core.progress import Progress
+from har_core.progress import Progress, silent
 from har_core.training.network import INPUT_SIZE, PREPROCESSING
 
 _BATCH: Final = 64
 
 
 def decode_photographs(
-    paths: pd.Series, what: str = "Reading photographs", progress: Progress | None = None
+    paths: pd.Series, what: str = "Reading photographs", progress: Progress = silent
 ) -> np.ndarray:
     """Decode photographs exactly as a prediction does; uint8 (N, 224, 224, 3)."""
     pixels = np.empty((len(paths), INPUT_SIZE, INPUT_SIZE, 3), np.uint8)
     for i, path in enumerate(paths):
         pixels[i] = decode_square(read_bytes(path), INPUT_SIZE)
-        if progress is not None:
-            progress(what, i + 1, len(paths))
+        progress(what, i + 1, len(paths))
     return pixels
 
 
@@ -33,7 +32,7 @@ def run_in_batches(
     inputs: np.ndarray,
     *,
     scaled: bool = True,
-    report: Callable[[int], None] | None = None,
+    report: Callable[[int], None] = silent,
 ) -> np.ndarray:
     """Run a model in inference mode; float32.
 
@@ -55,8 +54,7 @@ def run_in_batches(
                 model.predict_on_batch(batch if scaled else scale_pixels(batch, PREPROCESSING))
             )
         )
-        if report is not None:
-            report(start + len(batch))
+        report(start + len(batch))
     return np.concatenate(outputs)
 
 

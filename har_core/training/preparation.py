@@ -20,7 +20,7 @@ from har_core.images.fingerprints import fingerprint_image
 from har_core.model.fields import check_class_names
 from har_core.model.loading import find_model
 from har_core.model.records import read_splits
-from har_core.progress import Progress
+from har_core.progress import Progress, silent
 from har_core.storage.disk_arrays import make_disk_array
 
 STORED_SIZE: Final = 256
@@ -83,7 +83,7 @@ def prepare_dataset(
     seed: int = 0,
     splits_of: str = "",
     shares: tuple[float, float] = (0.1, 0.1),
-    progress: Progress | None = None,
+    progress: Progress = silent,
 ) -> PreparedDataset:
     """Decode every photograph once, find near duplicates and split by their groups.
 
@@ -131,8 +131,7 @@ def prepare_dataset(
                 pixels[len(hashes)] = outcome[0]
                 fingerprints.append(outcome[1])
                 hashes.append(outcome[2])
-            if progress is not None:
-                progress("Reading photographs", min(start + _CHUNK, len(table)), len(table))
+            progress("Reading photographs", min(start + _CHUNK, len(table)), len(table))
     skipped = table.loc[list(reasons), ["filename", "label"]].assign(reason=list(reasons.values()))
     check_skipped(skipped, len(table))
     usable = table.drop(index=list(reasons)).reset_index(drop=True)

@@ -33,7 +33,7 @@ from har_core.model.manifest import (
 )
 from har_core.model.records import join_probabilities
 from har_core.model.temperature import apply_temperature
-from har_core.progress import Progress
+from har_core.progress import Progress, silent
 from har_core.training.answering import learn_novelty
 from har_core.training.forward import decode_photographs
 from har_core.training.model_card import format_model_card, summarise
@@ -68,7 +68,7 @@ def publish(
     log: list[dict[str, Any]],
     further_files: Mapping[str, bytes | Path] | None = None,
     overwrite: bool = False,
-    progress: Progress | None = None,
+    progress: Progress = silent,
 ) -> BundleManifest:
     """Measure a trained network once on the test split and write it as a model bundle.
 
@@ -119,7 +119,7 @@ def publish(
         plain = keras.Model(network.input, network.output, name=network.name)
         plain.save(keras_file)
         _deflate(keras_file)
-        _report(progress, "Exporting the network to ONNX", 0, 1)
+        progress("Exporting the network to ONNX", 0, 1)
         probe = decode_photographs(parts["validation"]["path"].iloc[:_PROBE_PHOTOGRAPHS])
         export_onnx(plain, onnx_file, probe=scale_pixels(probe, PREPROCESSING))
         engine = OnnxEngine(onnx_file)
@@ -243,19 +243,12 @@ def _deflate(path: Path) -> None:
             archive.writestr(name, content)
 
 
-def _predict(
-    engine: OnnxEngine, paths: pd.Series, what: str, progress: Progress | None
-) -> np.ndarray:
+def _predict(engine: OnnxEngine, paths: pd.Series, what: str, progress: Progress) -> np.ndarray:
     outputs = []
     for start in range(0, len(paths), _CHUNK):
         chunk = paths.iloc[start : start + _CHUNK]
         pixels = scale_pixels(decode_photographs(chunk), PREPROCESSING)
         size = engine.batch_size
         outputs += [engine.run(pixels[i : i + size]) for i in range(0, len(pixels), size)]
-        _report(progress, what, start + len(chunk), len(paths))
+        progress(what, start + len(chunk), len(paths))
     return np.concatenate(outputs).astype(np.float32)
-
-
-def _report(progress: Progress | None, what: str, done: int, total: int) -> None:
-    if progress is not None:
-        progress(what, done, total)

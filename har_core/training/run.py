@@ -9,7 +9,7 @@ from har_core.errors import DatasetError, HarError
 from har_core.extras import require_training_extra
 from har_core.model.bundle import new_bundle_folder
 from har_core.model.manifest import BundleManifest
-from har_core.progress import Progress
+from har_core.progress import Progress, silent
 from har_core.training.ancestry import SHIPPED, shipped_backbone
 from har_core.training.preparation import prepare_dataset
 from har_core.training.publication import NotPublishedError, package_versions, runs_tensorflow
@@ -27,8 +27,8 @@ def train(
     runs_dir: str | Path = "runs",
     resume: bool = False,
     overwrite: bool = False,
-    progress: Progress | None = None,
-    on_epoch: EpochReport | None = None,
+    progress: Progress = silent,
+    on_epoch: EpochReport = silent,
 ) -> BundleManifest:
     """Train the network on a dataset folder and write it as a model bundle.
 
@@ -96,8 +96,8 @@ def train_network(
     settings: TrainingSettings,
     *,
     csv: str | Path | None = None,
-    progress: Progress | None = None,
-    on_epoch: EpochReport | None = None,
+    progress: Progress = silent,
+    on_epoch: EpochReport = silent,
 ) -> None:
     """Train a network that is only to teach: nothing is measured on the test split.
 
@@ -125,8 +125,8 @@ def _started(
     settings: TrainingSettings | None,
     csv: str | Path | None,
     resume: bool,
-    progress: Progress | None,
-    on_epoch: EpochReport | None,
+    progress: Progress,
+    on_epoch: EpochReport,
 ) -> Trainer:
     """Return the trainer of a new run, or of the one that the folder holds."""
     recorded = run.read_settings()

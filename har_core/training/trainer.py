@@ -63,7 +63,7 @@ class Trainer:
         The recipe.
     run : RunFolder
         Where checkpoints are kept; an existing one is continued.
-    progress, on_epoch : callable, optional
+    progress, on_epoch : callable
         See `train`.
     """
 
@@ -72,8 +72,8 @@ class Trainer:
         prepared: PreparedDataset,
         settings: TrainingSettings,
         run: RunFolder,
-        progress: Progress | None,
-        on_epoch: EpochReport | None,
+        progress: Progress,
+        on_epoch: EpochReport,
     ) -> None:
         import keras
 
@@ -262,7 +262,7 @@ class Trainer:
         for epoch in range(first_epoch, epochs):
             started, losses, rate = time.monotonic(), list[Any](), peak
             what = f"{stage} epoch {epoch + 1}/{epochs}"
-            self._report(what, 0, steps)  # the first step compiles, which takes a while
+            self.progress(what, 0, steps)  # the first step compiles, which takes a while
             for step, batch in enumerate(batches(epoch), start=epoch * steps):
                 rate = cosine_learning_rate(
                     step, total=epochs * steps, warmup=round(warmup_epochs * steps), peak=peak
@@ -270,7 +270,7 @@ class Trainer:
                 losses.append(learner.step(*batch, rate))
                 if len(losses) >= _STEPS_AHEAD:
                     losses[-_STEPS_AHEAD] = float(losses[-_STEPS_AHEAD])
-                self._report(what, len(losses), steps)
+                self.progress(what, len(losses), steps)
             learner.synchronise()
             raw = _values(model.trainable_variables)
             if optimizer.use_ema:
@@ -296,8 +296,7 @@ class Trainer:
             values, moments = _values(model.variables), _values(optimizer.variables)
             self.checkpoint = Checkpoint(stage, epoch + 1, best_loss, log, values, moments)
             self.run.write_checkpoint(self.checkpoint)
-            if self.on_epoch is not None:
-                self.on_epoch(row)
+            self.on_epoch(row)
 
     def _augmented_batches(self, lesson: Lesson, epoch: int) -> Iterator[Batch]:
         settings = self.settings
@@ -337,12 +336,12 @@ class Trainer:
         rows = self.train_rows
         shape = (len(rows), *backbone.output_shape[1:])
         features = make_disk_array(self.run.path / "features.npy", shape, np.float16)
-        self._report("Computing features", 0, len(rows))
+        self.progress("Computing features", 0, len(rows))
         for start in range(0, len(rows), self.settings.batch_size):
             chosen = rows[start : start + self.settings.batch_size]
             pixels = np.stack([resize_image(self.prepared.pixels[r], INPUT_SIZE) for r in chosen])
             features[start : start + len(chosen)] = run_in_batches(backbone, pixels, scaled=False)
-            self._report("Computing features", start + len(chosen), len(rows))
+            self.progress("Computing features", start + len(chosen), len(rows))
         return features
 
     def _cross_validate(
@@ -374,17 +373,13 @@ class Trainer:
         """Run the network, or its backbone, on the decoded photographs of a held-out split."""
 
         def report(done: int) -> None:
-            self._report(f"Running on the {split} split", done, len(pixels))
+            self.progress(f"Running on the {split} split", done, len(pixels))
 
         return run_in_batches(model, pixels, scaled=False, report=report)
 
     def _decode(self, split: str) -> np.ndarray:
         paths = self.prepared.table["path"].iloc[self.prepared.rows_of(split)]
         return decode_photographs(paths, f"Reading the {split} split", self.progress)
-
-    def _report(self, what: str, done: int, total: int) -> None:
-        if self.progress is not None:
-            self.progress(what, done, total)
 
 
 def _values(variables: list[Any]) -> list[np.ndarray]:

@@ -6,7 +6,7 @@ from typing import Any
 
 from har_core.errors import HarError
 from har_core.extras import require_scale_extra
-from har_core.progress import Progress
+from har_core.progress import Progress, silent
 
 
 @dataclass(frozen=True)
@@ -31,7 +31,7 @@ class ClusterState:
     free_object_store: float
 
 
-def cluster_state(address: str = "", *, progress: Progress = lambda *_: None) -> ClusterState:
+def cluster_state(address: str = "", *, progress: Progress = silent) -> ClusterState:
     """Ask a cluster how it is.
 
     Connects for a few seconds: to be called in a process of its own.

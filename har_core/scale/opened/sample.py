@@ -8,7 +8,7 @@ import numpy as np
 from har_core.analysis.whole_set import arrange, principal_components
 from har_core.errors import DatasetError
 from har_core.model.fields import FEATURES
-from har_core.progress import Progress
+from har_core.progress import Progress, silent
 from har_core.scale.opened.table import ResultsTable, open_results
 from har_core.scale.parts import Part
 from har_core.threads import limited_threads
@@ -76,7 +76,7 @@ def map_sample(table: ResultsTable, most: int) -> SampleMap:
     return SampleMap(rows, coordinates, False, "pca", len(np.unique(part_of)), table.parts)
 
 
-def arrange_sample(location: str, most: int, *, progress: Progress = lambda *_: None) -> SampleMap:
+def arrange_sample(location: str, most: int, *, progress: Progress = silent) -> SampleMap:
     """Arrange a sample of the answered rows by t-SNE: alike ones are near each other.
 
     By their features, if there are any. Takes half a minute: for a process of its own.

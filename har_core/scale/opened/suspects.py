@@ -18,7 +18,7 @@ from har_core.analysis.suspects import (
 from har_core.analysis.whole_set import component_basis
 from har_core.errors import DatasetError
 from har_core.model.fields import ERROR, FEATURES
-from har_core.progress import Progress
+from har_core.progress import Progress, silent
 from har_core.scale.labels import NONE, LabelTable
 from har_core.scale.opened.alike import (
     ALIKE,
@@ -83,7 +83,7 @@ class ResultsSuspects:
 def find_suspects(
     results: Results,
     labels: LabelTable,
-    progress: Progress | None = None,
+    progress: Progress = silent,
     *,
     scan: ScanFolder | None = None,
     neighbours: int = MOST_NEIGHBOURS,
@@ -114,23 +114,22 @@ def find_suspects(
     DatasetError
         If there are no features, too few photographs with a label, or the scan is none of them.
     """
-    report = progress or (lambda *_: None)
     if not results.read_info().n_features:
         raise DatasetError(
             f"{results.location} has no features; score into another folder with --features."
         )
     rows = _Rows.of(results, labels)
-    known = [] if scan is None else [pairs_of_scan(scan, rows.digest, report)]
+    known = [] if scan is None else [pairs_of_scan(scan, rows.digest, progress)]
     sample = _draw(rows)
-    vectors = rows.vectors(sample, report)
+    vectors = rows.vectors(sample, progress)
     basis = component_basis(vectors.shape).fit(vectors)
     if len(sample) == len(rows.number):
         rows = replace(rows, held=vectors)
     compared = len(rows.number) <= MOST_COMPARED
     if compared:
-        units = rows.units(basis, report)
-        report("Looking for near duplicates", 0, 1)
-        known.append(rows.confirmed(possible_pairs(units, 2 - 2 * ALIKE), report))
+        units = rows.units(basis, progress)
+        progress("Looking for near duplicates", 0, 1)
+        known.append(rows.confirmed(possible_pairs(units, 2 - 2 * ALIKE), progress))
         del units
     groups = groups_of(rows.digest, *known)
     kept = _enough_groups(rows.label, groups)
@@ -140,19 +139,19 @@ def find_suspects(
     given = np.asarray(labels.names)[rows.label]
     if rows.held is not None:
         probabilities, class_names = cross_validated_probabilities(
-            vectors, given, groups, progress=report
+            vectors, given, groups, progress=progress
         )
         components = basis.transform(vectors)
     else:
         class_names = np.unique(given)
         fold = _folds(rows.digest, groups)
-        models = _fitted(vectors, given[sample], fold[sample], report)
-        components, probabilities = _judge(rows, basis, models, class_names, fold, report)
-    report("Ranking labels", 0, 1)
+        models = _fitted(vectors, given[sample], fold[sample], progress)
+        components, probabilities = _judge(rows, basis, models, class_names, fold, progress)
+    progress("Ranking labels", 0, 1)
     series = pd.Series(given, index=rows.number)
     found = find_label_suspects(series, probabilities, list(class_names))
     worst = found.ranking[found.ranking["is_label_issue"]]
-    suspects = rows.describe(worst, given, components, groups, neighbours, report)
+    suspects = rows.describe(worst, given, components, groups, neighbours, progress)
     alike = int((np.bincount(groups)[groups] > 1).sum())
     left_out = tuple(labels.names[code] for code in np.setdiff1d(rows.classes, rows.label))
     return ResultsSuspects(

@@ -11,7 +11,7 @@ import pandas as pd
 
 from har_core.errors import DatasetError
 from har_core.model.fields import ACTION, CONFIDENCE, IN_SCOPE, NOVELTY, REASON, VERDICT, WARNING
-from har_core.progress import Progress
+from har_core.progress import Progress, silent
 from har_core.scale.labels import NONE
 from har_core.scale.parts import Part
 from har_core.scale.results import Results, ResultsInfo
@@ -227,7 +227,7 @@ def results_at(location: str) -> Results:
 
 
 def open_results(
-    location: str, before: ResultsTable | None = None, progress: Progress | None = None
+    location: str, before: ResultsTable | None = None, progress: Progress = silent
 ) -> ResultsTable:
     """Read what is counted of a RESULTS folder.
 
@@ -265,8 +265,7 @@ def open_results(
     with ThreadPoolExecutor(_READERS) as pool:
         for done, found in enumerate(pool.map(load, parts), 1):
             held.append(found)
-            if progress is not None:
-                progress("Reading the results", done, len(parts))
+            progress("Reading the results", done, len(parts))
     return ResultsTable(results, info, held)
 
 

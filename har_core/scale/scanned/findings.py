@@ -9,7 +9,7 @@ import pandas as pd
 from har_core.dataset.duplicates import pairs_of_thumbnails
 from har_core.images.fingerprints import FINGERPRINT_SIDE
 from har_core.model.fields import ERROR, REASON
-from har_core.progress import Progress
+from har_core.progress import Progress, silent
 from har_core.scale.answered import MISSING
 from har_core.scale.labels import NONE, LabelTable
 from har_core.scale.scanned.folder import FINDINGS_FILE, ScanFolder, scan_schema
@@ -30,7 +30,7 @@ def judge_scan(
     folder: ScanFolder,
     named: np.ndarray,
     labels: LabelTable | None = None,
-    progress: Progress | None = None,
+    progress: Progress = silent,
 ) -> tuple[pd.DataFrame, int]:
     """Judge what was measured, a million photographs in 1.25 GB; thumbnails lie on the disk.
 
@@ -52,8 +52,7 @@ def judge_scan(
     unmatched : int
         Labels of which there is no photograph.
     """
-    report = progress or (lambda *_: None)
-    report("Comparing photographs", 0, 1)
+    progress("Comparing photographs", 0, 1)
     parts = folder.parts()
     columns = [field.name for field in scan_schema() if field.name not in _UNUSED]
     rows, order = _sorted(folder, parts, columns, named)
@@ -68,7 +67,7 @@ def judge_scan(
 
     add_duplicates(photographs, pairs_among)
     found = photographs.join(find_issues(photographs))
-    report("Comparing photographs", 1, 1)
+    progress("Comparing photographs", 1, 1)
     return found, unmatched
 
 

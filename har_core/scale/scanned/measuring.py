@@ -9,7 +9,7 @@ import numpy as np
 
 from har_core.errors import InvalidImageError
 from har_core.model.fields import ERROR, REASON
-from har_core.progress import Progress
+from har_core.progress import Progress, silent
 from har_core.scale.answered import MISSING
 from har_core.scale.jobs import Where, reachable, run_job
 from har_core.scale.rows import known
@@ -29,7 +29,7 @@ def measure_sources(
     *,
     where: Where = Where(),  # noqa: B008 (frozen)
     column: str | None = None,
-    progress: Progress | None = None,
+    progress: Progress = silent,
     work: Work | None = None,
 ) -> tuple[JobStatus, np.ndarray]:
     """Measure all photographs of some sources; go on where a job was cut off.

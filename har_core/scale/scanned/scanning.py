@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import pandas as pd
 
 from har_core.errors import DatasetError, HarError
-from har_core.progress import Progress
+from har_core.progress import Progress, silent
 from har_core.scale.analyses import followed
 from har_core.scale.jobs import Where, reachable
 from har_core.scale.labels import LabelTable, read_own_labels
@@ -50,7 +50,7 @@ def scan_sources(
     column: str | None = None,
     labels: LabelTable | None = None,
     columns: Mapping[str, str] | None = None,
-    progress: Progress | None = None,
+    progress: Progress = silent,
 ) -> SourceScan:
     """Scan photographs wherever they are; those that were measured before are not read again.
 

@@ -10,7 +10,7 @@ from har_core.dataset.table import Location
 from har_core.errors import HarError
 from har_core.model.bundle import new_bundle_folder
 from har_core.model.manifest import BundleManifest
-from har_core.progress import Progress
+from har_core.progress import Progress, silent
 from har_core.training.learning.augmentation import AugmentationSettings
 from har_core.training.run import train, train_network
 from har_core.training.run_folder import RunFolder
@@ -78,8 +78,8 @@ def train_recipe(
     runs_dir: str | Path = "runs",
     resume: bool = False,
     overwrite: bool = False,
-    progress: Progress | None = None,
-    on_epoch: EpochReport | None = None,
+    progress: Progress = silent,
+    on_epoch: EpochReport = silent,
 ) -> BundleManifest:
     """Train a recipe's teachers, then its student, and write that as a model bundle.
 

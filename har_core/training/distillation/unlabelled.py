@@ -10,7 +10,7 @@ import pandas as pd
 
 from har_core.dataset.duplicates import near_duplicate_pairs
 from har_core.errors import DatasetError
-from har_core.progress import Progress
+from har_core.progress import Progress, silent
 from har_core.storage.disk_arrays import make_disk_array
 from har_core.training.preparation import STORED_SIZE, PreparedDataset, read_photograph
 
@@ -29,7 +29,7 @@ def read_unlabelled(
     folder: str | Path,
     prepared: PreparedDataset,
     store: str | Path,
-    progress: Progress | None = None,
+    progress: Progress = silent,
 ) -> Unlabelled:
     """Read a folder of photographs that are no copies of labelled, nor near those held out.
 
@@ -72,10 +72,7 @@ def read_unlabelled(
                 names.append(path.relative_to(folder).as_posix())
                 fingerprints.append(outcome[1])
                 hashes.append(outcome[2])
-            if progress is not None:
-                progress(
-                    "Reading unlabelled photographs", min(start + _CHUNK, len(files)), len(files)
-                )
+            progress("Reading unlabelled photographs", min(start + _CHUNK, len(files)), len(files))
     held_out = ~prepared.table["split"].eq("train").to_numpy()
     likeness = np.concatenate([prepared.fingerprints[held_out], *(f[None] for f in fingerprints)])
     pairs, _ = near_duplicate_pairs(likeness)

@@ -25,7 +25,7 @@ from har_core.model.manifest import (
 )
 from har_core.model.records import read_splits
 from har_core.model.temperature import apply_temperature
-from har_core.progress import Progress
+from har_core.progress import Progress, silent
 from har_core.storage.disk_arrays import make_disk_array
 from har_core.training.answering import find_photographs, measure_novelty
 from har_core.training.learning.augmentation import AugmentationSettings, prepare_pixels
@@ -58,7 +58,7 @@ def quantise_bundle(
     dataset: str | Path,
     *,
     epochs: int = 1,
-    progress: Progress | None = None,
+    progress: Progress = silent,
 ) -> BundleManifest:
     """Make ``model.int8.onnx`` of a bundle's Keras network, and store it in the bundle.
 
@@ -106,8 +106,7 @@ def quantise_bundle(
             "[-1, 1], or does not record its splits; only a model that was trained here can get "
             "8 bits."
         )
-    report = progress or (lambda *_: None)
-    photographs = splits.assign(path=find_photographs(splits, dataset, report))
+    photographs = splits.assign(path=find_photographs(splits, dataset, progress))
     photographs = photographs[photographs["path"].notna()]
     parts = {name: photographs[photographs["split"] == name] for name in ("train", "validation")}
     for name, part in parts.items():
@@ -124,11 +123,11 @@ def quantise_bundle(
     calibrate(twin, observer(network), scale_pixels(pixels, PREPROCESSING))
     with tempfile.TemporaryDirectory() as temporary:
         if epochs:
-            store = _decode(parts["train"]["path"], Path(temporary), report)
+            store = _decode(parts["train"]["path"], Path(temporary), progress)
             learn_to_round(twin, network, store, size=size, epochs=epochs, progress=progress)
         graph = Path(temporary, INT8_ONNX_FILE)
         graph.write_bytes(quantised_graph(twin, size))
-        compared = _compare(manifest, folder / ONNX_FILE, graph, parts["validation"], report)
+        compared = _compare(manifest, folder / ONNX_FILE, graph, parts["validation"], progress)
         if compared["top1"] < _WORST_TOP1 or compared["log_loss"] > _WORST_LOSS:
             raise ModelBundleError(
                 f"With 8 bits {manifest.name!r} would be right on {compared['top1']:+.2%} of the "
@@ -151,7 +150,7 @@ def learn_to_round(
     *,
     size: int,
     epochs: int,
-    progress: Progress | None = None,
+    progress: Progress = silent,
 ) -> None:
     """Train a twin to give the probabilities of the network that it was made of.
 
@@ -192,24 +191,23 @@ def learn_to_round(
             number, total=total, warmup=max(1, int(_WARMUP * total)), peak=PEAK_RATE
         )
         learner.step(pixels, draws, opinion, size, rate)
-        if progress is not None:
-            progress("Learning to compute with 8 bits", number + 1, total)
+        progress("Learning to compute with 8 bits", number + 1, total)
     learner.synchronise()
     optimizer.finalize_variable_values(twin.trainable_variables)
 
 
-def _decode(paths: pd.Series, folder: Path, report: Progress) -> np.ndarray:
+def _decode(paths: pd.Series, folder: Path, progress: Progress) -> np.ndarray:
     store = make_disk_array(
         folder / "pixels.npy", (len(paths), STORED_SIZE, STORED_SIZE, 3), np.uint8
     )
     for row, path in enumerate(paths):
         store[row] = decode_square(read_bytes(path), STORED_SIZE)
-        report("Reading photographs", row + 1, len(paths))
+        progress("Reading photographs", row + 1, len(paths))
     return store
 
 
 def _compare(
-    manifest: BundleManifest, of_float: Path, of_int8: Path, part: pd.DataFrame, report: Progress
+    manifest: BundleManifest, of_float: Path, of_int8: Path, part: pd.DataFrame, progress: Progress
 ) -> dict[str, Any]:
     """Return how both graphs differ on photographs."""
     labels = pd.Index(manifest.class_names).get_indexer(part["label"])
@@ -224,7 +222,7 @@ def _compare(
         for i, engine in enumerate(engines):
             outputs = engine.run(prepare[i](pixels))
             probabilities[i, row] = apply_temperature(outputs, manifest.temperature)[0]
-        report("Comparing with float32", row + 1, len(part))
+        progress("Comparing with float32", row + 1, len(part))
     hits = probabilities.argmax(axis=2) == labels
     of_label = probabilities[:, np.arange(len(part)), labels]
     losses = -np.log(np.maximum(of_label, np.finfo(np.float64).tiny))

@@ -10,6 +10,7 @@ import numpy as np
 from har_core.analysis.standardisation import fit_scaler
 from har_core.errors import ModelBundleError
 from har_core.keras_io.feature_outputs import last_feature_map
+from har_core.progress import silent
 
 # Weight of the data against the penalty: C times the number of photographs, as of the regression
 # in `har_core.analysis.suspects`. On the public HAR set's test split, with the shipped network's
@@ -45,7 +46,7 @@ def fit_linear_head(
     features: np.ndarray,
     codes: np.ndarray,
     *,
-    on_round: RoundReport | None = None,
+    on_round: RoundReport = silent,
 ) -> LinearHead:
     """Fit a penalised multinomial logistic regression to standardised features.
 
@@ -77,9 +78,8 @@ def fit_linear_head(
             warnings.simplefilter("ignore", ConvergenceWarning)
             regression.fit(scaled, codes)
         head = _unscaled(regression, scaler)
-        if on_round is not None:
-            own = head.probabilities(features)[np.arange(len(codes)), codes]
-            on_round(number, head, float(-np.log(np.maximum(own, 1e-12)).mean()))
+        own = head.probabilities(features)[np.arange(len(codes)), codes]
+        on_round(number, head, float(-np.log(np.maximum(own, 1e-12)).mean()))
         if regression.n_iter_[0] < _ITERATIONS_PER_ROUND:
             break
     assert head is not None

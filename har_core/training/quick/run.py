@@ -37,7 +37,7 @@ from har_core.model.manifest import (
 )
 from har_core.model.records import read_splits
 from har_core.model.temperature import apply_temperature
-from har_core.progress import Progress
+from har_core.progress import Progress, silent
 from har_core.storage.checksums import sha256_of_files
 from har_core.training.answering import learn_novelty
 from har_core.training.model_card import format_quick_card
@@ -82,8 +82,8 @@ def train_quick(
     csv: str | Path | None = None,
     overwrite: bool = False,
     seed: int = 0,
-    progress: Progress | None = None,
-    on_epoch: Callable[[dict[str, Any]], None] | None = None,
+    progress: Progress = silent,
+    on_epoch: Callable[[dict[str, Any]], None] = silent,
 ) -> BundleManifest:
     """Fit a linear head on the pooled features of an earlier model, and write it as a bundle.
 
@@ -130,24 +130,23 @@ def train_quick(
             "choose another model or effort."
         )
     started = time.monotonic()
-    report = progress or (lambda *_: None)
-    prepared = _prepare(dataset, csv, base, seed, report)
+    prepared = _prepare(dataset, csv, base, seed, progress)
     table = prepared.table
-    features = compute_features(base, table.assign(pixels=1), progress=report)
+    features = compute_features(base, table.assign(pixels=1), progress=progress)
     vectors = features.features[features.rows_of(table["sha256"].tolist())]
     log: list[dict[str, Any]] = []
-    head = _fit(prepared, vectors, log, report, on_epoch)
-    return _publish(destination, prepared, head, vectors, base, log, started, overwrite, report)
+    head = _fit(prepared, vectors, log, progress, on_epoch)
+    return _publish(destination, prepared, head, vectors, base, log, started, overwrite, progress)
 
 
 def _prepare(
-    dataset: Location, csv: str | Path | None, base: Path, seed: int, report: Progress
+    dataset: Location, csv: str | Path | None, base: Path, seed: int, progress: Progress
 ) -> _Prepared:
     rows = rows_to_train_on(dataset, csv)
-    hashes = sha256_of_files(rows["path"].tolist(), report)
+    hashes = sha256_of_files(rows["path"].tolist(), progress)
     table = rows.assign(sha256=hashes)
     recorded = read_splits(base)
-    table, skipped = _grouped(table, recorded, report)
+    table, skipped = _grouped(table, recorded, progress)
     check_skipped(skipped, len(rows))
     class_names = check_labels(table["label"])
     check_no_class_lost(rows["label"], class_names)
@@ -163,7 +162,7 @@ def _prepare(
 
 
 def _grouped(
-    table: pd.DataFrame, recorded: pd.DataFrame | None, report: Progress
+    table: pd.DataFrame, recorded: pd.DataFrame | None, progress: Progress
 ) -> tuple[pd.DataFrame, pd.DataFrame]:
     """Add near-duplicate groups; return the usable rows, and the others with their reason.
 
@@ -184,7 +183,7 @@ def _grouped(
                 reasons[row] = outcome or str(table["problem"].iloc[row])
             else:
                 fingerprints[row] = outcome
-            report("Looking for near duplicates", row + 1, len(table))
+            progress("Looking for near duplicates", row + 1, len(table))
     skipped = table.loc[list(reasons), ["filename", "label"]].assign(reason=list(reasons.values()))
     if not fingerprints:
         raise DatasetError("The dataset has no usable photographs.")
@@ -207,13 +206,13 @@ def _fit(
     prepared: _Prepared,
     vectors: np.ndarray,
     log: list[dict[str, Any]],
-    report: Progress,
-    on_epoch: Callable[[dict[str, Any]], None] | None,
+    progress: Progress,
+    on_epoch: Callable[[dict[str, Any]], None],
 ) -> LinearHead:
     train, validation = prepared.rows_of("train"), prepared.rows_of("validation")
     codes = prepared.codes
     began = time.monotonic()
-    report("Fitting the head", 0, 1)
+    progress("Fitting the head", 0, 1)
 
     def on_round(number: int, head: LinearHead, loss: float) -> None:
         nonlocal began
@@ -232,11 +231,10 @@ def _fit(
         row["seconds"] = time.monotonic() - began
         began = time.monotonic()
         log.append(row)
-        if on_epoch is not None:
-            on_epoch(row)
+        on_epoch(row)
 
     head = fit_linear_head(vectors[train], codes[train], on_round=on_round)
-    report("Fitting the head", 1, 1)
+    progress("Fitting the head", 1, 1)
     return head
 
 
@@ -265,11 +263,11 @@ def _publish(
     log: list[dict[str, Any]],
     started: float,
     overwrite: bool,
-    report: Progress,
+    progress: Progress,
 ) -> BundleManifest:
     import onnx
 
-    report("Writing the model", 0, 1)
+    progress("Writing the model", 0, 1)
     old, table, codes = read_manifest(base), prepared.table, prepared.codes
     rows = np.concatenate([prepared.rows_of("validation"), prepared.rows_of("test")])
     probabilities = head.probabilities(vectors[rows])
@@ -324,9 +322,9 @@ def _publish(
             PREDICTIONS_FILE: predictions.to_parquet(index=False, compression="zstd"),
             TRAINING_LOG_FILE: log_csv(log),
             MODEL_CARD_FILE: format_quick_card(manifest, result).encode(),
-            **learn_novelty(graph, manifest, table, predictions, progress=report),
+            **learn_novelty(graph, manifest, table, predictions, progress=progress),
         },
         overwrite=overwrite,
     )
-    report("Writing the model", 1, 1)
+    progress("Writing the model", 1, 1)
     return written
