@@ -4,7 +4,7 @@ import dataclasses
 import platform
 import tempfile
 import zipfile
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any, Final
@@ -66,7 +66,7 @@ def publish(
     *,
     training: Mapping[str, Any],
     log: list[dict[str, Any]],
-    further_files: Mapping[str, bytes | Path] | None = None,
+    further_files: Mapping[str, bytes | Path],
     overwrite: bool = False,
     progress: Progress = silent,
 ) -> BundleManifest:
@@ -88,10 +88,10 @@ def publish(
         The bundle's folder; its name is the model's.
     training : mapping
         The training record: ``settings``, ``photographs`` (numbers), ``skipped`` and what else
-        tells how the network came about. Package versions are added.
+        tells how the network came about; see `training_record`.
     log : list of dict
         One row per epoch.
-    further_files : mapping of str to bytes or Path, optional
+    further_files : mapping of str to bytes or Path
         More files for the bundle, by the names of `har_core.model.manifest`.
     overwrite : bool
         Replace a bundle of that name.
@@ -109,10 +109,7 @@ def publish(
     """
     import keras
 
-    parts = {
-        split: table[table["split"] == split].reset_index(drop=True)
-        for split in ("validation", "test")
-    }
+    rows = _held_out(table)
     with tempfile.TemporaryDirectory() as folder:
         keras_file, onnx_file = Path(folder, KERAS_FILE), Path(folder, ONNX_FILE)
         # A model of the same layers that was never compiled leaves the optimizer behind.
@@ -120,64 +117,109 @@ def publish(
         plain.save(keras_file)
         _deflate(keras_file)
         progress("Exporting the network to ONNX", 0, 1)
-        probe = decode_photographs(parts["validation"]["path"].iloc[:_PROBE_PHOTOGRAPHS])
+        validation = rows[rows["split"] == "validation"]
+        probe = decode_photographs(validation["path"].iloc[:_PROBE_PHOTOGRAPHS])
         export_onnx(plain, onnx_file, probe=scale_pixels(probe, PREPROCESSING))
         engine = OnnxEngine(onnx_file)
-        probabilities = {
-            split: _predict(engine, part["path"], f"Running on the {split} split", progress)
-            for split, part in parts.items()
-        }
-        labels = pd.Index(class_names).get_indexer(parts["validation"]["label"])
-        temperature = fit_temperature(labels, probabilities["validation"])
-        rules = fit_rules(
-            labels, apply_temperature(probabilities["validation"], temperature), "validation"
+        probabilities = np.concatenate(
+            [
+                _predict(engine, part["path"], f"Running on the {split} split", progress)
+                for split, part in rows.groupby("split", sort=False)
+            ]
         )
-        test = parts["test"]
-        result = EvaluationResult.from_predictions(
-            test["label"],
-            apply_temperature(probabilities["test"], 1.0),
-            class_names,
-            filenames=test["filename"],
-            groups=test["duplicate_group"],
-            sha256=test["sha256"],
-        ).calibrated(temperature, rules)
-        predictions = pd.concat(
-            [part[["filename", "label", "split", "sha256"]] for part in parts.values()],
-            ignore_index=True,
-        )
-        predictions = join_probabilities(
-            predictions, class_names, np.concatenate(list(probabilities.values()))
-        )
-        manifest = BundleManifest(
+        labels = pd.Index(class_names).get_indexer(validation["label"])
+        draft = BundleManifest(
             name=destination.name,
             architecture=ARCHITECTURE,
             input_size=INPUT_SIZE,
             preprocessing=PREPROCESSING,
             class_names=class_names,
-            temperature=temperature,
-            training={**training, **package_versions()},
-            metrics={"split": "test", "n": len(test), **result.headline()},
-            answers=rules.to_dict(),
+            temperature=fit_temperature(labels, probabilities[: len(validation)]),
+            training=dict(training),
         )
-        graph = onnx_file.read_bytes()
-        learned = learn_novelty(graph, manifest, table, predictions, progress=progress)
-        splits = table[["filename", "label", "split", "duplicate_group", "sha256"]]
-        return write_bundle(
+        return write_measured(
+            draft,
             destination,
-            manifest,
-            {
-                KERAS_FILE: keras_file,
-                ONNX_FILE: onnx_file,
-                CLASS_INDICES_FILE: format_class_indices(class_names).encode(),
-                SPLITS_FILE: splits.to_parquet(index=False, compression="zstd"),
-                PREDICTIONS_FILE: predictions.to_parquet(index=False, compression="zstd"),
-                TRAINING_LOG_FILE: log_csv(log),
-                MODEL_CARD_FILE: format_model_card(manifest, result).encode(),
-                **(further_files or {}),
-                **learned,
-            },
+            table,
+            probabilities,
+            onnx_file.read_bytes(),
+            card=format_model_card,
+            log=log,
+            further_files={KERAS_FILE: keras_file, **further_files},
             overwrite=overwrite,
+            progress=progress,
         )
+
+
+def write_measured(
+    draft: BundleManifest,
+    destination: Path,
+    table: pd.DataFrame,
+    probabilities: np.ndarray,
+    graph: bytes,
+    *,
+    card: Callable[[BundleManifest, EvaluationResult], str],
+    log: list[dict[str, Any]],
+    further_files: Mapping[str, bytes | Path],
+    overwrite: bool = False,
+    progress: Progress = silent,
+) -> BundleManifest:
+    """Write a model bundle from what its graph gives for the photographs that were held out.
+
+    Parameters
+    ----------
+    draft : BundleManifest
+        All but what is measured: ``metrics`` and ``answers``.
+    destination, table, log, further_files, overwrite, progress
+        As of `publish`.
+    probabilities : ndarray, shape (N, C)
+        At temperature 1, of the validation photographs and then of the test photographs.
+    graph : bytes
+        ``model.onnx``.
+    card : callable
+        Writes the model card of a manifest and its evaluation on the test split.
+
+    Returns
+    -------
+    BundleManifest
+    """
+    rows = _held_out(table)
+    is_test = rows["split"].eq("test").to_numpy()
+    class_names, test = draft.class_names, rows[is_test]
+    rules = fit_rules(
+        pd.Index(class_names).get_indexer(rows["label"])[~is_test],
+        apply_temperature(probabilities[~is_test], draft.temperature),
+        "validation",
+    )
+    result = EvaluationResult.from_predictions(
+        test["label"],
+        apply_temperature(probabilities[is_test], 1.0),
+        class_names,
+        filenames=test["filename"],
+        groups=test["duplicate_group"],
+        sha256=test["sha256"],
+    ).calibrated(draft.temperature, rules)
+    predictions = rows[["filename", "label", "split", "sha256"]].reset_index(drop=True)
+    predictions = join_probabilities(predictions, class_names, probabilities)
+    metrics = {"split": "test", "n": len(test), **result.headline()}
+    manifest = dataclasses.replace(draft, metrics=metrics, answers=rules.to_dict())
+    learned = learn_novelty(graph, manifest, table, predictions, progress=progress)
+    splits = table[["filename", "label", "split", "duplicate_group", "sha256"]]
+    files = {
+        ONNX_FILE: graph,
+        CLASS_INDICES_FILE: format_class_indices(class_names).encode(),
+        SPLITS_FILE: splits.to_parquet(index=False, compression="zstd"),
+        PREDICTIONS_FILE: predictions.to_parquet(index=False, compression="zstd"),
+        TRAINING_LOG_FILE: log_csv(log),
+        MODEL_CARD_FILE: card(manifest, result).encode(),
+        **further_files,
+        **learned,
+    }
+    return write_bundle(destination, manifest, files, overwrite=overwrite)
+
+
+def _held_out(table: pd.DataFrame) -> pd.DataFrame:
+    return pd.concat([table[table["split"] == split] for split in ("validation", "test")])
 
 
 def training_record(
@@ -220,6 +262,7 @@ def training_record(
         "skipped": prepared.skipped.to_dict("records"),
         "dataset_fingerprint": prepared.fingerprint,
         "training_seconds": round(seconds),
+        **package_versions(),
     }
 
 

@@ -18,28 +18,15 @@ from har_core.dataset.given_splits import left_out, split_of_folders
 from har_core.dataset.splits import check_labels, inherited_split
 from har_core.dataset.table import Location
 from har_core.errors import DatasetError, InvalidImageError, ModelBundleError
-from har_core.evaluation.answers import FEW_PHOTOGRAPHS, fit_rules
+from har_core.evaluation.answers import FEW_PHOTOGRAPHS
 from har_core.evaluation.calibration import fit_temperature, negative_log_likelihood
-from har_core.evaluation.result import EvaluationResult
 from har_core.images.decoding import read_image_file
 from har_core.images.fingerprints import fingerprint_image
-from har_core.model.bundle import new_bundle_folder, write_bundle
-from har_core.model.class_indices import format_class_indices
-from har_core.model.manifest import (
-    CLASS_INDICES_FILE,
-    MODEL_CARD_FILE,
-    ONNX_FILE,
-    PREDICTIONS_FILE,
-    SPLITS_FILE,
-    TRAINING_LOG_FILE,
-    BundleManifest,
-    read_manifest,
-)
+from har_core.model.bundle import new_bundle_folder
+from har_core.model.manifest import ONNX_FILE, BundleManifest, read_manifest
 from har_core.model.records import read_splits
-from har_core.model.temperature import apply_temperature
 from har_core.progress import Progress, silent
 from har_core.storage.checksums import sha256_of_files
-from har_core.training.answering import learn_novelty
 from har_core.training.model_card import format_quick_card
 from har_core.training.preparation import (
     check_no_class_lost,
@@ -48,8 +35,8 @@ from har_core.training.preparation import (
     dataset_fingerprint,
     rows_to_train_on,
 )
+from har_core.training.publication import write_measured
 from har_core.training.quick.head import LinearHead, fit_linear_head, replace_head
-from har_core.training.run_folder import log_csv
 
 QUICK: Final = "quick"
 
@@ -268,34 +255,16 @@ def _publish(
     import onnx
 
     progress("Writing the model", 0, 1)
-    old, table, codes = read_manifest(base), prepared.table, prepared.codes
-    rows = np.concatenate([prepared.rows_of("validation"), prepared.rows_of("test")])
-    probabilities = head.probabilities(vectors[rows])
-    is_test = table["split"].to_numpy()[rows] == "test"
-    temperature = _temperature(prepared, vectors, probabilities[~is_test])
-    test = table.iloc[rows[is_test]]
-    rules = fit_rules(
-        codes[rows[~is_test]],
-        apply_temperature(probabilities[~is_test], temperature),
-        "validation",
-    )
-    result = EvaluationResult.from_predictions(
-        test["label"],
-        apply_temperature(probabilities[is_test], 1.0),
-        prepared.class_names,
-        filenames=test["filename"],
-        groups=test["duplicate_group"],
-        sha256=test["sha256"],
-    ).calibrated(temperature, rules)
-    predictions = table.iloc[rows][["filename", "label", "split", "sha256"]].reset_index(drop=True)
-    predictions[list(prepared.class_names)] = probabilities.astype(np.float32)
-    manifest = BundleManifest(
+    old, table = read_manifest(base), prepared.table
+    held_out = [prepared.rows_of("validation"), prepared.rows_of("test")]
+    probabilities = head.probabilities(vectors[np.concatenate(held_out)])
+    draft = BundleManifest(
         name=destination.name,
         architecture=f"The network of {old.name} → mean of its last feature map → softmax",
         input_size=old.input_size,
         preprocessing=old.preprocessing,
         class_names=prepared.class_names,
-        temperature=temperature,
+        temperature=_temperature(prepared, vectors, probabilities[: len(held_out[0])]),
         training={
             "effort": QUICK,
             "base": old.name,
@@ -307,24 +276,18 @@ def _publish(
             "training_seconds": round(time.monotonic() - started),
             "packages": {p: version(p) for p in ("numpy", "scikit-learn", "onnxruntime")},
         },
-        metrics={"split": "test", "n": len(test), **result.headline()},
-        answers=rules.to_dict(),
     )
-    graph = replace_head(onnx.load(base / ONNX_FILE), head).SerializeToString()
-    splits = table[["filename", "label", "split", "duplicate_group", "sha256"]]
-    written = write_bundle(
+    written = write_measured(
+        draft,
         destination,
-        manifest,
-        {
-            ONNX_FILE: graph,
-            CLASS_INDICES_FILE: format_class_indices(prepared.class_names).encode(),
-            SPLITS_FILE: splits.to_parquet(index=False, compression="zstd"),
-            PREDICTIONS_FILE: predictions.to_parquet(index=False, compression="zstd"),
-            TRAINING_LOG_FILE: log_csv(log),
-            MODEL_CARD_FILE: format_quick_card(manifest, result).encode(),
-            **learn_novelty(graph, manifest, table, predictions, progress=progress),
-        },
+        table,
+        probabilities,
+        replace_head(onnx.load(base / ONNX_FILE), head).SerializeToString(),
+        card=format_quick_card,
+        log=log,
+        further_files={},
         overwrite=overwrite,
+        progress=progress,
     )
     progress("Writing the model", 1, 1)
     return written
