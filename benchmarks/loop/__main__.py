@@ -12,11 +12,12 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
+from har_core.analysis.components import principal_components
 from har_core.analysis.features import compute_features
 from har_core.analysis.opinions import collect_opinions
 from har_core.analysis.review import review_queue
 from har_core.analysis.suspects import cross_validated_probabilities
-from har_core.analysis.whole_set import Analysis, group_numbers, principal_components
+from har_core.analysis.whole_set import Analysis, group_numbers
 from har_core.model.loading import find_model
 from har_core.model.manifest import read_manifest
 from har_core.model.records import match_splits, read_splits

@@ -11,9 +11,10 @@ from pathlib import Path
 
 import numpy as np
 
+from har_core.analysis.components import principal_components
 from har_core.analysis.features import compute_features
 from har_core.analysis.labelling import N_TO_LABEL, choose_to_label
-from har_core.analysis.whole_set import group_numbers, principal_components
+from har_core.analysis.whole_set import group_numbers
 from har_core.model.loading import find_model
 from har_core.model.records import match_splits, read_splits
 from har_core.scan.scanning import scan_dataset

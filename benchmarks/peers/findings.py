@@ -23,14 +23,11 @@ import numpy as np
 import pandas as pd
 
 from benchmarks.bench_scan import copy_sample, seconds_of
+from har_core.analysis.components import principal_components
 from har_core.analysis.features import compute_features
+from har_core.analysis.outliers import find_outliers, score_outliers
 from har_core.analysis.suspects import cross_validated_probabilities, find_label_suspects
-from har_core.analysis.whole_set import (
-    find_outliers,
-    group_numbers,
-    principal_components,
-    score_outliers,
-)
+from har_core.analysis.whole_set import group_numbers
 from har_core.dataset.duplicates import pairs_of_thumbnails
 from har_core.dataset.files import list_photographs
 from har_core.images.decoding import decode_image

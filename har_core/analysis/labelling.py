@@ -7,9 +7,10 @@ from typing import Final
 import numpy as np
 import pandas as pd
 
+from har_core.analysis.components import principal_components
 from har_core.analysis.features import compute_features
 from har_core.analysis.standardisation import fit_scaler
-from har_core.analysis.whole_set import group_numbers, principal_components
+from har_core.analysis.whole_set import group_numbers
 from har_core.progress import Progress, silent
 
 N_TO_LABEL: Final = 50

@@ -4,12 +4,15 @@ import hashlib
 import os
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Final
+from typing import Final
 
 import numpy as np
 import pandas as pd
 
+from har_core.analysis.components import principal_components
 from har_core.analysis.features import PhotoFeatures, compute_features
+from har_core.analysis.neighbours import N_NEIGHBOURS
+from har_core.analysis.outliers import find_outliers, score_outliers
 from har_core.analysis.suspects import N_FOLDS, cross_validated_probabilities
 from har_core.errors import DatasetError
 from har_core.model.manifest import ONNX_FILE, BundleManifest, read_manifest
@@ -23,13 +26,8 @@ _STORED: Final = (
     *("model_probabilities", "probabilities", "labelled", "class_names"),
     *("outlier_scores", "coordinates", "components"),
 )
-_COMPONENTS: Final = 50
-# scikit-learn's 7 keep 0.05 % more of the variance, and take a third longer.
-_POWER_ITERATIONS: Final = 4
-_NEIGHBOURS: Final = 10
 _PERPLEXITY: Final = 30
 _EXACT_BELOW: Final = 400
-OUTLIER_SHARE: Final = 0.005
 # t-SNE takes about a minute for these; of larger sets it arranges a sample.
 MAX_ON_MAP: Final = 12_000
 
@@ -110,9 +108,9 @@ def analyse_photographs(
     manifest = read_manifest(folder)
     features = compute_features(folder, photographs, progress=progress)
     usable, vectors = _vectors_of(photographs, features)
-    if len(usable) <= _NEIGHBOURS:
+    if len(usable) <= N_NEIGHBOURS:
         raise DatasetError(
-            f"Comparing photographs needs more than {_NEIGHBOURS} usable ones; there are "
+            f"Comparing photographs needs more than {N_NEIGHBOURS} usable ones; there are "
             f"{len(usable)}."
         )
     labelled = _judged_rows(photographs, usable)
@@ -183,31 +181,6 @@ def _vectors_of(
     return usable, features.features[features.rows_of(photographs["sha256"].iloc[usable])]
 
 
-def principal_components(vectors: np.ndarray) -> np.ndarray:
-    """Return at most 50 principal components of feature vectors (N, D), float32."""
-    return component_basis(vectors.shape).fit_transform(vectors)
-
-
-def component_basis(shape: tuple[int, ...]) -> Any:
-    """Return what finds the principal components of vectors of a shape (N, D), not yet fitted."""
-    from sklearn.decomposition import PCA
-
-    return PCA(
-        min(_COMPONENTS, *shape),
-        svd_solver="randomized",
-        iterated_power=_POWER_ITERATIONS,
-        random_state=0,
-    )
-
-
-def score_outliers(components: np.ndarray) -> np.ndarray:
-    """Score by the distance to the nearest neighbours, as cleanlab does; low is far."""
-    from cleanlab.outlier import OutOfDistribution
-
-    detector = OutOfDistribution({"k": _NEIGHBOURS})
-    return np.asarray(detector.fit_score(features=components, verbose=False), np.float64)
-
-
 def arrange(components: np.ndarray) -> np.ndarray:
     """Arrange vectors by t-SNE: float32 (N, 2); NaN outside the sample of a very large set."""
     from sklearn.manifold import TSNE
@@ -251,14 +224,3 @@ def _assemble(
         model_probabilities=model,
         components=stored["components"].astype(np.float32),
     )
-
-
-def find_outliers(scores: np.ndarray) -> np.ndarray:
-    """Return the `OUTLIER_SHARE` with the lowest scores, bool, shape (N,).
-
-    Distances in a feature space have no natural limit; by Tukey's fences none of the public HAR
-    set's photographs is an outlier. A fixed share at least shows the oddest ones.
-    """
-    found = np.zeros(len(scores), bool)
-    found[np.argsort(scores, kind="stable")[: int(OUTLIER_SHARE * len(scores))]] = True
-    return found

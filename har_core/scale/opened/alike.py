@@ -27,12 +27,6 @@ _ELEMENTS: Final = 2**24
 _SEED: Final = 20240607
 
 
-def unit_rows(vectors: np.ndarray) -> np.ndarray:
-    """Return rows of length 1, float32; a row of zeros stays."""
-    lengths = np.linalg.norm(vectors, axis=1, keepdims=True)
-    return (vectors / np.maximum(lengths, 1e-12)).astype(np.float32)
-
-
 def possible_pairs(projected: np.ndarray, most: float) -> np.ndarray:
     """Find nearly all pairs of rows at a small distance, in almost linear time.
 

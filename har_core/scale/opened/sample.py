@@ -5,7 +5,8 @@ from typing import Final, Literal
 
 import numpy as np
 
-from har_core.analysis.whole_set import arrange, principal_components
+from har_core.analysis.components import principal_components
+from har_core.analysis.whole_set import arrange
 from har_core.errors import DatasetError
 from har_core.model.fields import FEATURES
 from har_core.progress import Progress, silent

@@ -7,7 +7,8 @@ from typing import Any, Final
 import numpy as np
 import pandas as pd
 
-from har_core.analysis.neighbours import nearest_others
+from har_core.analysis.components import Axes, fit_axes
+from har_core.analysis.neighbours import nearest_others, unit_rows
 from har_core.analysis.suspects import (
     N_FOLDS,
     LabelSuspects,
@@ -15,7 +16,6 @@ from har_core.analysis.suspects import (
     find_label_suspects,
     fit_regression,
 )
-from har_core.analysis.whole_set import component_basis
 from har_core.errors import DatasetError
 from har_core.model.fields import ERROR, FEATURES
 from har_core.progress import Progress, silent
@@ -26,7 +26,6 @@ from har_core.scale.opened.alike import (
     groups_of,
     pairs_of_scan,
     possible_pairs,
-    unit_rows,
 )
 from har_core.scale.parts import Part
 from har_core.scale.results import Results
@@ -122,7 +121,7 @@ def find_suspects(
     known = [] if scan is None else [pairs_of_scan(scan, rows.digest, progress)]
     sample = _draw(rows)
     vectors = rows.vectors(sample, progress)
-    basis = component_basis(vectors.shape).fit(vectors)
+    basis = fit_axes(vectors)
     if len(sample) == len(rows.number):
         rows = replace(rows, held=vectors)
     compared = len(rows.number) <= MOST_COMPARED
@@ -251,14 +250,14 @@ class _Rows:
             report("Reading features", done, len(wanted))
         return vectors
 
-    def units(self, basis: Any, report: Progress) -> np.ndarray:
+    def units(self, basis: Axes, report: Progress) -> np.ndarray:
         """Return the components of the directions of all judged rows, float32 (N, K).
 
         Of features of length 1, as they are, not less a mean: no two are further apart than the
         directions themselves.
         """
-        units = np.empty((len(self.number), basis.n_components_), np.float32)
-        axes = basis.components_.T.astype(np.float32)
+        units = np.empty((len(self.number), len(basis.directions)), np.float32)
+        axes = basis.directions.T
         for places, here in self.chunks(np.arange(len(units))):
             units[places] = unit_rows(here) @ axes
             report("Comparing photographs", int(places[-1]) + 1, len(units))
@@ -371,7 +370,7 @@ def _fitted(
 
 def _judge(
     rows: _Rows,
-    basis: Any,
+    basis: Axes,
     models: list[Any],
     class_names: np.ndarray,
     fold: np.ndarray,
@@ -379,7 +378,7 @@ def _judge(
 ) -> tuple[np.ndarray, np.ndarray]:
     """Return components (N, K) and probabilities (N, C) of all rows, float32, from one reading."""
     n = len(rows.number)
-    components = np.empty((n, basis.n_components_), np.float32)
+    components = np.empty((n, len(basis.directions)), np.float32)
     probabilities = np.zeros((n, len(class_names)), np.float32)
     for places, here in rows.chunks(np.arange(n)):
         components[places] = basis.transform(here)

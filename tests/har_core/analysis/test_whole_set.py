@@ -207,13 +207,6 @@ def test_without_photographs_there_are_no_suspects() -> None:
     assert suspects.by_class.empty
 
 
-def test_oddest_photographs_are_outliers() -> None:
-    scores = np.linspace(0.1, 1, 1000)
-    assert analysis_module.find_outliers(scores).sum() == 5
-    assert analysis_module.find_outliers(scores)[:5].all()
-    assert not analysis_module.find_outliers(scores[:100]).any()
-
-
 def test_copies_share_a_fold_so_that_none_is_judged_by_its_copy() -> None:
     rng = np.random.default_rng(0)
     # Noise without any signal, in pairs of copies that carry the same label.
