@@ -1,16 +1,17 @@
 """Which files the arguments of a command mean."""
 
 import glob
-import os
 import shlex
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 
 from har_core.cli.datasets import TABLE_SUFFIXES, read_dataset
 from har_core.errors import HarError
-from har_core.images.formats import is_passed_over, is_photograph_name
+from har_core.images.formats import is_photograph_name
+from har_core.images.listing import files_below
 from har_core.images.signatures import identify_file
+from har_core.storage.paths import exists, is_file, is_folder
 
 
 def find_photographs(
@@ -41,7 +42,7 @@ def find_photographs(
     photographs: list[str] = []
     notes: list[str] = []
     for argument in arguments:
-        if "://" in argument and not os.path.exists(argument):  # noqa: PTH110 (never raises)
+        if "://" in argument and not exists(argument):
             uri = shlex.quote(argument)
             if argument.lower().startswith(("http://", "https://")):
                 raise HarError(
@@ -52,7 +53,7 @@ def find_photographs(
                 f"{argument} is no path, and is not fetched; its photographs are answered for by: "
                 f"har score {uri} --to FOLDER"
             )
-        if argument != "-" and os.path.isdir(argument):  # noqa: PTH112 (never raises)
+        if argument != "-" and is_folder(argument):
             found, others = _in_folder(argument)
             if not found:
                 raise HarError(
@@ -62,14 +63,14 @@ def find_photographs(
                 n = sum(others.values())
                 files = "file that is no photograph" if n == 1 else "files that are no photographs"
                 notes.append(f"{argument}: passed over {n:,} {files}{_listed(others, ' (', ')')}.")
-        elif argument.lower().endswith(TABLE_SUFFIXES) and os.path.isfile(argument):  # noqa: PTH113
+        elif argument.lower().endswith(TABLE_SUFFIXES) and is_file(argument):
             found = _listed_in(Path(argument), columns)
-        elif argument == "-" or os.path.isfile(argument) or not glob.has_magic(argument):  # noqa: PTH113
+        elif argument == "-" or is_file(argument) or not glob.has_magic(argument):
             found = [argument]
         else:
             # A pattern may start anywhere, absolute paths included, which Path.glob refuses.
             matches = glob.glob(argument, recursive=True)  # noqa: PTH207
-            found = sorted(match for match in matches if os.path.isfile(match))  # noqa: PTH113
+            found = sorted(filter(is_file, matches))
             if not found:
                 raise HarError(f"Nothing matches {argument}.")
         photographs += found
@@ -89,32 +90,18 @@ def _in_folder(folder: str) -> tuple[list[str], Counter[str]]:
     """Return the photographs in and below a folder, sorted, and how many other files there are."""
     photographs = []
     others: Counter[str] = Counter()
-    for path in _files_below(folder):
-        if not os.path.isfile(path):  # noqa: PTH113 (never raises)
-            linked = os.path.islink(path)  # noqa: PTH114
+    for entry in files_below(folder):
+        path = str(Path(entry.path))  # without the "./" of the present folder
+        if not is_file(path):
+            linked = entry.is_symlink()
             others["a link that leads nowhere" if linked else "a pipe or device"] += 1
             continue
-        if is_photograph_name(path):
-            photographs.append(path)
-            continue
-        kind = identify_file(path)
-        if kind.category == "readable":
+        kind = None if is_photograph_name(path) else identify_file(path)
+        if kind is None or kind.category == "readable":
             photographs.append(path)
         else:
             others[kind.description] += 1
     return sorted(photographs), others
-
-
-def _files_below(folder: str) -> Iterator[str]:
-    def refuse(error: OSError) -> None:
-        raise HarError(f"Cannot list {error.filename}: {error.strerror or error}.") from error
-
-    for root, folders, names in os.walk(folder, onerror=refuse):
-        folders[:] = [name for name in folders if not is_passed_over(name)]
-        for name in names:
-            path = Path(root, name)
-            if not is_passed_over(name):
-                yield str(path)
 
 
 def _listed(others: Counter[str], before: str, behind: str = "") -> str:

@@ -8,11 +8,11 @@ import numpy as np
 
 from har_core.errors import DatasetError
 from har_core.evaluation.bootstrap import N_RESAMPLES, Interval, percentile_interval
-from har_core.images.formats import is_passed_over, is_photograph_name
+from har_core.images.listing import photographs_below
 from har_core.model.classifier import ActionModel
 from har_core.model.prediction import Prediction
 from har_core.progress import silent
-from har_core.storage.paths import expanded
+from har_core.storage.paths import expanded, is_folder
 
 
 @dataclass(frozen=True, eq=False)
@@ -73,19 +73,15 @@ def judge_pictures(
 
 
 def list_pictures(folder: str | Path) -> list[Path]:
-    """Return the pictures of a folder and those below it, by name.
+    """Return the pictures of a folder and those below it, sorted.
 
     Raises
     ------
-    DatasetError
-        If there is no such folder, or it holds no picture.
+    HarError
+        If there is no such folder, it holds no picture, or it cannot be listed.
     """
     root = expanded(folder)
-    try:
-        named = (path for path in root.rglob("*") if is_photograph_name(path.name))
-        found = sorted(path for path in named if not is_passed_over(path.name) and path.is_file())
-    except (OSError, ValueError) as error:
-        raise DatasetError(f"Cannot list {root}: {error}.") from error
+    found = [Path(entry.path) for entry in photographs_below(root)] if is_folder(root) else []
     if not found:
         raise DatasetError(f"There is no folder {root}, or it holds no pictures.")
     return found

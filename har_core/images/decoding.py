@@ -14,12 +14,12 @@ import numpy as np
 from PIL import ExifTags, Image
 
 from har_core.errors import InvalidImageError
+from har_core.images.damage.refusals import explain_failure, refuse_affected
 from har_core.images.formats import PHOTO_FORMATS
 from har_core.images.jpeg import decode_jpeg, reduction_for, warns_of_damage
 from har_core.images.outsized import has_outsized_texts, without_texts
 from har_core.images.pixels import is_plain_rgb, share_without_number, to_rgb, to_upright_rgb
 from har_core.images.preprocessing import resize_image
-from har_core.images.refusals import explain_failure, refuse_affected
 from har_core.images.signatures import identify_content
 from har_core.storage.names import real_path
 
@@ -257,7 +257,7 @@ def _square(image: Image.Image, orientation: int, profile: bytes | None, side: i
 
 def _judge_jpeg(data: bytes, warning: str) -> tuple[float, str]:
     """Say how much of a JPEG is affected by what its decoder warned of, or refuse it."""
-    from har_core.images.jpeg_damage import affected_share  # few photographs need it
+    from har_core.images.damage.jpeg import affected_share  # few photographs need it
 
     share = affected_share(data)
     if share > MAX_AFFECTED_SHARE:

@@ -12,7 +12,7 @@ from typing import Any, Final
 
 from har_core.errors import HarError
 from har_core.images.formats import is_passed_over, is_photograph_name
-from har_core.images.signatures import identify_file
+from har_core.images.listing import photographs_below
 from har_core.scale.sources.containers import TABLE_SUFFIXES, list_table, list_tar
 from har_core.scale.sources.items import Item, item_named, local_item, remote_item
 from har_core.scale.sources.locations import is_remote, local_path, open_filesystem, with_retries
@@ -169,22 +169,9 @@ def _lines(stream: Any) -> Iterator[str]:
 
 
 def _below(folder: str) -> Iterator[Item]:
-    """List a folder and those below it, sorted; one after another, so that few are in memory."""
-    try:
-        with os.scandir(folder) as found:
-            entries = sorted(found, key=lambda entry: entry.name)
-    except OSError as error:
-        raise HarError(f"Cannot list {folder}: {error.strerror or error}.") from error
-    for entry in entries:
-        if is_passed_over(entry.name):
-            continue
-        if entry.is_dir(follow_symlinks=False):
-            yield from _below(entry.path)
-        elif entry.is_file() and (
-            is_photograph_name(entry.name) or identify_file(entry.path).category == "readable"
-        ):
-            status = entry.stat()
-            yield Item(storable(entry.path), status.st_size, status.st_mtime_ns)
+    for entry in photographs_below(folder):
+        status = entry.stat()
+        yield Item(storable(entry.path), status.st_size, status.st_mtime_ns)
 
 
 def _list_remote(source: str, column: str | None) -> Iterator[Item]:

@@ -10,6 +10,7 @@ import pandas as pd
 
 from har_core.dataset.duplicates import near_duplicate_pairs
 from har_core.errors import DatasetError
+from har_core.images.listing import photographs_below
 from har_core.progress import Progress, silent
 from har_core.storage.disk_arrays import make_disk_array
 from har_core.training.preparation import STORED_SIZE, PreparedDataset, read_photograph
@@ -50,7 +51,7 @@ def read_unlabelled(
         If the folder holds no photograph that can be learned from.
     """
     folder = Path(folder)
-    files = sorted(path for path in folder.rglob("*") if path.is_file())
+    files = [Path(entry.path) for entry in photographs_below(folder)]
     if not files:
         raise DatasetError(f"There is no photograph in {folder}.")
     shape = (len(files), STORED_SIZE, STORED_SIZE, 3)

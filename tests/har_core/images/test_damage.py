@@ -10,8 +10,8 @@ import simplejpeg
 from PIL import Image, PngImagePlugin
 
 from har_core.errors import InvalidImageError
+from har_core.images.damage.jpeg import affected_share
 from har_core.images.decoding import MAX_AFFECTED_SHARE, decode_image, decode_photograph
-from har_core.images.jpeg_damage import affected_share
 from tests.drawing import draw_photo, encode
 
 END = b"\xff\xd9"

@@ -4,9 +4,9 @@ import re
 from typing import Final
 
 from har_core.errors import InvalidImageError
+from har_core.images.damage.text import CHANGED_AS_TEXT, format_before, looks_converted
 from har_core.images.formats import FORMATS_IN_WORDS
 from har_core.images.signatures import identify_content
-from har_core.images.text_damage import CHANGED_AS_TEXT, format_before, looks_converted
 
 # An object's address says nothing to a reader.
 _OBJECT: Final = re.compile(r"<[^<>]* object at 0x[0-9a-f]+>")
