@@ -289,6 +289,11 @@ def read_image_file(path: str | os.PathLike[str], *, min_side: int | None = None
     return decode_image(read_bytes(path), min_side=min_side)
 
 
+def read_square(path: str | os.PathLike[str], side: int) -> np.ndarray:
+    """Read a photograph from a file as a network sees it; see `decode_square`, `read_bytes`."""
+    return decode_square(read_bytes(path), side)
+
+
 def read_bytes(path: str | os.PathLike[str]) -> bytes:
     """Read a photograph's file.
 

@@ -14,7 +14,7 @@ from har_core.errors import DatasetError, InvalidImageError, ModelBundleError
 from har_core.evaluation.answers import refit_rules
 from har_core.evaluation.documents import updated_card
 from har_core.evaluation.store import list_evaluations, read_evaluation
-from har_core.images.decoding import decode_square, read_bytes
+from har_core.images.decoding import read_square
 from har_core.images.preprocessing import scale_pixels
 from har_core.keras_io.feature_outputs import POOLED_OUTPUTS, Features, add_feature_outputs
 from har_core.model.bundle import verify_bundle, write_bundle
@@ -141,10 +141,7 @@ def measure_novelty(
     engine, detector = OnnxEngine(graph), read_novelty(novelty, NOVELTY_FILE)
     if detector is None or not engine.has_features or len(paths) < FEWEST_HELD_OUT:
         return {}
-    pooled = [
-        engine.run_with_features(decode_square(read_bytes(path), size)[np.newaxis])[1]
-        for path in paths
-    ]
+    pooled = [engine.run_with_features(read_square(path, size)[np.newaxis])[1] for path in paths]
     held_out = Features(*(np.concatenate(part) for part in zip(*pooled, strict=True)))
     return {INT8_NOVELTY_FILE: detector.measured_on(held_out).measure_to_bytes()}
 
@@ -262,6 +259,6 @@ def _features(
 def _decode(paths: np.ndarray, size: int) -> Iterator[np.ndarray]:
     for path in paths:
         try:
-            yield decode_square(read_bytes(path), size)
+            yield read_square(path, size)
         except InvalidImageError as error:
             raise DatasetError(f"{path} cannot be read any more: {error}") from error

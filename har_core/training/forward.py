@@ -7,7 +7,7 @@ import numpy as np
 import pandas as pd
 
 from har_core.evaluation.calibration import fit_temperature, negative_log_likelihood
-from har_core.images.decoding import decode_square, read_bytes
+from har_core.images.decoding import read_square
 from har_core.images.preprocessing import scale_pixels
 from har_core.model.temperature import apply_temperature
 from har_core.progress import Progress, silent
@@ -22,7 +22,7 @@ def decode_photographs(
     """Decode photographs exactly as a prediction does; uint8 (N, 224, 224, 3)."""
     pixels = np.empty((len(paths), INPUT_SIZE, INPUT_SIZE, 3), np.uint8)
     for i, path in enumerate(paths):
-        pixels[i] = decode_square(read_bytes(path), INPUT_SIZE)
+        pixels[i] = read_square(path, INPUT_SIZE)
         progress(what, i + 1, len(paths))
     return pixels
 

@@ -2,7 +2,6 @@
 
 import hashlib
 from collections.abc import Iterable, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
@@ -14,9 +13,8 @@ from har_core.dataset.duplicates import duplicate_groups, near_duplicate_pairs
 from har_core.dataset.given_splits import left_out, split_of_folders
 from har_core.dataset.splits import check_labels, inherited_split, stratified_group_split
 from har_core.dataset.table import Location, load_dataset
-from har_core.errors import DatasetError, InvalidImageError, some_of
-from har_core.images.decoding import decode_photograph, read_bytes
-from har_core.images.fingerprints import fingerprint_image
+from har_core.errors import DatasetError, some_of
+from har_core.images.reading import Photograph, read_photographs
 from har_core.model.fields import check_class_names
 from har_core.model.loading import find_model
 from har_core.model.records import read_splits
@@ -26,7 +24,6 @@ from har_core.storage.disk_arrays import make_disk_array
 STORED_SIZE: Final = 256
 MAX_UNUSABLE_SHARE: Final = 0.05
 _LISTED: Final = 20
-_CHUNK: Final = 256
 
 
 @dataclass(frozen=True)
@@ -121,17 +118,14 @@ def prepare_dataset(
     fingerprints: list[np.ndarray] = []
     hashes: list[str] = []
     reasons: dict[int, str] = {}
-    with ThreadPoolExecutor() as pool:
-        for start in range(0, len(table), _CHUNK):
-            chunk = table["path"].iloc[start : start + _CHUNK]
-            for row, outcome in enumerate(pool.map(read_photograph, chunk), start):
-                if isinstance(outcome, str):
-                    reasons[row] = outcome or str(table["problem"].iloc[row])
-                    continue
-                pixels[len(hashes)] = outcome[0]
-                fingerprints.append(outcome[1])
-                hashes.append(outcome[2])
-            progress("Reading photographs", min(start + _CHUNK, len(table)), len(table))
+    for row, found in enumerate(read_photographs(table["path"].tolist(), STORED_SIZE)):
+        if isinstance(found, Photograph):
+            pixels[len(hashes)] = found.square
+            fingerprints.append(found.fingerprint)
+            hashes.append(found.sha256)
+        else:
+            reasons[row] = str(found or table["problem"].iloc[row])
+        progress("Reading photographs", row + 1, len(table))
     skipped = table.loc[list(reasons), ["filename", "label"]].assign(reason=list(reasons.values()))
     check_skipped(skipped, len(table))
     usable = table.drop(index=list(reasons)).reset_index(drop=True)
@@ -216,20 +210,6 @@ def check_split(table: pd.DataFrame, class_names: Sequence[str], base: str, *, g
         raise DatasetError(
             f"No photograph is left to test on: none is held out for that by {name}.{anew}"
         )
-
-
-def read_photograph(path: str | None) -> tuple[np.ndarray, np.ndarray, str] | str:
-    """Return stored pixels, fingerprint and sha256, or why there are none; ``""`` for no file."""
-    if path is None:
-        return ""
-    try:
-        data = read_bytes(path)
-        decoded = decode_photograph(data, side=STORED_SIZE, min_side=STORED_SIZE)
-    except InvalidImageError as error:
-        return str(error)
-    digest = hashlib.sha256(data).hexdigest()
-    assert decoded.square is not None and decoded.image is not None
-    return decoded.square, fingerprint_image(decoded.image), digest
 
 
 def check_no_class_lost(labels: Iterable[str], class_names: Iterable[str]) -> None:

@@ -1,9 +1,7 @@
 """Photographs without labels: what teachers think of them is all that is learned from them."""
 
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Final
 
 import numpy as np
 import pandas as pd
@@ -11,11 +9,10 @@ import pandas as pd
 from har_core.dataset.duplicates import near_duplicate_pairs
 from har_core.errors import DatasetError
 from har_core.images.listing import photographs_below
+from har_core.images.reading import Photograph, read_photographs
 from har_core.progress import Progress, silent
 from har_core.storage.disk_arrays import make_disk_array
-from har_core.training.preparation import STORED_SIZE, PreparedDataset, read_photograph
-
-_CHUNK: Final = 256
+from har_core.training.preparation import STORED_SIZE, PreparedDataset
 
 
 @dataclass(frozen=True, eq=False)
@@ -60,20 +57,16 @@ def read_unlabelled(
     hashes: list[str] = []
     fingerprints: list[np.ndarray] = []
     known = set(prepared.table["sha256"])
-    with ThreadPoolExecutor() as pool:
-        for start in range(0, len(files), _CHUNK):
-            chunk = files[start : start + _CHUNK]
-            for path, outcome in zip(
-                chunk, pool.map(read_photograph, map(str, chunk)), strict=True
-            ):
-                if isinstance(outcome, str) or outcome[2] in known:
-                    continue
-                known.add(outcome[2])
-                pixels[len(names)] = outcome[0]
-                names.append(path.relative_to(folder).as_posix())
-                fingerprints.append(outcome[1])
-                hashes.append(outcome[2])
-            progress("Reading unlabelled photographs", min(start + _CHUNK, len(files)), len(files))
+    for done, (path, photo) in enumerate(
+        zip(files, read_photographs(list(map(str, files)), STORED_SIZE), strict=True), start=1
+    ):
+        if isinstance(photo, Photograph) and photo.sha256 not in known:
+            known.add(photo.sha256)
+            pixels[len(names)] = photo.square
+            names.append(path.relative_to(folder).as_posix())
+            fingerprints.append(photo.fingerprint)
+            hashes.append(photo.sha256)
+        progress("Reading unlabelled photographs", done, len(files))
     held_out = ~prepared.table["split"].eq("train").to_numpy()
     likeness = np.concatenate([prepared.fingerprints[held_out], *(f[None] for f in fingerprints)])
     pairs, _ = near_duplicate_pairs(likeness)

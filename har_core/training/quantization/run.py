@@ -11,7 +11,7 @@ import pandas as pd
 
 from har_core.errors import DatasetError, ModelBundleError
 from har_core.extras import require_training_extra
-from har_core.images.decoding import decode_square, read_bytes
+from har_core.images.decoding import read_square
 from har_core.images.preprocessing import scale_pixels
 from har_core.keras_io.loading import load_network
 from har_core.model.bundle import verify_bundle, write_bundle
@@ -119,7 +119,7 @@ def quantise_bundle(
     twin = quantised_twin(network)
     size = manifest.input_size
     chosen = parts["train"].sample(min(_CALIBRATION, len(parts["train"])), random_state=0)
-    pixels = np.stack([decode_square(read_bytes(path), size) for path in chosen["path"]])
+    pixels = np.stack([read_square(path, size) for path in chosen["path"]])
     calibrate(twin, observer(network), scale_pixels(pixels, PREPROCESSING))
     with tempfile.TemporaryDirectory() as temporary:
         if epochs:
@@ -201,7 +201,7 @@ def _decode(paths: pd.Series, folder: Path, progress: Progress) -> np.ndarray:
         folder / "pixels.npy", (len(paths), STORED_SIZE, STORED_SIZE, 3), np.uint8
     )
     for row, path in enumerate(paths):
-        store[row] = decode_square(read_bytes(path), STORED_SIZE)
+        store[row] = read_square(path, STORED_SIZE)
         progress("Reading photographs", row + 1, len(paths))
     return store
 
@@ -218,7 +218,7 @@ def _compare(
     ]
     probabilities = np.empty((2, len(part), len(manifest.class_names)))
     for row, path in enumerate(part["path"]):
-        pixels = decode_square(read_bytes(path), manifest.input_size)[np.newaxis]
+        pixels = read_square(path, manifest.input_size)[np.newaxis]
         for i, engine in enumerate(engines):
             outputs = engine.run(prepare[i](pixels))
             probabilities[i, row] = apply_temperature(outputs, manifest.temperature)[0]

@@ -2,7 +2,6 @@
 
 import time
 from collections.abc import Callable
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from importlib.metadata import version
 from pathlib import Path
@@ -17,11 +16,10 @@ from har_core.dataset.duplicates import duplicate_groups, near_duplicate_pairs
 from har_core.dataset.given_splits import left_out, split_of_folders
 from har_core.dataset.splits import check_labels, inherited_split
 from har_core.dataset.table import Location
-from har_core.errors import DatasetError, InvalidImageError, ModelBundleError
+from har_core.errors import DatasetError, ModelBundleError
 from har_core.evaluation.answers import FEW_PHOTOGRAPHS
 from har_core.evaluation.calibration import fit_temperature, negative_log_likelihood
-from har_core.images.decoding import read_image_file
-from har_core.images.fingerprints import fingerprint_image
+from har_core.images.reading import Photograph, read_photographs
 from har_core.model.bundle import new_bundle_folder
 from har_core.model.manifest import ONNX_FILE, BundleManifest, read_manifest
 from har_core.model.records import read_splits
@@ -29,6 +27,7 @@ from har_core.progress import Progress, silent
 from har_core.storage.checksums import sha256_of_files
 from har_core.training.model_card import format_quick_card
 from har_core.training.preparation import (
+    STORED_SIZE,
     check_no_class_lost,
     check_skipped,
     check_split,
@@ -164,13 +163,12 @@ def _grouped(
             return table.assign(duplicate_group=groups.astype(np.int64)), nothing
     fingerprints: dict[int, np.ndarray] = {}
     reasons: dict[int, str] = {}
-    with ThreadPoolExecutor(2) as pool:
-        for row, outcome in enumerate(pool.map(_fingerprint, table["path"])):
-            if isinstance(outcome, str):
-                reasons[row] = outcome or str(table["problem"].iloc[row])
-            else:
-                fingerprints[row] = outcome
-            progress("Looking for near duplicates", row + 1, len(table))
+    for row, found in enumerate(read_photographs(table["path"].tolist(), STORED_SIZE)):
+        if isinstance(found, Photograph):
+            fingerprints[row] = found.fingerprint
+        else:
+            reasons[row] = str(found or table["problem"].iloc[row])
+        progress("Looking for near duplicates", row + 1, len(table))
     skipped = table.loc[list(reasons), ["filename", "label"]].assign(reason=list(reasons.values()))
     if not fingerprints:
         raise DatasetError("The dataset has no usable photographs.")
@@ -178,15 +176,6 @@ def _grouped(
     pairs, _ = near_duplicate_pairs(np.stack(list(fingerprints.values())))
     usable["duplicate_group"] = duplicate_groups(len(usable), pairs)
     return usable, skipped
-
-
-def _fingerprint(path: str | None) -> np.ndarray | str:
-    if path is None:
-        return ""  # the table says why
-    try:
-        return fingerprint_image(read_image_file(path))
-    except InvalidImageError as error:
-        return str(error)
 
 
 def _fit(

@@ -5,8 +5,9 @@ import pytest
 from PIL import Image
 
 from har_core.errors import DatasetError
+from har_core.images.decoding import decode_square
 from har_core.training.distillation.unlabelled import read_unlabelled
-from har_core.training.preparation import prepare_dataset, read_photograph
+from har_core.training.preparation import STORED_SIZE, prepare_dataset
 from tests.drawing import draw_photo
 
 
@@ -29,8 +30,8 @@ def test_copies_and_near_duplicates_of_held_out_photographs_are_not_learned_from
     assert found.table["filename"].tolist() == ["deep/new.jpg"]
     assert found.pixels.shape == (1, 256, 256, 3)
     assert isinstance(found.pixels, np.memmap)  # a hundred thousand of them are 20 GB
-    new = read_photograph(str(folder / "new.jpg"))
-    np.testing.assert_array_equal(found.pixels[0], new[0])
+    new = decode_square((folder / "new.jpg").read_bytes(), STORED_SIZE)
+    np.testing.assert_array_equal(found.pixels[0], new)
 
 
 def test_folder_without_a_new_photograph_is_refused(prepared, tmp_path):
