@@ -90,7 +90,7 @@ def warn_of_spellings(dataset: "Dataset", folder: Path, table: Path | None) -> N
 
 
 def _say(note: str) -> None:
-    stderr.print(note, style="yellow", markup=False, soft_wrap=True)
+    stderr.print(note, style="yellow")
 
 
 def check_outputs(

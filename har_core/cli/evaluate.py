@@ -106,9 +106,7 @@ def evaluate(
     _print_caveats(evaluation.model, warnings)
     if len(evaluation.skipped):
         for row in evaluation.skipped.itertuples():
-            stderr.print(
-                f"{one_line(row.filename)}: {row.reason}", style="red", markup=False, soft_wrap=True
-            )
+            stderr.print(f"{one_line(row.filename)}: {row.reason}", style="red")
         raise typer.Exit(ExitCode.INCOMPLETE)
 
 
@@ -282,7 +280,7 @@ def _print_metrics(evaluation: "Evaluation") -> None:
 
 def _print_caveats(model: str, warnings: list[str]) -> None:
     for warning in warnings:
-        stderr.print(f"{model}: {warning}", style="yellow", markup=False, soft_wrap=True)
+        stderr.print(f"{model}: {warning}", style="yellow")
 
 
 def _print_verdict(models: list[str]) -> None:

@@ -81,12 +81,12 @@ def main() -> None:
         arguments = with_optional_values(sys.argv[1:])
         application(arguments)(args=arguments)
     except HarError as error:
-        stderr.print(f"Error: {error}", style="red", markup=False, soft_wrap=True)
+        stderr.print(f"Error: {error}", style="red")
         sys.exit(ExitCode.UNUSABLE)
     except OSError as error:  # of a file or folder that nobody foresaw: never a traceback
         where = f" {printable(error.filename)}" if isinstance(error.filename, str) else " a file"
         message = f"Error: Cannot use{where}: {error.strerror or error}."
-        stderr.print(message, style="red", markup=False, soft_wrap=True)
+        stderr.print(message, style="red")
         sys.exit(ExitCode.UNUSABLE)
 
 

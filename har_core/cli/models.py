@@ -99,7 +99,7 @@ def import_model_command(
         overwrite=overwrite,
     )
     for note in manifest.training["notes"]:
-        stderr.print(note, markup=False, soft_wrap=True)
+        stderr.print(note)
     _print_trial(manifest)
     stderr.print(f"Wrote {bundle.models_dir() / name} ({len(manifest.class_names)} classes).")
     if ONNX_FILE not in manifest.files:
@@ -110,12 +110,12 @@ def _print_trial(manifest: BundleManifest) -> None:
     trial = manifest.training["trial"]
     if trial is None:
         return
-    stderr.print(f"What it says of {trial['photograph']}:", markup=False, soft_wrap=True)
+    stderr.print(f"What it says of {trial['photograph']}:")
     chosen = manifest.preprocessing
     for scaling, answer in sorted(trial["answers"].items(), key=lambda item: item[0] != chosen):
         said = ", ".join(f"{label} {share:.1%}" for label, share in answer)
         what = f"scaled {scaling}, as it is now" if scaling == chosen else f"if {scaling}"
-        stderr.print(f"  {what}: {said}", markup=False, soft_wrap=True)
+        stderr.print(f"  {what}: {said}")
     stderr.print("Is another line more right? Import it again with that --preprocessing.")
 
 
@@ -264,8 +264,4 @@ def export(
     equal = ""
     if written.difference is not None:
         equal = f"; its probabilities differ from the bundle's by at most {written.difference:.1g}"
-    stderr.print(
-        f"Wrote {written.path} ({written.n_bytes / 1e6:.1f} MB){equal}.",
-        markup=False,
-        soft_wrap=True,
-    )
+    stderr.print(f"Wrote {written.path} ({written.n_bytes / 1e6:.1f} MB){equal}.")

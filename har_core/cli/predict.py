@@ -85,7 +85,7 @@ def predict(
     check_outputs((json_file, csv_file))
     names, notes = find_photographs(photographs, columns)
     for note in notes:
-        stderr.print(note, markup=False, soft_wrap=True)
+        stderr.print(note)
     check_outputs((json_file, csv_file), (*names, *photographs, find_model(model)))
     loaded = load_model(model)
     sources: list[ImageSource] = [
@@ -113,10 +113,10 @@ def predict(
     for name, result in rows:
         if isinstance(result, Prediction) and result.warning:
             warning = f"{one_line(name)}: {result.warning}"
-            stderr.print(warning, style="yellow", markup=False, soft_wrap=True)
+            stderr.print(warning, style="yellow")
     failed = [(name, r) for name, r in rows if isinstance(r, InvalidImageError)]
     for name, error in failed:
-        stderr.print(f"{one_line(name)}: {error}", style="red", markup=False, soft_wrap=True)
+        stderr.print(f"{one_line(name)}: {error}", style="red")
     if failed:
         raise typer.Exit(ExitCode.INCOMPLETE)
 
@@ -149,7 +149,7 @@ def _write_explanations(
     except OSError as error:
         raise HarError(f"Cannot write {folder}: {error.strerror or error}.") from error
     pictures = "picture" if len(good) == 1 else "pictures"
-    stderr.print(f"Wrote {len(good)} {pictures} to {folder}.", markup=False, soft_wrap=True)
+    stderr.print(f"Wrote {len(good)} {pictures} to {folder}.")
 
 
 _Rows = Sequence[tuple[str, Prediction | InvalidImageError]]

@@ -49,7 +49,7 @@ def unpack(
         staging.rename(output)
     finally:
         shutil.rmtree(staging, ignore_errors=True)
-    stderr.print(f"Wrote {output}: {n_rows:,} rows.", markup=False, soft_wrap=True)
+    stderr.print(f"Wrote {output}: {n_rows:,} rows.")
 
 
 @app.command("merge-labels")
@@ -79,10 +79,6 @@ def merge_labels(
     )
     write_output(output, labels_csv(merged))
     for row in variants.itertuples():
-        stderr.print(
-            f"{row.label!r} is now {row.suggested!r} ({row.rows:,} rows)",
-            markup=False,
-            soft_wrap=True,
-        )
+        stderr.print(f"{row.label!r} is now {row.suggested!r} ({row.rows:,} rows)")
     if not len(variants):
         stderr.print("Every label is spelled in one way already.")

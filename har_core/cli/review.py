@@ -99,8 +99,6 @@ def review(
             f"{len(strangers)} rows name photographs that are not in {read.folder}: "
             f"{some_of(strangers, _LISTED)}",
             style="yellow",
-            markup=False,
-            soft_wrap=True,
         )
         raise typer.Exit(ExitCode.INCOMPLETE)
 

@@ -130,7 +130,7 @@ def _as_dataset(source: str, table: Path | None, columns: str | None) -> "Datase
 
         next(list_sources([path]))  # raises where there are no photographs
         note = f"{source} is no dataset, with a table or a folder for each class: no labels."
-        stderr.print(note, style="yellow", markup=False, soft_wrap=True)
+        stderr.print(note, style="yellow")
         return None
 
 
@@ -170,7 +170,7 @@ def _scan_sources(
     for own in (os.path.join(source, CSV_FILE) for source in sources):  # noqa: PTH118
         if table is None and os.path.isfile(own):  # noqa: PTH113
             note = f"The labels in {own} are not used; --table {own} uses them."
-            stderr.print(note, style="yellow", markup=False, soft_wrap=True)
+            stderr.print(note, style="yellow")
     with progress_bar() as report:
         found = scan_sources(
             sources,
@@ -185,7 +185,7 @@ def _scan_sources(
         note = f"Labels of photographs that are not among these: {found.unmatched:,}."
         stderr.print(note, style="yellow")
     if to:
-        stderr.print(f"Measurements and findings: {found.folder}", markup=False, soft_wrap=True)
+        stderr.print(f"Measurements and findings: {found.folder}")
     return found.photographs
 
 

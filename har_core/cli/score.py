@@ -184,6 +184,6 @@ def suspects(
     if found.left_out:
         some = some_of(found.left_out, 5)
         note = f"Not judged, for they have fewer than five different photographs: {some}."
-        stderr.print(note, style="yellow", markup=False)
+        stderr.print(note, style="yellow")
     if len(found.suspects):
         raise typer.Exit(ExitCode.INCOMPLETE)

@@ -6,7 +6,7 @@ import sys
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import typer
 
@@ -24,9 +24,10 @@ if TYPE_CHECKING:  # imported where it is used: a twentieth of a second, and mos
 class _Messages:
     """Messages on stderr, which is not steered by what a file is called."""
 
-    def print(self, *objects: Any, **options: Any) -> None:
-        """Print as `rich.console.Console.print` does."""
-        _console().print(*(_harmless(o) if isinstance(o, str) else o for o in objects), **options)
+    def print(self, text: str, style: str | None = None) -> None:
+        """Print text as it is; nothing in it is markup, and where it is long the terminal wraps."""
+        harmless = "\n".join(map(one_line, text.split("\n")))
+        _console().print(harmless, style=style, markup=False, soft_wrap=True)
 
 
 @functools.cache
@@ -34,10 +35,6 @@ def _console() -> "Console":
     from rich.console import Console
 
     return Console(stderr=True, highlight=False)
-
-
-def _harmless(text: str) -> str:
-    return "\n".join(map(one_line, text.split("\n")))
 
 
 stderr = _Messages()

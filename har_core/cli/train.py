@@ -249,7 +249,7 @@ def train(
                 on_epoch=on_epoch,
             )
     except NotPublishedError as done:
-        stderr.print(f"{done}", markup=False, soft_wrap=True)
+        stderr.print(f"{done}")
         return
     _say_what_was_written(name, manifest)
 
@@ -307,7 +307,7 @@ def say_what_resuming_ignores(run: Path, given: dict[str, Any]) -> None:
     ]
     if ignored:
         note = f"{run} goes on as it began, without {', '.join(ignored)}."
-        stderr.print(note, style="yellow", markup=False, soft_wrap=True)
+        stderr.print(note, style="yellow")
 
 
 def _is_given(context: typer.Context, setting: str) -> bool:
@@ -323,16 +323,14 @@ def _cleaned(dataset: "Dataset") -> "Dataset":
     from har_core.dataset.decision_tables import cleaned_dataset
 
     cleaned, said = cleaned_dataset(dataset)
-    stderr.print(said, markup=False, soft_wrap=True)
+    stderr.print(said)
     return cleaned
 
 
 def _say_what_was_written(name: str, manifest: BundleManifest) -> None:
     skipped = manifest.training["skipped"]
     for row in skipped:
-        stderr.print(
-            f"skipped {one_line(row['filename'])}: {row['reason']}", markup=False, soft_wrap=True
-        )
+        stderr.print(f"skipped {one_line(row['filename'])}: {row['reason']}")
     top1 = manifest.metrics["top1"]
     stderr.print(
         f"Wrote {bundle.models_dir() / name}: top-1 accuracy {top1['value']:.1%} "

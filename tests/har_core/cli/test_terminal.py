@@ -4,7 +4,7 @@ import io
 import pytest
 
 from har_core.cli import terminal
-from har_core.cli.terminal import progress_bar
+from har_core.cli.terminal import progress_bar, stderr
 
 
 @pytest.fixture(autouse=True)
@@ -42,3 +42,9 @@ def test_what_is_done_in_one_step_has_no_bar():
 
 def test_a_pipe_gets_no_progress():
     assert shown(io.StringIO(), ("Predicting", 1, 3)) == ""
+
+
+def test_a_message_is_no_markup_and_is_not_broken_into_lines():
+    with contextlib.redirect_stderr(io.StringIO()) as stream:
+        stderr.print(f"Wrote {'a' * 90}/[red]model.onnx")
+    assert stream.getvalue() == f"Wrote {'a' * 90}/[red]model.onnx\n"
