@@ -71,8 +71,7 @@ def run(prepared: PreparedDataset, settings: TrainingSettings, folder: Path) -> 
         files.make()
         trainer = Trainer(prepared, settings, files, silent, silent)
         trainer.learn()
-        assert trainer.checkpoint is not None
-        log = trainer.checkpoint.log
+        log = trainer.stages.reached.log
         last = {**log[-1], "seconds": sum(row["seconds"] for row in log)}
         write_atomically(result, json.dumps(last).encode())
         files.remove()

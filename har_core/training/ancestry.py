@@ -19,9 +19,7 @@ _SHIPPED_MODEL: Final = "cnn_lstm_har15"
 def bundle_of_weights(weights: str) -> Path | None:
     """Return the bundle that a setting ``backbone_weights`` points into, or None."""
     path = Path(weights)
-    if weights in ("imagenet", "random") or not is_file(path.parent / SPLITS_FILE):
-        return None
-    return path.parent
+    return path.parent if is_file(path) and is_file(path.parent / SPLITS_FILE) else None
 
 
 def shipped_backbone(prepared: PreparedDataset) -> str:

@@ -7,10 +7,12 @@ import numpy as np
 
 from har_core.analysis.suspects import cross_validated_probabilities
 from har_core.errors import DatasetError
+from har_core.model.loading import find_model
 from har_core.model.records import join_probabilities
 from har_core.progress import Progress, silent
-from har_core.training.ancestry import find_cross_validation
+from har_core.training.ancestry import find_cross_validation, knows_labels
 from har_core.training.preparation import PreparedDataset
+from har_core.training.run_folder import RunFolder
 
 
 def cross_validate(
@@ -19,8 +21,8 @@ def cross_validate(
     validation_features: np.ndarray,
     test_features: Callable[[], np.ndarray],
     *,
-    ancestors: Sequence[Path],
-    is_pretrained_only: bool,
+    origin: Path | None,
+    teachers: Sequence[str],
     progress: Progress = silent,
 ) -> bytes | None:
     """Judge every photograph by a regression on frozen features that was fitted without it.
@@ -36,10 +38,10 @@ def cross_validate(
         Of the training and the validation photographs.
     test_features : callable
         Gives those of the test photographs, if they are needed.
-    ancestors : sequence of Path
-        Bundles that the network builds on.
-    is_pretrained_only : bool
-        Whether the backbone has not seen these photographs' labels.
+    origin : Path or None
+        Bundle that the backbone comes from.
+    teachers : sequence of str
+        Bundles, or folders of runs, that it learns from.
     progress : callable, optional
         Called with (what is being done, done, total).
 
@@ -48,8 +50,10 @@ def cross_validate(
     bytes or None
         A bundle's ``evaluation/cross_validated.parquet``; None if there can be none.
     """
+    bundles = [find_model(name) for name in teachers if not RunFolder(name).has_network]
+    ancestors = bundles if origin is None else [*bundles, origin]
     record = find_cross_validation(ancestors, prepared)
-    if record is not None or not is_pretrained_only:
+    if record is not None or (origin is not None and knows_labels(origin, prepared)):
         return record
     rows = np.concatenate([prepared.rows_of(s) for s in ("train", "validation", "test")])
     pooled = np.concatenate(

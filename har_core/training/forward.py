@@ -1,6 +1,5 @@
 """Running a network, or a part of it, over photographs as a prediction would see them."""
 
-from collections.abc import Callable
 from typing import Any, Final
 
 import numpy as np
@@ -32,7 +31,8 @@ def run_in_batches(
     inputs: np.ndarray,
     *,
     scaled: bool = True,
-    report: Callable[[int], None] = silent,
+    what: str = "",
+    progress: Progress = silent,
 ) -> np.ndarray:
     """Run a model in inference mode; float32.
 
@@ -42,8 +42,8 @@ def run_in_batches(
     inputs : ndarray, shape (N, ...)
     scaled : bool
         False for pixels in [0, 255].
-    report : callable, optional
-        Called with how many are done.
+    what, progress : str and callable, optional
+        What is being done, and what is called with that, done and total.
     """
     outputs = [np.empty((0, *model.output_shape[1:]), np.float32)]
     for start in range(0, len(inputs), _BATCH):
@@ -54,7 +54,7 @@ def run_in_batches(
                 model.predict_on_batch(batch if scaled else scale_pixels(batch, PREPROCESSING))
             )
         )
-        report(start + len(batch))
+        progress(what, start + len(batch), len(inputs))
     return np.concatenate(outputs)
 
 

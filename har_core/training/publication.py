@@ -60,8 +60,7 @@ def runs_tensorflow() -> bool:
 
 def publish(
     network: Any,
-    table: pd.DataFrame,
-    class_names: tuple[str, ...],
+    prepared: PreparedDataset,
     destination: Path,
     *,
     training: Mapping[str, Any],
@@ -79,11 +78,8 @@ def publish(
     ----------
     network : keras.Model
         From `har_core.training.network.build_network`.
-    table : DataFrame
-        All labelled photographs: ``filename``, ``label``, ``path``, ``sha256``,
-        ``duplicate_group``, ``split``.
-    class_names : tuple of str
-        In the order of the network's outputs.
+    prepared : PreparedDataset
+        What it was trained on.
     destination : Path
         The bundle's folder; its name is the model's.
     training : mapping
@@ -109,6 +105,7 @@ def publish(
     """
     import keras
 
+    table, class_names = prepared.table, prepared.class_names
     rows = _held_out(table)
     with tempfile.TemporaryDirectory() as folder:
         keras_file, onnx_file = Path(folder, KERAS_FILE), Path(folder, ONNX_FILE)
@@ -170,8 +167,11 @@ def write_measured(
     ----------
     draft : BundleManifest
         All but what is measured: ``metrics`` and ``answers``.
-    destination, table, log, further_files, overwrite, progress
+    destination, log, further_files, overwrite, progress
         As of `publish`.
+    table : DataFrame
+        All labelled photographs: ``filename``, ``label``, ``path``, ``sha256``,
+        ``duplicate_group``, ``split``.
     probabilities : ndarray, shape (N, C)
         At temperature 1, of the validation photographs and then of the test photographs.
     graph : bytes

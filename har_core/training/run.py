@@ -11,11 +11,12 @@ from har_core.model.bundle import new_bundle_folder
 from har_core.model.manifest import BundleManifest
 from har_core.progress import Progress, silent
 from har_core.training.ancestry import SHIPPED, shipped_backbone
+from har_core.training.learning.stages import EpochReport
 from har_core.training.preparation import prepare_dataset
 from har_core.training.publication import NotPublishedError, package_versions, runs_tensorflow
 from har_core.training.run_folder import RunFolder
 from har_core.training.settings import TrainingSettings
-from har_core.training.trainer import EpochReport, Trainer
+from har_core.training.trainer import Trainer
 
 
 def train(

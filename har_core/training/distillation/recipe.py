@@ -12,10 +12,10 @@ from har_core.model.bundle import new_bundle_folder
 from har_core.model.manifest import BundleManifest
 from har_core.progress import Progress, silent
 from har_core.training.learning.augmentation import AugmentationSettings
+from har_core.training.learning.stages import EpochReport
 from har_core.training.run import train, train_network
 from har_core.training.run_folder import RunFolder
 from har_core.training.settings import TrainingSettings
-from har_core.training.trainer import EpochReport
 
 
 @dataclass(frozen=True)

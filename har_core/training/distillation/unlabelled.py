@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Final
 
 import numpy as np
 import pandas as pd
@@ -21,6 +22,12 @@ class Unlabelled:
 
     table: pd.DataFrame
     pixels: np.ndarray
+
+
+NOTHING: Final = Unlabelled(
+    pd.DataFrame(columns=["filename", "sha256"]),
+    np.empty((0, STORED_SIZE, STORED_SIZE, 3), np.uint8),
+)
 
 
 def read_unlabelled(

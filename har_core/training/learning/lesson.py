@@ -36,7 +36,7 @@ class Lesson:
     ) -> None:
         self._rows = np.asarray(rows, np.int32)
         self._batch_size = batch_size
-        self._seeds = tuple(seeds)
+        self.seeds = tuple(seeds)
         self._augmentation = augmentation
         self._epoch = -1
         self._order = self._rows
@@ -49,9 +49,9 @@ class Lesson:
     def batch(self, epoch: int, step: int) -> tuple[np.ndarray, np.ndarray]:
         """Return the rows, int32 (B,), and the draws, float32 (B, 13), of one batch."""
         if epoch != self._epoch:
-            order = np.random.default_rng([*self._seeds, epoch]).permutation(self._rows)
+            order = np.random.default_rng([*self.seeds, epoch]).permutation(self._rows)
             self._order = np.resize(order, self.steps * self._batch_size)
             self._epoch = epoch
         rows = self._order[step * self._batch_size : (step + 1) * self._batch_size]
-        rng = np.random.default_rng([*self._seeds, epoch, step])
+        rng = np.random.default_rng([*self.seeds, epoch, step])
         return rows, draw_augmentations(rng, self._batch_size, self._augmentation)

@@ -21,7 +21,8 @@ from har_core.model.manifest import (
     TRAINING_LOG_FILE,
 )
 from har_core.model.records import recorded_cross_validation
-from har_core.training import run, trainer
+from har_core.training import run
+from har_core.training.learning import stages
 from har_core.training.learning.learner import Learner
 from har_core.training.publication import NotPublishedError
 from har_core.training.run import train
@@ -60,9 +61,9 @@ def runs(tmp_path_factory):
     settings = dataclasses.replace(SETTINGS, backbone_weights=str(backbone))
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("HAR_MODELS_DIR", str(root / "models"))
-        losses, measured = itertools.count(), trainer.validation_quality
+        losses, measured = itertools.count(), stages.validation_quality
         patch.setattr(
-            trainer,
+            stages,
             "validation_quality",
             lambda *of: {**measured(*of), "validation_calibrated_log_loss": float(next(losses))},
         )
