@@ -32,21 +32,28 @@ def network():
 
 @pytest.fixture
 def probe():
+    return draw_probe()
+
+
+def draw_probe():
     return np.random.default_rng(0).uniform(-1, 1, (3, SIDE, SIDE, 3)).astype(np.float32)
 
 
-def test_exported_graph_gives_the_probabilities_of_the_network(network, probe, tmp_path):
-    path = tmp_path / "model.onnx"
-    difference = export_onnx(network, path, probe=probe)
-    assert difference <= 1e-4
+@pytest.fixture(scope="module")
+def exported(network, tmp_path_factory):
+    path = tmp_path_factory.mktemp("exported") / "model.onnx"
+    assert export_onnx(network, path, probe=draw_probe()) <= 1e-4
+    return path
+
+
+def test_exported_graph_gives_the_probabilities_of_the_network(network, probe, exported):
     expected = np.asarray(network(probe, training=False))
     assert np.ptp(expected, axis=0).max() > 1e-3, "the probe must tell the outputs apart"
-    assert OnnxEngine(path).run(probe) == pytest.approx(expected, abs=1e-5)
+    assert OnnxEngine(exported).run(probe) == pytest.approx(expected, abs=1e-5)
 
 
-def test_exported_graph_takes_any_batch_size_and_names_its_ends(network, probe, tmp_path):
-    export_onnx(network, tmp_path / "model.onnx", probe=probe)
-    session = onnxruntime.InferenceSession(tmp_path / "model.onnx")
+def test_exported_graph_takes_any_batch_size_and_names_its_ends(exported):
+    session = onnxruntime.InferenceSession(exported)
     (pixels,), (probabilities,) = session.get_inputs(), session.get_outputs()
     assert (pixels.name, pixels.shape) == ("pixels", ["batch", SIDE, SIDE, 3])
     assert (probabilities.name, probabilities.shape) == ("probabilities", ["batch", 5])
@@ -55,9 +62,8 @@ def test_exported_graph_takes_any_batch_size_and_names_its_ends(network, probe, 
         assert session.run(None, {"pixels": batch})[0].shape == (n, 5)
 
 
-def test_lstm_becomes_one_operation_instead_of_a_loop(network, probe, tmp_path):
-    export_onnx(network, tmp_path / "model.onnx", probe=probe)
-    graph = onnx.load(tmp_path / "model.onnx")
+def test_lstm_becomes_one_operation_instead_of_a_loop(exported):
+    graph = onnx.load(exported)
     operations = [node.op_type for node in graph.graph.node]
     assert operations.count("LSTM") == 1
     assert "Loop" not in operations and "Scan" not in operations
