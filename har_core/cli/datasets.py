@@ -59,7 +59,6 @@ def read_dataset(
     DatasetError
         See `har_core.dataset.table.open_dataset`.
     """
-    # Imported here, because pandas would slow down every other command.
     from har_core.dataset.columns import parse_columns
     from har_core.dataset.table import open_dataset
 

@@ -80,7 +80,7 @@ def evaluate(
     har evaluate --dataset DataSet --split test
     har evaluate --model mine --dataset DataSet --report report.html
     har evaluate results/ --table labels.csv --json metrics.json
-    """  # noqa: D301 - \b keeps the lines of the examples
+    """
     from har_core.evaluation.documents import metrics_json
 
     if results is not None:
@@ -192,7 +192,7 @@ def compare(
     \b
     har compare old new --dataset DataSet --split test
     har compare old new --verdict
-    """  # noqa: D301 - \b keeps the lines of the examples
+    """
     if len(models) < 2:
         raise typer.BadParameter("name at least two models to compare.")
     if len(set(models)) != len(models):
@@ -222,7 +222,6 @@ def _run(
     *,
     splits_of: str | None = None,
 ) -> tuple["Evaluation", list[str]]:
-    # Imported here, because pandas would slow down every other command.
     from har_core.dataset.splits import rows_of_own_split
     from har_core.dataset.table import load_dataset
     from har_core.evaluation.caveats import caveats

@@ -81,7 +81,7 @@ def import_model_command(
     \b
     har import-model old.h5 --class-indices classes.json --name old \\
         --preprocessing zero_to_one --try running.jpg --expect running
-    """  # noqa: D301 - \b keeps the lines of the examples
+    """
     from har_core.model.importing import import_model
 
     if expect is not None and photograph is None:
@@ -133,8 +133,7 @@ def calibrate(
 
     \b
     har calibrate mine --dataset DataSet
-    """  # noqa: D301 - \b keeps the lines of the examples
-    # Imported here, because pandas would slow down every other command.
+    """
     from har_core.training.answering import calibrate_bundle
 
     folder = find_model(model)
@@ -167,8 +166,7 @@ def quantise(
 
     \b
     har quantise mine --dataset DataSet
-    """  # noqa: D301 - \b keeps the lines of the examples
-    # Imported here, because pandas would slow down every other command.
+    """
     from har_core.training.quantization.run import quantise_bundle
 
     folder = find_model(model)
@@ -255,7 +253,7 @@ def export(
     har export model.onnx
     har export model.tflite --model mine
     har export for_the_hub --format hf --license mit
-    """  # noqa: D301 - \b keeps the lines of the examples
+    """
     from har_core.export.formats import export_model
 
     folder = find_model(model)

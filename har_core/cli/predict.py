@@ -81,7 +81,7 @@ def predict(
     har predict photo.jpg
     har predict holiday/ 'more/*.png' --csv actions.csv
     curl -s https://example.org/photo.jpg | har predict - --json
-    """  # noqa: D301 - \b keeps the lines of the examples
+    """
     check_outputs((json_file, csv_file))
     names, notes = find_photographs(photographs, columns)
     for note in notes:

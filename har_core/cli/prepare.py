@@ -28,7 +28,7 @@ def unpack(
 
     \b
     har unpack hub/my-dataset --output DataSet
-    """  # noqa: D301 - \b keeps the lines of the example
+    """
     from har_core.dataset.embedded import tables_with_photographs, unpack_photographs
     from har_core.dataset.files import find_dataset
     from har_core.dataset.table import open_dataset
@@ -67,7 +67,7 @@ def merge_labels(
     \b
     har merge-labels --dataset DataSet --output DataSet/merged.csv
     har train --dataset DataSet --table DataSet/merged.csv --name mine
-    """  # noqa: D301 - \b keeps the lines of the examples
+    """
     from har_core.dataset.decisions import labels_csv
     from har_core.dataset.slips import find_label_slips, suggest_spellings
 

@@ -64,8 +64,7 @@ def review(
     har review --dataset DataSet --export decisions.csv
     har review --dataset DataSet --import decisions.csv
     har review --dataset DataSet --next next.csv
-    """  # noqa: D301 - \b keeps the lines of the examples
-    # Imported here, because pandas would slow down every other command.
+    """
     from dataclasses import replace
 
     from har_core.dataset.decision_tables import decisions_csv, read_decisions_csv

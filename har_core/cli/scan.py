@@ -1,7 +1,6 @@
 """The command ``scan``: look for what is wrong with a dataset, or with photographs anywhere."""
 
 import glob
-import os
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -25,6 +24,7 @@ from har_core.cli.options import (
 from har_core.cli.terminal import ended_by_interrupt, progress_bar, stderr, write_output
 from har_core.errors import NoTableError
 from har_core.settings import DATASET
+from har_core.storage.paths import expanded, is_file, is_folder
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -91,7 +91,7 @@ def scan(
     har scan DataSet --csv findings.csv --json counts.json
     har scan s3://bucket/photos --to s3://bucket/scan --engine ray --address auto
     har scan 'shards/*.tar' more.parquet --table labels.csv
-    """  # noqa: D301 - \b keeps the lines of the examples
+    """
     given = sources or ([DATASET.value] if DATASET.value else [])
     if not given:
         raise typer.BadParameter(f"name what to scan, or set {DATASET.name}.")
@@ -118,17 +118,16 @@ def _as_dataset(source: str, table: Path | None, columns: str | None) -> "Datase
         If there is nothing of that name, or the folder holds no photographs, or is a dataset that
         cannot be read.
     """
-    path = os.path.expanduser(source)  # noqa: PTH111 (never raises)
-    is_folder = os.path.isdir(path)  # noqa: PTH112 (never raises)
-    there = os.path.isfile(path) or glob.has_magic(source) or "://" in source  # noqa: PTH113
-    if there and not is_folder:
+    path = expanded(source)
+    there = is_file(path) or glob.has_magic(source) or "://" in source
+    if there and not is_folder(path):
         return None
     try:
         return read_dataset(Path(source), table, columns=columns)
     except NoTableError:
         from har_core.scale.sources.listing import list_sources
 
-        next(list_sources([path]))  # raises where there are no photographs
+        next(list_sources([str(path)]))  # raises where there are no photographs
         note = f"{source} is no dataset, with a table or a folder for each class: no labels."
         stderr.print(note, style="yellow")
         return None
@@ -163,12 +162,12 @@ def _scan_sources(
     from har_core.scale.labels import read_label_table
     from har_core.scale.scanned.scanning import scan_sources
 
-    files = [source for source in sources if os.path.isfile(source)]  # noqa: PTH113
+    files = [source for source in sources if is_file(source)]
     check_outputs(outputs, [*files, *([table] if table else [])])
     headings = parse_columns(columns)
     labels = None if table is None else read_label_table(table, headings)
-    for own in (os.path.join(source, CSV_FILE) for source in sources):  # noqa: PTH118
-        if table is None and os.path.isfile(own):  # noqa: PTH113
+    for own in (Path(source, CSV_FILE) for source in sources):
+        if table is None and is_file(own):
             note = f"The labels in {own} are not used; --table {own} uses them."
             stderr.print(note, style="yellow")
     with progress_bar() as report:
@@ -190,7 +189,6 @@ def _scan_sources(
 
 
 def _write(photographs: "pd.DataFrame", csv_file: str | None, json_file: str | None) -> None:
-    # Imported here, because pandas would slow down every other command's help.
     from har_core.scan.issues import any_issue, findings_csv, findings_json
 
     if csv_file:

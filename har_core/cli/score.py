@@ -59,9 +59,8 @@ def score(
     har score photos/ --to results/
     har score s3://bucket/photos --to s3://bucket/results --engine ray --address auto
     har score 'shards/*.tar' more.parquet --to results/ --features
-    """  # noqa: D301 - \b keeps the lines of the examples
+    """
     check_address(engine, address)
-    # Imported here, because pyarrow would slow down every other command.
     from har_core.scale.scoring import score as run
 
     kept = "Interrupted. What was scored is kept; the same command goes on from there."
@@ -142,8 +141,7 @@ def suspects(
     \b
     har score photos/ --to results/ --features
     har suspects results/ --table labels.csv --csv suspects.csv
-    """  # noqa: D301 - \b keeps the lines of the examples
-    # Imported here, because pandas would slow down every other command.
+    """
     from har_core.dataset.columns import parse_columns
     from har_core.scale.analyses import followed
     from har_core.scale.labels import read_label_table

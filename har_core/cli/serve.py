@@ -28,7 +28,7 @@ def serve(
     \b
     har serve
     har serve --host 0.0.0.0 --port 80
-    """  # noqa: D301 - \b keeps the lines of the examples
+    """
     for entry_point in entry_points(group=SERVERS):
         entry_point.load()(host, port, base_path)
         return

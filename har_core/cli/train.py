@@ -173,7 +173,7 @@ def train(
     har train --dataset DataSet --name mine --resume
     har train --dataset DataSet --cleaned --name better --effort quick
     har train --dataset DataSet --name har15 --recipe recipes/har15.toml
-    """  # noqa: D301 - \b keeps the lines of the examples
+    """
     if effort is not EffortName.quick:
         require_training_extra("Training")
     check_bundle_name(name)  # before the photographs are listed
@@ -213,7 +213,6 @@ def train(
     warn_of_spellings(read, dataset, table or old_table)
     if cleaned:
         read = _cleaned(read)
-    # Imported here, because pandas would slow down every other command.
     from har_core.training.publication import NotPublishedError
 
     if effort is not None:
@@ -274,7 +273,7 @@ def publish(
     \b
     KERAS_BACKEND=jax har train --dataset DataSet --name mine
     KERAS_BACKEND=tensorflow har publish runs/mine --dataset DataSet
-    """  # noqa: D301 - \b keeps the lines of the examples
+    """
     require_training_extra("Publishing")
     from har_core.training.run import train as run_training
 
@@ -319,7 +318,6 @@ def _is_given(context: typer.Context, setting: str) -> bool:
 
 
 def _cleaned(dataset: "Dataset") -> "Dataset":
-    # Imported here, because pandas would slow down every other command.
     from har_core.dataset.decision_tables import cleaned_dataset
 
     cleaned, said = cleaned_dataset(dataset)

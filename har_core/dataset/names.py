@@ -12,6 +12,7 @@ from urllib.parse import unquote
 from har_core.dataset.files import PHOTO_FOLDER, DatasetFiles
 from har_core.errors import some_of
 from har_core.images.formats import PHOTO_SUFFIXES
+from har_core.storage.paths import exists
 
 _SPLIT_OF_WORD: Final = {
     **dict.fromkeys(("train", "training"), "train"),
@@ -117,7 +118,7 @@ def _match_loosely(
         if not parts or _ADDRESS.match(listed[row].strip()):
             matches.problems[row] = "is a web address" if parts else "no filename"
             continue
-        if elsewhere and search.files.follow_links and os.path.exists(listed[row].strip()):  # noqa: PTH110
+        if elsewhere and search.files.follow_links and exists(listed[row].strip()):
             matches.problems[row] = "lies outside of the dataset's folder"
             continue
         found, problem = search.anywhere(parts, elsewhere, _same)
