@@ -218,7 +218,7 @@ def test_equally_good_models_differ_significantly_in_about_5_percent(n_groups, s
     """Copies of a photograph nearly always share their answer: they are no further evidence."""
     rng = np.random.default_rng(0)
     groups = np.repeat(np.arange(n_groups), size)
-    shape, trials, significant = (2, n_groups * size), 2_000, 0
+    shape, trials, significant = (2, n_groups * size), 1_000, 0
     for _ in range(trials):
         of_group = np.repeat(rng.random((2, n_groups)) < share, size, axis=1)
         right = np.where(rng.random(shape) < 0.95, of_group, rng.random(shape) < share)

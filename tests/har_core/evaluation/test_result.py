@@ -1,9 +1,14 @@
 import numpy as np
 import pytest
+from scipy.sparse import csr_array
 from sklearn.metrics import brier_score_loss, f1_score, log_loss, top_k_accuracy_score
 
 from har_core.errors import DatasetError
-from har_core.evaluation.bootstrap import percentile_interval
+from har_core.evaluation.bootstrap import (
+    percentile_interval,
+    resampled_totals,
+    share_interval,
+)
 from har_core.evaluation.calibration import (
     brier_scores,
     calibration_error_by_chance,
@@ -127,11 +132,15 @@ def interval_of_accuracy(correct: np.ndarray, copies: int = 1):
 
 def test_accuracy_interval_covers_the_truth_for_95_percent_of_models():
     rng = np.random.default_rng(3)
-    covered = 0
-    for _ in range(500):
-        truth = rng.uniform(0.5, 0.9)
-        accuracy = interval_of_accuracy(rng.random(400) < truth)
-        covered += accuracy.low <= truth <= accuracy.high
+    truths = rng.uniform(0.5, 0.9, 500)
+    correct = rng.random((400, 500)) < truths  # a column for each model
+    shares = resampled_totals(csr_array(correct.astype(float)), np.arange(400)) / 400
+    intervals = [
+        share_interval(accuracy, of_resamples, 400)
+        for accuracy, of_resamples in zip(correct.mean(axis=0), shares, strict=True)
+    ]
+    assert intervals[0] == pytest.approx(interval_of_accuracy(correct[:, 0]))
+    covered = sum(i.low <= truth <= i.high for i, truth in zip(intervals, truths, strict=True))
     assert 0.93 <= covered / 500 <= 0.97
 
 
