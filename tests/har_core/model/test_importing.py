@@ -23,17 +23,19 @@ from tests.drawing import CLASS_NAMES, draw_photo, photo_bytes
 SIDE = 32
 
 
-def small_network(activation: str | None = "softmax", outputs: int = 3, side: int = SIDE) -> Any:
+def small_network(
+    activation: str | None = "softmax", outputs: int = 3, *, recurrent: bool = False
+) -> Any:
     import keras
     from keras import layers
 
     keras.utils.set_random_seed(3)
     model = keras.Sequential(
         [
-            keras.Input((side, side, 3)),
+            keras.Input((SIDE, SIDE, 3)),
             layers.Conv2D(8, 8, strides=8, activation="relu"),
             layers.Reshape((-1, 8)),
-            layers.LSTM(8),
+            layers.LSTM(8) if recurrent else layers.GlobalAveragePooling1D(),
             layers.Dense(outputs, activation=activation, kernel_initializer="random_normal"),
         ]
     )
@@ -65,9 +67,25 @@ def models(tmp_path, monkeypatch) -> Path:
     return tmp_path / "models"
 
 
-def test_imported_model_predicts_as_the_file_does(source, indices, models, network):
-    manifest = import_model(source, indices, preprocessing="zero_to_one", name="mine")
-    assert manifest == bundle.verify_bundle(models / "mine")
+@pytest.fixture(scope="module")
+def recurrent():
+    return small_network(recurrent=True)
+
+
+@pytest.fixture(scope="module")
+def imported(recurrent, tmp_path_factory):
+    """Return the file of a network, the folder of the bundle made of it, and the manifest."""
+    root = tmp_path_factory.mktemp("imported")
+    source, indices = root / "action_recognition_model.keras", root / "class_indices.json"
+    recurrent.save(source)
+    indices.write_text(json.dumps({name: i for i, name in enumerate(CLASS_NAMES)}))
+    options = {"preprocessing": "zero_to_one", "name": "mine", "models_folder": root / "models"}
+    return source, root / "models" / "mine", import_model(source, indices, **options)
+
+
+def test_imported_model_predicts_as_the_file_does(imported, recurrent):
+    source, folder, manifest = imported
+    assert manifest == bundle.verify_bundle(folder)
     assert manifest.class_names == CLASS_NAMES
     assert (manifest.input_size, manifest.preprocessing) == (SIDE, "zero_to_one")
     assert manifest.training["imported_from"] == source.name
@@ -77,10 +95,10 @@ def test_imported_model_predicts_as_the_file_does(source, indices, models, netwo
 
     image = np.asarray(draw_photo("sitting"))
     pixels = scale_pixels(resize_image(image, SIDE), "zero_to_one")[np.newaxis]
-    expected = np.asarray(network(pixels, training=False))[0]
-    prediction = load_model("mine").predict(image)
+    expected = np.asarray(recurrent(pixels, training=False))[0]
+    prediction = load_model(folder).predict(image)
     assert list(prediction.probabilities.values()) == pytest.approx(expected.tolist(), abs=1e-5)
-    saved = load_network(models / "mine" / "model.keras")
+    saved = load_network(folder / "model.keras")
     assert np.asarray(saved(pixels))[0] == pytest.approx(expected, abs=1e-6)
 
 
@@ -91,40 +109,38 @@ def test_class_that_is_called_like_a_column_is_refused(source, tmp_path, models)
         import_model(source, indices, preprocessing="zero_to_one", name="mine")
 
 
-def test_imported_bundle_holds_everything_it_promises(source, indices, models):
-    manifest = import_model(source, indices, preprocessing="zero_to_one", name="mine")
+def test_imported_bundle_holds_everything_it_promises(imported):
+    source, folder, manifest = imported
     assert set(manifest.files) == {
         "model.keras",
         "model.onnx",
         "class_indices.json",
         "README.md",
     }
-    assert json.loads((models / "mine" / "class_indices.json").read_text()) == {
+    assert json.loads((folder / "class_indices.json").read_text()) == {
         "0": "clapping",
         "1": "running",
         "2": "sitting",
     }
-    card = (models / "mine" / "README.md").read_text()
+    card = (folder / "README.md").read_text()
     for fact in (source.name, "zero_to_one", "32 × 32", "clapping, running, sitting", "ONNX"):
         assert fact in card
 
 
-def test_optimizer_is_left_behind(source, indices, models):
-    import_model(source, indices, preprocessing="zero_to_one", name="mine")
-    with zipfile.ZipFile(models / "mine" / "model.keras") as archive:
+def test_optimizer_is_left_behind(imported):
+    with zipfile.ZipFile(imported[1] / "model.keras") as archive:
         assert not json.loads(archive.read("config.json")).get("compile_config")
         weights = h5py.File(io.BytesIO(archive.read("model.weights.h5")))
     assert "optimizer" not in weights
 
 
-def test_imported_model_is_served_without_tensorflow(source, indices, models, tmp_path):
-    import_model(source, indices, preprocessing="minus_one_to_one", name="mine")
+def test_imported_model_is_served_without_tensorflow(imported, tmp_path):
     (tmp_path / "photo.jpg").write_bytes(photo_bytes())
     code = (
-        "import sys, har_core; print(har_core.load_model('mine').predict(sys.argv[1]).action);"
+        "import sys, har_core; print(har_core.load_model(sys.argv[2]).predict(sys.argv[1]).action);"
         "sys.exit('tensorflow' in sys.modules)"
     )
-    command = [sys.executable, "-c", code, str(tmp_path / "photo.jpg")]
+    command = [sys.executable, "-c", code, str(tmp_path / "photo.jpg"), str(imported[1])]
     answer = subprocess.run(command, check=True, capture_output=True, text=True)
     assert answer.stdout.strip() in CLASS_NAMES
 
