@@ -3,11 +3,13 @@
     python -m benchmarks.scale --photographs 50000 [--only bare local …] [--folder /tmp/photographs]
                                [--results FILE.json] [--prepare]
 
-With ``--results`` a measurement may come in pieces: what earlier ones found is in the file, and
-counts in the ratios. ``--prepare`` only writes the photographs. Needs the extra ``scale``.
+``bare`` runs before and after each of ours, a part of the photographs every time: how fast a core
+is changes within minutes, and these are what a ratio is of. With ``--results`` a measurement may
+come in pieces: what earlier ones found is in the file. ``--prepare`` only writes the photographs.
+Needs the extra ``scale``.
 
-Throughput is counted from when the workers could begin. Where others use
-the machine as well, compare photographs per second of a processor, not per second of the clock.
+Throughput is counted from when the workers could begin. Where others use the machine as well,
+compare photographs per second of a processor, not per second of the clock.
 """
 
 import argparse
@@ -18,9 +20,9 @@ import re
 import shutil
 import sys
 import tempfile
-import threading
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -30,12 +32,13 @@ from har_core.scale.engines.local import cores
 from har_core.scale.results import Results
 from har_core.scale.status import read_status
 
+BARE = "bare"
 OWN = ("local", "ray")
 # Keras takes so long that a part of the photographs has to do.
 SHARE = {"keras": 20}
-CONTESTANTS = ("bare", "plain", *OWN, "ray_data", "keras")
+CONTESTANTS = (BARE, "plain", *OWN, "ray_data", "keras")
 _FEWEST = 500
-_EVERY_S = 1.0
+_MINUTE = 60.0
 _START = 64  # photographs of a run that tells what starting costs
 
 
@@ -46,9 +49,15 @@ class Found:
     n: int
     seconds: float
     cost: Cost
-    r_squared: float = float("nan")
     start_cpu_seconds: float = 0.0
     load: float = 0.0
+    beside: list["Found"] = field(default_factory=list)
+    """`bare` before and after it."""
+
+    @property
+    def per_second(self) -> float:
+        """Photographs per second of the clock."""
+        return self.n / self.seconds
 
     @property
     def per_cpu_second(self) -> float:
@@ -59,11 +68,20 @@ class Found:
         """Return a row of the table."""
         grown = memory_growth(self.cost)
         return (
-            f"{name:<9}{self.n:>8,}{self.n / self.seconds:>12.1f}"
+            f"{name:<9}{self.n:>8,}{self.per_second:>12.1f}"
             f"{self.per_cpu_second:>12.1f}{self.cost.peak_bytes / 2**20:>10,.0f}"
-            f"{self.cost.driver[-1][1] / 2**20:>10,.0f}{grown:>9.1%}{self.r_squared:>10.5f}"
+            f"{self.cost.driver[-1][1] / 2**20:>10,.0f}{grown:>9.1%}{linearity(self.cost):>10.5f}"
             f"{self.load:>6.1f}"
         )
+
+    def by_minute(self) -> str:
+        """Return photographs per second, and per second of a processor, of each minute."""
+        done = np.array(self.cost.done)
+        starts = np.searchsorted(done[:, 0], np.arange(0, done[-1, 0], _MINUTE))
+        seconds, photographs, cpu = np.diff(done[[*starts, -1]], axis=0).T
+        clock, processor = photographs / seconds, photographs / np.maximum(cpu, 1e-9)
+        each = ", ".join(f"{a:.0f} ({b:.0f})" for a, b in zip(clock, processor, strict=True))
+        return f"  each minute, by the clock (by processor time): {each}"
 
 
 def read_found(path: Path | None) -> dict[str, Found]:
@@ -71,7 +89,12 @@ def read_found(path: Path | None) -> dict[str, Found]:
     if path is None or not path.exists():
         return {}
     kept = json.loads(path.read_text())
-    return {name: Found(**{**of, "cost": Cost(**of["cost"])}) for name, of in kept.items()}
+    return {name: _found(of) for name, of in kept.items()}
+
+
+def _found(of: dict[str, Any]) -> Found:
+    beside = [_found(bare) for bare in of["beside"]]
+    return Found(**{**of, "cost": Cost(**of["cost"]), "beside": beside})
 
 
 def memory_growth(cost: Cost) -> float:
@@ -86,33 +109,26 @@ def run_own(engine: str, folder: Path, n: int, workers: int) -> Found:
     """Score the folder anew."""
     to = tempfile.mkdtemp(prefix="har-results-")
     command = [sys.executable, "-m", "har_core", "score", str(folder), "--to", to]
-    seen: list[tuple[float, int]] = []
-    ended = threading.Event()
 
-    def watch() -> None:
-        while not ended.wait(_EVERY_S):
-            status = read_status(Results(to))
-            if status is not None and status.done:
-                seen.append((status.elapsed_s, status.done))
+    def done() -> tuple[float, int] | None:
+        status = read_status(Results(to))
+        return None if status is None or not status.done else (status.elapsed_s, status.done)
 
-    watcher = threading.Thread(target=watch)
-    watcher.start()
     try:
-        cost = measure([*command, "--engine", engine, "--workers", str(workers)])
+        cost = measure([*command, "--engine", engine, "--workers", str(workers)], done=done)
         status = read_status(Results(to))
         assert status is not None and status.done == n, cost.output
-        return Found(n, status.elapsed_s, cost, _linearity(seen))
+        return Found(n, status.elapsed_s, cost)
     finally:
-        ended.set()
-        watcher.join()
         shutil.rmtree(to)
 
 
-def _linearity(seen: list[tuple[float, int]]) -> float:
+def linearity(cost: Cost) -> float:
     """Return R² of photographs done against the seconds that they took."""
-    if len(seen) < 3:
+    if len(cost.done) < 3:
         return float("nan")
-    return float(np.corrcoef(np.array(seen).T)[0, 1] ** 2)
+    seconds, photographs, _ = np.array(cost.done).T
+    return float(np.corrcoef(seconds, photographs)[0, 1] ** 2)
 
 
 def run_peer(name: str, folder: Path, n: int, workers: int) -> Found:
@@ -123,8 +139,9 @@ def run_peer(name: str, folder: Path, n: int, workers: int) -> Found:
         if n > _START:
             n = max(n // SHARE[name], _FEWEST)
         write_photographs_of(here, folder, n)
+    what = str(n) if name == BARE else str(here)
     cost = measure(
-        [sys.executable, "-m", "benchmarks.scale.peers", name, str(here), str(workers)],
+        [sys.executable, "-m", "benchmarks.scale.peers", name, what, str(workers)],
         {"TF_CPP_MIN_LOG_LEVEL": "2"},
     )
     found = re.search(r"seconds: ([\d.]+)", cost.output)
@@ -159,27 +176,40 @@ def main() -> None:
     print("               n  per second  per cpu s  peak MB  driver MB   growth        R²  load")
     for name in found.keys() - set(arguments.only):
         print(found[name].line(name), " before")
-    for name in arguments.only:
-        run = run_own if name in OWN else run_peer
-        load = os.getloadavg()[0]
-        start = run(name, few, _START, workers)
-        found[name] = run(name, folder, n, workers)
-        found[name].start_cpu_seconds = start.cost.cpu_seconds
-        found[name].load = load
-        print(found[name].line(name), flush=True)
+    starts: dict[str, float] = {}
+
+    def take(name: str, folder: Path, n: int) -> Found:
+        run, load = run_own if name in OWN else run_peer, os.getloadavg()[0]
+        if name not in starts:
+            starts[name] = run(name, few, _START, workers).cost.cpu_seconds
+        of = run(name, folder, n, workers)
+        of.start_cpu_seconds, of.load = starts[name], load
+        print(of.line(name), flush=True)
+        if name in OWN:
+            print(of.by_minute(), flush=True)
+        return of
+
+    ours = [name for name in arguments.only if name in OWN]
+    part = max(n // (len(ours) + 1) // _START, 2) * _START
+    before = take(BARE, folder, part) if BARE in arguments.only else None
+    for name in (name for name in arguments.only if name != BARE):
+        found[name] = take(name, folder, n)
+        if before is not None and name in OWN:
+            found[name].beside = [before, before := take(BARE, folder, part)]
         if arguments.results:
             kept = {name: dataclasses.asdict(of) for name, of in found.items()}
             arguments.results.write_text(json.dumps(kept))
-    for own in OWN:
-        for other in found:
-            if own in found and other not in OWN:
-                print(f"{own} / {other}: {ratio(found[own], found[other])}")
+    for own in (own for own in OWN if own in found):
+        if beside := found[own].beside:
+            print(f"{own} / {BARE} before and after: {ratio(found[own], *beside)}")
+        for other in found.keys() - set(OWN):
+            print(f"{own} / {other}: {ratio(found[own], found[other])}")
 
 
-def ratio(own: Found, other: Found) -> str:
+def ratio(own: Found, *others: Found) -> str:
     """Return how many times the throughput, by the clock and by processor time."""
-    clock = (own.n / own.seconds) / (other.n / other.seconds)
-    cpu = own.per_cpu_second / other.per_cpu_second
+    clock = own.per_second / np.mean([other.per_second for other in others])
+    cpu = own.per_cpu_second / np.mean([other.per_cpu_second for other in others])
     return f"{clock:.2f} by the clock, {cpu:.2f} by processor time"
 
 

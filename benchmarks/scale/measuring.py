@@ -5,12 +5,12 @@ import subprocess
 import threading
 import time
 import uuid
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
 _MARK = "HAR_BENCHMARK_MARK"
-_EVERY_S = 0.25
+_EVERY_S = 0.5
 _TICK = os.sysconf("SC_CLK_TCK")
 _PAGE = os.sysconf("SC_PAGE_SIZE")
 
@@ -29,6 +29,9 @@ class Cost:
         Of all processes together.
     driver : list of (float, int)
         Seconds since the start, and resident bytes of the first process.
+    done : list of (float, int, float)
+        Seconds since the work began, photographs done until then, and seconds of a processor
+        until then, start included.
     output : str
     """
 
@@ -36,11 +39,24 @@ class Cost:
     cpu_seconds: float = 0.0
     peak_bytes: int = 0
     driver: list[tuple[float, int]] = field(default_factory=list)
+    done: list[tuple[float, int, float]] = field(default_factory=list)
     output: str = ""
 
 
-def measure(command: Sequence[str | Path], environment: dict[str, str] | None = None) -> Cost:
+def measure(
+    command: Sequence[str | Path],
+    environment: dict[str, str] | None = None,
+    done: Callable[[], tuple[float, int] | None] = lambda: None,
+) -> Cost:
     """Run a program to its end and watch it; processes that it leaves behind are counted, too.
+
+    Parameters
+    ----------
+    command : sequence of str or Path
+    environment : dict, optional
+        To add to this process's.
+    done : callable, optional
+        Returns how many seconds it has worked, and how many photographs it has done; None: not yet.
 
     Raises
     ------
@@ -61,11 +77,11 @@ def measure(command: Sequence[str | Path], environment: dict[str, str] | None = 
     needle = f"{_MARK}={mark}".encode()
 
     def watch() -> None:
-        known: dict[str, bool] = {}
+        marked: dict[str, bool] = {}
         while process.poll() is None:
             total = 0
             for pid in (path.name for path in Path("/proc").glob("[0-9]*")):
-                if not known.setdefault(pid, _is_marked(pid, needle)):
+                if not marked.setdefault(pid, _is_marked(pid, needle)):
                     continue
                 seconds, resident = _usage(pid)
                 cpu[int(pid)] = max(seconds, cpu.get(int(pid), 0.0))
@@ -73,6 +89,8 @@ def measure(command: Sequence[str | Path], environment: dict[str, str] | None = 
                 if int(pid) == process.pid and resident:  # not one that has just ended
                     cost.driver.append((time.monotonic() - start, resident))
             cost.peak_bytes = max(cost.peak_bytes, total)
+            if (far := done()) is not None and far not in [known[:2] for known in cost.done[-1:]]:
+                cost.done.append((*far, sum(cpu.values())))
             time.sleep(_EVERY_S)
 
     watcher = threading.Thread(target=watch)

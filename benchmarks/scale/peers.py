@@ -1,6 +1,7 @@
 """What `har score` is compared with; each prints the seconds from when it could begin to its end.
 
-python -m benchmarks.scale.peers bare|plain|ray_data|keras FOLDER WORKERS
+python -m benchmarks.scale.peers plain|ray_data|keras FOLDER WORKERS
+python -m benchmarks.scale.peers bare PHOTOGRAPHS WORKERS
 """
 
 import sys
@@ -67,10 +68,10 @@ def _in_processes(work: Callable[[Any], None], tasks: list[Any], workers: int) -
         return time.perf_counter() - start
 
 
-def bare(folder: Path, workers: int) -> float:
+def bare(n: int, workers: int) -> float:
     """Time ``session.run`` alone, with one thread in each process."""
-    n = sum(1 for _ in folder.rglob("*.jpg"))
-    return _in_processes(_run_ready, [64] * (n // 64), workers) * n / (n // 64 * 64)
+    at_once = 16
+    return _in_processes(_run_ready, [at_once] * (n // at_once), workers)
 
 
 def plain(folder: Path, workers: int) -> float:
@@ -124,5 +125,7 @@ def keras(folder: Path, workers: int) -> float:
 
 
 if __name__ == "__main__":
-    peer = {"bare": bare, "plain": plain, "ray_data": ray_data, "keras": keras}[sys.argv[1]]
-    print(f"seconds: {peer(Path(sys.argv[2]), int(sys.argv[3])):.3f}")
+    name, what, workers = sys.argv[1], sys.argv[2], int(sys.argv[3])
+    peers = {"plain": plain, "ray_data": ray_data, "keras": keras}
+    seconds = bare(int(what), workers) if name == "bare" else peers[name](Path(what), workers)
+    print(f"seconds: {seconds:.3f}")

@@ -8,7 +8,7 @@ import numpy as np
 
 from har_core.model.fields import REASON
 from har_core.scale.parts import Part, PartsFolder
-from har_core.scale.reading import FAILED
+from har_core.scale.reading import FAILED, NOT_LISTED
 from har_core.scale.sources.items import UNKNOWN, Item, uri_keys
 
 MISSING: Final = "missing"
@@ -28,6 +28,8 @@ class Answered:
     ----------
     newest_ns : int
         When the newest of them was written, in nanoseconds since 1970; 0 without any.
+    not_listed : frozenset of str
+        Sources that were not read to their end; see `har_core.scale.sources.items.Item.trouble`.
     """
 
     NEW: ClassVar[int] = 0
@@ -47,6 +49,7 @@ class Answered:
         )
         self.n = len(keys)
         self.newest_ns = max((state.written_ns for state in found), default=0)
+        self.not_listed = frozenset(uri for state in found for uri in state.not_listed)
 
     def look_up(self, keys: np.ndarray, items: Sequence[Item]) -> np.ndarray:
         """Return `NEW`, `STALE` or `DONE` for each item.
@@ -83,20 +86,23 @@ class _State(NamedTuple):
     etags: np.ndarray
     passing: np.ndarray
     written_ns: int
+    not_listed: list[str]
 
 
 def _read_state(folder: PartsFolder, part: Part) -> _State:
     rows = folder.read_part(part, _STATE)
     sizes, mtimes = (rows[name].fill_null(UNKNOWN).to_numpy() for name in ("size", "mtime_ns"))
     etags = [_etag_key(etag) for etag in rows["etag"].to_pylist()]
-    passing = np.array([reason in _PASSING for reason in rows[REASON].to_pylist()], bool)
+    uris, reasons = rows["uri"].to_pylist(), rows[REASON].to_pylist()
+    passing = np.array([reason in _PASSING for reason in reasons], bool)
     return _State(
-        uri_keys(rows["uri"].to_pylist()),
+        uri_keys(uris),
         sizes,
         mtimes,
         np.array(etags, np.int64),
         passing,
         folder.written_ns(rows),
+        [uri for uri, reason in zip(uris, reasons, strict=True) if reason == NOT_LISTED],
     )
 
 
@@ -104,8 +110,8 @@ def _etag_key(etag: str | None) -> int:
     return zlib.crc32(etag.encode()) if etag else UNKNOWN
 
 
-def settle(folder: PartsFolder) -> int:
-    """Remove rows of which there is a newer one; return how many there were.
+def settle(folder: PartsFolder, over: Sequence[str] = ()) -> None:
+    """Remove rows of which there is a newer one, and those of some URIs.
 
     Rows are written before older ones of the same input are removed, so that a kill loses none;
     what it leaves twice is settled here.
@@ -118,11 +124,12 @@ def settle(folder: PartsFolder) -> int:
         keys.append(uri_keys(rows["uri"].to_pylist()))
         written.append(folder.written_ns(rows))
     if not parts:
-        return 0
+        return
     newest_first = np.argsort(-np.array(written), kind="stable")
     every = np.concatenate([keys[i] for i in newest_first])
     kept = np.zeros(len(every), bool)
     kept[np.unique(every, return_index=True)[1]] = True
+    kept &= ~np.isin(every, uri_keys(over))
     start = 0
     for i in newest_first:
         keep = kept[start : start + len(keys[i])]
@@ -132,4 +139,3 @@ def settle(folder: PartsFolder) -> int:
 
             rows = folder.read_part(parts[i])
             folder.replace_part(parts[i], rows.filter(pa.array(keep)))
-    return int((~kept).sum())

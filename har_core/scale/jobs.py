@@ -22,6 +22,7 @@ from har_core.scale.locks import hold_job
 from har_core.scale.parts import PartsFolder
 from har_core.scale.plan import Plan
 from har_core.scale.sources.items import Item
+from har_core.scale.sources.listing import Whole
 from har_core.scale.sources.locations import is_remote, local_path
 from har_core.scale.status import BEAT_S, JobStatus, StatusWriter
 from har_core.scale.working import Shard, Work
@@ -71,7 +72,7 @@ def reachable(to: str) -> str:
 
 
 def run_job(
-    items: Iterator[Item],
+    list_items: Callable[[Whole], Iterator[Item]],
     folder: PartsFolder,
     work: Work,
     where: Where,
@@ -86,8 +87,8 @@ def run_job(
 
     Parameters
     ----------
-    items : iterator of Item
-        From `har_core.scale.sources.listing.list_sources`.
+    list_items : callable
+        `har_core.scale.sources.listing.list_sources`, of its last parameter.
     folder : PartsFolder
         Which has been claimed.
     work : Work
@@ -119,7 +120,13 @@ def run_job(
     with hold_job(folder.location), writer.recorded():
         folder.remove_leftovers()
         settle(folder)
-        with Plan(items, Answered(folder), listing) as plan:
+        answered, over = Answered(folder), list[str]()
+
+        def whole(uri: str) -> None:
+            if uri in answered.not_listed:
+                over.append(uri)
+
+        with Plan(list_items(whole), answered, listing) as plan:
             status.listed, status.total = plan.listed, plan.pending
             status.answered = plan.listed - plan.pending
             writer.write("running")
@@ -128,8 +135,8 @@ def run_job(
                     status.workers, status.address = pool.size, pool.address
                     _Supervisor(pool, plan, folder, writer, partial(progress, what)).run()
             # Of a cluster, actors of a killed job may have written until a moment ago.
-            if plan.replacing or status.restarts or (plan.pending and status.address):
-                settle(folder)
+            if over or plan.replacing or status.restarts or (plan.pending and status.address):
+                settle(folder, over)
             return plan.keys
 
 

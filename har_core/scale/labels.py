@@ -18,7 +18,7 @@ from har_core.scale.sources.containers import (
     photographs_column,
 )
 from har_core.scale.sources.items import address_of
-from har_core.scale.sources.locations import is_remote
+from har_core.scale.sources.locations import SourceDamagedError, is_remote
 from har_core.storage.checksums import digests_of
 from har_core.storage.paths import real
 
@@ -223,15 +223,18 @@ def read_own_labels(
     Raises
     ------
     HarError
-        If one cannot be read, or lacks a column; or if the column that was named for the labels has
-        none.
+        If one that can be opened has no such column or cannot be read to its end; or if the column
+        that was named for the labels has none.
     """
     import pyarrow as pa
 
     chosen = dict(columns or {})
     keys, labels = [], []
     for uri in tables:
-        headings, _ = open_table(uri)
+        try:
+            headings, _ = open_table(uri)
+        except SourceDamagedError:
+            continue  # listing its photographs says so
         if LABEL not in chosen and not has_labels(headings):
             continue
         photographs, inside = photographs_column(uri, chosen.get("filename"))

@@ -8,7 +8,7 @@ from typing import Any, Final, Generic, Protocol, TypeVar
 
 from har_core.errors import HarError, InvalidImageError
 from har_core.images.decoding import MAX_BYTES, read_bytes, too_large
-from har_core.scale.sources.containers import ContainerReader
+from har_core.scale.sources.contents import ContainerReader
 from har_core.scale.sources.items import UNKNOWN, Item
 from har_core.scale.sources.locations import (
     SourceLostError,
@@ -20,6 +20,7 @@ from har_core.storage.names import real_path
 from har_core.storage.paths import is_folder
 
 FAILED: Final = "failed"
+NOT_LISTED: Final = "unreadable_source"
 BATCH_BYTES: Final = 16 * 2**20
 BATCH_ITEMS: Final = 32
 _TYPICAL_BYTES: Final = 2**18
@@ -65,13 +66,13 @@ class Look(ABC, Generic[T]):
         """
 
 
-def batches(items: Sequence[Item], most: int = BATCH_ITEMS) -> Iterator[list[Item]]:
-    """Cut items into batches of at most so many, and of about 16 MB of files."""
+def batches(items: Sequence[Item]) -> Iterator[list[Item]]:
+    """Cut items into batches of at most 32, and of about 16 MB of files."""
     batch: list[Item] = []
     n_bytes = 0
     for item in items:
         size = item.size if item.size != UNKNOWN else _TYPICAL_BYTES
-        if batch and (len(batch) == most or n_bytes + size > BATCH_BYTES):
+        if batch and (len(batch) == BATCH_ITEMS or n_bytes + size > BATCH_BYTES):
             yield batch
             batch, n_bytes = [], 0
         batch.append(item)
@@ -95,7 +96,7 @@ class Reader(Generic[T]):
         self._requests = ThreadPoolExecutor(_REQUESTS)
         self._ahead = ThreadPoolExecutor(1)
 
-    def read_ahead(self, items: Sequence[Item], most: int = BATCH_ITEMS) -> Iterator[list[T]]:
+    def read_ahead(self, items: Sequence[Item]) -> Iterator[list[T]]:
         """Yield batches; while one is used, the next is read: two are in memory.
 
         Looking at them is left to the caller's thread: beside it, it would take the core from what
@@ -107,7 +108,7 @@ class Reader(Generic[T]):
             If photographs that were listed cannot be reached any more.
         """
         coming: tuple[list[Item], Future[list[bytes | Exception]]] | None = None
-        for batch in batches(items, most):
+        for batch in batches(items):
             following = batch, self._ahead.submit(self._read_batch, batch)
             if coming is not None:
                 yield self._looked_at(coming[0], coming[1].result())
@@ -121,14 +122,20 @@ class Reader(Generic[T]):
             yield self._looked_at([item], [self._read(item)])
 
     def _read_batch(self, batch: list[Item]) -> list[bytes | Exception]:
-        if any(is_remote(item.uri) and not item.container for item in batch):
-            return list(self._requests.map(self._read, batch))
-        return [self._read(item) for item in batch]
+        # Of a container one thread alone reads, from front to back.
+        asked = {
+            item.uri: self._requests.submit(self._read, item)
+            for item in batch
+            if is_remote(item.uri) and not item.container
+        }
+        return [
+            asked[item.uri].result() if item.uri in asked else self._read(item) for item in batch
+        ]
 
     def _read(self, item: Item) -> bytes | Exception:
         """Return a photograph's bytes, or why it has none; raises what concerns others, too."""
         try:
-            return self._bytes(item)
+            return b"" if item.trouble else self._bytes(item)
         except InvalidImageError as error:
             return error
         except HarError:
@@ -140,6 +147,8 @@ class Reader(Generic[T]):
         return [self._made_of(item, data) for item, data in zip(batch, contents, strict=True)]
 
     def _made_of(self, item: Item, data: bytes | Exception) -> T:
+        if item.trouble:
+            return self._look.without(item, item.trouble, NOT_LISTED, gone=False)
         try:
             if isinstance(data, Exception):
                 raise data
@@ -161,31 +170,38 @@ class Reader(Generic[T]):
         try:
             return read_bytes(item.uri)
         except InvalidImageError:
-            _check_folder(item, item.uri)
+            if item.size != UNKNOWN:  # else it was not there when it was listed
+                _check_folder(item.uri)
             raise
 
     def _from_container(self, item: Item) -> bytes:
         try:
+            return self._containers.read(item)
+        except HarError:
+            raise
+        except Exception as error:  # of whatever reads such files; the others in it may be sound
             if not is_remote(item.container):
-                return self._containers.read(item)
-            return with_retries(lambda: self._containers.read(item), item.container)
-        except OSError as error:
-            raise SourceLostError(
-                f"Cannot read {item.container}: {error.strerror or error}. What was done is kept; "
-                "start again when it can be read."
+                _check_folder(item.container)
+            why = getattr(error, "strerror", None) or unforeseen(error)
+            raise InvalidImageError(
+                f"Cannot read {item.uri}: {why}.",
+                "unreadable" if _of_the_disk(error) else "damaged",
             ) from error
 
 
-def _check_folder(item: Item, path: str) -> None:
-    """Stop where a photograph is gone together with its folder: an unplugged disk, say.
-
-    One that was not there when it was listed has nothing to stop for.
-    """
+def _check_folder(path: str) -> None:
+    """Stop where a photograph is gone together with its folder: an unplugged disk, say."""
     folder = os.path.dirname(real_path(path))  # noqa: PTH120 (a million Paths take long)
-    if item.size != UNKNOWN and not is_folder(folder):
+    if not is_folder(folder):
         raise SourceLostError(
             f"{folder} vanished. What was done is kept; bring the folder back and start again."
         )
+
+
+def _of_the_disk(error: Exception) -> bool:
+    """Tell what may be over at the next try from what a file's content is to blame for."""
+    passing = FileNotFoundError | PermissionError
+    return isinstance(error, passing) or bool(getattr(error, "errno", None))
 
 
 def _from_server(item: Item) -> bytes:

@@ -62,7 +62,8 @@ def results_schema(class_names: Sequence[str], n_features: int = 0) -> Any:
     ``features``, if any, are float16: the last feature map, averaged over the picture. Where there
     is no answer, ``error`` says why in a sentence and ``reason`` in a word (see
     `har_core.errors.InvalidImageError`; ``"crashed"``: it ended a worker twice; ``"failed"``: a
-    library met something unforeseen, which the next job tries again), and the others are null.
+    library met something unforeseen, which the next job tries again; ``"unreadable_source"``: a
+    folder, list, table or tar file that could not be read to its end), and the others are null.
 
     Parameters
     ----------

@@ -5,6 +5,7 @@ import hashlib
 import secrets
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -83,7 +84,7 @@ def score(
     results.create(info)
     status = JobStatus(secrets.token_hex(4), engine, 0, manifest.name, list(sources))
     run_job(
-        list_sources(sources, column),
+        partial(list_sources, sources, column),
         results,
         work or Scoring(to=to, bundle=str(folder)),
         Where(engine, address, workers),

@@ -3,6 +3,7 @@
 import secrets
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import Any, Final, NamedTuple
 
 import numpy as np
@@ -65,7 +66,7 @@ def measure_sources(
     folder.create()
     status = JobStatus(secrets.token_hex(4), where.engine, 0, "", list(sources))
     named = run_job(
-        list_sources(sources, column),
+        partial(list_sources, sources, column),
         folder,
         work or Measuring(to=to),
         where,

@@ -1,5 +1,6 @@
 """Photographs that lie in other files: the cells of a table, the members of a tar file."""
 
+import contextlib
 import csv
 import os
 import re
@@ -8,12 +9,16 @@ from collections.abc import Callable, Iterator
 from typing import Any, Final
 
 from har_core.dataset.columns import FILENAME_HEADINGS
-from har_core.errors import DatasetError, HarError, InvalidImageError
-from har_core.images.decoding import MAX_BYTES, too_large
+from har_core.errors import HarError
 from har_core.images.formats import is_passed_over, is_photograph_name
 from har_core.scale.sources.items import Item, item_named
-from har_core.scale.sources.locations import is_remote, open_filesystem, with_retries
-from har_core.storage.names import real_path
+from har_core.scale.sources.locations import (
+    SourceDamagedError,
+    is_remote,
+    open_file,
+    open_filesystem,
+)
+from har_core.storage.names import real_path, storable
 from har_core.storage.paths import exists, is_folder
 
 TABLE_SUFFIXES: Final = (".csv", ".tsv", ".parquet")
@@ -21,7 +26,7 @@ ADDRESS_HEADINGS: Final = ("uri", "url", "image_uri", "image_url")
 _CONTENTS: Final = ("bytes", "image_bytes", "jpg", "jpeg", "png", "content", "data")
 _ROWS: Final = 1024
 _ROWS_OF_TEXT: Final = 2**17
-_ROWS_OF_BYTES: Final = 64
+_MOST_WRONG: Final = 0.01
 
 
 def list_tar(uri: str) -> Iterator[Item]:
@@ -29,24 +34,48 @@ def list_tar(uri: str) -> Iterator[Item]:
 
     Raises
     ------
-    HarError
-        If it cannot be read.
+    SourceDamagedError
+        If it cannot be read, or not all of it; at the end.
     """
     try:
-        file, mtime_ns = _open(uri)
+        file, mtime_ns = open_file(uri)
         with file, tarfile.open(fileobj=file, mode="r:") as archive:
-            for member in archive:
+            for member in _members(archive, file):
                 name = member.name.rpartition("/")[2]
                 if member.isfile() and is_photograph_name(name) and not is_passed_over(name):
                     yield Item(
-                        f"{uri}#{member.name}",
+                        storable(f"{uri}#{member.name}"),
                         member.size,
                         mtime_ns,
                         container=uri,
                         start=member.offset_data,
                     )
-    except (OSError, tarfile.TarError, UnicodeError) as error:
-        raise HarError(f"Cannot read the tar file {uri}: {error}.") from error
+    except (OSError, tarfile.TarError, ValueError, EOFError) as error:
+        raise SourceDamagedError(f"Cannot read the tar file {uri}: {error}.") from error
+
+
+def _members(archive: tarfile.TarFile, file: Any) -> Iterator[tarfile.TarInfo]:
+    """Yield the members of a tar file, also those behind a damaged header.
+
+    `tarfile` by itself ends there as if that were the end of the file.
+    """
+    end = file.seek(0, os.SEEK_END)
+    damaged: int | None = None
+    while True:
+        with contextlib.suppress(tarfile.ReadError):
+            if (member := archive.next()) is not None:
+                yield member
+                continue
+        if archive.offset >= end:
+            raise tarfile.ReadError("it is cut off; what was behind that is missing")
+        file.seek(archive.offset)
+        block = file.read(tarfile.BLOCKSIZE)
+        if not block.strip(b"\0"):
+            break
+        damaged = archive.offset if damaged is None else damaged
+        archive.offset += tarfile.BLOCKSIZE
+    if damaged is not None:
+        raise tarfile.ReadError(f"damaged from byte {damaged:,}, where a photograph may be missing")
 
 
 def list_table(uri: str, column: str | None) -> Iterator[Item]:
@@ -54,8 +83,10 @@ def list_table(uri: str, column: str | None) -> Iterator[Item]:
 
     Raises
     ------
+    SourceDamagedError
+        If it cannot be read, or not all of it; at the end.
     HarError
-        If it cannot be read, or has no such column.
+        If it has no such column, or so many of its rows are wrong that the table itself must be.
     """
     import pyarrow as pa
 
@@ -65,13 +96,35 @@ def list_table(uri: str, column: str | None) -> Iterator[Item]:
         else:
             yield from _list_csv(uri, column)
     except (OSError, ValueError, pa.ArrowException) as error:
-        raise HarError(f"Cannot read the table {uri}: {error}.") from error
+        raise SourceDamagedError(f"Cannot read the table {uri}: {error}.") from error
 
 
 def _list_csv(uri: str, column: str | None) -> Iterator[Item]:
-    name, _ = photographs_column(uri, column)
-    _, read = open_table(uri)
-    yield from _named(uri, (batch.column(0).to_pylist() for batch in read([name])))
+    wrong: list[str] = []
+    n_wrong = n = 0
+
+    def leave_out(row: Any) -> str:
+        nonlocal n_wrong
+        n_wrong += 1
+        if not wrong:
+            wrong.append(f"{row.actual_columns} cells instead of {row.expected_columns}")
+        return "skip"
+
+    def cells() -> Iterator[list[str | None]]:
+        nonlocal n
+        for batch in read([name]):
+            n += len(batch)
+            # A name that is no Unicode is one all the same, as in a folder.
+            yield [cell.decode(errors="surrogateescape") for cell in batch.column(0).to_pylist()]
+
+    headings, read = open_table(uri, leave_out)
+    name = _chosen(headings, column, (*ADDRESS_HEADINGS, *FILENAME_HEADINGS), uri)
+    yield from _named(uri, cells())
+    if n_wrong:
+        said = f"{n_wrong:,} of {n + n_wrong:,} rows are left out; the first has {wrong[0]}"
+        if n_wrong > _MOST_WRONG * n:
+            raise HarError(f"Cannot read the table {uri}: {said}. Quote cells with commas in them.")
+        raise ValueError(said)
 
 
 def photographs_column(uri: str, column: str | None = None) -> tuple[str, bool]:
@@ -98,17 +151,19 @@ def photographs_column(uri: str, column: str | None = None) -> tuple[str, bool]:
         headings, _ = open_table(uri)
         return _chosen(headings, column, (*ADDRESS_HEADINGS, *FILENAME_HEADINGS), uri), False
     try:
-        file, _ = _open(uri)
+        file, _ = open_file(uri)
         with file, pq.ParquetFile(file) as table:
             schema = table.schema_arrow
     except (OSError, pa.ArrowException) as error:
-        raise DatasetError(f"Cannot read the table {uri}: {error}.") from error
+        raise SourceDamagedError(f"Cannot read the table {uri}: {error}.") from error
     known = (*ADDRESS_HEADINGS, *_CONTENTS, *FILENAME_HEADINGS)
     name = _chosen(schema.names, column, known, uri)
     return name, holds_bytes(schema.field(name).type)
 
 
-def open_table(uri: str) -> tuple[list[str], Callable[[list[str]], Iterator[Any]]]:
+def open_table(
+    uri: str, leave_out: Callable[[Any], str] | None = None
+) -> tuple[list[str], Callable[[list[str]], Iterator[Any]]]:
     """Return the headings of a table, and what reads columns of it as text.
 
     The columns come as Arrow's record batches, some rows at a time.
@@ -118,10 +173,14 @@ def open_table(uri: str) -> tuple[list[str], Callable[[list[str]], Iterator[Any]
     uri : str
         Of a CSV file, whose columns are separated by commas, semicolons, tabs or bars; or of a
         Parquet file.
+    leave_out : callable, optional
+        Called with a row of a CSV file that has too many or too few cells, see
+        ``pyarrow.csv.InvalidRow``; returns ``"skip"``. Columns are of bytes then. Default: such
+        a row, or one that is no UTF-8, is an error.
 
     Raises
     ------
-    DatasetError
+    SourceDamagedError
         If it cannot be read.
     """
     import pyarrow as pa
@@ -146,7 +205,7 @@ def open_table(uri: str) -> tuple[list[str], Callable[[list[str]], Iterator[Any]
             delimiter = max(",;\t|", key=line.count)
             headings = next(csv.reader([line], delimiter=delimiter))
     except (OSError, csv.Error, pa.ArrowException) as error:
-        raise DatasetError(f"Cannot read the table {uri}: {error}.") from error
+        raise SourceDamagedError(f"Cannot read the table {uri}: {error}.") from error
 
     def read(names: list[str]) -> Iterator[Any]:
         if head.startswith(b"PAR1"):
@@ -156,10 +215,11 @@ def open_table(uri: str) -> tuple[list[str], Callable[[list[str]], Iterator[Any]
                         [_as_text(batch[n], classes.get(n)) for n in names], names
                     )
             return
+        kind = pa.binary() if leave_out else pa.string()
         convert = arrow_csv.ConvertOptions(
-            include_columns=names, column_types=dict.fromkeys(names, pa.string())
+            include_columns=names, column_types=dict.fromkeys(names, kind)
         )
-        parse = arrow_csv.ParseOptions(delimiter=delimiter)
+        parse = arrow_csv.ParseOptions(delimiter=delimiter, invalid_row_handler=leave_out)
         with (
             filesystem.open_input_stream(path) as stream,
             arrow_csv.open_csv(stream, parse_options=parse, convert_options=convert) as batches,
@@ -185,7 +245,7 @@ def _list_parquet(uri: str, column: str | None) -> Iterator[Item]:
     import pyarrow.parquet as pq
 
     name, inside = photographs_column(uri, column)
-    file, mtime_ns = _open(uri)
+    file, mtime_ns = open_file(uri)
     with file, pq.ParquetFile(file) as table:
         if inside:
             for row in range(table.metadata.num_rows):
@@ -193,8 +253,20 @@ def _list_parquet(uri: str, column: str | None) -> Iterator[Item]:
                     cell_uri(uri, row), mtime_ns=mtime_ns, container=uri, column=name, start=row
                 )
             return
-        batches = table.iter_batches(_ROWS, columns=[name])
-        yield from _named(uri, (b.column(0).cast(pa.string()).to_pylist() for b in batches))
+        lost: list[str] = []
+
+        def cells() -> Iterator[list[str | None]]:
+            for group in range(table.num_row_groups):
+                try:
+                    for batch in table.iter_batches(_ROWS, [group], columns=[name]):
+                        yield batch.column(0).cast(pa.string()).to_pylist()
+                except (OSError, ValueError, pa.ArrowException) as error:
+                    lost.append(str(error))
+
+        yield from _named(uri, cells())
+        if lost:
+            groups = f"{len(lost)} of {table.num_row_groups} row groups"
+            raise ValueError(f"{groups} cannot be read ({lost[0]})")
 
 
 def cell_uri(table: str, row: int) -> str:
@@ -235,78 +307,3 @@ def _chosen(headings: list[str], column: str | None, known: tuple[str, ...], uri
             f"{', '.join(headings)}."
         )
     return found
-
-
-def _open(uri: str) -> tuple[Any, int]:
-    """Open a file for reading at any place; also return the time of its last change."""
-    filesystem, path = open_filesystem(real_path(uri))
-    info = filesystem.get_file_info(path)
-    file = with_retries(lambda: filesystem.open_input_file(path), uri)
-    return file, -1 if info.mtime_ns is None else info.mtime_ns
-
-
-class ContainerReader:
-    """Reads what lies in tar and Parquet files; keeps the last one open, from front to back."""
-
-    def __init__(self) -> None:
-        self._key: tuple[str, str] | None = None
-        self._file: Any = None
-        self._rows: Iterator[tuple[int, Any]] = iter(())
-
-    def read(self, item: Item) -> bytes:
-        """Return the bytes of an item with a container.
-
-        Raises
-        ------
-        InvalidImageError
-            If its cell is empty, or it is too large.
-        OSError
-            If the container cannot be read.
-        """
-        if item.column:
-            return self._read_cell(item)
-        if item.size > MAX_BYTES:
-            raise too_large(item.size)
-        if self._key != (item.container, ""):
-            self._file, _ = _open(item.container)
-            self._key = (item.container, "")
-        self._file.seek(item.start)
-        return self._file.read(item.size)
-
-    def _read_cell(self, item: Item) -> bytes:
-        row, value = next(self._rows, (-1, None)) if self._key == _key(item) else (-1, None)
-        if row > item.start or row < 0:  # another table, or further up
-            self._rows = _rows_from(item)
-            self._key = _key(item)
-            row, value = next(self._rows)
-        while row < item.start:
-            row, value = next(self._rows)
-        assert value is not None
-        data = value.as_py()
-        if isinstance(data, dict):
-            data = data.get("bytes")
-        if data is None:
-            raise InvalidImageError(f"{item.uri} is empty.", "empty")
-        return data
-
-
-def _key(item: Item) -> tuple[str, str]:
-    return item.container, item.column
-
-
-def _rows_from(item: Item) -> Iterator[tuple[int, Any]]:
-    """Yield rows and cells of a column from the row group on that holds an item."""
-    import pyarrow.parquet as pq
-
-    file, _ = _open(item.container)
-    with file, pq.ParquetFile(file) as table:
-        sizes = [table.metadata.row_group(g).num_rows for g in range(table.num_row_groups)]
-        first, row = 0, 0
-        while row + sizes[first] <= item.start:
-            row += sizes[first]
-            first += 1
-        groups = list(range(first, len(sizes)))
-        for batch in table.iter_batches(_ROWS_OF_BYTES, groups, columns=[item.column]):
-            for cell in batch.column(0):
-                yield row, cell
-                row += 1

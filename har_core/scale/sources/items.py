@@ -36,6 +36,9 @@ class Item(NamedTuple):
         Of a Parquet file.
     start : int
         Where in the container: byte of a tar, row of a Parquet file.
+    trouble : str
+        Of a folder, list, table or tar file that could not be read, or not to its end: why, in a
+        sentence. It stands for what could not be listed, and has a row of its own.
     """
 
     uri: str
@@ -45,6 +48,7 @@ class Item(NamedTuple):
     container: str = ""
     column: str = ""
     start: int = UNKNOWN
+    trouble: str = ""
 
 
 def local_item(uri: str) -> Item:
@@ -79,9 +83,9 @@ def item_named(name: str, folder: str) -> Item:
 def address_of(name: str, folder: str) -> str:
     """Return the URI of what a list names, see `item_named`, without looking for it."""
     if is_remote(name):
-        return name
+        return storable(name)
     if is_remote(folder):
-        return f"{folder}/{name.lstrip('/')}"
+        return storable(f"{folder}/{name.lstrip('/')}")
     path = os.path.join(folder, os.path.expanduser(local_path(name)))  # noqa: PTH111, PTH118
     return storable(os.path.normpath(path))
 

@@ -6,7 +6,7 @@ Everything is listed as it is found, so that a million photographs need no memor
 import fnmatch
 import glob
 import os
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import PurePosixPath
 from typing import Any, Final
 
@@ -15,16 +15,27 @@ from har_core.images.formats import is_passed_over, is_photograph_name
 from har_core.images.listing import photographs_below
 from har_core.scale.sources.containers import TABLE_SUFFIXES, list_table, list_tar
 from har_core.scale.sources.items import Item, item_named, local_item, remote_item
-from har_core.scale.sources.locations import is_remote, local_path, open_filesystem, with_retries
-from har_core.storage.names import storable
+from har_core.scale.sources.locations import (
+    SourceDamagedError,
+    is_remote,
+    local_path,
+    open_filesystem,
+    with_retries,
+)
+from har_core.storage.names import printable, real_path, storable
 from har_core.storage.paths import is_file, is_folder
 
 LIST_SUFFIXES: Final = (".txt", ".lst", ".list")
 _OTHER_ARCHIVES: Final = (".zip", ".7z", ".rar")
+Whole = Callable[[str], object]
 _COMPRESSED_TARS: Final = (".tar.gz", ".tgz", ".tar.bz2", ".tar.xz", ".tar.zst")
 
 
-def list_sources(sources: Sequence[str], column: str | None = None) -> Iterator[Item]:
+def list_sources(
+    sources: Sequence[str],
+    column: str | None = None,
+    whole: Whole = lambda uri: None,
+) -> Iterator[Item]:
     """List the photographs that a command line names.
 
     Parameters
@@ -36,25 +47,33 @@ def list_sources(sources: Sequence[str], column: str | None = None) -> Iterator[
         or the photographs' bytes; a WebDataset's ``.tar``.
     column : str, optional
         Of the tables; default: found by its usual names.
+    whole : callable, optional
+        Called with the URI of each folder, list, table and tar file that was read to its end.
 
     Yields
     ------
     Item
         In a folder photographs are told by their names, other files on this machine by their
         content. A photograph that a list names and that is not there is listed, and fails later.
+        What cannot be read of a source is one item with `Item.trouble`, after what can.
 
     Raises
     ------
     HarError
-        If a source does not exist, cannot be read, or holds no photograph.
+        If a source does not exist or holds no photograph, or none of them can be read.
     """
+    good, trouble = False, ""
     for source in sources:
         empty = True
-        for item in _list_source(source, column):
+        for item in _list_source(source, column, whole):
             empty = False
+            good |= not item.trouble
+            trouble = trouble or item.trouble
             yield item
         if empty:
             raise HarError(_nothing_in(source))
+    if trouble and not good:
+        raise HarError(trouble)
 
 
 def _nothing_in(source: str) -> str:
@@ -107,93 +126,127 @@ def _local_matches(pattern: str) -> list[str]:
     return sorted(glob.iglob(pattern, recursive=True))  # noqa: PTH207 - see har_core.cli.inputs
 
 
-def _list_source(source: str, column: str | None) -> Iterator[Item]:
+def _list_source(source: str, column: str | None, whole: Whole) -> Iterator[Item]:
     if is_remote(source):
-        yield from _list_remote(source, column)
+        yield from _list_remote(source, column, whole)
         return
     path = _absolute(source)
     if is_folder(path):
-        yield from _below(path)
+        yield from _below(path, whole)
     elif is_file(path):
-        yield from _list_file(storable(path), column)
+        yield from _list_file(storable(path), column, whole)
     elif glob.has_magic(path):
         matches = _local_matches(path)
         if not matches:
             raise HarError(f"Nothing matches {source}.")
         for match in matches:
             if is_folder(match):
-                yield from _below(match)
+                yield from _below(match, whole)
             else:
-                yield from _list_file(storable(match), column)
+                yield from _list_file(storable(match), column, whole)
     else:
         raise HarError(f"There is no {source}.")
 
 
-def _list_file(uri: str, column: str | None, info: Any = None) -> Iterator[Item]:
+def _list_file(uri: str, column: str | None, whole: Whole, info: Any = None) -> Iterator[Item]:
     """List what one file stands for."""
     name = uri.lower()
     if name.endswith(_COMPRESSED_TARS):
         raise HarError(f"{uri} is a compressed tar file, in which nothing can be found; unpack it.")
     if name.endswith(_OTHER_ARCHIVES):
         raise HarError(f"{uri} is an archive that is not read; unpack it, or make a .tar of it.")
+    itself = remote_item(uri, info) if info is not None else local_item(uri)
     if name.endswith(".tar"):
-        yield from list_tar(uri)
+        listed = list_tar(uri)
     elif name.endswith(TABLE_SUFFIXES):
-        yield from list_table(uri, column)
+        listed = list_table(uri, column)
     elif name.endswith(LIST_SUFFIXES):
-        yield from _list_lines(uri)
-    elif info is not None:
-        yield remote_item(uri, info)
+        listed = _list_lines(uri)
     else:
-        yield local_item(uri)
+        yield itself
+        return
+    try:
+        yield from listed
+    except SourceDamagedError as error:
+        yield itself._replace(trouble=str(error))
+    else:
+        whole(uri)
 
 
 def _list_lines(uri: str) -> Iterator[Item]:
-    filesystem, path = open_filesystem(uri)
+    filesystem, path = open_filesystem(real_path(uri))
     folder = uri.rpartition("/")[0]
     try:
         with filesystem.open_input_stream(path) as stream:
             for line in _lines(stream):
                 if line:
                     yield item_named(line, folder)
-    except (OSError, UnicodeDecodeError) as error:
-        raise HarError(f"Cannot read the list {uri}: {error}.") from error
+    except (OSError, ValueError) as error:
+        raise SourceDamagedError(f"Cannot read the list {uri}: {error}.") from error
 
 
 def _lines(stream: Any) -> Iterator[str]:
-    rest = b""
+    """Yield lines; a name that is no Unicode is one all the same, as in a folder."""
+    rest, first = b"", True
     while chunk := stream.read(2**20):
         *lines, rest = (rest + chunk).split(b"\n")
-        yield from (line.decode("utf-8-sig").strip() for line in lines)
-    yield rest.decode("utf-8-sig").strip()
+        if first and b"\0" in (lines[0] if lines else rest):
+            raise ValueError("it is no text in UTF-8")
+        first = False
+        yield from (_line(line) for line in lines)
+    yield _line(rest)
 
 
-def _below(folder: str) -> Iterator[Item]:
-    for entry in photographs_below(folder):
-        status = entry.stat()
-        yield Item(storable(entry.path), status.st_size, status.st_mtime_ns)
+def _line(line: bytes) -> str:
+    return line.decode("utf-8-sig", errors="surrogateescape").strip()
 
 
-def _list_remote(source: str, column: str | None) -> Iterator[Item]:
+def _below(folder: str, whole: Whole) -> Iterator[Item]:
+    troubles: list[Item] = []
+
+    def told(path: str, error: OSError | None) -> None:
+        if error is None:
+            whole(storable(path))
+        elif not isinstance(error, FileNotFoundError):  # which went just now, with what was in it
+            trouble = f"Cannot list {printable(path)}: {error.strerror or error}."
+            troubles.append(Item(storable(path), trouble=trouble))
+
+    for entry in photographs_below(folder, told):
+        try:
+            status = entry.stat()
+        except FileNotFoundError:
+            continue
+        except OSError:  # nobody may look at it
+            yield Item(storable(entry.path))
+        else:
+            yield Item(storable(entry.path), status.st_size, status.st_mtime_ns)
+    yield from troubles
+
+
+def _list_remote(source: str, column: str | None, whole: Whole) -> Iterator[Item]:
     filesystem, path = open_filesystem(source)
+    prefix = _prefix(source, path)
     if _is_remote_pattern(source, path):
         matches = _matches(source, filesystem, path)
         if not matches:
             raise HarError(f"Nothing matches {source}.")
         for uri, info in matches:
             if info.type.name == "Directory":
-                yield from _below_remote(filesystem, info.path, _prefix(source, path))
+                yield from _below_remote(filesystem, info.path, prefix, whole)
             else:
-                yield from _list_file(uri, column, info)
+                yield from _list_file(uri, column, whole, info)
         return
-    info = with_retries(lambda: filesystem.get_file_info(path), source)
+    try:
+        info = with_retries(lambda: filesystem.get_file_info(path), source)
+    except PermissionError as error:
+        raise HarError(f"{source} may not be read: {error}.") from error
     kind = info.type.name
     if kind == "NotFound":
         raise HarError(f"There is no {source}.")
     if kind == "File" and not source.endswith("/"):
-        yield from _list_file(source, column, info)
+        yield from _list_file(source, column, whole, info)
     else:
-        yield from _below_remote(filesystem, path, _prefix(source, path))
+        yield from _below_remote(filesystem, path, prefix, whole)
 
 
 def _prefix(source: str, path: str) -> str:
@@ -201,20 +254,30 @@ def _prefix(source: str, path: str) -> str:
     return "" if path.startswith("http") else source.split("://", 1)[0] + "://"
 
 
-def _below_remote(filesystem: Any, path: str, prefix: str) -> Iterator[Item]:
-    from pyarrow import fs
-
-    listed = with_retries(
-        lambda: filesystem.get_file_info(fs.FileSelector(path, recursive=False)), prefix + path
-    )
-    for info in sorted(listed, key=lambda info: info.path):
+def _below_remote(filesystem: Any, path: str, prefix: str, whole: Whole) -> Iterator[Item]:
+    try:
+        listed = _listed(filesystem, path, prefix + path)
+    except PermissionError as error:
+        yield Item(prefix + path, trouble=f"Cannot list {prefix}{path}: {error}.")
+        return
+    for info in listed:
         name = info.path.rstrip("/").rpartition("/")[2]
         if is_passed_over(name):
             continue
         if info.type.name == "Directory":
-            yield from _below_remote(filesystem, info.path, prefix)
+            yield from _below_remote(filesystem, info.path, prefix, whole)
         elif is_photograph_name(name):
             yield remote_item(prefix + info.path, info)
+    whole(prefix + path)
+
+
+def _listed(filesystem: Any, folder: str, what: str) -> list[Any]:
+    """Return what is in a folder of a bucket, sorted; of one that went just now, nothing."""
+    from pyarrow import fs
+
+    selector = fs.FileSelector(folder, allow_not_found=True)
+    found = with_retries(lambda: filesystem.get_file_info(selector), what)
+    return sorted(found, key=lambda info: info.path)
 
 
 def _is_remote_pattern(source: str, path: str) -> bool:
@@ -225,31 +288,35 @@ def _matches(source: str, filesystem: Any, path: str) -> list[tuple[str, Any]]:
     """Return what a pattern matches, as on this machine: URI and ``pyarrow.fs.FileInfo``."""
     segments = path.split("/")
     n_fixed = next(i for i, segment in enumerate(segments) if glob.has_magic(segment))
-    found = _matching(filesystem, "/".join(segments[:n_fixed]), segments[n_fixed:], source)
     prefix = _prefix(source, path)
+
+    def inside(folder: str) -> list[Any]:
+        try:
+            return _listed(filesystem, folder, source)
+        except PermissionError as error:
+            raise HarError(f"Cannot list {prefix}{folder}: {error}.") from error
+
+    found = _matching(inside, inside("/".join(segments[:n_fixed])), segments[n_fixed:])
     return [(prefix + info.path, info) for info in found]
 
 
-def _matching(filesystem: Any, folder: str, segments: list[str], source: str) -> Iterator[Any]:
-    """Yield what is in a folder of a bucket and matches; ``**`` is any folders, or none."""
-    from pyarrow import fs
-
-    selector = fs.FileSelector(folder, allow_not_found=True)
-    listed = with_retries(lambda: filesystem.get_file_info(selector), source)
-    inside = sorted(listed, key=lambda info: info.path)
+def _matching(
+    inside: Callable[[str], list[Any]], listed: Sequence[Any], segments: list[str]
+) -> Iterator[Any]:
+    """Yield what is in a listed folder of a bucket and matches; ``**`` is any folders, or none."""
     first, *rest = segments
     if first == "**" and rest:
-        yield from _matching(filesystem, folder, rest, source)
-    for info in inside:
+        yield from _matching(inside, listed, rest)
+    for info in listed:
         name = info.path.rpartition("/")[2]
-        is_folder = info.type == fs.FileType.Directory
+        is_folder = info.type.name == "Directory"
         if name.startswith(".") and not first.startswith("."):
             continue
         if first == "**" and rest:
             if is_folder:
-                yield from _matching(filesystem, info.path, segments, source)
+                yield from _matching(inside, inside(info.path), segments)
         elif fnmatch.fnmatchcase(name, first):
             if not rest:
                 yield info
             elif is_folder:
-                yield from _matching(filesystem, info.path, rest, source)
+                yield from _matching(inside, inside(info.path), rest)

@@ -2,6 +2,7 @@
 
 import errno
 import functools
+import io
 import os
 import re
 import time
@@ -10,14 +11,16 @@ from datetime import timedelta
 from typing import Any, Final, TypeVar
 from urllib.parse import urlsplit
 
-from har_core.errors import HarError
+from har_core.errors import DatasetError, HarError
 from har_core.extras import require_scale_extra
+from har_core.storage.names import real_path
 
 _SCHEME: Final = re.compile(r"([A-Za-z][A-Za-z0-9+.-]+)://")
 # A server that answers "slow down" is asked again after 0.5, 1, 2, 4 and 8 s; pyarrow itself asks
 # S3 three times each.
 _TRIES: Final = 6
 _FIRST_WAIT_S: Final = 0.5
+_READ_AHEAD: Final = 2**16
 # Of paths that this machine's file system will never open, however long one waits.
 _IMPOSSIBLE: Final = frozenset({errno.ENAMETOOLONG, errno.ELOOP, errno.EISDIR, errno.EINVAL})
 T = TypeVar("T")
@@ -25,6 +28,10 @@ T = TypeVar("T")
 
 class SourceLostError(HarError):
     """Photographs cannot be reached any more: a folder vanished, a server stopped answering."""
+
+
+class SourceDamagedError(DatasetError):
+    """A list, table or tar file cannot be read, or not to its end; what could be was listed."""
 
 
 def is_remote(uri: str) -> bool:
@@ -148,3 +155,62 @@ def is_refused(error: Exception) -> bool:
     status = getattr(error, "status", None)
     gone = isinstance(status, int) and 400 <= status < 500 and status not in (408, 429)
     return gone or isinstance(error, PermissionError) or "ACCESS_DENIED" in str(error)
+
+
+def open_file(uri: str) -> tuple[Any, int]:
+    """Open a file for reading at any place; also return the time of its last change.
+
+    Parameters
+    ----------
+    uri : str
+
+    Returns
+    -------
+    file : binary file
+        Errors of what reads it are its content's: a server is asked again, see `with_retries`.
+    mtime_ns : int
+        In nanoseconds since 1970; -1 if it is not known.
+    """
+    filesystem, path = open_filesystem(real_path(uri))
+
+    def opened() -> tuple[Any, int]:
+        mtime_ns = filesystem.get_file_info(path).mtime_ns
+        return filesystem.open_input_file(path), -1 if mtime_ns is None else mtime_ns
+
+    if not is_remote(uri):
+        return opened()
+    file, mtime_ns = with_retries(opened, uri)
+    return io.BufferedReader(_Served(file, uri), _READ_AHEAD), mtime_ns
+
+
+class _Served(io.RawIOBase):
+    """A file on a server."""
+
+    def __init__(self, file: Any, uri: str) -> None:
+        self._file = file
+        self._uri = uri
+
+    def readable(self) -> bool:
+        return True
+
+    def seekable(self) -> bool:
+        return True
+
+    def seek(self, offset: int, whence: int = os.SEEK_SET) -> int:
+        return self._file.seek(offset, whence)
+
+    def tell(self) -> int:
+        return self._file.tell()
+
+    def readinto(self, buffer: Any) -> int:
+        start = self._file.tell()
+
+        def read() -> int:
+            self._file.seek(start)
+            return self._file.readinto(buffer)
+
+        return with_retries(read, self._uri)
+
+    def close(self) -> None:
+        self._file.close()
+        super().close()

@@ -4,6 +4,7 @@ import os
 import signal
 import subprocess
 import sys
+import tarfile
 import tempfile
 import time
 from collections.abc import Iterator
@@ -133,10 +134,17 @@ def test_interrupted_job_keeps_what_its_actors_have_made(
 def test_scan_finds_the_same_on_a_cluster(
     cluster: str, photographs: Path, inline: None, tmp_path: Path
 ) -> None:
-    pattern = str(photographs / "more" / "*.jpg")
-    here = scan_sources([pattern], str(tmp_path / "here"))
-    there = scan_sources([pattern], str(tmp_path / "there"), where=Where("ray", cluster, 1))
-    assert here.measured == there.measured == N // 4
+    cut, n = tmp_path / "cut.tar", 9
+    with tarfile.open(cut, "w") as archive:
+        for path in sorted(photographs.glob("*.jpg"))[:n]:
+            archive.add(path, path.name)
+        end = archive.offset
+    cut.write_bytes(cut.read_bytes()[:end])
+    sources = [str(photographs / "more" / "*.jpg"), str(cut)]
+    here = scan_sources(sources, str(tmp_path / "here"))
+    there = scan_sources(sources, str(tmp_path / "there"), where=Where("ray", cluster, 1))
+    assert here.measured == there.measured == N // 4 + n + 1
+    assert (here.photographs["reason"] == "unreadable_source").sum() == 1
     pd.testing.assert_frame_equal(there.photographs, here.photographs)
 
 

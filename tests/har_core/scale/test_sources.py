@@ -50,3 +50,17 @@ def test_pattern_that_matches_nothing_is_said(place: Path, pattern: str) -> None
     for where in (str(place), "s3://there"):
         with pytest.raises(HarError, match="Nothing matches"):
             list(list_sources([f"{where}/{pattern}"]))
+
+
+def test_bucket_is_asked_once_for_each_folder(place: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    asked: list[str] = []
+    listed = listing._listed
+
+    def count(filesystem: object, folder: str, what: str) -> list[object]:
+        asked.append(folder)
+        return listed(filesystem, folder, what)
+
+    monkeypatch.setattr(listing, "_listed", count)
+    list(list_sources(["s3://there/**/*.jpg"]))
+    folders = ["", "/2026-01", "/2026-02", "/2026-02/more", "/a", "/a/b", "/a/b/c", "/x"]
+    assert sorted(asked) == [f"there{folder}" for folder in folders]

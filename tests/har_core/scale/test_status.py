@@ -34,7 +34,8 @@ def test_job_that_lists_for_long_is_known_to_live(
         yield from ()
 
     mine = JobStatus("1", "local", 0, "made_up", ["/photos"])
-    run_job(list_slowly(), results, Scoring(to=str(tmp_path), bundle=""), Where(), mine, "Scoring")
+    work = Scoring(to=str(tmp_path), bundle="")
+    run_job(lambda whole: list_slowly(), results, work, Where(), mine, "Scoring")
     assert len({s.updated for s in seen}) == 3
     assert {s.state for s in seen} == {"listing"}
     ended = read_status(results)
