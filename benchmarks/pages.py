@@ -40,7 +40,7 @@ CHANGES: Final[dict[str, tuple[Change, ...]]] = {
     "evaluation": (
         ("Confusions", "cells", None),
         ("Confusions", "hide_right", (True, False)),
-        ("Confusions", "predicted 1", None),
+        ("Confusions", "predicted 0", None),
         ("Classes", "class_intervals", (True, False)),
         ("Curves", "curve", None),
         ("Confidence", "threshold", (0.5, 0.7)),

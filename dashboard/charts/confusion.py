@@ -32,14 +32,13 @@ def confusion_figure(
     share: Share = "count",
     order: np.ndarray | None = None,
     hide_diagonal: bool = False,
-    selected: tuple[str, str] | None = None,
     on_dark: bool = False,
 ) -> go.Figure:
     """Draw a confusion matrix whose cells can be clicked.
 
-    Plotly reports no clicks on heatmap cells, so an invisible bar lies on every cell that holds
-    photographs, and turns into a frame when it is selected, by a click or by `selected`. Its
-    ``customdata`` is (true class, predicted class, count). Axes count classes.
+    Plotly reports no clicks on heatmap cells, so a frame that cannot be seen, a bar, lies on every
+    cell that holds photographs. Its ``customdata`` is (true class, predicted class, count). Axes
+    count classes.
 
     Parameters
     ----------
@@ -52,8 +51,6 @@ def confusion_figure(
         Permutation of the classes, first on top; default: as they are.
     hide_diagonal : bool, default False
         Leave out right answers.
-    selected : tuple of str, optional
-        (true class, predicted class) of the cell to frame.
     on_dark : bool, default False
         Whether the page is dark: decides the colour of texts in faint cells.
 
@@ -96,10 +93,6 @@ def confusion_figure(
     ):
         cells = np.argwhere(clickable & chosen)
         _add_cells(figure, names, counts, values, cells, colour, share)
-    if selected is not None:
-        for trace in figure.select_traces({"type": "bar"}):
-            reported = [tuple(cell[:2]) for cell in trace.customdata]
-            trace.selectedpoints = [i for i, cell in enumerate(reported) if cell == selected]
     _style_confusion(figure, labels)
     return figure
 
@@ -122,7 +115,6 @@ def _add_cells(
         texts = [_short_percent(v) for v in values[rows, columns]]
         shares = [f", {v:.1%}{of_what}" for v in values[rows, columns]]
     labels = chart_names(names)
-    text_style = {"textfont": {"color": colour}}
     figure.add_bar(
         x=columns,
         base=rows - 0.5,
@@ -137,8 +129,6 @@ def _add_cells(
         textangle=0,
         textfont={"size": 12, "color": colour},
         marker={"opacity": 0, "color": TRANSPARENT, "line": {"color": _FRAME, "width": 3}},
-        selected={"marker": {"opacity": 1}, **text_style},
-        unselected={"marker": {"opacity": 0}, **text_style},
         customdata=[
             [names[row], names[column], int(counts[row, column])]
             for row, column in zip(rows, columns, strict=True)
@@ -185,7 +175,7 @@ def _style_confusion(figure: go.Figure, labels: list[str]) -> None:
     figure.update_layout(
         base_layout(height=round(_cell_side(n) * n) + 150),
         barmode="overlay",
-        clickmode="event+select",
+        clickmode="event",
         plot_bgcolor="rgba(128, 142, 148, 0.06)",
         dragmode=False if n <= _MOST_CLASSES_WITH_TEXT else "pan",
         hoverdistance=12,

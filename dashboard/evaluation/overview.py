@@ -6,7 +6,7 @@ import streamlit as st
 
 from dashboard.charts.ranking import per_class_figure
 from dashboard.charts.style import NO_TOOLBAR
-from dashboard.evaluation.confusions import open_cell, show_confused_pairs
+from dashboard.evaluation.confusions import show_confused_pairs
 from dashboard.evaluation.report import render_report
 from dashboard.evaluation.shown import Shown
 from dashboard.widgets.metric_tiles import show_metric_tiles
@@ -44,7 +44,7 @@ def show_overview(shown: Shown) -> None:
             alt="F1 score of every class with its interval",
         )
     with pairs:
-        show_confused_pairs(shown, open_cell)
+        show_confused_pairs(shown)
 
 
 def show_downloads(shown: Shown, caveats: list[str]) -> None:

@@ -50,7 +50,7 @@ def show_browser(table: ResultsTable) -> None:
         say_none_match(_NO_FILTERS)
         return
     st.markdown(f"**{counted(len(rows), 'photograph')}**")
-    ScoredPhotos(table).show(rows, key=f"results {search} {action} {kind} {order}")
+    ScoredPhotos(table).show(rows, key="results")
 
 
 def _kind_title(kind: str) -> str:

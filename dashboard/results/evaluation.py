@@ -6,28 +6,24 @@ import numpy as np
 import streamlit as st
 
 from dashboard import sidebar
-from dashboard.charts.confusion import confusion_figure
 from dashboard.charts.ranking import per_class_figure
 from dashboard.charts.results import reliability_bars
 from dashboard.charts.style import NO_TOOLBAR
 from dashboard.results.opening import measured
 from dashboard.results.overview import show_overview
 from dashboard.results.photos import ScoredPhotos
-from dashboard.widgets.confused import confused_pair
+from dashboard.widgets.confusions import show_confusions
 from dashboard.widgets.metric_tiles import show_metric_tiles
-from dashboard.wording.metrics import cell_title, metric_interval, metric_value
+from dashboard.wording.metrics import metric_interval, metric_value
 from dashboard.wording.names import escape_markdown
 from har_core.errors import HarError, some_of
-from har_core.evaluation.confusion import Share, most_confused_pairs, similarity_order
 from har_core.scale.opened.labels import JoinedLabels
 from har_core.scale.opened.metrics import MassResult
 from har_core.scale.opened.table import ResultsTable
 from har_core.scale.sources.containers import ADDRESS_HEADINGS
 
 LABELS_KEY: Final = "labels"
-_CELL: Final = "results_cell"
 _SECTIONS: Final = ("Overview", "Confusions", "Confidence", "Answers")
-_SIDE_BY_SIDE_UP_TO: Final = 20
 _MOST_UNKNOWN: Final = 5
 _BY_ADDRESS: Final = "By path: a file that was replaced since would keep its label."
 _BY_NAME: Final = (
@@ -66,7 +62,7 @@ def show_evaluation(table: ResultsTable) -> None:
         label_visibility="collapsed",
     )
     if section == "Confusions":
-        _show_confusions(table, labels, result)
+        show_confusions(result, _ScoredCells(table, labels, result))
     elif section == "Confidence":
         _show_confidence(result)
     elif section == "Answers":
@@ -145,95 +141,23 @@ def _show_confidence(result: MassResult) -> None:
     st.caption("Fifteen groups of equally many photographs.")
 
 
-def _show_confusions(table: ResultsTable, labels: JoinedLabels, result: MassResult) -> None:
-    names = result.class_names
-    if len(names) <= _SIDE_BY_SIDE_UP_TO:
-        left, right = st.columns([7, 4], gap="medium")
-    else:
-        left, right = st.container(), st.container()
-    cell = _chosen_cell(names)
-    with left:
-        share: Share = st.segmented_control(
-            "Cells show",
-            ["count", "row", "column"],
-            default="row",
-            required=True,
-            key="results_cells",
-            format_func={
-                "count": "photographs",
-                "row": "% of true class",
-                "column": "% of answers",
-            }.__getitem__,
-        )
-        st.plotly_chart(
-            confusion_figure(
-                result.confusion,
-                names,
-                share=share,
-                order=similarity_order(result.confusion),
-                selected=cell,
-                on_dark=st.context.theme.type == "dark",
-            ),
-            key="results_confusion",
-            on_select=_choose_clicked_cell,
-            selection_mode="points",
-            config=NO_TOOLBAR,
-            alt="Confusion matrix: photographs by true and predicted class",
-        )
-        st.caption(
-            "Rows are true classes, columns what the model said. Click a cell to see its "
-            "photographs."
-        )
-    with right:
-        if cell is None:
-            _show_pairs(result)
-        else:
-            _show_cell(table, labels, names, cell)
+class _ScoredCells:
+    """Of results whose labels are known; see `dashboard.widgets.confusions.CellPhotos`."""
 
+    def __init__(self, table: ResultsTable, labels: JoinedLabels, result: MassResult) -> None:
+        self._table, self._labels, self._names = table, labels, result.class_names
 
-def _chosen_cell(names: tuple[str, ...]) -> tuple[str, str] | None:
-    cell = st.session_state.get(_CELL)
-    return cell if cell is not None and set(cell) <= set(names) else None
+    def find(self, label: str | None, prediction: str | None) -> np.ndarray:
+        chosen = self._labels.counted
+        for column, name in ((self._labels.label, label), (self._table.action, prediction)):
+            if name is not None:
+                chosen = chosen & (column == self._names.index(name))
+        rows = np.flatnonzero(chosen)
+        return rows[np.argsort(-self._table.confidence[rows], kind="stable")]
 
+    def show(self, found: np.ndarray) -> None:
+        photos = ScoredPhotos(self._table, self._labels.label)
+        photos.show(found, key="cell", page_size=12, tile_width=124)
 
-def _choose_cell(cell: tuple[str, str] | None) -> None:
-    st.session_state[_CELL] = cell
-
-
-def _choose_clicked_cell() -> None:
-    points = st.session_state["results_confusion"]["selection"]["points"]
-    if points:
-        _choose_cell(tuple(points[0]["customdata"][:2]))
-
-
-def _show_pairs(result: MassResult) -> None:
-    st.header("Most confused", anchor=False)
-    pairs = most_confused_pairs(result.confusion, result.class_names, limit=8)
-    if pairs.empty:
-        st.caption("The model makes no mistake on these photographs.")
-    for rank, pair in enumerate(pairs.itertuples()):
-        with st.container(border=True, gap="xsmall"):
-            n = int(pairs["count"].iloc[rank])
-            args = ((pair.label, pair.prediction),)
-            confused_pair(pair, n, f"results_pair_{rank}", _choose_cell, args)
-
-
-def _show_cell(
-    table: ResultsTable, labels: JoinedLabels, names: tuple[str, ...], cell: tuple[str, str]
-) -> None:
-    label, prediction = (names.index(name) for name in cell)
-    rows = np.flatnonzero(labels.counted & (labels.label == label) & (table.action == prediction))
-    rows = rows[np.argsort(-table.confidence[rows], kind="stable")]
-    st.button(
-        f"{escape_markdown(cell_title(*cell))} · {len(rows):,}",
-        key="results_clear_cell",
-        icon=":material/close:",
-        icon_position="right",
-        on_click=_choose_cell,
-        args=(None,),
-        help="Remove this filter",
-    )
-    if len(rows):
-        ScoredPhotos(table, labels.label).show(rows, key=f"cell {cell}", tile_width=124)
-    else:
-        st.caption("No photographs.")
+    def first(self, found: np.ndarray) -> dict[str, bytes]:
+        return {}  # each may lie in another part, which would be read for it alone

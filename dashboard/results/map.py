@@ -85,7 +85,7 @@ def _draw(table: ResultsTable, found: SampleMap, key: str) -> None:
     rows = np.array(chosen_points(event), dtype=np.int64)
     if len(rows):
         st.markdown(f"**{counted(len(rows), 'photograph')} in this region**")
-        ScoredPhotos(table).show(rows, key=f"results map {hash(rows.tobytes())}")
+        ScoredPhotos(table).show(rows, key="results map")
 
 
 _VECTORS: Final = {True: "the model's features", False: "the class probabilities"}

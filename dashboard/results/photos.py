@@ -20,7 +20,6 @@ from har_core.scale.opened.table import VERDICTS, ResultsTable
 from har_core.scale.sources.locations import is_remote, local_path
 from har_core.storage.checksums import sha256_of_photograph
 
-PAGE_SIZE: Final = 24
 _SHOWN_PROBABILITIES: Final = 6
 _OPENED: Final = "opened_scored_photograph"
 _STEPPED: Final = "stepped_among_scored_photographs"  # the gallery that opens another one now
@@ -41,7 +40,9 @@ class ScoredPhotos:
     table: ResultsTable
     label: np.ndarray | None = None
 
-    def show(self, rows: np.ndarray, *, key: str, tile_width: int = 150) -> None:
+    def show(
+        self, rows: np.ndarray, *, key: str, page_size: int = 24, tile_width: int = 150
+    ) -> None:
         """Draw some rows as tiles, one page of them; a click opens one.
 
         Parameters
@@ -49,14 +50,15 @@ class ScoredPhotos:
         rows : ndarray of int
             Numbers of rows, in the order to show.
         key : str
-            Unique on the page, and for these rows.
-        tile_width : int
-            Least width of a tile in pixels.
+            Unique on the page.
+        page_size, tile_width : int
+            Tiles per page; least width of a tile in pixels.
         """
-        pages = -(-len(rows) // PAGE_SIZE)
-        page_key = f"page {key}"
+        pages = -(-len(rows) // page_size)
+        # Other photographs, such as another cell's, begin with their first page.
+        page_key = f"page {key} {hash(rows.tobytes())}"
         page = int(st.session_state.get(page_key) or 1)
-        shown = rows[(page - 1) * PAGE_SIZE : page * PAGE_SIZE]
+        shown = rows[(page - 1) * page_size : page * page_size]
         facts = self.table.read(shown, ("uri", "sha256"))
         paths = [picture_path(*fact) for fact in facts[["uri", "sha256"]].itertuples(index=False)]
         tiles = [

@@ -9,7 +9,14 @@ from playwright.sync_api import Browser, BrowserContext, Page, expect
 
 from har_core.dataset.table import load_dataset
 from har_core.evaluation.store import read_evaluation
-from tests.browser.conftest import DESKTOP, TIMEOUT_MS, steady_box, visit, wait_until_drawn
+from tests.browser.conftest import (
+    DESKTOP,
+    POLL_MS,
+    TIMEOUT_MS,
+    steady_box,
+    visit,
+    wait_until_drawn,
+)
 from tests.dashboard_process import DashboardProcess, running_dashboard
 from tests.drawing import CLASS_NAMES, write_dataset
 from tests.evaluated import draw_table, write_evaluated_bundle
@@ -85,6 +92,22 @@ def click_cell(page: Page, label: str, prediction: str) -> None:
     page.mouse.click(box["x"] + box["width"] / 2, box["y"] + box["height"] / 2)
 
 
+# Of the cells of the matrix, those that are framed.
+FRAMED = """
+() => {
+  const reported = (document.querySelector('.js-plotly-plot')?.data ?? [])
+    .filter(trace => trace.type === 'bar').flatMap(trace => trace.customdata)
+  const opaque = point => getComputedStyle(point.querySelector('path')).opacity === '1'
+  return [...document.querySelectorAll('.barlayer .point')]
+    .flatMap((point, i) => opaque(point) ? [reported[i].slice(0, 2).join(' as ')] : []).join()
+}
+"""
+
+
+def expect_frame(page: Page, cell: str) -> None:
+    page.wait_for_function(f"cell => ({FRAMED})() === cell", arg=cell, polling=POLL_MS)
+
+
 def tiles(page: Page) -> list[str]:
     names = page.locator(".gallery .open").evaluate_all(
         "tiles => tiles.map(tile => tile.textContent)"
@@ -98,6 +121,7 @@ def test_each_cell_shows_exactly_its_photographs_and_is_one_step_of_the_history(
     click_cell(page, "running", "sitting")
     confused = page.get_by_role("button", name="running taken for sitting · 3")
     expect(confused).to_be_visible()
+    expect_frame(page, "running as sitting")
     expect(page.locator(".gallery .open")).to_have_count(3)
     assert tiles(page) == ["running_0.jpg", "running_1.jpg", "running_2.jpg"]
     for image in page.locator(".gallery img").all():
@@ -110,11 +134,13 @@ def test_each_cell_shows_exactly_its_photographs_and_is_one_step_of_the_history(
     recognised = page.get_by_role("button", name="clapping, recognised · 10")
     recognised.click()
     expect(page.get_by_text("Most confused")).to_be_visible()
+    expect_frame(page, "")
     expect(page).to_have_url(re.compile("true=any&predicted=any"))
 
     assert page.evaluate("history.length") == before + 3
     page.go_back()
     expect(recognised).to_be_visible()
+    expect_frame(page, "clapping as clapping")
     page.go_back()
     expect(confused).to_be_visible()
     page.go_back()
@@ -144,6 +170,11 @@ def test_a_pair_and_a_link_are_one_step_each(page):
 def test_a_link_shows_the_same_cell_and_a_photograph_leads_to_the_dataset(page):
     open_view(page, "three", "Confusions", true="running", predicted="sitting")
     expect(page.locator(".gallery .open")).to_have_count(3)
+    for _ in range(3):  # another click on it changes nothing
+        expect_frame(page, "running as sitting")
+        click_cell(page, "running", "sitting")
+        wait_until_drawn(page)
+    expect_frame(page, "running as sitting")
     page.get_by_role("button", name=re.compile("Open running_2.jpg")).click()
     dialog = page.get_by_role("dialog")
     expect(dialog.get_by_role("button", name="Next")).to_be_visible()  # hears the keys, drawn last

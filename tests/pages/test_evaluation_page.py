@@ -93,7 +93,8 @@ def texts(app: AppTest) -> str:
 
 def gallery(app: AppTest) -> list[dict]:
     """Return the tiles of the first gallery."""
-    return json.loads(app.get("bidi_component")[0].proto.json)["tiles"]
+    drawn = [json.loads(component.proto.json) for component in app.get("bidi_component")]
+    return next(data["tiles"] for data in drawn if "tiles" in data)
 
 
 def tiles(app: AppTest) -> list[str]:

@@ -132,9 +132,9 @@ def test_with_labels_the_evaluation_measures_each_photograph_once(place: Path) -
     assert "It is not known which photographs the model was trained on" in texts(app)
     assert set(values(app)) == {"Top-1 accuracy", "Top-3 accuracy", "Macro F1", "Log loss", "ECE"}
     app = open_page("evaluation", **address, results_view="Confusions")
-    app.button(key="results_pair_0").click().run()
+    app.button(key="pair_0").click().run()
     assert not app.exception
-    assert " taken for " in app.button(key="results_clear_cell").label
+    assert " taken for " in app.button(key="clear_cell").label
     assert open_page("evaluation", **address, results_view="Confidence").get("plotly_chart")
 
 

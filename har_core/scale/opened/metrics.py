@@ -11,6 +11,7 @@ import pandas as pd
 from har_core.errors import DatasetError
 from har_core.evaluation.bootstrap import N_RESAMPLES, SEED, Interval
 from har_core.evaluation.calibration import N_BINS, ReliabilityBins, equal_mass_bins
+from har_core.evaluation.confusion import similarity_order
 from har_core.evaluation.result import EvaluationResult
 from har_core.evaluation.totals import MetricTotals, class_intervals, headline_intervals
 from har_core.scale.opened.labels import JoinedLabels
@@ -53,6 +54,11 @@ class MassResult:
     def confusion(self) -> np.ndarray:
         """Photographs by true (row) and predicted (column) class, int64, shape (C, C)."""
         return self.cells.sum(axis=2)
+
+    @cached_property
+    def similarity_order(self) -> np.ndarray:
+        """Class indices so that classes taken for each other are neighbours, int, shape (C,)."""
+        return similarity_order(self.confusion)
 
     @cached_property
     def totals(self) -> MetricTotals:

@@ -78,14 +78,6 @@ def test_classes_stand_in_the_given_order(result):
     assert list(figure.layout.xaxis.ticktext) == readable
 
 
-def test_the_selected_cell_alone_is_framed(result):
-    figure = confusion_figure(result.confusion, HAR_CLASSES, selected=("running", "sitting"))
-    framed = [tuple(t.customdata[i][:2]) for t in bars(figure) for i in t.selectedpoints]
-    assert framed == [("running", "sitting")]
-    for trace in bars(figure):
-        assert (trace.selected.marker.opacity, trace.unselected.marker.opacity) == (1, 0)
-
-
 def test_classes_that_read_alike_stay_apart():
     figure = confusion_figure(np.array([[3, 1], [0, 4]]), ["a_b", "a b"])
     assert list(figure.layout.xaxis.ticktext) == ["a_b", "a b"]
