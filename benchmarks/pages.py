@@ -1,12 +1,15 @@
 """Reruns of the Dataset and Evaluation pages after a widget changed, on a real dataset.
 
-    HAR_DATASET=/path/to/DataSet python -m benchmarks.pages
+    HAR_DATASET=/path/to/DataSet python -m benchmarks.pages [PART ...] [--only KEY ...]
 
 prints the time of every widget: from the message that a browser sends to the last one that the
-server answers with, which is what runs again of the page, and Streamlit's own work.
+server answers with, which is what runs again of the page, and Streamlit's own work. Parts are
+`analysis`, which the Dataset page needs and which is remembered, `dataset` and `evaluation`.
 """
 
+import argparse
 import itertools
+import json
 import os
 from collections.abc import Collection, Sequence
 from pathlib import Path
@@ -26,6 +29,14 @@ REPEATS: Final = 6
 WANTED_MS: Final = 60
 # Section or tab, a widget's key, the values that it takes in turn (None: two of its options).
 Change = tuple[str, str, Sequence[Value] | None]
+
+
+def lasso(rows: range) -> str:
+    """Return what a browser says of points that were drawn around on a map."""
+    points = [{"customdata": row} for row in rows]
+    return json.dumps({"selection": {"points": points, "point_indices": [*rows]}})
+
+
 CHANGES: Final[dict[str, tuple[Change, ...]]] = {
     "dataset": (
         ("Overview", "balance_measure", None),
@@ -34,7 +45,10 @@ CHANGES: Final[dict[str, tuple[Change, ...]]] = {
         ("Photographs", "browse_order", None),
         ("Findings", "finding", None),
         ("Label suspects", "suspect_class", None),
+        ("Label suspects", "suspect_source", None),
         ("Map", "map_colouring", None),
+        ("Map&map_colouring=Finding", "map_finding", None),
+        ("Map", "photo_map_Class", (lasso(range(100)), lasso(range(100, 300)))),
         ("Overview", "section", ("Leakage", "Overview")),
     ),
     "evaluation": (
@@ -48,6 +62,7 @@ CHANGES: Final[dict[str, tuple[Change, ...]]] = {
         ("Errors", "error_search", ("1", "12")),
     ),
 }
+ANALYSIS: Final = "analysis"
 SECTION_KEYS: Final = {"dataset": "section", "evaluation": "view"}
 
 
@@ -96,9 +111,20 @@ def reruns(name: str, folder: str, keys: Collection[str] | None = None) -> dict[
     return times
 
 
-if __name__ == "__main__":
+def main() -> None:
+    """Measure and print."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("parts", nargs="*", choices=[ANALYSIS, *CHANGES], metavar="PART")
+    parser.add_argument("--only", nargs="+", metavar="KEY", help="keys of widgets")
+    arguments = parser.parse_args()
     dataset = os.environ["HAR_DATASET"]
-    analyse_photographs(find_model(), scan_dataset(dataset))
-    for page_name in CHANGES:
-        for what, ms in reruns(page_name, dataset).items():
-            print(f"{page_name:<12}{what:<42}{ms:7.0f} ms", flush=True)
+    for part in arguments.parts or [ANALYSIS, *CHANGES]:
+        if part == ANALYSIS:
+            analyse_photographs(find_model(), scan_dataset(dataset))
+            continue
+        for what, ms in reruns(part, dataset, arguments.only).items():
+            print(f"{part:<12}{what:<42}{ms:7.0f} ms", flush=True)
+
+
+if __name__ == "__main__":
+    main()

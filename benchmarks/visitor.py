@@ -18,6 +18,7 @@ _SENT_AS: Final = {
     "text_input": ("string_value", False),
     "checkbox": ("bool_value", False),
     "slider": ("double_array_value", True),
+    "plotly_chart": ("string_value", False),
 }
 
 

@@ -8,7 +8,7 @@ import streamlit as st
 
 from dashboard.dataset.decision_bar import current_decisions, show_decision_bar
 from dashboard.dataset.tiles import PAGE_SIZE, issue_title, show_tiles
-from dashboard.dataset.view import DatasetView
+from dashboard.dataset.view import DatasetView, section
 from dashboard.widgets.filters import class_filter, say_none_match, search_filter
 from dashboard.widgets.paging import choose_page
 from dashboard.wording.names import human_name, percent
@@ -45,7 +45,7 @@ _NO_FILTERS: Final = {
 }
 
 
-@st.fragment
+@section()
 def show_browser(view: DatasetView) -> None:
     """Draw filters, a page of thumbnails, and what can be decided about them."""
     filters = st.grid("auto", min_column_width=140)

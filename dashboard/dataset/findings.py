@@ -8,7 +8,7 @@ import streamlit as st
 from dashboard.charts.dataset import issue_counts
 from dashboard.dataset.decision_bar import show_decision_bar
 from dashboard.dataset.tiles import OUTLIER_MEANING, PAGE_SIZE, issue_title, show_groups, show_tiles
-from dashboard.dataset.view import DatasetView
+from dashboard.dataset.view import DatasetView, section
 from dashboard.widgets.paging import choose_page
 from dashboard.wording.glossary import GLOSSARY
 from dashboard.wording.names import percent, score_text
@@ -45,7 +45,7 @@ def show_findings(view: DatasetView) -> None:
     _show_kind(view, list(found))
 
 
-@st.fragment
+@section()
 def _show_kind(view: DatasetView, found: list[str]) -> None:
     chosen = st.pills(
         "Show",

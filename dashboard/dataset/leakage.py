@@ -5,7 +5,7 @@ import streamlit as st
 
 from dashboard.dataset.decision_bar import show_decision_bar
 from dashboard.dataset.tiles import show_groups
-from dashboard.dataset.view import DatasetView
+from dashboard.dataset.view import BY_IDENTITY, DatasetView, section
 from dashboard.widgets.paging import choose_page
 from dashboard.wording.glossary import GLOSSARY
 from dashboard.wording.names import counted, escape_markdown
@@ -14,7 +14,7 @@ from har_core.dataset.splits import leaking_groups, split_columns
 _GROUPS_PER_PAGE = 8
 
 
-@st.fragment
+@section()
 def show_leakage(view: DatasetView) -> None:
     """Draw the duplicate groups that cross splits, for the split column chosen."""
     columns = _split_columns(view)
@@ -71,7 +71,7 @@ def show_leakage(view: DatasetView) -> None:
 @st.cache_data(
     max_entries=4,
     show_spinner=False,
-    hash_funcs={DatasetView: lambda view: view.identity},
+    hash_funcs=BY_IDENTITY,
 )
 def _table_splits(view: DatasetView) -> pd.DataFrame:
     return split_columns(view.dataset)

@@ -3,13 +3,14 @@
 from typing import Final
 
 import pandas as pd
+import plotly.graph_objects as go
 import streamlit as st
 
 from dashboard.charts.dataset import SPLIT_COLOURS, chosen_points, photo_map
 from dashboard.charts.style import ACCENT, MUTED
 from dashboard.dataset.decision_bar import show_decision_bar
 from dashboard.dataset.tiles import PAGE_SIZE, issue_title, show_tiles
-from dashboard.dataset.view import DatasetView
+from dashboard.dataset.view import BY_IDENTITY, DatasetView, section
 from dashboard.widgets.hover_picture import show_hover_picture
 from dashboard.widgets.paging import choose_page
 from dashboard.wording.glossary import GLOSSARY
@@ -17,10 +18,11 @@ from dashboard.wording.names import counted
 from har_core.images.thumbnails import thumbnail
 from har_core.scan.issues import ISSUE_KINDS, issue_column
 
+_REGION: Final = "map_region"  # a fragment, by which it is run again
 _COLOURINGS: Final = ("Class", "Split", "Finding")
 
 
-@st.fragment
+@section()
 def show_map(view: DatasetView) -> None:
     """Draw the map and the photographs of the region that was lassoed."""
     if view.analysis is None:
@@ -29,7 +31,7 @@ def show_map(view: DatasetView) -> None:
             icon=":material/visibility:",
         )
         return
-    points = view.photographs.dropna(subset=["x"])
+    finding = None
     with st.container(horizontal=True, vertical_alignment="bottom"):
         colouring = st.segmented_control(
             "Colour by",
@@ -40,52 +42,63 @@ def show_map(view: DatasetView) -> None:
             bind="query-params",
         )
         if colouring == "Finding":
-            names = [n for n in (*ISSUE_KINDS, "outlier") if points[issue_column(n)].eq(True).any()]
             finding = st.selectbox(
                 "Finding",
-                names,
+                _findings(view),
                 format_func=issue_title,
                 key="map_finding",
                 bind="query-params",
                 width=280,
             )
-    if colouring == "Class":
-        figure = photo_map(points, points["label"])
-    elif colouring == "Split":
-        figure = photo_map(points, points["split"], colours=SPLIT_COLOURS)
-    else:
-        title = issue_title(finding) if finding else "any finding"
-        flagged = (
-            points[issue_column(finding)].eq(True) if finding else pd.Series(False, points.index)
-        )
-        groups = flagged.map({True: title, False: "other"})
-        figure = photo_map(points, groups, colours={title: ACCENT, "other": MUTED})
-    event = st.plotly_chart(
-        figure,
-        key=f"photo_map_{colouring}",
-        on_select="rerun",
+    chart = f"photo_map_{colouring}"
+    st.plotly_chart(
+        _figure(view, colouring, finding),
+        key=chart,
+        on_select=lambda: st.rerun(_REGION),  # alone: the map is large
         selection_mode=("lasso", "box", "points"),
         config={"displaylogo": False, "scrollZoom": True},
         alt="Map of the photographs: alike ones lie close together",
     )
-    show_hover_picture("photo_map", str(view.identity), lambda row: _thumbnail_of(points, row))
-    left_out = len(view.analysis.table) - len(points)
+    show_hover_picture("photo_map", str(view.identity), lambda row: _thumbnail_of(view, row))
+    left_out = int(view.analysis.table["x"].isna().sum())
     st.caption(
         "Point at one to see it; drag around some to see them all.  \n"
         "Only nearness means something: principal components of the model's features, arranged by "
         "t-SNE." + (f" A sample: {left_out:,} photographs are not drawn." if left_out else ""),
         help=GLOSSARY["backbone features"],
     )
-    _show_region(view, chosen_points(event))
+    _show_region(view, chart)
 
 
-def _thumbnail_of(points: pd.DataFrame, row: int) -> bytes | None:
+@st.cache_resource(max_entries=8, show_spinner=False, hash_funcs=BY_IDENTITY)
+def _findings(view: DatasetView) -> list[str]:
+    points = view.photographs[view.photographs["x"].notna()]
+    return [n for n in (*ISSUE_KINDS, "outlier") if points[issue_column(n)].eq(True).any()]
+
+
+# A figure of thousands of points, which nobody changes.
+@st.cache_resource(max_entries=16, show_spinner=False, hash_funcs=BY_IDENTITY)
+def _figure(view: DatasetView, colouring: str, finding: str | None) -> go.Figure:
+    points = view.photographs[view.photographs["x"].notna()]
+    if colouring == "Class":
+        return photo_map(points, points["label"])
+    if colouring == "Split":
+        return photo_map(points, points["split"], colours=SPLIT_COLOURS)
+    title = issue_title(finding) if finding else "any finding"
+    flagged = points[issue_column(finding)].eq(True) if finding else pd.Series(False, points.index)
+    groups = flagged.map({True: title, False: "other"})
+    return photo_map(points, groups, colours={title: ACCENT, "other": MUTED})
+
+
+def _thumbnail_of(view: DatasetView, row: int) -> bytes | None:
     # The number comes from a browser.
-    path = points["path"].get(row)
+    path = view.photographs["path"].get(row)
     return thumbnail(path) if isinstance(path, str) else None
 
 
-def _show_region(view: DatasetView, chosen: list[int]) -> None:
+@section(key=_REGION)
+def _show_region(view: DatasetView, chart: str) -> None:
+    chosen = chosen_points(st.session_state[chart])
     if not chosen:
         return
     rows = view.photographs.loc[chosen]

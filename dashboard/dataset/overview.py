@@ -1,13 +1,13 @@
 """The Dataset page's overview: class balance, and what the pictures are like."""
 
-from typing import Any, Final
+from typing import Final
 
 import pandas as pd
 import plotly.graph_objects as go
 import streamlit as st
 
 from dashboard.charts.dataset import class_balance, distribution_by_class, size_scatter
-from dashboard.dataset.view import DatasetView
+from dashboard.dataset.view import BY_IDENTITY, DatasetView, section
 from dashboard.wording.glossary import GLOSSARY
 from dashboard.wording.names import escape_markdown, human_name, percent
 from har_core.dataset.slips import ClassBalance
@@ -88,15 +88,12 @@ def _balance_figure(counts: pd.DataFrame, *, shares: bool, by_name: bool) -> go.
     return class_balance(counts, shares=shares, by_name=by_name)
 
 
-_BY_IDENTITY: Final[dict[str | type, Any]] = {DatasetView: lambda view: view.identity}
-
-
-@st.cache_resource(max_entries=64, show_spinner=False, hash_funcs=_BY_IDENTITY)
+@st.cache_resource(max_entries=64, show_spinner=False, hash_funcs=BY_IDENTITY)
 def _size_figure(view: DatasetView, chosen: str | None, side: int | None) -> go.Figure:
     return size_scatter(view.photographs, chosen, input_side=side)
 
 
-@st.cache_resource(max_entries=32, show_spinner=False, hash_funcs=_BY_IDENTITY)
+@st.cache_resource(max_entries=32, show_spinner=False, hash_funcs=BY_IDENTITY)
 def _property_figure(view: DatasetView, name: str) -> go.Figure:
     usable = view.photographs[view.photographs["width"].notna()]
     values = {
@@ -113,7 +110,7 @@ def _capitalised(text: str) -> str:
     return text[:1].upper() + text[1:]
 
 
-@st.fragment
+@section()
 def show_image_properties(view: DatasetView) -> None:
     """Draw sizes, and the distribution of a chosen property by class."""
     photographs = view.photographs

@@ -2,16 +2,17 @@
 
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any, Final
+from typing import Final
 
 import pandas as pd
+import plotly.graph_objects as go
 import streamlit as st
 
 from dashboard.charts.dataset import noise_by_class
 from dashboard.dataset.decision_bar import report_failure, show_decision_bar
 from dashboard.dataset.suggestions import remember_suggestions, remembered_suggestions
 from dashboard.dataset.tiles import PAGE_SIZE, show_tiles
-from dashboard.dataset.view import DatasetView
+from dashboard.dataset.view import BY_IDENTITY, DatasetView, section
 from dashboard.widgets.filters import class_filter
 from dashboard.widgets.paging import choose_page
 from dashboard.wording.glossary import GLOSSARY
@@ -33,7 +34,7 @@ _WHOLE_SET: Final = "Whole set"
 _JUDGES: Final = {_HELD_OUT: "model", _WHOLE_SET: "regression"}
 
 
-@st.fragment
+@section()
 def show_suspects(view: DatasetView) -> None:
     """Draw the ranking, from the chosen evidence."""
     sources = _sources(view)
@@ -74,7 +75,7 @@ def show_suspects(view: DatasetView) -> None:
         judge = _JUDGES[source]
         st.markdown(f"**Labels that the {judge} contradicts**")
         st.plotly_chart(
-            noise_by_class(suspects.by_class),
+            _noise_figure(view, source),
             key="noise_by_class",
             config={"displayModeBar": False},
             alt=f"Estimated share of labels that the {judge} contradicts, by class",
@@ -94,10 +95,7 @@ def show_suspects(view: DatasetView) -> None:
     _show_gallery(view, rows, _JUDGES[source])
 
 
-_BY_IDENTITY: Final[dict[str | type, Any]] = {DatasetView: lambda view: view.identity}
-
-
-@st.cache_data(max_entries=8, show_spinner=False, hash_funcs=_BY_IDENTITY)
+@st.cache_data(max_entries=8, show_spinner=False, hash_funcs=BY_IDENTITY)
 def _sources(view: DatasetView) -> dict[str, str]:
     """Return the evidence on offer, best first, with what is to be known about it."""
     sources = {}
@@ -143,7 +141,7 @@ def _recorded(
         return None
 
 
-@st.cache_data(max_entries=8, show_spinner="Ranking labels …", hash_funcs=_BY_IDENTITY)
+@st.cache_data(max_entries=8, show_spinner="Ranking labels …", hash_funcs=BY_IDENTITY)
 def _rank(view: DatasetView, source: str) -> LabelSuspects:
     photographs = view.photographs
     whole = source == _WHOLE_SET
@@ -160,6 +158,11 @@ def _rank(view: DatasetView, source: str) -> LabelSuspects:
         judged &= photographs["split"].isin(["validation", "test"])
     known = match_probabilities(photographs.loc[judged, "sha256"], recorded, class_names)
     return find_label_suspects(photographs.loc[known.index, "label"], known.to_numpy(), class_names)
+
+
+@st.cache_resource(max_entries=8, show_spinner=False, hash_funcs=BY_IDENTITY)
+def _noise_figure(view: DatasetView, source: str) -> go.Figure:
+    return noise_by_class(_rank(view, source).by_class)
 
 
 def _show_table(view: DatasetView, rows: pd.DataFrame) -> None:

@@ -1,12 +1,12 @@
 """What the Dataset page shows, loaded once and again when a file behind it changes."""
 
 import contextlib
-from collections.abc import Hashable
+from collections.abc import Callable
 from contextvars import copy_context
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cached_property, wraps
 from pathlib import Path
-from typing import Final
+from typing import Any, Concatenate, Final, ParamSpec
 
 import numpy as np
 import pandas as pd
@@ -34,6 +34,26 @@ _SHOW_PROGRESS_FROM: Final = 2_000  # photographs; fewer are read within half a 
 
 
 @dataclass(frozen=True)
+class Identity:
+    """The same for views of the same state of the same files, and only for those.
+
+    Parameters
+    ----------
+    folder : Path
+        Of the dataset.
+    reading : Reading
+    model_folder : Path or None
+    stamps : tuple of (int, int)
+        Of the files and folders that the view is made from; see `dashboard.resources.file_stamp`.
+    """
+
+    folder: Path
+    reading: Reading
+    model_folder: Path | None
+    stamps: tuple[tuple[int, int], ...]
+
+
+@dataclass(frozen=True)
 class DatasetView:
     """A dataset as the page sees it; shared between visitors, so nobody changes it.
 
@@ -57,8 +77,7 @@ class DatasetView:
         Its manifest.
     analysis : Analysis or None
         The model's view of the scanned photographs, if it was computed.
-    identity : hashable
-        The same for views of the same state of the same files, and only for those.
+    identity : Identity
     """
 
     folder: Path
@@ -69,7 +88,7 @@ class DatasetView:
     model_folder: Path | None
     manifest: BundleManifest | None
     analysis: Analysis | None
-    identity: Hashable
+    identity: Identity
 
     @cached_property
     def class_names(self) -> list[str]:
@@ -103,6 +122,10 @@ class DatasetView:
         return [name for name, flag in flags.items() if pd.notna(flag) and bool(flag)]
 
 
+# For what is worked out once of a view; see `DatasetView.identity`.
+BY_IDENTITY: Final[dict[str | type, Any]] = {DatasetView: lambda view: view.identity}
+
+
 def dataset_view(folder: str, model_folder: Path | None) -> DatasetView:
     """Load a dataset, its scan, and what the model knows of it.
 
@@ -112,6 +135,20 @@ def dataset_view(folder: str, model_folder: Path | None) -> DatasetView:
         If the folder or table cannot be read.
     """
     dataset = opened_dataset(folder)
+    place = st.empty()
+    outside = copy_context()
+
+    def report(what: str, done: int, total: int) -> None:
+        if total >= _SHOW_PROGRESS_FROM:
+            # Outside, or Streamlit would take the bar for a part of what it caches.
+            outside.run(place.progress, done / total, f"{what}: {done:,} of {total:,}")
+
+    view = _load_view(_identity(dataset, model_folder), dataset, report)
+    place.empty()
+    return view
+
+
+def _identity(dataset: Dataset, model_folder: Path | None) -> Identity:
     manifest_file = model_folder / MANIFEST_FILE if model_folder else None
     # A scan writes all the time, and says something new only at its end.
     scanning = any(job.state == "running" for job in find_jobs("scan/"))
@@ -121,31 +158,45 @@ def dataset_view(folder: str, model_folder: Path | None) -> DatasetView:
         cache_dir() / "analyses",
         manifest_file or dataset.folder,
     )
-    place = st.empty()
-    outside = copy_context()
-
-    def report(what: str, done: int, total: int) -> None:
-        if total >= _SHOW_PROGRESS_FROM:
-            # Outside, or Streamlit would take the bar for a part of what it caches.
-            outside.run(place.progress, done / total, f"{what}: {done:,} of {total:,}")
-
     stamps = tuple(map(file_stamp, watched))
-    reading = reading_of(dataset.folder)
-    view = _load_view(str(dataset.folder), reading, model_folder, stamps, dataset, report)
-    place.empty()
-    return view
+    return Identity(dataset.folder, reading_of(dataset.folder), model_folder, stamps)
+
+
+_P = ParamSpec("_P")
+_Draw = Callable[Concatenate[DatasetView, _P], None]
+
+
+def section(*, key: str | None = None) -> Callable[[_Draw[_P]], _Draw[_P]]:
+    """Let a part of the page run alone, and the whole page if a file has changed since.
+
+    Parameters
+    ----------
+    key : str, optional
+        By which `streamlit.rerun` runs it again.
+    """
+    return lambda draw: _section(draw, key)
+
+
+def _section(draw: _Draw[_P], key: str | None) -> _Draw[_P]:
+    @st.fragment(key=key)
+    @wraps(draw)
+    def run(drawn: list[bool], view: DatasetView, *args: _P.args, **choices: _P.kwargs) -> None:
+        # Drawn with the page it is as new as that, whatever is being written meanwhile.
+        if drawn and _identity(view.dataset, view.identity.model_folder) != view.identity:
+            st.rerun()
+        drawn.append(True)
+        draw(view, *args, **choices)
+
+    @wraps(draw)
+    def begin(view: DatasetView, *args: _P.args, **choices: _P.kwargs) -> None:
+        run([], view, *args, **choices)
+
+    return begin
 
 
 @st.cache_resource(max_entries=4, show_spinner="Reading the dataset …")
-def _load_view(
-    folder: str,
-    reading: Reading,
-    model_folder: Path | None,
-    stamps: tuple[tuple[int, int], ...],
-    _dataset: Dataset,
-    _report: Progress,
-) -> DatasetView:
-    manifest = None
+def _load_view(identity: Identity, _dataset: Dataset, _report: Progress) -> DatasetView:
+    model_folder, manifest = identity.model_folder, None
     try:
         manifest = read_manifest(model_folder) if model_folder else None
     except ModelBundleError:
@@ -171,7 +222,7 @@ def _load_view(
         model_folder=model_folder,
         manifest=manifest,
         analysis=analysis,
-        identity=(folder, reading, str(model_folder), stamps),
+        identity=identity,
     )
 
 

@@ -170,3 +170,8 @@ def test_region_lassoed_on_the_map_shows_its_photographs(page: Page, tmp_path: P
     page.mouse.up()
     expect(page.get_by_text("24 photographs in this region")).to_be_visible()
     expect(tiles(page)).to_have_count(24)
+
+    table = dataset / "train.csv"  # another process changes it
+    table.write_text(table.read_text().replace("running_0.jpg,running", "running_0.jpg,flying"))
+    page.get_by_role("radio", name="Split").click()
+    expect(page.get_by_text("24 photographs · 4 classes")).to_be_visible()

@@ -92,10 +92,17 @@ def test_from_a_job_to_its_photographs_and_its_confusions(
     page.wait_for_url(re.compile("results_view=Confusions"))
     assert page.evaluate("history.length") == began + 1  # a section is one step
     page.get_by_role("button", name=re.compile(" taken for ")).first.click()
-    expect(page.get_by_role("button", name=re.compile("^Open ")).first).to_be_visible()
+    photographs = page.get_by_role("button", name=re.compile("^Open "))
+    expect(photographs.first).to_be_visible()
+    assert page.evaluate("history.length") == began + 2
 
     page.reload()  # the address says it all
     expect(page.get_by_text("joined by sha256")).to_be_visible()
+    expect(photographs.first).to_be_visible()
+    page.go_back()
+    expect(page.get_by_text("Most confused")).to_be_visible()
+    page.go_back()
+    expect(page.get_by_role("heading", name="How each class fares")).to_be_visible()
     page.get_by_role("button", name="Close the results").click()
     expect(page.get_by_text(f"{ROWS:,} photographs scored by")).not_to_be_visible()
     expect(page).not_to_have_url(re.compile("[?&]results="))

@@ -337,10 +337,10 @@ def test_suspects_say_which_classes_are_too_small_to_judge(analysed: Path, templ
     rows = view.analysis.labelled
     two_classes = rows[view.photographs["label"].iloc[rows].ne("sitting")]
     fewer = replace(view.analysis, labelled=two_classes)
-    partly = replace(view, analysis=fewer, identity="partly")
+    partly = replace(view, analysis=fewer, identity=replace(view.identity, stamps=()))
     assert "fewer than 5 usable" in dataset_suspects._sources(partly)["Whole set"]
     none = replace(view.analysis, labelled=rows[:0])
-    nobody = replace(view, analysis=none, identity="nobody")
+    nobody = replace(view, analysis=none, identity=replace(view.identity, stamps=((0, 0),)))
     assert "Whole set" not in dataset_suspects._sources(nobody)
 
 

@@ -7,7 +7,7 @@ from typing import Final
 import pandas as pd
 import streamlit as st
 
-from dashboard.dataset.view import DatasetView
+from dashboard.dataset.view import BY_IDENTITY, DatasetView
 from har_core.analysis.opinions import Opinions, collect_opinions, opinions_of_duplicates
 from har_core.analysis.review import review_queue
 from har_core.dataset.decisions import Decisions
@@ -44,7 +44,7 @@ class Queue:
 @st.cache_resource(
     max_entries=4,
     show_spinner="Collecting what is doubtful …",
-    hash_funcs={DatasetView: lambda view: view.identity},
+    hash_funcs=BY_IDENTITY,
 )
 def load_queue(view: DatasetView) -> Queue:
     """Build the queue of a scanned dataset; once, and again when something behind it changes."""

@@ -26,7 +26,7 @@ from dashboard.dataset.review.unlabelled import (
     load_batch,
     start_batch,
 )
-from dashboard.dataset.view import DatasetView
+from dashboard.dataset.view import DatasetView, section
 from dashboard.widgets.filters import class_filter
 from dashboard.wording.names import counted, human_name, markdown_name
 from har_core.analysis.review import REVIEW_KINDS
@@ -111,7 +111,7 @@ def show_review(view: DatasetView) -> None:
     _show_next(view, queue, items)
 
 
-@st.fragment
+@section()
 def _show_next(view: DatasetView, queue: Queue, items: pd.DataFrame) -> None:
     decisions = current_decisions(view)
     place = Place.find(items["filename"].tolist(), decisions, st.session_state.get(_AT, 0))

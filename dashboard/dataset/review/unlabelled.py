@@ -7,7 +7,7 @@ import streamlit as st
 
 from dashboard.dataset.decision_bar import current_decisions
 from dashboard.dataset.review.queue import Queue
-from dashboard.dataset.view import DatasetView
+from dashboard.dataset.view import BY_IDENTITY, DatasetView
 from har_core.analysis.labelling import choose_to_label
 from har_core.analysis.opinions import Opinions, collect_opinions
 from har_core.analysis.review import judge_labels
@@ -54,7 +54,7 @@ def start_batch(view: DatasetView) -> None:
 @st.cache_resource(
     max_entries=4,
     show_spinner="Choosing what would teach most …",
-    hash_funcs={DatasetView: lambda view: view.identity},
+    hash_funcs=BY_IDENTITY,
 )
 def _batch(view: DatasetView, before: tuple[_Labels, frozenset[str]]) -> Queue:
     analysis, folder = view.analysis, view.model_folder
