@@ -28,7 +28,6 @@ PAGES = shipped("pages")
 
 def show() -> None:
     """Draw what every page shares, and the chosen page."""
-    spare_the_collector()
     # Pages have no icon of their own: it would become the browser tab's for a moment, and browsers
     # would fetch that one from fonts.gstatic.com.
     page = st.navigation(
@@ -53,6 +52,7 @@ def show() -> None:
         show_watched()
         tab_memory.mount()
     page.run()
+    spare_the_collector()
 
 
 if __name__ == "__main__":  # worker processes of a scan import the running script, too

@@ -25,14 +25,16 @@ def spare_the_collector() -> None:
     """Keep what modules hold out of garbage collections, again whenever some came along.
 
     Streamlit collects garbage after every run of a page, and looks at each object for that. Those
-    of 2,000 imported modules take a tenth of a second, in which no other visitor is served.
+    of 2,000 imported modules take a tenth of a second, in which no other visitor is served. Call
+    this when a page has run, which imports the most.
     """
     _freeze(len(sys.modules))
 
 
 @st.cache_resource(max_entries=1, show_spinner=False)
 def _freeze(n_modules: int) -> None:
-    gc.freeze()  # which takes no time, and leaves little garbage in: it has just been collected
+    gc.collect()  # what is garbage now would stay
+    gc.freeze()
 
 
 @st.cache_data(
