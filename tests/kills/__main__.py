@@ -1,6 +1,6 @@
 """``python -m tests.kills``: SIGKILL every operation before each of its writes, and look.
 
-With the name of an operation only that one is killed, and the states found are printed as JSON.
+With ``--json`` the states found are printed as JSON.
 """
 
 import json
@@ -29,16 +29,18 @@ def states_after_kills(operation: Operation, root: Path) -> list[str]:
     return states
 
 
-def main(names: list[str]) -> None:
-    """Kill the named operation, or all."""
-    for name in names or OPERATIONS:
+def main(as_json: bool) -> None:
+    """Kill all operations, and print what was found."""
+    found = {}
+    for name, operation in OPERATIONS.items():
         with tempfile.TemporaryDirectory() as root:
-            states = states_after_kills(OPERATIONS[name], Path(root))
-        if names:
-            print(json.dumps(states))
-        else:
-            print(f"{name}: {len(states) - 1} kills, {dict(Counter(states[:-1]))}")
+            found[name] = states_after_kills(operation, Path(root))
+        if not as_json:
+            counts = dict(Counter(found[name][:-1]))
+            print(f"{name}: {len(found[name]) - 1} kills, {counts}")
+    if as_json:
+        print(json.dumps(found))
 
 
 if __name__ == "__main__":
-    main(sys.argv[1:])
+    main("--json" in sys.argv)
