@@ -71,7 +71,7 @@ class Found:
             f"{name:<9}{self.n:>8,}{self.per_second:>12.1f}"
             f"{self.per_cpu_second:>12.1f}{self.cost.peak_bytes / 2**20:>10,.0f}"
             f"{self.cost.driver[-1][1] / 2**20:>10,.0f}{grown:>9.1%}{linearity(self.cost):>10.5f}"
-            f"{self.load:>6.1f}"
+            f"{linearity(self.cost, of=2):>10.5f}{self.load:>6.1f}"
         )
 
     def by_minute(self) -> str:
@@ -123,12 +123,12 @@ def run_own(engine: str, folder: Path, n: int, workers: int) -> Found:
         shutil.rmtree(to)
 
 
-def linearity(cost: Cost) -> float:
-    """Return R² of photographs done against the seconds that they took."""
+def linearity(cost: Cost, of: int = 0) -> float:
+    """Return R² of photographs done against seconds of the clock (0) or a processor (2)."""
     if len(cost.done) < 3:
         return float("nan")
-    seconds, photographs, _ = np.array(cost.done).T
-    return float(np.corrcoef(seconds, photographs)[0, 1] ** 2)
+    done = np.array(cost.done)
+    return float(np.corrcoef(done[:, of], done[:, 1])[0, 1] ** 2)
 
 
 def run_peer(name: str, folder: Path, n: int, workers: int) -> Found:
@@ -173,7 +173,7 @@ def main() -> None:
         return
     found = read_found(arguments.results)
     print(f"{workers} cores, load {os.getloadavg()[0]:.1f}")
-    print("               n  per second  per cpu s  peak MB  driver MB   growth        R²  load")
+    print("               n  per second  per cpu s  peak MB  driver MB   growth        R²    R² cpu  load")
     for name in found.keys() - set(arguments.only):
         print(found[name].line(name), " before")
     starts: dict[str, float] = {}

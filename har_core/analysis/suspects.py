@@ -194,16 +194,62 @@ def cross_validated_probabilities(
             f"The {len(labels)} photographs are only {len(np.unique(groups))} that differ, the "
             f"rest are near duplicates; finding doubtful labels needs {N_FOLDS}."
         )
-    probabilities = np.zeros((len(labels), len(class_names)))
+    fold = np.empty(len(labels), np.int64)
     folds = StratifiedGroupKFold(N_FOLDS, shuffle=True, random_state=0)
-    progress("Comparing labels", 0, N_FOLDS)
-    for done, (seen, unseen) in enumerate(folds.split(features, labels, groups), start=1):
-        model = fit_regression(features[seen], labels[seen])
-        # A class may be missing from a fold whose photographs are all duplicates of each other.
-        columns = np.searchsorted(class_names, model.classes_)
-        probabilities[np.ix_(unseen, columns)] = model.predict_proba(features[unseen])
-        progress("Comparing labels", done, N_FOLDS)
-    return probabilities, class_names
+    for number, (_, unseen) in enumerate(folds.split(features, labels, groups)):
+        fold[unseen] = number
+    models = fit_without_each(features, labels, fold, progress)
+    return judged_by_others(models, features, fold, class_names), class_names
+
+
+def fit_without_each(
+    features: np.ndarray, labels: np.ndarray, fold: np.ndarray, progress: Progress
+) -> list[Any]:
+    """Fit a regression for each fold, which learns from the others.
+
+    Parameters
+    ----------
+    features, labels
+        As in `fit_regression`.
+    fold : ndarray of int, shape (N,)
+        Below `N_FOLDS`.
+    progress : callable
+        Called with (what is being done, done, total).
+    """
+    models = []
+    for number in range(N_FOLDS):
+        progress("Comparing labels", number, N_FOLDS)
+        models.append(fit_regression(features[fold != number], labels[fold != number]))
+    progress("Comparing labels", N_FOLDS, N_FOLDS)
+    return models
+
+
+def judged_by_others(
+    models: Sequence[Any], features: np.ndarray, fold: np.ndarray, class_names: np.ndarray
+) -> np.ndarray:
+    """Return what the regressions of `fit_without_each` that have not seen a photograph say of it.
+
+    Parameters
+    ----------
+    models : sequence
+    features : ndarray of float32, shape (M, D)
+    fold : ndarray of int, shape (M,)
+    class_names : ndarray of str, shape (C,)
+        Sorted.
+
+    Returns
+    -------
+    ndarray of float64, shape (M, C)
+        Rows sum to 1.
+    """
+    probabilities = np.zeros((len(features), len(class_names)))
+    for number, model in enumerate(models):
+        unseen = np.flatnonzero(fold == number)
+        if len(unseen):
+            # A class may be missing from a fold whose photographs are all duplicates of each other.
+            columns = np.searchsorted(class_names, model.classes_)
+            probabilities[np.ix_(unseen, columns)] = model.predict_proba(features[unseen])
+    return probabilities
 
 
 def fit_regression(features: np.ndarray, labels: np.ndarray) -> Any:

@@ -116,10 +116,9 @@ class Reader(Generic[T]):
         if coming is not None:
             yield self._looked_at(coming[0], coming[1].result())
 
-    def read_now(self, items: Sequence[Item]) -> Iterator[list[T]]:
-        """Yield photographs one by one, nothing ahead; raises as `read_ahead`."""
-        for item in items:
-            yield self._looked_at([item], [self._read(item)])
+    def read_now(self, item: Item) -> T:
+        """Return what becomes of one photograph, nothing read ahead; raises as `read_ahead`."""
+        return self._made_of(item, self._read(item))
 
     def _read_batch(self, batch: list[Item]) -> list[bytes | Exception]:
         # Of a container one thread alone reads, from front to back.

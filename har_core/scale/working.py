@@ -214,7 +214,7 @@ class Worker:
                 sentence = f"Reading {item.uri} ended the worker twice; look at this file."
                 yield [self._maker.without(item, sentence, CRASHED, gone=False)]
             else:
-                yield from self._reader.read_now([item])
+                yield [self._reader.read_now(item)]
 
     def _write(self, shard: Shard, start: int, stop: int, rows: list[Any]) -> None:
         import pyarrow as pa

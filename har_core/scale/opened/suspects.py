@@ -14,7 +14,8 @@ from har_core.analysis.suspects import (
     LabelSuspects,
     cross_validated_probabilities,
     find_label_suspects,
-    fit_regression,
+    fit_without_each,
+    judged_by_others,
 )
 from har_core.errors import DatasetError
 from har_core.model.fields import ERROR, FEATURES
@@ -144,7 +145,7 @@ def find_suspects(
     else:
         class_names = np.unique(given)
         fold = _folds(rows.digest, groups)
-        models = _fitted(vectors, given[sample], fold[sample], progress)
+        models = fit_without_each(vectors, given[sample], fold[sample], progress)
         components, probabilities = _judge(rows, basis, models, class_names, fold, progress)
     progress("Ranking labels", 0, 1)
     series = pd.Series(given, index=rows.number)
@@ -357,17 +358,6 @@ def _folds(digest: np.ndarray, groups: np.ndarray) -> np.ndarray:
     return (lowest[groups] % N_FOLDS).astype(np.int64)
 
 
-def _fitted(
-    vectors: np.ndarray, given: np.ndarray, fold: np.ndarray, report: Progress
-) -> list[Any]:
-    """Return a regression for each fold, which has learned from the others."""
-    models = []
-    for number in range(N_FOLDS):
-        report("Comparing labels", number, N_FOLDS)
-        models.append(fit_regression(vectors[fold != number], given[fold != number]))
-    return models
-
-
 def _judge(
     rows: _Rows,
     basis: Axes,
@@ -379,14 +369,9 @@ def _judge(
     """Return components (N, K) and probabilities (N, C) of all rows, float32, from one reading."""
     n = len(rows.number)
     components = np.empty((n, len(basis.directions)), np.float32)
-    probabilities = np.zeros((n, len(class_names)), np.float32)
+    probabilities = np.empty((n, len(class_names)), np.float32)
     for places, here in rows.chunks(np.arange(n)):
         components[places] = basis.transform(here)
-        for number, model in enumerate(models):
-            mine = fold[places] == number
-            if mine.any():
-                columns = np.searchsorted(class_names, model.classes_)
-                found = model.predict_proba(here[mine])
-                probabilities[np.ix_(places[mine], columns)] = found
+        probabilities[places] = judged_by_others(models, here, fold[places], class_names)
         report("Judging labels", int(places[-1]) + 1, n)
     return components, probabilities
