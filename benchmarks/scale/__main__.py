@@ -173,7 +173,8 @@ def main() -> None:
         return
     found = read_found(arguments.results)
     print(f"{workers} cores, load {os.getloadavg()[0]:.1f}")
-    print("               n  per second  per cpu s  peak MB  driver MB   growth        R²    R² cpu  load")
+    heading = "               n  per second  per cpu s  peak MB  driver MB   growth"
+    print(f"{heading}        R²    R² cpu  load")
     for name in found.keys() - set(arguments.only):
         print(found[name].line(name), " before")
     starts: dict[str, float] = {}
