@@ -23,7 +23,6 @@ import har_core
 from benchmarks.bench_scan import seconds_of
 from benchmarks.pages import reruns
 from har_core.dataset.duplicates import hashed_pairs, near_duplicate_pairs, pairs_of_thumbnails
-from har_core.images.fingerprints import normalise_thumbnails
 from har_core.scan.scanning import scan_dataset
 from tests.drawing import write_tiny_bundle
 
@@ -94,7 +93,7 @@ def duplicates(folder: Path, n: int) -> float:
 def duplicates_exactly(folder: Path, n: int) -> float:
     """Compare every thumbnail with every other, as up to `MOST_COMPARED` are."""
     made = thumbnails(n)
-    return seconds_of(lambda: near_duplicate_pairs(normalise_thumbnails(made)))
+    return seconds_of(lambda: near_duplicate_pairs(made))
 
 
 def duplicates_by_hashing(folder: Path, n: int) -> float:

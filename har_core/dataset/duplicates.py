@@ -1,7 +1,10 @@
 """Finding near-duplicate photographs: re-encoded, resized, slightly edited or mirrored copies."""
 
+import itertools
 import math
+import os
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from typing import Final
 
 import numpy as np
@@ -18,13 +21,15 @@ from har_core.threads import limited_threads
 # the first pair of different classes appears at 0.905.
 DUPLICATE_CORRELATION: Final = 0.92
 # Where hashing becomes the faster; docs/performance.md has the times.
-MOST_COMPARED: Final = 20_000
+MOST_COMPARED: Final = 40_000
 _ROUNDING: Final = 1e-4
-_BLOCK: Final = 1024  # rows and columns of which a block of products stays in the second cache
-_AT_ONCE: Final = 8192
+_BLOCK: Final = 512  # rows and columns of which a block of products stays in the second cache
+_AT_ONCE: Final = 1024
 _BANDS: Final = 48
 _KEY_BITS: Final = 32
-_SKETCH_BITS: Final = 256
+_ENTRY_BITS: Final = np.uint64(32)
+_ENTRY: Final = np.uint64(2**32 - 1)
+_SIGNS: Final = 256  # at once: a sketch, or keys
 # Copies at the threshold (23 degrees) differ in 33 ± 5 of the sketch's bits, strangers in 128 ± 8.
 _MOST_DIFFERING: Final = 50
 # Photographs of one key are compared with so many next to them: a key that thousands share is that
@@ -34,17 +39,18 @@ _SEED: Final = 20240607
 
 
 def near_duplicate_pairs(
-    fingerprints: np.ndarray, threshold: float = DUPLICATE_CORRELATION
+    pictures: np.ndarray, threshold: float = DUPLICATE_CORRELATION
 ) -> tuple[np.ndarray, np.ndarray]:
     """Find all pairs whose correlation, as they are or mirrored, reaches a threshold.
 
     Comparing everything with everything takes N² products of length 1024. Most pairs are ruled out
-    by the bound that 65 numbers give (`LowFrequencies.bounds`). No pair is missed.
+    by bounds that 34 numbers give, then 65 (`LowFrequencies.bounds`). No pair is missed.
 
     Parameters
     ----------
-    fingerprints : ndarray of float32, shape (N, 1024)
-        From `har_core.images.fingerprints.fingerprint_image`.
+    pictures : ndarray of float32 or uint8, shape (N, 1024)
+        Fingerprints or the thumbnails behind them, from
+        `har_core.images.fingerprints.fingerprint_image` or `grey_thumbnail` there.
     threshold : float
         Least correlation, in (0, 1].
 
@@ -55,36 +61,44 @@ def near_duplicate_pairs(
     correlations : ndarray of float32, shape (P,)
         The larger of the plain and the mirrored correlation.
     """
-    n = len(fingerprints)
     # A second thread would wait for the first longer than it helps with blocks so small.
     with limited_threads(1):
-        found = [*_possible_pairs(low_frequencies(fingerprints), threshold)]
-    codes = np.sort(np.concatenate([np.empty(0, np.int64), *found]))
-    pairs = np.stack([codes // max(n, 1), codes % max(n, 1)], axis=1)
-    return _reaching(fingerprints, pairs, threshold)
+        found = [*_possible_pairs(_low_frequencies_of(pictures), threshold)]
+        return _reaching(pictures, np.concatenate([np.empty(0, np.int64), *found]), threshold)
 
 
 def _possible_pairs(low: LowFrequencies, threshold: float) -> Iterator[np.ndarray]:
-    """Yield the pairs that the bound leaves as ``smaller * N + larger``."""
+    """Yield the pairs that the bound leaves as ``smaller * N + larger``.
+
+    First by a looser one, which is a single product: that of the odd frequencies is at most the
+    product of their norms, too.
+    """
     n = len(low.rest)
-    even = np.hstack([low.even, low.rest[:, np.newaxis]])
+    odd = np.linalg.norm(low.odd, axis=1)
+    summary = np.column_stack([low.even, odd, low.rest])
     for start in range(0, n, _BLOCK):
-        rows = slice(start, start + _BLOCK)
+        rows = summary[start : start + _BLOCK]
         for column in range(start, n, _BLOCK):
-            columns = slice(column, column + _BLOCK)
-            odd = low.odd[rows] @ low.odd[columns].T
-            bounds = even[rows] @ even[columns].T
-            bounds += np.abs(odd, out=odd)
-            possible = np.flatnonzero(bounds >= threshold - _ROUNDING)
-            first, second = np.divmod(possible, bounds.shape[1])
+            products = rows @ summary[column : column + _BLOCK].T
+            loosely = np.flatnonzero(products >= threshold - _ROUNDING)
+            first, second = np.divmod(loosely, products.shape[1])
             first, second = first + start, second + column
-            yield (first * n + second)[first < second]
+            yield _bounded(low, first[first < second], second[first < second], threshold)
+
+
+def _bounded(
+    low: LowFrequencies, first: np.ndarray, second: np.ndarray, threshold: float
+) -> np.ndarray:
+    """Return those of some pairs that may be near as ``smaller * N + larger``."""
+    possible = low.bounds(first, second) >= threshold - _ROUNDING
+    first, second = first[possible], second[possible]
+    return np.minimum(first, second) * len(low.rest) + np.maximum(first, second)
 
 
 def pairs_of_thumbnails(
     thumbnails: np.ndarray, threshold: float = DUPLICATE_CORRELATION
 ) -> tuple[np.ndarray, np.ndarray]:
-    """Find near duplicates, exactly among up to 20,000 photographs, by hashing among more.
+    """Find near duplicates, exactly among up to 40,000 photographs, by hashing among more.
 
     Parameters
     ----------
@@ -99,7 +113,7 @@ def pairs_of_thumbnails(
         See `near_duplicate_pairs`.
     """
     if len(thumbnails) <= MOST_COMPARED:
-        return near_duplicate_pairs(normalise_thumbnails(thumbnails), threshold)
+        return near_duplicate_pairs(thumbnails, threshold)
     return hashed_pairs(thumbnails, threshold)
 
 
@@ -119,48 +133,59 @@ def hashed_pairs(
     thumbnails, threshold
         See `pairs_of_thumbnails`.
     """
-    n = len(thumbnails)
-    low = _low_frequencies_of(thumbnails)
     rng = np.random.default_rng(_SEED)
-    sketches = _signs(low, rng, _SKETCH_BITS).view(np.uint64)
-    # A picture of one colour resembles nothing, and shares no key.
-    coloured = np.flatnonzero(np.tile(low.even.any(axis=1) | low.odd.any(axis=1), 2))
-    unused_bits = max(0, _KEY_BITS - math.ceil(math.log2(max(n, 2))) - 2)
-    codes = np.empty(0, np.int64)
-    for _ in range(_BANDS):
-        keys = _signs(low, rng, _KEY_BITS).view(">u4")[coloured, 0].astype(np.uint32)
-        found = [*_sharing(keys >> np.uint32(unused_bits), coloured, sketches, low, threshold)]
-        codes = np.unique(np.concatenate([codes, *found]))
-    pairs = np.stack([codes // max(n, 1), codes % max(n, 1)], axis=1)
-    return _reaching(thumbnails, pairs, threshold)
+    of_sketches, *of_keys = rng.normal(size=(1 + _BANDS * _KEY_BITS // _SIGNS, 2, 32, _SIGNS))
+    with limited_threads(1), ThreadPoolExecutor(os.cpu_count()) as pool:
+        low = _low_frequencies_of(thumbnails)
+        sketches = _signs(low, of_sketches).view(np.uint64).T.copy()
+        # A picture of one colour resembles nothing, and shares no key.
+        coloured = np.flatnonzero(np.tile(low.even.any(axis=1) | low.odd.any(axis=1), 2))
+        unused_bits = max(0, _KEY_BITS - math.ceil(math.log2(max(len(thumbnails), 2))) - 2)
+
+        def find(projections: np.ndarray) -> np.ndarray:
+            several = _signs(low, projections)[coloured].view(np.uint32).T >> np.uint32(unused_bits)
+            found = [_sharing(keys, coloured, sketches, low, threshold) for keys in several]
+            return np.unique(np.concatenate([np.empty(0, np.int64), *itertools.chain(*found)]))
+
+        codes = np.unique(np.concatenate([*pool.map(find, of_keys)]))
+        return _reaching(thumbnails, codes, threshold)
 
 
-def _low_frequencies_of(thumbnails: np.ndarray) -> LowFrequencies:
+def _low_frequencies_of(pictures: np.ndarray) -> LowFrequencies:
     parts = [
-        low_frequencies(normalise_thumbnails(thumbnails[start : start + _AT_ONCE]))
-        for start in range(0, max(len(thumbnails), 1), _AT_ONCE)
+        low_frequencies(_fingerprints(pictures[start : start + _AT_ONCE]))
+        for start in range(0, max(len(pictures), 1), _AT_ONCE)
     ]
     names = ("even", "odd", "rest")
     return LowFrequencies(*(np.concatenate([getattr(p, name) for p in parts]) for name in names))
 
 
-def _signs(low: LowFrequencies, rng: np.random.Generator, n_bits: int) -> np.ndarray:
-    """Return the signs of random projections of photographs, then of their mirror images.
+def _fingerprints(pictures: np.ndarray) -> np.ndarray:
+    return normalise_thumbnails(pictures) if pictures.dtype == np.uint8 else pictures
+
+
+def _signs(low: LowFrequencies, projections: np.ndarray) -> np.ndarray:
+    """Return 256 signs of projections of photographs, then of their mirror images.
+
+    Parameters
+    ----------
+    low : LowFrequencies
+    projections : ndarray of float, shape (2, 32, 256)
+        Of the even frequencies and the odd ones.
 
     Returns
     -------
-    ndarray of uint8, shape (2 N, n_bits / 8)
+    ndarray of uint8, shape (2 N, 32)
     """
     n = len(low.rest)
-    shape = (low.even.shape[1], n_bits)
-    of_even, of_odd = (rng.normal(size=shape).astype(np.float32) for _ in range(2))
-    signs = np.empty((2, n, n_bits // 8), np.uint8)
+    of_even, of_odd = projections.astype(np.float32)
+    signs = np.empty((2, n, _SIGNS // 8), np.uint8)
     for start in range(0, n, _AT_ONCE):
         rows = slice(start, start + _AT_ONCE)
         even, odd = low.even[rows] @ of_even, low.odd[rows] @ of_odd
-        signs[0, rows] = np.packbits(even + odd > 0, axis=1)
-        signs[1, rows] = np.packbits(even - odd > 0, axis=1)
-    return signs.reshape(2 * n, n_bits // 8)
+        signs[0, rows] = np.packbits(even > -odd, axis=1)
+        signs[1, rows] = np.packbits(even > odd, axis=1)
+    return signs.reshape(2 * n, _SIGNS // 8)
 
 
 def _sharing(
@@ -175,35 +200,37 @@ def _sharing(
     Entries from N on are mirror images; two of these are no pair.
     """
     n = len(low.rest)
-    order = np.argsort(keys, kind="stable")
-    keys, entries = keys[order], entries[order]
-    sketches = sketches[entries]
+    # Sorting numbers that hold both takes a tenth of the time of finding the order of keys.
+    ordered = np.sort(keys.astype(np.uint64) << _ENTRY_BITS | entries.astype(np.uint64))
+    keys = (ordered >> _ENTRY_BITS).astype(np.uint32)
+    entries = (ordered & _ENTRY).astype(np.int64)
     for distance in range(1, _NEIGHBOURS + 1):
         same = np.flatnonzero(keys[distance:] == keys[:-distance])
         if not len(same):
             break
-        differing = np.bitwise_count(sketches[same] ^ sketches[same + distance]).sum(axis=1)
-        near = same[differing <= _MOST_DIFFERING]
-        first, second = entries[near], entries[near + distance]
+        first, second = entries[same], entries[same + distance]
         kept = ((first < n) | (second < n)) & (first % n != second % n)
-        first, second = first[kept] % n, second[kept] % n
+        first, second = first[kept], second[kept]
+        differing = np.zeros(len(first), np.uint16)
+        for words in sketches:
+            differing += np.bitwise_count(words[first] ^ words[second])
+            near = differing <= _MOST_DIFFERING
+            first, second, differing = first[near], second[near], differing[near]
+        first, second = first % n, second % n
         for start in range(0, len(first), _AT_ONCE):
-            one, other = first[start : start + _AT_ONCE], second[start : start + _AT_ONCE]
-            possible = low.bounds(one, other) >= threshold - _ROUNDING
-            one, other = one[possible], other[possible]
-            yield np.minimum(one, other) * n + np.maximum(one, other)
+            chunk = slice(start, start + _AT_ONCE)
+            yield _bounded(low, first[chunk], second[chunk], threshold)
 
 
 def _reaching(
-    pictures: np.ndarray, pairs: np.ndarray, threshold: float
+    pictures: np.ndarray, codes: np.ndarray, threshold: float
 ) -> tuple[np.ndarray, np.ndarray]:
-    """Compare pairs of fingerprints, or of the thumbnails behind them, exactly; keep those near."""
+    """Compare possible pairs, ``smaller * N + larger``, exactly; see `near_duplicate_pairs`."""
+    pairs = np.stack(np.divmod(np.sort(codes), max(len(pictures), 1)), axis=1)
     correlations = np.empty(len(pairs), np.float32)
     for start in range(0, len(pairs), _BLOCK):
         chunk = slice(start, start + _BLOCK)
-        first, second = (pictures[pairs[chunk, side]] for side in (0, 1))
-        if pictures.dtype == np.uint8:
-            first, second = normalise_thumbnails(first), normalise_thumbnails(second)
+        first, second = (_fingerprints(pictures[pairs[chunk, side]]) for side in (0, 1))
         correlations[chunk] = np.maximum(
             np.einsum("ij,ij->i", first, second),
             np.einsum("ij,ij->i", first, mirror_fingerprints(second)),

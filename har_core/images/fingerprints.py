@@ -58,10 +58,10 @@ def normalise_thumbnails(thumbnails: np.ndarray) -> np.ndarray:
     """
     values = thumbnails.astype(np.float32)
     values -= values.mean(axis=1, keepdims=True)
-    norms = np.linalg.norm(values, axis=1, keepdims=True)
+    norms = np.sqrt(np.einsum("ij,ij->i", values, values))[:, np.newaxis]
     # A norm of one grey level over the whole thumbnail is compression noise, not content.
-    values *= norms > FINGERPRINT_SIDE
-    return values / np.maximum(norms, 1e-6)
+    values /= np.where(norms > FINGERPRINT_SIDE, norms, np.inf)
+    return values
 
 
 def mirror_fingerprints(fingerprints: np.ndarray) -> np.ndarray:
