@@ -13,6 +13,7 @@ from har_core.scale.sources.items import UNKNOWN, Item
 from har_core.scale.sources.locations import (
     SourceLostError,
     is_remote,
+    on_one_line,
     open_filesystem,
     with_retries,
 )
@@ -26,7 +27,6 @@ BATCH_ITEMS: Final = 32
 _TYPICAL_BYTES: Final = 2**18
 # A server is asked for several photographs at a time, each of which takes long to come.
 _REQUESTS: Final = 8
-_LONGEST: Final = 300
 
 
 class WithItem(Protocol):
@@ -42,7 +42,7 @@ T = TypeVar("T", bound=WithItem)
 
 def unforeseen(error: Exception) -> str:
     """Say in a few words what a library's exception was."""
-    return f"{type(error).__name__}: {error}"[:_LONGEST]
+    return f"{type(error).__name__}: {on_one_line(error)}"
 
 
 class Look(ABC, Generic[T]):

@@ -2,6 +2,7 @@
 
 import contextlib
 import csv
+import io
 import os
 import re
 import tarfile
@@ -15,6 +16,7 @@ from har_core.scale.sources.items import Item, item_named
 from har_core.scale.sources.locations import (
     SourceDamagedError,
     is_remote,
+    on_one_line,
     open_file,
     open_filesystem,
 )
@@ -23,6 +25,8 @@ from har_core.storage.paths import exists, is_folder
 
 TABLE_SUFFIXES: Final = (".csv", ".tsv", ".parquet")
 ADDRESS_HEADINGS: Final = ("uri", "url", "image_uri", "image_url")
+_NAMING: Final = (*ADDRESS_HEADINGS, *FILENAME_HEADINGS)
+_PARQUET: Final = b"PAR1"
 _CONTENTS: Final = ("bytes", "image_bytes", "jpg", "jpeg", "png", "content", "data")
 _ROWS: Final = 1024
 _ROWS_OF_TEXT: Final = 2**17
@@ -51,31 +55,35 @@ def list_tar(uri: str) -> Iterator[Item]:
                         start=member.offset_data,
                     )
     except (OSError, tarfile.TarError, ValueError, EOFError) as error:
-        raise SourceDamagedError(f"Cannot read the tar file {uri}: {error}.") from error
+        raise SourceDamagedError(
+            f"Cannot read the tar file {uri}: {on_one_line(error)}."
+        ) from error
 
 
 def _members(archive: tarfile.TarFile, file: Any) -> Iterator[tarfile.TarInfo]:
-    """Yield the members of a tar file, also those behind a damaged header.
+    """Yield the members of a tar file, also those behind a damaged header or an end mark.
 
-    `tarfile` by itself ends there as if that were the end of the file.
+    `tarfile` by itself ends at either as if that were the end of the file. Behind an end mark may
+    be another tar file, or what a hole of zeros has left.
     """
     end = file.seek(0, os.SEEK_END)
     damaged: int | None = None
-    while True:
+    closed = False
+    while archive.offset < end:
         with contextlib.suppress(tarfile.ReadError):
             if (member := archive.next()) is not None:
                 yield member
+                closed = False
                 continue
-        if archive.offset >= end:
-            raise tarfile.ReadError("it is cut off; what was behind that is missing")
-        file.seek(archive.offset)
-        block = file.read(tarfile.BLOCKSIZE)
-        if not block.strip(b"\0"):
-            break
-        damaged = archive.offset if damaged is None else damaged
-        archive.offset += tarfile.BLOCKSIZE
+        if archive.offset < end:
+            file.seek(archive.offset)
+            closed = not file.read(tarfile.BLOCKSIZE).strip(b"\0")
+            damaged = archive.offset if damaged is None and not closed else damaged
+            archive.offset += tarfile.BLOCKSIZE
     if damaged is not None:
         raise tarfile.ReadError(f"damaged from byte {damaged:,}, where a photograph may be missing")
+    if not closed:
+        raise tarfile.ReadError("it is cut off; what was behind that is missing")
 
 
 def list_table(uri: str, column: str | None) -> Iterator[Item]:
@@ -91,37 +99,52 @@ def list_table(uri: str, column: str | None) -> Iterator[Item]:
     import pyarrow as pa
 
     try:
-        if uri.lower().endswith(".parquet"):
+        head = b"" if uri.lower().endswith(".parquet") else _head(uri)
+        if not head or head.startswith(_PARQUET):
             yield from _list_parquet(uri, column)
         else:
-            yield from _list_csv(uri, column)
-    except (OSError, ValueError, pa.ArrowException) as error:
-        raise SourceDamagedError(f"Cannot read the table {uri}: {error}.") from error
+            yield from _list_csv(uri, column, head)
+    except (OSError, ValueError, csv.Error, pa.ArrowException) as error:
+        raise _unreadable_table(uri, error) from error
 
 
-def _list_csv(uri: str, column: str | None) -> Iterator[Item]:
-    wrong: list[str] = []
-    n_wrong = n = 0
+def _unreadable_table(uri: str, error: Exception) -> SourceDamagedError:
+    return SourceDamagedError(f"Cannot read the table {uri}: {on_one_line(error)}.")
 
-    def leave_out(row: Any) -> str:
-        nonlocal n_wrong
-        n_wrong += 1
-        if not wrong:
-            wrong.append(f"{row.actual_columns} cells instead of {row.expected_columns}")
-        return "skip"
 
-    def cells() -> Iterator[list[str | None]]:
-        nonlocal n
-        for batch in read([name]):
-            n += len(batch)
-            # A name that is no Unicode is one all the same, as in a folder.
-            yield [cell.decode(errors="surrogateescape") for cell in batch.column(0).to_pylist()]
+def _head(uri: str) -> bytes:
+    filesystem, path = open_filesystem(real_path(uri))
+    with filesystem.open_input_stream(path) as stream:
+        return stream.read(2**16)
 
-    headings, read = open_table(uri, leave_out)
-    name = _chosen(headings, column, (*ADDRESS_HEADINGS, *FILENAME_HEADINGS), uri)
-    yield from _named(uri, cells())
+
+def _list_csv(uri: str, column: str | None, head: bytes) -> Iterator[Item]:
+    headings, delimiter = _headings(head)
+    place = headings.index(_chosen(headings, column, _NAMING, uri))
+    n = n_wrong = 0
+    first = ""
+
+    def cells(rows: Iterator[list[str]]) -> Iterator[list[str | None]]:
+        nonlocal n, n_wrong, first
+        for row in rows:
+            n += bool(row)
+            if len(row) == len(headings):
+                yield [row[place]]
+            elif row:
+                n_wrong += 1
+                first = first or f"the first has {len(row)} cells instead of {len(headings)}"
+
+    filesystem, path = open_filesystem(real_path(uri))
+    with (
+        filesystem.open_input_stream(path) as stream,
+        # A name that is no Unicode is one all the same, as in a folder.
+        io.TextIOWrapper(stream, "utf-8-sig", errors="surrogateescape", newline="") as text,
+    ):
+        rows = csv.reader(text, delimiter=delimiter)
+        next(rows)
+        yield from _named(uri, cells(rows))
     if n_wrong:
-        said = f"{n_wrong:,} of {n + n_wrong:,} rows are left out; the first has {wrong[0]}"
+        said = f"{n_wrong:,} of {n:,} rows are left out; {first}"
         if n_wrong > _MOST_WRONG * n:
             raise HarError(f"Cannot read the table {uri}: {said}. Quote cells with commas in them.")
         raise ValueError(said)
@@ -149,21 +172,27 @@ def photographs_column(uri: str, column: str | None = None) -> tuple[str, bool]:
 
     if not uri.lower().endswith(".parquet"):
         headings, _ = open_table(uri)
-        return _chosen(headings, column, (*ADDRESS_HEADINGS, *FILENAME_HEADINGS), uri), False
+        return _chosen(headings, column, _NAMING, uri), False
     try:
         file, _ = open_file(uri)
         with file, pq.ParquetFile(file) as table:
             schema = table.schema_arrow
     except (OSError, pa.ArrowException) as error:
-        raise SourceDamagedError(f"Cannot read the table {uri}: {error}.") from error
+        raise _unreadable_table(uri, error) from error
     known = (*ADDRESS_HEADINGS, *_CONTENTS, *FILENAME_HEADINGS)
     name = _chosen(schema.names, column, known, uri)
     return name, holds_bytes(schema.field(name).type)
 
 
-def open_table(
-    uri: str, leave_out: Callable[[Any], str] | None = None
-) -> tuple[list[str], Callable[[list[str]], Iterator[Any]]]:
+def _headings(head: bytes) -> tuple[list[str], str]:
+    """Return the headings of a CSV file by its beginning, and what separates its columns."""
+    lines = re.split("[\r\n]", head.decode("utf-8-sig", errors="replace").lstrip(), maxsplit=1)
+    line = lines[0].strip()
+    delimiter = max(",;\t|", key=line.count)
+    return next(csv.reader([line], delimiter=delimiter)), delimiter
+
+
+def open_table(uri: str) -> tuple[list[str], Callable[[list[str]], Iterator[Any]]]:
     """Return the headings of a table, and what reads columns of it as text.
 
     The columns come as Arrow's record batches, some rows at a time.
@@ -173,10 +202,6 @@ def open_table(
     uri : str
         Of a CSV file, whose columns are separated by commas, semicolons, tabs or bars; or of a
         Parquet file.
-    leave_out : callable, optional
-        Called with a row of a CSV file that has too many or too few cells, see
-        ``pyarrow.csv.InvalidRow``; returns ``"skip"``. Columns are of bytes then. Default: such
-        a row, or one that is no UTF-8, is an error.
 
     Raises
     ------
@@ -191,35 +216,28 @@ def open_table(
 
     filesystem, path = open_filesystem(real_path(uri))
     try:
-        with filesystem.open_input_stream(path) as stream:
-            head = stream.read(2**16)
-        if head.startswith(b"PAR1"):
+        head = _head(uri)
+        if head.startswith(_PARQUET):
             with pq.ParquetFile(path, filesystem=filesystem) as table:
                 headings = list(table.schema_arrow.names)
                 classes = class_names_of(table.schema_arrow)
         else:
-            lines = re.split(
-                "[\r\n]", head.decode("utf-8-sig", errors="replace").lstrip(), maxsplit=1
-            )
-            line = lines[0].strip()
-            delimiter = max(",;\t|", key=line.count)
-            headings = next(csv.reader([line], delimiter=delimiter))
+            headings, delimiter = _headings(head)
     except (OSError, csv.Error, pa.ArrowException) as error:
-        raise SourceDamagedError(f"Cannot read the table {uri}: {error}.") from error
+        raise _unreadable_table(uri, error) from error
 
     def read(names: list[str]) -> Iterator[Any]:
-        if head.startswith(b"PAR1"):
+        if head.startswith(_PARQUET):
             with pq.ParquetFile(path, filesystem=filesystem) as table:
                 for batch in table.iter_batches(_ROWS_OF_TEXT, columns=names):
                     yield pa.record_batch(
                         [_as_text(batch[n], classes.get(n)) for n in names], names
                     )
             return
-        kind = pa.binary() if leave_out else pa.string()
         convert = arrow_csv.ConvertOptions(
-            include_columns=names, column_types=dict.fromkeys(names, kind)
+            include_columns=names, column_types=dict.fromkeys(names, pa.string())
         )
-        parse = arrow_csv.ParseOptions(delimiter=delimiter, invalid_row_handler=leave_out)
+        parse = arrow_csv.ParseOptions(delimiter=delimiter)
         with (
             filesystem.open_input_stream(path) as stream,
             arrow_csv.open_csv(stream, parse_options=parse, convert_options=convert) as batches,

@@ -19,6 +19,7 @@ from har_core.scale.sources.locations import (
     SourceDamagedError,
     is_remote,
     local_path,
+    on_one_line,
     open_filesystem,
     with_retries,
 )
@@ -182,7 +183,7 @@ def _list_lines(uri: str) -> Iterator[Item]:
                 if line:
                     yield item_named(line, folder)
     except (OSError, ValueError) as error:
-        raise SourceDamagedError(f"Cannot read the list {uri}: {error}.") from error
+        raise SourceDamagedError(f"Cannot read the list {uri}: {on_one_line(error)}.") from error
 
 
 def _lines(stream: Any) -> Iterator[str]:

@@ -79,6 +79,12 @@ def spoil_header(path: Path) -> None:
     path.write_bytes(content[:at] + b"\xaa" * BLOCK + content[at + BLOCK :])
 
 
+def empty_header(path: Path) -> None:
+    at = offsets(path)[N // 2]
+    content = path.read_bytes()
+    path.write_bytes(content[:at] + bytes(2 * BLOCK) + content[at + 2 * BLOCK :])
+
+
 def cut_between(path: Path) -> None:
     path.write_bytes(path.read_bytes()[: offsets(path)[N // 2]])
 
@@ -87,6 +93,7 @@ def cut_between(path: Path) -> None:
     ("damage", "answered", "broken", "said"),
     [
         (spoil_header, N - 1, 0, r"damaged from byte \d[\d,]*, where a photograph may be missing"),
+        (empty_header, N - 1, 0, "damaged from byte"),
         (cut, None, 1, "it is cut off; what was behind that is missing"),
         (cut_between, N // 2, 0, "it is cut off; what was behind that is missing"),
         (lambda path: path.write_bytes(b"nothing" * 200), 0, 0, "truncated header|invalid header"),
@@ -139,7 +146,7 @@ def test_damaged_row_group_costs_itself(
     bad = table[table["error"].notna()]
     assert set(bad["uri"]) == {f"{path}#{row}" for row in range(8, 16)}
     assert set(bad["reason"]) == {"damaged"}
-    assert bad["error"].str.startswith(f"Cannot read {path}#").all()
+    assert bad["error"].str.fullmatch(f"Cannot read {path}#\\d+: \\S.*[^.]\\.").all()
     assert score([source], to).total == 0
     write_cells(path, contents)
     os.utime(path, ns=(1, 1))
@@ -202,6 +209,14 @@ def test_row_of_a_table_with_too_many_cells_is_left_out_and_said(tmp_path: Path)
     (tmp_path / "table.csv").write_text("path,label\n1.jpg,x\n2.jpg,a, b\n")
     with pytest.raises(HarError, match=r"1 of 2 rows are left out.*Quote cells with commas"):
         list(list_sources([str(tmp_path / "table.csv")]))
+
+
+def test_tar_files_that_were_joined_are_one(
+    tar: Path, contents: list[bytes], tmp_path: Path
+) -> None:
+    tar.write_bytes(2 * tar.read_bytes())
+    items = list(list_sources([str(tar)]))
+    assert len(items) == 2 * N and not any(item.trouble for item in items)
 
 
 def test_damaged_table_of_labels_is_told_before_a_photograph_is_read(tmp_path: Path) -> None:
