@@ -26,30 +26,24 @@ MAX_UNUSABLE_SHARE: Final = 0.05
 _LISTED: Final = 20
 
 
-@dataclass(frozen=True)
-class PreparedDataset:
-    """A dataset whose usable photographs are decoded.
+@dataclass(frozen=True, eq=False)
+class SplitDataset:
+    """The usable photographs of a dataset, each in a split.
 
     Parameters
     ----------
     table : DataFrame
         One row per usable photograph: ``filename``, ``label``, ``path``, ``sha256`` (hex),
         ``duplicate_group`` (int), ``split``.
-    pixels : ndarray of uint8, shape (N, 256, 256, 3)
-        Row *i* belongs to row *i* of the table; mapped from disk.
     skipped : DataFrame
         ``filename``, ``label``, ``reason`` of the rows that cannot be used.
     class_names : tuple of str
         Sorted.
-    fingerprints : ndarray
-        Of each photograph, see `har_core.images.fingerprints.fingerprint_image`.
     """
 
     table: pd.DataFrame
-    pixels: np.ndarray
     skipped: pd.DataFrame
     class_names: tuple[str, ...]
-    fingerprints: np.ndarray
 
     @property
     def label_indices(self) -> np.ndarray:
@@ -64,6 +58,22 @@ class PreparedDataset:
     def rows_of(self, split: str) -> np.ndarray:
         """Return the row numbers of a split, ascending, int64."""
         return np.flatnonzero(self.table["split"].to_numpy() == split)
+
+
+@dataclass(frozen=True, eq=False)
+class PreparedDataset(SplitDataset):
+    """A dataset whose usable photographs are decoded; see `SplitDataset`.
+
+    Parameters
+    ----------
+    pixels : ndarray of uint8, shape (N, 256, 256, 3)
+        Row *i* belongs to row *i* of the table; mapped from disk.
+    fingerprints : ndarray
+        Of each photograph, see `har_core.images.fingerprints.fingerprint_image`.
+    """
+
+    pixels: np.ndarray
+    fingerprints: np.ndarray
 
 
 def dataset_fingerprint(table: pd.DataFrame) -> str:
@@ -133,25 +143,60 @@ def prepare_dataset(
     pairs, _ = near_duplicate_pairs(prints)
     usable["duplicate_group"] = duplicate_groups(len(usable), pairs)
     recorded = read_splits(find_model(splits_of)) if splits_of else None
-    given = "split" in usable
-    split_anew = recorded is None and not given
+    usable["sha256"] = hashes
+    split_anew = recorded is None and "split" not in usable
     class_names = check_labels(usable["label"], usable["duplicate_group"] if split_anew else None)
     check_no_class_lost(table["label"], class_names)
-    usable["sha256"] = hashes
-    if given:  # as the dataset's folders say
-        usable["split"] = split_of_folders(usable, recorded, seed=seed)
-        skipped = pd.concat([skipped, left_out(usable)])
+    split = split_dataset(
+        usable, skipped, class_names, recorded, base=splits_of, seed=seed, shares=shares
+    )
+    if not len(split.rows_of("validation")):  # that bundle has learned from its own
+        rows = split.table[split.table["split"] == "train"]
+        apart = stratified_group_split(rows["label"], rows["duplicate_group"], seed=seed)
+        split.table.loc[rows.index[apart == "validation"], "split"] = "validation"
+    return PreparedDataset(split.table, split.skipped, class_names, pixels[: len(usable)], prints)
+
+
+def split_dataset(
+    usable: pd.DataFrame,
+    skipped: pd.DataFrame,
+    class_names: tuple[str, ...],
+    recorded: pd.DataFrame | None,
+    *,
+    base: str,
+    seed: int,
+    shares: tuple[float, float] = (0.1, 0.1),
+) -> SplitDataset:
+    """Split photographs as the dataset's folders say and an earlier model did, or else anew.
+
+    Parameters
+    ----------
+    usable : DataFrame
+        ``filename``, ``label``, ``sha256``, ``duplicate_group``; ``split`` where folders say it.
+    skipped, class_names
+        See `SplitDataset`; photographs that would leak between folders are added to the skipped.
+    recorded : DataFrame or None
+        Splits of the earlier model.
+    base : str
+        Its name or path; ``""`` for none.
+    seed, shares
+        As of `prepare_dataset`.
+
+    Raises
+    ------
+    DatasetError
+        See `check_split`.
+    """
+    given = "split" in usable
+    if given:
+        split = split_of_folders(usable, recorded, seed=seed)
+        skipped = pd.concat([skipped, left_out(usable.assign(split=split))])
     else:
         validation, test = shares
-        usable["split"] = inherited_split(
-            usable, recorded, validation=validation, test=test, seed=seed
-        )
-    check_split(usable, class_names, splits_of, given=given)
-    if not (usable["split"] == "validation").any():  # that bundle has learned from its own
-        rows = usable[usable["split"] == "train"]
-        apart = stratified_group_split(rows["label"], rows["duplicate_group"], seed=seed)
-        usable.loc[rows.index[apart == "validation"], "split"] = "validation"
-    return PreparedDataset(usable, pixels[: len(usable)], skipped, class_names, prints)
+        split = inherited_split(usable, recorded, validation=validation, test=test, seed=seed)
+    table = usable.assign(split=split)
+    check_split(table, class_names, base, given=given)
+    return SplitDataset(table, skipped, class_names)
 
 
 def rows_to_train_on(folder: Location, csv: str | Path | None = None) -> pd.DataFrame:

@@ -2,7 +2,6 @@
 
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any, Final
@@ -13,8 +12,7 @@ import pandas as pd
 from har_core.analysis.features import compute_features
 from har_core.analysis.suspects import cross_validated_probabilities
 from har_core.dataset.duplicates import duplicate_groups, near_duplicate_pairs
-from har_core.dataset.given_splits import left_out, split_of_folders
-from har_core.dataset.splits import check_labels, inherited_split
+from har_core.dataset.splits import check_labels
 from har_core.dataset.table import Location
 from har_core.errors import DatasetError, ModelBundleError
 from har_core.evaluation.answers import FEW_PHOTOGRAPHS
@@ -28,36 +26,16 @@ from har_core.storage.checksums import sha256_of_files
 from har_core.training.model_card import format_quick_card
 from har_core.training.preparation import (
     STORED_SIZE,
+    SplitDataset,
     check_no_class_lost,
     check_skipped,
-    check_split,
-    dataset_fingerprint,
     rows_to_train_on,
+    split_dataset,
 )
 from har_core.training.publication import write_measured
 from har_core.training.quick.head import LinearHead, fit_linear_head, replace_head
 
 QUICK: Final = "quick"
-
-
-@dataclass(frozen=True, eq=False)
-class _Prepared:
-    """Usable photographs (``filename``, ``label``, ``sha256``, ``duplicate_group``, ``split``).
-
-    The seed is that of the split.
-    """
-
-    table: pd.DataFrame
-    skipped: pd.DataFrame
-    class_names: tuple[str, ...]
-    seed: int
-
-    def rows_of(self, split: str) -> np.ndarray:
-        return np.flatnonzero(self.table["split"].to_numpy() == split)
-
-    @property
-    def codes(self) -> np.ndarray:
-        return pd.Index(self.class_names).get_indexer(self.table["label"])
 
 
 def train_quick(
@@ -108,11 +86,13 @@ def train_quick(
     ModelBundleError
         If the earlier model has no usable network, or the bundle exists.
     """
+    import onnx
+
     destination = new_bundle_folder(name, overwrite=overwrite)
-    manifest = read_manifest(base)
-    if ONNX_FILE not in manifest.files:
+    old = read_manifest(base)
+    if ONNX_FILE not in old.files:
         raise ModelBundleError(
-            f"The model {manifest.name!r} has no {ONNX_FILE}, which quick training goes on from; "
+            f"The model {old.name!r} has no {ONNX_FILE}, which quick training goes on from; "
             "choose another model or effort."
         )
     started = time.monotonic()
@@ -122,12 +102,47 @@ def train_quick(
     vectors = features.features[features.rows_of(table["sha256"].tolist())]
     log: list[dict[str, Any]] = []
     head = _fit(prepared, vectors, log, progress, on_epoch)
-    return _publish(destination, prepared, head, vectors, base, log, started, overwrite, progress)
+    progress("Writing the model", 0, 1)
+    validation, test = prepared.rows_of("validation"), prepared.rows_of("test")
+    probabilities = head.probabilities(vectors[np.concatenate([validation, test])])
+    draft = BundleManifest(
+        name=name,
+        architecture=f"The network of {old.name} → mean of its last feature map → softmax",
+        input_size=old.input_size,
+        preprocessing=old.preprocessing,
+        class_names=prepared.class_names,
+        temperature=_temperature(prepared, vectors, probabilities[: len(validation)]),
+        training={
+            "effort": QUICK,
+            "base": old.name,
+            "base_network": old.files[ONNX_FILE],
+            "seed": seed,
+            "photographs": {s: int(n) for s, n in table["split"].value_counts().items()},
+            "skipped": prepared.skipped.to_dict("records"),
+            "dataset_fingerprint": prepared.fingerprint,
+            "training_seconds": round(time.monotonic() - started),
+            "packages": {p: version(p) for p in ("numpy", "scikit-learn", "onnxruntime")},
+        },
+    )
+    written = write_measured(
+        draft,
+        destination,
+        table,
+        probabilities,
+        replace_head(onnx.load(base / ONNX_FILE), head).SerializeToString(),
+        card=format_quick_card,
+        log=log,
+        further_files={},
+        overwrite=overwrite,
+        progress=progress,
+    )
+    progress("Writing the model", 1, 1)
+    return written
 
 
 def _prepare(
     dataset: Location, csv: str | Path | None, base: Path, seed: int, progress: Progress
-) -> _Prepared:
+) -> SplitDataset:
     rows = rows_to_train_on(dataset, csv)
     hashes = sha256_of_files(rows["path"].tolist(), progress)
     table = rows.assign(sha256=hashes)
@@ -136,15 +151,7 @@ def _prepare(
     check_skipped(skipped, len(rows))
     class_names = check_labels(table["label"])
     check_no_class_lost(rows["label"], class_names)
-    given = "split" in table
-    if given:  # as the dataset's folders say
-        split = split_of_folders(table, recorded, seed=seed)
-        skipped = pd.concat([skipped, left_out(table.assign(split=split))])
-    else:
-        split = inherited_split(table, recorded, seed=seed)
-    table = table.assign(split=split)
-    check_split(table, class_names, base.name, given=given)
-    return _Prepared(table, skipped, class_names, seed)
+    return split_dataset(table, skipped, class_names, recorded, base=base.name, seed=seed)
 
 
 def _grouped(
@@ -179,14 +186,14 @@ def _grouped(
 
 
 def _fit(
-    prepared: _Prepared,
+    prepared: SplitDataset,
     vectors: np.ndarray,
     log: list[dict[str, Any]],
     progress: Progress,
     on_epoch: Callable[[dict[str, Any]], None],
 ) -> LinearHead:
     train, validation = prepared.rows_of("train"), prepared.rows_of("validation")
-    codes = prepared.codes
+    codes = prepared.label_indices
     began = time.monotonic()
     progress("Fitting the head", 0, 1)
 
@@ -214,13 +221,13 @@ def _fit(
     return head
 
 
-def _temperature(prepared: _Prepared, vectors: np.ndarray, validation: np.ndarray) -> float:
+def _temperature(prepared: SplitDataset, vectors: np.ndarray, validation: np.ndarray) -> float:
     """Fit the temperature on validation photographs, or on all but the test split's by turns."""
     rows = prepared.rows_of("validation")
     if len(rows) >= FEW_PHOTOGRAPHS:
-        return fit_temperature(prepared.codes[rows], validation)
+        return fit_temperature(prepared.label_indices[rows], validation)
     rows = np.concatenate([prepared.rows_of("train"), rows])
-    table, codes = prepared.table.iloc[rows], prepared.codes[rows]
+    table, codes = prepared.table.iloc[rows], prepared.label_indices[rows]
     try:
         by_turns, _ = cross_validated_probabilities(
             vectors[rows], table["label"].to_numpy(str), table["duplicate_group"].to_numpy()
@@ -228,55 +235,3 @@ def _temperature(prepared: _Prepared, vectors: np.ndarray, validation: np.ndarra
     except DatasetError:  # too few: the penalty alone keeps the head from being too sure
         return 1.0
     return fit_temperature(codes, by_turns)
-
-
-def _publish(
-    destination: Path,
-    prepared: _Prepared,
-    head: LinearHead,
-    vectors: np.ndarray,
-    base: Path,
-    log: list[dict[str, Any]],
-    started: float,
-    overwrite: bool,
-    progress: Progress,
-) -> BundleManifest:
-    import onnx
-
-    progress("Writing the model", 0, 1)
-    old, table = read_manifest(base), prepared.table
-    held_out = [prepared.rows_of("validation"), prepared.rows_of("test")]
-    probabilities = head.probabilities(vectors[np.concatenate(held_out)])
-    draft = BundleManifest(
-        name=destination.name,
-        architecture=f"The network of {old.name} → mean of its last feature map → softmax",
-        input_size=old.input_size,
-        preprocessing=old.preprocessing,
-        class_names=prepared.class_names,
-        temperature=_temperature(prepared, vectors, probabilities[: len(held_out[0])]),
-        training={
-            "effort": QUICK,
-            "base": old.name,
-            "base_network": old.files[ONNX_FILE],
-            "seed": prepared.seed,
-            "photographs": {s: int(n) for s, n in table["split"].value_counts().items()},
-            "skipped": prepared.skipped.to_dict("records"),
-            "dataset_fingerprint": dataset_fingerprint(table),
-            "training_seconds": round(time.monotonic() - started),
-            "packages": {p: version(p) for p in ("numpy", "scikit-learn", "onnxruntime")},
-        },
-    )
-    written = write_measured(
-        draft,
-        destination,
-        table,
-        probabilities,
-        replace_head(onnx.load(base / ONNX_FILE), head).SerializeToString(),
-        card=format_quick_card,
-        log=log,
-        further_files={},
-        overwrite=overwrite,
-        progress=progress,
-    )
-    progress("Writing the model", 1, 1)
-    return written
