@@ -7,7 +7,7 @@ from typing import Annotated, Final
 import typer
 
 from har_core.cli.datasets import check_outputs
-from har_core.cli.options import DatasetOption, ModelOption
+from har_core.cli.options import DatasetOption, ModelOption, OverwriteOption
 from har_core.cli.terminal import progress_bar, stderr, write_output
 from har_core.errors import HarError
 from har_core.model import bundle
@@ -69,9 +69,7 @@ def import_model_command(
             help="The class of that photograph; unless it is in the top 3, nothing is written.",
         ),
     ] = None,
-    overwrite: Annotated[
-        bool, typer.Option("--overwrite", help="Replace a bundle of that name.")
-    ] = False,
+    overwrite: OverwriteOption = False,
 ) -> None:
     """Make a model bundle of a network from elsewhere: a Keras file or an ONNX graph.
 

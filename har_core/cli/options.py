@@ -12,19 +12,14 @@ ModelOption = Annotated[
     str | None,
     typer.Option("--model", help="Bundle name or path. Default: HAR_MODEL, else the newest."),
 ]
-DatasetOption = Annotated[
-    Path,
-    typer.Option(
-        envvar=DATASET.name,
-        help="Folder with train.csv (filename,label) and the photographs in train/.",
-    ),
-]
-OptionalDatasetOption = Annotated[
-    Path | None,
-    typer.Option(
-        envvar=DATASET.name,
-        help="Folder with train.csv (filename,label) and the photographs in train/.",
-    ),
+_DATASET = typer.Option(
+    envvar=DATASET.name,
+    help="Folder with train.csv (filename,label) and the photographs in train/.",
+)
+DatasetOption = Annotated[Path, _DATASET]
+OptionalDatasetOption = Annotated[Path | None, _DATASET]
+OverwriteOption = Annotated[
+    bool, typer.Option("--overwrite", help="Replace a bundle of that name.")
 ]
 
 

@@ -18,7 +18,7 @@ from har_core.cli.datasets import (
     read_dataset,
     warn_of_spellings,
 )
-from har_core.cli.options import DatasetOption
+from har_core.cli.options import DatasetOption, OverwriteOption
 from har_core.cli.terminal import ended_by_interrupt, progress_bar, stderr
 from har_core.extras import require_training_extra
 from har_core.model import bundle
@@ -157,9 +157,7 @@ def train(
     resume: Annotated[
         bool, typer.Option("--resume", help="Continue an interrupted run, with its settings.")
     ] = False,
-    overwrite: Annotated[
-        bool, typer.Option("--overwrite", help="Replace a bundle of that name.")
-    ] = False,
+    overwrite: OverwriteOption = False,
 ) -> None:
     """Train a model on your photographs and write it as a bundle.
 
@@ -261,9 +259,7 @@ def publish(
     columns: ColumnsOption = None,
     links: LinksOption = True,
     cleaned: CleanedOption = False,
-    overwrite: Annotated[
-        bool, typer.Option("--overwrite", help="Replace a bundle of that name.")
-    ] = False,
+    overwrite: OverwriteOption = False,
 ) -> None:
     """Make a model bundle of a run that was trained where there is no TensorFlow.
 

@@ -17,7 +17,8 @@ from har_core.dataset.layouts import CSV_FILE
 from har_core.dataset.names import split_of_word
 from har_core.errors import DatasetError
 from har_core.images.decoding import MAX_BYTES
-from har_core.images.formats import PHOTO_FORMATS, is_passed_over, is_photograph_name
+from har_core.images.formats import PHOTO_FORMATS, is_photograph_name
+from har_core.images.listing import files_below
 from har_core.images.signatures import identify_content
 from har_core.progress import Progress, silent
 
@@ -47,8 +48,8 @@ def tables_with_photographs(folder: Path) -> list[Path]:
     DatasetError
         If one of the files cannot be read as Parquet.
     """
-    found = sorted(folder.rglob("*.[pP][aA][rR][qQ][uU][eE][tT]"))
-    return [path for path in found if not is_passed_over(path.name) and _describe(path)]
+    found = [Path(e.path) for e in files_below(folder) if e.name.lower().endswith(".parquet")]
+    return [path for path in found if _describe(path)]
 
 
 def describe_inside(files: DatasetFiles) -> str:
