@@ -179,26 +179,7 @@ def train(
         raise typer.BadParameter("--base goes with --effort.")
     if recipe is not None and effort is not None:
         raise typer.BadParameter("--recipe and --effort exclude each other.")
-    settings = {
-        "backbone_weights": backbone_weights,
-        "epochs": epochs,
-        "head_epochs": head_epochs,
-        "small_epochs": small_epochs,
-        "small_size": small_size,
-        "frozen_blocks": frozen_blocks,
-        "batch_size": batch_size,
-        "learning_rate": learning_rate,
-        "layer_decay": layer_decay,
-        "weight_decay": weight_decay,
-        "label_smoothing": label_smoothing,
-        "dropout": dropout,
-        "seed": seed,
-        "teachers": tuple(teacher or ()),
-        "teacher_weight": teacher_weight,
-        "unlabelled": unlabelled,
-        "notes": notes,
-        "mixup": mixup,
-    }
+    settings = _settings(context)
     given = {n: v for n, v in settings.items() if _is_given(context, n)}
     if recipe is not None and set(given) - {"unlabelled"}:
         raise typer.BadParameter("--recipe has all settings; leave the options of others out.")
@@ -303,6 +284,16 @@ def say_what_resuming_ignores(run: Path, given: dict[str, Any]) -> None:
     if ignored:
         note = f"{run} goes on as it began, without {', '.join(ignored)}."
         stderr.print(note, style="yellow")
+
+
+def _settings(context: typer.Context) -> dict[str, Any]:
+    """Return the values of the options that are called like a setting."""
+    from har_core.training.efforts import OPTIONS
+
+    names = [*vars(_DEFAULTS), *vars(_DEFAULTS.augmentation)]
+    options = {name: OPTIONS.get(name, name) for name in names}
+    values = {n: context.params[o] for n, o in options.items() if o in context.params}
+    return {**values, "teachers": tuple(values["teachers"] or ())}
 
 
 def _is_given(context: typer.Context, setting: str) -> bool:
