@@ -38,6 +38,11 @@ class Stages:
         Classes of the validation photographs.
     progress, on_epoch : callable
         See `har_core.training.run.train`.
+
+    Attributes
+    ----------
+    reached : Checkpoint
+        How far the run is, with the log.
     """
 
     run: RunFolder

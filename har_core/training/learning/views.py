@@ -34,6 +34,14 @@ class Views:
     progress : callable
         See `har_core.training.run.train`.
 
+    Attributes
+    ----------
+    unlabelled : Unlabelled
+    targets : ndarray of float32, shape (N, C)
+        What is to be learned of the photographs with a label, before they are mixed.
+    lesson : Lesson
+        Of all photographs; those without a label come behind the others.
+
     Raises
     ------
     ModelBundleError
