@@ -19,7 +19,8 @@ _SHIPPED_MODEL: Final = "cnn_lstm_har15"
 def bundle_of_weights(weights: str) -> Path | None:
     """Return the bundle that a setting ``backbone_weights`` points into, or None."""
     path = Path(weights)
-    return path.parent if is_file(path) and is_file(path.parent / SPLITS_FILE) else None
+    lies_in_one = is_file(path) and is_file(path.parent / SPLITS_FILE)
+    return path.parent if lies_in_one and weights not in ("imagenet", "random") else None
 
 
 def shipped_backbone(prepared: PreparedDataset) -> str:

@@ -38,6 +38,9 @@ def test_photographs_that_are_left_out_may_have_been_seen(tiny_models, prepared)
 def test_keywords_are_no_files_of_the_current_folder(tiny_models, prepared, monkeypatch):
     write_splits(tiny_models / "tiny", prepared, prepared.table["split"].tolist())
     monkeypatch.chdir(tiny_models / "tiny")
+    assert bundle_of_weights("model.keras") is None  # there is none
+    for name in ("imagenet", "random", "model.keras"):
+        Path(name).write_bytes(b"")
     assert bundle_of_weights("imagenet") is None
     assert bundle_of_weights("random") is None
     assert bundle_of_weights("model.keras") == Path()
