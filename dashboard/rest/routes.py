@@ -5,7 +5,6 @@ import base64
 import os
 from collections.abc import Callable
 from concurrent.futures import Future, ThreadPoolExecutor
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Final, TypeVar
 
@@ -36,6 +35,7 @@ from dashboard.rest.bodies import (
     explain_schema,
     form_schema,
 )
+from dashboard.rest.default_model import model_or_path
 from dashboard.rest.docs import DOCS
 from dashboard.rest.queue import RequestQueue
 from dashboard.rest.refusals import (
@@ -59,7 +59,7 @@ from har_core.images.decoding import MAX_BYTES
 from har_core.model.bundle import list_bundles
 from har_core.model.explanation import explain as explain_photo
 from har_core.model.explanation import overlay
-from har_core.model.loading import find_model, loaded_model
+from har_core.model.loading import find_model
 from har_core.model.manifest import NOVELTY_FILE
 
 Result = TypeVar("Result")
@@ -240,7 +240,7 @@ def load_default_model(*, warm_up: bool = False) -> Future[ActionModel]:
     Parameters
     ----------
     warm_up : bool, default False
-        Also classify a blank picture, so that the first request finds all memory allocated.
+        Also classify blank pictures, so that the first request finds all memory allocated.
 
     Returns
     -------
@@ -252,7 +252,8 @@ def load_default_model(*, warm_up: bool = False) -> Future[ActionModel]:
         model = load_model()
         if warm_up:
             side = model.manifest.input_size
-            model.predict(np.zeros((side, side, 3), dtype=np.uint8))
+            for _ in range(2):  # the second is the first that runs on all cores
+                model.predict(np.zeros((side, side, 3), dtype=np.uint8))
         telemetry.set_model_in_use(model.name)
         return model
 
@@ -304,26 +305,19 @@ async def _in_worker(work: Callable[[], Result]) -> Result:
 async def _with_model(bundle: Path | None, work: Callable[[ActionModel], Result]) -> Result:
     """Do `work` with a model in a worker; wait outside for one that is not loaded yet."""
 
-    def at_once() -> Result | _NotLoaded:
-        path = find_model(bundle)
-        model = loaded_model(path)
-        return _NotLoaded(path) if model is None else work(model)
+    def at_once() -> Result | Path:
+        found = model_or_path(bundle)
+        return found if isinstance(found, Path) else work(found)
 
-    answer = await _in_worker(at_once)
-    if not isinstance(answer, _NotLoaded):
-        return answer
-    path = answer.path
+    path = await _in_worker(at_once)
+    if not isinstance(path, Path):
+        return path
     if (loading := _loading.get(path)) is None:
         loading = _loading[path] = _OTHER_LOADERS.submit(load_model, path)
         loading.add_done_callback(lambda _: _loading.pop(path, None))
     # A caller who leaves must not take the model from the others.
     model = await asyncio.shield(asyncio.wrap_future(loading))
     return await _in_worker(lambda: work(model))
-
-
-@dataclass(frozen=True)
-class _NotLoaded:
-    path: Path
 
 
 def _requested_bundle(request: Request) -> Path | None:

@@ -156,7 +156,8 @@ class ActionModel:
         results: list[Prediction | InvalidImageError] = []
         # Every thread decodes its own batches, so that no core waits for another.
         with ThreadPoolExecutor(n_cores) as pool:
-            answers = [pool.submit(self._predict_one_batch, batch) for batch in batches]
+            several = len(sources) > 1
+            answers = [pool.submit(self._predict_one_batch, batch, several) for batch in batches]
             try:
                 for answer in answers:
                     results += answer.result()
@@ -338,14 +339,14 @@ class ActionModel:
                 self._callers -= 1
 
     def _predict_one_batch(
-        self, sources: Sequence[ImageSource]
+        self, sources: Sequence[ImageSource], others_wait: bool
     ) -> list[Prediction | InvalidImageError]:
         with self._at_work():
             prepared = [self._prepare_or_error(source) for source in sources]
             usable = [item[0] for item in prepared if isinstance(item, tuple)]
-            # The others of the batch have the other cores; one by itself does not wait until
-            # there is a session on all of them.
-            answers = iter(self._answer(np.stack(usable), others_wait=True) if usable else ())
+            answers = iter(
+                self._answer(np.stack(usable), others_wait=others_wait) if usable else ()
+            )
         return [
             item if isinstance(item, InvalidImageError) else _with_warning(next(answers), item[1])
             for item in prepared

@@ -99,6 +99,7 @@ class OnnxEngine:
         if one_core:
             self._all_cores, self._graph = self._one_core, None
         self._opening = threading.Lock()
+        self._was_asked_alone = False
         (source,) = self._one_core.get_inputs()
         self._input = source.name
         self.scales = source.type == "tensor(uint8)"
@@ -144,15 +145,19 @@ class OnnxEngine:
             self._graph, options, providers=["CPUExecutionProvider"]
         )
 
-    def _on_all_cores(self) -> Any:
-        """Return the session for a lone caller: many processes never have one."""
+    def _for_a_lone_caller(self) -> Any:
+        """Return the session on all cores, from the second call on.
+
+        Many processes have no second one, and opening it takes longer than an answer.
+        """
         with self._opening:
-            if self._all_cores is None:
+            if self._all_cores is None and self._was_asked_alone:
                 self._all_cores, self._graph = self._session(threads=0), None
-            return self._all_cores
+            self._was_asked_alone = True
+            return self._all_cores or self._one_core
 
     def _run(self, outputs: list[str], batch: np.ndarray, alone: bool) -> list[np.ndarray]:
-        session = self._on_all_cores() if alone else self._one_core
+        session = self._for_a_lone_caller() if alone else self._one_core
         if not self.scales or len(batch) == 1:
             return session.run(outputs, {self._input: batch})
         # The LSTM's 8-bit codes depend on all rows of a batch; a photograph has one answer.

@@ -12,7 +12,7 @@ from fastapi.testclient import TestClient
 from streamlit.runtime import Runtime
 
 from dashboard.app import app
-from dashboard.rest import routes, uploads
+from dashboard.rest import default_model, routes, uploads
 from har_core import Prediction
 from tests.drawing import CLASS_NAMES, draw_photo, encode, photo_bytes, write_tiny_bundle
 from tests.guarded import checkerboard, write_guarded_bundle
@@ -169,6 +169,21 @@ def test_model_can_be_chosen_by_name(client, tiny_models):
     for name in ("older", "tiny"):
         answer = client.post("/predict", params={"model": name}, files={"file": photo_part()})
         assert answer.json()["model"] == name
+
+
+def test_newer_model_is_served_soon_but_not_looked_for_by_every_request(
+    client, tiny_models, monkeypatch
+):
+    def answering():
+        return client.post("/predict", files={"file": photo_part()}).json()["model"]
+
+    assert default_model.ASK_EVERY_S <= 0.25
+    assert answering() == answering() == "tiny"  # loaded by the first, found so by the second
+    monkeypatch.setattr(default_model, "ASK_EVERY_S", 600)
+    write_tiny_bundle(tiny_models, name="newer", created="2999-01-01T00:00:00+00:00")
+    assert answering() == "tiny"
+    monkeypatch.setattr(default_model, "ASK_EVERY_S", 0)
+    assert answering() == "newer"
 
 
 @pytest.mark.parametrize("name", ["nobody", "../models/tiny", "", "/etc", "tiny/"])

@@ -95,6 +95,18 @@ def test_only_a_lone_caller_gets_all_cores(tiny_models):
     assert False in engine.alone[1:]  # whichever of the two noted it first
 
 
+def test_photograph_that_is_a_batch_by_itself_gets_all_cores(tiny_models):
+    model = har_core.load_model()
+    engine = RecordingEngine(len(CLASS_NAMES), n_callers=1)
+    shared = ActionModel(model.manifest, engine)
+    seen = []
+    (answer,) = shared.predict_batch([photo_bytes()], progress=lambda *step: seen.append(step))
+    assert (answer, engine.alone, seen) == (shared.predict(photo_bytes()), [True, True], [(1, 1)])
+    shared.predict_batch([photo_bytes()] * 2)
+    assert engine.alone[2:] == [False, False]
+    assert isinstance(shared.predict_batch([b"no photograph"])[0], InvalidImageError)
+
+
 def test_caller_that_others_wait_behind_leaves_them_the_other_cores(tiny_models):
     model = har_core.load_model()
     engine = RecordingEngine(len(CLASS_NAMES), n_callers=1)

@@ -20,7 +20,7 @@ from har_core.evaluation.run import evaluate_dataset
 from har_core.model import load_model
 from har_core.model.bundle import write_bundle
 from har_core.model.class_indices import format_class_indices
-from har_core.model.engine import are_probabilities, keep_probabilities
+from har_core.model.engine import OnnxEngine, are_probabilities, keep_probabilities
 from har_core.model.manifest import CLASS_INDICES_FILE, ONNX_FILE, BundleManifest
 from har_core.scan.scanning import scan_dataset
 from tests.command_line import har
@@ -46,6 +46,21 @@ def test_what_are_probabilities(row, sound):
     outputs = np.array([[1.0, 0, 0], row], np.float32)
     assert are_probabilities(outputs).tolist() == [True, sound]
     assert np.isnan(keep_probabilities(outputs)).all(axis=1).tolist() == [False, not sound]
+
+
+def test_a_process_of_one_answer_opens_one_session(tiny_models, monkeypatch):
+    opened = []
+    opens = OnnxEngine._session
+    monkeypatch.setattr(
+        OnnxEngine, "_session", lambda self, threads: opened.append(threads) or opens(self, threads)
+    )
+    engine = OnnxEngine(tiny_models / "tiny" / ONNX_FILE)
+    grey = np.zeros((1, 224, 224, 3), np.float32)
+    seen = []
+    for alone in (False, True, False, True, True):
+        engine.run(grey, alone=alone)
+        seen.append(list(opened))
+    assert seen == [[1], [1], [1], [1, 0], [1, 0]]
 
 
 @pytest.fixture
