@@ -156,7 +156,7 @@ def form_schema(field: str, schema: dict[str, Any], **encoding: str) -> dict[str
         "type": "object",
         "required": [field],
         "properties": {field: schema, "model": model},
-        "additionalProperties": {"type": "string", "description": "Ignored."},
+        "additionalProperties": {"description": "Ignored."},
     }
     return {
         "requestBody": {
