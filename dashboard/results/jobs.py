@@ -95,6 +95,9 @@ def _show_job(job: FoundJob, *, alone: bool) -> None:
             if status.cluster:
                 st.caption(_describe_ray(ClusterState(**status.cluster)))  # type: ignore[arg-type]
         _show_trouble(status, go_on)
+        if status.troubles:
+            text = "\n\n".join(map(escape_markdown, status.troubles))
+            st.warning(text, icon=":material/folder_off:")
         _show_figures(job, status)
     if alone or job.state in ACTIVE or st.toggle("Details", key=f"details {job.location}"):
         _show_details(job)

@@ -183,6 +183,8 @@ def _scan_sources(
     if found.unmatched:
         note = f"Labels of photographs that are not among these: {found.unmatched:,}."
         stderr.print(note, style="yellow")
+    for trouble in found.troubles:
+        stderr.print(trouble, style="yellow")
     if to:
         stderr.print(f"Measurements and findings: {found.folder}")
     return found.photographs

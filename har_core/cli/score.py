@@ -77,11 +77,13 @@ def score(
             progress=report,
         )
     _print_summary(status, to)
-    if status.errors:
+    if status.errors or status.troubles:
         raise typer.Exit(ExitCode.INCOMPLETE)
 
 
 def _print_summary(status: "JobStatus", to: str) -> None:
+    for trouble in status.troubles:
+        stderr.print(trouble, style="yellow")
     if status.answered:
         print(f"{status.answered:,} of {status.listed:,} photographs had been scored before.")
     if status.total:

@@ -33,6 +33,7 @@ _BEAT_S: Final = 1.0
 _CRASHES: Final = 2
 _CAREFUL_FROM: Final = 2
 _STILLBORN: Final = 5
+_TROUBLES: Final = 10
 
 
 @dataclass(frozen=True)
@@ -126,7 +127,13 @@ def run_job(
             if uri in answered.not_listed:
                 over.append(uri)
 
-        with Plan(list_items(whole), answered, listing) as plan:
+        def items() -> Iterator[Item]:
+            for item in list_items(whole):
+                if item.trouble and len(status.troubles) < _TROUBLES:
+                    status.troubles.append(item.trouble)
+                yield item
+
+        with Plan(items(), answered, listing) as plan:
             status.listed, status.total = plan.listed, plan.pending
             status.answered = plan.listed - plan.pending
             writer.write("running")

@@ -94,6 +94,8 @@ class JobStatus(Status):
         Of the Ray cluster; ``""`` without one.
     cluster : dict or None
         How that was when the driver last asked: `har_core.scale.engines.ray_state.ClusterState`.
+    troubles : list of str
+        Of sources that could not be read to their end: why; the first ten.
     """
 
     job: str
@@ -112,6 +114,7 @@ class JobStatus(Status):
     remaining_s: float | None = None
     address: str = ""
     cluster: dict[str, float] | None = None
+    troubles: list[str] = field(default_factory=list)
 
 
 def read_status(folder: PartsFolder) -> JobStatus | None:

@@ -200,8 +200,10 @@ def test_a_running_job_shows_its_rate_and_its_end(tmp_path: Path) -> None:
         engine="ray",
         address="10.0.0.1:6379",
         cluster=dataclasses.asdict(state),
+        troubles=["Cannot read the tar file a.tar: it is cut off."],
     )
     app.run()
+    assert app.warning[0].value == r"Cannot read the tar file a\.tar\: it is cut off\."
     assert "2 workers on Ray at 10\\.0\\.0\\.1\\:6379" in texts(app)
     assert "Ray: 3 machines (1 has left), 14 of 16 cores in use" in texts(app)
     edit(tmp_path / "now", state="listing", total=0)

@@ -34,12 +34,15 @@ class SourceScan:
         Where measurements and findings are.
     measured : int
         Photographs that this scan had to read.
+    troubles : list of str
+        See `har_core.scale.status.JobStatus`.
     """
 
     photographs: pd.DataFrame
     unmatched: int
     folder: str
     measured: int
+    troubles: list[str]
 
 
 def scan_sources(
@@ -90,7 +93,7 @@ def scan_sources(
             write_findings(folder, photographs)
         except OSError as error:
             raise HarError(f"Cannot write {folder.location}: {error.strerror or error}.") from error
-    return SourceScan(photographs, unmatched, folder.location, status.total)
+    return SourceScan(photographs, unmatched, folder.location, status.total, status.troubles)
 
 
 def _digest(sources: Sequence[str], column: str | None) -> str:

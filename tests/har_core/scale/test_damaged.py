@@ -18,6 +18,7 @@ from har_core.scale.scanned.scanning import scan_sources
 from har_core.scale.scoring import score
 from har_core.scale.sources import listing, locations
 from har_core.scale.sources.listing import list_sources
+from tests.command_line import har
 from tests.drawing import CLASS_NAMES, photo_bytes
 from tests.har_core.scale.conftest import rows_of
 
@@ -113,7 +114,7 @@ def test_damaged_tar_costs_what_is_lost_until_it_is_mended(
     write_tar(tmp_path / "shards" / "b.tar", contents)
     damage(tar)
     source, to = str(tmp_path / "shards" / "*.tar"), str(tmp_path / "results")
-    score([source], to)
+    status = score([source], to)
     table = rows_of(to)
     of_a = table[table["uri"].str.startswith(str(tar))]
     assert len(table) - len(of_a) == N
@@ -125,7 +126,10 @@ def test_damaged_tar_costs_what_is_lost_until_it_is_mended(
     (row,) = table[table["uri"] == str(tar)].itertuples()
     assert row.error.startswith(f"Cannot read the tar file {tar}: ")
     assert pd.Series([row.error]).str.contains(said).all(), row.error
-    assert score([source], to).total == 0  # not endlessly
+    assert status.troubles == [row.error]
+    again = har("score", source, "--to", to)  # not endlessly, but said
+    assert again.returncode == 1 and "scored by" not in again.stdout
+    assert again.stderr.strip() == row.error
     write_tar(tar, contents)
     os.utime(tar, ns=(1, 1))  # by which it differs, however fast this is
     again = score([source], to)
@@ -161,6 +165,7 @@ def test_cut_parquet_file_is_one_row_and_its_labels_are_not_wanted(
     write_cells(tmp_path / "tables" / "b.parquet", contents)
     cut(path)
     found = scan_sources([str(tmp_path / "tables" / "*.parquet")], str(tmp_path / "scan"))
+    assert len(found.troubles) == 1 and str(path) in found.troubles[0]
     photographs = found.photographs.set_index("filename")
     assert len(photographs) == N + 1
     assert photographs.loc[str(path), "reason"] == "unreadable_source"
