@@ -11,6 +11,7 @@ import pandas as pd
 import streamlit as st
 
 from dashboard.classification import ClassifiedPhoto, classify_photo
+from dashboard.widgets import tab_memory
 from har_core import ActionModel, InvalidImageError
 from har_core.dataset.files import PHOTO_FOLDER, find_dataset
 from har_core.dataset.layouts import CSV_FILE
@@ -118,6 +119,7 @@ def read_as(root: Path, reading: Reading) -> None:
     """Read a folder so from now on, on every page of this visitor's."""
     readings: dict[str, Reading] = st.session_state.get(_READINGS, {})
     st.session_state[_READINGS] = {**readings, str(root): reading}
+    tab_memory.keep(_READINGS)
 
 
 def opened_dataset(folder: str) -> Dataset:

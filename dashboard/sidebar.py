@@ -101,7 +101,8 @@ def pick_dataset() -> None:
 def _choose_reading(folder: str, tables: Sequence[str], headings: Sequence[str]) -> None:
     """Let a visitor choose the table, or its columns, where several or none are meant by it.
 
-    What was chosen stays on offer, so that it can be changed.
+    What was chosen stays on offer, so that it can be changed. It is kept as the reading alone: that
+    names the widgets, so that none remembers a choice which a reload brought back.
     """
     root = real(find_dataset(folder))
     reading = reading_of(root)
@@ -112,7 +113,7 @@ def _choose_reading(folder: str, tables: Sequence[str], headings: Sequence[str])
             offered,
             index=offered.index(known) if known else None,
             placeholder="Choose the table",
-            key=f"table of {root}",
+            key=f"table of {root} {reading}",
         )
         if table and table != known:
             read_as(root, Reading(table, tables=tuple(offered)))
@@ -128,7 +129,7 @@ def _choose_reading(folder: str, tables: Sequence[str], headings: Sequence[str])
             named,
             index=named.index(known) if known else None,
             placeholder="As it is found",
-            key=f"{role} of {reading.table} in {root}",
+            key=f"{role} of {root} {reading}",
         )
     wanted = replace(reading, filename=chosen["filename"] or "", label=chosen["label"] or "")
     if wanted != reading:

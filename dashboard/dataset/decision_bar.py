@@ -116,6 +116,8 @@ def show_decision_buttons(
             on_click=decide_about,
             args=(view, "relabel", names, suggested),
         )
+    else:
+        st.empty()  # what follows keeps its place, see the review's buttons
     st.button(
         "Right as it is",
         icon=":material/done_all:",

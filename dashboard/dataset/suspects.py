@@ -1,7 +1,5 @@
 """The Dataset page's label suspects: photographs whose label the model disputes."""
 
-from collections.abc import Callable
-from pathlib import Path
 from typing import Final
 
 import pandas as pd
@@ -20,7 +18,6 @@ from dashboard.wording.names import escape_markdown, human_name, percent
 from har_core.analysis.suspects import N_FOLDS, LabelSuspects, find_label_suspects
 from har_core.dataset.decisions import Decision, decide_together
 from har_core.errors import ModelBundleError
-from har_core.model.manifest import BundleManifest
 from har_core.model.records import (
     held_out_predictions,
     match_probabilities,
@@ -63,12 +60,6 @@ def show_suspects(view: DatasetView) -> None:
     suspects = _rank(view, source)
     of_features = GLOSSARY["backbone features"] if source == _WHOLE_SET else None
     st.caption(sources[source], help=of_features)
-    if suspects.ranking.empty:
-        st.info(
-            "None of these labels is a class of the model, so that it cannot judge them.",
-            icon=":material/label_off:",
-        )
-        return
     n = int(suspects.ranking["is_label_issue"].sum())
     ranking, classes = st.columns([3, 2], gap="large")
     with classes:
@@ -99,12 +90,11 @@ def show_suspects(view: DatasetView) -> None:
 def _sources(view: DatasetView) -> dict[str, str]:
     """Return the evidence on offer, best first, with what is to be known about it."""
     sources = {}
-    held_out = view.photographs["split"].isin(["validation", "test"]).any()
-    if held_out and _recorded(view, held_out_predictions) is not None:
+    if _recorded(view, _HELD_OUT) is not None:
         sources[_HELD_OUT] = (
             "From what the model says of the photographs that were held out when it was trained."
         )
-    if _recorded(view, recorded_cross_validation) is not None:
+    if _recorded(view, _WHOLE_SET) is not None:
         sources[_WHOLE_SET] = (
             "From a logistic regression on the image features of the backbone before it was "
             "fine-tuned, fitted five times without the photographs that it then judges."
@@ -126,38 +116,46 @@ def _sources(view: DatasetView) -> dict[str, str]:
     return sources
 
 
-def _recorded(
-    view: DatasetView, read: Callable[[Path, BundleManifest], pd.DataFrame | None]
-) -> pd.DataFrame | None:
-    """Return probabilities that the model's bundle records of this dataset, if any."""
-    if view.model_folder is None or view.manifest is None:
+def _recorded(view: DatasetView, source: str) -> pd.DataFrame | None:
+    """Return probabilities that the model's bundle records of these photographs, None if none.
+
+    They judge labels that are classes of the model. Of the whole set they are taken only if they
+    judge all that an analysis could.
+    """
+    photographs, whole = view.photographs, source == _WHOLE_SET
+    if view.model_folder is None or view.manifest is None or not photographs["split"].any():
         return None
-    if not view.photographs["split"].ne("").any():
-        return None
+    judged = photographs["label"].isin(view.manifest.class_names)
+    if not whole:
+        judged &= photographs["split"].isin(["validation", "test"])
+    read = recorded_cross_validation if whole else held_out_predictions
     try:
-        return read(view.model_folder, view.manifest)
+        recorded = read(view.model_folder, view.manifest) if judged.any() else None
     except ModelBundleError as error:
         st.error(escape_markdown(str(error)))
         return None
+    if recorded is None:
+        return None
+    known = match_probabilities(
+        photographs.loc[judged, "sha256"], recorded, view.manifest.class_names
+    )
+    if whole and view.analysis is not None:
+        judgeable = photographs.index[view.analysis.labelled]
+        known = known if judgeable.isin(known.index).all() else known.iloc[:0]
+    return known if len(known) else None
 
 
 @st.cache_data(max_entries=8, show_spinner="Ranking labels …", hash_funcs=BY_IDENTITY)
 def _rank(view: DatasetView, source: str) -> LabelSuspects:
-    photographs = view.photographs
-    whole = source == _WHOLE_SET
-    recorded = _recorded(view, recorded_cross_validation if whole else held_out_predictions)
-    if recorded is None and whole and view.analysis is not None:
-        analysis = view.analysis
-        labels = photographs["label"].iloc[analysis.labelled]
-        return find_label_suspects(labels, analysis.probabilities, list(analysis.class_names))
-    if recorded is None or view.manifest is None:
+    labels = view.photographs["label"]
+    known = _recorded(view, source)
+    if known is not None:
+        return find_label_suspects(labels.loc[known.index], known.to_numpy(), list(known.columns))
+    if view.analysis is None:
         raise ValueError(f"The model records nothing for {source!r}.")
-    class_names = view.manifest.class_names
-    judged = photographs["label"].isin(class_names)
-    if not whole:
-        judged &= photographs["split"].isin(["validation", "test"])
-    known = match_probabilities(photographs.loc[judged, "sha256"], recorded, class_names)
-    return find_label_suspects(photographs.loc[known.index, "label"], known.to_numpy(), class_names)
+    analysis = view.analysis
+    judged = labels.iloc[analysis.labelled]
+    return find_label_suspects(judged, analysis.probabilities, list(analysis.class_names))
 
 
 @st.cache_resource(max_entries=8, show_spinner=False, hash_funcs=BY_IDENTITY)

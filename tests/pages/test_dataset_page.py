@@ -8,6 +8,7 @@ import threading
 import zipfile
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -344,14 +345,25 @@ def test_suspects_say_which_classes_are_too_small_to_judge(analysed: Path, templ
     assert "Whole set" not in dataset_suspects._sources(nobody)
 
 
-def test_labels_that_no_model_class_matches_are_said(unscanned: Path) -> None:
-    csv = unscanned / "train.csv"
-    csv.write_text(
-        re.sub(",(.*)", r",\1 indoors", csv.read_text()).replace("label indoors", "label")
-    )
-    scan_dataset(unscanned, workers=1)
-    page = open_page(unscanned, "Label suspects")
-    assert "None of these labels is a class of the model" in texts(page)
+def test_a_record_that_cannot_judge_these_labels_leaves_them_to_the_analysis(
+    analysed: Path, template: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    source = template / "models" / "tiny"
+    view = dataset_view(str(analysed), source)
+    assert view.analysis is not None
+    judged = view.photographs[["sha256", "filename", "label"]].iloc[1:].copy()
+    judged[list(CLASS_NAMES)] = 1 / 3
+    monkeypatch.setattr(dataset_suspects, "recorded_cross_validation", lambda *_: judged)
+    partly = dataset_suspects._sources(replace(view, identity="record lacks one"))
+    assert "the model's image features" in partly["Whole set"]
+    # Of other names for the classes it knows nothing, though it has seen each photograph.
+    named = view.photographs.assign(label="indoors")
+    other = replace(view, photographs=named, identity="other names")
+    assert list(dataset_suspects._sources(other)) == ["Whole set"]
+    csv = analysed / "train.csv"
+    csv.write_text(re.sub(",(?!label)", ",my ", csv.read_text()))
+    page = open_page(analysed, "Label suspects")
+    assert "Let the model look at all photographs first" in texts(page)
 
 
 def test_overview_compares_sizes_with_the_models_own_input(
@@ -601,8 +613,11 @@ def test_review_asks_one_photograph_after_another_and_never_again(analysed: Path
     page.button(key="review_1").click().run()
     assert load_decisions(analysed).confirmed == {"running_1.jpg"}
     assert "**2** of 3 · 1 decided" in asked(page)
+    assert place_of(page.main, "review_3") == 2
     page.button(key="review_2").click().run()
     assert load_decisions(analysed).relabelled == {"odd.jpg": "running"}
+    assert not [b for b in page.button if b.key == "review_2"]
+    assert place_of(page.main, "review_3") == 2  # a key would else meet it twice
     page.button(key="review_Left").click().run()  # the others are decided
     assert "**3** of 3 · 2 decided" in asked(page)
     page.button(key="review_3").click().run()
@@ -612,6 +627,16 @@ def test_review_asks_one_photograph_after_another_and_never_again(analysed: Path
     assert "**3** of 3 · 2 decided" in asked(page)
     again = open_page(analysed, "Review")
     assert "**3** of 3 · 2 decided" in asked(again)
+
+
+def place_of(block: Any, key: str) -> int | None:
+    """Return where the button of a key stands among its siblings, somewhere in a block."""
+    for place, child in block.children.items():
+        if getattr(child, "key", None) == key:
+            return place
+        if hasattr(child, "children") and (found := place_of(child, key)) is not None:
+            return found
+    return None
 
 
 def test_review_filters_by_kind_and_takes_another_class(analysed: Path) -> None:
@@ -774,6 +799,10 @@ def test_columns_with_unusual_headings_can_be_chosen(unscanned: Path) -> None:
     assert not page.exception
     assert figures(page)[:2] == ["9 photographs", "2 classes"]
     assert page.sidebar.selectbox[-1].value == "deed"
+    token = page.session_state["tab_token"]  # and after a reload of the tab
+    again = open_page(unscanned, tab_memory={"token": token})
+    assert figures(again)[:2] == ["9 photographs", "2 classes"]
+    assert [box.value for box in again.sidebar.selectbox[-2:]] == ["picture of", "deed"]
     page.button(key="scan").click().run()
     (job,) = find_jobs(f"scan/{unscanned.resolve()}")
     assert job.wait(PATIENCE_S)

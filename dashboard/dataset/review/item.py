@@ -134,8 +134,9 @@ def _show_nearest(view: DatasetView, row: pd.Series, classes: list[str]) -> None
         nearest = nearest_of_class(
             analysis.components, usable["label"], groups, position, name, n=_SHOWN_NEIGHBOURS
         )
-        st.markdown(f"**{markdown_name(name)}**, the photographs most like it")
-        _show_row(usable.iloc[nearest], [])
+        if len(nearest):  # a model may name a class that these photographs do not have
+            st.markdown(f"**{markdown_name(name)}**, the photographs most like it")
+            _show_row(usable.iloc[nearest], [])
 
 
 def _show_row(rows: pd.DataFrame, captions: list[str]) -> None:

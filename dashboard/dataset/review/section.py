@@ -138,6 +138,8 @@ def _show_progress(place: Place) -> None:
 def _show_buttons(view: DatasetView, row: pd.Series, place: Place) -> None:
     names = [row["filename"]]
     with st.container(horizontal=True, vertical_alignment="center"):
+        # Each button keeps its place. Were one to move up, the browser would for a moment have it
+        # twice, and a key would decide twice, perhaps about the next photograph.
         if row["label"]:
             _button(
                 "Right as it is",
@@ -147,6 +149,8 @@ def _show_buttons(view: DatasetView, row: pd.Series, place: Place) -> None:
                 on_click=_decide,
                 args=(view, place, "confirm", names),
             )
+        else:
+            st.empty()
         if row["suggested"]:
             verb = "Relabel to" if row["label"] else "It is"
             title = f"{verb} {markdown_name(row['suggested'])}"
@@ -158,6 +162,8 @@ def _show_buttons(view: DatasetView, row: pd.Series, place: Place) -> None:
                 on_click=_decide,
                 args=(view, place, "relabel", names, row["suggested"]),
             )
+        else:
+            st.empty()
         _button("Exclude", "3", "block", on_click=_decide, args=(view, place, "exclude", names))
         st.selectbox(
             "Another class",
