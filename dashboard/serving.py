@@ -1,6 +1,9 @@
 """Starts the server; `har serve` finds it through the installed project's entry points."""
 
+import socket
 from pathlib import Path
+
+from har_core import HarError
 
 
 def serve(host: str, port: int, base_path: str = "") -> None:
@@ -13,9 +16,16 @@ def serve(host: str, port: int, base_path: str = "") -> None:
     port : int
     base_path : str, default ""
         What addresses begin with, behind a proxy that serves other things, too.
+
+    Raises
+    ------
+    HarError
+        If it cannot listen there.
     """
+    import click
     from streamlit.web import cli
 
+    _check_address(host, port)
     options = {
         "server.address": host,
         "server.port": port,
@@ -26,4 +36,20 @@ def serve(host: str, port: int, base_path: str = "") -> None:
     shown = "localhost" if host in ("0.0.0.0", "::") else host
     print(f"Pages and REST API: http://{shown}:{port}/{base_path.strip('/')}", flush=True)
     flags = [word for name, value in options.items() for word in (f"--{name}", str(value))]
-    cli.main(["run", str(Path(__file__).with_name("app.py")), *flags], prog_name="har serve")
+    script = str(Path(__file__).with_name("app.py"))
+    try:
+        cli.main(["run", script, *flags], prog_name="har serve", standalone_mode=False)
+    except click.Abort:
+        return  # Ctrl-C: it has been served until then, as asked for
+
+
+def _check_address(host: str, port: int) -> None:
+    """Say what is wrong with an address before the server is made, which takes seconds."""
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
+    try:
+        socket.create_server((host, port), family=family).close()
+    except OSError as error:
+        why = str(error.strerror or error).partition(" (while ")[0]
+        raise HarError(
+            f"Cannot listen on {host}, port {port}: {why}. Choose another with --host and --port."
+        ) from error

@@ -8,9 +8,10 @@ import os
 import sys
 from collections.abc import Sequence
 from importlib import import_module
-from typing import Annotated, Final
+from typing import Annotated, Any, Final
 
 import typer
+from typer.core import TyperGroup
 
 from har_core.cli.exit_codes import ExitCode
 from har_core.cli.terminal import stderr
@@ -33,10 +34,29 @@ COMMANDS: Final = {
 }
 
 
+class _Commands(TyperGroup):
+    """Commands that Ctrl-C ends with a word and our exit code, where Typer says nothing and 130.
+
+    Those that can say what is kept do so themselves, see `terminal.ended_by_interrupt`.
+    """
+
+    def invoke(self, ctx: Any) -> Any:
+        try:
+            return super().invoke(ctx)
+        except KeyboardInterrupt:
+            _say_interrupted()
+            raise typer.Exit(ExitCode.UNUSABLE) from None
+
+
+def _say_interrupted() -> None:
+    stderr.print("Interrupted.")
+
+
 def application(arguments: Sequence[str] = ()) -> typer.Typer:
     """Return the program with the group of the command that the arguments name, else with all."""
     app = typer.Typer(
         name="har",
+        cls=_Commands,
         help="What is the person in this photograph doing? Predict, serve, train, evaluate, scan.",
         no_args_is_help=True,
         pretty_exceptions_enable=False,
@@ -80,6 +100,9 @@ def main() -> None:
     try:
         arguments = with_optional_values(sys.argv[1:])
         application(arguments)(args=arguments)
+    except KeyboardInterrupt:  # before a command has begun
+        _say_interrupted()
+        sys.exit(ExitCode.UNUSABLE)
     except HarError as error:
         stderr.print(f"Error: {error}", style="red")
         sys.exit(ExitCode.UNUSABLE)

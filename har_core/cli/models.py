@@ -9,7 +9,7 @@ import typer
 from har_core.cli.datasets import check_outputs
 from har_core.cli.options import DatasetOption, ModelOption, OverwriteOption
 from har_core.cli.terminal import progress_bar, stderr, write_output
-from har_core.errors import HarError
+from har_core.errors import HarError, ModelBundleError
 from har_core.model import bundle
 from har_core.model.loading import find_model
 from har_core.model.manifest import (
@@ -183,14 +183,16 @@ def models(
         str | None, typer.Option("--json", metavar="[FILE]", help="JSON, to a file or stdout.")
     ] = None,
 ) -> None:
-    """List the model bundles; the first is the default."""
+    """List the model bundles, the newest first, and say which is the default."""
     check_outputs([json_file])
     entries = bundle.list_bundles()
+    default = _default(entries)
     if json_file:
         described = [
             {
                 "name": e.name,
                 "path": str(e.path),
+                "default": e.path.resolve() == default,
                 "error": e.error,
                 **(
                     {"metrics": e.manifest.metrics, "created": e.manifest.created}
@@ -205,7 +207,21 @@ def models(
     if not entries:
         raise HarError(f"There is no model in {bundle.models_dir()}; train or import one.")
     for entry in entries:
-        print(f"{entry.name}\t{_describe(entry)}")
+        mark = "\tdefault" if entry.path.resolve() == default else ""
+        print(f"{entry.name}\t{_describe(entry)}{mark}")
+
+
+def _default(entries: list[bundle.BundleEntry]) -> Path | None:
+    """Return the path of the default model; say so where it is not in the list."""
+    try:
+        default = find_model()
+    except ModelBundleError as error:
+        if entries:  # else the list itself says it
+            stderr.print(f"No default: {error}")
+        return None
+    if default not in [entry.path.resolve() for entry in entries]:
+        stderr.print(f"The default is {default} (HAR_MODEL).")
+    return default
 
 
 def _describe(entry: bundle.BundleEntry) -> str:

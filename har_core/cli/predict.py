@@ -72,7 +72,8 @@ def predict(
     """Say what the person in each photograph is doing.
 
     Where the model abstains, the table says why: "foreign" (unlike anything that
-    it learned from) or "unsure".
+    it learned from) or "unsure". A pipe gets a tab-separated line for each: the
+    name, the actions with their confidences, and "answered", "foreign" or "unsure".
 
     Exit code 0: all predicted; 1: some files were no usable photographs;
     2: nothing could be done.
@@ -182,7 +183,7 @@ def _print_predictions(rows: _Rows, top: int) -> None:
     if not sys.stdout.isatty():
         for name, result in good:
             cells = [f"{action}\t{p:.4f}" for action, p in result.top(top)]
-            print("\t".join([one_line(name), *cells]))
+            print("\t".join([one_line(name), *cells, result.verdict]))
         return
     from rich.console import Console
     from rich.markup import escape

@@ -2,6 +2,8 @@ import csv
 import io
 import json
 import os
+import signal
+import socket
 import subprocess
 import sys
 import zipfile
@@ -55,7 +57,9 @@ def test_folder_is_predicted_as_lines_for_a_pipe(run, photos):
     assert result.returncode == 0
     lines = [line.split("\t") for line in result.stdout.splitlines()]
     assert [line[1] for line in lines] == list(CLASS_NAMES)
-    assert all(len(line) == 7 for line in lines)
+    assert all(len(line) == 8 and line[7] == "answered" for line in lines)
+    unsure = run("predict", photos, "--abstain-below", "1").stdout
+    assert [line.split("\t")[7] for line in unsure.splitlines()] == ["unsure"] * 3
 
 
 def test_names_and_what_lies_beside_photographs_reach_the_terminal_as_text(run, photos):
@@ -65,7 +69,7 @@ def test_names_and_what_lies_beside_photographs_reach_the_terminal_as_text(run, 
     os.mkfifo(photos / "pipe.jpg")
     result = run("predict", photos)
     assert result.returncode == 1
-    assert [len(line.split("\t")) for line in result.stdout.splitlines()] == [7] * 4
+    assert [len(line.split("\t")) for line in result.stdout.splitlines()] == [8] * 4
     assert "a%0Ab%1B[31m.jpg" in result.stdout and "c%09d.jpg: " in result.stderr
     assert "\x1b" not in result.stdout + result.stderr
     assert "passed over 2 files that are no photographs" in result.stderr
@@ -215,15 +219,34 @@ def test_usage_and_set_up_mistakes_exit_2_in_few_words(run, arguments, message):
     assert "Traceback" not in result.stderr
 
 
-def test_models_are_listed_and_exported(run, tmp_path):
+def test_models_are_listed_and_exported(run, tmp_path, monkeypatch):
     assert run("models").stdout.startswith("tiny\t3 classes")
-    assert json.loads(run("models", "--json").stdout)[0]["name"] == "tiny"
+    assert run("models").stdout.endswith("\tdefault\n")
+    (listed,) = json.loads(run("models", "--json").stdout)
+    assert listed["name"] == "tiny" and listed["default"] is True
+    monkeypatch.setenv("HAR_MODEL", "gone")
+    result = run("models")
+    assert "default" not in result.stdout and "no model 'gone'" in result.stderr
+    monkeypatch.delenv("HAR_MODEL")
     assert run("export", "tiny.zip").returncode == 0
     with zipfile.ZipFile(tmp_path / "tiny.zip") as archive:
         archive.extractall(tmp_path / "unpacked")
     assert bundle.verify_bundle(tmp_path / "unpacked" / "tiny").name == "tiny"
     assert run("export", "tiny.onnx").returncode == 0
     assert run("export", "tiny.keras").returncode == 2
+
+
+def test_ctrl_c_ends_any_command_with_a_word_and_exit_code_2(run, monkeypatch):
+    monkeypatch.setattr(bundle, "list_bundles", lambda: signal.raise_signal(signal.SIGINT))
+    result = run("models")
+    assert (result.returncode, result.stderr) == (2, "Interrupted.\n")
+
+
+def test_serve_says_which_address_is_taken(run):
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        result = run("serve", "--host", "127.0.0.1", "--port", taken.getsockname()[1])
+    assert result.returncode == 2
+    assert "Address already in use. Choose another with --host and --port" in result.stderr
 
 
 def test_every_command_explains_itself(run):
