@@ -186,7 +186,7 @@ def main() -> None:
         of = run(name, folder, n, workers)
         of.start_cpu_seconds, of.load = starts[name], load
         print(of.line(name), flush=True)
-        if name in OWN:
+        if len(of.cost.done) > 2:
             print(of.by_minute(), flush=True)
         return of
 
