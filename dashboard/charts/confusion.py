@@ -16,6 +16,7 @@ _RIGHT_SCALE: Final = ((0.0, "rgba(15, 117, 115, 0.10)"), (1.0, RIGHT))
 _WRONG_SCALE: Final = ((0.0, "rgba(200, 96, 22, 0.10)"), (1.0, WRONG))
 # Counts fit into the cells up to here; beyond, hovering tells them.
 _MOST_CLASSES_WITH_TEXT: Final = 20
+_LEAST_WITH_TEXT: Final = 0.005
 _MOST_COLUMN_LABELS: Final = 60
 _MOST_ROW_LABELS: Final = 120
 # On a light page, cells need to be strong to carry white text.
@@ -144,7 +145,8 @@ def _add_cells(
 
 
 def _short_percent(share: float) -> str:
-    return f"{share:.0%}" if share >= 0.005 else "<1%"
+    """Return what fits into a cell, of which many lie side by side."""
+    return f"{100 * share:.0f}" if share >= _LEAST_WITH_TEXT else ""
 
 
 def _cell_side(n_classes: int) -> float:

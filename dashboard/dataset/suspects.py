@@ -79,10 +79,8 @@ def show_suspects(view: DatasetView) -> None:
         total = len(suspects.ranking)
         st.markdown(f"**{n:,}** of {total:,} labels are doubtful, the most doubtful first.")
         chosen = class_filter("Given label", suspects.by_class.index, key="suspect_class")
-        rows = suspects.ranking[suspects.ranking["is_label_issue"]]
-        if chosen:
-            rows = rows[rows["label"].eq(chosen)]
-        _show_table(view, rows)
+        rows = _doubtful(suspects, chosen)
+        _show_table(view, source, chosen)
     _show_gallery(view, rows, _JUDGES[source])
 
 
@@ -163,7 +161,15 @@ def _noise_figure(view: DatasetView, source: str) -> go.Figure:
     return noise_by_class(_rank(view, source).by_class)
 
 
-def _show_table(view: DatasetView, rows: pd.DataFrame) -> None:
+def _doubtful(suspects: LabelSuspects, label: str) -> pd.DataFrame:
+    """Return the doubtful labels, or those of a class."""
+    rows = suspects.ranking[suspects.ranking["is_label_issue"]]
+    return rows[rows["label"].eq(label)] if label else rows
+
+
+@st.cache_resource(max_entries=32, show_spinner=False, hash_funcs=BY_IDENTITY)
+def _table(view: DatasetView, source: str, label: str) -> pd.DataFrame:
+    rows = _doubtful(_rank(view, source), label)
     table = pd.DataFrame(
         {
             "Photograph": view.photographs.loc[rows.index, "filename"],
@@ -173,11 +179,15 @@ def _show_table(view: DatasetView, rows: pd.DataFrame) -> None:
             "Suggested %": 100 * rows["suggested_probability"],
         }
     )
+    return neutralise_formulas(table)
+
+
+def _show_table(view: DatasetView, source: str, label: str) -> None:
     share = st.column_config.NumberColumn(
         format="%.0f %%", help="Probability of this label", width="small"
     )
     st.dataframe(
-        neutralise_formulas(table),
+        _table(view, source, label),
         hide_index=True,
         height=320,
         key="suspect_table",

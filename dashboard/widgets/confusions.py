@@ -125,6 +125,7 @@ def _show_matrix(result: Confusions) -> None:
     st.caption(
         "Rows are true classes, columns what the model said. Teal: right, orange: wrong, each "
         "with a colour scale of its own. Click a cell to see its photographs."
+        + (" Below 0.5 % it has no number." if share != "count" else "")
     )
 
 
@@ -180,24 +181,24 @@ def _show_cell(result: Confusions, photos: CellPhotos) -> None:
             choose(label, prediction)
 
     label, prediction = show_class_boxes(names)
-    frame_cell(_CHART, (label, prediction), take_click)
     if label is None and prediction is None:
         show_confused_pairs(result, photos, choose)
-        return
-    found = photos.find(label, prediction)
-    st.button(
-        f"{escape_markdown(cell_title(label, prediction))} · {len(found):,}",
-        key="clear_cell",
-        icon=":material/close:",
-        icon_position="right",
-        on_click=choose,
-        args=(None, None),
-        help="Remove this filter",
-    )
-    if len(found):
-        photos.show(found)
     else:
-        st.caption("No photographs.")
+        found = photos.find(label, prediction)
+        st.button(
+            f"{escape_markdown(cell_title(label, prediction))} · {len(found):,}",
+            key="clear_cell",
+            icon=":material/close:",
+            icon_position="right",
+            on_click=choose,
+            args=(None, None),
+            help="Remove this filter",
+        )
+        if len(found):
+            photos.show(found)
+        else:
+            st.caption("No photographs.")
+    frame_cell(_CHART, (label, prediction), take_click)
 
 
 def show_confused_pairs(
