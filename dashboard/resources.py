@@ -159,7 +159,7 @@ _sources: Final[dict[Path, tuple[Path, ...]]] = {}
 _REMEMBERED: Final = 16
 
 
-@st.cache_resource(max_entries=4, show_spinner=False)
+@st.cache_resource(max_entries=4, show_spinner=False, hash_funcs={Reading: repr})
 def _open(root: str, reading: Reading, stamps: tuple[tuple[int, int], ...]) -> Dataset:
     columns = {"filename": reading.filename, "label": reading.label}
     return open_dataset(

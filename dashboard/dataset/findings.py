@@ -97,15 +97,13 @@ def _show_groups(view: DatasetView, rows: pd.DataFrame, issue: str) -> None:
     alone = rows[rows["duplicate_group"].isna()]  # one file listed under two labels
     numbers = rows["duplicate_group"].dropna().unique()
     page = choose_page(len(numbers), _GROUPS_PER_PAGE, f"finding_page_{issue}")
-    members = view.photographs[view.photographs["duplicate_group"].isin(numbers)]
     selected: list[str] = []
     bar = st.container()
-    shown = numbers[page]
+    members = view.photographs[view.photographs["duplicate_group"].isin(numbers[page])]
     groups = {
         f"Group {number} · {len(rows)} photographs": rows
-        for number, rows in members[members["duplicate_group"].isin(shown)].groupby(
-            "duplicate_group"
-        )
+        # Columns of one kind can be read by rows at once.
+        for number, rows in members.astype(object).groupby("duplicate_group")
     }
     selected += show_groups(view, groups, key=issue, note=_compare)
     if len(alone):

@@ -47,8 +47,9 @@ def show_class_balance(labels: pd.Series, splits: pd.Series | None = None) -> No
     st.markdown(reading, help=tooltip)
     by_split = None
     if splits is not None and splits.ne("").any():
-        kept = labels.ne("")
-        by_split = pd.crosstab(labels[kept], splits[kept])
+        both = pd.DataFrame({"label": labels, "split": splits})[labels.ne("")]
+        # What `crosstab` takes three times as long for.
+        by_split = both.groupby(["label", "split"]).size().unstack(fill_value=0)
         by_split = by_split[[name for name in (*SPLITS, "") if name in by_split]]
     _show_counts(balance.counts.rename("photographs").to_frame(), by_split)
 

@@ -103,7 +103,7 @@ def show_groups(
         place = columns[number % 2] if len(rows) <= _SIDE_BY_SIDE else st.container()
         with place.container(border=True):
             st.caption(heading if len(rows) <= PAGE_SIZE else f"{heading}, {PAGE_SIZE} of them")
-            selected += show_tiles(view, rows.head(PAGE_SIZE), key=f"{key} {heading}", note=note)
+            selected += show_tiles(view, rows.iloc[:PAGE_SIZE], key=f"{key} {heading}", note=note)
     return selected
 
 

@@ -122,8 +122,8 @@ class DatasetView:
         return [name for name, flag in flags.items() if pd.notna(flag) and bool(flag)]
 
 
-# For what is worked out once of a view; see `DatasetView.identity`.
-BY_IDENTITY: Final[dict[str | type, Any]] = {DatasetView: lambda view: view.identity}
+# For what is worked out once of a view. Streamlit would look at each field of a dataclass alone.
+BY_IDENTITY: Final[dict[str | type, Any]] = {DatasetView: lambda view: repr(view.identity)}
 
 
 def dataset_view(folder: str, model_folder: Path | None) -> DatasetView:
@@ -194,7 +194,7 @@ def _section(draw: _Draw[_P], key: str | None) -> _Draw[_P]:
     return begin
 
 
-@st.cache_resource(max_entries=4, show_spinner="Reading the dataset …")
+@st.cache_resource(max_entries=4, show_spinner="Reading the dataset …", hash_funcs={Identity: repr})
 def _load_view(identity: Identity, _dataset: Dataset, _report: Progress) -> DatasetView:
     model_folder, manifest = identity.model_folder, None
     try:
