@@ -110,7 +110,7 @@ def judge_labels(labels: pd.Series, opinions: Sequence[Opinions]) -> pd.DataFram
     classes = sorted(
         {str(name) for source in opinions for name in source.probabilities}
         | set(labels.unique()) - {""}
-    )
+    ) or [""]  # of photographs without labels nobody may name a class
     codes = pd.Index(classes).get_indexer(pd.Index(labels))
     n = len(labels)
     total, counted = np.zeros((n, len(classes))), np.zeros(n)

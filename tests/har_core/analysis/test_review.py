@@ -56,6 +56,13 @@ def test_a_source_that_lacks_the_class_of_a_label_has_no_opinion_on_it() -> None
     assert not judged.loc[0, "confident_error"]
 
 
+def test_of_photographs_without_labels_nobody_may_name_a_class() -> None:
+    photographs = pd.DataFrame({"label": ["", ""], "duplicate_group": [0, 0]})
+    judged = judge_labels(photographs["label"], [opinions_of_duplicates(photographs)])
+    assert judged["suggested"].tolist() == ["", ""]
+    assert judged["doubt"].tolist() == [0, 0]
+
+
 def test_conflicts_come_first_then_labels_by_doubt_then_findings() -> None:
     photographs = pd.DataFrame(
         {
