@@ -1,7 +1,7 @@
 """`train`: a model of one's own photographs."""
 
 import dataclasses
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from enum import StrEnum
 from functools import partial
@@ -24,7 +24,7 @@ from har_core.extras import require_training_extra
 from har_core.model import bundle
 from har_core.model.loading import find_model
 from har_core.model.manifest import BundleManifest, check_bundle_name
-from har_core.progress import Progress
+from har_core.progress import EpochReport, Progress
 from har_core.storage.names import one_line
 from har_core.training.events import EventLog, recorded_run
 from har_core.training.settings import TrainingSettings
@@ -327,7 +327,7 @@ def _say_what_was_written(name: str, manifest: BundleManifest) -> None:
 @contextmanager
 def _recorded(
     events: Path | None, runs_dir: Path, name: str, report: Progress
-) -> Iterator[tuple[Progress, Callable[[dict[str, Any]], None]]]:
+) -> Iterator[tuple[Progress, EpochReport]]:
     """Yield what a run reports to: the terminal, and the file of events if there is one."""
     if events is None:
         yield report, _print_epoch

@@ -1,6 +1,6 @@
 """How much work a training may be: a new head, fine-tuning, or everything from the beginning."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Final, Literal
 
@@ -8,7 +8,7 @@ from har_core.dataset.table import Location
 from har_core.errors import HarError, ModelBundleError
 from har_core.model.loading import find_model
 from har_core.model.manifest import KERAS_FILE, BundleManifest, read_manifest
-from har_core.progress import Progress, silent
+from har_core.progress import EpochReport, Progress, silent
 from har_core.storage.paths import is_folder
 from har_core.training.settings import TrainingSettings
 
@@ -34,7 +34,7 @@ def train_with_effort(
     resume: bool = False,
     overwrite: bool = False,
     progress: Progress = silent,
-    on_epoch: Callable[[dict[str, Any]], None] = silent,
+    on_epoch: EpochReport = silent,
 ) -> BundleManifest:
     """Train a model that goes on from another one, in one of three efforts.
 

@@ -9,12 +9,11 @@ from har_core.errors import DatasetError, HarError
 from har_core.extras import require_training_extra
 from har_core.model.bundle import new_bundle_folder
 from har_core.model.manifest import BundleManifest
-from har_core.progress import Progress, silent
+from har_core.progress import EpochReport, Progress, silent
 from har_core.training.ancestry import SHIPPED, shipped_backbone
-from har_core.training.learning.stages import EpochReport
 from har_core.training.preparation import prepare_dataset
 from har_core.training.publication import NotPublishedError, package_versions, runs_tensorflow
-from har_core.training.run_folder import RunFolder
+from har_core.training.run_folder import RunFolder, check_resume
 from har_core.training.settings import TrainingSettings
 from har_core.training.trainer import Trainer
 
@@ -131,12 +130,7 @@ def _started(
 ) -> Trainer:
     """Return the trainer of a new run, or of the one that the folder holds."""
     recorded = run.read_settings()
-    if recorded is None and resume:
-        raise HarError(f"There is no interrupted run in {run.path}; start without --resume.")
-    if recorded is not None and not resume:
-        raise HarError(
-            f"{run.path} holds an interrupted run: continue it with --resume, or remove the folder."
-        )
+    check_resume([run], resume)
     if recorded is not None:
         try:
             settings = TrainingSettings.from_dict(recorded["settings"])

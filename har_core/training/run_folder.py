@@ -5,6 +5,7 @@ import io
 import json
 import shutil
 import tempfile
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Final
@@ -202,6 +203,23 @@ class RunFolder:
 def _is_own(path: Path) -> bool:
     # An interrupted write leaves a hidden file of a longer name.
     return is_file(path) and any(path.match(p) or path.match(f".{p}.*") for p in _OWN)
+
+
+def check_resume(runs: Sequence[RunFolder], resume: bool) -> None:
+    """Refuse to begin where one of these runs was interrupted, and to go on where none was.
+
+    Raises
+    ------
+    HarError
+        With what to do.
+    """
+    begun = [run.path for run in runs if run.read_settings() is not None]
+    if begun and not resume:
+        raise HarError(
+            f"{begun[0]} holds an interrupted run: continue it with --resume, or remove the folder."
+        )
+    if resume and not begun:
+        raise HarError(f"There is no interrupted run in {runs[-1].path}; start without --resume.")
 
 
 def log_csv(log: list[dict[str, Any]]) -> bytes:

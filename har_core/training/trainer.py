@@ -15,7 +15,7 @@ from har_core.model.manifest import (
     UNLABELLED_FILE,
     BundleManifest,
 )
-from har_core.progress import Progress
+from har_core.progress import EpochReport, Progress
 from har_core.storage.disk_arrays import make_disk_array
 from har_core.storage.paths import exists
 from har_core.training.ancestry import bundle_of_weights, check_held_out
@@ -28,7 +28,6 @@ from har_core.training.learning.optimization import make_optimizer, set_trainabl
 from har_core.training.learning.stages import (
     FINE_TUNING_STAGE,
     HEAD_STAGE,
-    EpochReport,
     Stages,
 )
 from har_core.training.learning.views import Batch, Views

@@ -10,11 +10,10 @@ from har_core.dataset.table import Location
 from har_core.errors import HarError
 from har_core.model.bundle import new_bundle_folder
 from har_core.model.manifest import BundleManifest
-from har_core.progress import Progress, silent
+from har_core.progress import EpochReport, Progress, silent
 from har_core.training.learning.augmentation import AugmentationSettings
-from har_core.training.learning.stages import EpochReport
 from har_core.training.run import train, train_network
-from har_core.training.run_folder import RunFolder
+from har_core.training.run_folder import RunFolder, check_resume
 from har_core.training.settings import TrainingSettings
 
 
@@ -107,14 +106,7 @@ def train_recipe(
     numbers = range(1, len(recipe.teachers) + 1)
     runs = [RunFolder(Path(runs_dir) / f"{name}-teacher{number}") for number in numbers]
     student_run = RunFolder(Path(runs_dir) / name)
-    begun = [run for run in (*runs, student_run) if run.read_settings() is not None]
-    if begun and not resume:
-        raise HarError(
-            f"{begun[0].path} holds an interrupted run: continue it with --resume, or remove the "
-            "folder."
-        )
-    if resume and not begun:
-        raise HarError(f"There is no interrupted run in {runs_dir}; start without --resume.")
+    check_resume([*runs, student_run], resume)
     for run, settings in zip(runs, recipe.teachers, strict=True):
         train_network(dataset, run, settings, csv=csv, progress=progress, on_epoch=on_epoch)
     teachers = tuple(str(run.path) for run in runs)

@@ -9,7 +9,7 @@ from typing import Any, Final
 import numpy as np
 
 from har_core.evaluation.answers import FEW_PHOTOGRAPHS
-from har_core.progress import Progress
+from har_core.progress import EpochReport, Progress
 from har_core.training.forward import validation_quality
 from har_core.training.learning.learner import Learner
 from har_core.training.learning.optimization import cosine_learning_rate
@@ -20,8 +20,6 @@ HEAD_STAGE: Final = "head"
 FINE_TUNING_STAGE: Final = "fine-tuning"
 _STAGES: Final = (HEAD_STAGE, FINE_TUNING_STAGE)
 _STEPS_AHEAD: Final = 20  # an accelerator may be so many steps behind
-
-EpochReport = Callable[[dict[str, Any]], None]
 
 
 @dataclass(eq=False)

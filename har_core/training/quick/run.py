@@ -1,7 +1,6 @@
 """Quick training: a new head on what an earlier model's network sees, in a minute or two."""
 
 import time
-from collections.abc import Callable
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any, Final
@@ -21,7 +20,7 @@ from har_core.images.reading import Photograph, read_photographs
 from har_core.model.bundle import new_bundle_folder
 from har_core.model.manifest import ONNX_FILE, BundleManifest, read_manifest
 from har_core.model.records import read_splits
-from har_core.progress import Progress, silent
+from har_core.progress import EpochReport, Progress, silent
 from har_core.storage.checksums import sha256_of_files
 from har_core.training.model_card import format_quick_card
 from har_core.training.preparation import (
@@ -47,7 +46,7 @@ def train_quick(
     overwrite: bool = False,
     seed: int = 0,
     progress: Progress = silent,
-    on_epoch: Callable[[dict[str, Any]], None] = silent,
+    on_epoch: EpochReport = silent,
 ) -> BundleManifest:
     """Fit a linear head on the pooled features of an earlier model, and write it as a bundle.
 
@@ -190,7 +189,7 @@ def _fit(
     vectors: np.ndarray,
     log: list[dict[str, Any]],
     progress: Progress,
-    on_epoch: Callable[[dict[str, Any]], None],
+    on_epoch: EpochReport,
 ) -> LinearHead:
     train, validation = prepared.rows_of("train"), prepared.rows_of("validation")
     codes = prepared.label_indices
