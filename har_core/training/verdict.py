@@ -97,9 +97,7 @@ class Verdict:
         return table.loc[table["change"].abs().sort_values(ascending=False, kind="stable").index]
 
 
-def judge_models(
-    old: Path, new: Path, *, labels: LabelChoice = "corrected", name: str = "test"
-) -> Verdict:
+def judge_models(old: Path, new: Path, *, labels: LabelChoice = "corrected") -> Verdict:
     """Compare two models by the predictions that they record of their test photographs.
 
     Parameters
@@ -108,8 +106,6 @@ def judge_models(
         Bundles.
     labels : {"corrected", "original"}
         See `Verdict`.
-    name : str
-        Of the evaluation of both.
 
     Returns
     -------
@@ -125,7 +121,7 @@ def judge_models(
     if old.name == new.name:
         raise DatasetError(f"{new.name} cannot be compared with itself; name two models.")
     folders = {old.name: old, new.name: new}
-    results = {model: read_evaluation(folder, name).result for model, folder in folders.items()}
+    results = {model: read_evaluation(folder, "test").result for model, folder in folders.items()}
     shared = pd.Index(results[old.name].sha256).intersection(pd.Index(results[new.name].sha256))
     clean = shared[(shared != "") & ~shared.isin(_tainted(folders.values()))]
     if clean.empty:
