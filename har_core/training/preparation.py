@@ -20,6 +20,7 @@ from har_core.model.loading import find_model
 from har_core.model.records import read_splits
 from har_core.progress import Progress, silent
 from har_core.storage.disk_arrays import make_disk_array
+from har_core.training.run_folder import PIXELS_FILE
 
 STORED_SIZE: Final = 256
 MAX_UNUSABLE_SHARE: Final = 0.05
@@ -124,7 +125,7 @@ def prepare_dataset(
     """
     table = rows_to_train_on(folder, csv)
     shape = (len(table), STORED_SIZE, STORED_SIZE, 3)
-    pixels = make_disk_array(Path(store) / "pixels.npy", shape, np.uint8)
+    pixels = make_disk_array(Path(store) / PIXELS_FILE, shape, np.uint8)
     fingerprints: list[np.ndarray] = []
     hashes: list[str] = []
     reasons: dict[int, str] = {}

@@ -14,26 +14,24 @@ import numpy as np
 import pandas as pd
 
 from har_core.errors import ZIP_DAMAGE, HarError
+from har_core.model.manifest import SPLITS_FILE
 from har_core.storage.files import write_atomically
 from har_core.storage.paths import exists, is_file, is_folder
 
 _STATE: Final = "checkpoint.npz"
 _SETTINGS: Final = "settings.json"
 _LOG: Final = "training_log.csv"
+PIXELS_FILE: Final = "pixels.npy"
+UNLABELLED_PIXELS_FILE: Final = "unlabelled.npy"
+FEATURES_FILE: Final = "features.npy"
+JUDGED_FILE: Final = "cross_validated.parquet"
+OPINIONS_FILE: Final = "opinions.npy"
 NETWORK_FILE: Final = "network.keras"
 # What may be in a run's folder; anything else is somebody else's.
 _OWN: Final = (
-    _STATE,
-    _SETTINGS,
-    _LOG,
-    "best_*.npz",
-    "pixels.npy",
-    "features.npy",
-    "cross_validated.parquet",
-    "opinions.npy",
-    "splits.parquet",
-    NETWORK_FILE,
-    "unlabelled.npy",
+    *(_STATE, _SETTINGS, _LOG, "best_*.npz"),
+    *(PIXELS_FILE, UNLABELLED_PIXELS_FILE, FEATURES_FILE, JUDGED_FILE, OPINIONS_FILE),
+    *(NETWORK_FILE, SPLITS_FILE),
 )
 _DAMAGE: Final = (OSError, KeyError, TypeError, *ZIP_DAMAGE)
 

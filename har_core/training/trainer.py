@@ -4,7 +4,7 @@ import zlib
 from collections.abc import Iterator
 from functools import partial
 from pathlib import Path
-from typing import Any, Final
+from typing import Any
 
 import numpy as np
 
@@ -34,10 +34,8 @@ from har_core.training.learning.views import Batch, Views
 from har_core.training.network import INPUT_SIZE, build_network, split_at_features, training_twin
 from har_core.training.preparation import PreparedDataset
 from har_core.training.publication import publish, training_record
-from har_core.training.run_folder import RunFolder
+from har_core.training.run_folder import FEATURES_FILE, JUDGED_FILE, RunFolder
 from har_core.training.settings import TrainingSettings
-
-_CROSS_VALIDATED: Final = "cross_validated.parquet"
 
 
 class Trainer:
@@ -101,7 +99,7 @@ class Trainer:
 
     def write_bundle(self, destination: Path, overwrite: bool) -> BundleManifest:
         """Evaluate the network on the test split, for the first time, and write the bundle."""
-        judged, unlabelled = self.run.path / _CROSS_VALIDATED, self.views.unlabelled.table
+        judged, unlabelled = self.run.path / JUDGED_FILE, self.views.unlabelled.table
         further = {CROSS_VALIDATED_FILE: judged.read_bytes()} if exists(judged) else {}
         if len(unlabelled):
             further[UNLABELLED_FILE] = unlabelled.to_parquet(index=False, compression="zstd")
@@ -141,7 +139,7 @@ class Trainer:
             progress=self.progress,
         )
         if judged is not None:
-            self.run.write(_CROSS_VALIDATED, judged)
+            self.run.write(JUDGED_FILE, judged)
         optimizer = keras.optimizers.Adam(global_clipnorm=1.0)
         optimizer.build(head.trainable_variables)
         lesson = Lesson(
@@ -167,7 +165,7 @@ class Trainer:
             batches=batches,
             validate=lambda: run_in_batches(head, validation_features),
         )
-        (self.run.path / "features.npy").unlink(missing_ok=True)
+        (self.run.path / FEATURES_FILE).unlink(missing_ok=True)
 
     def _fine_tune(self) -> None:
         """Stage 2: the whole network learns from augmented photographs."""
@@ -209,7 +207,7 @@ class Trainer:
     def _compute_features(self, backbone: Any) -> np.ndarray:
         rows = self.prepared.rows_of("train")
         shape = (len(rows), *backbone.output_shape[1:])
-        features = make_disk_array(self.run.path / "features.npy", shape, np.float16)
+        features = make_disk_array(self.run.path / FEATURES_FILE, shape, np.float16)
         self.progress("Computing features", 0, len(rows))
         for start in range(0, len(rows), self.settings.batch_size):
             chosen = rows[start : start + self.settings.batch_size]

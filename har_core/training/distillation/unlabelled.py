@@ -14,6 +14,7 @@ from har_core.images.reading import Photograph, read_photographs
 from har_core.progress import Progress, silent
 from har_core.storage.disk_arrays import make_disk_array
 from har_core.training.preparation import STORED_SIZE, PreparedDataset
+from har_core.training.run_folder import UNLABELLED_PIXELS_FILE
 
 
 @dataclass(frozen=True, eq=False)
@@ -59,7 +60,7 @@ def read_unlabelled(
     if not files:
         raise DatasetError(f"There is no photograph in {folder}.")
     shape = (len(files), STORED_SIZE, STORED_SIZE, 3)
-    pixels = make_disk_array(Path(store) / "unlabelled.npy", shape, np.uint8)
+    pixels = make_disk_array(Path(store) / UNLABELLED_PIXELS_FILE, shape, np.uint8)
     names: list[str] = []
     hashes: list[str] = []
     fingerprints: list[np.ndarray] = []

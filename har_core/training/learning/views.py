@@ -2,7 +2,6 @@
 
 from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import Final
 
 import numpy as np
 
@@ -12,9 +11,8 @@ from har_core.training.distillation.unlabelled import NOTHING, read_unlabelled
 from har_core.training.learning.augmentation import mix_targets
 from har_core.training.learning.lesson import Lesson
 from har_core.training.preparation import PreparedDataset
+from har_core.training.run_folder import OPINIONS_FILE
 from har_core.training.settings import TrainingSettings
-
-_OPINIONS: Final = "opinions.npy"
 
 # Inputs, what was drawn for them, targets, size of the pixels.
 Batch = tuple[np.ndarray, np.ndarray, np.ndarray, int]
@@ -60,7 +58,7 @@ class Views:
     ) -> None:
         self._prepared = prepared
         self._settings = settings
-        self._opinions = folder / _OPINIONS
+        self._opinions = folder / OPINIONS_FILE
         self._teachers = Teachers(settings.teachers, prepared) if settings.teachers else None
         self.unlabelled = NOTHING
         if settings.unlabelled and self._teachers is not None:
