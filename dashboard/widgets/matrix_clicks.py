@@ -18,7 +18,7 @@ export default function ({ data, parentElement, setTriggerValue }) {
   const find = () => document.querySelector(`.st-key-${data.chart} .js-plotly-plot`)
   const frame = () => {
     const bars = (find()?.data ?? []).filter(({ type }) => type === "bar")
-    const framed = bars.flatMap(({ customdata }) => customdata).findIndex(
+    const framed = bars.flatMap(({ customdata }) => customdata ?? []).findIndex(
       ([label, prediction]) => label === state.cell[0] && prediction === state.cell[1])
     if (state.path) state.path.style.opacity = 0
     state.path = find()?.querySelectorAll(".barlayer .point")[framed]?.querySelector("path")
