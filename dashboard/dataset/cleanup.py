@@ -98,8 +98,8 @@ def _show_suggestions(view: DatasetView, decisions: Decisions) -> None:
     for number, (reason, names) in enumerate(open_suggestions.items()):
         if not names:
             continue
+        st.markdown(f"{reason}: **{len(names):,}**")
         with st.container(horizontal=True, vertical_alignment="center"):
-            st.markdown(f"{reason}: **{len(names):,}**")
             st.button(
                 "Exclude",
                 icon=":material/block:",
