@@ -136,9 +136,13 @@ def compare_models(results: Mapping[str, EvaluationResult]) -> Comparison:
     Raises
     ------
     DatasetError
-        If no photograph (by its sha256) is common to all, a photograph has different labels, or
-        it is not known which photographs they were.
+        If they have no class in common, no photograph (by its sha256) is common to all, a
+        photograph has different labels, or it is not known which photographs they were.
     """
+    if not set.intersection(*(set(result.class_names) for result in results.values())):
+        raise DatasetError(
+            f"{' and '.join(results)} have no class in common, so that there is nothing to compare."
+        )
     keys = {model: _photograph_keys(model, result) for model, result in results.items()}
     first, *others = results
     common = keys[first]

@@ -301,6 +301,11 @@ def test_incomparable_evaluations_are_refused():
     b = EvaluationResult.from_predictions(["run", "sit"], sha256=others, **table)
     c = EvaluationResult.from_predictions(["run", "run"], sha256=known, **table)
     d = EvaluationResult.from_predictions(["run", "sit"], sha256=[known[0], ""], **table)
+    e = EvaluationResult.from_predictions(
+        ["walk", "lie"], sha256=known, **{**table, "class_names": ["walk", "lie"]}
+    )
+    with pytest.raises(DatasetError, match="first and second have no class in common"):
+        compare_models({"first": a, "second": e})
     with pytest.raises(DatasetError, match="different photographs"):
         compare_models({"first": a, "second": b})
     with pytest.raises(DatasetError, match="b: 'sit' and 'run'"):
