@@ -120,7 +120,7 @@ def analyse_photographs(
         probabilities, class_names = np.zeros((0, 0)), np.array([], dtype=str)
         if len(labelled):
             probabilities, class_names = cross_validated_probabilities(
-                vectors[np.isin(usable, labelled)],
+                vectors if len(labelled) == len(vectors) else vectors[np.isin(usable, labelled)],
                 photographs["label"].to_numpy(dtype=str)[labelled],
                 group_numbers(photographs)[labelled],
                 progress=progress,

@@ -8,8 +8,11 @@ import numpy as np
 import pandas as pd
 
 from har_core.analysis.components import Axes, fit_axes
+from har_core.analysis.folds import draw_to_learn
 from har_core.analysis.neighbours import nearest_others, unit_rows
 from har_core.analysis.suspects import (
+    LEAST_FITTED,
+    MOST_FITTED,
     N_FOLDS,
     LabelSuspects,
     cross_validated_probabilities,
@@ -32,14 +35,11 @@ from har_core.scale.parts import Part
 from har_core.scale.results import Results
 from har_core.scale.scanned.folder import ScanFolder
 
-# Of more photographs the regressions learn from a sample of so many.
-MOST_FITTED: Final = 20_000
 # For so many of the suspects, the worst, neighbours are looked for unless more are asked for.
 MOST_NEIGHBOURS: Final = 2_000
 _SUSPECTS_AT_ONCE: Final = 200
 _PAIRS_AT_ONCE: Final = 4_096
 _ROWS_AT_ONCE: Final = 4_096
-_SEED: Final = 20240607
 
 
 @dataclass(frozen=True, eq=False)
@@ -120,7 +120,7 @@ def find_suspects(
         )
     rows = _Rows.of(results, labels)
     known = [] if scan is None else [pairs_of_scan(scan, rows.digest, progress)]
-    sample = _draw(rows)
+    sample = draw_to_learn(rows.label, MOST_FITTED, LEAST_FITTED)
     vectors = rows.vectors(sample, progress)
     basis = fit_axes(vectors)
     if len(sample) == len(rows.number):
@@ -336,19 +336,6 @@ def _enough_groups(label: np.ndarray, groups: np.ndarray) -> np.ndarray:
             "that are no near duplicates of each other."
         )
     return np.isin(label, large)
-
-
-def _draw(rows: _Rows) -> np.ndarray:
-    """Return sorted places of a sample, in which every class has its share or `N_FOLDS`² rows."""
-    n = len(rows.label)
-    if n <= MOST_FITTED:
-        return np.arange(n)
-    order = np.random.default_rng(_SEED).permutation(n)
-    rank = pd.Series(rows.label[order]).groupby(rows.label[order]).cumcount().to_numpy()
-    chosen = np.zeros(n, bool)
-    chosen[:MOST_FITTED] = True
-    chosen |= rank < N_FOLDS**2
-    return np.sort(order[chosen])
 
 
 def _folds(digest: np.ndarray, groups: np.ndarray) -> np.ndarray:
