@@ -30,7 +30,14 @@ def pick_model() -> None:
     """Draw the model picker; the choice is part of the page's address."""
     entries = _entries()
     usable = {entry.name: entry.manifest for entry in entries if entry.manifest is not None}
+    asked = st.query_params.get(MODEL_KEY, "")  # by a link, perhaps an old one
     if usable:
+        if asked and asked not in usable:
+            st.toast(
+                f"There is no model {escape_markdown(asked)} here (any more).",
+                icon=":material/model_training:",
+                duration="long",
+            )
         name = st.selectbox(
             "Model",
             list(usable),

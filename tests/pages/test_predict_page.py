@@ -383,4 +383,7 @@ def test_what_was_handed_in_and_typed_survives_a_reload(app, tiny_dataset):
     assert again.text_input(key="dataset").value == str(tiny_dataset)
     stranger = AppTest.from_file(str(SCRIPT), default_timeout=PATIENCE_S)
     stranger.session_state["tab_memory"] = {"token": "guessed"}
+    stranger.query_params["model"] = "removed"
     assert headlines(stranger.run()) == ["It can tell 3 actions apart"]
+    assert [said.value for said in stranger.toast] == ["There is no model removed here (any more)."]
+    assert not stranger.run().toast  # it is said once
