@@ -123,8 +123,8 @@ def _show_matrix(result: Confusions) -> None:
         )
         st.plotly_chart(figure, key=_CHART, config=NO_TOOLBAR, alt=_ALT)
     st.caption(
-        "Rows are true classes, columns what the model said. Teal: right, orange: wrong, each "
-        "with a colour scale of its own. Click a cell to see its photographs."
+        "Rows are true classes, columns what the model said. Teal: right, orange: wrong, each on "
+        "its own scale. Click a cell for its photographs."
         + (" Below 0.5 % it has no number." if share != "count" else "")
     )
 

@@ -238,7 +238,10 @@ def test_models_are_listed_and_exported(run, tmp_path, monkeypatch):
 
 def test_ctrl_c_ends_any_command_with_a_word_and_exit_code_2(run, monkeypatch):
     monkeypatch.setattr(bundle, "list_bundles", lambda: signal.raise_signal(signal.SIGINT))
+    # What runs in a shell's background begins with this signal ignored.
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
     result = run("models")
+    signal.signal(signal.SIGINT, before)
     assert (result.returncode, result.stderr) == (2, "Interrupted.\n")
 
 
