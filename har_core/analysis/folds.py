@@ -20,7 +20,8 @@ def deal_folds(labels: np.ndarray, groups: np.ndarray, n_folds: int) -> np.ndarr
     ----------
     labels : ndarray of str, shape (N,)
     groups : ndarray of int, shape (N,)
-        Near-duplicate group of each; of one with several labels the commonest decides.
+        Near-duplicate group of each; of one with several labels the rarest decides: the others have
+        more groups to be dealt.
     n_folds : int
         At most as many as groups; then no fold is empty.
 
@@ -32,12 +33,13 @@ def deal_folds(labels: np.ndarray, groups: np.ndarray, n_folds: int) -> np.ndarr
     together = pd.DataFrame({"group": groups, "code": np.unique(labels, return_inverse=True)[1]})
     parts = together.groupby(["group", "code"]).size().reset_index(name="photographs")
     parts["whole"] = parts.groupby("group")["photographs"].transform("sum")
+    parts["n_groups"] = parts.groupby("code")["group"].transform("size")
     parts = parts.sample(frac=1, random_state=_SEED)
-    parts = parts.sort_values(["whole", "photographs"], ascending=False, kind="stable")
+    parts = parts.sort_values(["whole", "n_groups"], ascending=[False, True], kind="stable")
     of_class = [[0] * n_folds for _ in range(together["code"].max() + 1)]
     of_all = [0] * n_folds
     fold_of: dict[int, int] = {}
-    for group, code, photographs, _ in parts.itertuples(index=False):
+    for group, code, photographs, *_ in parts.itertuples(index=False):
         same = of_class[code]
         if group not in fold_of:
             evenest = min(zip(same, of_all, range(n_folds), strict=True))

@@ -197,7 +197,8 @@ def cross_validated_probabilities(
             f"rest are near duplicates; finding doubtful labels needs {N_FOLDS}."
         )
     fold = deal_folds(labels, groups, N_FOLDS)
-    sample = draw_to_learn(labels, MOST_FITTED, LEAST_FITTED)
+    of_class_and_fold = np.unique(labels, return_inverse=True)[1] * N_FOLDS + fold
+    sample = draw_to_learn(of_class_and_fold, MOST_FITTED, LEAST_FITTED // N_FOLDS)
     models = fit_without_each(features[sample], labels[sample], fold[sample], progress)
     return judged_by_others(models, features, fold, class_names), class_names
 
@@ -215,11 +216,22 @@ def fit_without_each(
         Below `N_FOLDS`.
     progress : callable
         Called with (what is being done, done, total).
+
+    Raises
+    ------
+    DatasetError
+        If all photographs of a class but one's are in one fold.
     """
     models = []
     for number in range(N_FOLDS):
         progress("Comparing labels", number, N_FOLDS)
-        models.append(fit_regression(features[fold != number], labels[fold != number]))
+        others = fold != number
+        if len(np.unique(labels[others])) < 2:
+            raise DatasetError(
+                "Too many photographs are near duplicates: without some of them, photographs of "
+                "one class alone are left to learn from. Add photographs that differ."
+            )
+        models.append(fit_regression(features[others], labels[others]))
     progress("Comparing labels", N_FOLDS, N_FOLDS)
     return models
 
