@@ -32,6 +32,14 @@ ZIP_DAMAGE: Final = (
 )
 
 
+_LONGEST_REASON: Final = 300
+
+
+def on_one_line(error: Exception) -> str:
+    """Return what a library says went wrong, as part of a sentence."""
+    return " ".join(str(error).split())[:_LONGEST_REASON].rstrip(".")
+
+
 def some_of(names: Iterable[str], most: int = 10) -> str:
     """Return names for a message, so that a thousand of them do not flood the terminal."""
     every = list(names)

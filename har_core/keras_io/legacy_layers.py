@@ -4,7 +4,7 @@ import functools
 import inspect
 from typing import Any, Final
 
-from har_core.errors import ModelBundleError
+from har_core.errors import ModelBundleError, on_one_line
 from har_core.keras_io.safety import KERAS_OWN, OF_TRAINING, Config
 
 # Settings that Keras 2 wrote and Keras 3 no longer knows, with the values that mean the same as
@@ -58,7 +58,7 @@ def build_layer(class_name: str, config: Config, name: str) -> Any:
     try:
         return layer_class(**settings)
     except (TypeError, ValueError) as error:
-        cause = " ".join(str(error).split())[:300]
+        cause = on_one_line(error)
         raise ModelBundleError(
             f"the layer {name!r} ({class_name}) has settings that Keras 3 does not take: {cause}"
         ) from error

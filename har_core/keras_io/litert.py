@@ -5,7 +5,7 @@ from typing import Any
 
 import numpy as np
 
-from har_core.errors import ModelBundleError
+from har_core.errors import ModelBundleError, on_one_line
 from har_core.keras_io.onnx_export import INPUT_NAME
 
 
@@ -45,7 +45,7 @@ def convert_to_litert(network: Any) -> bytes:
         )
         return tf.lite.TFLiteConverter.from_concrete_functions([frozen]).convert()
     except Exception as error:  # the converter raises whatever its passes meet
-        cause = " ".join(str(error).split())[:300]
+        cause = on_one_line(error)
         raise ModelBundleError(
             f"The network {network.name!r} cannot be converted to LiteRT: {cause}."
         ) from error

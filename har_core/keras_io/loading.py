@@ -10,7 +10,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any, Final
 
-from har_core.errors import ZIP_DAMAGE, ModelBundleError
+from har_core.errors import ZIP_DAMAGE, ModelBundleError, on_one_line
 from har_core.images.signatures import identify_content
 from har_core.keras_io.checks import KERAS_SUFFIXES
 from har_core.keras_io.legacy_graph import rebuild_network
@@ -216,7 +216,7 @@ def _with_clear_errors(path: Path, load: Callable[[], Any], advice: str) -> Any:
         raise ModelBundleError(f"Cannot load {path}: {error}") from error
     # Keras builds what the file says and raises whatever goes wrong on the way.
     except Exception as error:
-        cause = " ".join(str(error).split())[:300] or type(error).__name__
+        cause = on_one_line(error) or type(error).__name__
         raise ModelBundleError(
             f"Keras cannot load {path}: {cause}. If the file is whole, {advice}."
         ) from error

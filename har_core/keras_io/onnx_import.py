@@ -6,7 +6,7 @@ from typing import Any, Final
 
 import numpy as np
 
-from har_core.errors import ModelBundleError
+from har_core.errors import ModelBundleError, on_one_line
 from har_core.keras_io.onnx_export import INPUT_NAME, OUTPUT_NAME
 from har_core.keras_io.outputs import Ending, OutputRule
 from har_core.keras_io.scaling import InnerScaling, measure
@@ -224,8 +224,7 @@ def _read(path: Path) -> Any:
     except OSError as error:
         raise ModelBundleError(f"Cannot read {path}: {error.strerror or error}.") from error
     except Exception as error:  # of Protocol Buffers, of the checker, of the numbers inside
-        cause = " ".join(str(error).split())[:200]
-        raise ModelBundleError(f"{path} is no sound ONNX graph: {cause}.") from error
+        raise ModelBundleError(f"{path} is no sound ONNX graph: {on_one_line(error)}.") from error
     foreign = sorted({node.domain for node in model.graph.node} - set(_DOMAINS))
     if foreign:
         raise ModelBundleError(
@@ -256,10 +255,10 @@ def _session(graph: bytes, source: Path) -> Callable[[np.ndarray], np.ndarray]:
         try:
             return session.run(None, {INPUT_NAME: pixels})[0]
         except Exception as error:
-            cause = " ".join(str(error).split())[:200]
             raise ModelBundleError(
-                f"ONNX Runtime cannot run {source} on {len(pixels)} pictures: {cause}. If it was "
-                "exported for one, export it for any batch size (dynamic_axes, dynamic_shapes)."
+                f"ONNX Runtime cannot run {source} on {len(pixels)} pictures: "
+                f"{on_one_line(error)}. If it was exported for one, export it for any batch size "
+                "(dynamic_axes, dynamic_shapes)."
             ) from error
 
     return run

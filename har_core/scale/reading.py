@@ -6,14 +6,13 @@ from collections.abc import Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from typing import Any, Final, Generic, Protocol, TypeVar
 
-from har_core.errors import HarError, InvalidImageError
+from har_core.errors import HarError, InvalidImageError, on_one_line
 from har_core.images.decoding import MAX_BYTES, read_bytes, too_large
 from har_core.scale.sources.contents import ContainerReader
 from har_core.scale.sources.items import UNKNOWN, Item
 from har_core.scale.sources.locations import (
     SourceLostError,
     is_remote,
-    on_one_line,
     open_filesystem,
     with_retries,
 )

@@ -10,17 +10,15 @@ from collections.abc import Callable, Iterator
 from typing import Any, Final
 
 from har_core.dataset.columns import FILENAME_HEADINGS
-from har_core.errors import HarError
+from har_core.errors import HarError, on_one_line
 from har_core.images.formats import is_passed_over, is_photograph_name
 from har_core.scale.sources.items import Item, item_named
 from har_core.scale.sources.locations import (
     SourceDamagedError,
     is_remote,
-    on_one_line,
     open_file,
-    open_filesystem,
 )
-from har_core.storage.names import real_path, storable
+from har_core.storage.names import storable
 from har_core.storage.paths import exists, is_folder
 
 TABLE_SUFFIXES: Final = (".csv", ".tsv", ".parquet")
@@ -43,7 +41,7 @@ def list_tar(uri: str) -> Iterator[Item]:
     """
     try:
         file, mtime_ns = open_file(uri)
-        with file, tarfile.open(fileobj=file, mode="r:") as archive:
+        with file, tarfile.open(fileobj=file, mode="r:", ignore_zeros=True) as archive:
             for member in _members(archive, file):
                 name = member.name.rpartition("/")[2]
                 if member.isfile() and is_photograph_name(name) and not is_passed_over(name):
@@ -67,8 +65,15 @@ def _members(archive: tarfile.TarFile, file: Any) -> Iterator[tarfile.TarInfo]:
     be another tar file, or what a hole of zeros has left.
     """
     end = file.seek(0, os.SEEK_END)
-    damaged: int | None = None
-    closed = False
+    archive.ignore_zeros = False  # which was for a first member behind damage
+    file.seek(0)
+    block = file.read(tarfile.BLOCKSIZE)
+    closed = not block.strip(b"\0")
+    damaged = None if closed or _is_header(block) else 0
+    with contextlib.suppress(tarfile.ReadError):
+        if (first := archive.next()) is not None:
+            yield first
+            closed = False
     while archive.offset < end:
         with contextlib.suppress(tarfile.ReadError):
             if (member := archive.next()) is not None:
@@ -84,6 +89,14 @@ def _members(archive: tarfile.TarFile, file: Any) -> Iterator[tarfile.TarInfo]:
         raise tarfile.ReadError(f"damaged from byte {damaged:,}, where a photograph may be missing")
     if not closed:
         raise tarfile.ReadError("it is cut off; what was behind that is missing")
+
+
+def _is_header(block: bytes) -> bool:
+    try:
+        tarfile.TarInfo.frombuf(block, tarfile.ENCODING, "surrogateescape")
+    except tarfile.HeaderError:
+        return False
+    return True
 
 
 def list_table(uri: str, column: str | None) -> Iterator[Item]:
@@ -113,9 +126,9 @@ def _unreadable_table(uri: str, error: Exception) -> SourceDamagedError:
 
 
 def _head(uri: str) -> bytes:
-    filesystem, path = open_filesystem(real_path(uri))
-    with filesystem.open_input_stream(path) as stream:
-        return stream.read(2**16)
+    file, _ = open_file(uri)
+    with file:
+        return file.read(2**16)
 
 
 def _list_csv(uri: str, column: str | None, head: bytes) -> Iterator[Item]:
@@ -134,14 +147,14 @@ def _list_csv(uri: str, column: str | None, head: bytes) -> Iterator[Item]:
                 n_wrong += 1
                 first = first or f"the first has {len(row)} cells instead of {len(headings)}"
 
-    filesystem, path = open_filesystem(real_path(uri))
+    file, _ = open_file(uri)
     with (
-        filesystem.open_input_stream(path) as stream,
+        file,
         # A name that is no Unicode is one all the same, as in a folder.
-        io.TextIOWrapper(stream, "utf-8-sig", errors="surrogateescape", newline="") as text,
+        io.TextIOWrapper(file, "utf-8-sig", errors="surrogateescape", newline="") as text,
     ):
         rows = csv.reader(text, delimiter=delimiter)
-        next(rows)
+        next(row for row in rows if row)  # blank lines may come first
         yield from _named(uri, cells(rows))
     if n_wrong:
         said = f"{n_wrong:,} of {n:,} rows are left out; {first}"
@@ -186,8 +199,8 @@ def photographs_column(uri: str, column: str | None = None) -> tuple[str, bool]:
 
 def _headings(head: bytes) -> tuple[list[str], str]:
     """Return the headings of a CSV file by its beginning, and what separates its columns."""
-    lines = re.split("[\r\n]", head.decode("utf-8-sig", errors="replace").lstrip(), maxsplit=1)
-    line = lines[0].strip()
+    text = head.decode("utf-8-sig", errors="replace").lstrip("\r\n")
+    line = re.split("[\r\n]", text, maxsplit=1)[0].strip(" ")
     delimiter = max(",;\t|", key=line.count)
     return next(csv.reader([line], delimiter=delimiter)), delimiter
 
@@ -214,11 +227,11 @@ def open_table(uri: str) -> tuple[list[str], Callable[[list[str]], Iterator[Any]
 
     from har_core.dataset.embedded import class_names_of
 
-    filesystem, path = open_filesystem(real_path(uri))
     try:
         head = _head(uri)
         if head.startswith(_PARQUET):
-            with pq.ParquetFile(path, filesystem=filesystem) as table:
+            file, _ = open_file(uri)
+            with file, pq.ParquetFile(file) as table:
                 headings = list(table.schema_arrow.names)
                 classes = class_names_of(table.schema_arrow)
         else:
@@ -227,8 +240,9 @@ def open_table(uri: str) -> tuple[list[str], Callable[[list[str]], Iterator[Any]
         raise _unreadable_table(uri, error) from error
 
     def read(names: list[str]) -> Iterator[Any]:
+        file, _ = open_file(uri)
         if head.startswith(_PARQUET):
-            with pq.ParquetFile(path, filesystem=filesystem) as table:
+            with file, pq.ParquetFile(file) as table:
                 for batch in table.iter_batches(_ROWS_OF_TEXT, columns=names):
                     yield pa.record_batch(
                         [_as_text(batch[n], classes.get(n)) for n in names], names
@@ -239,8 +253,8 @@ def open_table(uri: str) -> tuple[list[str], Callable[[list[str]], Iterator[Any]
         )
         parse = arrow_csv.ParseOptions(delimiter=delimiter)
         with (
-            filesystem.open_input_stream(path) as stream,
-            arrow_csv.open_csv(stream, parse_options=parse, convert_options=convert) as batches,
+            file,
+            arrow_csv.open_csv(file, parse_options=parse, convert_options=convert) as batches,
         ):
             yield from batches
 

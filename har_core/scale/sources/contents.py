@@ -73,7 +73,7 @@ class _Column:
             self._row = self._ends[group - 1] if group else 0
             self._group, self._damage = group, None
         if self._damage is not None:
-            raise self._damage
+            raise self._damage.with_traceback(None)  # else it grows with every row
         try:
             while self._row <= item.start:
                 cell = next(self._cells)

@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterator, Sequence
 from pathlib import PurePosixPath
 from typing import Any, Final
 
-from har_core.errors import HarError
+from har_core.errors import HarError, on_one_line
 from har_core.images.formats import is_passed_over, is_photograph_name
 from har_core.images.listing import photographs_below
 from har_core.scale.sources.containers import TABLE_SUFFIXES, list_table, list_tar
@@ -19,11 +19,11 @@ from har_core.scale.sources.locations import (
     SourceDamagedError,
     is_remote,
     local_path,
-    on_one_line,
+    open_file,
     open_filesystem,
     with_retries,
 )
-from har_core.storage.names import printable, real_path, storable
+from har_core.storage.names import printable, storable
 from har_core.storage.paths import is_file, is_folder
 
 LIST_SUFFIXES: Final = (".txt", ".lst", ".list")
@@ -175,11 +175,11 @@ def _list_file(uri: str, column: str | None, whole: Whole, info: Any = None) -> 
 
 
 def _list_lines(uri: str) -> Iterator[Item]:
-    filesystem, path = open_filesystem(real_path(uri))
     folder = uri.rpartition("/")[0]
     try:
-        with filesystem.open_input_stream(path) as stream:
-            for line in _lines(stream):
+        file, _ = open_file(uri)
+        with file:
+            for line in _lines(file):
                 if line:
                     yield item_named(line, folder)
     except (OSError, ValueError) as error:

@@ -21,7 +21,6 @@ _SCHEME: Final = re.compile(r"([A-Za-z][A-Za-z0-9+.-]+)://")
 _TRIES: Final = 6
 _FIRST_WAIT_S: Final = 0.5
 _READ_AHEAD: Final = 2**16
-_LONGEST: Final = 300
 # Of paths that this machine's file system will never open, however long one waits.
 _IMPOSSIBLE: Final = frozenset({errno.ENAMETOOLONG, errno.ELOOP, errno.EISDIR, errno.EINVAL})
 T = TypeVar("T")
@@ -33,11 +32,6 @@ class SourceLostError(HarError):
 
 class SourceDamagedError(DatasetError):
     """A list, table or tar file cannot be read, or not to its end; what could be was listed."""
-
-
-def on_one_line(error: Exception) -> str:
-    """Return what a library says went wrong, as part of a sentence."""
-    return " ".join(str(error).split())[:_LONGEST].rstrip(".")
 
 
 def is_remote(uri: str) -> bool:

@@ -9,14 +9,15 @@ from typing import Any
 
 import pandas as pd
 import pyarrow as pa
+import pyarrow.fs
 import pyarrow.parquet as pq
 import pytest
 
 from har_core.errors import DatasetError, HarError
-from har_core.scale.labels import read_label_table
+from har_core.scale.labels import read_label_table, read_own_labels
 from har_core.scale.scanned.scanning import scan_sources
 from har_core.scale.scoring import score
-from har_core.scale.sources import listing, locations
+from har_core.scale.sources import containers, listing, locations
 from har_core.scale.sources.listing import list_sources
 from tests.command_line import har
 from tests.drawing import CLASS_NAMES, photo_bytes
@@ -74,8 +75,8 @@ def offsets(path: Path) -> list[int]:
         return [member.offset for member in archive]
 
 
-def spoil_header(path: Path) -> None:
-    at = offsets(path)[N // 2]
+def spoil_header(path: Path, number: int = N // 2) -> None:
+    at = offsets(path)[number]
     content = path.read_bytes()
     path.write_bytes(content[:at] + b"\xaa" * BLOCK + content[at + BLOCK :])
 
@@ -94,10 +95,11 @@ def cut_between(path: Path) -> None:
     ("damage", "answered", "broken", "said"),
     [
         (spoil_header, N - 1, 0, r"damaged from byte \d[\d,]*, where a photograph may be missing"),
+        (lambda path: spoil_header(path, 0), N - 1, 0, "damaged from byte 0,"),
         (empty_header, N - 1, 0, "damaged from byte"),
         (cut, None, 1, "it is cut off; what was behind that is missing"),
         (cut_between, N // 2, 0, "it is cut off; what was behind that is missing"),
-        (lambda path: path.write_bytes(b"nothing" * 200), 0, 0, "truncated header|invalid header"),
+        (lambda path: path.write_bytes(b"nothing" * 200), 0, 0, "damaged from byte 0,"),
         (lambda path: path.write_bytes(b""), 0, 0, "empty file"),
     ],
 )
@@ -309,6 +311,82 @@ def test_server_is_asked_again_before_a_file_counts_as_damaged(
     file = io.BufferedReader(locations._Served(Refusing(tar), "s3://there/a.tar"), 512)
     file.seek(BLOCK)
     assert file.read() == tar.read_bytes()[BLOCK:]
+
+
+class RefusingOnce:
+    """A file system whose server answers from the second time on."""
+
+    def __init__(self, real: Any) -> None:
+        self._real = real
+        self._asked = False
+
+    def _answer(self, method: str, path: str) -> Any:
+        if not self._asked:
+            self._asked = True
+            raise OSError("AWS Error SLOW_DOWN during GetObject operation")
+        return getattr(self._real, method)(path)
+
+    def open_input_stream(self, path: str) -> Any:
+        return self._answer("open_input_stream", path)
+
+    def open_input_file(self, path: str) -> Any:
+        return self._answer("open_input_file", path)
+
+    def get_file_info(self, path: str) -> Any:
+        return self._real.get_file_info(path)
+
+
+@pytest.mark.parametrize("name", ["list.txt", "table.csv"])
+def test_server_is_asked_again_for_a_list_or_a_table(
+    name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    rows = "".join(f"{i}.jpg\n" for i in range(5))
+    heading = "path\n" if name == "table.csv" else ""
+    (tmp_path / name).write_text(heading + rows)
+    real = pa.fs.LocalFileSystem()
+    refusing = RefusingOnce(real)
+    for module in (listing, containers, locations):
+        if hasattr(module, "open_filesystem"):
+            monkeypatch.setattr(
+                module, "open_filesystem", lambda uri: (refusing, uri.removeprefix("s3://there"))
+            )
+    monkeypatch.setattr(locations.time, "sleep", lambda seconds: None)
+    uri = f"s3://there{tmp_path / name}"
+    info = real.get_file_info(str(tmp_path / name))
+    items = list(listing._list_file(uri, None, lambda uri: None, info))
+    assert len(items) == 5 and not any(item.trouble for item in items)
+
+
+def test_labels_of_a_table_that_is_refused_once_are_read(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "a.csv").write_text("path,label\n" + "".join(f"{i}.jpg,x\n" for i in range(5)))
+    refusing = RefusingOnce(pa.fs.LocalFileSystem())
+    for module in (containers, locations):
+        if hasattr(module, "open_filesystem"):
+            monkeypatch.setattr(
+                module, "open_filesystem", lambda uri: (refusing, uri.removeprefix("s3://there"))
+            )
+    monkeypatch.setattr(locations.time, "sleep", lambda seconds: None)
+    own = read_own_labels([f"s3://there{tmp_path}/a.csv"])
+    assert own is not None and len(own) == 5
+
+
+@pytest.mark.parametrize(
+    "content",
+    [
+        "\npath,label\n1.jpg,x\n2.jpg,y\n",
+        "\tpath\tlabel\n0\t1.jpg\tx\n1\t2.jpg\ty\n",
+        "path\tlabel\t\n1.jpg\tx\t\n2.jpg\ty\t\n",
+    ],
+)
+def test_first_line_of_a_table_may_be_blank_or_have_a_cell_without_name(
+    content: str, tmp_path: Path
+) -> None:
+    (tmp_path / "table.tsv").write_text(content)
+    items = list(list_sources([str(tmp_path / "table.tsv")]))
+    assert [Path(item.uri).name for item in items] == ["1.jpg", "2.jpg"]
+    assert not any(item.trouble for item in items)
 
 
 def test_container_that_vanishes_costs_its_rows_until_it_is_back(
