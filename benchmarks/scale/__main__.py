@@ -78,7 +78,8 @@ class Found:
         """Return photographs per second, and per second of a processor, of each minute."""
         done = np.array(self.cost.done)
         starts = np.searchsorted(done[:, 0], np.arange(0, done[-1, 0], _MINUTE))
-        seconds, photographs, cpu = np.diff(done[[*starts, -1]], axis=0).T
+        places = np.unique([*starts, len(done) - 1])
+        seconds, photographs, cpu = np.diff(done[places], axis=0).T
         clock, processor = photographs / seconds, photographs / np.maximum(cpu, 1e-9)
         each = ", ".join(f"{a:.0f} ({b:.0f})" for a, b in zip(clock, processor, strict=True))
         return f"  each minute, by the clock (by processor time): {each}"

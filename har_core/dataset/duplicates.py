@@ -2,7 +2,6 @@
 
 import itertools
 import math
-import os
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from typing import Final
@@ -36,6 +35,8 @@ _MOST_DIFFERING: Final = 50
 # of plain backgrounds, and would cost as much as comparing everything.
 _NEIGHBOURS: Final = 16
 _SEED: Final = 20240607
+# Each has 64 bytes a photograph.
+_KEYS_AT_ONCE: Final = 2
 
 
 def near_duplicate_pairs(
@@ -135,7 +136,7 @@ def hashed_pairs(
     """
     rng = np.random.default_rng(_SEED)
     of_sketches, *of_keys = rng.normal(size=(1 + _BANDS * _KEY_BITS // _SIGNS, 2, 32, _SIGNS))
-    with limited_threads(1), ThreadPoolExecutor(os.cpu_count()) as pool:
+    with limited_threads(1), ThreadPoolExecutor(_KEYS_AT_ONCE) as pool:
         low = _low_frequencies_of(thumbnails)
         sketches = _signs(low, of_sketches).view(np.uint64).T.copy()
         # A picture of one colour resembles nothing, and shares no key.

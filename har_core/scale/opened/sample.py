@@ -72,7 +72,7 @@ def map_sample(table: ResultsTable, most: int) -> SampleMap:
     # Square roots: their distances are those of Hellinger between distributions.
     vectors = np.sqrt(table.read(rows, table.class_names).to_numpy(np.float32))
     centred = vectors - vectors.mean(axis=0)
-    _, axes = np.linalg.eigh(centred.T @ centred)  # importing scikit-learn takes longer
+    _, axes = np.linalg.eigh(centred.T @ centred)
     coordinates = centred @ axes[:, [-1, -2]]
     return SampleMap(rows, coordinates, False, "pca", len(np.unique(part_of)), table.parts)
 

@@ -37,7 +37,7 @@ from har_core.scale.scanned.folder import ScanFolder
 
 # For so many of the suspects, the worst, neighbours are looked for unless more are asked for.
 MOST_NEIGHBOURS: Final = 2_000
-_SUSPECTS_AT_ONCE: Final = 200
+_SUSPECTS_AT_ONCE: Final = 2_000
 _PAIRS_AT_ONCE: Final = 4_096
 _ROWS_AT_ONCE: Final = 4_096
 
