@@ -85,7 +85,7 @@ CACHE_DIR: Final = Setting(
 PRECISION: Final = Setting(
     "HAR_PRECISION",
     "what networks compute with: `float32`, `int8` where the model has such a graph, or `auto`, "
-    "the latter where this processor is faster with it",
+    "the latter where this processor is faster with it; `har score` goes by its `--precision`",
     "`float32`",
 )
 API_KEY: Final = Setting("HAR_API_KEY", "the key that REST requests must bring", "none is needed")

@@ -1,5 +1,6 @@
 """Drawn stand-ins for photographs and a tiny ONNX network, so that tests need no real ones."""
 
+import dataclasses
 import functools
 import io
 from pathlib import Path
@@ -13,7 +14,13 @@ from PIL import Image, ImageDraw
 
 from har_core.model import bundle
 from har_core.model.class_indices import format_class_indices
-from har_core.model.manifest import CLASS_INDICES_FILE, ONNX_FILE, BundleManifest
+from har_core.model.manifest import (
+    CLASS_INDICES_FILE,
+    INT8_ONNX_FILE,
+    ONNX_FILE,
+    BundleManifest,
+    read_manifest,
+)
 
 CLASS_NAMES = ("clapping", "running", "sitting")
 COLOURS = {"clapping": (200, 40, 40), "running": (40, 180, 40), "sitting": (50, 60, 200)}
@@ -131,6 +138,25 @@ def conv_network(n_classes: int = 3, seed: int = 0, logits: np.ndarray | None = 
     return model.SerializeToString()
 
 
+def network_of_codes(weights: np.ndarray = COLOUR_WEIGHTS) -> bytes:
+    """Return `colour_network` for pixels as they are, as an 8-bit graph: it scales them itself."""
+    model = onnx.load_from_string(colour_network(weights))
+    graph = model.graph
+    source = graph.input[0]
+    constants = ("scale", np.float32(1 / 127.5)), ("one", np.float32(1))
+    graph.initializer.extend(numpy_helper.from_array(np.asarray(v), n) for n, v in constants)
+    steps = [
+        helper.make_node("Cast", ["codes"], ["values"], to=TensorProto.FLOAT),
+        helper.make_node("Mul", ["values", "scale"], ["scaled"]),
+        helper.make_node("Sub", ["scaled", "one"], [source.name]),
+    ]
+    for position, step in enumerate(steps):
+        graph.node.insert(position, step)
+    source.name = "codes"
+    source.type.tensor_type.elem_type = TensorProto.UINT8
+    return model.SerializeToString()
+
+
 @functools.cache
 def tiny_network() -> bytes:
     """Return `colour_network`, which many tests write."""
@@ -152,6 +178,15 @@ def write_tiny_bundle(models_folder: Path, name: str = "tiny", **fields: Any) ->
         CLASS_INDICES_FILE: format_class_indices(CLASS_NAMES).encode(),
     }
     return bundle.write_bundle(models_folder / name, manifest, files)
+
+
+def give_8_bits(folder: Path, weights: np.ndarray = COLOUR_WEIGHTS) -> Path:
+    """Give a tiny bundle an 8-bit graph, with weights of its own if they shall differ."""
+    files = {name: (folder / name).read_bytes() for name in (ONNX_FILE, CLASS_INDICES_FILE)}
+    files[INT8_ONNX_FILE] = network_of_codes(weights)
+    manifest = dataclasses.replace(read_manifest(folder), files={})
+    bundle.write_bundle(folder, manifest, files, overwrite=True)
+    return folder
 
 
 def write_small_backbone(path: Path) -> Path:

@@ -4,7 +4,8 @@
                                [--results FILE.json] [--prepare]
 
 ``bare`` runs before and after each of ours, a part of the photographs every time: how fast a core
-is changes within minutes, and these are what a ratio is of. With ``--results`` a measurement may
+is changes within minutes, and these are what a ratio is of. Names that end in ``-int8`` compute
+with 8 bits; they, too, are compared with ``bare`` in float32. With ``--results`` a measurement may
 come in pieces: what earlier ones found is in the file. ``--prepare`` only writes the photographs.
 Needs the extra ``scale``.
 
@@ -33,10 +34,11 @@ from har_core.scale.results import Results
 from har_core.scale.status import read_status
 
 BARE = "bare"
-OWN = ("local", "ray")
+INT8 = "-int8"
+OWN = ("local", "ray", f"local{INT8}", f"ray{INT8}")
 # Keras takes so long that a part of the photographs has to do.
 SHARE = {"keras": 20}
-CONTESTANTS = (BARE, "plain", *OWN, "ray_data", "keras")
+CONTESTANTS = (BARE, f"{BARE}{INT8}", "plain", *OWN, "ray_data", "keras")
 _FEWEST = 500
 _MINUTE = 60.0
 _START = 64  # photographs of a run that tells what starting costs
@@ -68,7 +70,7 @@ class Found:
         """Return a row of the table."""
         grown = memory_growth(self.cost)
         return (
-            f"{name:<9}{self.n:>8,}{self.per_second:>12.1f}"
+            f"{name:<10}{self.n:>8,}{self.per_second:>12.1f}"
             f"{self.per_cpu_second:>12.1f}{self.cost.peak_bytes / 2**20:>10,.0f}"
             f"{self.cost.driver[-1][1] / 2**20:>10,.0f}{grown:>9.1%}{linearity(self.cost):>10.5f}"
             f"{linearity(self.cost, of=2):>10.5f}{self.load:>6.1f}"
@@ -106,17 +108,20 @@ def memory_growth(cost: Cost) -> float:
     return float(resident[times > times[-1] / 5].max() / early - 1)
 
 
-def run_own(engine: str, folder: Path, n: int, workers: int) -> Found:
+def run_own(name: str, folder: Path, n: int, workers: int) -> Found:
     """Score the folder anew."""
     to = tempfile.mkdtemp(prefix="har-results-")
+    engine = name.removesuffix(INT8)
     command = [sys.executable, "-m", "har_core", "score", str(folder), "--to", to]
+    command += ["--engine", engine, "--workers", str(workers)]
+    command += ["--precision", "float32" if name == engine else "int8"]
 
     def done() -> tuple[float, int] | None:
         status = read_status(Results(to))
         return None if status is None or not status.done else (status.elapsed_s, status.done)
 
     try:
-        cost = measure([*command, "--engine", engine, "--workers", str(workers)], done=done)
+        cost = measure(command, done=done)
         status = read_status(Results(to))
         assert status is not None and status.done == n, cost.output
         return Found(n, status.elapsed_s, cost)
@@ -140,7 +145,7 @@ def run_peer(name: str, folder: Path, n: int, workers: int) -> Found:
         if n > _START:
             n = max(n // SHARE[name], _FEWEST)
         write_photographs_of(here, folder, n)
-    what = str(n) if name == BARE else str(here)
+    what = str(n) if name.removesuffix(INT8) == BARE else str(here)
     cost = measure(
         [sys.executable, "-m", "benchmarks.scale.peers", name, what, str(workers)],
         {"TF_CPP_MIN_LOG_LEVEL": "2"},
@@ -174,7 +179,7 @@ def main() -> None:
         return
     found = read_found(arguments.results)
     print(f"{workers} cores, load {os.getloadavg()[0]:.1f}")
-    heading = "               n  per second  per cpu s  peak MB  driver MB   growth"
+    heading = "                n  per second  per cpu s  peak MB  driver MB   growth"
     print(f"{heading}        R²    R² cpu  load")
     for name in found.keys() - set(arguments.only):
         print(found[name].line(name), " before")
@@ -204,7 +209,8 @@ def main() -> None:
     for own in (own for own in OWN if own in found):
         if beside := found[own].beside:
             print(f"{own} / {BARE} before and after: {ratio(found[own], *beside)}")
-        for other in found.keys() - set(OWN):
+        float32 = {own.removesuffix(INT8)} - {own}
+        for other in (name for name in found if name not in OWN or name in float32):
             print(f"{own} / {other}: {ratio(found[own], found[other])}")
 
 

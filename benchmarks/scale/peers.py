@@ -1,7 +1,7 @@
 """What `har score` is compared with; each prints the seconds from when it could begin to its end.
 
 python -m benchmarks.scale.peers plain|ray_data|keras FOLDER WORKERS
-python -m benchmarks.scale.peers bare PHOTOGRAPHS WORKERS
+python -m benchmarks.scale.peers bare|bare-int8 PHOTOGRAPHS WORKERS
 """
 
 import sys
@@ -16,17 +16,17 @@ from typing import Any
 import numpy as np
 
 from har_core.model.loading import find_model
-from har_core.model.manifest import KERAS_FILE, ONNX_FILE
+from har_core.model.manifest import GRAPH_FILES, KERAS_FILE, Precision
 
 _SESSION: list[Any] = []
 
 
-def _open_session() -> None:
+def _open_session(precision: Precision = "float32") -> None:
     import onnxruntime
 
     options = onnxruntime.SessionOptions()
     options.intra_op_num_threads = 1
-    path = find_model() / ONNX_FILE
+    path = find_model() / GRAPH_FILES[precision]
     _SESSION.append(onnxruntime.InferenceSession(path, options, providers=["CPUExecutionProvider"]))
 
 
@@ -59,19 +59,21 @@ def _run_files(paths: list[str]) -> None:
         session.run([output], {source: pixels})
 
 
-def _in_processes(work: Callable[[Any], None], tasks: list[Any], workers: int) -> float:
+def _in_processes(
+    work: Callable[[Any], None], tasks: list[Any], workers: int, precision: Precision = "float32"
+) -> float:
     context = get_context("spawn")
-    with ProcessPoolExecutor(workers, mp_context=context, initializer=_open_session) as pool:
+    with ProcessPoolExecutor(workers, context, _open_session, (precision,)) as pool:
         list(pool.map(time.sleep, [0.5] * workers))  # until all have begun
         start = time.perf_counter()
         list(pool.map(work, tasks))
         return time.perf_counter() - start
 
 
-def bare(n: int, workers: int) -> float:
+def bare(n: int, workers: int, precision: Precision = "float32") -> float:
     """Time ``session.run`` alone, with one thread in each process."""
     at_once = 16
-    return _in_processes(_run_ready, [at_once] * (n // at_once), workers)
+    return _in_processes(_run_ready, [at_once] * (n // at_once), workers, precision)
 
 
 def plain(folder: Path, workers: int) -> float:
@@ -127,5 +129,8 @@ def keras(folder: Path, workers: int) -> float:
 if __name__ == "__main__":
     name, what, workers = sys.argv[1], sys.argv[2], int(sys.argv[3])
     peers = {"plain": plain, "ray_data": ray_data, "keras": keras}
-    seconds = bare(int(what), workers) if name == "bare" else peers[name](Path(what), workers)
+    if name in peers:
+        seconds = peers[name](Path(what), workers)
+    else:
+        seconds = bare(int(what), workers, "int8" if name.endswith("int8") else "float32")
     print(f"seconds: {seconds:.3f}")

@@ -11,9 +11,10 @@ from har_core.scale.status import ACTIVE, read_status
 def show_header(table: ResultsTable) -> None:
     """Say whose answers these are, and how many; offer to leave them."""
     failed = table.n - int(table.answered.sum())
+    model = escape_markdown(table.info.answered_by)
     with st.container(horizontal=True, vertical_alignment="center"):
         st.markdown(
-            f"**{table.n:,}** photographs scored by **{escape_markdown(table.info.model)}** · "
+            f"**{table.n:,}** photographs scored by **{model}** · "
             + (f":orange[**{failed:,}** without an answer]" if failed else "all have an answer")
             + f" :small[· {escape_markdown(table.results.location)}]"
         )

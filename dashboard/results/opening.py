@@ -112,7 +112,7 @@ def _seen_before(table: ResultsTable, joined: JoinedLabels) -> str:
     for entry in list_bundles():
         if entry.manifest is None or ONNX_FILE not in entry.manifest.files:
             continue
-        if fingerprint(entry.manifest) != table.info.fingerprint:
+        if fingerprint(entry.manifest, table.info.precision) != table.info.fingerprint:
             continue
         splits = read_splits(entry.path)
         if splits is None:

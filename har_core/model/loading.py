@@ -16,6 +16,7 @@ from har_core.model.classifier import ActionModel
 from har_core.model.engine import KerasEngine, OnnxEngine
 from har_core.model.manifest import (
     CLASS_INDICES_FILE,
+    GRAPH_FILES,
     INT8_NOVELTY_FILE,
     INT8_ONNX_FILE,
     KERAS_FILE,
@@ -23,6 +24,7 @@ from har_core.model.manifest import (
     NOVELTY_FILE,
     ONNX_FILE,
     BundleManifest,
+    Precision,
     verifying,
 )
 from har_core.model.novelty import NoveltyDetector, read_novelty
@@ -153,7 +155,9 @@ def _newest_bundle() -> Path:
     return (chosen or usable[0]).path.resolve()
 
 
-def load_bundle(path: Path, *, one_core: bool = False, float32: bool = False) -> ActionModel:
+def load_bundle(
+    path: Path, *, one_core: bool = False, precision: Precision | None = None
+) -> ActionModel:
     """Load a bundle from its folder, without remembering it.
 
     Parameters
@@ -162,8 +166,8 @@ def load_bundle(path: Path, *, one_core: bool = False, float32: bool = False) ->
         Of the bundle.
     one_core : bool, default False
         See `OnnxEngine`.
-    float32 : bool, default False
-        Never compute with 8 bits: different processors give the same answers.
+    precision : {"float32", "int8"}, optional
+        What to compute with; only that graph has to be there. Default: as `graph_to_run` says.
 
     Raises
     ------
@@ -172,15 +176,17 @@ def load_bundle(path: Path, *, one_core: bool = False, float32: bool = False) ->
     """
     used = (ONNX_FILE, INT8_ONNX_FILE, NOVELTY_FILE, INT8_NOVELTY_FILE)
     with verifying(path, first=used) as (manifest, wait_for):
-        if ONNX_FILE in manifest.files:
+        if GRAPH_FILES[precision or "float32"] in manifest.files:
             import onnxruntime  # noqa: F401 - takes as long as checking what is used
 
             wait_for(*used)
-            graph = path / ONNX_FILE if float32 else graph_to_run(path, manifest)
+            graph = path / GRAPH_FILES[precision] if precision else graph_to_run(path, manifest)
             with ThreadPoolExecutor(1) as beside:
                 opening = beside.submit(OnnxEngine, graph, one_core=one_core)
                 novelty = _novelty(path, manifest, graph)
                 return ActionModel(manifest, opening.result(), novelty)
+    if precision is not None:
+        raise ModelBundleError(f"{path} holds no {GRAPH_FILES[precision]}.")
     # Of Keras files everything is checked first: reading one takes seconds.
     if KERAS_FILE not in manifest.files:
         raise ModelBundleError(f"{path} holds neither {ONNX_FILE} nor {KERAS_FILE}.")

@@ -10,7 +10,7 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any, Final
+from typing import Any, Final, Literal
 
 from har_core.errors import ModelBundleError
 from har_core.images.preprocessing import PREPROCESSINGS, Preprocessing
@@ -22,6 +22,8 @@ CLASS_INDICES_FILE: Final = "class_indices.json"
 KERAS_FILE: Final = "model.keras"
 ONNX_FILE: Final = "model.onnx"
 INT8_ONNX_FILE: Final = "model.int8.onnx"
+Precision = Literal["float32", "int8"]
+GRAPH_FILES: Final[dict[Precision, str]] = {"float32": ONNX_FILE, "int8": INT8_ONNX_FILE}
 SPLITS_FILE: Final = "splits.parquet"
 UNLABELLED_FILE: Final = "unlabelled.parquet"
 PREDICTIONS_FILE: Final = "evaluation/predictions.parquet"

@@ -80,6 +80,8 @@ def evaluate_results(
         joined.add(results.read_part(part, wanted))
         progress("Joining labels and answers", done, len(parts))
     evaluation = joined.evaluation(str(table.parent), split)
+    if info.precision == "int8":
+        notes.append("The network computed with 8 bits, which may cost some tenths of a point.")
     if labels.contradicted:
         notes.append(f"{labels.contradicted:,} photographs have several labels; left out.")
     notes.append(
@@ -99,7 +101,7 @@ def _records(
         manifest = read_manifest(folder)
     except HarError:
         return stranger, None, [f"The model {info.model!r} that answered is not here."]
-    if fingerprint(manifest) != info.fingerprint:
+    if fingerprint(manifest, info.precision) != info.fingerprint:
         return stranger, None, [f"{folder} is another model than the one that answered."]
     return manifest, read_splits(folder), []
 

@@ -21,6 +21,7 @@ from har_core.model.fields import (
     VERDICT,
     WARNING,
 )
+from har_core.model.manifest import Precision
 from har_core.scale.parts import PartsFolder
 
 INFO_FILE: Final = "_results.json"
@@ -42,6 +43,8 @@ class ResultsInfo:
         Length of ``features``; 0: there is no such column.
     created : str
         ISO 8601 time in UTC.
+    precision : {"float32", "int8"}, default "float32"
+        What the network computed with.
     """
 
     model: str
@@ -49,6 +52,12 @@ class ResultsInfo:
     class_names: tuple[str, ...]
     n_features: int
     created: str
+    precision: Precision = "float32"
+
+    @property
+    def answered_by(self) -> str:
+        """The model, for people, and 8 bits where it computed with them."""
+        return f"{self.model} with 8 bits" if self.precision == "int8" else self.model
 
 
 def results_schema(class_names: Sequence[str], n_features: int = 0) -> Any:
@@ -128,11 +137,16 @@ class Results(PartsFolder):
             return info
         found = self.read_info()
         if dataclasses.replace(found, created=info.created, model=info.model) != info:
-            has = "with" if found.n_features else "without"
-            wants = "with" if info.n_features else "without"
+            instead = "name another folder"
+            if found.model == info.model and found.precision != info.precision:
+                instead += f", or say --precision {found.precision}"
             raise DatasetError(
-                f"{self.location} holds answers of {found.model!r} ({found.fingerprint[:8]}, {has} "
-                f"features), not of {info.model!r} ({info.fingerprint[:8]}, {wants} features); "
-                "name another folder."
+                f"{self.location} holds answers of {_described(found)}, not of {_described(info)}; "
+                f"{instead}."
             )
         return found
+
+
+def _described(info: ResultsInfo) -> str:
+    features = "with" if info.n_features else "without"
+    return f"{info.model!r} ({info.fingerprint[:8]}, {info.precision}, {features} features)"

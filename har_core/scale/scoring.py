@@ -11,7 +11,8 @@ from typing import Any
 
 from har_core.errors import InvalidImageError, ModelBundleError
 from har_core.images.decoding import decode_photograph
-from har_core.model.manifest import read_manifest
+from har_core.model.manifest import Precision, read_manifest
+from har_core.model.precision import check_exact
 from har_core.progress import Progress, silent
 from har_core.scale.jobs import Engine, Where, reachable, run_job
 from har_core.scale.models import bundle_files, find_bundle, fingerprint, load_for_one_core
@@ -31,6 +32,7 @@ def score(
     engine: Engine = "local",
     address: str | None = None,
     workers: int | None = None,
+    precision: Precision = "float32",
     with_features: bool = False,
     column: str | None = None,
     progress: Progress = silent,
@@ -48,6 +50,9 @@ def score(
         See `har_core.model.loading.find_model`.
     engine, address, workers
         See `har_core.scale.jobs.Where`.
+    precision : {"float32", "int8"}, default "float32"
+        What the network computes with. The environment does not decide it: parts may come from
+        several machines, and from another day.
     with_features : bool, default False
         Also keep feature vectors.
     column : str, optional
@@ -67,10 +72,12 @@ def score(
         See `har_core.scale.jobs.run_job`.
     """
     to = reachable(to)
-    folder, manifest = find_bundle(model)
+    folder, manifest = find_bundle(model, precision)
+    if precision == "int8" and engine == "local":  # before there is a folder of such results
+        check_exact(folder, manifest.input_size)
     n_features = 0
     if with_features:
-        n_features = load_for_one_core(folder).n_features
+        n_features = load_for_one_core(folder, precision).n_features
         if not n_features:
             raise ModelBundleError(
                 f"The model {manifest.name!r} gives no features. 'har calibrate {manifest.name} "
@@ -78,7 +85,12 @@ def score(
                 "by --model."
             )
     info = ResultsInfo(
-        manifest.name, fingerprint(manifest), manifest.class_names, n_features, now()
+        manifest.name,
+        fingerprint(manifest, precision),
+        manifest.class_names,
+        n_features,
+        now(),
+        precision,
     )
     results = Results(to)
     results.create(info)
@@ -86,7 +98,7 @@ def score(
     run_job(
         partial(list_sources, sources, column),
         results,
-        work or Scoring(to=to, bundle=str(folder)),
+        work or Scoring(to=to, bundle=str(folder), precision=precision),
         Where(engine, address, workers),
         status,
         "Scoring photographs",
@@ -103,18 +115,21 @@ class Scoring(Work):
     ----------
     bundle : str
         Folder of the model.
+    precision : {"float32", "int8"}, default "float32"
+        What its network computes with.
     """
 
     bundle: str
+    precision: Precision = "float32"
 
     def begin(self) -> "Scorer":
         """See `Work.begin`."""
-        return Scorer(Path(self.bundle), Results(self.to))
+        return Scorer(Path(self.bundle), self.precision, Results(self.to))
 
     def files(self) -> dict[str, bytes]:
         """Return the model."""
         folder = Path(self.bundle)
-        return bundle_files(folder, read_manifest(folder))
+        return bundle_files(folder, read_manifest(folder), self.precision)
 
     def beside(self, folder: str) -> "Scoring":
         """See `Work.beside`."""
@@ -127,12 +142,15 @@ class Scorer(Maker[Decoded]):
     Raises
     ------
     HarError
-        If it cannot be loaded, or the results cannot be reached.
+        If it cannot be loaded, this processor would give other answers than most, or the results
+        cannot be reached.
     """
 
-    def __init__(self, bundle: Path, results: Results) -> None:
-        self._model = load_for_one_core(bundle)
+    def __init__(self, bundle: Path, precision: Precision, results: Results) -> None:
+        self._model = load_for_one_core(bundle, precision)
         self._side = self._model.manifest.input_size
+        if precision == "int8":
+            check_exact(bundle, self._side)
         n_features = results.read_info().n_features
         self._schema = results_schema(self._model.class_names, n_features)
         self._with_features = n_features > 0

@@ -16,7 +16,7 @@ from har_core.errors import DatasetError
 from har_core.scale import jobs
 from har_core.scale.analyses import followed
 from har_core.scale.engines.ray_state import ClusterState
-from har_core.scale.results import Results
+from har_core.scale.results import INFO_FILE, Results
 from har_core.scale.scanned.measuring import measure_sources
 from har_core.scale.scanned.scanning import scan_sources
 from har_core.scale.status import JOB_FILE
@@ -177,15 +177,18 @@ def test_jobs_that_ended_say_how_and_lead_to_their_results(
     edit(tmp_path / "broken_off", message="The disk is full.")
     write_results(tmp_path / "killed", 50, state="running")
     edit(tmp_path / "killed", updated=(datetime.now(UTC) - timedelta(hours=1)).isoformat())
+    info = tmp_path / "killed" / INFO_FILE
+    info.write_text(json.dumps(json.loads(info.read_text()) | {"precision": "int8"}))
     monkeypatch.setenv("HAR_RESULTS", str(tmp_path))
     app = open_page("jobs")
     assert "The disk is full\\. The same `har score` command goes on" in texts(app)
     assert "Nothing was heard of it" in texts(app)
+    assert texts(app).count(" · made\\_up with 8 bits · ") == 1
     app.toggle(key=f"details {tmp_path / 'killed'}").set_value(True).run()
     assert "1 broken" in texts(app)
     app.button(key=f"open dataset {tmp_path / 'killed'}").click().run()
     assert not app.exception
-    assert "**50** photographs scored by" in texts(app)
+    assert "**50** photographs scored by **made\\_up with 8 bits**" in texts(app)
 
 
 def test_a_running_job_shows_its_rate_and_its_end(tmp_path: Path) -> None:

@@ -24,7 +24,7 @@ class FoundJob:
         What makes such a folder.
     location : str
     model : str
-        Which answered; ``""`` for a scan, that needs none.
+        Which answered, and whether with 8 bits; ``""`` for a scan, that needs none.
     created : str
         ISO 8601 time in UTC; ``""`` if the folder does not say.
     status : JobStatus or None
@@ -96,7 +96,7 @@ def _job_in(location: str) -> FoundJob | None:
     if results.read_text(INFO_FILE) is not None:
         info = results.read_info()
         status, analyses = read_status(results), read_analyses(results)
-        return FoundJob("score", location, info.model, info.created, status, analyses)
+        return FoundJob("score", location, info.answered_by, info.created, status, analyses)
     scan = ScanFolder(location)
     if scan.read_text(ScanFolder.info_file) is not None:
         return FoundJob("scan", location, "", "", read_status(scan), read_analyses(scan))

@@ -1,40 +1,18 @@
 """A bundle's 8-bit graph runs where it is asked for, or faster and exact; else float32 does."""
 
-import dataclasses
 import json
 
 import numpy as np
-import onnx
 import pytest
-from onnx import TensorProto, helper, numpy_helper
 
 from har_core.cli import main
 from har_core.errors import HarError
 from har_core.model import load_model, precision
-from har_core.model.bundle import read_manifest, verify_bundle, write_bundle
-from har_core.model.manifest import CLASS_INDICES_FILE, INT8_ONNX_FILE, ONNX_FILE
-from tests.drawing import colour_network, photo_bytes
+from har_core.model.bundle import verify_bundle
+from har_core.model.manifest import INT8_ONNX_FILE
+from tests.drawing import give_8_bits, photo_bytes
 
 FASTER = {"time_ratio": 0.5, "difference": 0.01, "int8_pays": True}
-
-
-def eight_bits() -> bytes:
-    """Return the tiny bundle's network for pixels as they are: it scales them itself."""
-    model = onnx.load_from_string(colour_network())
-    graph = model.graph
-    source = graph.input[0]
-    constants = ("scale", np.float32(1 / 127.5)), ("one", np.float32(1))
-    graph.initializer.extend(numpy_helper.from_array(np.asarray(v), n) for n, v in constants)
-    steps = [
-        helper.make_node("Cast", ["codes"], ["values"], to=TensorProto.FLOAT),
-        helper.make_node("Mul", ["values", "scale"], ["scaled"]),
-        helper.make_node("Sub", ["scaled", "one"], [source.name]),
-    ]
-    for position, step in enumerate(steps):
-        graph.node.insert(position, step)
-    source.name = "codes"
-    source.type.tensor_type.elem_type = TensorProto.UINT8
-    return model.SerializeToString()
 
 
 @pytest.fixture
@@ -42,11 +20,7 @@ def bundle(tiny_models, tmp_path, monkeypatch):
     """Give the tiny bundle an 8-bit graph, and measurements a place of their own."""
     monkeypatch.setenv("HAR_CACHE_DIR", str(tmp_path / "cache"))
     monkeypatch.setenv("HAR_PRECISION", "auto")
-    folder = tiny_models / "tiny"
-    files = {name: (folder / name).read_bytes() for name in (ONNX_FILE, CLASS_INDICES_FILE)}
-    manifest = dataclasses.replace(read_manifest(folder), files={})
-    write_bundle(folder, manifest, {**files, INT8_ONNX_FILE: eight_bits()}, overwrite=True)
-    return folder
+    return give_8_bits(tiny_models / "tiny")
 
 
 def runs_int8(folder) -> bool:

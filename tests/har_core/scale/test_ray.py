@@ -24,6 +24,7 @@ from har_core.scale.scoring import Scoring, score
 from har_core.scale.sources.listing import list_sources
 from har_core.scale.status import read_status
 from har_core.scale.working import Report, Shard
+from tests.drawing import give_8_bits
 from tests.har_core.scale.conftest import rows_of, write_photographs
 from tests.patience import PATIENCE_S
 
@@ -55,7 +56,8 @@ def test_rows_are_bit_equal_to_those_of_this_machine_also_after_a_kill(
     tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    score([str(photographs)], str(tmp_path / "local"))
+    give_8_bits(tmp_path / "models" / "tiny")
+    score([str(photographs)], str(tmp_path / "local"), precision="int8")
     pools: list[ray_pool.RayPool] = []
 
     class Pool(ray_pool.RayPool):
@@ -71,7 +73,14 @@ def test_rows_are_bit_equal_to_those_of_this_machine_also_after_a_kill(
     killed: list[int] = []
     monkeypatch.setattr(ray_pool, "RayPool", Pool)
     monkeypatch.chdir(tmp_path)
-    status = score([str(photographs)], "ray", engine="ray", address=cluster, progress=kill)
+    status = score(
+        [str(photographs)],
+        "ray",
+        engine="ray",
+        address=cluster,
+        precision="int8",
+        progress=kill,
+    )
     assert killed and status.restarts == 1
     pd.testing.assert_frame_equal(rows_of(tmp_path / "ray"), rows_of(tmp_path / "local"))
     found = read_status(Results(str(tmp_path / "ray")))
