@@ -9,7 +9,7 @@ from typing import Final
 import streamlit as st
 
 from dashboard.resources import Reading, opened_dataset, read_as, reading_of
-from dashboard.widgets import tab_memory
+from dashboard.widgets import folder_steps, tab_memory
 from dashboard.wording.names import accuracy, counted, escape_markdown, short_accuracy
 from har_core import ActionModel, DatasetError, ModelBundleError, load_model
 from har_core.dataset.files import find_dataset
@@ -59,11 +59,8 @@ def pick_model() -> None:
 
 def _mention_keras_file() -> None:
     """Say why a ``.keras`` file that ``HAR_MODEL`` names is not among the models on offer."""
-    try:
-        default = find_model()
-    except ModelBundleError:
-        return
-    if not is_folder(default):
+    default = default_model_folder()
+    if default is not None and not is_folder(default):
         st.caption(
             f"{escape_markdown(default.name)} (`HAR_MODEL`) is no model bundle and cannot be "
             "chosen here: `har import-model` makes one of it."
@@ -73,6 +70,7 @@ def _mention_keras_file() -> None:
 def pick_dataset() -> None:
     """Draw the field for the dataset folder, which starts with ``HAR_DATASET``."""
     st.session_state.setdefault(DATASET_KEY, DATASET.value)
+    folder_steps.follow(DATASET_KEY)
     folder = st.text_input(
         "Dataset folder",
         key=DATASET_KEY,
@@ -82,6 +80,7 @@ def pick_dataset() -> None:
         "table, or with one folder of photographs for each class. Optional.",
     ).strip()
     tab_memory.keep(DATASET_KEY)
+    folder_steps.mount()
     if folder:
         try:
             dataset = opened_dataset(folder)
@@ -182,6 +181,14 @@ def chosen_model_folder() -> Path | None:
     return next((entry.path for entry in _entries() if entry.name == name), None)
 
 
+def default_model_folder() -> Path | None:
+    """Return the model that answers where none is chosen, None if there is none."""
+    try:
+        return find_model()
+    except ModelBundleError:
+        return None
+
+
 def chosen_dataset() -> str | None:
     """Return the chosen dataset folder if it can be used, else None."""
     folder = str(st.session_state.get(DATASET_KEY, "")).strip()
@@ -208,9 +215,6 @@ def _entries() -> list[BundleEntry]:
 
 def _default_position(entries: Sequence[BundleEntry]) -> int:
     """Return where the default model stands among the usable ones."""
-    try:
-        default = find_model()
-    except ModelBundleError:
-        return 0
+    default = default_model_folder()
     usable = [entry.path.resolve() for entry in entries if entry.manifest is not None]
     return usable.index(default) if default in usable else 0

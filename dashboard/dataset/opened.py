@@ -72,8 +72,13 @@ def _draw(view: DatasetView, filename: str) -> None:
         answered = _show_prediction(view, row)
     with st.container(horizontal=True, vertical_alignment="center"):
         suggested, agreed = _suggestion(view, row)
+        # Each photograph has buttons of its own: a click means the one that was seen.
         show_decision_buttons(
-            view, [row["filename"]], key="opened", suggested=suggested, agreed=agreed
+            view,
+            [row["filename"]],
+            key=f"opened {filename}",
+            suggested=suggested,
+            agreed=agreed,
         )
         st.space("stretch")
         names = st.session_state.get(BROWSING, [])

@@ -11,8 +11,6 @@ from dashboard.wording.names import escape_markdown, markdown_name
 from har_core.dataset.decisions import decide, load_decisions
 from har_core.errors import DatasetError
 
-_RELABEL = "evaluated_relabel"
-
 
 def show_relabelling(path: str, dataset: str, class_names: Sequence[str]) -> None:
     """Draw the decision about a photograph and what changes it; nothing if it is not listed.
@@ -42,15 +40,17 @@ def show_relabelling(path: str, dataset: str, class_names: Sequence[str]) -> Non
             text = {"exclude": "Excluded", "confirm": "Right as it is"}.get(decision.action)
             text = text or f"Relabelled to {markdown_name(decision.label)}"
             st.badge(f"{text} in the dataset", icon=":material/edit_note:", color="primary")
+    # Each photograph has buttons of its own: a click means the one that was seen.
+    relabel = f"evaluated_relabel {filename}"
     with st.container(horizontal=True):
         st.menu_button(
             "Relabel to",
             list(class_names),
             icon=":material/sell:",
-            key=_RELABEL,
+            key=relabel,
             format_func=markdown_name,
             on_click=_relabel,
-            args=(dataset, filename),
+            args=(dataset, filename, relabel),
         )
         for title, icon, action in (
             ("Right as it is", "done_all", "confirm"),
@@ -59,7 +59,7 @@ def show_relabelling(path: str, dataset: str, class_names: Sequence[str]) -> Non
             st.button(
                 title,
                 icon=f":material/{icon}:",
-                key=f"evaluated_{action}",
+                key=f"evaluated_{action} {filename}",
                 on_click=_decide,
                 args=(dataset, filename, action),
             )
@@ -67,15 +67,15 @@ def show_relabelling(path: str, dataset: str, class_names: Sequence[str]) -> Non
             st.button(
                 "Take back",
                 icon=":material/undo:",
-                key="evaluated_keep",
+                key=f"evaluated_keep {filename}",
                 on_click=_decide,
                 args=(dataset, filename, "keep"),
             )
     st.caption("For the next training; this evaluation keeps the labels that it was made with.")
 
 
-def _relabel(dataset: str, filename: str) -> None:
-    if label := st.session_state.get(_RELABEL):
+def _relabel(dataset: str, filename: str, key: str) -> None:
+    if label := st.session_state.get(key):
         _decide(dataset, filename, "relabel", label)
 
 

@@ -70,15 +70,19 @@ def load_verdict(old: str, new: str, launched: float, labels: LabelChoice) -> Ve
 
 
 def _show_buttons(run: Run, *, worse: bool = False) -> None:
+    is_default = run.used and sidebar.default_model_folder() == run.model.resolve()
     with st.container(horizontal=True, vertical_alignment="center"):
         st.button(
             "Make it the default" if run.used else "Use this model",
             type="secondary" if run.used or worse else "primary",
             icon=":material/check:",
             key="use",
+            disabled=is_default,
             on_click=_use,
             args=(run,),
-            help="Predict, REST and the command line answer with it from now on.",
+            help="It is the default already."
+            if is_default
+            else "Predict, REST and the command line answer with it from now on.",
         )
         st.page_link(
             "../pages/evaluation.py",

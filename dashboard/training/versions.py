@@ -17,7 +17,6 @@ from dashboard.widgets.messages import show_failure
 from dashboard.wording.names import counted, duration, escape_markdown, short_accuracy
 from har_core.errors import HarError, ModelBundleError
 from har_core.model.bundle import choose_default, chosen_default, list_bundles
-from har_core.model.loading import find_model
 from har_core.model.manifest import SPLITS_FILE, BundleManifest
 from har_core.model.records import read_splits
 from har_core.settings import MODEL
@@ -127,7 +126,7 @@ def list_versions(runs: Sequence[Run]) -> list[Version]:
 def show_override() -> None:
     """Say so where ``HAR_MODEL`` lets another model answer than the one that was chosen here."""
     chosen = chosen_default([e for e in list_bundles() if e.manifest is not None])
-    wanted, default = MODEL.value, _default()
+    wanted, default = MODEL.value, sidebar.default_model_folder()
     if not wanted or chosen is None or default == chosen.path.resolve():
         return
     st.warning(
@@ -144,7 +143,7 @@ def show_versions(runs: list[Run]) -> None:
     if not versions:
         st.caption("There is no model, and no training was started here yet.")
         return
-    default = _default()
+    default = sidebar.default_model_folder()
     table = pd.DataFrame([_row(version, default) for version in versions])
     event = st.dataframe(
         neutralise_formulas(table),
@@ -161,13 +160,6 @@ def show_versions(runs: list[Run]) -> None:
     else:
         st.caption("Select a version to open, compare or use it.")
     _show_tree(versions, default)
-
-
-def _default() -> Path | None:
-    try:
-        return find_model()
-    except ModelBundleError:
-        return None
 
 
 def _is(version: Version, default: Path | None) -> bool:

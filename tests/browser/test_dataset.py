@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 from playwright.sync_api import BrowserContext, Page, expect
 
-from tests.browser.conftest import steady_box
+from tests.browser.conftest import steady_box, wait_until_drawn
 from tests.drawing import write_dataset
 
 pytestmark = pytest.mark.browser
@@ -147,6 +147,13 @@ def test_region_lassoed_on_the_map_shows_its_photographs(page: Page, tmp_path: P
         page.get_by_role("button", name=name) for name in ("Scan the photographs", "Start")
     )
     # The page of the dataset before stays until this one's is drawn.
+    expect(page.get_by_text("24 photographs · 3 classes")).to_be_visible()
+    page.wait_for_url(re.compile("folder="))
+    wait_until_drawn(page)
+    page.go_back()  # to the folder before, in the section that was open
+    expect(page.get_by_text("12 photographs · 3 classes")).to_be_visible()
+    expect(page.get_by_role("radio", name="Map")).to_be_checked()
+    page.go_forward()
     expect(page.get_by_text("24 photographs · 3 classes")).to_be_visible()
     expect(start).to_be_disabled()
     scan.click()

@@ -14,6 +14,7 @@ import numpy as np
 import pandas as pd
 import pytest
 from streamlit.testing.v1 import AppTest
+from streamlit.testing.v1.element_tree import Button
 
 from dashboard.dataset import suspects as dataset_suspects
 from dashboard.dataset.kept import zip_of
@@ -240,7 +241,7 @@ def test_a_link_may_hold_a_classs_real_name_or_the_readable_one(unscanned: Path,
 def test_opened_photograph_can_be_excluded_and_the_decision_undone(dataset: Path) -> None:
     page = open_page(dataset, "Photographs", photo="running_1.jpg")
     assert "The model says" in texts(page)
-    page.button(key="opened_exclude").click().run()
+    page.button(key="opened running_1.jpg_exclude").click().run()
     assert not page.exception
     assert load_decisions(dataset).excluded == {"running_1.jpg"}
     cleanup = open_page(dataset, "Clean up")
@@ -265,7 +266,7 @@ def test_decision_about_a_photograph_that_was_replaced_is_kept_but_not_applied(
 def test_link_to_a_photograph_that_is_not_there_says_so(dataset: Path) -> None:
     page = open_page(dataset, "Photographs", photo="*lost*.jpg")
     assert r"There is no photograph \*lost\*" in texts(page)
-    assert "opened_exclude" not in [button.key for button in page.button]
+    assert not [b for b in page.button if b.label == "Exclude"]
 
 
 @pytest.mark.parametrize(
@@ -513,7 +514,7 @@ def test_cross_validation_kept_from_training_judges_the_whole_set_without_an_ana
     assert table["Suggested"].tolist() == ["clapping"]
     page.query_params["photo"] = "running_3.jpg"
     page.run()
-    assert page.button(key="opened_accept").label == "Accept “clapping” (disputed)"
+    assert page.button(key="opened running_3.jpg_accept").label == "Accept “clapping” (disputed)"
     other = shutil.copytree(dataset, tmp_path / "other")
     page.session_state["dataset"] = str(other)
     page.session_state["section"] = "Photographs"
@@ -521,7 +522,7 @@ def test_cross_validation_kept_from_training_judges_the_whole_set_without_an_ana
     page.run()
     assert not page.exception
     assert "The given label" in texts(page)
-    assert "opened_accept" not in [button.key for button in page.button]
+    assert not [b for b in page.button if b.label.startswith("Accept")]
 
 
 def test_opened_photograph_says_why_the_model_answers_so_and_why_not_its_label(dataset, tmp_path):
@@ -608,25 +609,34 @@ def test_review_asks_one_photograph_after_another_and_never_again(analysed: Path
     assert "**1** of 3 · 0 decided" in asked(page)
     assert "Is this running?" in asked(page)
     assert "Duplicates with different labels" in asked(page)
-    suggestion = page.button(key="review_2")
-    assert suggestion.label == "Relabel to sitting"
-    page.button(key="review_1").click().run()
+    other_tab = open_page(analysed, "Review")
+    assert review_button(page, 2).label == "Relabel to sitting"
+    review_button(page, 1).click().run()
     assert load_decisions(analysed).confirmed == {"running_1.jpg"}
     assert "**2** of 3 · 1 decided" in asked(page)
-    assert place_of(page.main, "review_3") == 2
-    page.button(key="review_2").click().run()
+    assert place_of(page.main, review_button(page, 3).key) == 2
+    review_button(other_tab, 3).click().run()
+    assert load_decisions(analysed).confirmed == {"running_1.jpg"}
+    assert "was already decided" in other_tab.toast[0].value
+    assert "**2** of 3 · 1 decided" in asked(other_tab)
+    review_button(page, 2).click().run()
     assert load_decisions(analysed).relabelled == {"odd.jpg": "running"}
-    assert not [b for b in page.button if b.key == "review_2"]
-    assert place_of(page.main, "review_3") == 2  # a key would else meet it twice
+    assert not [b for b in page.button if b.key.startswith("review_2")]
+    assert place_of(page.main, review_button(page, 3).key) == 2  # a key would else meet it twice
     page.button(key="review_Left").click().run()  # the others are decided
     assert "**3** of 3 · 2 decided" in asked(page)
-    page.button(key="review_3").click().run()
+    review_button(page, 3).click().run()
     assert "All 3 are decided" in asked(page)
     page.button(key="review_undo").click().run()
     assert load_decisions(analysed).excluded == set()
     assert "**3** of 3 · 2 decided" in asked(page)
     again = open_page(analysed, "Review")
     assert "**3** of 3 · 2 decided" in asked(again)
+
+
+def review_button(page: AppTest, number: int) -> Button:
+    """Return the button of the photograph that is asked about."""
+    return next(b for b in page.button if b.key.startswith(f"review_{number} "))
 
 
 def place_of(block: Any, key: str) -> int | None:
@@ -699,13 +709,13 @@ def test_unlabelled_photographs_are_labelled_with_the_same_keys(
     assert not page.exception
     assert "What is this?" in asked(page)
     assert "**1** of 3 · 0 decided" in asked(page)
-    assert not [b for b in page.button if b.key == "review_1"]
-    assert page.button(key="review_2").label == "It is running"
-    page.button(key="review_2").click().run()
+    assert not [b for b in page.button if b.key.startswith("review_1")]
+    assert review_button(page, 2).label == "It is running"
+    review_button(page, 2).click().run()
     other = next(box for box in page.selectbox if box.key.startswith("review_other"))
     other.select("clapping").run()
     assert "**3** of 3 · 2 decided" in asked(page)
-    page.button(key="review_3").click().run()
+    review_button(page, 3).click().run()
     assert "All 3 are decided" in asked(page)
     decided = load_decisions(analysed)
     assert sorted(decided.relabelled.values()) == ["clapping", "running"]
@@ -721,7 +731,7 @@ def test_a_dataset_without_any_label_is_labelled_with_the_models_classes(analyse
     analyse_photographs(bundle.models_dir() / "tiny", scan_dataset(analysed, workers=1))
     page = open_page(analysed, "Review", review_kind="unlabelled")
     assert "What is this?" in asked(page)
-    page.button(key="review_2").click().run()
+    review_button(page, 2).click().run()
     assert len(load_decisions(analysed).relabelled) == 1
     other = next(box for box in page.selectbox if box.key.startswith("review_other"))
     assert other.options == list(CLASS_NAMES)

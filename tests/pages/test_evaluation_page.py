@@ -330,12 +330,18 @@ def test_an_audit_is_blind_and_corrects_the_estimate(app, model):
     view(app, "Audit")
     assert "**0** of 30 looked at" in "".join(bar.proto.text for bar in app.get("progress"))
     assert "_" not in texts(app).split("right ones")[1]  # no filename, which holds the label
-    first = audit_sample(result.sha256.tolist())[0]
-    app.button(key="audit clapping").click().run()
+    first, second = audit_sample(result.sha256.tolist())[:2]
+    app.button(key=f"audit clapping {first}").click().run()
     assert read_answers() == {first: "clapping"}
+    answer(second, "sitting")  # in another tab
+    app.button(key=f"audit running {second}").click().run()
+    assert read_answers()[second] == "sitting"
+    assert "already answered" in app.toast[0].value
+    answer(second, None)
+    app.run()
     app.button(key="audit_undo").click().run()
     assert read_answers() == {}
-    app.button(key="audit_unclear").click().run()
+    app.button(key=f"audit_unclear {first}").click().run()
     for sha256, label in zip(result.sha256, result.label_names, strict=True):
         if sha256 not in read_answers():
             answer(sha256, "running" if label == "clapping" else label)

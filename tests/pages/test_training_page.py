@@ -170,3 +170,9 @@ def test_whoever_watched_a_training_is_told_anywhere_and_led_to_the_comparison(
     assert "Compare mine with tiny" in [header.value for header in page.header]
     page.run()
     assert "Compare" not in [link.proto.label for link in page.get("page_link")]
+    page.query_params["run"] = run.id
+    page.button(key="use").click().run()
+    assert find_model().name == "mine"
+    use = page.button(key="use")
+    assert (use.label, use.disabled) == ("Make it the default", True)
+    assert use.help == "It is the default already."

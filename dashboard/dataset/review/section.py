@@ -1,5 +1,6 @@
 """The Dataset page's review: one doubtful photograph after another, one key for each decision."""
 
+from collections.abc import Hashable
 from typing import Any, Final
 
 import pandas as pd
@@ -8,6 +9,7 @@ import streamlit as st
 from dashboard.dataset.decision_bar import (
     current_decisions,
     decide_about,
+    decision_mark,
     report_failure,
     what_was_done,
 )
@@ -28,7 +30,7 @@ from dashboard.dataset.review.unlabelled import (
 )
 from dashboard.dataset.view import DatasetView, section
 from dashboard.widgets.filters import class_filter
-from dashboard.wording.names import counted, human_name, markdown_name
+from dashboard.wording.names import counted, escape_markdown, human_name, markdown_name
 from har_core.analysis.review import REVIEW_KINDS
 from har_core.dataset.decisions import undo
 
@@ -138,13 +140,14 @@ def _show_progress(place: Place) -> None:
 def _show_buttons(view: DatasetView, row: pd.Series, place: Place) -> None:
     names = [row["filename"]]
     with st.container(horizontal=True, vertical_alignment="center"):
-        # Each button keeps its place. Were one to move up, the browser would for a moment have it
-        # twice, and a key would decide twice, perhaps about the next photograph.
+        # Each photograph has buttons of its own: a key means the one that was seen when it was
+        # pressed. Each keeps its place, or the browser would for a moment have one twice.
         if row["label"]:
             _button(
                 "Right as it is",
                 "1",
                 "done_all",
+                of=row.name,
                 primary=not row["suggested"],
                 on_click=_decide,
                 args=(view, place, "confirm", names),
@@ -158,13 +161,21 @@ def _show_buttons(view: DatasetView, row: pd.Series, place: Place) -> None:
                 title if row["agreed"] else f"{title} (disputed)",
                 "2",
                 "sell",
+                of=row.name,
                 primary=bool(row["agreed"]),
                 on_click=_decide,
                 args=(view, place, "relabel", names, row["suggested"]),
             )
         else:
             st.empty()
-        _button("Exclude", "3", "block", on_click=_decide, args=(view, place, "exclude", names))
+        _button(
+            "Exclude",
+            "3",
+            "block",
+            of=row.name,
+            on_click=_decide,
+            args=(view, place, "exclude", names),
+        )
         st.selectbox(
             "Another class",
             [name for name in class_names_of(view) if name != row["label"]],
@@ -185,11 +196,19 @@ def _show_buttons(view: DatasetView, row: pd.Series, place: Place) -> None:
         _show_undo(view, place)
 
 
-def _button(title: str, key: str, icon: str, *, primary: bool = False, **callback: Any) -> None:
+def _button(
+    title: str,
+    key: str,
+    icon: str,
+    *,
+    of: Hashable = "",
+    primary: bool = False,
+    **callback: Any,
+) -> None:
     st.button(
         title,
         icon=f":material/{icon}:",
-        key=f"review_{key}",
+        key=f"review_{key} {of}".strip(),
         shortcut=key,
         type="primary" if primary else "secondary",
         **callback,
@@ -254,6 +273,11 @@ def _decide(
     view: DatasetView, place: Place, action: Any, names: list[str], label: str = ""
 ) -> None:
     st.session_state[_AT] = place.at
+    # Only undecided ones are asked about: a second key, or another tab, was faster.
+    if made := current_decisions(view).current.get(names[0]):
+        said = escape_markdown(f"{names[0]} was already decided: {decision_mark(made)}.")
+        st.toast(f"{said} Nothing was changed.", icon=":material/info:")
+        return
     decide_about(view, action, names, label)
 
 

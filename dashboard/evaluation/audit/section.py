@@ -127,6 +127,7 @@ def _ask(shown: Shown, sample: list[str]) -> None:
 
 def _show_choices(class_names: list[str], sha256: str) -> None:
     few = class_names if len(class_names) <= _MOST_BUTTONS else []
+    # Each photograph has buttons of its own: a key means the one that was seen when it was pressed.
     with st.container(horizontal=True):
         if not few:
             st.selectbox(
@@ -141,7 +142,7 @@ def _show_choices(class_names: list[str], sha256: str) -> None:
         for number, name in enumerate(few):
             st.button(
                 markdown_name(name),
-                key=f"audit {name}",
+                key=f"audit {name} {sha256}",
                 shortcut=_KEYS[number] if number < len(_KEYS) else None,
                 on_click=_answer,
                 args=(sha256, name),
@@ -149,7 +150,7 @@ def _show_choices(class_names: list[str], sha256: str) -> None:
         st.button(
             "Cannot tell",
             icon=":material/question_mark:",
-            key="audit_unclear",
+            key=f"audit_unclear {sha256}",
             shortcut="0",
             type="tertiary",
             on_click=_answer,
@@ -164,6 +165,9 @@ def _answer_chosen(sha256: str) -> None:
 
 def _answer(sha256: str, label: str | None) -> None:
     try:
+        if label is not None and sha256 in read_answers():  # a second key, or another tab
+            st.toast("This one was already answered. Nothing was changed.", icon=":material/info:")
+            return
         answer(sha256, label)
     except DatasetError as error:
         show_failure(error)

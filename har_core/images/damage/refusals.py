@@ -6,7 +6,7 @@ from typing import Final
 from har_core.errors import InvalidImageError
 from har_core.images.damage.text import CHANGED_AS_TEXT, format_before, looks_converted
 from har_core.images.formats import FORMATS_IN_WORDS
-from har_core.images.signatures import identify_content
+from har_core.images.signatures import ZIP_ARCHIVES, identify_content
 
 # An object's address says nothing to a reader.
 _OBJECT: Final = re.compile(r"<[^<>]* object at 0x[0-9a-f]+>")
@@ -31,6 +31,11 @@ def explain_failure(data: bytes, error: Exception) -> InvalidImageError:
         return InvalidImageError(
             "The file is a picture written as base64 text; decode it (base64 -d) and send the "
             "picture itself.",
+            "not_an_image",
+        )
+    if kind.description == ZIP_ARCHIVES[0]:
+        return InvalidImageError(
+            f"The file is {kind.description}, not an image; unpack it and send the pictures in it.",
             "not_an_image",
         )
     if kind.category == "image":

@@ -17,11 +17,11 @@ def test_a_photograph_is_relabelled_confirmed_and_taken_back(tiny_dataset: Path)
     path = str(tiny_dataset / "train" / "running_1.jpg")
     app = AppTest.from_function(page, args=(path, str(tiny_dataset))).run(timeout=PATIENCE_S)
     assert not app.exception
-    app.button(key="evaluated_confirm").click().run()
+    app.button(key="evaluated_confirm running_1.jpg").click().run()
     assert load_decisions(tiny_dataset).confirmed == {"running_1.jpg"}
-    app.button(key="evaluated_exclude").click().run()
+    app.button(key="evaluated_exclude running_1.jpg").click().run()
     assert load_decisions(tiny_dataset).excluded == {"running_1.jpg"}
-    app.button(key="evaluated_keep").click().run()
+    app.button(key="evaluated_keep running_1.jpg").click().run()
     assert load_decisions(tiny_dataset).current == {}
     assert "keeps the labels" in app.caption[0].value
 

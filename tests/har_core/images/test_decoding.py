@@ -416,6 +416,7 @@ def _zip_bytes() -> bytes:
     ("data", "named", "reason"),
     [
         (b"%PDF-1.7\n%\xe2\xe3\xcf\xd3\n1 0 obj", "PDF", "not_an_image"),
+        (b"PK\3\4" + bytes(60), "unpack it", "not_an_image"),
         (_zip_bytes(), "ZIP", "not_an_image"),
         ("filename,label\nÄ.jpg,running\n".encode(), "text file", "not_an_image"),
         ("Grüße".encode("utf-16"), "text file", "not_an_image"),
