@@ -11,7 +11,9 @@ from har_core.errors import HarError
 from har_core.images.formats import is_photograph_name
 from har_core.images.listing import files_below
 from har_core.images.signatures import identify_file
+from har_core.storage.names import printable
 from har_core.storage.paths import exists, is_file, is_folder
+from har_core.storage.patterns import matching_here
 
 
 def find_photographs(
@@ -32,7 +34,7 @@ def find_photographs(
     -------
     photographs : list of str
     notes : list of str
-        What was passed over in each folder, in whole sentences.
+        What was passed over in folders and by patterns, in whole sentences.
 
     Raises
     ------
@@ -68,11 +70,10 @@ def find_photographs(
         elif argument == "-" or is_file(argument) or not glob.has_magic(argument):
             found = [argument]
         else:
-            # A pattern may start anywhere, absolute paths included, which Path.glob refuses.
-            matches = glob.glob(argument, recursive=True)  # noqa: PTH207
-            found = sorted(filter(is_file, matches))
+            found, unlisted = _matching(argument)
             if not found:
-                raise HarError(f"Nothing matches {argument}.")
+                raise HarError(" ".join([f"Nothing matches {argument}.", *unlisted]))
+            notes += unlisted
         photographs += found
     return photographs, notes
 
@@ -84,6 +85,20 @@ def _listed_in(table: Path, columns: str | None) -> list[str]:
         path or str(dataset.folder / filename)
         for filename, path in zip(dataset.rows["filename"], dataset.rows["path"], strict=True)
     ]
+
+
+def _matching(pattern: str) -> tuple[list[str], list[str]]:
+    """Return the files that a pattern matches, sorted, and which folders could not be listed."""
+    unlisted: list[str] = []
+
+    def failed(folder: str, error: OSError) -> None:
+        unlisted.append(f"Cannot list {printable(Path(folder))}: {error.strerror or error}.")
+
+    # All that is below, where a job would list the folders that it matches.
+    pattern = f"{pattern}/*" if Path(pattern).name == "**" else pattern
+    found = matching_here(pattern, failed)
+    # Without the "./" of the present folder.
+    return sorted(str(Path(entry.path)) for entry in found if is_file(entry.path)), unlisted
 
 
 def _in_folder(folder: str) -> tuple[list[str], Counter[str]]:

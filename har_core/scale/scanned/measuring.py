@@ -1,9 +1,10 @@
 """Measuring the photographs of any sources, on the cores of one machine or many."""
 
 import secrets
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
+from types import MappingProxyType
 from typing import Any, Final, NamedTuple
 
 import numpy as np
@@ -16,7 +17,7 @@ from har_core.scale.jobs import Where, reachable, run_job
 from har_core.scale.rows import known
 from har_core.scale.scanned.folder import ScanFolder, scan_schema
 from har_core.scale.sources.items import Item
-from har_core.scale.sources.listing import list_sources
+from har_core.scale.sources.listing import Matches, list_sources
 from har_core.scale.status import JobStatus
 from har_core.scale.working import Maker, Work
 from har_core.scan.measurement import Measurement, measure_unusable, measure_usable
@@ -30,6 +31,7 @@ def measure_sources(
     *,
     where: Where = Where(),  # noqa: B008 (frozen)
     column: str | None = None,
+    known: Mapping[str, Matches] = MappingProxyType({}),
     progress: Progress = silent,
     work: Work | None = None,
 ) -> tuple[JobStatus, np.ndarray]:
@@ -45,6 +47,8 @@ def measure_sources(
         Default: the cores of this machine.
     column : str, optional
         Of tables among the sources.
+    known : mapping, optional
+        See `har_core.scale.sources.listing.list_sources`.
     progress : callable, optional
         Called with (what is being done, done, total).
     work : Work, optional
@@ -66,7 +70,7 @@ def measure_sources(
     folder.create()
     status = JobStatus(secrets.token_hex(4), where.engine, 0, "", list(sources))
     named = run_job(
-        partial(list_sources, sources, column),
+        partial(list_sources, sources, column, known=known),
         folder,
         work or Measuring(to=to),
         where,

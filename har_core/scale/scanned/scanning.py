@@ -15,7 +15,7 @@ from har_core.scale.labels import LabelTable, read_own_labels
 from har_core.scale.scanned.findings import judge_scan, write_findings
 from har_core.scale.scanned.folder import ScanFolder
 from har_core.scale.scanned.measuring import measure_sources
-from har_core.scale.sources.listing import tables_among
+from har_core.scale.sources.listing import Matches, tables_among
 from har_core.scale.sources.locations import is_remote
 from har_core.storage.cache import cache_dir
 
@@ -80,12 +80,19 @@ def scan_sources(
     HarError
         If nothing could be scanned, or the scan had to stop; what was measured is kept.
     """
+    known: Mapping[str, Matches] = {}
     if labels is None:
         headings = {**({"filename": column} if column else {}), **(columns or {})}
-        labels = _own_labels(sources, headings, asked=bool(columns))
+        tables, known = tables_among(sources)
+        if tables is not None:
+            labels = read_own_labels(tables, headings)
+        elif columns:
+            raise DatasetError("--columns goes with a dataset, with --table, or with tables alone.")
         column = headings.get("filename")
     to = to or str(cache_dir() / "scans" / _digest(sources, column))
-    status, named = measure_sources(sources, to, where=where, column=column, progress=progress)
+    status, named = measure_sources(
+        sources, to, where=where, column=column, known=known, progress=progress
+    )
     folder = ScanFolder(reachable(to))
     with followed(folder, "scan", progress=progress) as analysis:
         photographs, unmatched = judge_scan(folder, named, labels, analysis.report)
@@ -99,14 +106,3 @@ def scan_sources(
 def _digest(sources: Sequence[str], column: str | None) -> str:
     here = [source if is_remote(source) else os.path.abspath(source) for source in sources]  # noqa: PTH100
     return hashlib.sha256("\0".join([*here, column or ""]).encode()).hexdigest()[:16]
-
-
-def _own_labels(
-    sources: Sequence[str], columns: Mapping[str, str], *, asked: bool
-) -> LabelTable | None:
-    tables = tables_among(sources)
-    if tables is not None:
-        return read_own_labels(tables, columns)
-    if asked:
-        raise DatasetError("--columns goes with a dataset, with --table, or with tables alone.")
-    return None

@@ -3,12 +3,12 @@
 Everything is listed as it is found, so that a million photographs need no memory.
 """
 
-import fnmatch
 import glob
 import os
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import PurePosixPath
-from typing import Any, Final
+from types import MappingProxyType
+from typing import Any, Final, NamedTuple
 
 from har_core.errors import HarError, on_one_line
 from har_core.images.formats import is_passed_over, is_photograph_name
@@ -23,8 +23,9 @@ from har_core.scale.sources.locations import (
     open_filesystem,
     with_retries,
 )
-from har_core.storage.names import printable, storable
+from har_core.storage.names import printable, real_path, storable
 from har_core.storage.paths import is_file, is_folder
+from har_core.storage.patterns import Entry, matching, matching_here
 
 LIST_SUFFIXES: Final = (".txt", ".lst", ".list")
 _OTHER_ARCHIVES: Final = (".zip", ".7z", ".rar")
@@ -32,10 +33,30 @@ Whole = Callable[[str], object]
 _COMPRESSED_TARS: Final = (".tar.gz", ".tgz", ".tar.bz2", ".tar.xz", ".tar.zst")
 
 
+class Matches(NamedTuple):
+    """What a pattern stands for.
+
+    Parameters
+    ----------
+    found : list of Entry
+        With their URIs as paths.
+    listed : list of str
+        URIs of the folders that were looked into.
+    troubles : list of Item
+        Folders that could not be listed.
+    """
+
+    found: list[Entry]
+    listed: list[str]
+    troubles: list[Item]
+
+
 def list_sources(
     sources: Sequence[str],
     column: str | None = None,
     whole: Whole = lambda uri: None,
+    *,
+    known: Mapping[str, Matches] = MappingProxyType({}),
 ) -> Iterator[Item]:
     """List the photographs that a command line names.
 
@@ -50,6 +71,8 @@ def list_sources(
         Of the tables; default: found by its usual names.
     whole : callable, optional
         Called with the URI of each folder, list, table and tar file that was read to its end.
+    known : mapping, optional
+        What `tables_among` has found out about some of the sources.
 
     Yields
     ------
@@ -66,7 +89,7 @@ def list_sources(
     good, trouble = False, ""
     for source in sources:
         empty = True
-        for item in _list_source(source, column, whole):
+        for item in _list_source(source, column, whole, known.get(source)):
             empty = False
             good |= not item.trouble
             trouble = trouble or item.trouble
@@ -93,60 +116,114 @@ def _nothing_in(source: str) -> str:
     return f"{source} holds no photographs.{hint}"
 
 
-def tables_among(sources: Sequence[str]) -> list[str] | None:
-    """Return the tables that sources stand for, as URIs; None if one stands for something else.
+def tables_among(sources: Sequence[str]) -> tuple[list[str] | None, dict[str, Matches]]:
+    """Find the tables that sources stand for.
 
-    Raises
-    ------
-    HarError
-        If a bucket cannot be listed.
+    Returns
+    -------
+    tables : list of str or None
+        URIs; None if a source stands for something else.
+    known : dict of str to Matches
+        What patterns among the sources were found to match, for `list_sources`: a bucket is not
+        listed twice.
     """
     found: list[str] = []
+    known: dict[str, Matches] = {}
     for source in sources:
         suffix = PurePosixPath(source).suffix.lower()
         if suffix and not glob.has_magic(suffix) and suffix not in TABLE_SUFFIXES:
-            return None  # without listing what a pattern matches
-        if is_remote(source):
-            filesystem, path = open_filesystem(source)
-            pattern = _is_remote_pattern(source, path)
-            matches = _matches(source, filesystem, path) if pattern else ()
-            found += [uri for uri, _ in matches] if pattern else [source]
-            continue
-        path = _absolute(source)
-        found += [storable(path)] if is_file(path) else map(storable, _local_matches(path))
+            return None, known  # without listing what a pattern matches
+        if _is_pattern(source):
+            known[source] = _matches(source)
+            found += [entry.path for entry in known[source].found]
+        else:
+            found.append(source if is_remote(source) else storable(_absolute(source)))
     if not found or not all(uri.lower().endswith(TABLE_SUFFIXES) for uri in found):
-        return None
-    return found
+        return None, known
+    return found, known
 
 
 def _absolute(source: str) -> str:
     return os.path.abspath(os.path.expanduser(local_path(source)))  # noqa: PTH100, PTH111
 
 
-def _local_matches(pattern: str) -> list[str]:
-    return sorted(glob.iglob(pattern, recursive=True))  # noqa: PTH207 - see har_core.cli.inputs
-
-
-def _list_source(source: str, column: str | None, whole: Whole) -> Iterator[Item]:
+def _is_pattern(source: str) -> bool:
     if is_remote(source):
-        yield from _list_remote(source, column, whole)
-        return
+        return glob.has_magic(source) and not source.startswith("http")
     path = _absolute(source)
-    if is_folder(path):
+    return glob.has_magic(path) and not is_file(path) and not is_folder(path)
+
+
+def _matches(source: str) -> Matches:
+    """List what a pattern matches; it is the same here and in a bucket."""
+    listed: list[str] = []
+    troubles: list[Item] = []
+    if not is_remote(source):
+        found = [
+            Entry(storable(entry.path), entry.is_folder)
+            for entry in matching_here(
+                _absolute(source),
+                lambda folder, error: troubles.append(_unlisted(folder, error)),
+                lambda folder: listed.append(storable(folder)),
+            )
+        ]
+        return Matches(found, listed, troubles)
+    filesystem, path = open_filesystem(source)
+    prefix = _prefix(source, path)
+
+    def inside(folder: str) -> list[Entry]:
+        try:
+            infos = _listed(filesystem, folder, source)
+        except PermissionError as error:
+            troubles.append(_refused(prefix + folder, error))
+            return []
+        listed.append(prefix + folder)
+        return [Entry(info.path, info.type.name == "Directory", info) for info in infos]
+
+    found = [entry._replace(path=prefix + entry.path) for entry in matching(path, inside)]
+    return Matches(found, listed, troubles)
+
+
+def _list_source(
+    source: str, column: str | None, whole: Whole, known: Matches | None
+) -> Iterator[Item]:
+    if known is not None or _is_pattern(source):
+        yield from _list_matches(source, column, whole, known or _matches(source))
+    elif is_remote(source):
+        yield from _list_remote(source, column, whole)
+    elif is_folder(path := _absolute(source)):
         yield from _below(path, whole)
     elif is_file(path):
         yield from _list_file(storable(path), column, whole)
-    elif glob.has_magic(path):
-        matches = _local_matches(path)
-        if not matches:
-            raise HarError(f"Nothing matches {source}.")
-        for match in matches:
-            if is_folder(match):
-                yield from _below(match, whole)
-            else:
-                yield from _list_file(storable(match), column, whole)
     else:
         raise HarError(f"There is no {source}.")
+
+
+def _list_matches(
+    source: str, column: str | None, whole: Whole, matches: Matches
+) -> Iterator[Item]:
+    if not matches.found and not matches.troubles:
+        raise HarError(f"Nothing matches {source}.")
+    for folder in matches.listed:
+        whole(folder)
+    for uri, is_a_folder, info in matches.found:
+        if not is_a_folder:
+            yield from _list_file(uri, column, whole, info)
+        elif info is None:
+            yield from _below(real_path(uri), whole)
+        else:
+            filesystem, _ = open_filesystem(source)
+            yield from _below_remote(filesystem, info.path, uri.removesuffix(info.path), whole)
+    yield from matches.troubles
+
+
+def _unlisted(folder: str, error: OSError) -> Item:
+    trouble = f"Cannot list {printable(folder)}: {error.strerror or error}."
+    return Item(storable(folder), trouble=trouble)
+
+
+def _refused(uri: str, error: OSError) -> Item:
+    return Item(uri, trouble=f"Cannot list {uri}: {error}.")
 
 
 def _list_file(uri: str, column: str | None, whole: Whole, info: Any = None) -> Iterator[Item]:
@@ -209,8 +286,7 @@ def _below(folder: str, whole: Whole) -> Iterator[Item]:
         if error is None:
             whole(storable(path))
         elif not isinstance(error, FileNotFoundError):  # which went just now, with what was in it
-            trouble = f"Cannot list {printable(path)}: {error.strerror or error}."
-            troubles.append(Item(storable(path), trouble=trouble))
+            troubles.append(_unlisted(path, error))
 
     for entry in photographs_below(folder, told):
         try:
@@ -227,16 +303,6 @@ def _below(folder: str, whole: Whole) -> Iterator[Item]:
 def _list_remote(source: str, column: str | None, whole: Whole) -> Iterator[Item]:
     filesystem, path = open_filesystem(source)
     prefix = _prefix(source, path)
-    if _is_remote_pattern(source, path):
-        matches = _matches(source, filesystem, path)
-        if not matches:
-            raise HarError(f"Nothing matches {source}.")
-        for uri, info in matches:
-            if info.type.name == "Directory":
-                yield from _below_remote(filesystem, info.path, prefix, whole)
-            else:
-                yield from _list_file(uri, column, whole, info)
-        return
     try:
         info = with_retries(lambda: filesystem.get_file_info(path), source)
     except PermissionError as error:
@@ -259,7 +325,7 @@ def _below_remote(filesystem: Any, path: str, prefix: str, whole: Whole) -> Iter
     try:
         listed = _listed(filesystem, path, prefix + path)
     except PermissionError as error:
-        yield Item(prefix + path, trouble=f"Cannot list {prefix}{path}: {error}.")
+        yield _refused(prefix + path, error)
         return
     for info in listed:
         name = info.path.rstrip("/").rpartition("/")[2]
@@ -279,45 +345,3 @@ def _listed(filesystem: Any, folder: str, what: str) -> list[Any]:
     selector = fs.FileSelector(folder, allow_not_found=True)
     found = with_retries(lambda: filesystem.get_file_info(selector), what)
     return sorted(found, key=lambda info: info.path)
-
-
-def _is_remote_pattern(source: str, path: str) -> bool:
-    return glob.has_magic(path) and not source.startswith("http")
-
-
-def _matches(source: str, filesystem: Any, path: str) -> list[tuple[str, Any]]:
-    """Return what a pattern matches, as on this machine: URI and ``pyarrow.fs.FileInfo``."""
-    segments = path.split("/")
-    n_fixed = next(i for i, segment in enumerate(segments) if glob.has_magic(segment))
-    prefix = _prefix(source, path)
-
-    def inside(folder: str) -> list[Any]:
-        try:
-            return _listed(filesystem, folder, source)
-        except PermissionError as error:
-            raise HarError(f"Cannot list {prefix}{folder}: {error}.") from error
-
-    found = _matching(inside, inside("/".join(segments[:n_fixed])), segments[n_fixed:])
-    return [(prefix + info.path, info) for info in found]
-
-
-def _matching(
-    inside: Callable[[str], list[Any]], listed: Sequence[Any], segments: list[str]
-) -> Iterator[Any]:
-    """Yield what is in a listed folder of a bucket and matches; ``**`` is any folders, or none."""
-    first, *rest = segments
-    if first == "**" and rest:
-        yield from _matching(inside, listed, rest)
-    for info in listed:
-        name = info.path.rpartition("/")[2]
-        is_folder = info.type.name == "Directory"
-        if name.startswith(".") and not first.startswith("."):
-            continue
-        if first == "**" and rest:
-            if is_folder:
-                yield from _matching(inside, inside(info.path), segments)
-        elif fnmatch.fnmatchcase(name, first):
-            if not rest:
-                yield info
-            elif is_folder:
-                yield from _matching(inside, inside(info.path), rest)

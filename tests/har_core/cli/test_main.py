@@ -12,6 +12,7 @@ from importlib import import_module
 
 import pytest
 
+import har_core.__main__ as entry
 from har_core.cli.main import COMMANDS, with_optional_values
 from har_core.model import bundle
 from tests.command_line import har
@@ -190,8 +191,22 @@ def test_mistake_is_one_line_and_exits_2(run_process):
     assert result.stderr.count(b"\n") == 1
 
 
-def test_pattern_and_stdin_are_read(run, photos):
+def test_pattern_and_stdin_are_read(run, photos, monkeypatch):
     assert run("predict", str(photos / "r*.jpg")).stdout.count("\n") == 1
+    (photos / "deep" / "closed").mkdir(parents=True)
+    scandir = os.scandir
+
+    def refuse(path):
+        if path.endswith("closed"):
+            raise PermissionError(13, "Permission denied")
+        return scandir(path)
+
+    monkeypatch.setattr(os, "scandir", refuse)
+    result = run("predict", "photos/**")
+    assert [line.split("\t")[0] for line in result.stdout.splitlines()] == [
+        f"photos/{label}.jpg" for label in sorted(CLASS_NAMES)
+    ]
+    assert "Cannot list photos/deep/closed: Permission denied." in result.stderr
     assert "sitting" in run("predict", "-", stdin=photo_bytes("sitting")).stdout
 
 
@@ -236,13 +251,18 @@ def test_models_are_listed_and_exported(run, tmp_path, monkeypatch):
     assert run("export", "tiny.keras").returncode == 2
 
 
-def test_ctrl_c_ends_any_command_with_a_word_and_exit_code_2(run, monkeypatch):
+def test_ctrl_c_ends_any_command_with_a_word_and_exit_code_2(run, monkeypatch, capsys):
     monkeypatch.setattr(bundle, "list_bundles", lambda: signal.raise_signal(signal.SIGINT))
     # What runs in a shell's background begins with this signal ignored.
     before = signal.signal(signal.SIGINT, signal.default_int_handler)
     result = run("models")
-    signal.signal(signal.SIGINT, before)
     assert (result.returncode, result.stderr) == (2, "Interrupted.\n")
+    program = import_module("har_core.cli.main")
+    monkeypatch.setattr(program, "main", lambda: signal.raise_signal(signal.SIGINT))
+    with pytest.raises(SystemExit, match="2"):
+        entry.main()
+    signal.signal(signal.SIGINT, before)
+    assert capsys.readouterr().err == "Interrupted.\n"
 
 
 def test_serve_says_which_address_is_taken(run):

@@ -1,18 +1,39 @@
 """What the sources of a job mean, here and in a bucket."""
 
+import os
 from pathlib import Path
+from typing import Any
 
 import pytest
 from pyarrow import fs
 
 from har_core.errors import HarError
 from har_core.scale.sources import listing
-from har_core.scale.sources.listing import list_sources
+from har_core.scale.sources.listing import list_sources, tables_among
 
 NAMES = (
     *("a/1.jpg", "a/2.png", "a/b/3.jpg", "a/b/c/4.jpg", "a/.hidden/5.jpg", "a/.6.jpg", "x/7.jpg"),
     *("2026-01/8.jpg", "2026-02/more/9.jpg", "a/b/.10.jpg"),
 )
+
+
+@pytest.fixture
+def closed(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Refuse to list folders called ``b``, here and in a bucket."""
+    scandir, listed = os.scandir, listing._listed
+
+    def refuse_here(path: str) -> Any:
+        if path.endswith("/b"):
+            raise PermissionError(13, "Permission denied")
+        return scandir(path)
+
+    def refuse_there(filesystem: object, folder: str, what: str) -> list[object]:
+        if folder.endswith("/b"):
+            raise PermissionError("Access Denied")
+        return listed(filesystem, folder, what)
+
+    monkeypatch.setattr(os, "scandir", refuse_here)
+    monkeypatch.setattr(listing, "_listed", refuse_there)
 
 
 @pytest.fixture
@@ -52,7 +73,34 @@ def test_pattern_that_matches_nothing_is_said(place: Path, pattern: str) -> None
             list(list_sources([f"{where}/{pattern}"]))
 
 
-def test_bucket_is_asked_once_for_each_folder(place: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize("pattern", ["**/*.jpg", "a/*/*.jpg", "a/*", "a/b/*"])
+def test_folder_that_a_pattern_may_not_enter_is_said(
+    place: Path, closed: None, pattern: str
+) -> None:
+    for where in (str(place), "s3://there"):
+        if pattern == "**/*.jpg" or pattern == "a/*":
+            *good, last = list_sources([f"{where}/{pattern}"])
+            assert good and not any(item.trouble for item in good)
+            assert last.uri == f"{where}/a/b"
+            assert last.trouble.startswith(f"Cannot list {where}/a/b: ")
+        else:
+            with pytest.raises(HarError, match=f"Cannot list {where}/a/b: "):
+                list(list_sources([f"{where}/{pattern}"]))
+
+
+def test_link_in_a_circle_is_not_followed(place: Path) -> None:
+    (place / "a" / "again").symlink_to(place, target_is_directory=True)
+    (place / "a" / "other").symlink_to(place / "x", target_is_directory=True)
+    found = [item.uri for item in list_sources([f"{place}/a/**/*.jpg"])]
+    assert [uri.removeprefix(f"{place}/a/") for uri in found] == [
+        *("1.jpg", "b/3.jpg", "b/c/4.jpg", "other/7.jpg")
+    ]
+
+
+@pytest.mark.parametrize("known", [True, False])
+def test_bucket_is_asked_once_for_each_folder(
+    place: Path, monkeypatch: pytest.MonkeyPatch, known: bool
+) -> None:
     asked: list[str] = []
     listed = listing._listed
 
@@ -61,6 +109,8 @@ def test_bucket_is_asked_once_for_each_folder(place: Path, monkeypatch: pytest.M
         return listed(filesystem, folder, what)
 
     monkeypatch.setattr(listing, "_listed", count)
-    list(list_sources(["s3://there/**/*.jpg"]))
+    pattern = "s3://there/**/*.[jc]*"
+    matches = tables_among([pattern])[1] if known else {}
+    list(list_sources([pattern], known=matches))
     folders = ["", "/2026-01", "/2026-02", "/2026-02/more", "/a", "/a/b", "/a/b/c", "/x"]
     assert sorted(asked) == [f"there{folder}" for folder in folders]
