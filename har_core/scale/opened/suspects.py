@@ -145,6 +145,9 @@ def find_suspects(
     else:
         class_names = np.unique(given)
         fold = _folds(rows.digest, groups)
+        if len(more := _lacking(sample, rows.label, fold)):
+            sample = np.concatenate([sample, more])
+            vectors = np.concatenate([vectors, rows.vectors(more, progress)])
         models = fit_without_each(vectors, given[sample], fold[sample], progress)
         components, probabilities = _judge(rows, basis, models, class_names, fold, progress)
     progress("Ranking labels", 0, 1)
@@ -343,6 +346,17 @@ def _folds(digest: np.ndarray, groups: np.ndarray) -> np.ndarray:
     lowest = np.full(int(groups.max()) + 1, np.iinfo(np.uint64).max, np.uint64)
     np.minimum.at(lowest, groups, digest)
     return (lowest[groups] % N_FOLDS).astype(np.int64)
+
+
+def _lacking(sample: np.ndarray, label: np.ndarray, fold: np.ndarray) -> np.ndarray:
+    """Return some photographs of each class in each fold of which there is none in a sample.
+
+    It was drawn to find the near duplicates, and with them the folds: of a class that is one scene
+    and few others it may hold the scene alone, which is in one fold.
+    """
+    part = label * N_FOLDS + fold
+    lacking = np.flatnonzero(~np.isin(part, part[sample]))
+    return lacking[draw_to_learn(part[lacking], 0, LEAST_FITTED // N_FOLDS)]
 
 
 def _judge(

@@ -141,6 +141,26 @@ def test_class_that_is_one_scene_is_not_judged(
     assert not set(found.found.ranking.index) & set(range(1, 21, 2))
 
 
+def test_class_of_one_scene_and_few_others_is_known_to_every_regression(
+    with_near_duplicates: tuple[Path, pd.DataFrame],
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    folder, table = with_near_duplicates
+    monkeypatch.setattr(suspects, "MOST_FITTED", 40)
+    monkeypatch.setattr(suspects, "LEAST_FITTED", 5)
+    scene = table.index.isin(range(1, 101, 2))
+    few = table.index.isin([109, 123, 137, 145, 149, 159, 161, 195])  # which are not drawn
+    table = table.assign(label=table["label"].mask(scene | few, "scene"))
+    scan = ScanFolder(str(tmp_path / "scan"))
+    scan.create()
+    group = pd.array(pd.Series(1, range(300), "Int64").where(scene))
+    findings = pa.table({"sha256": table["sha256"], "duplicate_group": pa.array(group)})
+    scan.write_table(FINDINGS_FILE, findings)
+    ranking = find_suspects(Results(str(folder)), LabelTable.of(table), scan=scan).found.ranking
+    assert (ranking.loc[ranking["label"] == "scene", "label_score"] > 0).all()
+
+
 def test_near_duplicates_of_a_scan_count_and_more_neighbours_can_be_asked_for(
     with_near_duplicates: tuple[Path, pd.DataFrame], tmp_path: Path
 ) -> None:
