@@ -1,6 +1,18 @@
-"""Run the command line: ``python -m har_core COMMAND``."""
+"""Run the command line: ``har COMMAND`` and ``python -m har_core COMMAND``."""
 
-from har_core.cli.main import main
+import sys
+
+
+def main() -> None:
+    """Run it; Ctrl-C ends also what is still being imported with a word and our exit code."""
+    try:
+        from har_core.cli.main import main as run
+
+        run()
+    except KeyboardInterrupt:
+        print("Interrupted.", file=sys.stderr)
+        sys.exit(2)
+
 
 if __name__ == "__main__":
     main()

@@ -48,8 +48,13 @@ def test_collecting_tests_imports_no_tensorflow():
         ), file
 
 
-def test_command_line_starts_without_pandas():
-    code = "import sys, har_core.cli; sys.exit('pandas' in sys.modules)"
+def test_command_line_starts_without_pandas_and_catches_ctrl_c_before_it_imports_anything():
+    code = (
+        "import sys; before = set(sys.modules); import har_core.__main__;"
+        "new = {name.split('.')[0] for name in set(sys.modules) - before};"
+        "assert new <= {'har_core', 'importlib', 'warnings'}, new;"
+        "import har_core.cli; sys.exit('pandas' in sys.modules)"
+    )
     subprocess.run([sys.executable, "-c", code], check=True, cwd=ROOT)
 
 
