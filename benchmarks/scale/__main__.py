@@ -3,9 +3,9 @@
     python -m benchmarks.scale --photographs 50000 [--only bare local …] [--folder /tmp/photographs]
                                [--results FILE.json] [--prepare]
 
-``bare`` runs before and after each of ours, a part of the photographs every time: how fast a core
-is changes within minutes, and these are what a ratio is of. Names that end in ``-int8`` compute
-with 8 bits; they, too, are compared with ``bare`` in float32. With ``--results`` a measurement may
+``bare`` runs beside each of ours, in turns of five seconds: how fast a core is changes within
+minutes, and then it changes for both. Names that end in ``-int8`` compute with 8 bits; they, too,
+are compared with ``bare`` in float32. With ``--results`` a measurement may
 come in pieces: what earlier ones found is in the file. ``--prepare`` only writes the photographs.
 Needs the extra ``scale``.
 
@@ -21,7 +21,9 @@ import re
 import shutil
 import sys
 import tempfile
-from dataclasses import dataclass, field
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from datetime import datetime
 from pathlib import Path
 from typing import Any
 
@@ -29,9 +31,10 @@ import numpy as np
 
 from benchmarks.scale.material import write_photographs
 from benchmarks.scale.measuring import Cost, measure
+from benchmarks.scale.turns import Turns
 from har_core.scale.engines.local import cores
 from har_core.scale.results import Results
-from har_core.scale.status import read_status
+from har_core.scale.status import JobStatus, read_status
 
 BARE = "bare"
 INT8 = "-int8"
@@ -53,8 +56,8 @@ class Found:
     cost: Cost
     start_cpu_seconds: float = 0.0
     load: float = 0.0
-    beside: list["Found"] = field(default_factory=list)
-    """`bare` before and after it."""
+    beside: "Found | None" = None
+    """`bare`, in turns with it."""
 
     @property
     def per_second(self) -> float:
@@ -96,7 +99,7 @@ def read_found(path: Path | None) -> dict[str, Found]:
 
 
 def _found(of: dict[str, Any]) -> Found:
-    beside = [_found(bare) for bare in of["beside"]]
+    beside = of["beside"] and _found(of["beside"])
     return Found(**{**of, "cost": Cost(**of["cost"]), "beside": beside})
 
 
@@ -108,7 +111,7 @@ def memory_growth(cost: Cost) -> float:
     return float(resident[times > times[-1] / 5].max() / early - 1)
 
 
-def run_own(name: str, folder: Path, n: int, workers: int) -> Found:
+def run_own(name: str, folder: Path, n: int, workers: int, turns: Turns | None = None) -> Found:
     """Score the folder anew."""
     to = tempfile.mkdtemp(prefix="har-results-")
     engine = name.removesuffix(INT8)
@@ -116,15 +119,20 @@ def run_own(name: str, folder: Path, n: int, workers: int) -> Found:
     command += ["--engine", engine, "--workers", str(workers)]
     command += ["--precision", "float32" if name == engine else "int8"]
 
+    def worked(status: JobStatus) -> float:
+        end = datetime.fromisoformat(status.updated).timestamp()
+        stopped = turns.stopped(name, end - status.elapsed_s, end) if turns else 0.0
+        return status.elapsed_s - stopped
+
     def done() -> tuple[float, int] | None:
         status = read_status(Results(to))
-        return None if status is None or not status.done else (status.elapsed_s, status.done)
+        return None if status is None or not status.done else (worked(status), status.done)
 
     try:
-        cost = measure(command, done=done)
+        cost = measure(command, done=done, turns=turns, name=name)
         status = read_status(Results(to))
         assert status is not None and status.done == n, cost.output
-        return Found(n, status.elapsed_s, cost)
+        return Found(n, worked(status), cost)
     finally:
         shutil.rmtree(to)
 
@@ -137,7 +145,7 @@ def linearity(cost: Cost, of: int = 0) -> float:
     return float(np.corrcoef(done[:, of], done[:, 1])[0, 1] ** 2)
 
 
-def run_peer(name: str, folder: Path, n: int, workers: int) -> Found:
+def run_peer(name: str, folder: Path, n: int, workers: int, turns: Turns | None = None) -> Found:
     """Run a peer on the folder, or on the first photographs of it."""
     here = folder
     if name in SHARE:
@@ -149,10 +157,14 @@ def run_peer(name: str, folder: Path, n: int, workers: int) -> Found:
     cost = measure(
         [sys.executable, "-m", "benchmarks.scale.peers", name, what, str(workers)],
         {"TF_CPP_MIN_LOG_LEVEL": "2"},
+        turns=turns,
+        name=name,
     )
-    found = re.search(r"seconds: ([\d.]+)", cost.output)
+    found = re.search(r"from ([\d.]+) to ([\d.]+)", cost.output)
     assert found, cost.output
-    return Found(n, float(found[1]), cost)
+    start, end = map(float, found.groups())
+    stopped = turns.stopped(name, start, end) if turns else 0.0
+    return Found(n, end - start - stopped, cost)
 
 
 def write_photographs_of(target: Path, source: Path, n: int) -> None:
@@ -185,39 +197,45 @@ def main() -> None:
         print(found[name].line(name), " before")
     starts: dict[str, float] = {}
 
-    def take(name: str, folder: Path, n: int) -> Found:
+    def take(name: str, turns: Turns | None = None) -> Found:
         run, load = run_own if name in OWN else run_peer, os.getloadavg()[0]
-        if name not in starts:
-            starts[name] = run(name, few, _START, workers).cost.cpu_seconds
-        of = run(name, folder, n, workers)
+        of = run(name, folder, n, workers, turns)
         of.start_cpu_seconds, of.load = starts[name], load
+        return of
+
+    def show(name: str, of: Found) -> None:
         print(of.line(name), flush=True)
         if len(of.cost.done) > 2:
             print(of.by_minute(), flush=True)
-        return of
 
-    ours = [name for name in arguments.only if name in OWN]
-    part = max(n // (len(ours) + 1) // _START, 2) * _START
-    before = take(BARE, folder, part) if BARE in arguments.only else None
+    bares = (BARE,) if BARE in arguments.only else ()
     for name in (name for name in arguments.only if name != BARE):
-        found[name] = take(name, folder, n)
-        if before is not None and name in OWN:
-            found[name].beside = [before, before := take(BARE, folder, part)]
+        for starting in {name, *bares} - starts.keys():
+            run = run_own if starting in OWN else run_peer
+            starts[starting] = run(starting, few, _START, workers).cost.cpu_seconds
+        together = (name, *bares) if name in OWN else (name,)
+        turns = Turns(len(together)) if len(together) > 1 else None
+        with ThreadPoolExecutor(len(together)) as pool:
+            found[name], *bare = pool.map(take, together, [turns] * len(together))
+        show(name, found[name])
+        if bare:
+            found[name].beside = bare[0]
+            show(BARE, bare[0])
         if arguments.results:
             kept = {name: dataclasses.asdict(of) for name, of in found.items()}
             arguments.results.write_text(json.dumps(kept))
     for own in (own for own in OWN if own in found):
         if beside := found[own].beside:
-            print(f"{own} / {BARE} before and after: {ratio(found[own], *beside)}")
+            print(f"{own} / {BARE} in turns with it: {ratio(found[own], beside)}")
         float32 = {own.removesuffix(INT8)} - {own}
         for other in (name for name in found if name not in OWN or name in float32):
             print(f"{own} / {other}: {ratio(found[own], found[other])}")
 
 
-def ratio(own: Found, *others: Found) -> str:
+def ratio(own: Found, other: Found) -> str:
     """Return how many times the throughput, by the clock and by processor time."""
-    clock = own.per_second / np.mean([other.per_second for other in others])
-    cpu = own.per_cpu_second / np.mean([other.per_cpu_second for other in others])
+    clock = own.per_second / other.per_second
+    cpu = own.per_cpu_second / other.per_cpu_second
     return f"{clock:.2f} by the clock, {cpu:.2f} by processor time"
 
 

@@ -1,5 +1,6 @@
 """What a program and all that it starts cost: time, processor time, memory of its first process."""
 
+import contextlib
 import os
 import subprocess
 import threading
@@ -8,6 +9,8 @@ import uuid
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
+
+from benchmarks.scale.turns import Turns
 
 _MARK = "HAR_BENCHMARK_MARK"
 _EVERY_S = 0.5
@@ -47,6 +50,8 @@ def measure(
     command: Sequence[str | Path],
     environment: dict[str, str] | None = None,
     done: Callable[[], tuple[float, int] | None] = lambda: None,
+    turns: Turns | None = None,
+    name: str = "",
 ) -> Cost:
     """Run a program to its end and watch it; processes that it leaves behind are counted, too.
 
@@ -57,6 +62,10 @@ def measure(
         To add to this process's.
     done : callable, optional
         Returns how many seconds it has worked, and how many photographs it has done; None: not yet.
+    turns : Turns, optional
+        To be taken with other programs.
+    name : str, optional
+        Of the program, there.
 
     Raises
     ------
@@ -74,20 +83,24 @@ def measure(
         text=True,
     )
     cpu: dict[int, float] = {}
+    alive = {process.pid}
     needle = f"{_MARK}={mark}".encode()
 
     def watch() -> None:
+        nonlocal alive
         marked: dict[str, bool] = {}
         while process.poll() is None:
-            total = 0
+            total, seen = 0, {process.pid}
             for pid in (path.name for path in Path("/proc").glob("[0-9]*")):
                 if not marked.setdefault(pid, _is_marked(pid, needle)):
                     continue
+                seen.add(int(pid))
                 seconds, resident = _usage(pid)
                 cpu[int(pid)] = max(seconds, cpu.get(int(pid), 0.0))
                 total += resident
                 if int(pid) == process.pid and resident:  # not one that has just ended
                     cost.driver.append((time.monotonic() - start, resident))
+            alive = seen
             cost.peak_bytes = max(cost.peak_bytes, total)
             if (far := done()) is not None and far not in [known[:2] for known in cost.done[-1:]]:
                 cost.done.append((*far, sum(cpu.values())))
@@ -95,7 +108,8 @@ def measure(
 
     watcher = threading.Thread(target=watch)
     watcher.start()
-    cost.output = process.communicate()[0]
+    with turns.taken(name, lambda: alive) if turns else contextlib.nullcontext():
+        cost.output = process.communicate()[0]
     cost.seconds = time.monotonic() - start
     watcher.join()
     cost.cpu_seconds = sum(cpu.values())

@@ -1,4 +1,4 @@
-"""What `har score` is compared with; each prints the seconds from when it could begin to its end.
+"""What `har score` is compared with; each prints when it could begin and when it ended.
 
 python -m benchmarks.scale.peers plain|ray_data|keras FOLDER WORKERS
 python -m benchmarks.scale.peers bare|bare-int8 PHOTOGRAPHS WORKERS
@@ -19,6 +19,8 @@ from har_core.model.loading import find_model
 from har_core.model.manifest import GRAPH_FILES, KERAS_FILE, Precision
 
 _SESSION: list[Any] = []
+Times = tuple[float, float]
+"""When it began and ended, in seconds since 1970."""
 
 
 def _open_session(precision: Precision = "float32") -> None:
@@ -61,29 +63,29 @@ def _run_files(paths: list[str]) -> None:
 
 def _in_processes(
     work: Callable[[Any], None], tasks: list[Any], workers: int, precision: Precision = "float32"
-) -> float:
+) -> Times:
     context = get_context("spawn")
     with ProcessPoolExecutor(workers, context, _open_session, (precision,)) as pool:
         list(pool.map(time.sleep, [0.5] * workers))  # until all have begun
-        start = time.perf_counter()
+        start = time.time()
         list(pool.map(work, tasks))
-        return time.perf_counter() - start
+        return start, time.time()
 
 
-def bare(n: int, workers: int, precision: Precision = "float32") -> float:
+def bare(n: int, workers: int, precision: Precision = "float32") -> Times:
     """Time ``session.run`` alone, with one thread in each process."""
     at_once = 16
     return _in_processes(_run_ready, [at_once] * (n // at_once), workers, precision)
 
 
-def plain(folder: Path, workers: int) -> float:
+def plain(folder: Path, workers: int) -> Times:
     """Time a loop over files in each process."""
     paths = [str(path) for path in sorted(folder.rglob("*.jpg"))]
     tasks = [paths[start : start + 64] for start in range(0, len(paths), 64)]
     return _in_processes(_run_files, tasks, workers)
 
 
-def ray_data(folder: Path, workers: int) -> float:
+def ray_data(folder: Path, workers: int) -> Times:
     """Time the pipeline that Ray Data's guide to batch inference shows, with ONNX Runtime."""
     import ray
 
@@ -101,19 +103,19 @@ def ray_data(folder: Path, workers: int) -> float:
     # One more for reading: with as many as there are actors, the pipeline would wait for ever.
     ray.init(num_cpus=workers + 1, log_to_driver=False, logging_level="ERROR")
     ray.data.DataContext.get_current().enable_progress_bars = False
-    start = time.perf_counter()
+    start = time.time()
     with tempfile.TemporaryDirectory() as out:
         photographs = ray.data.read_images(
             str(folder), size=(224, 224), mode="RGB", include_paths=True
         )
         answered = photographs.map_batches(Predictor, batch_size=32, concurrency=workers)
         answered.write_parquet(out)
-    seconds = time.perf_counter() - start
+    end = time.time()
     ray.shutdown()
-    return seconds
+    return start, end
 
 
-def keras(folder: Path, workers: int) -> float:
+def keras(folder: Path, workers: int) -> Times:
     """Time ``predict`` over ``image_dataset_from_directory``."""
     import keras as library
 
@@ -121,16 +123,16 @@ def keras(folder: Path, workers: int) -> float:
     photographs = library.utils.image_dataset_from_directory(
         folder, labels=None, image_size=(224, 224), batch_size=32, shuffle=False
     ).map(lambda pixels: pixels / 127.5 - 1)
-    start = time.perf_counter()
+    start = time.time()
     network.predict(photographs, verbose=0)
-    return time.perf_counter() - start
+    return start, time.time()
 
 
 if __name__ == "__main__":
     name, what, workers = sys.argv[1], sys.argv[2], int(sys.argv[3])
     peers = {"plain": plain, "ray_data": ray_data, "keras": keras}
     if name in peers:
-        seconds = peers[name](Path(what), workers)
+        start, end = peers[name](Path(what), workers)
     else:
-        seconds = bare(int(what), workers, "int8" if name.endswith("int8") else "float32")
-    print(f"seconds: {seconds:.3f}")
+        start, end = bare(int(what), workers, "int8" if name.endswith("int8") else "float32")
+    print(f"from {start:.3f} to {end:.3f}")
