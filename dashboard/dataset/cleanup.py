@@ -126,7 +126,7 @@ def _show_exports(view: DatasetView, decisions: Decisions) -> None:
     with st.container(horizontal=True):
         st.download_button(
             "Cleaned train.csv",
-            labels_csv(cleaned).encode,
+            lambda: labels_csv(cleaned, view.dataset.columns).encode(),
             file_name="train_cleaned.csv",
             mime="text/csv",
             icon=":material/download:",

@@ -1,5 +1,6 @@
 """Checking a table of labels alone: class balance, slips, and the fixed table."""
 
+from collections.abc import Mapping
 from io import BytesIO
 from pathlib import Path
 
@@ -53,12 +54,12 @@ def show_table_check() -> bool:
     if file is None:
         return False
     try:
-        table, slips, fixed = _check(file.getvalue())
+        table, columns, slips, fixed = _check(file.getvalue())
     except DatasetError as error:
         st.error(escape_markdown(str(error)))
         return True
     st.markdown(f"**{counted(len(table), 'row')}, {counted(fixed['label'].nunique(), 'label')}**")
-    show_slips(table, slips)
+    show_slips(table, slips, columns)
     if slips:
         st.caption("What follows counts the fixed table.")
     show_class_balance(fixed["label"])
@@ -66,12 +67,12 @@ def show_table_check() -> bool:
 
 
 @st.cache_data(max_entries=4, show_spinner="Reading the table …")
-def _check(content: bytes) -> tuple[pd.DataFrame, LabelSlips, pd.DataFrame]:
-    table = read_table(BytesIO(content))
-    return table, find_label_slips(table), fix_label_slips(table)
+def _check(content: bytes) -> tuple[pd.DataFrame, dict[str, str], LabelSlips, pd.DataFrame]:
+    table, columns = read_table(BytesIO(content))
+    return table, columns, find_label_slips(table), fix_label_slips(table)
 
 
-def show_slips(table: pd.DataFrame, slips: LabelSlips) -> None:
+def show_slips(table: pd.DataFrame, slips: LabelSlips, columns: Mapping[str, str]) -> None:
     """Draw the slips of a table and offer it fixed."""
     if not slips:
         st.success(
@@ -123,7 +124,7 @@ def show_slips(table: pd.DataFrame, slips: LabelSlips) -> None:
             )
         st.download_button(
             "Fixed train.csv",
-            lambda: labels_csv(fix_label_slips(table)).encode(),
+            lambda: labels_csv(fix_label_slips(table), columns).encode(),
             file_name="train_fixed.csv",
             mime="text/csv",
             icon=":material/build:",

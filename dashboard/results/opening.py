@@ -133,12 +133,13 @@ def _labels_of(dataset: Dataset) -> LabelTable:
     if not dataset.labelled:
         raise DatasetError(f"The dataset {dataset.folder} has no labels.")
     table = dataset.table
-    if SHA256 not in table and not dataset.missing:
+    known = next((name for name in table if name.lower() == SHA256), SHA256)
+    if known not in table and not dataset.missing:
         if len(table) <= _MOST_TO_READ:
-            table[SHA256] = sha256_of_files(dataset.rows["path"].tolist())
+            table[known] = sha256_of_files(dataset.rows["path"].tolist())
         else:
             table["filename"] = dataset.rows["path"].fillna(table["filename"])
-    return LabelTable.of(table[[name for name in (SHA256, "filename", LABEL) if name in table]])
+    return LabelTable.of(table[[name for name in (known, "filename", LABEL) if name in table]])
 
 
 def close_results() -> None:

@@ -77,7 +77,7 @@ def merge_labels(
     merged = read.table.assign(
         label=read.table["label"].map(suggest_spellings(read.table["label"]))
     )
-    write_output(output, labels_csv(merged))
+    write_output(output, labels_csv(merged, read.columns))
     for row in variants.itertuples():
         stderr.print(f"{row.label!r} is now {row.suggested!r} ({row.rows:,} rows)")
     if not len(variants):

@@ -111,7 +111,8 @@ def read_decisions_csv(path: str | Path) -> list[Decision]:
         If the file cannot be read, lacks a column, or a row holds no decision that is known; the
         message names the first such rows, and nothing was taken over.
     """
-    table = read_table(path, may_be_empty=True)
+    table, _ = read_table(path, may_be_empty=True)
+    table = table.rename(columns=str.lower)
     missing = [name for name in ("decision", "new_label") if name not in table.columns]
     if missing:
         raise DatasetError(

@@ -10,6 +10,7 @@ from datetime import UTC, datetime
 from functools import cached_property
 from itertools import zip_longest
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any, Final, Literal, get_args
 
 import pandas as pd
@@ -320,7 +321,7 @@ def cleaned_table(table: pd.DataFrame, decisions: Decisions) -> pd.DataFrame:
     return pd.concat([kept, extra], ignore_index=True)
 
 
-def labels_csv(table: pd.DataFrame) -> str:
+def labels_csv(table: pd.DataFrame, columns: Mapping[str, str] = MappingProxyType({})) -> str:
     """Return a table of labels as CSV that is safe in a spreadsheet and still names the files.
 
     A filename such as ``=1.jpg`` becomes ``train/=1.jpg``: no formula, and the base name, which
@@ -330,6 +331,8 @@ def labels_csv(table: pd.DataFrame) -> str:
     ----------
     table : DataFrame
         ``filename``, ``label`` and any other columns, all str.
+    columns : mapping of str to str, optional
+        Headings to write instead of these two: people's own.
     """
     safe = table.assign(
         filename=[
@@ -339,4 +342,4 @@ def labels_csv(table: pd.DataFrame) -> str:
             for name in table["filename"]
         ]
     )
-    return table_csv(safe)
+    return table_csv(safe.rename(columns=columns))

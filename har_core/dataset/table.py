@@ -77,13 +77,14 @@ class Dataset:
 
     @property
     def table(self) -> pd.DataFrame:
-        """`records` as a table to work on: their headings in lower case, with `rows`' names.
+        """`records` as a table to work on, with `rows`' names.
 
-        The columns of filenames and labels are called ``filename`` and ``label``.
+        The columns of filenames and labels are called ``filename`` and ``label``; `columns` gives
+        them back their headings, see `har_core.dataset.decisions.labels_csv`.
         """
         roles = {heading: role for role, heading in self.columns.items()}
-        others = [h for h in self.records if h in roles or h.lower() not in ("filename", "label")]
-        table = self.records[others].rename(columns=lambda h: roles.get(h, h.lower()))
+        kept = [h for h in self.records if h in roles or h not in ("filename", "label")]
+        table = self.records[kept].rename(columns=roles)
         return table.assign(filename=self.rows["filename"], label=self.rows["label"])
 
     @cached_property
@@ -240,12 +241,14 @@ def read_labels(csv: str | Path | BytesIO, *, strip: bool = True) -> pd.DataFram
         If the file cannot be read, has no rows, lacks one of the columns or has one twice, or if a
         row has more fields than the first line.
     """
-    table = read_table(csv)
+    table, _ = read_table(csv)
     label = table["label"].str.strip() if strip else table["label"]
     return pd.DataFrame({"filename": table["filename"], "label": label})
 
 
-def read_table(csv: str | Path | BytesIO, *, may_be_empty: bool = False) -> pd.DataFrame:
+def read_table(
+    csv: str | Path | BytesIO, *, may_be_empty: bool = False
+) -> tuple[pd.DataFrame, dict[str, str]]:
     """Read a table with all its columns, as they are but for ``filename``.
 
     Parameters
@@ -257,10 +260,11 @@ def read_table(csv: str | Path | BytesIO, *, may_be_empty: bool = False) -> pd.D
 
     Returns
     -------
-    DataFrame
-        All columns str, their headings in lower case, nameless ones left out. The columns of
-        filenames and labels, however they are headed, are ``filename`` (as listed, with ``/``,
-        without ``train/``) and ``label``.
+    table : DataFrame
+        All columns str, nameless ones left out. The columns of filenames and labels, however they
+        are headed, are ``filename`` (as listed, with ``/``, without ``train/``) and ``label``.
+    columns : dict of str to str
+        ``"filename"`` and ``"label"`` to the headings of these.
 
     Raises
     ------
@@ -268,19 +272,21 @@ def read_table(csv: str | Path | BytesIO, *, may_be_empty: bool = False) -> pd.D
         See `read_labels`.
     """
     cells, found, _ = _read_cells(csv, None, may_be_empty=may_be_empty)
-    headings = [heading.lower() for heading in cells.headings]
+    headings = list(cells.headings)
     if found.label is None:
         name = "The table" if isinstance(csv, BytesIO) else str(csv)
         raise DatasetError(
             f"{name} lacks the column label; it has {', '.join(filter(None, headings))}. The first "
             "line must be: filename,label"
         )
-    for position, role in ((found.filename, "filename"), (found.label, "label")):
-        headings[position] = role
+    places = {"filename": found.filename, "label": found.label}
+    columns = {role: headings[place] for role, place in places.items()}
+    for role, place in places.items():
+        headings[place] = role
     values = cells.values.copy()
     values.columns = pd.Index(headings)
     table = values.loc[:, [bool(heading) for heading in headings]]
-    return table.assign(filename=table["filename"].map(_plain_name))
+    return table.assign(filename=table["filename"].map(_plain_name)), columns
 
 
 @dataclass(frozen=True, eq=False)

@@ -109,7 +109,7 @@ def test_spelling_variants_are_said_with_the_command_that_merges_them(
     rows = [f"{line},note {n}" for n, line in enumerate(lines[1:])]
     rows[4:6] = [row.replace(",running", ",Running") for row in rows[4:6]]
     rows[8] = rows[8].replace(",sitting", ", SITTING ")
-    table.write_text("\n".join(["filename,label,notes", *rows]))
+    table.write_text("\n".join(["filename,Label,Notes", *rows]))
     monkeypatch.setenv("HAR_CACHE_DIR", str(tmp_path / "cache"))
     scanned = CliRunner().invoke(application(), ["scan", str(tiny_dataset)])
     said = " ".join(scanned.stderr.split())
@@ -119,8 +119,8 @@ def test_spelling_variants_are_said_with_the_command_that_merges_them(
     merged = CliRunner().invoke(application(), shlex.split(command))
     assert merged.exit_code == 0
     result = pd.read_csv(tiny_dataset / "merged.csv")
-    assert result["label"].value_counts().to_dict() == dict.fromkeys(CLASS_NAMES, 4)
-    assert list(result["notes"]) == [f"note {n}" for n in range(12)]
+    assert result["Label"].value_counts().to_dict() == dict.fromkeys(CLASS_NAMES, 4)
+    assert list(result["Notes"]) == [f"note {n}" for n in range(12)]
     again = CliRunner().invoke(
         application(), ["scan", str(tiny_dataset), "--table", str(tiny_dataset / "merged.csv")]
     )

@@ -160,8 +160,6 @@ def test_chosen_columns_reach_the_rows(tiny_dataset: Path) -> None:
 
 def test_other_headings_are_renamed_in_a_table(tmp_path: Path) -> None:
     (tmp_path / "t.csv").write_text("Image;Class;Fold\na.jpg;x;1\n")
-    assert read_table(tmp_path / "t.csv").to_dict("list") == {
-        "filename": ["a.jpg"],
-        "label": ["x"],
-        "fold": ["1"],
-    }
+    table, columns = read_table(tmp_path / "t.csv")
+    assert table.to_dict("list") == {"filename": ["a.jpg"], "label": ["x"], "Fold": ["1"]}
+    assert columns == {"filename": "Image", "label": "Class"}

@@ -18,15 +18,16 @@ from har_core.dataset.decisions import (
     load_decisions,
     undo,
 )
-from har_core.dataset.table import load_dataset, read_table
+from har_core.dataset.table import load_dataset, open_dataset
 from har_core.errors import DatasetError
 from har_core.storage.checksums import sha256_of_photograph
 from tests.drawing import photo_bytes, write_dataset
 
 
 def cleaned_csv(folder: Path) -> str:
-    table = read_table(folder / "train.csv")
-    return labels_csv(cleaned_table(table, load_decisions(folder)))
+    dataset = open_dataset(folder)
+    cleaned = cleaned_table(dataset.table, load_decisions(folder))
+    return labels_csv(cleaned, dataset.columns)
 
 
 def test_decisions_are_kept_beside_the_dataset_and_survive(tiny_dataset: Path) -> None:
@@ -124,14 +125,14 @@ def test_cleaned_table_keeps_its_other_columns(tiny_dataset: Path) -> None:
     csv = tiny_dataset / "train.csv"
     table = pd.read_csv(csv)
     table.insert(0, "split", ["train", "test", "validation"] * 4)
-    table["offset"], table["note"] = -1.5, "=cmd"
-    table.to_csv(csv, index=False)
+    table["offset"], table["A note"] = -1.5, "=cmd"
+    table.rename(columns={"filename": "Photo", "label": "Label"}).to_csv(csv, index=False)
     photos = tiny_dataset / "train"
     (photos / "new.jpg").write_bytes((photos / "running_0.jpg").read_bytes())
     decide(tiny_dataset, "exclude", ["clapping_0.jpg"])
     decide(tiny_dataset, "relabel", ["clapping_1.jpg", "new.jpg"], "sitting")
     lines = cleaned_csv(tiny_dataset).splitlines()
-    assert lines[0] == "split,filename,label,offset,note"
+    assert lines[0] == "split,Photo,Label,offset,A note"
     assert lines[1] == "test,clapping_1.jpg,sitting,-1.5,'=cmd"
     assert lines[-1] == ",new.jpg,sitting,,"
     assert len(lines) == 13

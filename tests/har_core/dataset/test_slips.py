@@ -63,11 +63,11 @@ def test_fixed_table_has_no_slips() -> None:
 
 
 def test_fixed_table_keeps_its_other_columns() -> None:
-    table = read_table(
-        BytesIO(b"filename,split,label\n1.jpg,test,Run\n2.jpg,train,Run\n3.jpg,test,\n")
+    table, columns = read_table(
+        BytesIO(b"Filename,Split,Label\n1.jpg,test,Run\n2.jpg,train,Run\n3.jpg,test,\n")
     )
-    assert labels_csv(fix_label_slips(table)) == (
-        "filename,split,label\n1.jpg,test,Run\n2.jpg,train,Run\n"
+    assert labels_csv(fix_label_slips(table), columns) == (
+        "Filename,Split,Label\n1.jpg,test,Run\n2.jpg,train,Run\n"
     )
 
 

@@ -69,7 +69,7 @@ def test_rows_longer_than_the_header_are_refused_instead_of_shifted(tmp_path):
 def test_nameless_columns_are_left_out(tmp_path):
     csv = tmp_path / "labels.csv"
     csv.write_text("filename,label,,\na.jpg,run,,\nb.jpg\n")
-    assert read_table(csv).to_dict("list") == {
+    assert read_table(csv)[0].to_dict("list") == {
         "filename": ["a.jpg", "b.jpg"],
         "label": ["run", ""],
     }
