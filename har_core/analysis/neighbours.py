@@ -13,13 +13,9 @@ _MANY_SETS: Final = 8  # for each wanted value, from which on that is faster
 
 
 def vote_of_neighbours(
-    components: np.ndarray,
-    labels: np.ndarray,
-    groups: np.ndarray,
-    *,
-    neighbours: int = N_NEIGHBOURS,
+    components: np.ndarray, labels: np.ndarray, groups: np.ndarray
 ) -> tuple[np.ndarray, np.ndarray]:
-    """Count the labels of each photograph's nearest others.
+    """Count the labels of each photograph's `N_NEIGHBOURS` nearest others.
 
     A k-nearest-neighbours classifier that never asks the photograph itself or its duplicates
     (Wilson, "Asymptotic Properties of Nearest Neighbor Rules Using Edited Data", IEEE Trans. SMC
@@ -33,8 +29,6 @@ def vote_of_neighbours(
         Given labels; a photograph without one (``""``) has no vote.
     groups : ndarray of int, shape (N,)
         Near-duplicate group of each.
-    neighbours : int, default 10
-        Votes for each photograph.
 
     Returns
     -------
@@ -47,7 +41,7 @@ def vote_of_neighbours(
     class_names, codes = np.unique(labels[voters], return_inverse=True)
     shares = np.zeros((len(labels), len(class_names)))
     rows = np.arange(len(labels))
-    nearest = nearest_others(components, voters, groups, rows, neighbours=neighbours)
+    nearest = nearest_others(components, voters, groups, rows)
     allowed = nearest >= 0
     code_of = np.zeros(len(labels), np.int64)
     code_of[voters] = codes
@@ -57,12 +51,7 @@ def vote_of_neighbours(
 
 
 def nearest_others(
-    components: np.ndarray,
-    voters: np.ndarray,
-    groups: np.ndarray,
-    rows: np.ndarray,
-    *,
-    neighbours: int = N_NEIGHBOURS,
+    components: np.ndarray, voters: np.ndarray, groups: np.ndarray, rows: np.ndarray
 ) -> np.ndarray:
     """Return the photographs that are most like some, none of them a duplicate of these.
 
@@ -74,15 +63,13 @@ def nearest_others(
         Which photographs may be among the nearest.
     rows : ndarray of int, shape (R,)
         Whose neighbours to look for.
-    neighbours : int, default 10
-        At most so many of each.
 
     Returns
     -------
     ndarray of int64, shape (R, K)
-        Nearest first; -1 where there are no more. K is at most `neighbours`.
+        Nearest first; -1 where there are no more. K is at most `N_NEIGHBOURS`.
     """
-    wanted = min(neighbours, len(voters))
+    wanted = min(N_NEIGHBOURS, len(voters))
     found = np.full((len(rows), wanted), -1, np.int64)
     if not wanted:
         return found

@@ -96,17 +96,13 @@ def _bounded(
     return np.minimum(first, second) * len(low.rest) + np.maximum(first, second)
 
 
-def pairs_of_thumbnails(
-    thumbnails: np.ndarray, threshold: float = DUPLICATE_CORRELATION
-) -> tuple[np.ndarray, np.ndarray]:
+def pairs_of_thumbnails(thumbnails: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """Find near duplicates, exactly among up to 40,000 photographs, by hashing among more.
 
     Parameters
     ----------
     thumbnails : ndarray of uint8, shape (N, 1024)
         From `har_core.images.fingerprints.grey_thumbnail`.
-    threshold : float
-        See `near_duplicate_pairs`.
 
     Returns
     -------
@@ -114,8 +110,8 @@ def pairs_of_thumbnails(
         See `near_duplicate_pairs`.
     """
     if len(thumbnails) <= MOST_COMPARED:
-        return near_duplicate_pairs(thumbnails, threshold)
-    return hashed_pairs(thumbnails, threshold)
+        return near_duplicate_pairs(thumbnails)
+    return hashed_pairs(thumbnails)
 
 
 def hashed_pairs(
@@ -131,8 +127,10 @@ def hashed_pairs(
 
     Parameters
     ----------
-    thumbnails, threshold
+    thumbnails
         See `pairs_of_thumbnails`.
+    threshold
+        See `near_duplicate_pairs`.
     """
     rng = np.random.default_rng(_SEED)
     of_sketches, *of_keys = rng.normal(size=(1 + _BANDS * _KEY_BITS // _SIGNS, 2, 32, _SIGNS))

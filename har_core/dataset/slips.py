@@ -88,8 +88,8 @@ def find_label_slips(table: pd.DataFrame) -> LabelSlips:
     Parameters
     ----------
     table : DataFrame
-        ``filename`` and ``label`` (str), e.g. from `har_core.dataset.table.read_labels` with
-        ``strip=False``, so that ``"running "`` is seen.
+        ``filename`` and ``label`` (str), e.g. from `har_core.dataset.table.read_table`, which
+        leaves labels as they are, so that ``"running "`` is seen.
 
     Returns
     -------

@@ -218,34 +218,6 @@ def load_dataset(folder: Location, csv: str | Path | None = None) -> pd.DataFram
     return dataset.rows
 
 
-def read_labels(csv: str | Path | BytesIO, *, strip: bool = True) -> pd.DataFrame:
-    """Read a table of labels by itself.
-
-    Parameters
-    ----------
-    csv : str, Path or BytesIO
-        A table that `har_core.dataset.cells.read_cells` reads, with a column of filenames and one
-        of labels; further columns are ignored.
-    strip : bool, default True
-        Remove spaces around labels; without it they can be shown and fixed.
-
-    Returns
-    -------
-    DataFrame
-        Columns ``filename`` (as listed, with ``/``, without ``train/``) and ``label``, both str;
-        empty labels are ``""``.
-
-    Raises
-    ------
-    DatasetError
-        If the file cannot be read, has no rows, lacks one of the columns or has one twice, or if a
-        row has more fields than the first line.
-    """
-    table, _ = read_table(csv)
-    label = table["label"].str.strip() if strip else table["label"]
-    return pd.DataFrame({"filename": table["filename"], "label": label})
-
-
 def read_table(
     csv: str | Path | BytesIO, *, may_be_empty: bool = False
 ) -> tuple[pd.DataFrame, dict[str, str]]:
@@ -254,7 +226,8 @@ def read_table(
     Parameters
     ----------
     csv : str, Path or BytesIO
-        See `read_labels`.
+        A table that `har_core.dataset.cells.read_cells` reads, with a column of filenames and one
+        of labels.
     may_be_empty : bool
         Take a table without rows, too.
 
@@ -269,7 +242,8 @@ def read_table(
     Raises
     ------
     DatasetError
-        See `read_labels`.
+        If the file cannot be read, has no rows, lacks one of the columns or has one twice, or if a
+        row has more fields than the first line.
     """
     cells, found, _ = _read_cells(csv, None, may_be_empty=may_be_empty)
     headings = list(cells.headings)

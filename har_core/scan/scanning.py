@@ -37,7 +37,6 @@ _PROCESSES_FROM: Final = 600
 def scan_dataset(
     folder: Location,
     *,
-    csv: str | Path | None = None,
     workers: int | None = None,
     progress: Progress = silent,
     cache: Path | None = None,
@@ -49,8 +48,6 @@ def scan_dataset(
     folder : str, Path or Dataset
         See `har_core.dataset.table.open_dataset`. Only files in the folder are opened, whatever
         paths the table holds.
-    csv : str or Path, optional
-        Table to use instead of the folder's ``train.csv``.
     workers : int, optional
         Parallel workers, at least 1; default: one per processor.
     progress : callable, optional
@@ -74,7 +71,7 @@ def scan_dataset(
     DatasetError
         If the folder or table cannot be read, or the folder vanishes during the scan.
     """
-    dataset = open_dataset(folder, csv)
+    dataset = open_dataset(folder)
     photographs = list_rows(dataset)
     with ScanCache(cache) as store:
         paths = list(photographs["path"].dropna())
@@ -85,9 +82,7 @@ def scan_dataset(
     return findings
 
 
-def load_scan(
-    folder: Location, *, csv: str | Path | None = None, cache: Path | None = None
-) -> pd.DataFrame | None:
+def load_scan(folder: Location) -> pd.DataFrame | None:
     """Return what `scan_dataset` would, if that had nothing left to measure; else None.
 
     Files that cannot be opened are never measured, so they count as unreadable here, too.
@@ -97,9 +92,9 @@ def load_scan(
     DatasetError
         If the folder or table cannot be read.
     """
-    photographs = list_rows(folder, csv)
+    photographs = list_rows(folder)
     paths = list(photographs["path"].dropna())
-    with ScanCache(cache) as store:
+    with ScanCache() as store:
         contents: dict[str, str | Measurement] = dict(store.known_files(_stamp_files(paths)))
         for path in paths:
             if path not in contents:
@@ -122,15 +117,13 @@ def _judge(
     return photographs.join(find_issues(photographs))
 
 
-def list_rows(folder: Location, csv: str | Path | None = None) -> pd.DataFrame:
+def list_rows(folder: Location) -> pd.DataFrame:
     """List every photograph of a dataset once: the table's rows, then what only the folder holds.
 
     Parameters
     ----------
     folder : str, Path or Dataset
         See `har_core.dataset.table.open_dataset`.
-    csv : str or Path, optional
-        Table to use instead of the folder's ``train.csv``.
 
     Returns
     -------
@@ -144,7 +137,7 @@ def list_rows(folder: Location, csv: str | Path | None = None) -> pd.DataFrame:
     DatasetError
         If the folder or table cannot be read.
     """
-    dataset = open_dataset(folder, csv)
+    dataset = open_dataset(folder)
     listed = dataset.rows[["filename", "label", "path"]]
     rows = listed.drop_duplicates("filename", ignore_index=True)
     rows.insert(2, "listed", True)

@@ -33,7 +33,6 @@ def measure_sources(
     column: str | None = None,
     known: Mapping[str, Matches] = MappingProxyType({}),
     progress: Progress = silent,
-    work: Work | None = None,
 ) -> tuple[JobStatus, np.ndarray]:
     """Measure all photographs of some sources; go on where a job was cut off.
 
@@ -51,8 +50,6 @@ def measure_sources(
         See `har_core.scale.sources.listing.list_sources`.
     progress : callable, optional
         Called with (what is being done, done, total).
-    work : Work, optional
-        How the workers write, for tests.
 
     Returns
     -------
@@ -72,7 +69,7 @@ def measure_sources(
     named = run_job(
         partial(list_sources, sources, column, known=known),
         folder,
-        work or Measuring(to=to),
+        Measuring(to=to),
         where,
         status,
         "Measuring photographs",

@@ -88,10 +88,10 @@ def test_neighbours_vote_without_the_photograph_and_its_copies() -> None:
     components = np.array([[0.0], [0.1], [0.2], [0.3], [9.0], [9.1]], np.float32)
     labels = np.array(["sit", "sit", "run", "run", "sleep", ""])
     groups = np.array([1, 1, 2, 3, 4, 5])
-    shares, class_names = vote_of_neighbours(components, labels, groups, neighbours=2)
+    shares, class_names = vote_of_neighbours(components, labels, groups)
     assert class_names.tolist() == ["run", "sit", "sleep"]
-    assert shares[0].tolist() == [1.0, 0.0, 0.0]  # its own copy has no vote
-    assert shares[5].tolist() == [0.5, 0.0, 0.5]
+    assert shares[0].tolist() == [2 / 3, 0.0, 1 / 3]  # its own copy has no vote
+    assert shares[5].tolist() == [0.4, 0.4, 0.2]
     nearest = nearest_of_class(components, pd.Series(labels), groups, 0, "run", n=1)
     assert nearest.tolist() == [2]
     assert nearest_of_class(components, pd.Series(labels), groups, 0, "sit").tolist() == []

@@ -7,7 +7,7 @@ import pytest
 
 from har_core.dataset.decisions import labels_csv
 from har_core.dataset.slips import ClassBalance, find_label_slips, fix_label_slips
-from har_core.dataset.table import read_labels, read_table
+from har_core.dataset.table import read_table
 from har_core.errors import DatasetError
 
 
@@ -43,7 +43,7 @@ TABLE = (
 
 
 def test_spelling_variants_empty_labels_and_repeated_names_are_found() -> None:
-    slips = find_label_slips(read_labels(BytesIO(TABLE), strip=False))
+    slips = find_label_slips(read_table(BytesIO(TABLE))[0])
     variants = dict(zip(slips.variants["label"], slips.variants["suggested"], strict=True))
     assert variants == {
         "Running ": "running",
@@ -56,7 +56,7 @@ def test_spelling_variants_empty_labels_and_repeated_names_are_found() -> None:
 
 
 def test_fixed_table_has_no_slips() -> None:
-    fixed = fix_label_slips(read_labels(BytesIO(TABLE), strip=False))
+    fixed = fix_label_slips(read_table(BytesIO(TABLE))[0])
     assert not find_label_slips(fixed)
     assert list(fixed["filename"]) == [f"{n}.jpg" for n in (1, 2, 3, 5, 6, 7, 9)]
     assert set(fixed["label"]) == {"running", "using_laptop", "sitting"}
@@ -81,4 +81,4 @@ def test_uploaded_table_that_is_none_is_refused_with_reason() -> None:
         (b"filename,label\n", "no rows"),
     ):
         with pytest.raises(DatasetError, match=reason):
-            read_labels(BytesIO(content))
+            read_table(BytesIO(content))

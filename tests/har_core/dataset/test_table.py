@@ -2,7 +2,7 @@ from pathlib import Path
 
 import pytest
 
-from har_core.dataset.table import load_dataset, read_labels, read_table
+from har_core.dataset.table import load_dataset, read_table
 from har_core.errors import DatasetError
 from har_core.scan.scanning import list_rows, scan_dataset
 
@@ -10,9 +10,10 @@ from har_core.scan.scanning import list_rows, scan_dataset
 def test_names_are_read_with_one_kind_of_slash_and_without_the_usual_folder(tmp_path):
     csv = tmp_path / "labels.csv"
     csv.write_text("Filename , LABEL,extra\ntrain/one.jpg, running ,1\ntest\\two.jpg,sitting,2\n")
-    assert read_labels(csv).to_dict("list") == {
+    assert read_table(csv)[0].to_dict("list") == {
         "filename": ["one.jpg", "test/two.jpg"],
-        "label": ["running", "sitting"],
+        "label": [" running ", "sitting"],
+        "extra": ["1", "2"],
     }
 
 
@@ -63,7 +64,7 @@ def test_rows_longer_than_the_header_are_refused_instead_of_shifted(tmp_path):
     csv = tmp_path / "labels.csv"
     csv.write_text("filename,label\na.jpg,run,\nb.jpg,sit,\n")
     with pytest.raises(DatasetError, match="line 2 has 3 cells, the lines before have 2"):
-        read_labels(csv)
+        read_table(csv)
 
 
 def test_nameless_columns_are_left_out(tmp_path):
@@ -89,4 +90,4 @@ def test_column_that_comes_twice_is_refused(tmp_path, header, column):
 def test_binary_table_is_refused(tmp_path):
     (tmp_path / "train.csv").write_bytes(b"\xff\xfe\x00\x81" * 50)
     with pytest.raises(DatasetError, match="cannot be read as a table: it is no text"):
-        read_labels(tmp_path / "train.csv")
+        read_table(tmp_path / "train.csv")
