@@ -1,5 +1,6 @@
 """The section Compare: several models on the same photographs."""
 
+import contextlib
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Final
@@ -117,12 +118,10 @@ def _start_evaluation(shown: Shown, folder: Path, keep_as: str) -> None:
 
 def _show_verdict(shown: Shown, rival: Path, name: str) -> None:
     """Say whether the other model is better, and where it is decided about one on trial."""
-    if shown.evaluation.name == "test" and name == "test":
-        try:
+    # With other test photographs there is none; the table below says which it is of.
+    with contextlib.suppress(HarError):
+        if shown.evaluation.name == "test" and name == "test":
             verdict = data.load_verdict(shown.folder, rival)
-        except HarError:
-            pass  # they have other test photographs; the table below says which it is of
-        else:
             note = ""
             if verdict.n_relabelled:
                 note = (

@@ -9,7 +9,7 @@ import pandas as pd
 
 from har_core.analysis.components import principal_components
 from har_core.analysis.features import compute_features
-from har_core.analysis.standardisation import fit_scaler
+from har_core.analysis.suspects import fit_regression
 from har_core.analysis.whole_set import group_numbers
 from har_core.progress import Progress, silent
 
@@ -19,7 +19,6 @@ _CANDIDATES: Final = 3
 # On 50 components; with 10, as for all 1,280 features, its choice is as good (`docs/loop.md`), but
 # its probabilities are so flat that they tell people nothing.
 _DATA_WEIGHT: Final = 100.0
-_MAX_ITERATIONS: Final = 100
 
 
 @dataclass(frozen=True, eq=False)
@@ -153,15 +152,11 @@ def _judge(
     features: np.ndarray, labels: np.ndarray, known: np.ndarray, rows: np.ndarray
 ) -> tuple[np.ndarray, np.ndarray]:
     """Return what a regression on the labelled photographs says of others, and its classes."""
-    from sklearn.linear_model import LogisticRegression
-
     class_names = np.unique(labels[known])
     if not len(rows) or len(class_names) < 2:
         return np.zeros((len(rows), 0)), class_names[:0]
-    scaler = fit_scaler(features[known])
-    regression = LogisticRegression(C=_DATA_WEIGHT / len(known), max_iter=_MAX_ITERATIONS)
-    regression.fit(scaler.transform(features[known]), labels[known])
-    return regression.predict_proba(scaler.transform(features[rows])), regression.classes_
+    regression = fit_regression(features[known], labels[known], _DATA_WEIGHT)
+    return regression.predict_proba(features[rows]), regression.classes_
 
 
 def _spread(points: np.ndarray, centres: np.ndarray, n: int) -> np.ndarray:

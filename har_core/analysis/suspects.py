@@ -203,6 +203,18 @@ def cross_validated_probabilities(
     return judged_by_others(models, features, fold, class_names), class_names
 
 
+def classes_to_judge(labels: pd.Series) -> pd.Index:
+    """Return the labels that are large enough to be in every fold, ``""`` not among them.
+
+    Parameters
+    ----------
+    labels : Series
+        Of each photograph that counts.
+    """
+    counts = labels[labels.ne("")].value_counts()
+    return counts.index[counts >= N_FOLDS]
+
+
 def fit_without_each(
     features: np.ndarray, labels: np.ndarray, fold: np.ndarray, progress: Progress
 ) -> list[Any]:
@@ -264,8 +276,10 @@ def judged_by_others(
     return probabilities
 
 
-def fit_regression(features: np.ndarray, labels: np.ndarray) -> Any:
-    """Fit the logistic regression that judges labels, on standardised features.
+def fit_regression(
+    features: np.ndarray, labels: np.ndarray, data_weight: float = _DATA_WEIGHT
+) -> Any:
+    """Fit the logistic regression that judges photographs, on standardised features.
 
     The penalised weights lie in the span of the photographs: of less than half as many photographs
     as features they are fitted in that span, which gives the same regression in half the time.
@@ -274,6 +288,8 @@ def fit_regression(features: np.ndarray, labels: np.ndarray) -> Any:
     ----------
     features : ndarray of float32, shape (N, D)
     labels : ndarray of str, shape (N,)
+    data_weight : float, default 10
+        Of all photographs together against the penalty of the weights.
 
     Returns
     -------
@@ -285,7 +301,7 @@ def fit_regression(features: np.ndarray, labels: np.ndarray) -> Any:
     from sklearn.preprocessing import FunctionTransformer
 
     scaler = fit_scaler(features)
-    regression = LogisticRegression(C=_DATA_WEIGHT / len(features), max_iter=_MAX_ITERATIONS)
+    regression = LogisticRegression(C=data_weight / len(features), max_iter=_MAX_ITERATIONS)
     scaled = scaler.transform(features)
     if 2 * len(scaled) > scaled.shape[1]:  # finding the span would take longer than it saves
         return make_pipeline(scaler, regression.fit(scaled, labels))

@@ -13,7 +13,7 @@ from har_core.analysis.components import principal_components
 from har_core.analysis.features import PhotoFeatures, compute_features
 from har_core.analysis.neighbours import N_NEIGHBOURS
 from har_core.analysis.outliers import find_outliers, score_outliers
-from har_core.analysis.suspects import N_FOLDS, cross_validated_probabilities
+from har_core.analysis.suspects import classes_to_judge, cross_validated_probabilities
 from har_core.errors import DatasetError
 from har_core.model.manifest import ONNX_FILE, BundleManifest, read_manifest
 from har_core.model.temperature import apply_temperature
@@ -148,8 +148,7 @@ def analyse_photographs(
 def _judged_rows(photographs: pd.DataFrame, usable: np.ndarray) -> np.ndarray:
     """Return those of the usable rows whose label can be cross-validated."""
     labels = photographs["label"].iloc[usable]
-    counts = labels[labels.ne("")].value_counts()
-    large = counts.index[counts >= N_FOLDS]
+    large = classes_to_judge(labels)
     if len(large) < 2:
         return usable[:0]
     # One misspelt label would otherwise keep all others from being judged.

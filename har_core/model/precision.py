@@ -77,10 +77,9 @@ def _int8_pays(folder: Path, manifest: BundleManifest) -> bool:
     identity = "\n".join([*files, _processor(), onnxruntime.__version__])
     name = hashlib.sha256(identity.encode()).hexdigest()[:32]
     path = cache_dir() / "precision" / f"{name}.json"
-    try:
+    # Not measured yet, or a file that was cut off.
+    with contextlib.suppress(OSError, ValueError, KeyError, TypeError):
         return bool(json.loads(path.read_text())["int8_pays"])
-    except (OSError, ValueError, KeyError, TypeError):
-        pass  # not measured yet, or a file that was cut off
     found = compare_graphs(folder, manifest)
     with contextlib.suppress(OSError):  # the next start measures again
         path.parent.mkdir(parents=True, exist_ok=True)

@@ -137,7 +137,7 @@ def _work(connection: Connection, work: Work) -> None:
                 idle = True
                 connection.send(_FINISHED)
     except (EOFError, ConnectionError):
-        pass  # the driver has ended, so that nobody waits for anything
+        return  # the driver has ended, so that nobody waits for anything
     except Exception as error:
         with contextlib.suppress(OSError):  # the driver may have ended
             connection.send(problem_of(error))

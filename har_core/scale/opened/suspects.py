@@ -15,6 +15,7 @@ from har_core.analysis.suspects import (
     MOST_FITTED,
     N_FOLDS,
     LabelSuspects,
+    classes_to_judge,
     cross_validated_probabilities,
     find_label_suspects,
     fit_without_each,
@@ -200,8 +201,7 @@ class _Rows:
         answered = [np.empty(0, bool), *(table[ERROR].is_null().to_numpy() for table in tables)]
         usable = (found.label != NONE) & ~found.several & np.concatenate(answered)
         photographs = pd.DataFrame({"label": found.label, "digest": digest})[usable]
-        different = photographs.drop_duplicates()["label"].value_counts()
-        large = different.index[different >= N_FOLDS]
+        large = classes_to_judge(photographs.drop_duplicates()["label"])
         number = photographs.index[photographs["label"].isin(large)].to_numpy()
         if len(large) < 2:
             raise DatasetError(
@@ -331,8 +331,7 @@ def _enough_groups(label: np.ndarray, groups: np.ndarray) -> np.ndarray:
         If fewer than two classes can.
     """
     different = pd.DataFrame({"label": label, "group": groups}).drop_duplicates()["label"]
-    counts = different.value_counts()
-    large = counts.index[counts >= N_FOLDS]
+    large = classes_to_judge(different)
     if len(large) < 2:
         raise DatasetError(
             f"Finding doubtful labels needs {N_FOLDS} photographs each of at least two classes "
