@@ -20,7 +20,7 @@ from har_core.model.manifest import (
     SPLITS_FILE,
     BundleManifest,
 )
-from har_core.model.novelty import fit_novelty
+from har_core.model.novelty.detector import fit_novelty
 from tests.drawing import CLASS_NAMES, conv_network, draw_photo, encode, photo_bytes
 
 USUAL = AnswerRules(abstain_below=0.5, set_threshold=0.2, n=100)

@@ -157,9 +157,3 @@ def squared_distances(rows: np.ndarray, others: np.ndarray) -> np.ndarray:
     """Return the squared distance of each row to each other, (R, O), of (R, K) and (O, K)."""
     lengths = [np.einsum("ij,ij->i", values, values) for values in (rows, others)]
     return lengths[0][:, np.newaxis] + lengths[1] - 2 * (rows @ others.T)
-
-
-def unit_rows(vectors: np.ndarray) -> np.ndarray:
-    """Return rows of length 1, float32; a row of zeros stays."""
-    lengths = np.linalg.norm(vectors, axis=1, keepdims=True)
-    return (vectors / np.maximum(lengths, 1e-12)).astype(np.float32)

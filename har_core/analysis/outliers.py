@@ -4,7 +4,8 @@ from typing import Final
 
 import numpy as np
 
-from har_core.analysis.neighbours import nearest_others, unit_rows
+from har_core.analysis.neighbours import nearest_others
+from har_core.model.novelty.neighbours import unit_rows
 
 OUTLIER_SHARE: Final = 0.005
 

@@ -16,7 +16,7 @@ from har_core.images.preprocessing import resize_image, scale_pixels
 from har_core.keras_io.feature_outputs import Features
 from har_core.model.engine import Engine, are_probabilities, no_answer
 from har_core.model.manifest import BundleManifest
-from har_core.model.novelty import Novelty, NoveltyDetector
+from har_core.model.novelty.detector import Novelty, NoveltyDetector
 from har_core.model.prediction import Prediction
 from har_core.model.temperature import apply_temperature
 from har_core.progress import silent

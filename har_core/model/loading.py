@@ -27,7 +27,7 @@ from har_core.model.manifest import (
     Precision,
     verifying,
 )
-from har_core.model.novelty import NoveltyDetector, read_novelty
+from har_core.model.novelty.detector import NoveltyDetector, read_novelty
 from har_core.model.precision import graph_to_run, wanted_precision
 from har_core.settings import MODEL
 from har_core.storage.paths import expanded, is_file, is_folder

@@ -29,7 +29,12 @@ from har_core.model.manifest import (
     PREDICTIONS_FILE,
     BundleManifest,
 )
-from har_core.model.novelty import FEWEST_HELD_OUT, MOST_REFERENCES, fit_novelty, read_novelty
+from har_core.model.novelty.detector import (
+    FEWEST_HELD_OUT,
+    MOST_REFERENCES,
+    fit_novelty,
+    read_novelty,
+)
 from har_core.model.records import read_parquet, read_splits
 from har_core.progress import Progress, silent
 from har_core.storage.checksums import sha256_of_files

@@ -9,7 +9,7 @@ import pandas as pd
 
 from har_core.analysis.components import Axes, fit_axes
 from har_core.analysis.folds import draw_to_learn
-from har_core.analysis.neighbours import nearest_others, unit_rows
+from har_core.analysis.neighbours import nearest_others
 from har_core.analysis.suspects import (
     LEAST_FITTED,
     MOST_FITTED,
@@ -23,6 +23,7 @@ from har_core.analysis.suspects import (
 )
 from har_core.errors import DatasetError
 from har_core.model.fields import ERROR, FEATURES
+from har_core.model.novelty.neighbours import unit_rows
 from har_core.progress import Progress, silent
 from har_core.scale.labels import NONE, LabelTable
 from har_core.scale.opened.alike import (

@@ -5,7 +5,7 @@ import pytest
 
 from har_core.errors import ModelBundleError
 from har_core.keras_io.feature_outputs import Features
-from har_core.model.novelty import FALSE_ALARMS, FEWEST_HELD_OUT, fit_novelty, read_novelty
+from har_core.model.novelty.detector import FALSE_ALARMS, FEWEST_HELD_OUT, fit_novelty, read_novelty
 
 
 def features(n, seed, shift=0.0):

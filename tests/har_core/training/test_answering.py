@@ -19,7 +19,7 @@ from har_core.model.manifest import (
     BundleManifest,
     read_manifest,
 )
-from har_core.model.novelty import FALSE_ALARMS
+from har_core.model.novelty.detector import FALSE_ALARMS
 from har_core.training.answering import calibrate_bundle
 from tests.drawing import CLASS_NAMES, conv_network, photo_bytes, write_dataset
 from tests.evaluated import draw_predictions

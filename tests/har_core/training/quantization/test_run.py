@@ -24,7 +24,7 @@ from har_core.model.manifest import (
     SPLITS_FILE,
     BundleManifest,
 )
-from har_core.model.novelty import fit_novelty
+from har_core.model.novelty.detector import fit_novelty
 from har_core.training import answering
 from har_core.training.answering import calibrate_bundle, measure_novelty
 from har_core.training.quantization import run

@@ -6,14 +6,14 @@ import functools
 import io
 import math
 import zipfile
-from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any, Final
+from typing import Final
 
 import numpy as np
 
 from har_core.errors import ModelBundleError
 from har_core.keras_io.feature_outputs import Features
+from har_core.model.novelty.neighbours import COMPARED, Neighbours
 
 # The share of ordinary photographs that is called foreign; at most 5 % are wanted, the rest is
 # margin for thresholds that some hundred photographs set.
@@ -21,10 +21,8 @@ FALSE_ALARMS: Final = 0.045
 # With fewer, a threshold of so few false alarms would lie beyond all of them.
 FEWEST_HELD_OUT: Final = 22
 MOST_REFERENCES: Final = 10_000
-# Novelty is decided by a random part of the references, and by the directions in which means vary
-# most: all of them cost several times as much of every prediction, and tell it no better.
-_COMPARED: Final = 1_000
-_COMPONENTS: Final = 64
+# Novelty is decided by the directions in which means vary most: all of them cost several times as
+# much of every prediction, and tell it no better.
 _DIRECTIONS: Final = 128
 _FORMAT: Final = 2
 
@@ -44,96 +42,6 @@ class Novelty:
 
     value: np.ndarray
     in_scope: np.ndarray
-
-
-@dataclass(frozen=True, eq=False)
-class _Neighbours:
-    """Training photographs to be near to, by features that are scaled to length 1.
-
-    Their 64 principal components are compared, and what these leave out is added as if it were
-    perpendicular.
-
-    Parameters
-    ----------
-    centre : ndarray of float32, shape (C,)
-    basis : ndarray of float32, shape (C, K)
-        Principal components.
-    references : ndarray of float32, shape (R, K)
-        Training photographs.
-    remainders : ndarray of float32, shape (R,)
-        Squared length of what the components leave out of each.
-    """
-
-    centre: np.ndarray
-    basis: np.ndarray
-    references: np.ndarray
-    remainders: np.ndarray
-
-    # Every prediction waits for products with this and the references. Rows lie side by side, since
-    # they are read from beyond the caches.
-    @functools.cached_property
-    def _projection(self) -> np.ndarray:
-        return np.ascontiguousarray(np.vstack([self.basis.T, self.centre]), np.float32)
-
-    @functools.cached_property
-    def _offsets(self) -> np.ndarray:
-        centre = self._projection @ self.centre
-        lengths = (self.references**2).sum(axis=1) + self.remainders
-        return lengths + 2 * (self.references @ centre[:-1]) + centre[-1] + 1
-
-    @classmethod
-    def fit(cls, features: np.ndarray, most: int) -> "_Neighbours":
-        """Learn the components of all rows, and remember the first ones."""
-        unit = _unit(features).astype(np.float64)
-        centre = unit.mean(axis=0)
-        unit -= centre
-        _, vectors = np.linalg.eigh(unit.T @ unit)
-        basis = vectors[:, ::-1][:, :_COMPONENTS]
-        unit = unit[:most]
-        references = unit @ basis
-        left_out = np.maximum((unit**2).sum(axis=1) - (references**2).sum(axis=1), 0)
-        return cls(centre, basis, references, left_out)
-
-    def to_nearest(self, feature: np.ndarray) -> float:
-        """Return the squared distance of one picture, shape (C,), to the nearest compared one."""
-        twice = self._twice_projected(feature)
-        apart = self._offsets[:_COMPARED] - self.references[:_COMPARED].dot(twice[:-1])
-        return float(apart.min()) - float(twice[-1])
-
-    def nearest(self, feature: np.ndarray, k: int) -> np.ndarray:
-        """Return which of all references are nearest to one picture, shape (min(k, R),)."""
-        apart = self._offsets - self.references.dot(self._twice_projected(feature)[:-1])
-        return np.argsort(apart, kind="stable")[:k]
-
-    def _twice_projected(self, feature: np.ndarray) -> np.ndarray:
-        """Return twice a picture of length 1 by its components and along the centre, (K + 1,).
-
-        Distances come from it by (x − c)² = 1 − 2 xc + c², which copies no features.
-        """
-        length = math.sqrt(feature.dot(feature))
-        factor = 2 / max(length, 1e-12) if math.isfinite(length) else math.nan
-        return self._projection.dot(feature) * factor
-
-    def arrays(self, prefix: str) -> dict[str, Any]:
-        """Return what is stored: float16, references in one byte each."""
-        step = max(float(np.abs(self.references).max()), 1e-12) / 127
-        return {
-            f"{prefix}_centre": self.centre.astype(np.float32),
-            f"{prefix}_basis": self.basis.astype(np.float16),
-            f"{prefix}_references": np.round(self.references / step).astype(np.int8),
-            f"{prefix}_step": step,
-            f"{prefix}_remainders": self.remainders.astype(np.float16),
-        }
-
-    @classmethod
-    def from_arrays(cls, stored: Mapping[str, Any], prefix: str) -> "_Neighbours":
-        """Read what `arrays` returned."""
-        centre, basis, references, remainders = (
-            stored[f"{prefix}_{name}"].astype(np.float32)
-            for name in ("centre", "basis", "references", "remainders")
-        )
-        step = np.float32(stored[f"{prefix}_step"])
-        return cls(centre, basis, references * step, remainders)
 
 
 @dataclass(frozen=True, eq=False)
@@ -157,7 +65,7 @@ class NoveltyDetector:
         Principal directions of the standardised means.
     variances : ndarray of float32, shape (K + 1,)
         Along each, and along any other.
-    peaks, spreads : _Neighbours
+    peaks, spreads : Neighbours
         Training photographs by both features.
     rows : ndarray of int, shape (R,)
         Which photographs those of `peaks` are: rows of the bundle's ``splits.parquet``.
@@ -173,8 +81,8 @@ class NoveltyDetector:
     scale: np.ndarray
     directions: np.ndarray
     variances: np.ndarray
-    peaks: _Neighbours
-    spreads: _Neighbours
+    peaks: Neighbours
+    spreads: Neighbours
     rows: np.ndarray
     standards: np.ndarray
     held_out: np.ndarray
@@ -326,8 +234,8 @@ def read_novelty(content: bytes, name: str) -> NoveltyDetector | None:
                 scale=stored["scale"],
                 directions=stored["directions"].astype(np.float32),
                 variances=stored["variances"],
-                peaks=_Neighbours.from_arrays(stored, "peaks"),
-                spreads=_Neighbours.from_arrays(stored, "spreads"),
+                peaks=Neighbours.from_arrays(stored, "peaks"),
+                spreads=Neighbours.from_arrays(stored, "spreads"),
                 rows=stored["rows"],
                 standards=stored["standards"],
                 held_out=stored["held_out"],
@@ -379,8 +287,8 @@ def fit_novelty(
         scale=scale.astype(np.float32),
         directions=directions[:, :k],
         variances=np.append(variances[:k], rest).astype(np.float32),
-        peaks=_Neighbours.fit(training.peaks, len(rows)),
-        spreads=_Neighbours.fit(training.spreads, _COMPARED),
+        peaks=Neighbours.fit(training.peaks, len(rows)),
+        spreads=Neighbours.fit(training.spreads, COMPARED),
         rows=rows,
         standards=np.array([[0.0] * 3, [1.0] * 3]),
         held_out=np.zeros(n),
@@ -390,9 +298,3 @@ def fit_novelty(
     read = read_novelty(detector.to_bytes(), "novelty")
     assert read is not None
     return read.measured_on(held_out)
-
-
-def _unit(features: np.ndarray) -> np.ndarray:
-    """Scale rows to length 1; a row of zeros stays one."""
-    lengths = np.linalg.norm(features, axis=1, keepdims=True)
-    return features / np.maximum(lengths, 1e-12)
