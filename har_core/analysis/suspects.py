@@ -100,21 +100,26 @@ def find_label_suspects(
         },
         index=labels.index,
     ).sort_values(["is_label_issue", "label_score"], ascending=[False, True], kind="stable")
-    suspects = ranking.groupby("label")["is_label_issue"].sum()
-    by_class = pd.DataFrame(
+    return LabelSuspects(ranking, _by_class(ranking, names, np.clip(noise, 0, 1)))
+
+
+def _by_class(ranking: pd.DataFrame, names: np.ndarray, noise: np.ndarray) -> pd.DataFrame:
+    """Sum up a ranking; see `LabelSuspects`."""
+    of_class = ranking.groupby("label")["is_label_issue"]
+    table = pd.DataFrame(
         {
-            "photographs": np.bincount(codes, minlength=len(present)),
-            "suspects": suspects.reindex(names).to_numpy(int),
-            "noise": np.clip(noise, 0, 1),
+            "photographs": of_class.size().reindex(names).to_numpy(int),
+            "suspects": of_class.sum().reindex(names).to_numpy(int),
+            "noise": noise,
         },
         index=pd.Index(names, name="label"),
     )
-    counts = by_class["photographs"].to_numpy()
     ends = [
-        _wilson_interval(share * n, n) for share, n in zip(by_class["noise"], counts, strict=True)
+        _wilson_interval(share * n, n)
+        for share, n in zip(noise, table["photographs"].to_numpy(), strict=True)
     ]
-    by_class["noise_low"], by_class["noise_high"] = np.array(ends).T
-    return LabelSuspects(ranking, by_class.sort_values("noise", ascending=False))
+    table["noise_low"], table["noise_high"] = np.array(ends).T
+    return table.sort_values("noise", ascending=False)
 
 
 def _wilson_interval(found: float, n: int) -> tuple[float, float]:

@@ -1,6 +1,7 @@
 """Running a labelled set of photographs through a model, for its evaluation."""
 
 from collections.abc import Callable
+from dataclasses import dataclass, field
 from typing import Final
 
 import numpy as np
@@ -11,7 +12,7 @@ from har_core.errors import DatasetError
 from har_core.evaluation.result import EvaluationResult
 from har_core.evaluation.store import Evaluation, network_sha256, now
 from har_core.images.reading import Photograph, read_photographs
-from har_core.model.classifier import ActionModel
+from har_core.model.classifier import ActionModel, Answers
 from har_core.progress import silent
 
 _BATCH_SIZE: Final = 32
@@ -52,50 +53,23 @@ def evaluate_dataset(
     """
     reasons = _reasons_to_skip(table, model.class_names)
     usable = table[reasons == ""]
-    fingerprints: list[np.ndarray] = []
-    hashes: list[str] = []
-    probabilities: list[np.ndarray] = []
-    in_scope: list[np.ndarray] = []
-    failed: dict[int, str] = {}
-    photographs = read_photographs(usable["path"].tolist(), model.manifest.input_size)
-    for start in range(0, len(usable), _BATCH_SIZE):
-        good: dict[int, Photograph] = {}
-        # The rows first: no photograph of the next batch is taken.
-        for row, found in zip(usable.index[start : start + _BATCH_SIZE], photographs, strict=False):
-            if isinstance(found, Photograph):
-                good[row] = found
-            elif found is not None:
-                failed[row] = f"unreadable photograph ({found.reason})"
-        if good:
-            answers = model.predict_with_novelty(np.stack([p.square for p in good.values()]))
-            rows, judged = answers.probabilities, answers.novelty
-            answered = np.isfinite(rows).all(axis=1)
-            probabilities.append(rows[answered])
-            if judged is not None:
-                in_scope.append(judged.in_scope[answered])
-            for (row, photograph), is_answered in zip(good.items(), answered, strict=True):
-                if is_answered:
-                    fingerprints.append(photograph.fingerprint)
-                    hashes.append(photograph.sha256)
-                else:
-                    failed[row] = "the model gives no probabilities for it"
-        progress(min(start + _BATCH_SIZE, len(usable)), len(usable))
-    reasons[list(failed)] = list(failed.values())
+    answered = _answer(model, usable, progress)
+    reasons[list(answered.failed)] = list(answered.failed.values())
     skipped = table.assign(reason=reasons).loc[reasons != "", ["filename", "label", "reason"]]
     kept = table[reasons == ""]
     if kept.empty:
         counts = skipped["reason"].value_counts()
         listed = "; ".join(f"{n:,} × {reason}" for reason, n in counts.items())
         raise DatasetError(f"None of the {len(table):,} rows can be evaluated: {listed}.")
-    pairs, _ = near_duplicate_pairs(np.stack(fingerprints))
+    pairs, _ = near_duplicate_pairs(np.stack(answered.fingerprints))
     raw = EvaluationResult.from_predictions(
         kept["label"].tolist(),
-        np.concatenate(probabilities),
+        np.concatenate(answered.probabilities),
         model.class_names,
         kept["filename"].tolist(),
-        duplicate_groups(len(hashes), pairs),
-        hashes,
-        np.concatenate(in_scope) if in_scope else None,
+        duplicate_groups(len(answered.hashes), pairs),
+        answered.hashes,
+        np.concatenate(answered.in_scope) if answered.in_scope else None,
     )
     return Evaluation(
         name=name,
@@ -108,6 +82,60 @@ def evaluate_dataset(
         folder=folder,
         skipped=skipped.reset_index(drop=True),
     )
+
+
+@dataclass
+class _Answered:
+    """What a model says of the photographs that it could answer for, in order; why not of others.
+
+    Parameters
+    ----------
+    fingerprints : list of ndarray
+    hashes : list of str
+    probabilities : list of ndarray, in batches
+    in_scope : list of ndarray of bool, in batches
+        Empty if the model cannot tell.
+    failed : dict of int to str
+        Row to the reason.
+    """
+
+    fingerprints: list[np.ndarray] = field(default_factory=list)
+    hashes: list[str] = field(default_factory=list)
+    probabilities: list[np.ndarray] = field(default_factory=list)
+    in_scope: list[np.ndarray] = field(default_factory=list)
+    failed: dict[int, str] = field(default_factory=dict)
+
+    def add(self, good: dict[int, Photograph], answers: Answers) -> None:
+        """Take the answers for a batch of photographs, by row."""
+        answered = np.isfinite(answers.probabilities).all(axis=1)
+        self.probabilities.append(answers.probabilities[answered])
+        if answers.novelty is not None:
+            self.in_scope.append(answers.novelty.in_scope[answered])
+        for (row, photograph), is_answered in zip(good.items(), answered, strict=True):
+            if is_answered:
+                self.fingerprints.append(photograph.fingerprint)
+                self.hashes.append(photograph.sha256)
+            else:
+                self.failed[row] = "the model gives no probabilities for it"
+
+
+def _answer(
+    model: ActionModel, usable: pd.DataFrame, progress: Callable[[int, int], None]
+) -> _Answered:
+    found = _Answered()
+    photographs = read_photographs(usable["path"].tolist(), model.manifest.input_size)
+    for start in range(0, len(usable), _BATCH_SIZE):
+        good: dict[int, Photograph] = {}
+        # The rows first: no photograph of the next batch is taken.
+        for row, read in zip(usable.index[start : start + _BATCH_SIZE], photographs, strict=False):
+            if isinstance(read, Photograph):
+                good[row] = read
+            elif read is not None:
+                found.failed[row] = f"unreadable photograph ({read.reason})"
+        if good:
+            found.add(good, model.predict_with_novelty(np.stack([p.square for p in good.values()])))
+        progress(min(start + _BATCH_SIZE, len(usable)), len(usable))
+    return found
 
 
 def _reasons_to_skip(table: pd.DataFrame, class_names: tuple[str, ...]) -> pd.Series:
