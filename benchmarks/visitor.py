@@ -19,6 +19,8 @@ _SENT_AS: Final = {
     "checkbox": ("bool_value", False),
     "slider": ("double_array_value", True),
     "plotly_chart": ("string_value", False),
+    "pagination": ("int_value", False),
+    "button": ("trigger_value", False),
 }
 
 
@@ -33,6 +35,11 @@ class Visitor:
         Name of a page, as in its address.
     query : str
         Of that address, without ``?``.
+
+    Attributes
+    ----------
+    seconds : float
+        Until the server had sent all of the page.
     """
 
     def __init__(self, url: str, page: str, query: str = "") -> None:
@@ -43,7 +50,7 @@ class Visitor:
         self._kept: dict[str, ForwardMsg] = {}
         self._shown: dict[tuple[int, ...], Any] = {}
         self._set: dict[str, WidgetState] = {}
-        self._run(self._request(page_name=page))
+        self.seconds = self._run(self._request(page_name=page))
 
     def __enter__(self) -> Self:
         """Return the visitor."""
@@ -83,7 +90,10 @@ class Visitor:
         else:
             setattr(state, field, value)
         self._set[widget.id] = state
-        return self._run(self._request(fragment_id=fragment))
+        request = self._request(fragment_id=fragment)
+        if name == "button":  # which is pressed once
+            del self._set[widget.id]
+        return self._run(request)
 
     def _widget(self, key: str) -> tuple[str, Any, str]:
         for delta in self._shown.values():

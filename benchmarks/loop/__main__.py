@@ -14,6 +14,7 @@ import pandas as pd
 
 from har_core.analysis.components import principal_components
 from har_core.analysis.features import compute_features
+from har_core.analysis.neighbours import nearest_others
 from har_core.analysis.opinions import collect_opinions
 from har_core.analysis.review import review_queue
 from har_core.analysis.suspects import cross_validated_probabilities
@@ -82,7 +83,9 @@ def measure(
     )
     print(f"cross-validation: {time.perf_counter() - started:.0f} s")
     table = pd.DataFrame(index=wrong.index)
-    analysis = Analysis(table, probabilities, np.arange(len(wrong)), class_names, own, components)
+    every = np.arange(len(wrong))
+    nearest = nearest_others(components, every, group_numbers(wrong), every)
+    analysis = Analysis(table, probabilities, every, class_names, own, components, nearest)
     started = time.perf_counter()
     queue = review_queue(wrong, collect_opinions(wrong, analysis, folder), {})
     print(f"queue: {time.perf_counter() - started:.0f} s, {len(queue):,} photographs")

@@ -21,37 +21,43 @@ import simplejpeg
 
 import har_core
 from benchmarks.bench_scan import seconds_of
-from benchmarks.pages import reruns
+from benchmarks.pages import PARTS, reruns
 from har_core.dataset.duplicates import hashed_pairs, near_duplicate_pairs, pairs_of_thumbnails
 from har_core.scan.scanning import scan_dataset
-from tests.drawing import write_tiny_bundle
+from tests.drawing import CLASS_NAMES, write_tiny_bundle
 
 SIDE: Final = 64
-LABELS: Final = ("running", "cycling", "eating", "sleeping")
+SPLITS: Final = 8 * ("train",) + ("validation", "test")
 # What needs no analysis.
 RERUNS: Final = ("balance_measure", "browse_search", "browse_order", "finding")
 # As alike as the thumbnails of photographs are: with white noise no bound would leave a candidate.
 FREQUENCIES: Final = 8
-EVERY, COPY, DARK = 100, 50, 51
+EVERY, COPY, DARK, WRONG = 100, 50, 51, 52
 
 
 def write_photographs(folder: Path, n: int) -> Path:
-    """Write a dataset of pictures of coarse random patches; of a hundred, a copy and a dark one."""
+    """Write a dataset of pictures of coarse random patches, one of three colours brighter.
+
+    Of a hundred one is a copy, in another split, one is dark and one has another's label.
+    """
     photographs = folder / "train"
     if (folder / "train.csv").exists():
         return folder
     photographs.mkdir(parents=True, exist_ok=True)
     rng = np.random.default_rng(0)
-    lines = ["filename,label"]
+    lines = ["filename,label,split"]
     for number in range(n):
         patches = rng.integers(0, 256, (FREQUENCIES, FREQUENCIES, 3), np.uint8)
+        patches[..., number % 3] //= 2
+        patches[..., number % 3] += 128
         if number % EVERY == DARK:
             patches //= 16
         pixels = np.kron(patches, np.ones((SIDE // FREQUENCIES, SIDE // FREQUENCIES, 1), np.uint8))
         if number % EVERY != COPY:  # else the one before again
             content = simplejpeg.encode_jpeg(pixels, quality=80)
         (photographs / f"{number}.jpg").write_bytes(content)
-        lines.append(f"{number}.jpg,{LABELS[number % len(LABELS)]}")
+        of = number - (number % EVERY in (COPY, WRONG))
+        lines.append(f"{number}.jpg,{CLASS_NAMES[of % 3]},{SPLITS[number % len(SPLITS)]}")
     (folder / "train.csv").write_text("\n".join(lines) + "\n")
     return folder
 
@@ -105,7 +111,7 @@ def duplicates_by_hashing(folder: Path, n: int) -> float:
 def page_rerun(folder: Path, n: int) -> float:
     """Rerun the Dataset page after a change of a widget: the slowest."""
     scan_dataset(folder)
-    return max(reruns("dataset", str(folder), RERUNS).values()) / 1000
+    return max(reruns(PARTS["dataset"], str(folder), RERUNS).values()) / 1000
 
 
 MEASURED: Final[dict[str, Callable[[Path, int], float]]] = {

@@ -6,19 +6,18 @@ import pandas as pd
 import plotly.graph_objects as go
 import streamlit as st
 
-from dashboard.charts.dataset import SPLIT_COLOURS, chosen_points, photo_map
+from dashboard.charts.dataset import SPLIT_COLOURS, photo_map
 from dashboard.charts.style import ACCENT, MUTED
 from dashboard.dataset.decision_bar import show_decision_bar
 from dashboard.dataset.tiles import PAGE_SIZE, issue_title, show_tiles
 from dashboard.dataset.view import BY_IDENTITY, DatasetView, section
 from dashboard.widgets.hover_picture import show_hover_picture
 from dashboard.widgets.paging import choose_page
+from dashboard.widgets.photo_map import REGION, chosen_region, show_points
 from dashboard.wording.glossary import GLOSSARY
-from dashboard.wording.names import counted
 from har_core.images.thumbnails import thumbnail
 from har_core.scan.issues import ISSUE_KINDS, issue_column
 
-_REGION: Final = "map_region"  # a fragment, by which it is run again
 _COLOURINGS: Final = ("Class", "Split", "Finding")
 
 
@@ -51,14 +50,7 @@ def show_map(view: DatasetView) -> None:
                 width=280,
             )
     chart = f"photo_map_{colouring}"
-    st.plotly_chart(
-        _figure(view, colouring, finding),
-        key=chart,
-        on_select=lambda: st.rerun(_REGION),  # alone: the map is large
-        selection_mode=("lasso", "box", "points"),
-        config={"displaylogo": False, "scrollZoom": True},
-        alt="Map of the photographs: alike ones lie close together",
-    )
+    show_points(_figure(view, colouring, finding), key=chart)
     show_hover_picture("photo_map", str(view.identity), lambda row: _thumbnail_of(view, row))
     left_out = int(view.analysis.table["x"].isna().sum())
     st.caption(
@@ -96,13 +88,12 @@ def _thumbnail_of(view: DatasetView, row: int) -> bytes | None:
     return thumbnail(path) if isinstance(path, str) else None
 
 
-@section(key=_REGION)
+@section(key=REGION)
 def _show_region(view: DatasetView, chart: str) -> None:
-    chosen = chosen_points(st.session_state[chart])
+    chosen = chosen_region(chart)
     if not chosen:
         return
     rows = view.photographs.loc[chosen]
-    st.markdown(f"**{counted(len(rows), 'photograph')} in this region**")
     shown = rows.iloc[choose_page(len(rows), PAGE_SIZE, f"map_page_{hash(tuple(chosen))}")]
     bar = st.container()
     selected = show_tiles(view, shown, key="map_gallery")

@@ -4,7 +4,7 @@ import contextlib
 from collections.abc import Callable
 from contextvars import copy_context
 from dataclasses import dataclass
-from functools import cached_property, wraps
+from functools import cached_property
 from pathlib import Path
 from typing import Any, Concatenate, Final, ParamSpec
 
@@ -14,6 +14,7 @@ import streamlit as st
 
 from dashboard.jobs.registry import find_jobs
 from dashboard.resources import Reading, file_stamp, opened_dataset, reading_of
+from dashboard.widgets.sections import runs_alone
 from har_core.analysis.whole_set import Analysis, load_analysis
 from har_core.dataset.table import Dataset
 from har_core.errors import ModelBundleError
@@ -167,31 +168,12 @@ _Draw = Callable[Concatenate[DatasetView, _P], None]
 
 
 def section(*, key: str | None = None) -> Callable[[_Draw[_P]], _Draw[_P]]:
-    """Let a part of the page run alone, and the whole page if a file has changed since.
-
-    Parameters
-    ----------
-    key : str, optional
-        By which `streamlit.rerun` runs it again.
-    """
-    return lambda draw: _section(draw, key)
+    """Let a part of the page run alone; see `dashboard.widgets.sections.runs_alone`."""
+    return runs_alone(_is_current, key=key)
 
 
-def _section(draw: _Draw[_P], key: str | None) -> _Draw[_P]:
-    @st.fragment(key=key)
-    @wraps(draw)
-    def run(drawn: list[bool], view: DatasetView, *args: _P.args, **choices: _P.kwargs) -> None:
-        # Drawn with the page it is as new as that, whatever is being written meanwhile.
-        if drawn and _identity(view.dataset, view.identity.model_folder) != view.identity:
-            st.rerun()
-        drawn.append(True)
-        draw(view, *args, **choices)
-
-    @wraps(draw)
-    def begin(view: DatasetView, *args: _P.args, **choices: _P.kwargs) -> None:
-        run([], view, *args, **choices)
-
-    return begin
+def _is_current(view: DatasetView) -> bool:
+    return _identity(view.dataset, view.identity.model_folder) == view.identity
 
 
 @st.cache_resource(max_entries=4, show_spinner="Reading the dataset …", hash_funcs={Identity: repr})

@@ -4,20 +4,24 @@ from typing import Final
 
 import numpy as np
 import pandas as pd
+import plotly.graph_objects as go
 import streamlit as st
 
-from dashboard.charts.dataset import chosen_points, photo_map
+from dashboard.charts.dataset import photo_map
 from dashboard.charts.results import VERDICT_COLOURS
 from dashboard.jobs.own_process import run_apart
 from dashboard.jobs.registry import Job, find_jobs, start_job
 from dashboard.jobs.view import show_jobs
+from dashboard.results.opening import section
 from dashboard.results.photos import ScoredPhotos
+from dashboard.widgets.photo_map import REGION, chosen_region, show_points
 from dashboard.wording.answers import VERDICT_WORDS
-from dashboard.wording.names import counted, human_name
+from dashboard.wording.names import human_name
 from har_core.scale.opened.sample import MAX_POINTS, SampleMap, arrange_sample, map_sample
 from har_core.scale.opened.table import VERDICTS, ResultsTable
 
 
+@section()
 def show_map(table: ResultsTable) -> None:
     """Draw a sample, and the photographs of a region that was lassoed; offer to arrange it."""
     key = f"results map/{table.results.location}"
@@ -52,6 +56,7 @@ def _draw(table: ResultsTable, found: SampleMap, key: str) -> None:
             default="Answer",
             required=True,
             key="results_map_colouring",
+            bind="query-params",
         )
         if found.method == "pca":
             st.button(
@@ -63,29 +68,33 @@ def _draw(table: ResultsTable, found: SampleMap, key: str) -> None:
                 help=f"t-SNE of {MAX_POINTS['tsne']:,} photographs, which takes half a minute; "
                 "it is kept until the server ends.",
             )
-    points = pd.DataFrame(found.coordinates, columns=["x", "y"], index=found.rows)
-    points["filename"] = [f"photograph {row:,}" for row in found.rows.tolist()]
-    if by_answer == "Answer":
-        names = np.array([human_name(name) for name in table.class_names], dtype=object)
-        figure = photo_map(points, pd.Series(names[table.action[found.rows]], points.index))
-    else:
-        words = np.array([VERDICT_WORDS[name] for name in VERDICTS], dtype=object)
-        colours = {VERDICT_WORDS[name]: colour for name, colour in VERDICT_COLOURS.items()}
-        groups = pd.Series(words[table.verdict[found.rows]], points.index)
-        figure = photo_map(points, groups, colours=colours)
-    event = st.plotly_chart(
-        figure,
-        key=f"results_map_{by_answer}_{found.method}",
-        on_select="rerun",
-        selection_mode=("lasso", "box", "points"),
-        config={"displaylogo": False, "scrollZoom": True},
-        alt="Map of a sample of the photographs: alike ones lie close together",
-    )
+    chart = f"results_map_{by_answer}_{found.method}"
+    show_points(_figure((*table.identity, found.method), by_answer, found, table), key=chart)
     st.caption(_what_is_drawn(table, found))
-    rows = np.array(chosen_points(event), dtype=np.int64)
-    if len(rows):
-        st.markdown(f"**{counted(len(rows), 'photograph')} in this region**")
-        ScoredPhotos(table).show(rows, key="results map")
+    _show_region(table, chart)
+
+
+# A figure of thousands of points, which nobody changes.
+@st.cache_resource(max_entries=8, show_spinner=False)
+def _figure(
+    identity: tuple[object, ...], by_answer: str, _found: SampleMap, _table: ResultsTable
+) -> go.Figure:
+    points = pd.DataFrame(_found.coordinates, columns=["x", "y"], index=_found.rows)
+    points["filename"] = [f"photograph {row:,}" for row in _found.rows.tolist()]
+    if by_answer == "Answer":
+        names = np.array([human_name(name) for name in _table.class_names], dtype=object)
+        return photo_map(points, pd.Series(names[_table.action[_found.rows]], points.index))
+    words = np.array([VERDICT_WORDS[name] for name in VERDICTS], dtype=object)
+    colours = {VERDICT_WORDS[name]: colour for name, colour in VERDICT_COLOURS.items()}
+    groups = pd.Series(words[_table.verdict[_found.rows]], points.index)
+    return photo_map(points, groups, colours=colours)
+
+
+@section(key=REGION)
+def _show_region(table: ResultsTable, chart: str) -> None:
+    chosen = chosen_region(chart)
+    if chosen:
+        ScoredPhotos(table).show(np.array(chosen, dtype=np.int64), key="results map")
 
 
 _VECTORS: Final = {True: "the model's features", False: "the class probabilities"}

@@ -3,16 +3,18 @@
 import threading
 import time
 from collections import OrderedDict, defaultdict
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from contextvars import copy_context
-from typing import Final
+from typing import Concatenate, Final, ParamSpec
 
 import streamlit as st
 
 from dashboard import sidebar
 from dashboard.resources import Reading, file_stamp, opened_dataset, reading_of
+from dashboard.widgets.sections import runs_alone
 from har_core.dataset.table import Dataset
-from har_core.errors import DatasetError
+from har_core.errors import DatasetError, HarError
 from har_core.model.bundle import list_bundles
 from har_core.model.manifest import ONNX_FILE
 from har_core.model.records import read_splits
@@ -43,11 +45,12 @@ def opened_results(location: str) -> ResultsTable:
     checked, before = _tables.get(location, (0.0, None))
     if before is not None and time.monotonic() - checked < _LIST_AGAIN_S:
         return before
-    place = st.empty()
+    # In a part of the page that runs alone it would move what follows.
+    place = st.empty() if before is None else None
     outside = copy_context()
 
     def report(what: str, done: int, total: int) -> None:
-        if before is None:
+        if place is not None:
             outside.run(place.progress, done / total, f"{what}: {done:,} of {total:,} parts")
 
     with _locks[location]:  # two visitors do not read the same, and wait for nobody else
@@ -57,8 +60,25 @@ def opened_results(location: str) -> ResultsTable:
         _tables[location] = (time.monotonic(), table)
         while len(_tables) > _HELD:
             _tables.popitem(last=False)
-    place.empty()
+    if place is not None:
+        place.empty()
     return table
+
+
+_P = ParamSpec("_P")
+_Draw = Callable[Concatenate[ResultsTable, _P], None]
+
+
+def section(*, key: str | None = None) -> Callable[[_Draw[_P]], _Draw[_P]]:
+    """Let a part of a page run alone; see `dashboard.widgets.sections.runs_alone`."""
+    return runs_alone(_is_current, key=key)
+
+
+def _is_current(table: ResultsTable) -> bool:
+    try:
+        return opened_results(table.results.location).identity == table.identity
+    except HarError:
+        return False  # the page says why
 
 
 def measured(table: ResultsTable, source: str) -> tuple[JoinedLabels, MassResult, str]:

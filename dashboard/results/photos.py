@@ -10,6 +10,7 @@ import streamlit as st
 
 from dashboard.charts.bars import probability_bars
 from dashboard.widgets.gallery import Tile, gallery
+from dashboard.widgets.messages import errors_said
 from dashboard.widgets.opened_photo import neighbour, show_large_picture, show_step_buttons
 from dashboard.wording.answers import VERDICT_WORDS
 from dashboard.wording.names import escape_markdown, human_name, markdown_name, percent
@@ -40,6 +41,7 @@ class ScoredPhotos:
     table: ResultsTable
     label: np.ndarray | None = None
 
+    @errors_said()
     def show(
         self, rows: np.ndarray, *, key: str, page_size: int = 24, tile_width: int = 150
     ) -> None:
@@ -118,6 +120,7 @@ def _last_name(uri: str) -> str:
     return uri.rpartition("/")[2]
 
 
+@errors_said()
 def _draw(photos: ScoredPhotos, row: int) -> None:
     key, opened = st.session_state[_OPENED]
     if opened != row:

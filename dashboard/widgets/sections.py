@@ -1,8 +1,16 @@
-"""Which section of a page is open: a step of the browser's history leads back to it."""
+"""Sections of a page: which is open, by the browser's history, and parts that run alone."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from functools import wraps
+from typing import Concatenate, ParamSpec, TypeVar
 
 import streamlit as st
+
+from dashboard.widgets.messages import errors_said
+
+_P = ParamSpec("_P")
+_Shown = TypeVar("_Shown")
+_Draw = Callable[Concatenate[_Shown, _P], None]
 
 
 def follow_history(key: str, sections: Sequence[str]) -> None:
@@ -16,3 +24,36 @@ def follow_history(key: str, sections: Sequence[str]) -> None:
     if named != st.session_state.get(seen, named) and named in sections:
         st.session_state[key] = named
     st.session_state[seen] = named
+
+
+def runs_alone(
+    is_current: Callable[[_Shown], bool], *, key: str | None = None
+) -> Callable[[_Draw[_Shown, _P]], _Draw[_Shown, _P]]:
+    """Let a part of a page run alone, and the whole page if what it shows has changed since.
+
+    Parameters
+    ----------
+    is_current : callable
+        Tells whether the part's first argument, which it shows, is as the page would now open it.
+    key : str, optional
+        By which `streamlit.rerun` runs it again.
+    """
+
+    def decorate(draw: _Draw[_Shown, _P]) -> _Draw[_Shown, _P]:
+        @st.fragment(key=key)
+        @wraps(draw)
+        def run(drawn: list[bool], shown: _Shown, *args: _P.args, **choices: _P.kwargs) -> None:
+            # Drawn with the page it is as new as that, whatever is being written meanwhile.
+            if drawn and not is_current(shown):
+                st.rerun()
+            drawn.append(True)
+            with errors_said():
+                draw(shown, *args, **choices)
+
+        @wraps(draw)
+        def begin(shown: _Shown, *args: _P.args, **choices: _P.kwargs) -> None:
+            run([], shown, *args, **choices)
+
+        return begin
+
+    return decorate

@@ -1,9 +1,12 @@
 """Photographs that look alike to a model: whose labels they have, and which are nearest."""
 
+from collections.abc import Callable
 from typing import Final
 
 import numpy as np
 import pandas as pd
+
+from har_core.progress import silent
 
 N_NEIGHBOURS: Final = 10
 _ELEMENTS: Final = 2**22  # of a block of distances
@@ -12,10 +15,8 @@ _SET: Final = 64  # distances of which the least is looked at first
 _MANY_SETS: Final = 8  # for each wanted value, from which on that is faster
 
 
-def vote_of_neighbours(
-    components: np.ndarray, labels: np.ndarray, groups: np.ndarray
-) -> tuple[np.ndarray, np.ndarray]:
-    """Count the labels of each photograph's `N_NEIGHBOURS` nearest others.
+def vote_of_neighbours(nearest: np.ndarray, labels: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Count the labels of each photograph's nearest others.
 
     A k-nearest-neighbours classifier that never asks the photograph itself or its duplicates
     (Wilson, "Asymptotic Properties of Nearest Neighbor Rules Using Edited Data", IEEE Trans. SMC
@@ -23,46 +24,50 @@ def vote_of_neighbours(
 
     Parameters
     ----------
-    components : ndarray of float, shape (N, D)
-        Feature vectors; near means alike.
+    nearest : ndarray of int, shape (R, K)
+        From `nearest_others`, whose voters have a label.
     labels : ndarray of str, shape (N,)
-        Given labels; a photograph without one (``""``) has no vote.
-    groups : ndarray of int, shape (N,)
-        Near-duplicate group of each.
+        Given labels, ``""`` where there is none.
 
     Returns
     -------
-    shares : ndarray of float64, shape (N, C)
+    shares : ndarray of float64, shape (R, C)
         Share of the votes for each class; rows sum to 1, or to 0 if nobody could vote.
     class_names : ndarray of str, shape (C,)
         Sorted.
     """
     voters = np.flatnonzero(labels != "")
     class_names, codes = np.unique(labels[voters], return_inverse=True)
-    shares = np.zeros((len(labels), len(class_names)))
-    rows = np.arange(len(labels))
-    nearest = nearest_others(components, voters, groups, rows)
-    allowed = nearest >= 0
     code_of = np.zeros(len(labels), np.int64)
     code_of[voters] = codes
-    np.add.at(shares, (rows[:, np.newaxis], code_of[nearest]), allowed)
-    total = shares.sum(axis=1, keepdims=True)
-    return shares / np.maximum(total, 1), class_names
+    shares = np.zeros((len(nearest), len(class_names)))
+    rows = np.arange(len(nearest))[:, np.newaxis]
+    np.add.at(shares, (rows, code_of[nearest]), nearest >= 0)
+    return shares / np.maximum(shares.sum(axis=1, keepdims=True), 1), class_names
 
 
 def nearest_others(
-    components: np.ndarray, voters: np.ndarray, groups: np.ndarray, rows: np.ndarray
+    components: np.ndarray,
+    voters: np.ndarray,
+    groups: np.ndarray,
+    rows: np.ndarray,
+    *,
+    report: Callable[[int, int], None] = silent,
 ) -> np.ndarray:
     """Return the photographs that are most like some, none of them a duplicate of these.
 
     Parameters
     ----------
-    components, groups
-        As in `vote_of_neighbours`.
+    components : ndarray of float, shape (N, D)
+        Feature vectors; near means alike.
     voters : ndarray of int, shape (V,)
         Which photographs may be among the nearest.
+    groups : ndarray of int, shape (N,)
+        Near-duplicate group of each.
     rows : ndarray of int, shape (R,)
         Whose neighbours to look for.
+    report : callable, optional
+        Called with (done, R).
 
     Returns
     -------
@@ -79,6 +84,7 @@ def nearest_others(
     grouped = groups[voters][by_group]
     chunk = max(_FEWEST_ROWS, _ELEMENTS // len(others))
     for start in range(0, len(rows), chunk):
+        report(start, len(rows))
         here = rows[start : start + chunk]
         # Less the row's own squared length, which leaves the order as it is.
         distances = np.pad(-2 * components[here], ((0, 0), (0, 1)), constant_values=1) @ others.T
@@ -89,6 +95,7 @@ def nearest_others(
         distances[row, by_group[place]] = np.inf
         nearest, far = _least(distances, wanted)
         found[start : start + chunk] = np.where(np.isfinite(far), candidates[nearest], -1)
+    report(len(rows), len(rows))
     return found
 
 
@@ -135,7 +142,7 @@ def nearest_of_class(
     Parameters
     ----------
     components, labels, groups
-        As in `vote_of_neighbours`.
+        As in `nearest_others`.
     position : int
         Of the given photograph; neither it nor one of its duplicates is returned.
     class_name : str

@@ -7,7 +7,7 @@ from typing import Final, Literal
 import numpy as np
 import pandas as pd
 
-from har_core.analysis.neighbours import vote_of_neighbours
+from har_core.analysis.neighbours import nearest_others, vote_of_neighbours
 from har_core.analysis.whole_set import Analysis, group_numbers
 from har_core.model.manifest import BundleManifest, read_manifest
 from har_core.model.records import recorded_cross_validation
@@ -39,7 +39,11 @@ class Opinions:
 
 
 def collect_opinions(
-    photographs: pd.DataFrame, analysis: Analysis, model_folder: Path
+    photographs: pd.DataFrame,
+    analysis: Analysis,
+    model_folder: Path,
+    *,
+    rows: pd.Index | None = None,
 ) -> list[Opinions]:
     """Return all that is known about the labels of analysed photographs.
 
@@ -52,6 +56,9 @@ def collect_opinions(
         Of these photographs.
     model_folder : Path
         The model whose analysis it is.
+    rows : Index, optional
+        Of analysed photographs whose neighbours to ask, where the labels are others than those of
+        the analysis: they are looked for again. Default: all, whose neighbours the analysis knows.
 
     Returns
     -------
@@ -59,20 +66,25 @@ def collect_opinions(
         In the order of `SOURCES`; a source that says nothing is left out.
     """
     manifest = read_manifest(model_folder)
-    rows = analysis.table.index
-    split = photographs.loc[rows, "split"]
+    usable = photographs.loc[analysis.table.index]
     model = pd.DataFrame(
-        analysis.model_probabilities, index=rows, columns=list(manifest.class_names)
+        analysis.model_probabilities, index=usable.index, columns=list(manifest.class_names)
     )
-    opinions = [Opinions("model", model, split.isin(_HELD_OUT))]
+    opinions = [Opinions("model", model, usable["split"].isin(_HELD_OUT))]
     regression = _regression(photographs, analysis, model_folder, manifest)
     if len(regression):
         opinions.append(_independent("regression", regression))
-    usable = photographs.loc[rows]
-    shares, class_names = vote_of_neighbours(
-        analysis.components, usable["label"].to_numpy(dtype=str), group_numbers(usable)
-    )
-    votes = pd.DataFrame(shares, index=rows, columns=class_names)
+    labels = usable["label"].to_numpy(dtype=str)
+    nearest = analysis.neighbours
+    if rows is not None:
+        nearest = nearest_others(
+            analysis.components,
+            np.flatnonzero(labels != ""),
+            group_numbers(usable),
+            usable.index.get_indexer(rows),
+        )
+    shares, class_names = vote_of_neighbours(nearest, labels)
+    votes = pd.DataFrame(shares, usable.index if rows is None else rows, class_names)
     opinions.append(_independent("neighbours", votes[votes.sum(axis=1).gt(0)]))
     return opinions
 

@@ -1,16 +1,20 @@
 """Photographs that resemble no other."""
 
+from collections.abc import Callable
 from typing import Final
 
 import numpy as np
 
 from har_core.analysis.neighbours import nearest_others
 from har_core.model.novelty.neighbours import unit_rows
+from har_core.progress import silent
 
 OUTLIER_SHARE: Final = 0.005
 
 
-def score_outliers(components: np.ndarray) -> np.ndarray:
+def score_outliers(
+    components: np.ndarray, *, report: Callable[[int, int], None] = silent
+) -> np.ndarray:
     """Score by the mean cosine distance to the ten nearest others.
 
     Kuan and Mueller, "Back to the Basics: Revisiting Out-of-Distribution Detection Baselines", ICML
@@ -21,6 +25,8 @@ def score_outliers(components: np.ndarray) -> np.ndarray:
     ----------
     components : ndarray of float32, shape (N, K)
         From `har_core.analysis.components.principal_components`; N is at least 2.
+    report : callable, optional
+        Called with (done, N).
 
     Returns
     -------
@@ -29,7 +35,7 @@ def score_outliers(components: np.ndarray) -> np.ndarray:
     """
     units = unit_rows(components)
     rows = np.arange(len(units))
-    nearest = nearest_others(units, rows, rows, rows).T
+    nearest = nearest_others(units, rows, rows, rows, report=report).T
     cosines = [
         np.einsum("ij,ij->i", units, units[others], dtype=np.float64)
         for others in nearest[: len(rows) - 1]

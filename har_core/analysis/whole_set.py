@@ -3,6 +3,7 @@
 import hashlib
 import os
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Final
 
@@ -11,7 +12,7 @@ import pandas as pd
 
 from har_core.analysis.components import principal_components
 from har_core.analysis.features import PhotoFeatures, compute_features
-from har_core.analysis.neighbours import N_NEIGHBOURS
+from har_core.analysis.neighbours import N_NEIGHBOURS, nearest_others
 from har_core.analysis.outliers import find_outliers, score_outliers
 from har_core.analysis.suspects import classes_to_judge, cross_validated_probabilities
 from har_core.errors import DatasetError
@@ -21,10 +22,10 @@ from har_core.progress import Progress, silent
 from har_core.storage.cache import cache_dir, load_arrays, store_arrays
 from har_core.threads import limited_threads
 
-_VERSION: Final = 6
+_VERSION: Final = 7
 _STORED: Final = (
     *("model_probabilities", "probabilities", "labelled", "class_names"),
-    *("outlier_scores", "coordinates", "components"),
+    *("outlier_scores", "coordinates", "components", "neighbours"),
 )
 _PERPLEXITY: Final = 30
 _EXACT_BELOW: Final = 400
@@ -53,6 +54,9 @@ class Analysis:
         What the model itself says of the U photographs of `table`, with its temperature.
     components : ndarray of float32, shape (U, at most 50)
         Principal components of their feature vectors: alike photographs are near each other.
+    neighbours : ndarray of int32, shape (U, at most 10)
+        The labelled photographs that are most like each, no duplicate of it, nearest first: their
+        places among the U; -1 where there are no more.
     """
 
     table: pd.DataFrame
@@ -61,6 +65,7 @@ class Analysis:
     class_names: np.ndarray
     model_probabilities: np.ndarray
     components: np.ndarray
+    neighbours: np.ndarray
 
 
 def load_analysis(manifest: BundleManifest, photographs: pd.DataFrame) -> Analysis | None:
@@ -125,9 +130,19 @@ def analyse_photographs(
                 group_numbers(photographs)[labelled],
                 progress=progress,
             )
-        progress("Looking for outliers", 0, 1)
+        progress("Looking for outliers", 0, len(usable))
         components = principal_components(vectors)
-        outlier_scores = score_outliers(components)
+        outlier_scores = score_outliers(
+            components, report=partial(progress, "Looking for outliers")
+        )
+        kept = components.astype(np.float16)
+        neighbours = nearest_others(
+            kept.astype(np.float32),  # as whoever looks again has them
+            np.flatnonzero(photographs["label"].iloc[usable].ne("")),
+            group_numbers(photographs)[usable],
+            np.arange(len(usable)),
+            report=partial(progress, "Looking for neighbours"),
+        )
         progress("Arranging the map", 0, 1)
         coordinates = arrange(components)
     model = features.probabilities[features.rows_of(photographs["sha256"].iloc[usable])]
@@ -139,7 +154,8 @@ def analyse_photographs(
         "class_names": class_names,
         "outlier_scores": outlier_scores,
         "coordinates": coordinates,
-        "components": components.astype(np.float16),
+        "components": kept,
+        "neighbours": neighbours.astype(np.int32),
     }
     store_arrays(_path(manifest, photographs), stored)
     return _assemble(photographs, manifest, stored)
@@ -222,4 +238,5 @@ def _assemble(
         stored["class_names"],
         model_probabilities=model,
         components=stored["components"].astype(np.float32),
+        neighbours=stored["neighbours"],
     )

@@ -16,6 +16,7 @@ from har_core.errors import DatasetError
 from har_core.scale import jobs
 from har_core.scale.analyses import followed
 from har_core.scale.engines.ray_state import ClusterState
+from har_core.scale.opened.table import ResultsTable
 from har_core.scale.results import INFO_FILE, Results
 from har_core.scale.scanned.measuring import measure_sources
 from har_core.scale.scanned.scanning import scan_sources
@@ -136,6 +137,26 @@ def test_with_labels_the_evaluation_measures_each_photograph_once(place: Path) -
     assert not app.exception
     assert " taken for " in app.button(key="clear_cell").label
     assert open_page("evaluation", **address, results_view="Confidence").get("plotly_chart")
+
+
+@pytest.mark.parametrize(
+    ("page", "address"),
+    [
+        ("dataset", {"results_section": "Photographs"}),
+        ("dataset", {"results_section": "Map"}),
+        ("evaluation", {"results_view": "Confusions", "true": "dancing", "predicted": "any"}),
+    ],
+)
+def test_a_part_that_cannot_be_read_any_more_is_said_in_its_place(
+    place: Path, monkeypatch: pytest.MonkeyPatch, page: str, address: dict[str, str]
+) -> None:
+    def read(*_: object) -> None:
+        raise DatasetError("A job has replaced some rows; try again.")
+
+    monkeypatch.setattr(ResultsTable, "read", read)
+    map_section._components.clear()
+    where = {"results": str(place / "made"), "labels": str(place / "labels.csv")}
+    assert "has replaced some rows" in texts(open_page(page, **where, **address))
 
 
 def test_labels_of_a_dataset_folder_are_joined_and_a_name_is_said_to_be_weak(

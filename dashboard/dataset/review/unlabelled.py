@@ -76,7 +76,9 @@ def _batch(view: DatasetView, before: tuple[_Labels, frozenset[str]]) -> Queue:
     classes = set(labels[labels.ne("")])
     opinions = [
         source
-        for source in collect_opinions(photographs.assign(label=labels), analysis, folder)
+        for source in collect_opinions(
+            photographs.assign(label=labels), analysis, folder, rows=chosen
+        )
         # A model of other classes can say nothing useful.
         if not classes or not classes.isdisjoint(source.probabilities.columns)
     ]

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
+from functools import partial
 from typing import Any, Final
 
 import numpy as np
@@ -39,7 +40,6 @@ from har_core.scale.scanned.folder import ScanFolder
 
 # For so many of the suspects, the worst, neighbours are looked for unless more are asked for.
 MOST_NEIGHBOURS: Final = 2_000
-_SUSPECTS_AT_ONCE: Final = 2_000
 _PAIRS_AT_ONCE: Final = 4_096
 _ROWS_AT_ONCE: Final = 4_096
 
@@ -297,12 +297,8 @@ class _Rows:
         """Add addresses and neighbours; see `ResultsSuspects`."""
         place = np.searchsorted(self.number, suspects.index.to_numpy())
         first, every = place[:neighbours], np.arange(len(given))
-        found = [np.empty((0, 1), np.int64)]
-        for start in range(0, len(first), _SUSPECTS_AT_ONCE):
-            report("Looking for neighbours", start, len(first))
-            some = first[start : start + _SUSPECTS_AT_ONCE]
-            found.append(nearest_others(components, every, groups, some))
-        nearest = np.concatenate(found[1:] or found)
+        looking = partial(report, "Looking for neighbours")
+        nearest = nearest_others(components, every, groups, first, report=looking)
         names = self._texts(np.unique(np.concatenate([place, nearest[:, 0]])))
         table = suspects.drop(columns="is_label_issue").reset_index(drop=True)
         table.insert(0, "uri", [names[row][0] for row in place])
@@ -311,7 +307,6 @@ class _Rows:
         table["neighbours"] = pd.Series([vote.index[0] for vote in votes], dtype=object)
         table["neighbours_share"] = pd.Series([vote.iloc[0] / vote.sum() for vote in votes])
         table["nearest"] = pd.Series([names[row][0] for row in nearest[:, 0]], dtype=object)
-        report("Looking for neighbours", len(first), len(first))
         return table
 
     def _texts(self, wanted: np.ndarray) -> dict[int, tuple[str, str]]:

@@ -6,7 +6,11 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from har_core.analysis.neighbours import nearest_of_class, vote_of_neighbours
+from har_core.analysis.neighbours import (
+    nearest_of_class,
+    nearest_others,
+    vote_of_neighbours,
+)
 from har_core.analysis.opinions import Opinions, collect_opinions, opinions_of_duplicates
 from har_core.analysis.review import judge_labels, review_queue
 from har_core.analysis.whole_set import analyse_photographs
@@ -88,7 +92,9 @@ def test_neighbours_vote_without_the_photograph_and_its_copies() -> None:
     components = np.array([[0.0], [0.1], [0.2], [0.3], [9.0], [9.1]], np.float32)
     labels = np.array(["sit", "sit", "run", "run", "sleep", ""])
     groups = np.array([1, 1, 2, 3, 4, 5])
-    shares, class_names = vote_of_neighbours(components, labels, groups)
+    voters, rows = np.flatnonzero(labels != ""), np.arange(6)
+    nearest = nearest_others(components, voters, groups, rows)
+    shares, class_names = vote_of_neighbours(nearest, labels)
     assert class_names.tolist() == ["run", "sit", "sleep"]
     assert shares[0].tolist() == [2 / 3, 0.0, 1 / 3]  # its own copy has no vote
     assert shares[5].tolist() == [0.4, 0.4, 0.2]
@@ -112,6 +118,9 @@ def test_planted_labels_lead_the_queue_of_a_drawn_dataset(
     analysis = analyse_photographs(model, photographs)
     sources = collect_opinions(photographs, analysis, model)
     assert [s.source for s in sources] == ["model", "regression", "neighbours"]
+    some = photographs.index[[7, 3]]
+    again = collect_opinions(photographs, analysis, model, rows=some)[2]
+    pd.testing.assert_frame_equal(again.probabilities, sources[2].probabilities.loc[some])
     queue = review_queue(photographs, [*sources, opinions_of_duplicates(photographs)], {})
     assert set(queue["filename"][:2]) == {"copy.jpg", "sitting_0.jpg"}
     planted = queue[queue["filename"] == "clapping_3.jpg"].iloc[0]
