@@ -11,9 +11,8 @@ from dashboard.charts.style import ACCENT, MUTED
 from dashboard.dataset.decision_bar import show_decision_bar
 from dashboard.dataset.tiles import PAGE_SIZE, issue_title, show_tiles
 from dashboard.dataset.view import BY_IDENTITY, DatasetView, section
-from dashboard.widgets.hover_picture import show_hover_picture
 from dashboard.widgets.paging import choose_page
-from dashboard.widgets.photo_map import REGION, chosen_region, show_points
+from dashboard.widgets.photo_map import REGION, chosen_region, show_hover_picture, show_points
 from dashboard.wording.glossary import GLOSSARY
 from har_core.images.thumbnails import thumbnail
 from har_core.scan.issues import ISSUE_KINDS, issue_column
