@@ -68,18 +68,14 @@ def review_queue(
     flags["quality"] = findings.any(axis=1)
     table = pd.DataFrame(flags)
     table = table[table.any(axis=1)]
-    kinds = [tuple(k for k, flag in zip(table, row, strict=True) if flag) for row in table.values]
-    findings = findings.loc[table.index]
-    found = [
-        tuple(n for n, flag in zip(findings, row, strict=True) if flag) for row in findings.values
-    ]
+    kinds = _that_hold(table)
     queue = pd.DataFrame(
         {
             "filename": photographs.loc[table.index, "filename"],
             "label": photographs.loc[table.index, "label"],
             "kind": pd.Series([k[0] for k in kinds], table.index, dtype=object),
-            "kinds": pd.Series(kinds, table.index, dtype=object),
-            "findings": pd.Series(found, table.index, dtype=object),
+            "kinds": kinds,
+            "findings": _that_hold(findings.loc[table.index]),
             **{name: judged.loc[table.index, name] for name in ("suggested", "agreed", "doubt")},
         }
     )
@@ -89,6 +85,12 @@ def review_queue(
         ["rank", "doubt"], ascending=[True, False], kind="stable"
     )
     return queue.loc[order.index]
+
+
+def _that_hold(flags: pd.DataFrame) -> pd.Series:
+    """Return the columns that are true in each row, as tuples."""
+    names = [tuple(n for n, flag in zip(flags, row, strict=True) if flag) for row in flags.values]
+    return pd.Series(names, flags.index, dtype=object)
 
 
 def judge_labels(labels: pd.Series, opinions: Sequence[Opinions]) -> pd.DataFrame:
