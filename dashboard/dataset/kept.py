@@ -30,7 +30,6 @@ _AS_FOLDER: Final = "a folder"
 
 def show_upload() -> None:
     """Draw the form that uploads photographs, and those that were kept."""
-    show_jobs(_PREFIX, JobEnd(_describe, _open_result))
     _list_kept()
     source = st.segmented_control(
         "Upload",
@@ -65,6 +64,7 @@ def show_upload() -> None:
         )
         st.caption("The photographs stay on this server until somebody removes them here.")
         sent = st.form_submit_button("Keep these", type="primary", icon=":material/save:")
+    show_jobs(_PREFIX, JobEnd(_describe, _open_result))
     if not sent:
         return
     if not files:

@@ -68,7 +68,15 @@ def _show_state(run: Run) -> None:
         with st.container(horizontal=True):
             if state in ACTIVE:
                 st.button(
-                    "Stop", icon=":material/stop:", key="stop", on_click=stop_run, args=(run,)
+                    "Stop",
+                    icon=":material/stop:",
+                    key="stop",
+                    disabled=state == "starting",  # its process has not said who it is
+                    help="It can be stopped as soon as it has started."
+                    if state == "starting"
+                    else None,
+                    on_click=stop_run,
+                    args=(run,),
                 )
             elif state in ("failed", "interrupted", "stopped"):
                 st.button(

@@ -87,7 +87,8 @@ def keep_dataset(archive: IO[bytes], name: str, *, progress: Progress = silent) 
     try:
         if room <= 0:
             raise DatasetError(f"The disk of {_home()} is nearly full; make room on it.")
-        unpack_dataset(archive, staging, max_bytes=min(room, MAX_UNPACKED_BYTES), progress=progress)
+        limit = min(room, MAX_UNPACKED_BYTES)
+        unpack_dataset(archive, staging, max_bytes=limit, may_be_unclear=True, progress=progress)
         staging.chmod(0o755)
         check_kept_name(name)
         staging.rename(target)

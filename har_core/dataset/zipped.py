@@ -9,7 +9,7 @@ from har_core.dataset.cells import TABLE_SUFFIXES
 from har_core.dataset.embedded import tables_with_photographs, unpack_photographs
 from har_core.dataset.names import split_of_word
 from har_core.dataset.table import open_dataset
-from har_core.errors import ZIP_DAMAGE, DatasetError
+from har_core.errors import ZIP_DAMAGE, DatasetError, UnclearTableError
 from har_core.images.decoding import MAX_BYTES
 from har_core.images.formats import FORMATS_IN_WORDS, is_passed_over, is_photograph_name
 from har_core.images.signatures import ZIP_ARCHIVES, identify_content
@@ -30,6 +30,7 @@ def unpack_dataset(
     *,
     max_entries: int = MAX_ENTRIES,
     max_bytes: int = MAX_UNPACKED_BYTES,
+    may_be_unclear: bool = False,
     progress: Progress = silent,
 ) -> Path:
     """Unpack the table and the photographs of a ZIP into a dataset folder.
@@ -47,6 +48,8 @@ def unpack_dataset(
     max_entries : int, default 50,000
     max_bytes : int, default 4 GiB
         Of all unpacked files; one photograph may have 20 MB.
+    may_be_unclear : bool, default False
+        Take it also if somebody has yet to choose its table or that table's columns.
     progress : callable, optional
         Called with (what is being done, done, total).
 
@@ -84,6 +87,8 @@ def unpack_dataset(
     try:
         open_dataset(destination, follow_links=False)
     except DatasetError as error:
+        if may_be_unclear and isinstance(error, UnclearTableError):
+            return destination
         root = str(destination.resolve())
         message = str(error).replace(f"{root}/", "").replace(root, "the ZIP archive")
         raise DatasetError(f"The ZIP archive cannot be used. {message}") from error

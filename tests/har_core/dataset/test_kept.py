@@ -10,8 +10,8 @@ import pytest
 
 from har_core.dataset.decisions import decide
 from har_core.dataset.kept import keep_dataset, kept_datasets, kept_name, remove_dataset
-from har_core.dataset.table import load_dataset
-from har_core.errors import DatasetError
+from har_core.dataset.table import load_dataset, open_dataset
+from har_core.errors import DatasetError, UnclearTableError
 from har_core.storage.data import data_dir
 from tests.drawing import photo_bytes
 
@@ -45,6 +45,15 @@ def test_a_kept_dataset_is_opened_and_removed_with_its_decisions(tmp_path: Path)
     remove_dataset("my own")
     assert kept_datasets() == {}
     assert list((data_dir() / "datasets").iterdir()) == []
+
+
+def test_a_dataset_whose_columns_are_unclear_is_kept_for_somebody_to_choose_them() -> None:
+    table = b"Bild;Was macht die Person?\na.jpg;running\n"
+    folder = keep_dataset(zipped(**{"t.csv": table, "a.jpg": photo_bytes("running")}), "odd")
+    with pytest.raises(UnclearTableError):
+        load_dataset(folder)
+    columns = {"filename": "Bild", "label": "Was macht die Person?"}
+    assert open_dataset(folder, columns=columns).rows["label"].tolist() == ["running"]
 
 
 @pytest.mark.parametrize("name", ["", "..", "../a", "a/b", ".a", "a.", "a ", " a", "a  b"])
