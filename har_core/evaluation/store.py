@@ -277,6 +277,8 @@ def _read_kept(manifest: BundleManifest, name: str) -> Evaluation:
     try:
         arrow = pq.read_table(path)
         metadata: dict[str, Any] = json.loads(arrow.schema.metadata[_METADATA_KEY])
+        created, network, dataset = (metadata[key] for key in ("created", "network", "folder"))
+        skipped = pd.DataFrame(metadata["skipped"], columns=["filename", "label", "reason"])
     except FileNotFoundError as error:
         raise DatasetError(f"There is no evaluation {name!r} of {manifest.name!r}.") from error
     except (OSError, ValueError, KeyError, TypeError, pa.ArrowException) as error:
@@ -288,13 +290,13 @@ def _read_kept(manifest: BundleManifest, name: str) -> Evaluation:
     return Evaluation(
         name=name,
         model=manifest.name,
-        created=metadata["created"],
+        created=created,
         raw=_read_result(path, table, manifest, "group"),
         temperature=manifest.temperature,
         rules=manifest.rules,
-        network=metadata["network"],
-        folder=metadata["folder"],
-        skipped=pd.DataFrame(metadata["skipped"], columns=["filename", "label", "reason"]),
+        network=network,
+        folder=dataset,
+        skipped=skipped,
     )
 
 

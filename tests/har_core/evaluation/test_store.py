@@ -3,9 +3,11 @@ from dataclasses import replace
 
 import numpy as np
 import pandas as pd
+import pyarrow.parquet as pq
 import pytest
 
 from har_core.errors import DatasetError, ModelBundleError
+from har_core.evaluation import store
 from har_core.evaluation.caveats import caveats
 from har_core.evaluation.store import (
     Evaluation,
@@ -157,6 +159,11 @@ def test_names_that_are_no_file_names_are_refused(folder, name):
 
 def test_a_truncated_kept_evaluation_is_named(folder):
     path = keep_evaluation(kept(folder))
+    table = pq.read_table(path)
+    for metadata in (b"{}", b"[]", b'{"created": "", "network": "", "folder": "", "skipped": 1}'):
+        pq.write_table(table.replace_schema_metadata({store._METADATA_KEY: metadata}), path)
+        with pytest.raises(DatasetError, match=r"holiday\.parquet cannot be read"):
+            read_evaluation(folder, "holiday")
     path.write_bytes(path.read_bytes()[:100])
     with pytest.raises(DatasetError, match=r"holiday\.parquet cannot be read"):
         read_evaluation(folder, "holiday")
