@@ -2,6 +2,7 @@
 
 import hashlib
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -57,7 +58,7 @@ def write_evaluated_bundle(
     seed: int = 0,
     probabilities: np.ndarray | None = None,
     weights: np.ndarray | None = None,
-    **fields,
+    **fields: Any,
 ) -> BundleManifest:
     """Write a bundle with predictions.parquet and splits.parquet.
 

@@ -92,8 +92,8 @@ def _rows(
             array = pa.FixedSizeListArray.from_arrays(pa.array(values.ravel()), width)
         elif field.name == REASON:
             kinds = np.array(REASONS, dtype=object)[number // 100 % len(REASONS)]
-            reasons = np.where(failed, kinds, None)
-            array = pa.array(reasons, field.type)
+            kinds[~failed] = None
+            array = pa.array(kinds, field.type)
         elif field.name == "error":
             array = pa.array(["It is no picture." if bad else None for bad in failed], field.type)
         elif field.name in columns:
