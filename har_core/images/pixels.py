@@ -1,6 +1,6 @@
 """From any of Pillow's modes to upright RGB pixels in sRGB."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import Final
 
 import numpy as np
@@ -34,7 +34,8 @@ def share_without_number(image: Image.Image) -> float:
     """Return the share, in [0, 1], of a picture's pixels that are NaN or infinite."""
     if image.mode != "F":
         return 0.0
-    return 1 - np.count_nonzero(np.isfinite(np.asarray(image))) / (image.width * image.height)
+    finite = sum(np.count_nonzero(np.isfinite(np.asarray(strip))) for _, strip in _strips(image))
+    return 1 - finite / (image.width * image.height)
 
 
 def to_upright_rgb(image: Image.Image, orientation: int, profile: bytes | None) -> np.ndarray:
@@ -60,13 +61,21 @@ def to_upright_rgb(image: Image.Image, orientation: int, profile: bytes | None) 
     stored = _AS_STORED[orientation](upright) if orientation in _AS_STORED else upright
     is_wide = image.mode.startswith("I") or image.mode == "F"
     grey_range = _grey_range(image) if is_wide else (0.0, 0.0)
+    for top, strip in _strips(image):
+        narrow = strip
+        if is_wide:
+            narrow = Image.fromarray(_grey_to_uint8(np.asarray(strip), grey_range))
+        stored[top : top + strip.height] = np.asarray(to_rgb(narrow, profile))
+    return upright
+
+
+def _strips(image: Image.Image) -> Iterator[tuple[int, Image.Image]]:
+    """Yield the rows of a picture, `_STRIP_PIXELS` at a time, and how many lie above them."""
+    width, height = image.size
     rows = max(1, _STRIP_PIXELS // width)
     for top in range(0, height, rows):
-        strip = image.crop((0, top, width, min(top + rows, height))) if rows < height else image
-        if is_wide:
-            strip = Image.fromarray(_grey_to_uint8(np.asarray(strip), grey_range))
-        stored[top : top + rows] = np.asarray(to_rgb(strip, profile))
-    return upright
+        whole = rows >= height
+        yield top, image if whole else image.crop((0, top, width, min(top + rows, height)))
 
 
 def to_rgb(image: Image.Image, profile: bytes | None) -> Image.Image:
@@ -94,15 +103,13 @@ def _grey_range(image: Image.Image) -> tuple[float, float]:
     smallest of 1 (floats only), 255 and 65535 that no value exceeds. With values beyond that, or
     below zero, the range found becomes black to white. NaN and infinity count as 0.
     """
-    values = np.asarray(image)
-    if values.dtype.kind == "u" and values.dtype.itemsize == 2:
+    if image.mode.startswith("I;16"):
         return 0.0, 65535.0
-    lowest, highest = float(values.min()), float(values.max())
-    if not np.isfinite([lowest, highest]).all():
-        finite = values[np.isfinite(values)]
-        lowest = float(finite.min(initial=0.0))
-        highest = float(finite.max(initial=0.0))
-    whites = (1, 255, 65535) if values.dtype.kind == "f" else (255, 65535)
+    lowest, highest = np.inf, -np.inf
+    for _, strip in _strips(image):
+        values = np.nan_to_num(np.asarray(strip), posinf=0.0, neginf=0.0)
+        lowest, highest = min(lowest, float(values.min())), max(highest, float(values.max()))
+    whites = (1, 255, 65535) if image.mode == "F" else (255, 65535)
     if lowest >= 0:
         for white in whites:
             if highest <= white:
