@@ -39,10 +39,8 @@ _SEED: Final = 20240607
 _KEYS_AT_ONCE: Final = 2
 
 
-def near_duplicate_pairs(
-    pictures: np.ndarray, threshold: float = DUPLICATE_CORRELATION
-) -> tuple[np.ndarray, np.ndarray]:
-    """Find all pairs whose correlation, as they are or mirrored, reaches a threshold.
+def near_duplicate_pairs(pictures: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Find all pairs whose correlation, as they are or mirrored, reaches `DUPLICATE_CORRELATION`.
 
     Comparing everything with everything takes N² products of length 1024. Most pairs are ruled out
     by bounds that 34 numbers give, then 65 (`LowFrequencies.bounds`). No pair is missed.
@@ -52,8 +50,6 @@ def near_duplicate_pairs(
     pictures : ndarray of float32 or uint8, shape (N, 1024)
         Fingerprints or the thumbnails behind them, from
         `har_core.images.fingerprints.fingerprint_image` or `grey_thumbnail` there.
-    threshold : float
-        Least correlation, in (0, 1].
 
     Returns
     -------
@@ -64,11 +60,11 @@ def near_duplicate_pairs(
     """
     # A second thread would wait for the first longer than it helps with blocks so small.
     with limited_threads(1):
-        found = [*_possible_pairs(_low_frequencies_of(pictures), threshold)]
-        return _reaching(pictures, np.concatenate([np.empty(0, np.int64), *found]), threshold)
+        found = [*_possible_pairs(_low_frequencies_of(pictures))]
+        return _reaching(pictures, np.concatenate([np.empty(0, np.int64), *found]))
 
 
-def _possible_pairs(low: LowFrequencies, threshold: float) -> Iterator[np.ndarray]:
+def _possible_pairs(low: LowFrequencies) -> Iterator[np.ndarray]:
     """Yield the pairs that the bound leaves as ``smaller * N + larger``.
 
     First by a looser one, which is a single product: that of the odd frequencies is at most the
@@ -81,17 +77,15 @@ def _possible_pairs(low: LowFrequencies, threshold: float) -> Iterator[np.ndarra
         rows = summary[start : start + _BLOCK]
         for column in range(start, n, _BLOCK):
             products = rows @ summary[column : column + _BLOCK].T
-            loosely = np.flatnonzero(products >= threshold - _ROUNDING)
+            loosely = np.flatnonzero(products >= DUPLICATE_CORRELATION - _ROUNDING)
             first, second = np.divmod(loosely, products.shape[1])
             first, second = first + start, second + column
-            yield _bounded(low, first[first < second], second[first < second], threshold)
+            yield _bounded(low, first[first < second], second[first < second])
 
 
-def _bounded(
-    low: LowFrequencies, first: np.ndarray, second: np.ndarray, threshold: float
-) -> np.ndarray:
+def _bounded(low: LowFrequencies, first: np.ndarray, second: np.ndarray) -> np.ndarray:
     """Return those of some pairs that may be near as ``smaller * N + larger``."""
-    possible = low.bounds(first, second) >= threshold - _ROUNDING
+    possible = low.bounds(first, second) >= DUPLICATE_CORRELATION - _ROUNDING
     first, second = first[possible], second[possible]
     return np.minimum(first, second) * len(low.rest) + np.maximum(first, second)
 
@@ -114,23 +108,19 @@ def pairs_of_thumbnails(thumbnails: np.ndarray) -> tuple[np.ndarray, np.ndarray]
     return hashed_pairs(thumbnails)
 
 
-def hashed_pairs(
-    thumbnails: np.ndarray, threshold: float = DUPLICATE_CORRELATION
-) -> tuple[np.ndarray, np.ndarray]:
+def hashed_pairs(thumbnails: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """Find nearly all near duplicates, as they are or mirrored, in almost linear time.
 
     Locality-sensitive hashing by the signs of random projections (Charikar 2002, STOC, 380-388) of
     the lowest cosine frequencies, which copies share, with 48 keys of some bits more than the
     photographs need to be told apart. Who shares a key is compared by 256 more signs, then by the
     bound of `near_duplicate_pairs`, then exactly, so that no wrong pair is found.
-    docs/performance.md says how many are missed; of a lower threshold they are more.
+    docs/performance.md says how many are missed.
 
     Parameters
     ----------
     thumbnails
         See `pairs_of_thumbnails`.
-    threshold
-        See `near_duplicate_pairs`.
     """
     rng = np.random.default_rng(_SEED)
     of_sketches, *of_keys = rng.normal(size=(1 + _BANDS * _KEY_BITS // _SIGNS, 2, 32, _SIGNS))
@@ -143,11 +133,11 @@ def hashed_pairs(
 
         def find(projections: np.ndarray) -> np.ndarray:
             several = _signs(low, projections)[coloured].view(np.uint32).T >> np.uint32(unused_bits)
-            found = [_sharing(keys, coloured, sketches, low, threshold) for keys in several]
+            found = [_sharing(keys, coloured, sketches, low) for keys in several]
             return np.unique(np.concatenate([np.empty(0, np.int64), *itertools.chain(*found)]))
 
         codes = np.unique(np.concatenate([*pool.map(find, of_keys)]))
-        return _reaching(thumbnails, codes, threshold)
+        return _reaching(thumbnails, codes)
 
 
 def _low_frequencies_of(pictures: np.ndarray) -> LowFrequencies:
@@ -192,7 +182,6 @@ def _sharing(
     entries: np.ndarray,
     sketches: np.ndarray,
     low: LowFrequencies,
-    threshold: float,
 ) -> Iterator[np.ndarray]:
     """Yield pairs that share a key and may be near as ``smaller * N + larger``.
 
@@ -218,12 +207,10 @@ def _sharing(
         first, second = first % n, second % n
         for start in range(0, len(first), _AT_ONCE):
             chunk = slice(start, start + _AT_ONCE)
-            yield _bounded(low, first[chunk], second[chunk], threshold)
+            yield _bounded(low, first[chunk], second[chunk])
 
 
-def _reaching(
-    pictures: np.ndarray, codes: np.ndarray, threshold: float
-) -> tuple[np.ndarray, np.ndarray]:
+def _reaching(pictures: np.ndarray, codes: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """Compare possible pairs, ``smaller * N + larger``, exactly; see `near_duplicate_pairs`."""
     pairs = np.stack(np.divmod(np.sort(codes), max(len(pictures), 1)), axis=1)
     correlations = np.empty(len(pairs), np.float32)
@@ -234,7 +221,7 @@ def _reaching(
             np.einsum("ij,ij->i", first, second),
             np.einsum("ij,ij->i", first, mirror_fingerprints(second)),
         )
-    kept = correlations >= threshold
+    kept = correlations >= DUPLICATE_CORRELATION
     return pairs[kept], correlations[kept]
 
 
