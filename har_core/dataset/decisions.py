@@ -20,6 +20,7 @@ from har_core.errors import DatasetError
 from har_core.storage.checksums import sha256_of_files
 from har_core.storage.data import work_dir
 from har_core.storage.files import write_atomically
+from har_core.storage.locks import folder_to_oneself
 from har_core.storage.paths import is_file, real
 from har_core.storage.spreadsheets import neutralise_formula, table_csv
 
@@ -254,7 +255,7 @@ def decide_together(folder: str | Path, steps: Sequence[Decision]) -> Decisions:
         sha256 = step.sha256 or _sha256_of(folder, step.filenames)
         step = replace(step, label=label, time=step.time or now, joined=number > 0, sha256=sha256)
         checked.append(step)
-    with _lock:
+    with _lock, folder_to_oneself(real(folder)):
         decisions = load_decisions(folder)
         if not checked:
             return decisions
@@ -268,7 +269,7 @@ def _sha256_of(folder: str | Path, filenames: Sequence[str]) -> tuple[str, ...]:
 
 def undo(folder: str | Path) -> Decisions:
     """Take back the last step, and what was decided together with it; then write the file."""
-    with _lock:
+    with _lock, folder_to_oneself(real(folder)):
         decisions = load_decisions(folder)
         remaining = len(decisions.steps) - len(decisions.last_together)
         if remaining == len(decisions.steps):

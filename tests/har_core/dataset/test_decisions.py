@@ -1,11 +1,15 @@
 """Decisions survive, can be undone, never touch the originals, and end in a trainable table."""
 
+import contextlib
 import json
+import time
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pandas as pd
 import pytest
 
+from har_core.dataset import decisions as decisions_module
 from har_core.dataset.decision_tables import decisions_csv, read_decisions_csv
 from har_core.dataset.decisions import (
     DECISIONS_FILE,
@@ -45,6 +49,22 @@ def test_undo_takes_back_one_step_after_another(tiny_dataset: Path) -> None:
     assert undo(tiny_dataset).relabelled == {"sitting_0.jpg": "clapping"}
     assert undo(tiny_dataset).current == {}
     assert undo(tiny_dataset).steps == ()
+
+
+def test_processes_that_decide_at_once_lose_nothing(
+    tiny_dataset: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def slow(folder: Path) -> decisions_module.Decisions:
+        found = load_decisions(folder)
+        time.sleep(0.02)
+        return found
+
+    monkeypatch.setattr(decisions_module, "_lock", contextlib.nullcontext())  # is another's there
+    monkeypatch.setattr(decisions_module, "load_decisions", slow)
+    names = [f"{label}_{n}.jpg" for label in ("running", "sitting") for n in range(3)]
+    with ThreadPoolExecutor(6) as pool:
+        list(pool.map(lambda name: decide(tiny_dataset, "exclude", [name]), names))
+    assert load_decisions(tiny_dataset).excluded == set(names)
 
 
 def test_keep_takes_back_a_single_photograph(tiny_dataset: Path) -> None:

@@ -1,0 +1,31 @@
+"""One process at a time where a file is read, changed and written again."""
+
+import contextlib
+import os
+from collections.abc import Iterator
+from pathlib import Path
+
+try:
+    import fcntl
+except ImportError:  # Windows; there only the threads of one process wait for each other
+    fcntl = None  # type: ignore[assignment]
+
+
+@contextlib.contextmanager
+def folder_to_oneself(folder: Path) -> Iterator[None]:
+    """Wait until no other process of this machine is in here with this folder.
+
+    The lock is on the folder itself, which may be read-only, and goes with the process.
+
+    Parameters
+    ----------
+    folder : Path
+        Where there is none, or its file system knows no locks, nobody waits.
+    """
+    with contextlib.ExitStack() as stack:
+        if fcntl is not None:
+            with contextlib.suppress(OSError, ValueError):
+                opened = os.open(folder, os.O_RDONLY)
+                stack.callback(os.close, opened)
+                fcntl.flock(opened, fcntl.LOCK_EX)
+        yield
