@@ -8,6 +8,7 @@ from typing import Final
 from har_core.errors import DatasetError
 from har_core.storage.data import data_dir
 from har_core.storage.files import write_atomically
+from har_core.storage.locks import folder_to_oneself
 
 _FORMAT: Final = 1
 _lock = threading.Lock()
@@ -48,15 +49,15 @@ def answer(sha256: str, label: str | None) -> None:
     DatasetError
         If the file cannot be read or written.
     """
-    with _lock:
-        answers = read_answers()
-        answers.pop(sha256, None)
-        if label is not None:
-            answers[sha256] = label
-        path = answers_path()
-        body = {"format": _FORMAT, "answers": list(answers.items())}
-        try:
-            path.parent.mkdir(parents=True, exist_ok=True)
+    path = answers_path()
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        with _lock, folder_to_oneself(path.parent):
+            answers = read_answers()
+            answers.pop(sha256, None)
+            if label is not None:
+                answers[sha256] = label
+            body = {"format": _FORMAT, "answers": list(answers.items())}
             write_atomically(path, json.dumps(body, ensure_ascii=False, indent=0).encode())
-        except OSError as error:
-            raise DatasetError(f"Cannot write {path}: {error.strerror or error}.") from error
+    except OSError as error:
+        raise DatasetError(f"Cannot write {path}: {error.strerror or error}.") from error

@@ -1,9 +1,14 @@
 """A random audit tells how many labels are wrong, and corrects the accuracy without bias."""
 
+import contextlib
+import time
+from concurrent.futures import ThreadPoolExecutor
+
 import numpy as np
 import pytest
 
 from har_core.errors import DatasetError
+from har_core.evaluation.audit import answers
 from har_core.evaluation.audit.answers import answer, answers_path, read_answers
 from har_core.evaluation.audit.estimate import UNCLEAR, audit_sample, estimate
 from har_core.evaluation.result import EvaluationResult
@@ -88,3 +93,17 @@ def test_answers_are_kept_taken_back_and_never_overwritten_if_damaged() -> None:
     with pytest.raises(DatasetError, match="Repair"):
         answer("a", "run")
     assert answers_path().read_text() == "{"
+
+
+def test_processes_that_answer_at_once_lose_nothing(tmp_path, monkeypatch):
+    def slow():
+        found = read_answers()
+        time.sleep(0.02)
+        return found
+
+    monkeypatch.setenv("HAR_DATA_DIR", str(tmp_path))
+    monkeypatch.setattr(answers, "_lock", contextlib.nullcontext())  # is another's there
+    monkeypatch.setattr(answers, "read_answers", slow)
+    with ThreadPoolExecutor(6) as pool:
+        list(pool.map(answer, "abcdef", ["run"] * 6))
+    assert read_answers() == dict.fromkeys("abcdef", "run")
