@@ -130,7 +130,9 @@ def what_is_going_on(epochs: list[dict[str, Any]]) -> str:
         (k for k in ("validation_calibrated_log_loss", "validation_log_loss") if k in epochs[-1]),
         "training_loss",
     )
-    losses = [row[key] for row in epochs if key in row]
+    # Another stage trains another network: only its own epochs say whether it improves.
+    stage = epochs[-1].get("stage")
+    losses = [row[key] for row in epochs if key in row and row.get("stage") == stage]
     ago = len(losses) - 1 - losses.index(min(losses))
     on = "on the validation photographs" if key != "training_loss" else "on what it learns from"
     rate = epochs[-1].get("learning_rate")

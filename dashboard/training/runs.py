@@ -285,7 +285,7 @@ def use_model(run: Run) -> None:
             shutil.copytree(run.model, staging)
             staging.rename(target)
         except OSError as error:
-            raise ModelBundleError(f"Cannot write {target}: {error}.") from error
+            raise ModelBundleError(f"Cannot write {target}: {error.strerror or error}.") from error
         _record(replace(run, used=True))
         shutil.rmtree(run.folder / "models", ignore_errors=True)
     choose_default(run.name)

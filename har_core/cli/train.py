@@ -20,6 +20,7 @@ from har_core.cli.datasets import (
 )
 from har_core.cli.options import DatasetOption, OverwriteOption
 from har_core.cli.terminal import ended_by_interrupt, progress_bar, stderr
+from har_core.errors import HarError
 from har_core.extras import require_training_extra
 from har_core.model import bundle
 from har_core.model.loading import find_model
@@ -253,7 +254,10 @@ def publish(
     """
     require_training_extra("Publishing")
     from har_core.training.run import train as run_training
+    from har_core.training.run_folder import RunFolder
 
+    if RunFolder(run).read_settings() is None:
+        raise HarError(f"There is no run in {run}; name the folder that `har train` wrote.")
     read = read_dataset(dataset, table, None, columns, follow_links=links)
     if cleaned:
         read = _cleaned(read)

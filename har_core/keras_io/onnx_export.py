@@ -62,7 +62,7 @@ def export_onnx(
     try:
         write_atomically(path, graph)
     except OSError as error:
-        raise ModelBundleError(f"Cannot write {path}: {error}.") from error
+        raise ModelBundleError(f"Cannot write {path}: {error.strerror or error}.") from error
     return difference
 
 

@@ -156,7 +156,9 @@ def write_bundle(
             shutil.rmtree(staging, ignore_errors=True)
             raise
     except OSError as error:
-        raise ModelBundleError(f"Cannot write the model bundle {folder}: {error}.") from error
+        raise ModelBundleError(
+            f"Cannot write the model bundle {folder}: {error.strerror or error}."
+        ) from error
     return manifest
 
 
@@ -178,7 +180,9 @@ def update_manifest(folder: str | Path, **changes: Any) -> BundleManifest:
     try:
         write_atomically(folder / MANIFEST_FILE, manifest.to_json().encode())
     except OSError as error:
-        raise ModelBundleError(f"Cannot write {folder / MANIFEST_FILE}: {error}.") from error
+        raise ModelBundleError(
+            f"Cannot write {folder / MANIFEST_FILE}: {error.strerror or error}."
+        ) from error
     return manifest
 
 
@@ -217,7 +221,9 @@ def update_bundle(folder: str | Path, files: Mapping[str, bytes], **changes: Any
         try:
             write_atomically(folder / name, files[name])
         except OSError as error:
-            raise ModelBundleError(f"Cannot write {folder / name}: {error}.") from error
+            raise ModelBundleError(
+                f"Cannot write {folder / name}: {error.strerror or error}."
+            ) from error
         listed[name] = sha256_of_file(folder / name)
     return update_manifest(folder, files=listed, **changes)
 

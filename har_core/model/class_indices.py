@@ -37,7 +37,8 @@ def read_class_indices(path: str | Path) -> tuple[str, ...]:
         else:
             mapping = json.loads(text, object_pairs_hook=_dict_of_distinct_keys)
     except (OSError, ValueError, RecursionError) as error:
-        raise ModelBundleError(f"Cannot read the class index file {path}: {error}.") from error
+        why = getattr(error, "strerror", None) or error
+        raise ModelBundleError(f"Cannot read the class index file {path}: {why}.") from error
     return parse_class_indices(mapping, source=str(path))
 
 

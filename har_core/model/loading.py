@@ -111,7 +111,7 @@ def _stamp(path: Path, preprocessing: Preprocessing | None) -> tuple[int, int, s
     try:
         stat = stamp_file.stat()
     except OSError as error:
-        raise ModelBundleError(f"Cannot read {stamp_file}: {error}.") from error
+        raise ModelBundleError(f"Cannot read {stamp_file}: {error.strerror or error}.") from error
     how = wanted_precision() if is_folder(path) else preprocessing
     return (stat.st_mtime_ns, stat.st_size, how)
 

@@ -189,6 +189,9 @@ def test_whether_a_run_still_improves_is_said_plainly() -> None:
     assert what_is_going_on(epochs(1.0, 0.9, 0.95)).startswith("Not better")
     stalled = what_is_going_on(epochs(1.0, 0.9, 0.95, 0.96, 0.97))
     assert stalled == "Stopped improving on the validation photographs 3 epochs ago."
+    head = [{"stage": "head", **row} for row in epochs(0.5, 0.6, 0.7, 0.8)]
+    tuning = [{"stage": "fine_tuning", **row} for row in epochs(0.9, 0.8)]
+    assert what_is_going_on([*head, *tuning]).startswith("Still improving")
 
 
 def test_only_a_run_that_goes_on_is_said_to_keep_what_it_has_learned() -> None:

@@ -94,3 +94,11 @@ def test_a_setting_that_names_no_usable_folder_ends_no_differently(
         code, said = run(*command)
         assert code in (0, 1, 2), (what, said)
         assert len(said.strip().splitlines()) <= 3, (what, said)
+
+
+def test_what_is_no_run_cannot_be_published(run):
+    code, said = run("publish", "nothing", "--dataset", "dataset")
+    assert (code, said.strip()) == (
+        2,
+        "Error: There is no run in nothing; name the folder that `har train` wrote.",
+    )
