@@ -128,7 +128,8 @@ def _add_cells(
         insidetextanchor="middle",
         constraintext="none",
         textangle=0,
-        textfont={"size": 12, "color": colour},
+        # On a phone a cell is as wide as two digits.
+        textfont={"size": [12 if len(text) < 3 else 9 for text in texts], "color": colour},
         marker={"opacity": 0, "color": TRANSPARENT, "line": {"color": _FRAME, "width": 3}},
         customdata=[
             [names[row], names[column], int(counts[row, column])]

@@ -227,7 +227,16 @@ def photo_map(
     figure.update_layout(
         dragmode="lasso",
         showlegend=True,
-        legend={"itemsizing": "constant", "title": None, "font": {"size": 12}},
+        # Below: beside the map it would lie under the tools, and on a phone leave half the width.
+        legend={
+            "itemsizing": "constant",
+            "title": None,
+            "font": {"size": 12},
+            "orientation": "h",
+            "yanchor": "top",
+            "y": 0,
+        },
+        modebar={"bgcolor": TRANSPARENT, "color": _GREY_INK, "activecolor": ACCENT},
     )
     figure.update_xaxes(visible=False)
     figure.update_yaxes(visible=False, scaleanchor="x")

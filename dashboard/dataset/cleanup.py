@@ -26,6 +26,10 @@ from har_core.scan.issues import findings_csv
 from har_core.storage.spreadsheets import neutralise_formulas
 
 _LISTED: Final = 5
+_JUDGED_BY: Final = [
+    *("filename", "label", "labels", "duplicate_group", "width", "height"),
+    *("is_missing_issue", "is_unreadable_issue", "is_label_conflict_issue"),
+]
 _ROW_HEIGHT: Final = 52  # pixels, for a picture
 _ROWS_SHOWN: Final = 6.5  # half a row tells that there are more
 
@@ -55,7 +59,8 @@ def suggest_exclusions(photographs: pd.DataFrame, decisions: Decisions) -> dict[
         What was decided so far: what is excluded already is no copy that stays.
     """
     excluded = photographs["filename"].isin(decisions.excluded)
-    listed = photographs[photographs["listed"] & ~excluded]
+    # Copying all columns would take longer than all that follows.
+    listed = photographs.loc[photographs["listed"] & ~excluded, _JUDGED_BY]
     differing = _labels_differ(listed, decisions)
     in_group = listed[listed["duplicate_group"].notna() & listed["label"].ne("") & ~differing]
     # Of each group the largest picture stays.
@@ -75,13 +80,16 @@ def suggest_exclusions(photographs: pd.DataFrame, decisions: Decisions) -> dict[
 
 def _labels_differ(listed: pd.DataFrame, decisions: Decisions) -> pd.Series:
     """Tell which photographs still are in a label conflict, given what was decided; bool."""
-    relabelled = listed["filename"].isin(decisions.relabelled)
-    labels = listed["label"].mask(relabelled, listed["filename"].map(decisions.relabelled))
+    conflict = listed["is_label_conflict_issue"]
     groups = listed["duplicate_group"]
+    asked = listed[conflict | groups.isin(groups[conflict].dropna())]
+    groups = asked["duplicate_group"]
+    relabelled = asked["filename"].isin(decisions.relabelled)
+    labels = asked["label"].mask(relabelled, asked["filename"].map(decisions.relabelled))
     different = labels[labels.ne("")].groupby(groups).nunique()
     in_conflict = groups.map(different).fillna(0).gt(1)
-    listed_twice = listed["labels"].gt(1) & ~relabelled
-    return listed["is_label_conflict_issue"] & (in_conflict | listed_twice)
+    listed_twice = asked["labels"].gt(1) & ~relabelled
+    return conflict & (in_conflict | listed_twice).reindex(listed.index, fill_value=False)
 
 
 def _show_suggestions(view: DatasetView, decisions: Decisions) -> None:

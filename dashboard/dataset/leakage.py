@@ -68,22 +68,14 @@ def show_leakage(view: DatasetView) -> None:
         show_decision_bar(view, selected, key="leaks")
 
 
-@st.cache_data(
-    max_entries=4,
-    show_spinner=False,
-    hash_funcs=BY_IDENTITY,
-)
-def _table_splits(view: DatasetView) -> pd.DataFrame:
-    return split_columns(view.dataset)
-
-
+@st.cache_resource(max_entries=4, show_spinner=False, hash_funcs=BY_IDENTITY)
 def _split_columns(view: DatasetView) -> dict[str, pd.Series]:
     """Return every known division into splits, by a name for people."""
     columns = {}
     if view.photographs["split"].ne("").any():
         name = view.manifest.name if view.manifest else "model"
         columns[f"of the model {name}"] = view.photographs["split"]
-    by_name = _table_splits(view).set_index("filename")
+    by_name = split_columns(view.dataset).set_index("filename")
     for column in by_name.columns:
         values = by_name[column].reindex(view.photographs["filename"]).fillna("")
         title = "of the folders" if column == "folder" else f"column “{column}” of the table"

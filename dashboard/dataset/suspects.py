@@ -61,7 +61,7 @@ def show_suspects(view: DatasetView) -> None:
     of_features = GLOSSARY["backbone features"] if source == _WHOLE_SET else None
     st.caption(sources[source], help=of_features)
     n = int(suspects.ranking["is_label_issue"].sum())
-    ranking, classes = st.columns([3, 2], gap="large")
+    ranking, classes = st.columns([5, 3], gap="medium")
     with classes:
         judge = _JUDGES[source]
         st.markdown(f"**Labels that the {judge} contradicts**")
@@ -183,15 +183,18 @@ def _table(view: DatasetView, source: str, label: str) -> pd.DataFrame:
 
 
 def _show_table(view: DatasetView, source: str, label: str) -> None:
-    share = st.column_config.NumberColumn(
-        format="%.0f %%", help="Probability of this label", width="small"
+    given, suggested = (
+        st.column_config.NumberColumn(
+            format="%.0f %%", help="Probability of this label", width=width
+        )
+        for width in (70, 90)  # else the last column lies half outside
     )
     st.dataframe(
         _table(view, source, label),
         hide_index=True,
         height=320,
         key="suspect_table",
-        column_config={"Given %": share, "Suggested %": share},
+        column_config={"Given %": given, "Suggested %": suggested},
         alt="Doubtful labels, the most doubtful first",
     )
 

@@ -103,6 +103,12 @@ class DatasetView:
         return dict(zip(known["filename"], known["sha256"], strict=True))
 
     @cached_property
+    def analysed(self) -> pd.DataFrame:
+        """The photographs of the analysis, in its order; none without one."""
+        rows = self.photographs.index[:0] if self.analysis is None else self.analysis.table.index
+        return self.photographs.loc[rows]
+
+    @cached_property
     def has_finding(self) -> pd.Series:
         """Whether each photograph has a finding, as an outlier, too; bool, after a scan."""
         found = any_issue(self.photographs)

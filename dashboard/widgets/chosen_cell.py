@@ -50,7 +50,7 @@ def show_class_boxes(class_names: tuple[str, ...]) -> Cell:
     n = st.session_state.get(_BOXES, 0)
     if _held(n, cell) != cell:
         n = st.session_state[_BOXES] = n + 1
-    with st.grid(2, min_column_width=120, gap="small"):
+    with st.grid(2, min_column_width=160, gap="small"):
         for title, key, name in zip(_TITLES, _KEYS, cell, strict=True):
             st.selectbox(
                 title,

@@ -308,6 +308,8 @@ def cleaned_table(table: pd.DataFrame, decisions: Decisions) -> pd.DataFrame:
     """
     kept = table[~table["filename"].isin(decisions.excluded)].reset_index(drop=True)
     relabelled = decisions.relabelled
+    if not relabelled:
+        return kept
     labels = [
         relabelled.get(name, label)
         for name, label in zip(kept["filename"], kept["label"], strict=True)

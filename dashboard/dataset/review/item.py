@@ -127,7 +127,7 @@ def _show_nearest(view: DatasetView, row: pd.Series, classes: list[str]) -> None
     analysis = view.analysis
     if analysis is None or row.name not in analysis.table.index:
         return
-    usable = view.photographs.loc[analysis.table.index]
+    usable = view.analysed
     position = int(analysis.table.index.get_loc(row.name))
     groups = group_numbers(usable)
     for name in classes:
