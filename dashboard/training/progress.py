@@ -70,7 +70,7 @@ def _show_state(run: Run) -> None:
                 st.button(
                     "Stop",
                     icon=":material/stop:",
-                    key="stop",
+                    key=f"stop {run.id}",
                     disabled=state == "starting",  # its process has not said who it is
                     help="It can be stopped as soon as it has started."
                     if state == "starting"
@@ -83,14 +83,14 @@ def _show_state(run: Run) -> None:
                     "Resume",
                     type="primary",
                     icon=":material/play_arrow:",
-                    key="resume",
+                    key=f"resume {run.id}",
                     on_click=_resume,
                     args=(run,),
                 )
                 st.button(
                     "Remove",
                     icon=":material/delete:",
-                    key="remove",
+                    key=f"remove {run.id}",
                     on_click=remove_run,
                     args=(run,),
                 )

@@ -10,6 +10,7 @@ import streamlit as st
 from dashboard import sidebar
 from dashboard.resources import opened_dataset
 from dashboard.training.runs import Run, remove_run, use_model
+from dashboard.training.start import OPENED
 from dashboard.training.watching import seen
 from dashboard.widgets.gallery import Tile, gallery
 from dashboard.widgets.messages import show_failure
@@ -76,7 +77,7 @@ def _show_buttons(run: Run, *, worse: bool = False) -> None:
             "Make it the default" if run.used else "Use this model",
             type="secondary" if run.used or worse else "primary",
             icon=":material/check:",
-            key="use",
+            key=f"use {run.id}",  # of another run it is another button
             disabled=is_default,
             on_click=_use,
             args=(run,),
@@ -94,7 +95,7 @@ def _show_buttons(run: Run, *, worse: bool = False) -> None:
             st.button(
                 "Discard",
                 icon=":material/delete:",
-                key="discard",
+                key=f"discard {run.id}",
                 on_click=remove_run,
                 args=(run,),
                 help="Deletes this model; the present one stays.",
@@ -108,6 +109,7 @@ def _use(run: Run) -> None:
         show_failure(error)
         return
     st.session_state[sidebar.MODEL_KEY] = run.name
+    st.query_params[OPENED] = run.id  # or another one on trial would take its place
     if find_model().name == run.name:
         st.toast(f"{escape_markdown(run.name)} answers from now on.", icon=":material/check:")
 

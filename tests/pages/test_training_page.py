@@ -108,8 +108,8 @@ def test_a_run_whose_process_is_gone_is_offered_for_resuming(tiny_models: Path) 
     EventLog(run.folder / "events.jsonl").write("started", pid=1, name="mine")
     page = open_page()
     assert "It ended before it was done" in "".join(w.value for w in page.warning)
-    assert page.button(key="resume").label == "Resume"
-    page.button(key="remove").click().run()
+    assert page.button(key=f"resume {run.id}").label == "Resume"
+    page.button(key=f"remove {run.id}").click().run()
     assert not page.exception
     assert list_runs() == []
 
@@ -170,9 +170,8 @@ def test_whoever_watched_a_training_is_told_anywhere_and_led_to_the_comparison(
     assert "Compare mine with tiny" in [header.value for header in page.header]
     page.run()
     assert "Compare" not in [link.proto.label for link in page.get("page_link")]
-    page.query_params["run"] = run.id
-    page.button(key="use").click().run()
+    page.button(key=f"use {run.id}").click().run()
     assert find_model().name == "mine"
-    use = page.button(key="use")
+    use = page.button(key=f"use {run.id}")  # its comparison stays, whatever else is on trial
     assert (use.label, use.disabled) == ("Make it the default", True)
     assert use.help == "It is the default already."
