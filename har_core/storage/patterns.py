@@ -46,25 +46,30 @@ def matching(pattern: str, inside: Inside) -> Iterator[Entry]:
     """
     segments = pattern.split("/")
     n_fixed = next(i for i, segment in enumerate(segments) if glob.has_magic(segment))
-    yield from _matching(inside, inside("/".join(segments[:n_fixed])), segments[n_fixed:])
+    yield from _matching(inside, "/".join(segments[:n_fixed]), {tuple(segments[n_fixed:])})
 
 
-def _matching(inside: Inside, listed: Sequence[Entry], segments: list[str]) -> Iterator[Entry]:
-    first, *rest = segments
-    if first == "**" and rest:
-        yield from _matching(inside, listed, rest)
-    for entry in listed:
+def _matching(inside: Inside, folder: str, wanted: set[tuple[str, ...]]) -> Iterator[Entry]:
+    """Yield what is in a folder and matches one of some rests of a pattern."""
+    for segments in list(wanted):
+        while segments[0] == "**" and len(segments) > 1:  # it stands for no folder, too
+            segments = segments[1:]
+            wanted.add(segments)
+    for entry in inside(folder):
         name = entry.path.rpartition("/")[2]
-        if name.startswith(".") and not first.startswith("."):
-            continue
-        if first == "**" and rest:
-            if entry.is_folder:
-                yield from _matching(inside, inside(entry.path), segments)
-        elif fnmatch.fnmatchcase(name, first):
-            if not rest:
-                yield entry
-            elif entry.is_folder:
-                yield from _matching(inside, inside(entry.path), rest)
+        rests = set()
+        for first, *rest in wanted:
+            if name.startswith(".") and not first.startswith("."):
+                continue
+            if first == "**" and rest:
+                rests.add((first, *rest))
+            elif fnmatch.fnmatchcase(name, first):
+                rests.add(tuple(rest))
+        if () in rests:
+            yield entry
+            rests.remove(())
+        if rests and entry.is_folder:
+            yield from _matching(inside, entry.path, rests)
 
 
 def matching_here(
@@ -103,4 +108,5 @@ def matching_here(
 
 
 def _leads_up(link: str) -> bool:
-    return real(Path(link).parent).is_relative_to(real(link))
+    target = real(link)
+    return any(real(folder).is_relative_to(target) for folder in Path(link).parents)

@@ -91,15 +91,17 @@ def test_folder_that_a_pattern_may_not_enter_is_said(
 def test_link_in_a_circle_is_not_followed(place: Path) -> None:
     (place / "a" / "again").symlink_to(place, target_is_directory=True)
     (place / "a" / "other").symlink_to(place / "x", target_is_directory=True)
+    (place / "x" / "back").symlink_to(place / "a", target_is_directory=True)
     found = [item.uri for item in list_sources([f"{place}/a/**/*.jpg"])]
     assert [uri.removeprefix(f"{place}/a/") for uri in found] == [
         *("1.jpg", "b/3.jpg", "b/c/4.jpg", "other/7.jpg")
     ]
 
 
+@pytest.mark.parametrize("pattern", ["**/*.[jc]*", "**/*/*.jpg", "**/**/*.jpg"])
 @pytest.mark.parametrize("known", [True, False])
 def test_bucket_is_asked_once_for_each_folder(
-    place: Path, monkeypatch: pytest.MonkeyPatch, known: bool
+    place: Path, monkeypatch: pytest.MonkeyPatch, known: bool, pattern: str
 ) -> None:
     asked: list[str] = []
     listed = listing._listed
@@ -109,8 +111,9 @@ def test_bucket_is_asked_once_for_each_folder(
         return listed(filesystem, folder, what)
 
     monkeypatch.setattr(listing, "_listed", count)
-    pattern = "s3://there/**/*.[jc]*"
-    matches = tables_among([pattern])[1] if known else {}
-    list(list_sources([pattern], known=matches))
+    source = f"s3://there/{pattern}"
+    matches = tables_among([source])[1] if known else {}
+    found = [item.uri for item in list_sources([source], known=matches)]
+    assert len(found) == len(set(found))
     folders = ["", "/2026-01", "/2026-02", "/2026-02/more", "/a", "/a/b", "/a/b/c", "/x"]
     assert sorted(asked) == [f"there{folder}" for folder in folders]
