@@ -1,7 +1,7 @@
 """A labelled folder of photographs: reading its table and finding what it lists."""
 
 import os
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from io import BytesIO
@@ -144,7 +144,7 @@ def open_dataset(
         return _of_folders(files, layout, layout.classes)
     parts = [_read_part(files, source, columns) for source in layout.tables]
     rows = pd.concat([part.rows for part in parts], ignore_index=True)
-    records = pd.concat([part.records for part in parts], ignore_index=True).fillna("")
+    records = pd.concat(_under_one_heading(parts), ignore_index=True).fillna("")
     labelled = all(part.labelled for part in parts)
     if not labelled and layout.classes is not None:
         rows["label"] = [layout.classes.labels.get(file, "") for file in rows["file"]]
@@ -301,6 +301,20 @@ def _read_part(
     name = source.path.name
     said = [f"{name}: {note}" for note in (*notes, *matches.notes)]
     return _Part(rows, records, headings, found.label is not None, said)
+
+
+def _under_one_heading(parts: Sequence[_Part]) -> list[pd.DataFrame]:
+    """Return the records of all tables, what is the same under the heading that the first has."""
+    known: dict[str, str] = {}
+    found = []
+    for part in parts:
+        roles = {h: parts[0].columns.get(role, h) for role, h in part.columns.items()}
+        others = {h: known.get(h.lower(), h) for h in part.records if h not in roles}
+        others = {h: name for h, name in others.items() if name not in roles.values()}
+        found.append(part.records[[h for h in part.records if h in roles or h in others]])
+        found[-1] = found[-1].rename(columns=roles | others)
+        known |= {h.lower(): h for h in found[-1]}
+    return found
 
 
 def _read_cells(

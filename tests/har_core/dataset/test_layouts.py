@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from har_core.dataset.decisions import labels_csv
 from har_core.dataset.files import find_photographs
 from har_core.dataset.table import load_dataset, open_dataset
 from har_core.errors import DatasetError, UnclearTableError
@@ -272,3 +273,14 @@ def test_photographs_that_cannot_be_listed_are_not_said_to_be_none(
     monkeypatch.setattr(os, "scandir", refuse)
     with pytest.raises(DatasetError, match=r"folder train cannot be listed \(Permission denied\)"):
         open_dataset(tiny_dataset)
+
+
+def test_tables_of_several_headings_become_one_that_can_be_read_again(tmp_path: Path) -> None:
+    write_photos(tmp_path, ["train/a.png", "test/b.png"])
+    (tmp_path / "test" / "metadata.csv").write_text("Image,Target,X\nb.png,run,1\n")
+    (tmp_path / "train" / "metadata.csv").write_text("image,class,x\na.png,sit,2\n")
+    dataset = open_dataset(tmp_path)
+    cleaned = tmp_path / "cleaned.csv"
+    cleaned.write_text(labels_csv(dataset.table, dataset.columns))
+    assert cleaned.read_text().splitlines()[0] == "Image,Target,X"
+    assert load_dataset(tmp_path, cleaned).to_dict() == load_dataset(tmp_path).to_dict()
