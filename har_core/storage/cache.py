@@ -46,6 +46,6 @@ def store_arrays(path: Path, arrays: dict[str, np.ndarray]) -> None:
         write_atomically(path, buffer.getvalue())
     except OSError as error:
         raise DatasetError(
-            f"Cannot write the cache {path}: {error.strerror or error}. Set HAR_CACHE_DIR to a "
-            "folder that can be written."
+            f"Cannot write the cache {path}: {error.strerror or error}. Make room on its disk, or "
+            "set HAR_CACHE_DIR to a folder that can be written."
         ) from error
