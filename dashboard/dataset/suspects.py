@@ -39,7 +39,7 @@ def show_suspects(view: DatasetView) -> None:
         if view.analysis is not None:
             st.info(
                 f"Doubtful labels are found among classes of at least {N_FOLDS} usable "
-                "photographs; there are not two such classes.",
+                "photographs that differ; there are not two such classes.",
                 icon=":material/label_off:",
             )
             return
@@ -104,7 +104,10 @@ def _sources(view: DatasetView) -> dict[str, str]:
         )
         judged = view.photographs["label"].iloc[view.analysis.labelled].nunique()
         if judged < len(view.class_names):
-            text += f" Classes of fewer than {N_FOLDS} usable photographs are not judged."
+            text += (
+                f" Classes of fewer than {N_FOLDS} usable photographs, or of near duplicates "
+                "alone, are not judged."
+            )
         if view.photographs["split"].eq("train").any():
             text += (
                 " The features were learned from the training photographs and their labels, so "

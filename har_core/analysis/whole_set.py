@@ -47,7 +47,8 @@ class Analysis:
         Cross-validated, of the labelled photographs.
     labelled : ndarray of int64, shape (M,)
         Their rows in the scan. Classes of fewer than `har_core.analysis.suspects.N_FOLDS`
-        photographs are left out; none is left where fewer than two classes remain.
+        photographs, or of near duplicates alone, are left out; none is left where fewer than two
+        classes remain, or too few photographs that differ.
     class_names : ndarray of str, shape (C,)
         Of the columns.
     model_probabilities : ndarray of float64, shape (U, K)
@@ -119,17 +120,20 @@ def analyse_photographs(
             f"{len(usable)}."
         )
     labelled = _judged_rows(photographs, usable)
+    groups = group_numbers(photographs)
     # Half of the processor stays free for pages. More threads than free cores are also slower by
     # far than fewer: each step waits for the last of them.
     with limited_threads(max(1, (os.cpu_count() or 1) // 2)):
         probabilities, class_names = np.zeros((0, 0)), np.array([], dtype=str)
-        if len(labelled):
+        try:
             probabilities, class_names = cross_validated_probabilities(
                 vectors if len(labelled) == len(vectors) else vectors[np.isin(usable, labelled)],
                 photographs["label"].to_numpy(dtype=str)[labelled],
-                group_numbers(photographs)[labelled],
+                groups[labelled],
                 progress=progress,
             )
+        except DatasetError:  # too few that differ; the map and the outliers can do without
+            labelled = labelled[:0]
         progress("Looking for outliers", 0, len(usable))
         components = principal_components(vectors)
         outlier_scores = score_outliers(
@@ -139,7 +143,7 @@ def analyse_photographs(
         neighbours = nearest_others(
             kept.astype(np.float32),  # as whoever looks again has them
             np.flatnonzero(photographs["label"].iloc[usable].ne("")),
-            group_numbers(photographs)[usable],
+            groups[usable],
             np.arange(len(usable)),
             report=partial(progress, "Looking for neighbours"),
         )
@@ -164,11 +168,10 @@ def analyse_photographs(
 def _judged_rows(photographs: pd.DataFrame, usable: np.ndarray) -> np.ndarray:
     """Return those of the usable rows whose label can be cross-validated."""
     labels = photographs["label"].iloc[usable]
-    large = classes_to_judge(labels)
-    if len(large) < 2:
-        return usable[:0]
-    # One misspelt label would otherwise keep all others from being judged.
-    return usable[labels.isin(large).to_numpy()]
+    n_groups = pd.Series(group_numbers(photographs)[usable]).groupby(labels.to_numpy()).nunique()
+    # One misspelt label, or one burst, would otherwise keep all others from being judged.
+    judged = classes_to_judge(labels).intersection(n_groups.index[n_groups > 1])
+    return usable[labels.isin(judged).to_numpy()]
 
 
 def group_numbers(photographs: pd.DataFrame) -> np.ndarray:

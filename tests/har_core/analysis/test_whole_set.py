@@ -192,6 +192,17 @@ def test_misspelt_label_does_not_keep_the_others_from_being_judged(
     assert len(analysis.table) == 29
 
 
+@pytest.mark.parametrize(("burst", "judged"), [("sitting", ["clapping", "running"]), (None, [])])
+def test_burst_keeps_neither_other_classes_from_being_judged_nor_the_map(
+    model: Path, photographs: pd.DataFrame, burst: str | None, judged: list[str]
+) -> None:
+    alike = photographs["label"].eq(burst or "sitting") | (burst is None)
+    analysis = analyse_photographs(model, photographs.assign(duplicate_group=alike.where(alike)))
+    assert analysis.class_names.tolist() == judged
+    assert set(photographs["label"].iloc[analysis.labelled]) == set(judged)
+    assert analysis.table["x"].notna().all()
+
+
 def test_map_and_outliers_need_no_labels(model: Path, photographs: pd.DataFrame) -> None:
     analyse_photographs(model, photographs.assign(label="running"))
     analysis = load_analysis(read_manifest(model), photographs.assign(label="running"))
