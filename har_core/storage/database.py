@@ -40,8 +40,8 @@ class CacheDatabase:
                 self._db = _connect(path, schema)
         except (OSError, sqlite3.Error) as error:
             raise DatasetError(
-                f"Cannot use the cache {path}: {error}. Make room on its disk, or set HAR_CACHE_DIR "
-                "to a folder that can be written."
+                f"Cannot use the cache {path}: {error}. Make room on its disk, or set "
+                "HAR_CACHE_DIR to a folder that can be written."
             ) from error
 
     def __enter__(self) -> Self:
