@@ -22,10 +22,17 @@ __all__ = [
     "load_model",
 ]
 
+_HOMES = {name: "errors" if name.endswith("Error") else "model" for name in __all__}
+
 
 def __getattr__(name: str) -> object:
     # Imported when asked for: `har_core.__main__` shall be there to catch Ctrl-C.
-    if name not in __all__:
+    if name in _HOMES.values():
+        return import_module(f"{__name__}.{name}")
+    if name not in _HOMES:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    home = "har_core.errors" if name.endswith("Error") else "har_core.model"
-    return getattr(import_module(home), name)
+    return getattr(import_module(f"{__name__}.{_HOMES[name]}"), name)
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *__all__})

@@ -53,6 +53,8 @@ def test_command_line_starts_without_pandas_and_catches_ctrl_c_before_it_imports
         "import sys; before = set(sys.modules); import har_core.__main__;"
         "new = {name.split('.')[0] for name in set(sys.modules) - before};"
         "assert new <= {'har_core', 'importlib', 'warnings'}, new;"
+        "assert set(har_core.__all__) <= set(dir(har_core));"
+        "assert har_core.HarError is har_core.errors.HarError;"
         "import har_core.cli; sys.exit('pandas' in sys.modules)"
     )
     subprocess.run([sys.executable, "-c", code], check=True, cwd=ROOT)
