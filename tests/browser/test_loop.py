@@ -96,9 +96,9 @@ def review(page: Page, workplace: Workplace) -> None:
         filename = (alt.get_attribute("alt") or "").removeprefix("The photograph ")
         if question.inner_text() == f"Is this {truth(filename)}?":
             page.keyboard.press("1")
-            page.keyboard.press("3")  # too fast to be meant for the next one: it counts for none
         elif page.get_by_role("button", name=f"Relabel to {truth(filename)}").count():
-            page.keyboard.press("2")
+            page.get_by_role("button", name=f"Relabel to {truth(filename)}").press("Enter")
+            page.keyboard.press("3")  # too fast to be meant for the next one: it counts for none
         else:
             page.keyboard.press("/")
             page.keyboard.type(truth(filename))

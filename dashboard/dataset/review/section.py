@@ -36,9 +36,18 @@ from har_core.dataset.decisions import undo
 
 _AT: Final = "review_place"
 _OTHER: Final = "review_other"
-# Streamlit's shortcuts know no punctuation; and once a class is chosen, keys decide again.
+# Streamlit's shortcuts know no punctuation; and once a class is chosen, keys decide again. The next
+# photograph's buttons are others, so that the one that had the focus hands it on.
 _SLASH_JS: Final = """
+const number = element => element.closest("[class*='st-key-review_']")
+  ?.className.match(/st-key-review_(\\d)/)?.[1]
+let focused
 export default function () {
+  setTimeout(() => {
+    const next = document.querySelector(`[class*='st-key-review_${focused}'] button`)
+    if (next && document.activeElement === document.body) next.focus()
+  }, 50)
+  const remember = event => { focused = number(event.target) }
   const find = () => document.querySelector("[class*='st-key-review_other'] input")
   const focus = event => {
     const typing = event.target.closest("input, textarea, [contenteditable=true]")
@@ -50,7 +59,11 @@ export default function () {
     field.click()
   }
   document.addEventListener("keydown", focus)
-  return () => document.removeEventListener("keydown", focus)
+  document.addEventListener("focusin", remember)
+  return () => {
+    document.removeEventListener("keydown", focus)
+    document.removeEventListener("focusin", remember)
+  }
 }
 """
 _slash_key = st.components.v2.component("har_slash_key", html="<span></span>", js=_SLASH_JS)
@@ -189,7 +202,7 @@ def _show_buttons(view: DatasetView, row: pd.Series, place: Place) -> None:
             on_change=_relabel_to_typed,
             args=(view, place, names, f"{_OTHER} {row.name}"),
         )
-        _slash_key(key="review_slash")
+        _slash_key(key="review_slash", data={"photograph": row["filename"]})
     with st.container(horizontal=True, vertical_alignment="center"):
         _button("Previous", "Left", "chevron_left", on_click=_go, args=(place.step(-1),))
         _button("Next", "Right", "chevron_right", on_click=_go, args=(place.step(1),))
