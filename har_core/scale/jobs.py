@@ -89,7 +89,7 @@ def run_job(
     Parameters
     ----------
     list_items : callable
-        `har_core.scale.sources.listing.list_sources`, of its last parameter.
+        `har_core.scale.sources.listing.list_sources`, of its parameter `whole`.
     folder : PartsFolder
         Which has been claimed.
     work : Work

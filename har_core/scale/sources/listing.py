@@ -149,7 +149,7 @@ def _absolute(source: str) -> str:
 
 def _is_pattern(source: str) -> bool:
     if is_remote(source):
-        return glob.has_magic(source) and not source.startswith("http")
+        return not source.startswith("http") and glob.has_magic(open_filesystem(source)[1])
     path = _absolute(source)
     return glob.has_magic(path) and not is_file(path) and not is_folder(path)
 

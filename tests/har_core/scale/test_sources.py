@@ -98,6 +98,15 @@ def test_link_in_a_circle_is_not_followed(place: Path) -> None:
     ]
 
 
+def test_question_mark_before_the_options_of_a_server_makes_no_pattern(
+    place: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    opened = listing.open_filesystem  # as fsspec does for `webhdfs`
+    monkeypatch.setattr(listing, "open_filesystem", lambda uri: opened(uri.partition("?user=")[0]))
+    [item] = list_sources(["s3://there/x?user=me"])
+    assert item.uri == "s3://there/x/7.jpg"
+
+
 @pytest.mark.parametrize("pattern", ["**/*.[jc]*", "**/*/*.jpg", "**/**/*.jpg"])
 @pytest.mark.parametrize("known", [True, False])
 def test_bucket_is_asked_once_for_each_folder(
