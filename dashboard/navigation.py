@@ -14,12 +14,21 @@ from har_core.settings import shipped
 # Streamlit writes white on every primary colour; one that is legible as text on a dark page is
 # too light for that, but not below the mouse, where Streamlit darkens it. The browser decides,
 # because the system may turn dark without a rerun.
-# On a phone tables wrap instead of scrolling, which the keyboard cannot do.
+# Of two columns on a tablet, beside the sidebar, one is too narrow for what is in it: they follow
+# one another, as Streamlit lets them on a phone. There tables wrap instead of scrolling, which the
+# keyboard cannot do.
 _STYLE = """<style>
 [data-testid^="stBaseButton-primary"]:not(:disabled)
 { color: light-dark(#ffffff, #0b1519) !important; }
 [data-testid^="stBaseButton-primary"]:not(:disabled, :active):is(:hover, :focus-visible)
 { color: #ffffff !important; }
+@media (max-width: 960px) {
+[data-testid="stMain"] [data-testid="stHorizontalBlock"]
+> [data-testid="stColumn"]:nth-last-child(2):first-child,
+[data-testid="stMain"] [data-testid="stHorizontalBlock"]
+> [data-testid="stColumn"]:nth-last-child(2):first-child + [data-testid="stColumn"]
+{ min-width: calc(100% - 1.5rem); }
+}
 @media (max-width: 640px) {
 [data-testid="stTable"] :is(td, th) { padding: 4px 5px; font-size: 13px; overflow-wrap: anywhere; }
 }</style>"""
