@@ -21,7 +21,8 @@ from dashboard.predict.results import Photo
 from dashboard.widgets.first_steps import first_steps
 from har_core import ActionModel, InvalidImageError
 
-# On a phone or tablet all lies in one column: then the answers come first, what was handed in comes last.
+# On a phone or tablet all lies in one column: then the answers come first, and what was handed in
+# comes last.
 ANSWER_FIRST = """<style>@media (max-width: 960px) {
 .st-key-all_handed_in > :first-child,
 .st-key-all_handed_in > :first-child > [data-testid="stHorizontalBlock"] { display: contents; }
