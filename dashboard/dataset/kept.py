@@ -125,10 +125,10 @@ def _list_kept() -> None:
         st.markdown("**Uploaded before**")
     for name, folder in kept.items():
         with st.container(horizontal=True, vertical_alignment="center", width=620):
-            st.markdown(escape_markdown(name))
             st.button(
-                "Open",
+                escape_markdown(name),
                 key=f"open_kept {name}",
+                help="Open this dataset.",
                 icon=":material/folder_open:",
                 type="tertiary",
                 on_click=_open,
