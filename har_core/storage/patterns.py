@@ -97,10 +97,11 @@ def matching_here(
             failed(folder, error)
             return []
         listed(folder)
+        kinds = [(e, is_folder(e.path) if e.is_symlink() else e.is_dir()) for e in entries]
         return [
-            Entry(entry.path, is_folder(entry.path) if entry.is_symlink() else entry.is_dir())
-            for entry in entries
-            if not (entry.is_symlink() and _leads_up(entry.path))
+            Entry(entry.path, is_a_folder)
+            for entry, is_a_folder in kinds
+            if not (is_a_folder and entry.is_symlink() and _leads_up(entry.path))
         ]
 
     path = Path(pattern)
