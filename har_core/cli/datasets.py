@@ -75,16 +75,19 @@ def read_dataset(
     return dataset
 
 
-def warn_of_spellings(dataset: "Dataset", folder: Path, table: Path | None) -> None:
+def warn_of_spellings(
+    dataset: "Dataset", folder: Path, table: Path | None, columns: str | None
+) -> None:
     """Say which labels differ only in spelling, and the command that makes them one."""
     from har_core.dataset.slips import describe_variants
 
     if variants := describe_variants(dataset.rows["label"]):
         chosen = f" --table {shlex.quote(str(table))}" if table is not None else ""
+        headings = f" --columns {shlex.quote(columns)}" if columns else ""
         merged = shlex.quote(str(folder / "merged.csv"))
         _say(
             f"{variants} To make them one: har merge-labels --dataset {shlex.quote(str(folder))}"
-            f"{chosen} --output {merged}, then --table {merged}"
+            f"{chosen}{headings} --output {merged}, then --table {merged}{headings}"
         )
 
 

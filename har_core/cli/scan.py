@@ -100,7 +100,8 @@ def scan(
     elsewhere = to or column or engine is not Engine.LOCAL
     with ended_by_interrupt("Interrupted. What was measured is kept; scan again to go on."):
         if len(given) == 1 and not elsewhere and (read := _as_dataset(given[0], table, columns)):
-            photographs = _scan_dataset(read, Path(given[0]), table, workers, outputs)
+            warn_of_spellings(read, Path(given[0]), table, columns)
+            photographs = _scan_dataset(read, workers, outputs)
         else:
             from har_core.scale.jobs import Where
 
@@ -134,15 +135,10 @@ def _as_dataset(source: str, table: Path | None, columns: str | None) -> "Datase
 
 
 def _scan_dataset(
-    read: "Dataset",
-    dataset: Path,
-    table: Path | None,
-    workers: int | None,
-    outputs: tuple[str | None, ...],
+    read: "Dataset", workers: int | None, outputs: tuple[str | None, ...]
 ) -> "pd.DataFrame":
     from har_core.scan.scanning import scan_dataset
 
-    warn_of_spellings(read, dataset, table)
     check_outputs(outputs, dataset=read)
     with progress_bar() as report:
         return scan_dataset(read, workers=workers, progress=report)

@@ -101,31 +101,32 @@ def test_results_may_be_written_again(inputs: Path) -> None:
     )
 
 
+@pytest.mark.parametrize("columns", [None, "label=What he does"])
 def test_spelling_variants_are_said_with_the_command_that_merges_them(
-    tiny_dataset: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    tiny_dataset: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, columns: str | None
 ) -> None:
+    label = columns.removeprefix("label=") if columns else "Label"
+    given = ["--columns", columns] if columns else []
     table = tiny_dataset / "train.csv"
     lines = table.read_text().splitlines()
     rows = [f"{line},note {n}" for n, line in enumerate(lines[1:])]
     rows[4:6] = [row.replace(",running", ",Running") for row in rows[4:6]]
     rows[8] = rows[8].replace(",sitting", ", SITTING ")
-    table.write_text("\n".join(["filename,Label,Notes", *rows]))
+    table.write_text("\n".join([f"filename,{label},Notes", *rows]))
     monkeypatch.setenv("HAR_CACHE_DIR", str(tmp_path / "cache"))
-    scanned = CliRunner().invoke(application(), ["scan", str(tiny_dataset)])
+    scanned = CliRunner().invoke(application(), ["scan", str(tiny_dataset), *given])
     said = " ".join(scanned.stderr.split())
     assert "'Running' (2) and 'running' (2)" in said or "'running' (2) and 'Running' (2)" in said
     assert "'SITTING' (1) and 'sitting' (3)" in said
-    command = said.split("To make them one: har ")[1].split(", then --table")[0]
+    command, options = said.split("To make them one: har ")[1].split(", then ")
     merged = CliRunner().invoke(application(), shlex.split(command))
     assert merged.exit_code == 0
     result = pd.read_csv(tiny_dataset / "merged.csv")
-    assert result["Label"].value_counts().to_dict() == dict.fromkeys(CLASS_NAMES, 4)
+    assert result[label].value_counts().to_dict() == dict.fromkeys(CLASS_NAMES, 4)
     assert list(result["Notes"]) == [f"note {n}" for n in range(12)]
-    again = CliRunner().invoke(
-        application(), ["scan", str(tiny_dataset), "--table", str(tiny_dataset / "merged.csv")]
-    )
+    again = CliRunner().invoke(application(), ["scan", str(tiny_dataset), *shlex.split(options)])
+    assert again.exit_code == 0
     assert "spelling" not in again.stderr
-    refused = CliRunner().invoke(
-        application(), ["merge-labels", "--dataset", str(tiny_dataset), "--output", str(table)]
-    )
+    command = ["merge-labels", "--dataset", str(tiny_dataset), "--output", str(table), *given]
+    refused = CliRunner().invoke(application(), command)
     assert isinstance(refused.exception, HarError)
