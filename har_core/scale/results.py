@@ -7,7 +7,7 @@
 import dataclasses
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any, ClassVar, Final
+from typing import Any, ClassVar, Final, get_args
 
 from har_core.errors import DatasetError
 from har_core.model.fields import (
@@ -121,9 +121,15 @@ class Results(PartsFolder):
         """
         body = self.read_body()
         try:
-            return ResultsInfo(**{**body, "class_names": tuple(body["class_names"])})
+            info = ResultsInfo(**{**body, "class_names": tuple(body["class_names"])})
         except (TypeError, KeyError) as error:
             raise DatasetError(f"Cannot read {self.location}/{INFO_FILE}: {error}.") from error
+        if info.precision not in get_args(Precision):
+            raise DatasetError(
+                f"{self.location} holds answers that were computed with {info.precision!r}, which "
+                "this version does not know."
+            )
+        return info
 
     def create(self, info: ResultsInfo) -> ResultsInfo:
         """Make the folder, or check that what is there is of the same model.

@@ -86,6 +86,10 @@ def test_results_of_another_precision_are_not_mixed(
         pd.testing.assert_frame_equal(rows_of(tmp_path / there), before)
         status = score([whole], str(tmp_path / there), precision=there)
         assert status.answered > 0 and status.answered + status.total == 90
+    info.write_text(json.dumps(body | {"precision": "int4"}))  # of a version to come
+    (tmp_path / "labels.csv").write_text("filename,label\n1.jpg,running\n")
+    with pytest.raises(DatasetError, match="computed with 'int4'"):
+        evaluate_results(Results(str(tmp_path / "float32")), tmp_path / "labels.csv")
 
 
 def test_model_without_such_a_graph_is_said_to_be_one_and_what_makes_it(
