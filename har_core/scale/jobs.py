@@ -129,7 +129,8 @@ def run_job(
 
         def items() -> Iterator[Item]:
             for item in list_items(whole):
-                if item.trouble and len(status.troubles) < _TROUBLES:
+                told = not item.trouble or item.trouble in status.troubles
+                if not told and len(status.troubles) < _TROUBLES:
                     status.troubles.append(item.trouble)
                 yield item
 

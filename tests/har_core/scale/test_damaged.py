@@ -116,7 +116,7 @@ def test_damaged_tar_costs_what_is_lost_until_it_is_mended(
     write_tar(tmp_path / "shards" / "b.tar", contents)
     damage(tar)
     source, to = str(tmp_path / "shards" / "*.tar"), str(tmp_path / "results")
-    status = score([source], to)
+    status = score([source, str(tar)], to)  # which is named twice, and told once
     table = rows_of(to)
     of_a = table[table["uri"].str.startswith(str(tar))]
     assert len(table) - len(of_a) == N
