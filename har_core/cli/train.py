@@ -27,6 +27,7 @@ from har_core.model.loading import find_model
 from har_core.model.manifest import BundleManifest, check_bundle_name
 from har_core.progress import EpochReport, Progress
 from har_core.storage.names import one_line
+from har_core.storage.paths import exists
 from har_core.training.events import EventLog, recorded_run
 from har_core.training.settings import TrainingSettings
 
@@ -257,6 +258,11 @@ def publish(
     from har_core.training.run_folder import RunFolder
 
     if RunFolder(run).read_settings() is None:
+        if exists(written := bundle.models_dir() / run.name):
+            raise HarError(
+                f"{written} exists already, and there is no run in {run}: it is deleted once its "
+                "bundle is written."
+            )
         raise HarError(f"There is no run in {run}; name the folder that `har train` wrote.")
     read = read_dataset(dataset, table, None, columns, follow_links=links)
     if cleaned:

@@ -195,7 +195,7 @@ def test_finished_run_leaves_no_checkpoints_behind(runs):
 def test_published_run_is_published_once_and_a_stranger_s_not_at_all(runs, monkeypatch):
     root, *_ = runs
     monkeypatch.setenv("HAR_MODELS_DIR", str(root / "models"))
-    for name, message in (("trained", "exists already"), ("never", "no interrupted run")):
+    for name, message in (("trained", "exists already"), ("never", "There is no run in")):
         command = ["publish", str(root / "runs" / name), "--dataset", str(root / "dataset")]
         with pytest.raises(HarError, match=message):
             CliRunner().invoke(application(), command, catch_exceptions=False)
