@@ -1,6 +1,5 @@
 """The section Compare: several models on the same photographs."""
 
-import contextlib
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Final
@@ -25,6 +24,7 @@ from har_core.evaluation.comparison import Comparison, disagreements
 from har_core.evaluation.result import EvaluationResult
 from har_core.evaluation.store import BUNDLE_SPLITS
 from har_core.evaluation.totals import HEADLINE_METRICS, METRIC_TITLES
+from har_core.training.verdict import Verdict
 
 WITH_KEY: Final = "with"
 
@@ -118,18 +118,16 @@ def _start_evaluation(shown: Shown, folder: Path, keep_as: str) -> None:
 
 def _show_verdict(shown: Shown, rival: Path, name: str) -> None:
     """Say whether the other model is better, and where it is decided about one on trial."""
-    # With other test photographs there is none; the table below says which it is of.
-    with contextlib.suppress(HarError):
-        if shown.evaluation.name == "test" and name == "test":
-            verdict = data.load_verdict(shown.folder, rival)
-            note = ""
-            if verdict.n_relabelled:
-                note = (
-                    f" {counted(verdict.n_relabelled, 'photograph')} count under the labels as "
-                    "corrected since."
-                )
-            show, icon = VERDICT_BOXES[verdict.outcome]
-            show(escape_markdown(verdict.sentence + note), icon=icon)
+    are_tests = shown.evaluation.name == name == "test"
+    if are_tests and (verdict := _verdict_on(shown, rival)) is not None:
+        note = ""
+        if verdict.n_relabelled:
+            note = (
+                f" {counted(verdict.n_relabelled, 'photograph')} count under the labels as "
+                "corrected since."
+            )
+        show, icon = VERDICT_BOXES[verdict.outcome]
+        show(escape_markdown(verdict.sentence + note), icon=icon)
     if _is_on_trial(rival):
         st.page_link(
             "../pages/training.py",
@@ -137,6 +135,13 @@ def _show_verdict(shown: Shown, rival: Path, name: str) -> None:
             icon=":material/rule:",
             query_params={"run": run_of(rival)},
         )
+
+
+def _verdict_on(shown: Shown, rival: Path) -> Verdict | None:
+    try:
+        return data.load_verdict(shown.folder, rival)
+    except HarError:  # they have other test photographs; the table below says which it is of
+        return None
 
 
 def _compare(shown: Shown, evaluations: Mapping[str, tuple[Path, str]]) -> Comparison:
