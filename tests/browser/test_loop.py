@@ -84,6 +84,10 @@ def score(models: Path, name: str) -> tuple[float, float]:
     return float(np.mean(right)), float(-np.log(np.maximum(of_truth, 1e-9)).mean())
 
 
+PRESS_AT_ONCE = """keys => keys.forEach(key => document.body.dispatchEvent(
+  new KeyboardEvent("keydown", { key, code: `Digit${key}`, bubbles: true })))"""
+
+
 def review(page: Page, workplace: Workplace) -> None:
     """Decide with the keys alone, as somebody does who sees the pictures."""
     page.goto("/dataset?section=Review")
@@ -97,8 +101,9 @@ def review(page: Page, workplace: Workplace) -> None:
         if question.inner_text() == f"Is this {truth(filename)}?":
             page.keyboard.press("1")
         elif page.get_by_role("button", name=f"Relabel to {truth(filename)}").count():
-            page.get_by_role("button", name=f"Relabel to {truth(filename)}").press("Enter")
-            page.keyboard.press("3")  # too fast to be meant for the next one: it counts for none
+            # Both before the page is drawn anew: the second was not meant for the next photograph,
+            # and counts for none.
+            page.evaluate(PRESS_AT_ONCE, ["2", "3"])
         else:
             page.keyboard.press("/")
             page.keyboard.type(truth(filename))
