@@ -43,11 +43,16 @@ def _names(class_names: tuple[str, ...]) -> dict[str, str]:
 def show_class_boxes(class_names: tuple[str, ...]) -> Cell:
     """Draw the choice of a true and a predicted class, and return the chosen cell.
 
-    What is chosen elsewhere gets new boxes: a browser that had not yet heard of it would send what
-    the old ones held, as if somebody had chosen that.
+    What is chosen elsewhere gets new boxes: a browser that has not yet heard of it sends what the
+    old ones held, as if somebody had chosen that.
     """
+
+    def take(n: int) -> None:
+        if n == st.session_state[_BOXES]:
+            choose_cell(class_names, _held(n, cell))
+
     cell = chosen_cell(class_names)
-    n = st.session_state.get(_BOXES, 0)
+    n = st.session_state.setdefault(_BOXES, 0)
     if _held(n, cell) != cell:
         n = st.session_state[_BOXES] = n + 1
     with st.grid(2, min_column_width=160, gap="small"):
@@ -59,7 +64,8 @@ def show_class_boxes(class_names: tuple[str, ...]) -> Cell:
                 key=f"{key} {n}",
                 format_func=human_name,
                 placeholder=_ANY,
-                on_change=lambda: choose_cell(class_names, _held(n, cell)),
+                on_change=take,
+                args=(n,),
             )
     return cell
 

@@ -41,6 +41,7 @@ from har_core.scan.scanning import scan_dataset
 from tests.drawing import CLASS_NAMES, colour_network, photo_bytes, write_dataset
 from tests.evaluated import draw_table, write_evaluated_bundle
 from tests.patience import PATIENCE_S
+from tests.stale import say_again
 
 ROOT = Path(__file__).parents[2]
 SECTIONS = ("Overview", "Photographs", "Findings", "Label suspects", "Map", "Leakage", "Clean up")
@@ -656,6 +657,10 @@ def test_review_filters_by_kind_and_takes_another_class(analysed: Path) -> None:
     other = next(box for box in page.selectbox if box.key.startswith("review_other"))
     other.select("clapping").run()
     assert load_decisions(analysed).relabelled == {"sitting_7.jpg": "clapping"}
+    page.session_state["review_place"] = 7
+    say_again(other)
+    assert not any("already" in toast.value for toast in page.toast)
+    assert page.session_state["review_place"] == 7
 
 
 def test_photographs_are_uploaded_opened_and_removed(

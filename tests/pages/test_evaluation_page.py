@@ -24,6 +24,7 @@ from har_core.model.manifest import PREDICTIONS_FILE, SPLITS_FILE, read_manifest
 from tests.drawing import CLASS_NAMES, photo_bytes, write_dataset, write_tiny_bundle
 from tests.evaluated import draw_table, write_evaluated_bundle
 from tests.patience import PATIENCE_S
+from tests.stale import say_again
 
 SCRIPT = Path(__file__).parents[2] / "dashboard" / "navigation.py"
 
@@ -323,6 +324,18 @@ def test_a_link_keeps_the_errors_filters(app, model):
     view(app, "Errors")
     assert app.multiselect(key="error_labels").value == ["sitting"]
     assert tiles(app) == ["sitting_2.jpg"]
+
+
+def test_an_audit_of_many_classes_takes_each_answer_once(app, model, monkeypatch):
+    monkeypatch.setattr("dashboard.evaluation.audit.section._MOST_BUTTONS", 2)
+    first, second = audit_sample(read_evaluation(model, "test").result.sha256.tolist())[:2]
+    view(app, "Audit")
+    box = app.selectbox(key=f"audit_class {first}").select("clapping")
+    box.run()
+    say_again(box)
+    assert not app.toast
+    app.selectbox(key=f"audit_class {second}").select("sitting").run()
+    assert read_answers() == {first: "clapping", second: "sitting"}
 
 
 def test_an_audit_is_blind_and_corrects_the_estimate(app, model):

@@ -36,6 +36,7 @@ from har_core.dataset.decisions import undo
 
 _AT: Final = "review_place"
 _OTHER: Final = "review_other"
+_ASKED: Final = "review_asked"
 # Streamlit's shortcuts know no punctuation; and once a class is chosen, keys decide again. The next
 # photograph's buttons are others, so that the one that had the focus hands it on.
 _SLASH_JS: Final = """
@@ -189,6 +190,7 @@ def _show_buttons(view: DatasetView, row: pd.Series, place: Place) -> None:
             on_click=_decide,
             args=(view, place, "exclude", names),
         )
+        key = st.session_state[_ASKED] = f"{_OTHER} {row.name}"
         st.selectbox(
             "Another class",
             [name for name in class_names_of(view) if name != row["label"]],
@@ -196,11 +198,11 @@ def _show_buttons(view: DatasetView, row: pd.Series, place: Place) -> None:
             format_func=human_name,
             placeholder="Another class  /" if row["label"] or row["suggested"] else "Class  /",
             accept_new_options=not row["label"],
-            key=f"{_OTHER} {row.name}",
+            key=key,
             label_visibility="collapsed",
             width=190,
             on_change=_relabel_to_typed,
-            args=(view, place, names, f"{_OTHER} {row.name}"),
+            args=(view, place, names, key),
         )
         _slash_key(key="review_slash", data={"photograph": row["filename"]})
     with st.container(horizontal=True, vertical_alignment="center"):
@@ -295,6 +297,9 @@ def _decide(
 
 
 def _relabel_to_typed(view: DatasetView, place: Place, names: list[str], key: str) -> None:
+    # A browser that has not heard of the next photograph tells of this one's box once more.
+    if st.session_state.pop(_ASKED, None) != key:
+        return
     label = st.session_state.get(key)
     st.session_state[key] = None
     if label:

@@ -18,6 +18,7 @@ from har_core.evaluation.bootstrap import Interval
 _MOST_BUTTONS: Final = 24
 _KEYS: Final = "123456789"
 _CHOSEN: Final = "audit_class"
+_ASKED: Final = "audit_asked"
 _LEAST: Final = 20  # photographs that an estimate needs to say anything
 
 
@@ -130,6 +131,7 @@ def _show_choices(class_names: list[str], sha256: str) -> None:
     # Each photograph has buttons of its own: a key means the one that was seen when it was pressed.
     with st.container(horizontal=True):
         if not few:
+            st.session_state[_ASKED] = sha256
             st.selectbox(
                 "What is it?",
                 class_names,
@@ -159,7 +161,9 @@ def _show_choices(class_names: list[str], sha256: str) -> None:
 
 
 def _answer_chosen(sha256: str) -> None:
-    if label := st.session_state.get(f"{_CHOSEN} {sha256}"):
+    label = st.session_state.get(f"{_CHOSEN} {sha256}")
+    # A browser that has not heard of the next photograph tells of this one's box once more.
+    if label and st.session_state.pop(_ASKED, None) == sha256:
         _answer(sha256, label)
 
 

@@ -1,6 +1,8 @@
 import pytest
 from streamlit.testing.v1 import AppTest
 
+from tests.stale import say_again
+
 
 def page() -> None:
     import streamlit as st
@@ -34,3 +36,17 @@ def test_what_is_chosen_elsewhere_and_in_the_boxes_is_what_the_address_says(cell
     app.run()
     assert app.session_state["cell"] == ("using_laptop", "a_b")
     assert [box.value for box in app.selectbox] == ["using_laptop", "a_b"]
+
+
+def test_what_boxes_of_before_held_is_not_chosen_again():
+    app = AppTest.from_function(page).run()
+    app.session_state["next"] = ("using_laptop", "any")
+    app.run()
+    app.button[0].click().run()
+    app.session_state["next"] = (None, None)
+    label, _ = app.run().selectbox
+    label.set_value(label.value)
+    app.button[0].click().run()
+    say_again(label)
+    assert app.session_state["cell"] == (None, None)
+    assert app.query_params["true"] == app.query_params["predicted"] == ""
