@@ -10,6 +10,7 @@ from dashboard.predict.inputs import OTHERS, PEOPLE
 from har_core import load_model
 from har_core.evaluation.result import EvaluationResult
 from har_core.model.manifest import PREDICTIONS_FILE, SPLITS_FILE, UNLABELLED_FILE
+from har_core.model.precision import compare_graphs
 from har_core.model.temperature import apply_temperature
 
 PROJECT = Path(__file__).parents[1]
@@ -99,6 +100,10 @@ def test_served_predictions_are_the_recorded_ones(model, recorded, real_dataset)
     expected = apply_temperature(rows[list(model.class_names)], model.manifest.temperature)
     got = np.array([list(prediction.probabilities.values()) for prediction in served])
     np.testing.assert_allclose(got, expected, atol=1e-3)
+
+
+def test_8_bits_are_exact_on_this_processor(model):
+    assert compare_graphs(FOLDER, model.manifest)["difference"] < 0.05
 
 
 @pytest.mark.dataset

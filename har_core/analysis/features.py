@@ -18,6 +18,7 @@ from har_core.model import bundle
 from har_core.model.engine import keep_probabilities
 from har_core.model.manifest import ONNX_FILE, BundleManifest
 from har_core.model.temperature import apply_temperature
+from har_core.onnx_session import open_session
 from har_core.progress import Progress, silent
 from har_core.storage.cache import cache_dir
 from har_core.storage.database import CacheDatabase
@@ -73,7 +74,6 @@ class FeatureNetwork:
 
     def __init__(self, folder: Path) -> None:
         import onnx
-        import onnxruntime
 
         self.manifest = bundle.verify_bundle(folder)
         if ONNX_FILE not in self.manifest.files:
@@ -86,9 +86,7 @@ class FeatureNetwork:
         if name not in {output.name for output in graph.graph.output}:
             graph.graph.output.append(onnx.helper.make_empty_tensor_value_info(name))
         try:
-            self._session = onnxruntime.InferenceSession(
-                graph.SerializeToString(), providers=["CPUExecutionProvider"]
-            )
+            self._session = open_session(graph.SerializeToString())
         except Exception as error:  # onnxruntime's exceptions share no narrower base
             raise ModelBundleError(
                 f"The feature map {name} of {folder / ONNX_FILE} cannot be read: {error}."

@@ -158,7 +158,7 @@ def quantise(
     """Give a model a second graph, which computes with 8 bits.
 
     It takes about half the time wherever the processor has instructions for it (VNNI);
-    elsewhere float32 goes on. It learns to answer as the model does; it is stored only
+    elsewhere it gains little. It learns to answer as the model does; it is stored only
     if it costs no more than 0.3 points of the validation photographs. An epoch takes
     some ten minutes on two cores, seconds on a GPU.
 

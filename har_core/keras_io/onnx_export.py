@@ -6,6 +6,7 @@ from typing import Any, Final
 import numpy as np
 
 from har_core.errors import ModelBundleError
+from har_core.onnx_session import open_session
 from har_core.storage.files import write_atomically
 
 INPUT_NAME: Final = "pixels"
@@ -101,10 +102,8 @@ def _convert(network: Any, input_shape: tuple[int | None, ...]) -> bytes:
 
 
 def _largest_difference(network: Any, graph: bytes, probe: np.ndarray) -> float:
-    import onnxruntime
-
     try:
-        session = onnxruntime.InferenceSession(graph, providers=["CPUExecutionProvider"])
+        session = open_session(graph)
         difference = 0.0
         for start in range(0, len(probe), _BATCH_SIZE):
             batch = probe[start : start + _BATCH_SIZE]

@@ -10,6 +10,7 @@ from har_core.errors import ModelBundleError, on_one_line
 from har_core.keras_io.onnx_export import INPUT_NAME, OUTPUT_NAME
 from har_core.keras_io.outputs import Ending, OutputRule
 from har_core.keras_io.scaling import InnerScaling, measure
+from har_core.onnx_session import open_session
 
 _MOST_BYTES: Final = 2**31 - 1  # of one Protocol Buffers message
 _WITH_WEIGHTS: Final = ("Conv", "ConvInteger", "QLinearConv", "Gemm", "MatMul")
@@ -242,12 +243,8 @@ def _sides(value: Any) -> list[int | None]:
 
 
 def _session(graph: bytes, source: Path) -> Callable[[np.ndarray], np.ndarray]:
-    import onnxruntime
-
-    options = onnxruntime.SessionOptions()
-    options.log_severity_level = 3
     try:
-        session = onnxruntime.InferenceSession(graph, options, providers=["CPUExecutionProvider"])
+        session = open_session(graph, quiet=True)
     except Exception as error:  # onnxruntime's exceptions share no narrower base
         raise ModelBundleError(f"ONNX Runtime cannot load {source}: {error}.") from error
 

@@ -16,6 +16,7 @@ from har_core.keras_io.feature_outputs import (
     POOLED_OUTPUTS,
     Features,
 )
+from har_core.onnx_session import open_session
 
 SUM_TOLERANCE: Final = 1e-3
 
@@ -135,15 +136,8 @@ class OnnxEngine:
 
     def _session(self, threads: int) -> Any:
         """Open a session on so many cores, 0 for all, which takes 40 ms of one."""
-        import onnxruntime
-
-        options = onnxruntime.SessionOptions()
-        options.intra_op_num_threads = threads
-        if not self._optimised:
-            options.graph_optimization_level = onnxruntime.GraphOptimizationLevel.ORT_DISABLE_ALL
-        return onnxruntime.InferenceSession(
-            self._graph, options, providers=["CPUExecutionProvider"]
-        )
+        assert self._graph is not None
+        return open_session(self._graph, threads=threads, optimised=self._optimised)
 
     def _for_a_lone_caller(self) -> Any:
         """Return the session on all cores, from the second call on.

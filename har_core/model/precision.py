@@ -22,8 +22,8 @@ from har_core.storage.files import write_atomically
 _ROUNDS: Final = 10
 # A smaller gain is not worth another answer than float32's.
 _WORTHWHILE: Final = 0.85
-# Roundings that fall the other way move a probability by a hundredth or two. Processors whose 8-bit
-# products saturate, those without VNNI, are far off.
+# Roundings that fall the other way move a probability by a hundredth or two; where 8-bit products
+# saturate they are far off.
 _TOLERANCE: Final = 0.1
 _PROBES: Final = 2
 
@@ -126,9 +126,8 @@ def check_exact(folder: Path, input_size: int) -> None:
     difference = _difference(folder, engine, probe_pictures(input_size)[:_PROBES])
     if not difference <= _TOLERANCE:
         raise HarError(
-            f"The processor of {platform.node()} does not compute exactly with 8 bits (it lacks "
-            f"VNNI, or the like): probabilities are off by up to {difference:.2f}. Use float32, or "
-            "another machine."
+            f"The processor of {platform.node()} does not compute exactly with 8 bits: "
+            f"probabilities are off by up to {difference:.2f}. Use float32, or another machine."
         )
 
 

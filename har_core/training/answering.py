@@ -36,6 +36,7 @@ from har_core.model.novelty.detector import (
     read_novelty,
 )
 from har_core.model.records import read_parquet, read_splits
+from har_core.onnx_session import open_session
 from har_core.progress import Progress, silent
 from har_core.storage.checksums import sha256_of_files
 
@@ -237,11 +238,7 @@ def _features(
     graph: bytes, manifest: BundleManifest, paths: np.ndarray, progress: Progress
 ) -> Features:
     """Return the pooled features of photographs."""
-    import onnxruntime
-
-    options = onnxruntime.SessionOptions()
-    options.intra_op_num_threads = 1
-    session = onnxruntime.InferenceSession(graph, options, providers=["CPUExecutionProvider"])
+    session = open_session(graph, threads=1)
     source = session.get_inputs()[0].name
 
     def run(start: int) -> Features:

@@ -1,13 +1,13 @@
 """A twin rounds as its 8-bit graph does, learns, and without rounding is the network it is of."""
 
 import numpy as np
-import onnxruntime
 import pytest
 
 from har_core.errors import ModelBundleError
 from har_core.keras_io.feature_outputs import FEATURE_OUTPUTS, add_feature_outputs
 from har_core.keras_io.onnx_export import export_onnx
 from har_core.model.engine import OnnxEngine
+from har_core.onnx_session import open_session
 from har_core.training.learning.augmentation import prepare_pixels, unchanged
 from har_core.training.learning.learner import Learner
 from har_core.training.learning.optimization import make_optimizer
@@ -19,10 +19,7 @@ from tests.har_core.training.quantization.conftest import SIZE
 
 
 def run(graph, pixels, names=None, **settings):
-    options = onnxruntime.SessionOptions()
-    for name, value in settings.items():
-        setattr(options, name, value)
-    session = onnxruntime.InferenceSession(graph, options, providers=["CPUExecutionProvider"])
+    session = open_session(graph, **settings)
     rows = [session.run(names, {session.get_inputs()[0].name: row[None]}) for row in pixels]
     return [np.concatenate(values) for values in zip(*rows, strict=True)]
 
@@ -82,9 +79,8 @@ def test_graph_computes_what_the_twin_does(twin, photographs, pixels):
     graph = quantised_graph(twin, SIZE)
     onnx.checker.check_model(onnx.load_from_string(graph), full_check=True)
     expected = np.asarray(twin.predict_on_batch(pixels))
-    plain = onnxruntime.GraphOptimizationLevel.ORT_DISABLE_ALL
-    for settings in ({"graph_optimization_level": plain}, {}):
-        probabilities, *_ = run(graph, photographs, **settings)
+    for optimised in (False, True):
+        probabilities, *_ = run(graph, photographs, optimised=optimised)
         np.testing.assert_allclose(probabilities, expected, atol=0.02)
 
 
