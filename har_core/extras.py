@@ -1,11 +1,21 @@
 """What not every installation has: the extras ``train`` (TensorFlow) and ``scale`` (Ray)."""
 
-from collections.abc import Sequence
+import os
+import re
+import sys
+import tempfile
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from importlib.util import find_spec
 from typing import Final
 
 from har_core.errors import HarError, ModelBundleError
 
+# TensorFlow 2.21 says this on any machine without a GPU, however little it was asked to log.
+_NO_GPU: Final = re.compile(
+    rb"WARNING: All log messages before absl|"
+    rb"[IE]\d{4} .*(Could not find cuda drivers|failed call to cuInit)"
+)
 _TRAINING: Final = ("tensorflow", "keras", "tf2onnx", "h5py")
 
 
@@ -40,6 +50,40 @@ def require_scale_extra(purpose: str, packages: Sequence[str]) -> None:
     """
     if missing := _missing(packages):
         raise HarError(f"{purpose} needs {', '.join(missing)}: pip install 'har-dashboard[scale]'")
+
+
+def load_keras() -> None:
+    """Import Keras and its backend, and keep from the terminal that there is no GPU."""
+    if "keras" in sys.modules:
+        return
+    with _without(_NO_GPU):
+        import keras
+
+        if keras.backend.backend() == "tensorflow":
+            import tensorflow as tf
+
+            tf.config.list_physical_devices()  # says it, too, when it is first asked
+
+
+@contextmanager
+def _without(lines: re.Pattern[bytes]) -> Iterator[None]:
+    """Pass on what is written to stderr, by C++ too, but for some lines, when the block ends."""
+    try:
+        stderr = os.dup(2)
+    except OSError:  # it is closed
+        yield
+        return
+    with tempfile.TemporaryFile() as said:
+        os.dup2(said.fileno(), 2)
+        try:
+            yield
+        finally:
+            os.dup2(stderr, 2)
+            said.seek(0)
+            for line in said:
+                if not lines.match(line):
+                    os.write(stderr, line)
+            os.close(stderr)
 
 
 def _missing(packages: Sequence[str]) -> list[str]:

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from har_core.errors import ZIP_DAMAGE, ModelBundleError, on_one_line
+from har_core.extras import load_keras
 from har_core.images.signatures import identify_content
 from har_core.keras_io.checks import KERAS_SUFFIXES
 from har_core.keras_io.legacy_graph import rebuild_network
@@ -60,6 +61,7 @@ def load_network(path: str | Path) -> Any:
     except OSError as error:
         raise ModelBundleError(f"Cannot read {path}: {error.strerror or error}.") from error
     _check_content(path, head)
+    load_keras()
     network = _load_keras_archive(path) if suffix == ".keras" else _load_hdf5(path)
     inputs = getattr(network, "inputs", None)
     if not inputs or len(inputs) != 1 or len(network.outputs) != 1:

@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 
+from har_core.extras import load_keras
 from har_core.images.preprocessing import resize_image
 from har_core.model.manifest import (
     CROSS_VALIDATED_FILE,
@@ -61,6 +62,7 @@ class Trainer:
         progress: Progress,
         on_epoch: EpochReport,
     ) -> None:
+        load_keras()
         import keras
 
         self.prepared = prepared

@@ -1,0 +1,33 @@
+import os
+import subprocess
+import sys
+
+import pytest
+
+SAID = b"""\
+WARNING: All log messages before absl::InitializeLog() is called are written to STDERR
+I0000 00:00:1795782689.312045   12936 cudart_stub.cc:31] Could not find cuda drivers on your machine
+a line that somebody needs
+E0000 00:00:1795782708.175831   12936 cuda_platform.cc:52] failed call to cuInit: INTERNAL: CUDA
+"""
+KERAS = f"""
+import contextlib, os
+with contextlib.suppress(OSError):
+    os.write(2, {SAID!r})
+class backend:
+    backend = lambda: "jax"
+"""
+
+
+@pytest.mark.parametrize(
+    ("before", "left"), [("", b"a line that somebody needs\n"), ("os.close(2)", b"")]
+)
+def test_only_missing_gpus_are_not_spoken_of(tmp_path, before, left):
+    (tmp_path / "keras.py").write_text(KERAS)
+    code = f"import os\n{before}\nfrom har_core.extras import load_keras\nload_keras()"
+    path = os.pathsep.join([str(tmp_path), *sys.path])
+    ran = subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, env=os.environ | {"PYTHONPATH": path}
+    )
+    assert ran.returncode == 0
+    assert ran.stderr == left
