@@ -99,7 +99,7 @@ def _entries(data: bytes, order: str) -> Iterator[tuple[int, bytes | tuple[int, 
             tag, kind, count = struct.unpack_from(f"{order}HHI", data, at)
             values = _values(data, order, kind, count, at + 8)
             if tag == _SUB_DIRECTORIES and not isinstance(values, bytes):
-                pending += values
+                pending += values[:_MOST_DIRECTORIES]
             yield tag, values
 
 

@@ -137,6 +137,23 @@ def test_hostile_directories_end(order):
         identify_content(tiff(entries, order, rng.bytes(60)))
 
 
+def test_directories_that_name_thousands_of_others_are_not_followed():
+    class Watched(bytes):
+        asked = 0
+
+        def __len__(self) -> int:
+            type(self).asked += 1
+            return super().__len__()
+
+    starts = [8 + 2402 * number for number in range(7)]
+    values_at = starts[-1] + 2402
+    directory = struct.pack("<H", 200) + 200 * struct.pack("<HHII", 330, 4, 200, values_at)
+    values = struct.pack("<200I", *starts, *range(2**31, 2**31 + 193))
+    data = Watched(b"II*\0" + struct.pack("<I", starts[0]) + 7 * directory + values)
+    identify_content(data)
+    assert data.asked < 50_000
+
+
 def test_an_ordinary_tiff_is_no_raw_file():
     for compression in ("tiff_lzw", "jpeg", "tiff_adobe_deflate"):
         data = encode(draw_photo(size=(40, 30)), "TIFF", compression=compression)
