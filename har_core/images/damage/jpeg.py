@@ -16,6 +16,7 @@ import numpy as np
 
 # At 0.3 s a megabyte; what lies behind is not looked at.
 _MAX_WALKED_BYTES: Final = 8 * 2**20
+_SEGMENT_BYTES: Final = 300  # take as long as beginning with a segment
 _CHUNK_BYTES: Final = 2**18
 # Ten blocks of 64 coefficients of at most 26 bits.
 _MAX_UNIT_BYTES: Final = 10 * 64 * 26 // 8
@@ -144,13 +145,15 @@ def _walk(data: bytes, header: _Header) -> float:
     scan = data[header.end : marker.start() if marker else len(data)]
     interval = header.restart_interval or n_units
     sound = begun = walked = 0
-    for segment in _RESTART.split(scan):
+    for segment in _RESTART.split(scan, n_units // interval + 1):
         expected = min(interval, n_units - begun)
         begun += expected
+        if not expected:  # more of them than the picture has
+            break
         if walked > _MAX_WALKED_BYTES:
             sound += expected
             continue
-        walked += len(segment)
+        walked += len(segment) + _SEGMENT_BYTES
         sound += _sound_units(segment.replace(b"\xff\0", b"\xff"), expected, blocks)
     return 1 - sound / n_units
 

@@ -10,6 +10,7 @@ import simplejpeg
 from PIL import Image, PngImagePlugin
 
 from har_core.errors import InvalidImageError
+from har_core.images.damage import jpeg
 from har_core.images.damage.jpeg import affected_share
 from har_core.images.decoding import MAX_AFFECTED_SHARE, decode_image, decode_photograph
 from tests.drawing import draw_photo, encode
@@ -66,6 +67,17 @@ def test_damage_ends_at_the_next_restart_marker():
     data = photograph(restart_marker_rows=1, subsampling=0)  # 24 rows of blocks
     share = affected_share(damaged_at(data, 0.5, bytes(64)))
     assert 0 < share <= 2 / 24
+
+
+@pytest.mark.parametrize("side", [64, 4096])
+def test_a_multitude_of_restart_markers_is_not_walked_through(side, monkeypatch):
+    walks = []
+    monkeypatch.setattr(jpeg, "_sound_units", lambda *_: walks.append(1) or 0)
+    grey = encode(Image.new("L", (side, side)), "JPEG")
+    start = grey.index(b"\xff\xda")
+    every_unit = grey[:start] + b"\xff\xdd\0\4\0\1" + grey[start : scan_of(grey).start]
+    assert affected_share(every_unit + b"\x11\xff\xd0" * 300_000 + END) > 0
+    assert len(walks) <= min((side // 8) ** 2, 30_000)
 
 
 def test_sound_and_merely_padded_files_are_not_affected():
