@@ -11,6 +11,7 @@ from PIL import Image, ImageFilter
 
 from har_core.errors import ModelBundleError
 from har_core.model.classifier import ActionModel, ImageSource
+from har_core.model.engine import no_answer
 from har_core.model.manifest import ONNX_FILE
 
 CELLS: Final = 7
@@ -62,7 +63,7 @@ def explain(model: ActionModel, source: ImageSource, action: str | None = None) 
     Raises
     ------
     InvalidImageError
-        If the source is no usable photograph.
+        If the source is no usable photograph, or the network's output for it is none.
     ValueError
         If the model has no such class.
     """
@@ -80,6 +81,8 @@ def explain(model: ActionModel, source: ImageSource, action: str | None = None) 
         )
     covers = windows.reshape(len(windows), -1).astype(np.float64)
     cells = (covers.T @ falls) / covers.sum(axis=0)
+    if not np.isfinite(cells).all():
+        raise no_answer(model.name)
     return Explanation(model.class_names[index], "occlusion", cells.reshape(CELLS, CELLS))
 
 

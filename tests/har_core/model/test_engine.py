@@ -118,6 +118,9 @@ def test_rest_refuses_it(overflowing):
         files = [("files", ("a.png", GREY)), ("files", ("b.jpg", COLOURED))]
         results = client.post("/predict/batch", files=files).json()["results"]
         assert "action" in results[0] and "error" in results[1]
+        answer = client.post("/explain?overlay=true", files={"file": ("a.jpg", COLOURED)})
+        assert answer.status_code == 503
+        assert "gives no probabilities" in answer.json()["error"]
 
 
 def test_the_command_line_refuses_it(overflowing, dataset):
