@@ -102,7 +102,7 @@ class RequestTelemetry:
             self._record(scope, own_id, status, time.perf_counter() - start)
 
     def _record(self, scope: Scope, own_id: str, status: int, duration: float) -> None:
-        path = below_prefix(scope, self._prefix)
+        path = below_prefix(scope, self._prefix).rstrip("/")  # as `Addresses` does
         route = path if path in self._routes else PAGES
         method = scope["method"] if scope["method"] in _METHODS else "other"
         requests.labels(route, method, status).inc()

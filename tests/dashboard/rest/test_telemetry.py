@@ -54,6 +54,14 @@ def test_requests_are_counted_by_route_and_status_and_timed(client):
     assert counted(client, "har_request_seconds_count", route="/predict") == timed + 2
 
 
+def test_a_slash_at_the_end_does_not_hide_a_route(client, lines):
+    answered = {"route": "/models", "method": "GET", "status": "200"}
+    before = counted(client, "har_requests_total", **answered)
+    assert client.get("/models/").status_code == 200
+    assert json.loads(lines[-1])["route"] == "/models"
+    assert counted(client, "har_requests_total", **answered) == before + 1
+
+
 def test_queue_and_model_in_use_are_told(client):
     assert client.get("/health").status_code == 200
     assert counted(client, "har_model_in_use", model="tiny") == 1
