@@ -129,7 +129,7 @@ def find_model(name_or_path: str | os.PathLike[str] | None = None) -> Path:
         return _newest_bundle()
     path = expanded(wanted)
     is_keras_file = path.suffix.lower() in KERAS_SUFFIXES
-    if len(path.parts) == 1 and not is_keras_file:
+    if len(path.parts) == 1:
         for folder in bundle.models_dirs():
             named = folder / path
             bundle.restore_interrupted_replacement(named)

@@ -74,3 +74,8 @@ def test_a_loaded_model_stays_what_it_is_when_its_file_is_replaced(tiny_models):
     assert model.predict(photo_bytes("running")).probabilities == pytest.approx(
         before.probabilities
     )
+
+
+def test_a_bundle_may_be_named_like_a_keras_file(tiny_models):
+    write_tiny_bundle(tiny_models, "tiny.h5")
+    assert load_model("tiny.h5").name == "tiny.h5"
