@@ -18,6 +18,7 @@ from har_core.model.records import match_splits, read_splits
 from har_core.storage.checksums import sha256_of_photograph
 
 _UPLOADED, _SAMPLE = "uploaded_photos", "sample"
+_HELD = "uploads_held"  # whether the uploader held files when it was last drawn
 _DRAWN = 30  # with four of five learned from, one in a thousand draws holds no other
 _EXAMPLES = Path(__file__).parents[1] / "examples"
 # Drawn and rendered people, then photographs of none of the actions; see examples/LICENCES.md.
@@ -112,16 +113,21 @@ def photos_handed_in() -> list[Photo]:
             return []
         _keep([Photo("camera.jpg", shot.getvalue())])
         return [Photo("camera.jpg", shot.getvalue(), on_screen=True)]
+    uploader = f"uploads_{st.session_state.get('uploads_cleared', 0)}"
+    # One that is drawn anew, as after another page, is empty without anybody having emptied it.
+    held_files = uploader in st.session_state and st.session_state.get(_HELD)
     with upload_tab:
         files = st.file_uploader(
             "Photographs",
             type=None,  # the content decides, also of a file without a suffix
             accept_multiple_files=True,
             max_upload_size=MAX_BYTES // 2**20,
-            key=f"uploads_{st.session_state.get('uploads_cleared', 0)}",
+            key=uploader,
             label_visibility="collapsed",
-            on_change=_forget_uploads,
         )
+        st.session_state[_HELD] = bool(files)
+        if held_files and not files:
+            _forget_uploads()
         with st.container(horizontal=True):
             st.button("Try an example", icon=":material/pedal_bike:", on_click=show_example)
             st.button(

@@ -22,6 +22,7 @@ from tests.drawing import (
 )
 from tests.guarded import checkerboard, write_guarded_bundle
 from tests.patience import PATIENCE_S
+from tests.stale import say_again
 
 SCRIPT = Path(__file__).parents[2] / "dashboard" / "navigation.py"
 
@@ -90,6 +91,19 @@ def test_several_photographs_get_a_table_and_the_bad_one_its_reason(app):
 def test_one_photograph_beside_a_bad_file_is_counted_in_the_singular(app):
     upload(app.run(), good=photo_bytes("running"), notes=b"text")
     assert headlines(app)[0] == "1 photograph classified"
+
+
+def test_photographs_stay_until_somebody_takes_them_away(app):
+    upload(app.run(), photo=photo_bytes("running"))
+    for _ in ("still in the uploader", "kept from before"):
+        uploader = app.file_uploader[0]
+        app.switch_page("../pages/about.py").run()
+        say_again(uploader)
+        app.switch_page("../pages/predict.py").run()
+        assert r"photo\.jpg" in texts(app)
+    upload(app, other=photo_bytes("running"))
+    app.file_uploader[0].set_value([]).run()
+    assert r"\.jpg" not in texts(app)
 
 
 def test_example_can_be_tried_at_once_and_whatever_came_last_is_shown(app):
