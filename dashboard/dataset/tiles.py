@@ -76,8 +76,11 @@ def show_tiles(
 
 
 def _open(key: str, names: list[str]) -> None:
+    gallery_state = st.session_state.get(key)
+    if gallery_state is None:  # it was gone already when a tile of it was clicked
+        return
     st.session_state[BROWSING] = names
-    st.query_params[PHOTO_PARAMETER] = st.session_state[key]["opened"]
+    st.query_params[PHOTO_PARAMETER] = gallery_state["opened"]
     st.rerun()  # all of the page, which opens it
 
 

@@ -12,6 +12,7 @@ from dashboard.charts.confusion import confusion_figure
 from dashboard.charts.style import NO_TOOLBAR
 from dashboard.widgets.chosen_cell import choose_cell, show_class_boxes
 from dashboard.widgets.matrix_clicks import frame_cell
+from dashboard.widgets.sections import run_again
 from dashboard.wording.metrics import cell_title
 from dashboard.wording.names import (
     counted,
@@ -25,6 +26,7 @@ from har_core.storage.spreadsheets import neutralise_formulas
 
 _CHART: Final = "confusion"
 _TABLE: Final = "confusion_table"
+_TOLD: Final = "confusion_told"
 _CELL: Final = "confusion_cell"  # a fragment, by which it is run again
 _ALT: Final = "Confusion matrix: photographs by true and predicted class"
 _SIDE_BY_SIDE_UP_TO: Final = 20
@@ -144,6 +146,8 @@ def _show_table(result: Confusions, share: Share, order: np.ndarray) -> None:
     if share != "count":
         values = 100 * values
     readable = [human_name(name) for name in names]
+    if _TABLE not in st.session_state:  # drawn anew, without a cell
+        st.session_state[_TOLD] = []
     st.dataframe(
         neutralise_formulas(pd.DataFrame(values, index=readable, columns=names)),
         key=_TABLE,
@@ -162,11 +166,13 @@ def _show_table(result: Confusions, share: Share, order: np.ndarray) -> None:
 
 def _choose_cell_of_table(class_names: tuple[str, ...], names: list[str]) -> None:
     cells = st.session_state[_TABLE]["selection"]["cells"]
-    if cells:
+    # A browser that has not heard that the table is gone tells of its cell once more.
+    told, st.session_state[_TOLD] = st.session_state.get(_TOLD), cells
+    if cells and cells != told:
         row, column = cells[0]
         if column in names:
             choose_cell(class_names, (names[row], column))
-            st.rerun(_CELL)
+            run_again(_CELL)
 
 
 @st.fragment(key=_CELL)

@@ -71,9 +71,10 @@ def frame_cell(
     """
 
     def tell() -> None:
-        state: Any = st.session_state[_KEY]
-        label, prediction = state["clicked"]
-        on_click(label, prediction)
+        state: Any = st.session_state.get(_KEY)
+        if state is not None:  # not if the matrix was gone already when it was clicked
+            label, prediction = state["clicked"]
+            on_click(label, prediction)
 
     _component(
         key=_KEY,

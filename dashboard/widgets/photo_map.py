@@ -7,6 +7,7 @@ import plotly.graph_objects as go
 import streamlit as st
 
 from dashboard.charts.dataset import chosen_points
+from dashboard.widgets.sections import run_again
 from dashboard.wording.names import counted
 from har_core.images.thumbnails import data_uri
 
@@ -127,7 +128,7 @@ def show_points(figure: go.Figure, *, key: str) -> None:
     st.plotly_chart(
         figure,
         key=key,
-        on_select=lambda: st.rerun(REGION),  # alone: the map is large
+        on_select=lambda: run_again(REGION),  # alone: the map is large
         selection_mode=("lasso", "box", "points"),
         config={"displaylogo": False, "scrollZoom": True},
         alt=_ALT,

@@ -1,10 +1,12 @@
 """Sections of a page: which is open, by the browser's history, and parts that run alone."""
 
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from functools import wraps
 from typing import Concatenate, ParamSpec, TypeVar
 
 import streamlit as st
+from streamlit.errors import StreamlitAPIException
 
 from dashboard.widgets.messages import errors_said
 
@@ -24,6 +26,15 @@ def follow_history(key: str, sections: Sequence[str]) -> None:
     if named != st.session_state.get(seen, named) and named in sections:
         st.session_state[key] = named
     st.session_state[seen] = named
+
+
+def run_again(key: str) -> None:
+    """Let a callback run a part of the page alone.
+
+    A browser that has not heard that the part is gone tells of a choice for it once more.
+    """
+    with suppress(StreamlitAPIException):
+        st.rerun(key)
 
 
 def runs_alone(
