@@ -56,7 +56,7 @@ def models_dirs() -> list[Path]:
 
 
 def new_bundle_folder(
-    name: str, *, overwrite: bool, root: Path | None = None, or_else: str = ""
+    name: str, *, overwrite: bool, root: Path | None = None, instead: str = ""
 ) -> Path:
     """Return the folder of a bundle that is to be written; asked before the work that it takes.
 
@@ -67,8 +67,8 @@ def new_bundle_folder(
         Whether it may be there already.
     root : Path, optional
         Folder of the bundle's; default: `models_dir`.
-    or_else : str
-        What else helps where it is there, for the message.
+    instead : str
+        What helps where it is there and another name does not, for the message.
 
     Raises
     ------
@@ -79,10 +79,8 @@ def new_bundle_folder(
     # First of all, or a bundle that a crash has put aside would be replaced unasked.
     restore_interrupted_replacement(folder)
     if exists(folder) and not overwrite:
-        raise ModelBundleError(
-            f"{folder} exists already; choose another name (--name) or overwrite it "
-            f"(--overwrite){or_else}."
-        )
+        instead = instead or "choose another name (--name) or overwrite it (--overwrite)"
+        raise ModelBundleError(f"{folder} exists already; {instead}.")
     return folder
 
 

@@ -75,8 +75,12 @@ def train(
     """
     require_training_extra("Training")
     run = RunFolder(Path(runs_dir) / name)
-    finished = f", or remove {run.path} if that run is the bundle's" if resume else ""
-    destination = new_bundle_folder(name, overwrite=overwrite, or_else=finished)
+    # A run goes by its folder's name: under another one there is nothing to resume.
+    kept = (
+        f"overwrite it (--overwrite), rename {run.path} for a bundle of another name, or remove it "
+        "if it is the run that the bundle was made of"
+    )
+    destination = new_bundle_folder(name, overwrite=overwrite, instead=kept if resume else "")
     trainer = _started(dataset, run, settings, csv, resume, progress, on_epoch)
     trainer.learn()
     if not runs_tensorflow():

@@ -102,7 +102,9 @@ def train_recipe(
     HarError
         See `har_core.training.run.train`.
     """
-    new_bundle_folder(name, overwrite=overwrite)
+    # Its runs go by the name: under another one there is nothing to resume.
+    overwritten = "overwrite it (--overwrite)"
+    new_bundle_folder(name, overwrite=overwrite, instead=overwritten if resume else "")
     numbers = range(1, len(recipe.teachers) + 1)
     runs = [RunFolder(Path(runs_dir) / f"{name}-teacher{number}") for number in numbers]
     student_run = RunFolder(Path(runs_dir) / name)

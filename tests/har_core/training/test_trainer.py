@@ -201,6 +201,30 @@ def test_published_run_is_published_once_and_a_stranger_s_not_at_all(runs, monke
             CliRunner().invoke(application(), command, catch_exceptions=False)
 
 
+@pytest.mark.parametrize("command", ["publish", "train", "recipe"])
+def test_run_whose_bundle_is_there_is_not_advised_to_take_a_name_that_has_no_run(
+    command, runs, monkeypatch, tmp_path
+):
+    root, *_ = runs
+    monkeypatch.setenv("HAR_MODELS_DIR", str(root / "models"))
+    run = RunFolder(tmp_path / "trained")
+    run.make()
+    run.write_settings({"settings": dataclasses.asdict(SETTINGS), "dataset": "any"})
+    (tmp_path / "a.toml").write_text("[[teacher]]\n[student]\n")
+    resumed = ["train", "--name", "trained", "--runs-dir", str(tmp_path), "--resume"]
+    arguments = {
+        "publish": ["publish", str(run.path)],
+        "train": resumed,
+        "recipe": [*resumed, "--recipe", str(tmp_path / "a.toml")],
+    }[command]
+    with pytest.raises(ModelBundleError, match="exists already; overwrite it") as refused:
+        CliRunner().invoke(
+            application(), [*arguments, "--dataset", str(root / "dataset")], catch_exceptions=False
+        )
+    assert "--name" not in str(refused.value)
+    assert (f"rename {run.path}" in str(refused.value)) == (command != "recipe")
+
+
 def test_existing_bundle_is_not_overwritten_unasked(runs, monkeypatch):
     root, *_ = runs
     monkeypatch.setenv("HAR_MODELS_DIR", str(root / "models"))
