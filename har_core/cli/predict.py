@@ -29,6 +29,7 @@ from har_core.model.loading import find_model, load_model
 from har_core.model.prediction import Prediction, prediction_record, verdict_cells
 from har_core.storage.files import write_atomically
 from har_core.storage.names import one_line, printable
+from har_core.storage.paths import exists
 from har_core.storage.spreadsheets import neutralise_formula
 
 app = typer.Typer()
@@ -88,6 +89,7 @@ def predict(
     for note in notes:
         stderr.print(note)
     check_outputs((json_file, csv_file), (*names, *photographs, find_model(model)))
+    pictures = [] if explain is None else _explanation_files(explain, names)
     loaded = load_model(model)
     sources: list[ImageSource] = [
         sys.stdin.buffer.read() if name == "-" else Path(name) for name in names
@@ -110,7 +112,7 @@ def predict(
     if not json_file and not csv_file:
         _print_predictions(rows, top)
     if explain is not None:
-        _write_explanations(explain, loaded, names, sources, rows)
+        _write_explanations(explain, loaded, pictures, sources, rows)
     for name, result in rows:
         if isinstance(result, Prediction) and result.warning:
             warning = f"{one_line(name)}: {result.warning}"
@@ -122,30 +124,46 @@ def predict(
         raise typer.Exit(ExitCode.INCOMPLETE)
 
 
+def _explanation_files(folder: Path, names: Sequence[str]) -> list[Path]:
+    """Return a file for each photograph, named like it; a second one of a name gets a number.
+
+    Raises
+    ------
+    HarError
+        If it is there already, and no such picture: it may be a photograph.
+    """
+    from har_core.model.explanation import is_overlay
+
+    files: list[Path] = []
+    taken: set[str] = set()
+    for number, name in enumerate(names, start=1):
+        stem = unique = "stdin" if name == "-" else Path(name).stem
+        while unique in taken:
+            unique, number = f"{stem}_{number}", number + 1
+        taken.add(unique)
+        files.append(folder / f"{unique}.png")
+        if exists(files[-1]) and not is_overlay(files[-1]):
+            raise HarError(f"{files[-1]} was not written by --explain; name another folder.")
+    return files
+
+
 def _write_explanations(
     folder: Path,
     model: ActionModel,
-    names: Sequence[str],
+    files: Sequence[Path],
     sources: Sequence[ImageSource],
     rows: "_Rows",
 ) -> None:
-    """Write one picture per photograph, named like it; a second one of a name gets a number."""
     from har_core.model.explanation import explain as explain_photo
     from har_core.model.explanation import overlay
 
     good = [i for i, (_, result) in enumerate(rows) if isinstance(result, Prediction)]
-    written: set[str] = set()
     try:
         folder.mkdir(parents=True, exist_ok=True)
         with progress_bar() as report:
             for done, i in enumerate(good, start=1):
-                stem = "stdin" if names[i] == "-" else Path(names[i]).stem
-                name, number = stem, i + 1
-                while name in written:
-                    name, number = f"{stem}_{number}", number + 1
-                written.add(name)
                 picture = overlay(model.prepare(sources[i]), explain_photo(model, sources[i]))
-                write_atomically(folder / f"{name}.png", picture)
+                write_atomically(files[i], picture)
                 report("Explaining", done, len(good))
     except OSError as error:
         raise HarError(f"Cannot write {folder}: {error.strerror or error}.") from error

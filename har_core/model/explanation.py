@@ -8,17 +8,20 @@ from typing import Any, Final, Literal
 
 import numpy as np
 from PIL import Image, ImageFilter
+from PIL.PngImagePlugin import PngInfo
 
 from har_core.errors import ModelBundleError
 from har_core.model.classifier import ActionModel, ImageSource
 from har_core.model.engine import no_answer
 from har_core.model.manifest import ONNX_FILE
+from har_core.storage.paths import is_file
 
 CELLS: Final = 7
 Method = Literal["occlusion", "gradient"]
 _REACH: Final = 1  # a window is 3×3 cells
 _BLUR: Final = 48 / 224  # radius of the filling's local average, as a share of the side
 _BATCH: Final = 4
+_MAKER: Final = ("Software", "har predict --explain")
 
 
 @dataclass(frozen=True, eq=False)
@@ -146,8 +149,19 @@ def overlay(pixels: np.ndarray, explanation: Explanation) -> bytes:
     shade = pixels * (0.35 + 0.45 * mask[..., np.newaxis])
     glow = 0.35 * mask[..., np.newaxis] * warm
     buffer = io.BytesIO()
-    Image.fromarray(np.clip(shade + glow, 0, 255).astype(np.uint8)).save(buffer, "PNG")
+    maker = PngInfo()
+    maker.add_text(*_MAKER)
+    drawn = Image.fromarray(np.clip(shade + glow, 0, 255).astype(np.uint8))
+    drawn.save(buffer, "PNG", pnginfo=maker)
     return buffer.getvalue()
+
+
+def is_overlay(path: Path) -> bool:
+    """Tell whether a file is a picture that `overlay` drew, which may be replaced by another."""
+    if not is_file(path):
+        return False
+    with path.open("rb") as file:
+        return "\0".join(_MAKER).encode() in file.read(100)  # it stands first
 
 
 def _class_index(model: ActionModel, action: str | None, scores: np.ndarray) -> int:

@@ -16,7 +16,7 @@ import har_core.__main__ as entry
 from har_core.cli.main import COMMANDS, with_optional_values
 from har_core.model import bundle
 from tests.command_line import har
-from tests.drawing import CLASS_NAMES, colour_network, photo_bytes
+from tests.drawing import CLASS_NAMES, colour_network, draw_photo, encode, photo_bytes
 from tests.guarded import checkerboard, write_guarded_bundle
 
 
@@ -165,6 +165,17 @@ def test_explanations_are_pictures_named_like_the_photographs(run, photos, tmp_p
         f"{label}.png" for label in sorted(CLASS_NAMES)
     ]
     assert "Wrote 3 pictures to why" in result.stderr
+
+
+def test_explanations_replace_earlier_ones_and_no_photograph(run, photos, tmp_path):
+    photograph = photos / "running.jpg"
+    beside = photos / "running.png"
+    beside.write_bytes(encode(draw_photo("sitting"), "PNG"))
+    before = beside.read_bytes()
+    refused = run("predict", photograph, "--explain", photos)
+    assert refused.returncode == 2 and "name another folder" in refused.stderr
+    assert beside.read_bytes() == before and not refused.stdout
+    assert [run("predict", photograph, "--explain", "why").returncode for _ in range(2)] == [0, 0]
 
 
 def test_photographs_of_one_name_have_a_picture_each(run, photos, tmp_path):
