@@ -97,7 +97,7 @@ def main() -> None:
     logging.getLogger("tensorflow").setLevel(logging.ERROR)
     for name, mode in (("stdin", "r"), ("stdout", "w"), ("stderr", "w")):
         if getattr(sys, name) is None:  # closed by whoever started the program
-            setattr(sys, name, Path(os.devnull).open(mode))
+            setattr(sys, name, Path(os.devnull).open(mode))  # noqa: SIM115 (until the end)
     for stream in (sys.stdout, sys.stderr):  # a name that is no Unicode ends no command
         if isinstance(stream, io.TextIOWrapper):
             stream.reconfigure(errors="backslashreplace")

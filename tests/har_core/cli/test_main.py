@@ -195,6 +195,26 @@ def test_bad_file_is_reported_and_exits_1_while_the_others_are_predicted(run_pro
     assert b"page.jpg" in result.stderr
 
 
+@pytest.mark.parametrize(
+    ("command", "code"),
+    [
+        ("predict photos >&-", 0),
+        ("predict photos --json - >&- 2>&-", 0),
+        ("predict - <&-", 1),
+        ("merge-labels --dataset nowhere --output - <&- >&- 2>&-", 2),
+    ],
+)
+def test_streams_that_are_closed_end_no_command(photos, tmp_path, tiny_models, command, code):
+    result = subprocess.run(
+        ["/bin/sh", "-c", f'"{sys.executable}" -m har_core {command}'],
+        cwd=tmp_path,
+        capture_output=True,
+        timeout=120,
+    )
+    assert result.returncode == code
+    assert b"Traceback" not in result.stderr
+
+
 def test_mistake_is_one_line_and_exits_2(run_process):
     result = run_process("predict", "x.jpg", "--model", "nowhere")
     assert result.returncode == 2
