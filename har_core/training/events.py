@@ -12,6 +12,8 @@ from har_core.errors import HarError
 
 _SECONDS_BETWEEN_PROGRESS: Final = 0.5
 _LOCK: Final = ".lock"
+_LOOKS: Final = 100  # others may just be looking whether the run is at work
+_LOOKING_S: Final = 0.01
 
 
 class EventLog:
@@ -29,16 +31,21 @@ class EventLog:
         try:
             self.path.parent.mkdir(parents=True, exist_ok=True)
             self.path.touch()
+            if self.path.read_bytes()[-1:] not in (b"", b"\n"):
+                self._append("\n")  # behind what a kill has cut short
         except OSError as error:
             raise HarError(f"Cannot write {self.path}: {error.strerror or error}.") from error
 
     def write(self, event: str, **fields: Any) -> None:
         """Append an event with the present time (Unix seconds)."""
         line = json.dumps({"event": event, "time": time.time(), **fields}, ensure_ascii=False)
+        self._append(f"{line}\n")
+
+    def _append(self, text: str) -> None:
         # One write for each line, so that a reader never sees half of one but the last.
         descriptor = os.open(self.path, os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o644)
         try:
-            os.write(descriptor, f"{line}\n".encode())
+            os.write(descriptor, text.encode())
         finally:
             os.close(descriptor)
 
@@ -64,13 +71,18 @@ def recorded_run(log: EventLog, runs_dir: str | Path, name: str) -> Iterator[Eve
         Made if it is not there. The lock in it goes with the process, however that ends.
     name : str
         Of the model that the run makes.
+
+    Raises
+    ------
+    HarError
+        If another process is at work on this very run; nothing is recorded then.
     """
     folder = Path(runs_dir)
     with ExitStack() as locks:
+        _lock_own(locks.enter_context(log.path.open("a")))  # which `is_running` looks at
         # An end is written while the locks are held: nobody sees a run that is gone without one.
         try:
             folder.mkdir(parents=True, exist_ok=True)
-            _lock(locks.enter_context(log.path.open("a")))  # which `is_running` looks at
             _wait_for(locks.enter_context((folder / _LOCK).open("w")), log)
             log.write("started", pid=os.getpid(), name=name)
             yield log
@@ -96,11 +108,14 @@ def _in_words(error: BaseException) -> str:
 def is_running(path: str | Path) -> bool:
     """Tell whether the process that writes a file of events is alive, waiting for others or not.
 
-    The system takes its lock away however the process ends, and no other process has it.
+    The system takes its lock away however the process ends, and no other process has it. Those who
+    look share one, so that they do not take each other for it.
     """
+    import fcntl
+
     try:
-        with Path(path).open("a") as file:
-            _lock(file)
+        with Path(path).open() as file:
+            fcntl.flock(file, fcntl.LOCK_SH | fcntl.LOCK_NB)
     except BlockingIOError:
         return True
     except OSError:
@@ -108,17 +123,23 @@ def is_running(path: str | Path) -> bool:
     return False
 
 
-def _lock(file: IO[str]) -> None:
+def _lock_own(file: IO[str]) -> None:
     import fcntl
 
-    fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    for _ in range(_LOOKS):
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            return
+        except BlockingIOError:
+            time.sleep(_LOOKING_S)
+    raise HarError(f"Another process is at work on {file.name}; wait for its end.")
 
 
 def _wait_for(lock: IO[str], log: EventLog) -> None:
     import fcntl
 
     try:
-        _lock(lock)
+        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except BlockingIOError:
         log.write("waiting", pid=os.getpid())
         fcntl.flock(lock, fcntl.LOCK_EX)

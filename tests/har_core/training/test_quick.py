@@ -16,7 +16,6 @@ from har_core.model.loading import load_model
 from har_core.model.manifest import KERAS_FILE, BundleManifest, read_manifest
 from har_core.model.records import read_splits
 from har_core.training.efforts import check_changes, effort_settings, fine_tunable
-from har_core.training.events import EventLog, read_events, recorded_run
 from har_core.training.model_card import summarise
 from har_core.training.quick.head import LinearHead, fit_linear_head, replace_head
 from har_core.training.quick.run import train_quick
@@ -214,23 +213,3 @@ def test_few_photographs_get_more_epochs_unless_somebody_gave_their_number(base:
 def test_card_counts_a_single_epoch() -> None:
     told = summarise(dataclasses.asdict(TrainingSettings(head_epochs=1, epochs=2)), 200)
     assert "1 epoch of the head" in told and "2 epochs of the whole" in told
-
-
-def test_events_tell_how_a_run_ended_and_a_cut_line_is_left_out(tmp_path: Path) -> None:
-    log = EventLog(tmp_path / "run" / "events.jsonl")
-    with recorded_run(log, tmp_path / "runs", "mine"):
-        log.progress("Reading", 0, 10)
-        log.progress("Reading", 1, 10)  # too soon after the other
-        log.progress("Reading", 10, 10)
-    with log.path.open("a") as file:
-        file.write('{"event": "prog')
-    events = read_events(log.path)
-    assert [e["event"] for e in events] == ["started", "progress", "progress", "finished"]
-    assert events[-1]["model"] == "mine"
-    with pytest.raises(DatasetError), recorded_run(log, tmp_path / "runs", "mine"):
-        raise DatasetError("There is no dataset.")
-    assert read_events(log.path)[-1]["error"] == "There is no dataset."
-    with pytest.raises(KeyboardInterrupt), recorded_run(log, tmp_path / "runs", "mine"):
-        raise KeyboardInterrupt
-    assert read_events(log.path)[-1]["event"] == "stopped"
-    assert read_events(tmp_path / "none.jsonl") == []
