@@ -8,6 +8,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from dataclasses import asdict, dataclass, field, replace
 from datetime import UTC, datetime
 from functools import cached_property
@@ -34,6 +35,7 @@ RunState = Literal[
     "starting", "waiting", "running", "finished", "failed", "stopped", "interrupted", "used", "gone"
 ]
 ACTIVE: Final[tuple[RunState, ...]] = ("starting", "waiting", "running")
+CUT_OFF: Final[tuple[RunState, ...]] = ("failed", "interrupted", "stopped")
 _RECORD: Final = "run.json"
 _EVENTS: Final = "events.jsonl"
 _TABLE: Final = "table.csv"
@@ -45,7 +47,7 @@ _STARTING_S: Final = 90
 
 @dataclass(frozen=True)
 class Run:
-    """One training that somebody started here.
+    """One training that somebody started here, as it is when it is first looked at.
 
     Parameters
     ----------
@@ -247,20 +249,26 @@ def start_run(
 
 def resume_run(run: Run) -> Run:
     """Go on with a run that was stopped, interrupted or failed; at most an epoch is repeated."""
-    return run if run.state in ACTIVE else _launch(run)
+    # Here and below: a page may have been drawn before another one did something about the run.
+    present = find_run(run.id)
+    return run if present is None or present.state not in CUT_OFF else _launch(present)
 
 
 def stop_run(run: Run) -> None:
     """Ask a run's process to end; what it has learned until its last epoch is kept."""
-    if run.state in ACTIVE:
-        pids = [e["pid"] for e in run.events if e["event"] in ("waiting", "started")]
-        if pids and is_running(run.folder / _EVENTS):
-            os.kill(pids[-1], signal.SIGTERM)
+    present = find_run(run.id)
+    if present is None or present.state not in ACTIVE:
+        return
+    said = [e for e in present.events if e["event"] in ("waiting", "started")]
+    if said and said[-1]["time"] >= present.launched:  # not the process of an earlier attempt
+        with suppress(ProcessLookupError):  # it has just ended
+            os.kill(said[-1]["pid"], signal.SIGTERM)
 
 
 def remove_run(run: Run) -> None:
     """Forget a run that is not at work, with its model unless that is used."""
-    if run.state not in ACTIVE:
+    present = find_run(run.id)
+    if present is not None and present.state not in ACTIVE:
         shutil.rmtree(_checkpoints() / run.name, ignore_errors=True)
         shutil.rmtree(run.folder, ignore_errors=True)
 
@@ -273,7 +281,10 @@ def use_model(run: Run) -> None:
     HarError
         If there is none, or the models' folder cannot be written.
     """
-    if not run.used:
+    present = find_run(run.id)
+    if present is None:
+        raise HarError(f"The run {run.name} is gone: somebody discarded its model.")
+    if not present.used:
         target = models_dir() / run.name
         staging = models_dir() / f".{run.name}.taken"
         restore_interrupted_replacement(target)
@@ -286,7 +297,7 @@ def use_model(run: Run) -> None:
             staging.rename(target)
         except OSError as error:
             raise ModelBundleError(f"Cannot write {target}: {error.strerror or error}.") from error
-        _record(replace(run, used=True))
+        _record(replace(present, used=True))
         shutil.rmtree(run.folder / "models", ignore_errors=True)
     choose_default(run.name)
 

@@ -1,7 +1,10 @@
 """The Training page says what it would learn from, and what is missing."""
 
 import json
+import os
 import re
+import signal
+import time
 from dataclasses import asdict
 from pathlib import Path
 
@@ -12,7 +15,7 @@ from streamlit.testing.v1 import AppTest
 from dashboard.training.runs import Run, list_runs
 from har_core.dataset.decisions import decide
 from har_core.model.loading import find_model
-from har_core.training.events import EventLog
+from har_core.training.events import EventLog, recorded_run
 from tests.drawing import CLASS_NAMES, write_dataset, write_tiny_bundle
 from tests.evaluated import write_evaluated_bundle
 from tests.patience import PATIENCE_S
@@ -175,3 +178,29 @@ def test_whoever_watched_a_training_is_told_anywhere_and_led_to_the_comparison(
     use = page.button(key=f"use {run.id}")  # its comparison stays, whatever else is on trial
     assert (use.label, use.disabled) == ("Make it the default", True)
     assert use.help == "It is the default already."
+
+
+def test_a_training_is_stopped_as_soon_as_it_has_said_who_it_is(
+    tiny_models: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    run = Run(
+        "20260101-000000-mine",
+        "mine",
+        "standard",
+        str(tiny_models / "tiny"),
+        "photos",
+        launched=time.time(),
+    )
+    run.folder.mkdir(parents=True)
+    (run.folder / "run.json").write_text(json.dumps(asdict(run)))
+    stop = open_page().button(key=f"stop {run.id}")
+    assert (stop.disabled, stop.help) == (True, "It can be stopped as soon as it has started.")
+    log = EventLog(run.folder / "events.jsonl")
+    stopped: list = []
+    monkeypatch.setattr("os.kill", lambda *what: stopped.append(what))
+    with recorded_run(log, run.folder.parent, "mine"):
+        page = open_page()
+        stop = page.button(key=f"stop {run.id}")
+        assert (stop.disabled, stop.help) == (False, "")
+        stop.click().run()
+    assert stopped == [(os.getpid(), signal.SIGTERM)]

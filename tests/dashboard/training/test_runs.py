@@ -1,9 +1,13 @@
 """A training is a process of its own: it can be stopped, killed and resumed, and waits."""
 
+import fcntl
+import json
 import os
 import signal
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import asdict
 from pathlib import Path
 
 import pytest
@@ -27,6 +31,7 @@ from har_core.model import bundle
 from har_core.model.bundle import choose_default
 from har_core.model.loading import find_model
 from har_core.model.manifest import KERAS_FILE, read_manifest
+from har_core.training.events import EventLog
 from tests.drawing import write_dataset, write_small_backbone, write_tiny_bundle
 
 TIMEOUT_S = 120
@@ -197,3 +202,56 @@ def test_whether_a_run_still_improves_is_said_plainly() -> None:
 def test_only_a_run_that_goes_on_is_said_to_keep_what_it_has_learned() -> None:
     assert "learned until its last epoch" in what_is_kept(Run("1", "n", "standard", "/b", "/d"))
     assert "begins anew" in what_is_kept(Run("1", "n", "quick", "/b", "/d"))
+
+
+@contextmanager
+def at_work(run: Run) -> Iterator[None]:
+    """Hold the lock that a run's process holds."""
+    with (run.folder / "events.jsonl").open("a") as file:
+        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        yield
+
+
+def write_run(events: list[dict]) -> Run:
+    """Write a run of these events, and return it as a page that is drawn now knows it."""
+    run = Run("20260101-000000-mine", "mine", "standard", "/base", "/photos")
+    run.folder.mkdir(parents=True)
+    (run.folder / "run.json").write_text(json.dumps(asdict(run)))
+    (run.folder / "events.jsonl").write_text("".join(f"{json.dumps(e)}\n" for e in events))
+    found = find_run(run.id)
+    assert found is not None
+    return found
+
+
+def test_a_page_of_before_neither_removes_nor_starts_nor_kills_what_is_at_work_again(
+    base: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    seen = write_run([{"event": "started", "time": 1.0, "pid": 123}])
+    assert seen.state == "interrupted"
+    done: list = []
+    monkeypatch.setattr("dashboard.training.runs._launch", done.append)
+    monkeypatch.setattr(os, "kill", lambda *what: done.append(what))
+    EventLog(seen.folder / "events.jsonl").write("started", pid=456)
+    with at_work(seen):
+        remove_run(seen)
+        resume_run(seen)
+        assert find_run(seen.id) is not None
+        assert done == []
+        drawn = find_run(seen.id)
+        assert drawn is not None and drawn.state == "running"
+        EventLog(seen.folder / "events.jsonl").write("started", pid=789)
+        stop_run(drawn)
+    assert done == [(789, signal.SIGTERM)]
+
+
+def test_what_another_page_has_discarded_or_used_is_said_or_left_alone(start, base: Path) -> None:
+    seen = wait_for(start("better"), has_ended)
+    again = find_run(seen.id)
+    assert again is not None and again.state == "finished"
+    use_model(again)
+    choose_default("tiny")
+    use_model(seen)
+    assert find_model().name == "better"
+    remove_run(seen)
+    with pytest.raises(HarError, match="better is gone"):
+        use_model(seen)
