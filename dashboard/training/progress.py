@@ -1,6 +1,7 @@
 """One run as it happens: what it is doing, the time left, its curves, its last lines."""
 
 import math
+from itertools import takewhile
 from typing import Any, Final
 
 import streamlit as st
@@ -8,7 +9,7 @@ import streamlit as st
 from dashboard.charts.style import NO_TOOLBAR
 from dashboard.charts.training import training_curves
 from dashboard.training.estimate import about
-from dashboard.training.runs import ACTIVE, Run, find_run, remove_run, resume_run, stop_run
+from dashboard.training.runs import ACTIVE, CUT_OFF, Run, find_run, remove_run, resume_run, stop_run
 from dashboard.training.watching import seen, watch
 from dashboard.widgets.messages import show_failure
 from dashboard.wording.names import escape_markdown
@@ -49,10 +50,9 @@ def _show_state(run: Run) -> None:
         elif state == "waiting":
             st.markdown("**Waiting** for the training before it.")
         elif state == "running":
-            step = _last_step(run)
-            if step is not None:
-                share = step["done"] / max(step["total"], 1)
-                st.progress(min(share, 1.0), text=escape_markdown(_describe_step(run, step)))
+            if steps := present_step(run):
+                share = steps[-1]["done"] / max(steps[-1]["total"], 1)
+                st.progress(min(share, 1.0), text=escape_markdown(describe_step(steps)))
             if run.epochs:
                 st.markdown(what_is_going_on(run.epochs))
         elif state == "failed":
@@ -78,7 +78,7 @@ def _show_state(run: Run) -> None:
                     on_click=stop_run,
                     args=(run,),
                 )
-            elif state in ("failed", "interrupted", "stopped"):
+            elif state in CUT_OFF:
                 st.button(
                     "Resume",
                     type="primary",
@@ -110,17 +110,22 @@ def _resume(run: Run) -> None:
         show_failure(error)
 
 
-def _last_step(run: Run) -> dict[str, Any] | None:
-    return next((e for e in reversed(run.events) if e["event"] == "progress"), None)
+def present_step(run: Run) -> list[dict[str, Any]]:
+    """Return how far what a run does now has been, from its beginning; nothing if it is not known.
+
+    The same is done again, such as looking at the validation photographs after each epoch.
+    """
+    said = [event for event in run.attempt if event["event"] == "progress"]
+    same = takewhile(lambda event: event["what"] == said[-1]["what"], reversed(said))
+    return list(same)[::-1]
 
 
-def _describe_step(run: Run, step: dict[str, Any]) -> str:
-    text = f"{step['what']}: {step['done']:,} of {step['total']:,}"
-    first = next(
-        (e for e in run.events if e["event"] == "progress" and e["what"] == step["what"]), step
-    )
-    done, elapsed = step["done"] - first["done"], step["time"] - first["time"]
-    left = elapsed / done * (step["total"] - step["done"]) if done and elapsed > 2 else math.nan
+def describe_step(steps: list[dict[str, Any]]) -> str:
+    """Return in words how far a step is, and the time left if it can be told."""
+    first, last = steps[0], steps[-1]
+    text = f"{last['what']}: {last['done']:,} of {last['total']:,}"
+    done, elapsed = last["done"] - first["done"], last["time"] - first["time"]
+    left = elapsed / done * (last["total"] - last["done"]) if done and elapsed > 2 else math.nan
     return f"{text}, {about(left)} left" if left > 5 else text
 
 

@@ -12,6 +12,7 @@ from contextlib import suppress
 from dataclasses import asdict, dataclass, field, replace
 from datetime import UTC, datetime
 from functools import cached_property
+from itertools import pairwise
 from pathlib import Path
 from typing import Any, Final, Literal
 
@@ -102,6 +103,11 @@ class Run:
         """What it has said so far."""
         return read_events(self.folder / _EVENTS)
 
+    @property
+    def attempt(self) -> list[dict[str, Any]]:
+        """What it has said since it last began or went on."""
+        return self.events[_last([event["event"] for event in self.events], "started") + 1 :]
+
     @cached_property
     def state(self) -> RunState:
         """What has become of it."""
@@ -143,10 +149,14 @@ class Run:
 
     @property
     def seconds(self) -> float | None:
-        """How long a finished run took from its start; None if it has not ended."""
-        started = [e["time"] for e in self.events if e["event"] == "started"]
-        ended = [e["time"] for e in self.events if e["event"] == "finished"]
-        return ended[-1] - started[-1] if started and ended else None
+        """How long a finished run was at work, in all its attempts; None if it has not ended."""
+        if all(event["event"] != "finished" for event in self.events):
+            return None
+        return sum(
+            event["time"] - before["time"]
+            for before, event in pairwise(self.events)
+            if event["event"] not in ("waiting", "started")
+        )
 
     def manifest(self) -> BundleManifest | None:
         """Return the finished model's manifest, None if there is none to read."""

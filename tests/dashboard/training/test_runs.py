@@ -13,7 +13,12 @@ from pathlib import Path
 import pytest
 
 from dashboard.training import machine
-from dashboard.training.progress import what_is_going_on, what_is_kept
+from dashboard.training.progress import (
+    describe_step,
+    present_step,
+    what_is_going_on,
+    what_is_kept,
+)
 from dashboard.training.runs import (
     ACTIVE,
     Run,
@@ -255,3 +260,38 @@ def test_what_another_page_has_discarded_or_used_is_said_or_left_alone(start, ba
     remove_run(seen)
     with pytest.raises(HarError, match="better is gone"):
         use_model(seen)
+
+
+def test_time_left_is_that_of_what_it_does_now(base: Path) -> None:
+    def progress(what: str, done: int, time: float) -> dict:
+        return {"event": "progress", "what": what, "done": done, "total": 1000, "time": time}
+
+    def described(*events: dict) -> str:
+        run = Run("1", "n", "standard", "/b", "/d")
+        run.__dict__["events"] = [{"event": "started", "time": 0.0}, *events]
+        steps = present_step(run)
+        return describe_step(steps) if steps else ""
+
+    validating = "Running on the validation split"
+    epochs = [progress("epoch 1/4", 1000, 5), progress(validating, 100, 10)]
+    assert described(*epochs, progress(validating, 500, 50)).endswith(
+        ": 500 of 1,000, about 50 s left"
+    )
+    # The next epoch runs on them once more, an hour later.
+    epochs += [progress("epoch 2/4", 1000, 3600), progress(validating, 100, 3610)]
+    again = described(*epochs, progress(validating, 500, 3650))
+    assert again.endswith(": 500 of 1,000, about 50 s left")
+    # And so does a run that goes on.
+    cut_off = [progress("Reading photographs", 10, 1), {"event": "started", "time": 9000.0}]
+    assert described(*cut_off) == ""
+    cut_off += [progress("Reading photographs", done, 9000.0 + done / 10) for done in (100, 500)]
+    assert described(*cut_off).endswith(": 500 of 1,000, about 50 s left")
+
+
+def test_a_run_that_went_on_took_as_long_as_it_was_at_work(base: Path) -> None:
+    words = [("waiting", 0), ("started", 10), ("epoch", 70), ("waiting", 500), ("started", 1000)]
+    run = write_run([{"event": event, "time": float(time)} for event, time in words])
+    assert run.seconds is None
+    EventLog(run.folder / "events.jsonl").write("finished", time=1030.0)
+    ended = find_run(run.id)
+    assert ended is not None and ended.seconds == 60 + 30
