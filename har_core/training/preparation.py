@@ -56,6 +56,11 @@ class SplitDataset:
         """The sha256 over all filenames, labels and contents: changes when any of them does."""
         return dataset_fingerprint(self.table)
 
+    @property
+    def split_fingerprint(self) -> str:
+        """The sha256 over all contents and the split of each: what is learned from may not move."""
+        return _checksum(self.table[["sha256", "split"]].sort_values(["sha256", "split"]))
+
     def rows_of(self, split: str) -> np.ndarray:
         """Return the row numbers of a split, ascending, int64."""
         return np.flatnonzero(self.table["split"].to_numpy() == split)
@@ -79,7 +84,10 @@ class PreparedDataset(SplitDataset):
 
 def dataset_fingerprint(table: pd.DataFrame) -> str:
     """Return the sha256 over all filenames, labels and contents: changes when any of them does."""
-    rows = table[["filename", "label", "sha256"]].sort_values(["filename", "sha256"])
+    return _checksum(table[["filename", "label", "sha256"]].sort_values(["filename", "sha256"]))
+
+
+def _checksum(rows: pd.DataFrame) -> str:
     return hashlib.sha256(rows.to_csv(index=False).encode()).hexdigest()
 
 

@@ -165,6 +165,7 @@ def _started(
                 {
                     "settings": dataclasses.asdict(settings),
                     "dataset": prepared.fingerprint,
+                    "split": prepared.split_fingerprint,
                     **package_versions(),
                 }
             )
@@ -176,5 +177,12 @@ def _started(
         raise DatasetError(
             f"{dataset} is not the dataset that the run in {run.path} was started on: photographs "
             "or labels changed. Remove the run folder to start anew."
+        )
+    # Runs of before this was recorded may go on.
+    if recorded is not None and recorded.get("split") not in (None, prepared.split_fingerprint):
+        raise DatasetError(
+            f"{dataset} is not split as it was when the run in {run.path} was started, so "
+            "that what was learned from would measure the model. Remove the run folder to start "
+            "anew."
         )
     return trainer

@@ -242,6 +242,31 @@ def test_changed_dataset_is_not_resumed(tmp_path, monkeypatch):
         train(dataset, "changed", runs_dir=tmp_path / "runs", resume=True)
 
 
+def test_what_was_learned_from_measures_no_run_that_goes_on(tiny_models, tmp_path, monkeypatch):
+    """The model whose split is kept was trained anew in between, with another seed."""
+    dataset, base = write_dataset(tmp_path / "dataset", per_class=4), tiny_models / "tiny"
+
+    def split_by(seed):
+        prepared = prepare_dataset(dataset, tmp_path, seed=seed)
+        (base / SPLITS_FILE).write_bytes(prepared.table.drop(columns="path").to_parquet())
+
+    def kill(row):
+        raise Killed
+
+    backbone = write_small_backbone(tmp_path / "backbone.keras")
+    settings = dataclasses.replace(SETTINGS, splits_of=str(base), backbone_weights=str(backbone))
+    split_by(0)
+    start = partial(train, dataset, "on", settings, runs_dir=tmp_path / "runs")
+    with pytest.raises(Killed):
+        start(on_epoch=kill)
+    split_by(1)
+    with pytest.raises(DatasetError, match="not split as it was"):
+        start(resume=True, on_epoch=kill)
+    split_by(0)
+    with pytest.raises(Killed):
+        start(resume=True, on_epoch=kill)
+
+
 def test_nothing_to_resume_is_said(tmp_path, monkeypatch):
     monkeypatch.setenv("HAR_MODELS_DIR", str(tmp_path / "models"))
     with pytest.raises(HarError, match="no interrupted run"):
