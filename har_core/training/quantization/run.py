@@ -17,6 +17,7 @@ from har_core.keras_io.loading import load_network
 from har_core.model.bundle import verify_bundle, write_bundle
 from har_core.model.engine import OnnxEngine
 from har_core.model.manifest import (
+    INT8_NOVELTY_FILE,
     INT8_ONNX_FILE,
     KERAS_FILE,
     NOVELTY_FILE,
@@ -137,6 +138,7 @@ def quantise_bundle(
         record = {**manifest.training, "int8": {**compared, "epochs": epochs}}
         changed = dataclasses.replace(manifest, training=record)
         files: dict[str, bytes | Path] = {name: folder / name for name in manifest.files}
+        files.pop(INT8_NOVELTY_FILE, None)  # it measured by the graph that was
         if NOVELTY_FILE in manifest.files:
             held_out = parts["validation"]["path"].tolist()
             files |= measure_novelty((folder / NOVELTY_FILE).read_bytes(), graph, size, held_out)

@@ -124,7 +124,11 @@ def test_novelty_is_judged_by_how_8_bits_see_held_out_photographs(
     )[1]
     assert found["int8"].judge(features).in_scope.mean() > 0.9
     assert not found["float32"].judge(features).in_scope.any()
-    # A new detector has another measure; these few photographs make none.
+    # A new graph or detector has another measure; these few photographs make none.
+    monkeypatch.setattr(run, "_WORST_TOP1", -1)
+    monkeypatch.setattr(run, "_WORST_LOSS", 10)
+    assert INT8_NOVELTY_FILE not in run.quantise_bundle(bundle, tiny_dataset, epochs=0).files
+    write_bundle(bundle, verify_bundle(bundle), {**files, **measured}, overwrite=True)
     monkeypatch.setattr(
         answering, "learn_novelty", lambda *_, **__: {NOVELTY_FILE: files[NOVELTY_FILE]}
     )
