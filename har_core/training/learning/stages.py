@@ -8,6 +8,7 @@ from typing import Any, Final
 
 import numpy as np
 
+from har_core.errors import HarError
 from har_core.evaluation.answers import FEW_PHOTOGRAPHS
 from har_core.progress import EpochReport, Progress
 from har_core.training.forward import validation_quality
@@ -119,6 +120,7 @@ class Stages:
                 **validation_quality(validate(), self.labels),
                 "seconds": time.monotonic() - started,
             }
+            _check_numbers(what, row)
             best_loss = self._keep_if_best(row)
             _assign(model.trainable_variables, raw)
             learner.reload()
@@ -138,6 +140,15 @@ class Stages:
             return self.reached.best_loss
         self.run.write_best(row["stage"], self.network.get_weights())
         return loss
+
+
+def _check_numbers(what: str, row: dict[str, Any]) -> None:
+    # What follows could only be worse, and would take the place of the best weights so far.
+    if not np.isfinite([row["training_loss"], row["validation_log_loss"]]).all():
+        raise HarError(
+            f"The training has diverged in {what}: the loss is no number any more. Begin anew with "
+            "a smaller learning rate."
+        )
 
 
 def _values(variables: list[Any]) -> list[np.ndarray]:
