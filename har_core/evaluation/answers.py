@@ -63,7 +63,8 @@ def fit_rules(labels: np.ndarray, probabilities: np.ndarray, split: str) -> Answ
 def refit_rules(folder: Path, manifest: BundleManifest, temperature: float) -> AnswerRules:
     """Fit the rules of a bundle's answers on its recorded validation predictions.
 
-    Without any it abstains below the usual confidence, and claims nothing else.
+    Without any it claims nothing. Below which confidence it abstains is a choice, which stays;
+    the usual one where nobody has chosen yet.
 
     Parameters
     ----------
@@ -73,10 +74,13 @@ def refit_rules(folder: Path, manifest: BundleManifest, temperature: float) -> A
     temperature : float
         That the model answers with, or is to answer with.
     """
-    if "validation" not in list_evaluations(folder, manifest):
-        return AnswerRules(abstain_below=ABSTAIN_BELOW)
-    held_out = read_evaluation(folder, "validation").raw.calibrated(temperature)
-    return fit_rules(held_out.labels, held_out.probabilities, "validation")
+    rules = AnswerRules(abstain_below=ABSTAIN_BELOW)
+    if "validation" in list_evaluations(folder, manifest):
+        held_out = read_evaluation(folder, "validation").raw.calibrated(temperature)
+        rules = fit_rules(held_out.labels, held_out.probabilities, "validation")
+    if manifest.answers:
+        rules = dataclasses.replace(rules, abstain_below=manifest.rules.abstain_below)
+    return rules
 
 
 def fit_set_threshold(labels: np.ndarray, probabilities: np.ndarray) -> float:
@@ -185,11 +189,8 @@ def store_temperature(folder: str | Path, temperature: float) -> BundleManifest:
     folder = Path(folder)
     before = read_manifest(folder)
     checked_manifest(folder, dataclasses.replace(before, temperature=temperature))
-    # The map of confidence and the answer sets follow the temperature; the threshold is a choice.
-    rules = before.rules
-    if before.answers:
-        fitted = refit_rules(folder, before, temperature)
-        rules = dataclasses.replace(fitted, abstain_below=rules.abstain_below)
+    # The map of confidence and the answer sets follow the temperature.
+    rules = refit_rules(folder, before, temperature) if before.answers else before.rules
     metrics = dict(before.metrics)
     if metrics.get("split") == "test":
         metrics |= read_evaluation(folder, "test").raw.calibrated(temperature, rules).headline()

@@ -7,7 +7,7 @@ import pandas as pd
 import pytest
 
 from har_core.errors import ModelBundleError
-from har_core.evaluation.answers import refit_rules, store_temperature
+from har_core.evaluation.answers import refit_rules, store_abstention, store_temperature
 from har_core.evaluation.documents import answers_text, metric_rows, temperature_words
 from har_core.evaluation.store import read_evaluation
 from har_core.model import bundle
@@ -70,6 +70,17 @@ def test_the_rules_of_its_answers_are_fitted_again(tmp_path):
     shown = read_evaluation(folder, "test").result
     expected = after.rules.shown(read_evaluation(folder, "test").raw.calibrated(2.0).probabilities)
     assert (shown.probabilities == expected).all()
+
+
+def test_a_chosen_threshold_of_abstention_outlasts_whatever_is_fitted_again(tmp_path):
+    write_evaluated_bundle(tmp_path, draw_table(2_000))
+    folder = tmp_path / "drawn"
+    for _ in range(2):
+        rules = refit_rules(folder, read_manifest(folder), 1.0)
+        bundle.update_bundle(folder, {}, answers=rules.to_dict())
+        store_abstention(folder, 0.8)
+    assert rules.abstain_below == 0.8
+    assert store_temperature(folder, 2.0).rules.abstain_below == 0.8
 
 
 def test_a_bundle_without_readme_or_metrics_gets_its_temperature(tmp_path):
