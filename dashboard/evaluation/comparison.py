@@ -15,7 +15,7 @@ from dashboard.evaluation.shown import Shown
 from dashboard.jobs.view import JobEnd, show_jobs
 from dashboard.trials import run_of, runs_folder
 from dashboard.widgets.messages import show_failure
-from dashboard.widgets.verdict import VERDICT_BOXES
+from dashboard.widgets.verdict import VERDICT_BOXES, load_verdict
 from dashboard.wording.glossary import GLOSSARY
 from dashboard.wording.metrics import metric_value, signed_difference
 from dashboard.wording.names import counted, escape_markdown, human_name
@@ -139,7 +139,7 @@ def _show_verdict(shown: Shown, rival: Path, name: str) -> None:
 
 def _verdict_on(shown: Shown, rival: Path) -> Verdict | None:
     try:
-        return data.load_verdict(shown.folder, rival)
+        return load_verdict(shown.folder, rival)
     except HarError:  # they have other test photographs; the table below says which it is of
         return None
 
@@ -158,7 +158,7 @@ def _compare(shown: Shown, evaluations: Mapping[str, tuple[Path, str]]) -> Compa
         rivals = list(evaluations.values())[1:]
         if len(rivals) > 1 or {rivals[0][1], shown.evaluation.name} != {"test"}:
             raise
-        return data.load_verdict(shown.folder, rivals[0][0]).comparison
+        return load_verdict(shown.folder, rivals[0][0]).comparison
 
 
 def _show_side_by_side(shown: Shown, evaluations: Mapping[str, tuple[Path, str]]) -> None:

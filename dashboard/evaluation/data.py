@@ -26,7 +26,6 @@ from har_core.evaluation.store import (
 from har_core.model.manifest import read_manifest
 from har_core.model.records import read_splits
 from har_core.storage.paths import expanded
-from har_core.training.verdict import Verdict, judge_models
 
 Stamp = tuple[int, ...]
 
@@ -87,17 +86,6 @@ def _comparison(
     evaluations: tuple[tuple[str, str, str], ...], stamps: tuple[Stamp, ...]
 ) -> Comparison:
     return compare_models({m: load_evaluation(Path(f), name).result for m, f, name in evaluations})
-
-
-def load_verdict(old: Path, new: Path) -> Verdict:
-    """Judge a model against another one; see `har_core.training.verdict.judge_models`."""
-    stamps = tuple(evaluation_stamp(folder, "test") for folder in (old, new))
-    return _verdict(str(old), str(new), stamps)
-
-
-@st.cache_resource(max_entries=6, show_spinner="Comparing …")
-def _verdict(old: str, new: str, stamps: tuple[Stamp, ...]) -> Verdict:
-    return judge_models(Path(old), Path(new))
 
 
 def evaluation_of_same(rival: Path, shown: Evaluation, of: str) -> str | None:

@@ -14,7 +14,7 @@ from dashboard.training.start import OPENED
 from dashboard.training.watching import seen
 from dashboard.widgets.gallery import Tile, gallery
 from dashboard.widgets.messages import show_failure
-from dashboard.widgets.verdict import VERDICT_BOXES
+from dashboard.widgets.verdict import VERDICT_BOXES, load_verdict
 from dashboard.wording.glossary import GLOSSARY
 from dashboard.wording.metrics import metric_value, signed_difference
 from dashboard.wording.names import counted, escape_markdown, human_name, markdown_name
@@ -23,7 +23,7 @@ from har_core.evaluation.comparison import disagreements
 from har_core.evaluation.totals import HEADLINE_METRICS, METRIC_TITLES
 from har_core.images.thumbnails import thumbnails
 from har_core.model.loading import find_model
-from har_core.training.verdict import LabelChoice, Verdict, judge_models
+from har_core.training.verdict import LabelChoice, Verdict
 
 _SHOWN: Final = 12
 _SHOWN_CLASSES: Final = 6
@@ -35,7 +35,7 @@ def show_verdict(run: Run) -> None:
     seen(run.id)
     st.header(f"Compare {escape_markdown(run.name)} with {escape_markdown(old.name)}", anchor=False)
     try:
-        verdict = load_verdict(str(old), str(new), run.launched, "corrected")
+        verdict = load_verdict(old, new)
         labels: LabelChoice = "corrected"
         if verdict.n_relabelled:
             chosen = st.segmented_control(
@@ -47,7 +47,7 @@ def show_verdict(run: Run) -> None:
                 key=f"labels {run.id}",
             )
             labels = "original" if chosen == "original" else "corrected"
-            verdict = load_verdict(str(old), str(new), run.launched, labels)
+            verdict = load_verdict(old, new, labels)
     except HarError as error:
         st.warning(escape_markdown(str(error)), icon=":material/info:")
         _show_buttons(run)
@@ -62,12 +62,6 @@ def show_verdict(run: Run) -> None:
     with classes:
         _show_classes(verdict)
     _show_changed(run, verdict)
-
-
-@st.cache_resource(max_entries=8, show_spinner="Comparing …")
-def load_verdict(old: str, new: str, launched: float, labels: LabelChoice) -> Verdict:
-    """Judge two bundles once; see `har_core.training.verdict.judge_models`."""
-    return judge_models(Path(old), Path(new), labels=labels)
 
 
 def _show_buttons(run: Run, *, worse: bool = False) -> None:
