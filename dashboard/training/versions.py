@@ -36,6 +36,7 @@ _STATES: Final = {
 }
 _DIGITS: Final = 8
 _KEY: Final = "version_table"
+_DRAWN: Final = "version_table_drawn"
 
 
 @dataclass(frozen=True)
@@ -145,17 +146,19 @@ def show_versions(runs: list[Run]) -> None:
         return
     default = sidebar.default_model_folder()
     table = pd.DataFrame([_row(version, default) for version in versions])
+    # A row is a number: where versions come or go, another table takes this one's place.
+    key = st.session_state[_DRAWN] = f"{_KEY} {hash(tuple(v.folder for v in versions))}"
     event = st.dataframe(
         neutralise_formulas(table),
         hide_index=True,
-        key=_KEY,
-        on_select=lambda: _open_run(versions),
+        key=key,
+        on_select=lambda: _open_run(versions, key),
         selection_mode="single-row",
         height=min(38 + 35 * len(table), 320),
         alt="Versions of data and models, the newest first",
     )
     rows = event["selection"]["rows"]
-    if rows and rows[0] < len(versions):
+    if rows:
         _show_actions(versions[rows[0]], default)
     else:
         st.caption("Select a version to open, compare or use it.")
@@ -187,9 +190,11 @@ def _effort(run: Run) -> str:
     return f"{run.effort}, {changed}" if changed else run.effort
 
 
-def _open_run(versions: list[Version]) -> None:
-    chosen = st.session_state[_KEY]["selection"]["rows"]
-    run = versions[chosen[0]].run if chosen and chosen[0] < len(versions) else None
+def _open_run(versions: list[Version], key: str) -> None:
+    if key != st.session_state[_DRAWN]:  # said by a browser that has not heard of the present one
+        return
+    chosen = st.session_state[key]["selection"]["rows"]
+    run = versions[chosen[0]].run if chosen else None
     if run is not None:
         st.query_params[OPENED] = run.id
     else:

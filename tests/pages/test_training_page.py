@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pandas as pd
 import pytest
+from streamlit.proto.WidgetStates_pb2 import WidgetState, WidgetStates
 from streamlit.testing.v1 import AppTest
 
 from dashboard.training.runs import Run, list_runs
@@ -42,6 +43,23 @@ def texts(page: AppTest) -> str:
     return "\n".join(e.value for e in (*page.markdown, *page.info, *page.caption, *page.error))
 
 
+def selecting(page: AppTest, name: str) -> WidgetState:
+    """Return what a browser says in which a version is selected."""
+    (table,) = page.dataframe
+    row = table.value["Model"].tolist().index(name)
+    chosen = {"selection": {"rows": [row], "columns": [], "cells": []}}
+    return WidgetState(id=table.proto.id, string_value=json.dumps(chosen))
+
+
+def send(page: AppTest, widget: WidgetState) -> AppTest:
+    """Let a browser send what a table holds."""
+    return page._run(WidgetStates(widgets=[widget]))
+
+
+def headers(page: AppTest) -> list[str]:
+    return [header.value for header in page.header]
+
+
 def test_without_a_dataset_the_page_says_where_to_name_one(tiny_models: Path) -> None:
     page = open_page()
     assert "No dataset folder yet" in texts(page)
@@ -62,8 +80,7 @@ def test_any_version_can_be_compared_and_made_the_default(
     assert re.fullmatch("[0-9a-f]{8}", data)
     assert f"Data `{data}`" in texts(page)
     assert "tiny, the default" in texts(page)
-    selected = {"selection": {"rows": [1], "columns": [], "cells": []}}
-    page.session_state["version_table"] = selected
+    send(page, selecting(page, "older"))
     monkeypatch.setenv("HAR_MODEL", "tiny")
     page.run()
     labels = [link.proto.label for link in page.get("page_link")]
@@ -204,3 +221,20 @@ def test_a_training_is_stopped_as_soon_as_it_has_said_who_it_is(
         assert (stop.disabled, stop.help) == (False, "")
         stop.click().run()
     assert stopped == [(os.getpid(), signal.SIGTERM)]
+
+
+def test_a_selected_version_is_that_one_only(tiny_models: Path) -> None:
+    run = Run("20260101-000000-mine", "mine", "quick", str(tiny_models / "tiny"), "photos")
+    run.folder.mkdir(parents=True)
+    (run.folder / "run.json").write_text(json.dumps(asdict(run)))
+    EventLog(run.folder / "events.jsonl").write("failed", error="It was dark.")
+    page = open_page()
+    selected = selecting(page, "mine")
+    assert "mine" in headers(send(page, selected))
+    assert "**mine**" in [text.value for text in page.run().markdown]
+    # Another model stands in its place now, and a browser may not have heard of that.
+    write_tiny_bundle(tiny_models, "newer", created="2999-01-01T00:00:00+00:00")
+    write_tiny_bundle(tiny_models, "newest", created="2999-01-02T00:00:00+00:00")
+    page.query_params.clear()
+    assert "Select a version to open, compare or use it." in texts(page.run())
+    assert "mine" not in headers(send(page, selected))
