@@ -198,9 +198,9 @@ def _free_name(folder: str, name: str, data: bytes, taken: set[str]) -> str:
     if not (_SAFE_NAME.fullmatch(base) and is_photograph_name(base)):
         suffix = _SUFFIXES.get(identify_content(data).description, ".jpg")
         base = f"{len(taken):06d}{suffix}"
-    filename = f"{folder}/{base}"
-    if filename.casefold() in taken:
-        filename = f"{folder}/{len(taken):06d}_{base}"
+    filename, number = f"{folder}/{base}", len(taken)
+    while filename.casefold() in taken:
+        filename, number = f"{folder}/{number:06d}_{base}", number + 1
     taken.add(filename.casefold())
     return filename
 

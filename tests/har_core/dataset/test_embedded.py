@@ -113,6 +113,17 @@ def test_bytes_without_a_record_and_unnamed_classes_are_read(tmp_path: Path) -> 
     assert rows["filename"].tolist() == ["000000.jpg"] and rows["label"].tolist() == ["4"]
 
 
+def test_no_photograph_is_written_over_another(tmp_path: Path) -> None:
+    pictures = [photo_bytes("running"), photo_bytes("sitting"), photo_bytes("clapping")]
+    names = ["000002_a.jpg", "a.jpg", "a.jpg"]
+    records = [{"bytes": data, "path": name} for data, name in zip(pictures, names, strict=True)]
+    (tmp_path / "a.parquet").write_bytes(table(records, [RUNNING, SITTING, RUNNING]))
+    (tmp_path / "new").mkdir()
+    unpack_photographs([tmp_path / "a.parquet"], tmp_path / "new")
+    paths = load_dataset(tmp_path / "new")["path"]
+    assert [Path(path).read_bytes() for path in paths] == pictures
+
+
 def test_what_is_too_large_damaged_or_no_table_is_said(folder: Path, tmp_path: Path) -> None:
     tables = tables_with_photographs(folder)
     (tmp_path / "small").mkdir()
