@@ -18,6 +18,8 @@ from har_core.progress import Progress, silent
 MAX_ENTRIES: Final = 50_000
 MAX_UNPACKED_BYTES: Final = 4 * 2**30
 _CHUNK: Final = 2**20
+_LISTED: Final = b"PK\1\2"  # begins each entry of a ZIP's directory
+_INNER: Final = 4  # archives within it have entries, too
 _PARQUET: Final = ".parquet"
 _HEAD_BYTES: Final = 4096
 _ENCRYPTED: Final = 1
@@ -66,6 +68,7 @@ def unpack_dataset(
     """
     destination = Path(destination)
     try:
+        _check_directory(archive, max_entries)
         with zipfile.ZipFile(archive) as opened:
             entries = _files(opened, max_entries)
             targets = _targets(opened, entries)
@@ -112,6 +115,21 @@ def _why_unusable(archive: str | Path | IO[bytes], error: Exception) -> str:
         )
         return f"The file is {what}, no ZIP archive; pack the dataset's folder as a ZIP archive."
     return f"The file is no usable ZIP archive: {error}."
+
+
+def _check_directory(archive: str | Path | IO[bytes], max_entries: int) -> None:
+    """Refuse an archive whose list of entries alone would fill the memory."""
+    if isinstance(archive, (str, Path)):
+        with Path(archive).open("rb") as file:
+            _check_directory(file, max_entries)
+        return
+    archive.seek(0)
+    n_listed, end = 0, b""
+    while chunk := archive.read(_CHUNK):
+        n_listed += (end + chunk).count(_LISTED)
+        end = chunk[1 - len(_LISTED) :]
+    if n_listed > _INNER * max_entries:
+        raise DatasetError(f"The ZIP archive holds more than {max_entries:,} entries.")
 
 
 def _files(archive: zipfile.ZipFile, max_entries: int) -> list[zipfile.ZipInfo]:

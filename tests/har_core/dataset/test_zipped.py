@@ -162,6 +162,13 @@ def test_unusable_archives_are_named(tmp_path, archive, named):
         unpack_dataset(archive(), tmp_path)
 
 
+def test_a_directory_of_countless_entries_is_not_read(tmp_path, monkeypatch):
+    archive = zipped({f"{number}.jpg": b"" for number in range(41)})
+    monkeypatch.setattr(zipfile, "ZipFile", None)  # would hold an object for each
+    with pytest.raises(DatasetError, match="more than 10 entries"):
+        unpack_dataset(archive, tmp_path, max_entries=10)
+
+
 def test_too_many_entries_are_refused(tmp_path):
     archive = zipped({"train.csv": CSV} | {f"{i}.jpg": b"x" for i in range(20)})
     with pytest.raises(DatasetError, match="21 entries"):
