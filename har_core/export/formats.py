@@ -20,7 +20,7 @@ from har_core.keras_io.loading import load_network
 from har_core.keras_io.onnx_export import TOLERANCE, export_onnx
 from har_core.model import bundle
 from har_core.model.engine import KerasEngine, OnnxEngine
-from har_core.model.loading import load_model
+from har_core.model.loading import load_bundle, load_model
 from har_core.model.manifest import KERAS_FILE, MANIFEST_FILE, ONNX_FILE, BundleManifest
 from har_core.model.temperature import apply_temperature
 from har_core.storage.files import write_named, write_synced
@@ -157,9 +157,13 @@ def _probe(manifest: BundleManifest) -> np.ndarray:
 
 
 def _check_parity(folder: Path, manifest: BundleManifest, run: _Run, what: str) -> float:
-    expected = load_model(folder).predict_probabilities(probe_pictures(manifest.input_size))
-    found = apply_temperature(run(_probe(manifest)), manifest.temperature)
-    difference = float(np.abs(found - expected).max())
+    in_float = ONNX_FILE in manifest.files
+    model = load_bundle(folder, precision="float32") if in_float else load_model(folder)
+    expected = model.predict_probabilities(probe_pictures(manifest.input_size), raw=True)
+    answers = [
+        apply_temperature(p, manifest.temperature) for p in (run(_probe(manifest)), expected)
+    ]
+    difference = float(np.abs(answers[0] - answers[1]).max())
     # Written so that NaN counts as a difference.
     if not difference <= TOLERANCE:
         raise ModelBundleError(

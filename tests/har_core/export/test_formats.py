@@ -3,6 +3,7 @@
 import io
 import json
 import re
+import shutil
 import sys
 import zipfile
 from pathlib import Path
@@ -19,6 +20,7 @@ from har_core.model import bundle
 from har_core.model.importing import import_model
 from har_core.model.loading import load_model
 from har_core.model.temperature import apply_temperature
+from har_core.settings import shipped
 from tests.drawing import CLASS_NAMES, draw_photo, write_tiny_bundle
 
 SIDE = 32
@@ -214,3 +216,11 @@ def test_zip_holds_the_whole_bundle(folder, tmp_path):
     with zipfile.ZipFile(io.BytesIO((tmp_path / "it.zip").read_bytes())) as archive:
         archive.extractall(tmp_path)
     assert bundle.verify_bundle(tmp_path / "it").temperature == TEMPERATURE
+
+
+@pytest.mark.parametrize("precision", ["float32", "int8"])
+def test_how_answers_are_shown_and_computed_here_does_not_matter(tmp_path, monkeypatch, precision):
+    monkeypatch.setenv("HAR_PRECISION", precision)
+    folder = Path(shutil.copytree(shipped("models") / "cnn_lstm_har15", tmp_path / "it"))
+    bundle.update_manifest(folder, answers={"confidence": [[0.0, 0.0], [1.0, 0.9]]})
+    assert export_model(folder, tmp_path / "it.onnx").difference < 1e-9
