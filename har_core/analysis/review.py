@@ -127,19 +127,16 @@ def judge_labels(labels: pd.Series, opinions: Sequence[Opinions]) -> pd.DataFram
         agreed[rows] &= (first[rows] < 0) | (first[rows] == best)
         first[rows] = np.where(first[rows] < 0, best, first[rows])
         counted[rows] += 1
-        own = probabilities[np.arange(len(rows)), np.maximum(codes[rows], 0)]
         of_source = 1.0 if source.source in _PROBABILISTIC else _VOTE_WEIGHT
-        given[rows] += of_source * np.where(codes[rows] >= 0, own, 0)
+        given[rows] += of_source * _of_label(probabilities, codes[rows])
         weight[rows] += of_source
         if source.source == "model":
             confident = probabilities.max(axis=1, initial=0.0) >= CONFIDENT_FROM
             error[rows] = confident & (best != codes[rows]) & (codes[rows] >= 0)
     mean = total / np.maximum(counted, 1)[:, np.newaxis]
-    favoured = mean.copy()
-    favoured[np.arange(n), np.maximum(codes, 0)] = np.where(codes >= 0, -1.0, favoured[:, 0])
     # Where all agree on the given label there is nothing to suggest.
     contested = (counted > 0) & ~(agreed & (first == codes))
-    suggested = np.where(contested, np.asarray(classes, object)[favoured.argmax(axis=1)], "")
+    suggested = np.where(contested, np.asarray(classes, object)[_best_other(mean, codes)], "")
     return pd.DataFrame(
         {
             "suggested": suggested,
@@ -149,6 +146,19 @@ def judge_labels(labels: pd.Series, opinions: Sequence[Opinions]) -> pd.DataFram
         },
         index=labels.index,
     )
+
+
+def _of_label(probabilities: np.ndarray, codes: np.ndarray) -> np.ndarray:
+    """Return the probability of each label, 0 where there is none (-1)."""
+    own = probabilities[np.arange(len(codes)), codes]
+    return np.where(codes >= 0, own, 0.0)
+
+
+def _best_other(probabilities: np.ndarray, codes: np.ndarray) -> np.ndarray:
+    """Return the most probable class of each photograph but for that of its label."""
+    others, labelled = probabilities.copy(), np.flatnonzero(codes >= 0)
+    others[labelled, codes[labelled]] = -1.0
+    return others.argmax(axis=1)
 
 
 def _aligned(
