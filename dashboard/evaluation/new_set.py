@@ -8,6 +8,7 @@ import streamlit as st
 from dashboard import sidebar
 from dashboard.evaluation.jobs import start_folder_evaluation, start_zip_evaluation
 from dashboard.resources import opened_dataset
+from dashboard.widgets.messages import show_failure
 from dashboard.wording.names import escape_markdown
 from har_core.dataset.layouts import CSV_FILE
 from har_core.dataset.table import Dataset
@@ -89,9 +90,16 @@ def _list_kept_evaluations(folder: Path, kept: list[str]) -> None:
                 key=f"delete_{name}",
                 icon=":material/delete:",
                 type="tertiary",
-                on_click=delete_evaluation,
+                on_click=_delete,
                 args=(model, name),
             )
+
+
+def _delete(model: str, name: str) -> None:
+    try:
+        delete_evaluation(model, name)
+    except DatasetError as error:
+        show_failure(error)
 
 
 def _opened(folder: str) -> Dataset:

@@ -219,9 +219,19 @@ def keep_evaluation(evaluation: Evaluation, thumbnails: Mapping[str, bytes] | No
 
 
 def delete_evaluation(model: str, name: str) -> None:
-    """Delete a kept evaluation and its thumbnails; nothing happens if there is none."""
-    (_kept_folder(model) / f"{check_evaluation_name(name)}{_SUFFIX}").unlink(missing_ok=True)
-    thumbnails_path(model, name).unlink(missing_ok=True)
+    """Delete a kept evaluation and its thumbnails; nothing happens if there is none.
+
+    Raises
+    ------
+    DatasetError
+        If it cannot be deleted.
+    """
+    path = _kept_folder(model) / f"{check_evaluation_name(name)}{_SUFFIX}"
+    try:
+        path.unlink(missing_ok=True)
+        thumbnails_path(model, name).unlink(missing_ok=True)
+    except OSError as error:
+        raise DatasetError(f"Cannot delete {path}: {error.strerror or error}.") from error
 
 
 def thumbnails_path(model: str, name: str) -> Path:

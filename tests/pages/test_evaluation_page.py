@@ -446,6 +446,16 @@ def test_a_copied_bundle_deletes_the_evaluation_that_it_shows(app, model):
     assert list_evaluations(model, read_manifest(model)) == ["test", "validation"]
 
 
+def test_an_evaluation_that_cannot_be_deleted_is_said_so(app, model):
+    path = keep_evaluation(replace(read_evaluation(model, "test"), name="again"))
+    path.unlink()
+    path.mkdir()
+    view(app, "Evaluate another set")
+    app.button(key="delete_again").click().run()
+    assert not app.exception
+    assert f"Cannot delete {path}" in app.toast[0].value.replace("\\", "")
+
+
 def test_a_comparison_tells_the_rivals_caveats(app, model, dataset):
     rival = write_rival(dataset, model)
     view(app, "Compare")
