@@ -99,22 +99,21 @@ class RayPool:
             del self._awaited[awaited]
             return Event(worker, "finished")
         except self._ray.exceptions.RayError as error:
-            self._replace(awaited)
+            self._replace(worker, awaited)
             return Event(worker, "ended" if _no_accident(error) else "died")
         if isinstance(message, Report):
             return Event(worker, "report", message)
         if message is None:
             return Event(worker, "ready")
         if message.again:
-            self._replace(awaited)
+            self._replace(worker, awaited)
         return Event(worker, "ended" if message.again else "failed", message=message.message)
 
-    def _replace(self, awaited: Any) -> None:
-        worker = self._awaited.pop(awaited, None)
-        if worker is not None:
-            self._ray.kill(self._actors[worker])
-            self._actors[worker] = self._actor.remote(self._files, self._work)
-            self._await_ready(worker)
+    def _replace(self, worker: int, awaited: Any) -> None:
+        self._awaited.pop(awaited, None)  # whether it can begin is no longer awaited once it said
+        self._ray.kill(self._actors[worker])
+        self._actors[worker] = self._actor.remote(self._files, self._work)
+        self._await_ready(worker)
 
     def state(self) -> ClusterState:
         """See `Pool.state`."""

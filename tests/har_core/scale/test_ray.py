@@ -1,5 +1,6 @@
 """The same rows from a Ray cluster, also when its workers or the driver are killed."""
 
+import contextlib
 import os
 import signal
 import subprocess
@@ -8,7 +9,9 @@ import tarfile
 import tempfile
 import time
 from collections.abc import Iterator
+from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import pandas as pd
 import pyarrow as pa
@@ -23,7 +26,7 @@ from har_core.scale.scanned.scanning import scan_sources
 from har_core.scale.scoring import Scoring, score
 from har_core.scale.sources.listing import list_sources
 from har_core.scale.status import read_status
-from har_core.scale.working import Report, Shard
+from har_core.scale.working import Maker, Report, Shard, Work
 from tests.drawing import give_8_bits
 from tests.har_core.scale.conftest import rows_of, write_photographs
 from tests.patience import PATIENCE_S
@@ -138,6 +141,19 @@ def test_interrupted_job_keeps_what_its_actors_have_made(
     status = score([str(photographs)], str(results), **arguments)
     assert status.answered + status.total == N and status.answered > 0
     pd.testing.assert_frame_equal(rows_of(results), rows_of(tmp_path / "local"))
+
+
+def test_actor_that_cannot_begin_is_replaced_and_says_why(cluster: str, tmp_path: Path) -> None:
+    # Of a function, so that it travels whole: actors do not import the tests.
+    @dataclass(frozen=True, kw_only=True)
+    class Broken(Work):
+        def begin(self) -> Maker[Any]:
+            raise ValueError("too old")
+
+    with contextlib.closing(ray_pool.RayPool(Broken(to=str(tmp_path)), cluster, 1)) as pool:
+        for _ in range(2):
+            (event,) = pool.wait(PATIENCE_S)
+            assert event.kind == "ended" and "(ValueError: too old)" in event.message
 
 
 def test_scan_finds_the_same_on_a_cluster(
