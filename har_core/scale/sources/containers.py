@@ -43,6 +43,8 @@ def list_tar(uri: str) -> Iterator[Item]:
         file, mtime_ns = open_file(uri)
         with file, tarfile.open(fileobj=file, mode="r:", ignore_zeros=True) as archive:
             for member in _members(archive, file):
+                # It would keep all of them, half a KB each; typeshed does not know the list.
+                archive.members.clear()  # type: ignore[attr-defined]
                 name = member.name.rpartition("/")[2]
                 if member.isfile() and is_photograph_name(name) and not is_passed_over(name):
                     yield Item(

@@ -218,6 +218,18 @@ def test_row_of_a_table_with_too_many_cells_is_left_out_and_said(tmp_path: Path)
         list(list_sources([str(tmp_path / "table.csv")]))
 
 
+def test_members_of_a_tar_file_are_not_kept(tar: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    opened, open_tar = [], tarfile.open
+
+    def open_and_tell(**options: Any) -> tarfile.TarFile:
+        opened.append(open_tar(**options))
+        return opened[0]
+
+    monkeypatch.setattr(tarfile, "open", open_and_tell)
+    kept = [len(opened[0].members) for _ in list_sources([str(tar)])]
+    assert len(kept) > 2 and max(kept) == 0
+
+
 def test_tar_files_that_were_joined_are_one(
     tar: Path, contents: list[bytes], tmp_path: Path
 ) -> None:
