@@ -38,9 +38,8 @@ def caveats(
         )
     found += _overlap(evaluation, splits)
     if len(evaluation.skipped):
-        reasons = evaluation.skipped["reason"].value_counts()
-        listed = "; ".join(f"{n:,} × {reason}" for reason, n in reasons.items())
-        found.append(f"{len(evaluation.skipped):,} rows of the table were left out: {listed}.")
+        why = why_skipped(evaluation.skipped)
+        found.append(f"{len(evaluation.skipped):,} rows of the table were left out: {why}.")
     counts = np.bincount(result.labels, minlength=len(result.class_names))
     absent = [name for name, n in zip(result.class_names, counts, strict=True) if not n]
     if absent:
@@ -49,6 +48,17 @@ def caveats(
             f"{len(result.class_names)} classes: {some_of(absent)}."
         )
     return found
+
+
+def why_skipped(skipped: pd.DataFrame) -> str:
+    """Count the rows that could not be evaluated by their reasons, the most frequent first.
+
+    Parameters
+    ----------
+    skipped : DataFrame
+        See `har_core.evaluation.store.Evaluation`.
+    """
+    return some_of(f"{n:,} × {reason}" for reason, n in skipped["reason"].value_counts().items())
 
 
 def _overlap(evaluation: Evaluation, splits: pd.DataFrame | None) -> list[str]:

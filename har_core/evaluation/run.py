@@ -9,6 +9,7 @@ import pandas as pd
 
 from har_core.dataset.duplicates import duplicate_groups, near_duplicate_pairs
 from har_core.errors import DatasetError
+from har_core.evaluation.caveats import why_skipped
 from har_core.evaluation.result import EvaluationResult
 from har_core.evaluation.store import Evaluation, network_sha256, now
 from har_core.images.reading import Photograph, read_photographs
@@ -58,9 +59,8 @@ def evaluate_dataset(
     skipped = table.assign(reason=reasons).loc[reasons != "", ["filename", "label", "reason"]]
     kept = table[reasons == ""]
     if kept.empty:
-        counts = skipped["reason"].value_counts()
-        listed = "; ".join(f"{n:,} × {reason}" for reason, n in counts.items())
-        raise DatasetError(f"None of the {len(table):,} rows can be evaluated: {listed}.")
+        why = why_skipped(skipped)
+        raise DatasetError(f"None of the {len(table):,} rows can be evaluated: {why}.")
     pairs, _ = near_duplicate_pairs(np.stack(answered.fingerprints))
     raw = EvaluationResult.from_predictions(
         kept["label"].tolist(),

@@ -10,7 +10,7 @@ import numpy as np
 import pandas as pd
 
 from har_core.errors import DatasetError, HarError
-from har_core.evaluation.caveats import caveats
+from har_core.evaluation.caveats import caveats, why_skipped
 from har_core.evaluation.result import EvaluationResult
 from har_core.evaluation.store import Evaluation
 from har_core.model.fields import ERROR, REASON
@@ -161,12 +161,17 @@ class _Joined:
         """Class of each label of the table, -1 where it is none."""
         return pd.Index(self.info.class_names).get_indexer(pd.Index(self.labels.names))
 
+    @cached_property
+    def _unknown(self) -> np.ndarray:
+        """Of each label of the table why it cannot be measured, ``""`` where it is a class."""
+        pairs = zip(self.labels.names, self._code_of, strict=True)
+        why = [f"label unknown to the model: {name}" if code < 0 else "" for name, code in pairs]
+        return np.array(why, object)
+
     def _why(self, rows: slice) -> np.ndarray:
         """Return why rows cannot be measured for want of a label, ``""`` where they can."""
         label = self.found.label[rows]
-        why = np.full(len(label), "", object)
-        for number in np.flatnonzero(self._code_of < 0):
-            why[label == number] = f"label unknown to the model: {self.labels.names[number]}"
+        why = self._unknown[label]
         why[(label == NONE) | self.found.several[rows]] = "no label"
         why[self.found.ambiguous[rows]] = "several photographs have its base name"
         return why
@@ -177,9 +182,8 @@ class _Joined:
         if self._skipped:
             skipped = pd.concat(self._skipped, ignore_index=True)
         if not sum(map(len, self._codes)):
-            counts = skipped["reason"].value_counts()
-            listed = "; ".join(f"{count:,} × {reason}" for reason, count in counts.items())
-            raise DatasetError(f"No row of the results can be evaluated: {listed or 'none fits'}.")
+            why = why_skipped(skipped) or "none fits"
+            raise DatasetError(f"No row of the results can be evaluated: {why}.")
         sha256 = np.concatenate(self._sha256)
         probabilities = np.concatenate(self._probabilities).astype(np.float64)
         self._probabilities.clear()

@@ -110,6 +110,18 @@ def test_base_name_of_several_photographs_tells_none_of_them(tmp_path: Path) -> 
     assert set(found.skipped["reason"]) == {"several photographs have its base name"}
 
 
+def test_as_many_labels_as_rows_do_not_flood_the_screen(tmp_path: Path) -> None:
+    n, results = 100, tmp_path / "results"
+    write_made_up_results(results, n, CLASS_NAMES)
+    rows = pd.concat(table.to_pandas() for table in Results(str(results)).read_rows())
+    captions = [f"someone in photograph {i}" for i in range(n)]  # taken for labels
+    table = pd.DataFrame({"sha256": rows["sha256"], "label": captions})
+    table.to_csv(tmp_path / "labels.csv", index=False)
+    with pytest.raises(DatasetError, match=r"1 × label unknown .* and \d+ more\.$") as stopped:
+        evaluate_results(Results(str(results)), tmp_path / "labels.csv")
+    assert len(str(stopped.value)) < 1_000
+
+
 def test_table_that_fits_nothing_is_one_line(tmp_path: Path) -> None:
     results = tmp_path / "results"
     write_made_up_results(results, 5, CLASS_NAMES)
