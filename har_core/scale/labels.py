@@ -27,7 +27,9 @@ LABEL: Final = "label"
 NONE: Final = -1
 _IN_TAR: Final = r"(?i)^.*\.tar#"
 _FOLDERS: Final = r"^.*/"
-# What `address_of` changes: names of folders above, of this one, of a home, doubled separators.
+_SCHEME: Final = r"^[A-Za-z][A-Za-z0-9+.-]+://"
+# What `address_of` changes: names of folders above, of this one, of a home, doubled separators
+# (and with these ``file://``).
 _UNUSUAL: Final = r"^~|^\./|/\./|\.\.|//"
 
 
@@ -351,10 +353,13 @@ def _addresses(names: Any, folder: str) -> Any:
     import pyarrow as pa
     import pyarrow.compute as pc
 
-    absolute = pc.match_substring_regex(names, r"^/|^[A-Za-z][A-Za-z0-9+.-]+://")
+    absolute = pc.match_substring_regex(names, f"^/|{_SCHEME}")
     there = pc.if_else(absolute, names, pc.binary_join_element_wise(f"{folder}/", names, ""))
-    unusual = pc.match_substring_regex(names, _UNUSUAL)
-    if not folder or not pc.any(pc.and_(unusual, pc.invert(absolute))).as_py():
+    remote = pc.and_not(
+        pc.match_substring_regex(names, _SCHEME), pc.match_substring_regex(names, "(?i)^file:")
+    )
+    unusual = pc.and_not(pc.match_substring_regex(names, _UNUSUAL), remote)
+    if not folder or not pc.any(unusual).as_py():
         return there
     every = (address_of(name, folder) for name in names.to_pylist())
     return pa.chunked_array([pa.array(every, pa.string())])

@@ -14,9 +14,10 @@ from har_core.evaluation.run import evaluate_dataset
 from har_core.model.loading import load_model
 from har_core.model.manifest import SPLITS_FILE
 from har_core.scale.evaluating import evaluate_results
-from har_core.scale.labels import read_label_table
+from har_core.scale.labels import read_label_table, read_own_labels
 from har_core.scale.results import Results
 from har_core.scale.scoring import score
+from har_core.scale.sources.listing import list_sources
 from har_core.storage.checksums import sha256_of_file
 from tests.drawing import CLASS_NAMES
 from tests.har_core.scale.made_up import write_made_up_results
@@ -60,6 +61,20 @@ def test_labels_are_found_by_sha256_path_or_base_name(tmp_path: Path, by: str) -
     answered = rows["error"].isna().to_numpy()
     assert found.raw.labels.tolist() == labels[answered].tolist()
     assert found.raw.sha256.tolist() == rows["sha256"][answered].tolist()
+
+
+@pytest.mark.parametrize("named", ["file://{}/a", "{}//a", "{}/b/../a", "b/../a"])
+def test_labels_are_found_however_a_path_is_written(tmp_path: Path, named: str) -> None:
+    for folder in "ab":  # so that the base name alone would not do
+        (tmp_path / folder).mkdir()
+        (tmp_path / folder / "1.jpg").write_bytes(b"")
+    table = tmp_path / "labels.csv"
+    table.write_text(f"filename,label\n{named.format(tmp_path)}/1.jpg,x\nb/1.jpg,y\n")
+    uris = pa.chunked_array([[item.uri for item in list_sources([str(table)])]])
+    assert uris.to_pylist() == [str(tmp_path / "a" / "1.jpg"), str(tmp_path / "b" / "1.jpg")]
+    for labels in (read_label_table(table), read_own_labels([str(table)])):
+        assert labels is not None
+        assert labels.find(uris, np.zeros(2, np.uint64)).label.tolist() == [0, 1]
 
 
 def test_intervals_know_the_near_duplicates_that_the_model_records(
