@@ -18,7 +18,6 @@ from har_core.progress import Progress, silent
 from har_core.scale.answered import Answered, settle
 from har_core.scale.engines.local import LocalPool, cores
 from har_core.scale.engines.pool import Event, Pool
-from har_core.scale.locks import hold_job
 from har_core.scale.parts import PartsFolder
 from har_core.scale.plan import Plan
 from har_core.scale.sources.items import Item
@@ -91,7 +90,7 @@ def run_job(
     list_items : callable
         `har_core.scale.sources.listing.list_sources`, of its parameter `whole`.
     folder : PartsFolder
-        Which has been claimed.
+        Which is held, see `har_core.scale.locks.hold_job`, and has been claimed.
     work : Work
     where : Where
     status : JobStatus
@@ -118,7 +117,7 @@ def run_job(
 
     status.workers = where.workers or cores()
     writer = StatusWriter(folder, status)
-    with hold_job(folder.location), writer.recorded():
+    with writer.recorded():
         folder.remove_leftovers()
         settle(folder)
         answered, over = Answered(folder), list[str]()

@@ -21,18 +21,24 @@ _LINGER_S: Final = 60.0
 
 @contextlib.contextmanager
 def hold_job(results: str) -> Iterator[None]:
-    """Keep other jobs away from a folder of results on this machine.
+    """Keep other jobs away from a folder of results on this machine, which is made for that.
 
     Raises
     ------
     HarError
-        If another job is running, or workers of one that was killed do not end.
+        If another job is running, workers of one that was killed do not end, or the folder cannot
+        be written.
     """
     if fcntl is None or is_remote(results):
         yield
         return
     folder = Path(local_path(results))
-    with (folder / _JOB).open("a+") as job:
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        lock = (folder / _JOB).open("a+")
+    except OSError as error:
+        raise HarError(f"Cannot write {results}: {error.strerror or error}.") from error
+    with lock as job:
         try:
             fcntl.flock(job, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except OSError as error:

@@ -106,8 +106,16 @@ class PartsFolder:
             )
         return body
 
-    def claim(self, body: dict[str, Any]) -> bool:
-        """Make the folder and say what it holds; return False if it says something already.
+    def claim(self, body: dict[str, Any], *, in_use: bool = False) -> bool:
+        """Make the folder and say what it holds; return False if that is settled already.
+
+        It is from the first row on: a job that never wrote one has chosen nothing for the next.
+
+        Parameters
+        ----------
+        body : dict
+        in_use : bool, default False
+            Whether another job is at work, whose rows are to come.
 
         Raises
         ------
@@ -117,9 +125,10 @@ class PartsFolder:
         try:
             if self.is_local:
                 self.folder().mkdir(parents=True, exist_ok=True)
-            if self.read_text(self.info_file) is not None:
+            said, has_rows = self.read_text(self.info_file) is not None, bool(self.parts())
+            if said and (has_rows or in_use):
                 return False
-            if self.parts():
+            if has_rows:
                 raise DatasetError(
                     f"{self.location} has parts but no {self.info_file}; name another."
                 )

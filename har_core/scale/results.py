@@ -23,6 +23,7 @@ from har_core.model.fields import (
 )
 from har_core.model.manifest import Precision
 from har_core.scale.parts import PartsFolder
+from har_core.scale.status import is_at_work
 
 INFO_FILE: Final = "_results.json"
 
@@ -139,7 +140,7 @@ class Results(PartsFolder):
         DatasetError
             If it holds the answers of another model, or other files.
         """
-        if self.claim(dataclasses.asdict(info)):
+        if self.claim(dataclasses.asdict(info), in_use=is_at_work(self)):
             return info
         found = self.read_info()
         if dataclasses.replace(found, created=info.created, model=info.model) != info:

@@ -15,6 +15,7 @@ from har_core.model.manifest import Precision, read_manifest
 from har_core.model.precision import check_exact
 from har_core.progress import Progress, silent
 from har_core.scale.jobs import Engine, Where, reachable, run_job
+from har_core.scale.locks import hold_job
 from har_core.scale.models import bundle_files, find_bundle, fingerprint, load_for_one_core
 from har_core.scale.results import Results, ResultsInfo, results_schema
 from har_core.scale.rows import Decoded, answered_rows
@@ -93,17 +94,18 @@ def score(
         precision,
     )
     results = Results(to)
-    results.create(info)
     status = JobStatus(secrets.token_hex(4), engine, 0, manifest.name, list(sources))
-    run_job(
-        partial(list_sources, sources, column),
-        results,
-        work or Scoring(to=to, bundle=str(folder), precision=precision),
-        Where(engine, address, workers),
-        status,
-        "Scoring photographs",
-        progress,
-    )
+    with hold_job(to):
+        results.create(info)
+        run_job(
+            partial(list_sources, sources, column),
+            results,
+            work or Scoring(to=to, bundle=str(folder), precision=precision),
+            Where(engine, address, workers),
+            status,
+            "Scoring photographs",
+            progress,
+        )
     return status
 
 

@@ -128,6 +128,15 @@ def read_status(folder: PartsFolder) -> JobStatus | None:
     return read_status_file(folder, JOB_FILE, JobStatus)
 
 
+def is_at_work(folder: PartsFolder) -> bool:
+    """Tell whether a folder says that a job is at work; one whose file cannot be read is not."""
+    try:
+        status = read_status(folder)
+    except HarError:
+        return False
+    return status is not None and status.seen in ACTIVE
+
+
 def read_status_file(folder: PartsFolder, name: str, kind: type[S]) -> S | None:
     """Return what a file from `StatusFile` says; raises as `read_status`."""
     text = folder.read_text(name)

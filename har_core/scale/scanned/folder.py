@@ -10,6 +10,7 @@ from typing import Any, ClassVar, Final
 from har_core.errors import DatasetError
 from har_core.model.fields import ERROR, REASON
 from har_core.scale.parts import PartsFolder
+from har_core.scale.status import is_at_work
 from har_core.scan.measurement import MEASUREMENT_VERSION
 
 FINDINGS_FILE: Final = "_findings.parquet"
@@ -32,7 +33,8 @@ class ScanFolder(PartsFolder):
             If it holds something else.
         """
         body = {"measurement": MEASUREMENT_VERSION}
-        if not self.claim(body) and (found := self.read_body()) != body:
+        claimed = self.claim(body, in_use=is_at_work(self))
+        if not claimed and (found := self.read_body()) != body:
             raise DatasetError(
                 f"{self.location} was measured by another version ({found.get('measurement')!r}, "
                 f"not {MEASUREMENT_VERSION}); name another folder."

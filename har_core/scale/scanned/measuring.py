@@ -14,6 +14,7 @@ from har_core.model.fields import ERROR, REASON
 from har_core.progress import Progress, silent
 from har_core.scale.answered import MISSING
 from har_core.scale.jobs import Where, reachable, run_job
+from har_core.scale.locks import hold_job
 from har_core.scale.rows import known
 from har_core.scale.scanned.folder import ScanFolder, scan_schema
 from har_core.scale.sources.items import Item
@@ -64,17 +65,18 @@ def measure_sources(
     """
     to = reachable(to)
     folder = ScanFolder(to)
-    folder.create()
     status = JobStatus(secrets.token_hex(4), where.engine, 0, "", list(sources))
-    named = run_job(
-        partial(list_sources, sources, column, known=known),
-        folder,
-        Measuring(to=to),
-        where,
-        status,
-        "Measuring photographs",
-        progress,
-    )
+    with hold_job(to):
+        folder.create()
+        named = run_job(
+            partial(list_sources, sources, column, known=known),
+            folder,
+            Measuring(to=to),
+            where,
+            status,
+            "Measuring photographs",
+            progress,
+        )
     return status, named
 
 

@@ -1,5 +1,6 @@
 """`har score --precision int8`: a folder holds answers of one precision, whoever gave them."""
 
+import dataclasses
 import json
 from pathlib import Path
 
@@ -128,6 +129,27 @@ def test_processor_that_is_not_exact_ends_the_job(
     with pytest.raises(HarError, match="does not compute exactly") as stopped:
         Worker(Scoring(to=str(to), bundle=str(bundle), precision="int8"))
     assert not problem_of(stopped.value).again
+
+
+def test_job_that_never_wrote_a_row_has_chosen_no_precision(
+    photographs: Path, bundle: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refuse(*_: object) -> None:  # as on another machine of a cluster
+        raise HarError("does not compute exactly")
+
+    to = tmp_path / "results"
+    with monkeypatch.context() as patch:
+        patch.setattr(Scoring, "begin", refuse)
+        with pytest.raises(HarError, match="does not compute exactly"):
+            score([str(photographs)], str(to), precision="int8")
+    failed = find_jobs(str(to))[0].status
+    assert failed is not None and failed.state == "failed"
+    (to / "_job.json").write_text(json.dumps(dataclasses.asdict(failed) | {"state": "running"}))
+    with pytest.raises(DatasetError, match="holds answers of"):  # whose rows are to come
+        score([str(photographs)], str(to))
+    (to / "_job.json").write_text(json.dumps(dataclasses.asdict(failed)))
+    assert score([str(photographs)], str(to)).total == 90
+    assert Results(str(to)).read_info().precision == "float32"
 
 
 def test_only_what_a_worker_needs_travels(bundle: Path, tmp_path: Path) -> None:
