@@ -206,14 +206,22 @@ def _list_matches(
         raise HarError(f"Nothing matches {source}.")
     for folder in matches.listed:
         whole(folder)
+    below: set[str] = set()  # of ``**/*`` each folder matches, and comes after the one above it
+
+    def read(folder: str) -> None:
+        below.add(folder)
+        whole(folder)
+
     for uri, is_a_folder, info in matches.found:
         if not is_a_folder:
             yield from _list_file(uri, column, whole, info)
+        elif uri in below:
+            continue
         elif info is None:
-            yield from _below(real_path(uri), whole)
+            yield from _below(real_path(uri), read)
         else:
             filesystem, _ = open_filesystem(source)
-            yield from _below_remote(filesystem, info.path, uri.removesuffix(info.path), whole)
+            yield from _below_remote(filesystem, info.path, uri.removesuffix(info.path), read)
     yield from matches.troubles
 
 

@@ -107,6 +107,19 @@ def test_question_mark_before_the_options_of_a_server_makes_no_pattern(
     assert item.uri == "s3://there/x/7.jpg"
 
 
+@pytest.mark.parametrize("where", ["{}", "s3://there"])
+def test_folder_below_one_that_matches_is_not_read_again(
+    place: Path, monkeypatch: pytest.MonkeyPatch, where: str
+) -> None:
+    (place / "a" / "other").symlink_to(place / "x", target_is_directory=True)
+    read: list[str] = []
+    found = {item.uri for item in list_sources([f"{where.format(place)}/**/*"], whole=read.append)}
+    assert {uri.rpartition("/")[2] for uri in found} == {f"{n}.jpg" for n in (1, 3, 4, 7, 8, 9)} | {
+        "2.png"
+    }
+    assert max(map(read.count, read)) == 2  # by the pattern, and with what is below
+
+
 @pytest.mark.parametrize("pattern", ["**/*.[jc]*", "**/*/*.jpg", "**/**/*.jpg"])
 @pytest.mark.parametrize("known", [True, False])
 def test_bucket_is_asked_once_for_each_folder(
