@@ -243,9 +243,10 @@ class PartsFolder:
                 f"{self.location}/{part.name} is gone: a job has replaced its rows; try again."
             ) from error
         except (OSError, pa.ArrowException) as error:
+            # A server that stays away, or what it holds: its errors do not tell.
+            todo = "Delete it" if self.is_local else "Try again; if it is damaged, delete it"
             raise DatasetError(
-                f"Cannot read {self.location}/{part.name}: {error}. Delete it and {self.verb} "
-                "again."
+                f"Cannot read {self.location}/{part.name}: {error}. {todo} and {self.verb} again."
             ) from error
 
     def written_ns(self, rows: Any) -> int:

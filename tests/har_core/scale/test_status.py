@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 
+from har_core.errors import DatasetError
 from har_core.scale import status
 from har_core.scale.jobs import Where, run_job
 from har_core.scale.results import Results
@@ -55,3 +56,14 @@ def test_rate_is_that_of_the_last_minute_also_when_nothing_moves(
     assert (mine.rate, mine.remaining_s) == (0.0, None)
     writer.advance(70, 0)
     assert mine.rate == 1.0 and mine.remaining_s == 30.0
+
+
+def test_part_that_a_server_did_not_give_is_not_to_be_deleted_at_once(tmp_path: Path) -> None:
+    write_results(tmp_path, 3)
+    results = Results(str(tmp_path))
+    (part,) = results.parts()
+    (tmp_path / part.name).write_bytes(b"nothing")
+    for is_local, todo in ((True, "Delete it"), (False, "Try again; if it is damaged, delete it")):
+        results.is_local = is_local
+        with pytest.raises(DatasetError, match=f"^Cannot read .*{todo} and score again"):
+            results.read_part(part)
