@@ -8,9 +8,8 @@ from dashboard.charts.dataset import issue_counts
 from dashboard.charts.results import answer_bars, confidence_bars
 from dashboard.charts.style import NO_TOOLBAR
 from dashboard.wording.names import counted, percent
+from har_core.scale.answered import PASSING
 from har_core.scale.opened.table import VERDICTS, ResultsTable
-
-_PASSING = "unreadable"
 
 
 def show_overview(table: ResultsTable) -> None:
@@ -99,11 +98,7 @@ def _show_errors(table: ResultsTable) -> None:
         config=NO_TOOLBAR,
         alt="Photographs without an answer, by reason",
     )
-    again = dict(counts).get(_PASSING, 0)
-    if again:
-        st.caption(
-            f"The same `har score` tries the {counted(again, 'unreadable photograph')} again; "
-            "*Photographs* shows which they are."
-        )
-    else:
-        st.caption("*Photographs*, filtered by *Answer*, shows which they are.")
+    text = "*Photographs*, filtered by *Kind*, shows which they are."
+    if again := sum(count for name, count in counts if name in PASSING):
+        text += f" The same `har score` tries {counted(again, 'photograph')} of these again."
+    st.caption(text)

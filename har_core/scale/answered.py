@@ -13,7 +13,7 @@ from har_core.scale.sources.items import UNKNOWN, Item, uri_keys
 
 MISSING: Final = "missing"
 # What may be over at the next try: a file that was locked, a server that refused, a fault of ours.
-_PASSING: Final = ("unreadable", MISSING, FAILED)
+PASSING: Final = ("unreadable", MISSING, FAILED)
 _STATE: Final = ("uri", "size", "mtime_ns", "etag", REASON)
 
 
@@ -94,7 +94,7 @@ def _read_state(folder: PartsFolder, part: Part) -> _State:
     sizes, mtimes = (rows[name].fill_null(UNKNOWN).to_numpy() for name in ("size", "mtime_ns"))
     etags = [_etag_key(etag) for etag in rows["etag"].to_pylist()]
     uris, reasons = rows["uri"].to_pylist(), rows[REASON].to_pylist()
-    passing = np.array([reason in _PASSING for reason in reasons], bool)
+    passing = np.array([reason in PASSING for reason in reasons], bool)
     return _State(
         uri_keys(uris),
         sizes,

@@ -2,6 +2,7 @@
 
 import dataclasses
 import json
+import re
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -82,6 +83,17 @@ def test_an_address_opens_results_and_a_click_closes_them(place: Path) -> None:
     app.button(key="close_results").click().run()
     assert not app.exception
     assert "No dataset folder yet" in texts(app)
+
+
+def test_overview_names_the_filter_that_there_is_and_counts_what_is_tried_again(
+    place: Path,
+) -> None:
+    said = texts(open_page("dataset", results=str(place / "made")))
+    (told,) = re.findall(r"\*Photographs\*, filtered by \*(\w+)\*.* tries (\d+) photographs", said)
+    app = open_page("dataset", results=str(place / "made"), results_section="Photographs")
+    (kind,) = (box for box in app.selectbox if box.label == told[0])
+    kind.select("reason:unreadable").run()
+    assert f"**{told[1]} photographs**" in texts(app)
 
 
 @pytest.mark.parametrize(
