@@ -15,7 +15,7 @@ from har_core.images.signatures import identify_content
 from har_core.model.manifest import MANIFEST_FILE
 from har_core.storage.files import is_stream
 from har_core.storage.names import real_path
-from har_core.storage.paths import is_file, is_folder
+from har_core.storage.paths import is_file, is_folder, real
 
 if TYPE_CHECKING:
     from har_core.dataset.table import Dataset
@@ -99,6 +99,8 @@ def check_outputs(
     outputs: Iterable[str | Path | None],
     inputs: Iterable[str | Path] = (),
     dataset: "Dataset | None" = None,
+    *,
+    makes_folder: bool = False,
 ) -> None:
     """Refuse to write a result over what it is made from, or over anybody's work.
 
@@ -110,12 +112,14 @@ def check_outputs(
         Files that the command reads.
     dataset : Dataset, optional
         Its tables and photographs are inputs, too.
+    makes_folder : bool
+        Whether the folders that they are to lie in are made where they are missing.
 
     Raises
     ------
     HarError
         If an output is an input, by whatever name or link; another output; a folder; a
-        photograph; a table of labels; or a part of a model bundle.
+        photograph; a table of labels; a part of a model bundle; or where no file can be made.
     """
     targets = [Path(output) for output in outputs if output and str(output) != "-"]
     for number, target in enumerate(targets):
@@ -124,6 +128,8 @@ def check_outputs(
     existing = [target for target in targets if _exists(target)]
     for target in targets:
         _check_target(target, target in existing)
+        if not (makes_folder or target in existing):
+            _check_place(target)
     if not existing:
         return
     read: list[str | Path] = list(inputs)
@@ -165,6 +171,15 @@ def _check_target(target: Path, exists: bool) -> None:
         raise HarError(
             f"{target} is a table of photographs, which would be lost; name another file."
         )
+
+
+def _check_place(target: Path) -> None:
+    """Refuse a new file where none can be made, before the work that it takes."""
+    place = real(target).parent
+    if not is_folder(place):
+        raise HarError(f"Cannot write {target}: there is no folder {place}.")
+    if not os.access(place, os.W_OK):
+        raise HarError(f"Cannot write {target}: the folder {place} is read-only.")
 
 
 def _exists(path: Path) -> bool:

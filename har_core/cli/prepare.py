@@ -3,6 +3,7 @@
 import shutil
 import tempfile
 from pathlib import Path
+from shlex import quote
 from typing import Annotated
 
 import typer
@@ -82,3 +83,5 @@ def merge_labels(
         stderr.print(f"{row.label!r} is now {row.suggested!r} ({row.rows:,} rows)")
     if not len(variants):
         stderr.print("Every label is spelled in one way already.")
+    if columns:
+        stderr.print(f"Its headings are as they were: read it with --columns {quote(columns)}")

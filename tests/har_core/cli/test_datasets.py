@@ -13,6 +13,7 @@ from har_core.cli.inputs import find_photographs
 from har_core.cli.main import application
 from har_core.dataset.table import open_dataset
 from har_core.errors import HarError
+from tests.command_line import har
 from tests.drawing import CLASS_NAMES, photo_bytes
 
 TABLE = "filename,label\na.jpg,x\n"
@@ -87,6 +88,25 @@ def test_every_command_that_asks_for_columns_takes_them(tiny_dataset: Path) -> N
     answer = CliRunner().invoke(application(), [*review, "--columns", columns])
     assert answer.exit_code == 0, answer.exception
     assert len(find_photographs([str(table)], columns)[0]) == 12
+
+
+def test_a_result_that_cannot_be_written_is_refused_before_the_work(inputs: Path) -> None:
+    (inputs / "elsewhere.csv").symlink_to(inputs / "nowhere" / "a.csv")
+    for name in ("nowhere/a.csv", "elsewhere.csv", "notes.txt/a.csv"):
+        with pytest.raises(HarError, match="Cannot write"):
+            check_outputs([inputs / name])
+    check_outputs([inputs / "new" / "a.jsonl"], makes_folder=True)
+
+
+def test_a_merged_table_with_headings_of_its_own_is_said_to_need_them_again(
+    tiny_dataset: Path, tmp_path: Path
+) -> None:
+    table = tmp_path / "eigene.csv"
+    table.write_text("Datei,Etikett\na.jpg,Running\nb.jpg,running\n")
+    merge = ["merge-labels", "--dataset", tiny_dataset, "--table", table, "--output", "-"]
+    merged = har(*merge, "--columns", "filename=Datei,label=Etikett")
+    assert merged.stdout.startswith("Datei,Etikett\n")
+    assert "--columns filename=Datei,label=Etikett" in merged.stderr
 
 
 def test_two_results_are_not_written_to_one_file(inputs: Path) -> None:
