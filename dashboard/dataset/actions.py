@@ -12,6 +12,7 @@ from dashboard.jobs.view import JobEnd, show_jobs
 from dashboard.wording.names import counted, escape_markdown
 from har_core.analysis.whole_set import analyse_photographs
 from har_core.dataset.table import Dataset
+from har_core.scan.cache import why_nothing_is_remembered
 from har_core.scan.issues import any_issue
 from har_core.scan.scanning import scan_dataset
 
@@ -45,22 +46,33 @@ def offer_scan(view: DatasetView, *, findings_shown: bool = False) -> None:
     """
     key = f"scan/{view.folder}"
     if not view.scanned and not _is_running(key):
-        with st.container(border=True, horizontal=True, vertical_alignment="center"):
-            st.markdown(
-                "**Not scanned yet.** A scan finds unreadable files, duplicates, and dark, blurry "
-                "and other odd pictures. It is done once and shows the time that is left."
-            )
-            st.button(
-                "Scan the photographs",
-                type="primary",
-                icon=":material/troubleshoot:",
-                key="scan",
-                on_click=start_scan,
-                args=(view.dataset,),
-                width="content",
-            )
+        _offer_first_scan(view)
     end = JobEnd(_describe_scan, _open_findings, "See the findings", is_shown=findings_shown)
     show_jobs(key, end, exact=True)
+
+
+def _offer_first_scan(view: DatasetView) -> None:
+    if fault := why_nothing_is_remembered():
+        st.warning(
+            "Nothing can be remembered, so photographs can be looked at but not scanned: "
+            + escape_markdown(fault[0].lower() + fault[1:]),
+            icon=":material/history_toggle_off:",
+        )
+        return
+    with st.container(border=True, horizontal=True, vertical_alignment="center"):
+        st.markdown(
+            "**Not scanned yet.** A scan finds unreadable files, duplicates, and dark, blurry "
+            "and other odd pictures. It is done once and shows the time that is left."
+        )
+        st.button(
+            "Scan the photographs",
+            type="primary",
+            icon=":material/troubleshoot:",
+            key="scan",
+            on_click=start_scan,
+            args=(view.dataset,),
+            width="content",
+        )
 
 
 def _describe_scan(job: Job) -> str:

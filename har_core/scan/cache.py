@@ -9,6 +9,7 @@ from typing import Final
 import numpy as np
 import pandas as pd
 
+from har_core.errors import DatasetError
 from har_core.scan.measurement import MEASUREMENT_VERSION, Measurement
 from har_core.storage.cache import cache_dir
 from har_core.storage.database import CacheDatabase
@@ -24,6 +25,15 @@ _SCHEMA: Final = (
     "CREATE TABLE IF NOT EXISTS duplicates"
     " (photographs TEXT PRIMARY KEY, pairs BLOB, correlations BLOB)",
 )
+
+
+def why_nothing_is_remembered() -> str:
+    """Return what is wrong with the cache folder and what to do; ``""`` if it can be written."""
+    try:
+        with ScanCache():
+            return ""
+    except DatasetError as error:
+        return str(error)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -43,10 +53,13 @@ class ScanCache(CacheDatabase):
     ----------
     path : Path, optional
         SQLite file; default ``scan-vN.sqlite`` in `har_core.storage.cache.cache_dir`.
+    may_forget : bool
+        See `CacheDatabase`.
     """
 
-    def __init__(self, path: Path | None = None) -> None:
-        super().__init__(path or cache_dir() / f"scan-v{MEASUREMENT_VERSION}.sqlite", _SCHEMA)
+    def __init__(self, path: Path | None = None, *, may_forget: bool = False) -> None:
+        path = path or cache_dir() / f"scan-v{MEASUREMENT_VERSION}.sqlite"
+        super().__init__(path, _SCHEMA, may_forget=may_forget)
 
     def known_files(self, stamps: Mapping[str, FileStamp]) -> dict[str, str]:
         """Return path to sha256 of the files that still have the recorded stamp."""

@@ -94,7 +94,7 @@ def load_scan(folder: Location) -> pd.DataFrame | None:
     """
     photographs = list_rows(folder)
     paths = list(photographs["path"].dropna())
-    with ScanCache() as store:
+    with ScanCache(may_forget=True) as store:
         contents: dict[str, str | Measurement] = dict(store.known_files(_stamp_files(paths)))
         for path in paths:
             if path not in contents:

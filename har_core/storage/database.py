@@ -2,6 +2,7 @@
 
 import sqlite3
 from collections.abc import Iterable, Sequence
+from contextlib import closing, suppress
 from pathlib import Path
 from typing import Final, Self
 
@@ -19,6 +20,8 @@ class CacheDatabase:
         Of the file; its folder is made.
     schema : sequence of str
         Statements that make the tables unless they are there.
+    may_forget : bool
+        Where the file cannot be written, go on in memory, with what it holds already.
 
     Raises
     ------
@@ -27,7 +30,7 @@ class CacheDatabase:
         not be read or written within. If it was damaged, it is gone then.
     """
 
-    def __init__(self, path: Path, schema: Sequence[str]) -> None:
+    def __init__(self, path: Path, schema: Sequence[str], *, may_forget: bool = False) -> None:
         self.path = path
         try:
             path.parent.mkdir(parents=True, exist_ok=True)
@@ -39,8 +42,12 @@ class CacheDatabase:
                 _remove(path)
                 self._db = _connect(path, schema)
         except (OSError, sqlite3.Error) as error:
+            if may_forget:
+                self._db = _connect_memory(path, schema)
+                return
+            reason = error.strerror or error if isinstance(error, OSError) else error
             raise DatasetError(
-                f"Cannot use the cache {path}: {error}. Make room on its disk, or set "
+                f"Cannot use the cache {path}: {reason}. Make room on its disk, or set "
                 "HAR_CACHE_DIR to a folder that can be written."
             ) from error
 
@@ -49,8 +56,7 @@ class CacheDatabase:
 
     def __exit__(self, kind: object, error: BaseException | None, trace: object) -> None:
         self._db.close()
-        if _is_damage(error):
-            _remove(self.path)
+        if _is_damage(error) and _is_removed(self.path):
             raise DatasetError(
                 f"The cache {self.path} was damaged ({error}) and has been removed. Start again: "
                 "what it held is computed anew."
@@ -87,9 +93,32 @@ def _connect(path: Path, schema: Sequence[str]) -> sqlite3.Connection:
     return db
 
 
+def _connect_memory(path: Path, schema: Sequence[str]) -> sqlite3.Connection:
+    db = sqlite3.connect(":memory:")
+    waiting = path.with_name(f"{path.name}-wal")
+    address = f"{path.absolute().as_uri()}?immutable=1"
+    with suppress(OSError, sqlite3.Error):  # there is no file, or it cannot be read
+        # Without what its last writer left beside it, a file may not be whole.
+        if not (waiting.exists() and waiting.stat().st_size):
+            with closing(sqlite3.connect(address, uri=True)) as kept:
+                kept.execute("SELECT name FROM sqlite_master").fetchall()
+                kept.backup(db)
+    for statement in schema:
+        db.execute(statement)
+    return db
+
+
 def _is_damage(error: BaseException | None) -> bool:
     # Of its subclasses none tells damage: a full disk, a lock, a mistake of the program.
     return type(error) is sqlite3.DatabaseError
+
+
+def _is_removed(path: Path) -> bool:
+    try:
+        _remove(path)
+    except OSError:
+        return False
+    return True
 
 
 def _remove(path: Path) -> None:

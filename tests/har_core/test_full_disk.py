@@ -8,13 +8,14 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
+import pandas as pd
 import pytest
 
 from har_core.errors import HarError, ModelBundleError
 from har_core.model import bundle
 from har_core.model.loading import load_model
 from har_core.scan.cache import ScanCache
-from har_core.scan.scanning import scan_dataset
+from har_core.scan.scanning import load_scan, scan_dataset
 from har_core.storage.disk_arrays import make_disk_array
 from tests.drawing import photo_bytes, write_dataset, write_tiny_bundle
 from tests.kills.operations import OPERATIONS, use_folder
@@ -93,6 +94,21 @@ def test_full_disk_of_the_scan_cache_is_a_message(disk: Path) -> None:
         store._db.execute("PRAGMA max_page_count = 1")
         store.store_pairs("all", np.zeros((100_000, 2)), np.zeros(100_000))
     assert operation.read(disk) == "old"
+
+
+def test_scan_of_a_dataset_is_there_where_the_disk_of_its_cache_is_full(
+    small_disk: Path, tmp_path: Path
+) -> None:
+    dataset = write_dataset(tmp_path / "dataset")
+    scanned = scan_dataset(dataset)
+    fill(small_disk)
+    with pytest.raises(HarError, match="Cannot use the cache"):
+        scan_dataset(dataset)
+    loaded = load_scan(dataset)
+    assert loaded is not None
+    pd.testing.assert_frame_equal(loaded, scanned)
+    (dataset / "train" / "new.jpg").write_bytes(photo_bytes())
+    assert load_scan(dataset) is None
 
 
 def test_scan_cache_that_is_damaged_inside_is_a_message_and_heals(tmp_path: Path) -> None:

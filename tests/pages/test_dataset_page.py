@@ -146,6 +146,16 @@ def figures(page: AppTest) -> list[str]:
     return line.replace("**", "").split(" · ")
 
 
+def test_photographs_can_be_browsed_where_nothing_can_be_remembered(
+    unscanned: Path, tmp_path: Path
+) -> None:
+    (tmp_path / "cache").touch()  # no folder can be made there
+    page = open_page(unscanned, "Photographs")
+    assert not page.exception and not page.error
+    assert any("Nothing can be remembered" in warning.value for warning in page.warning)
+    assert "scan" not in [button.key for button in page.button]
+
+
 def test_unscanned_dataset_shows_its_balance_and_offers_a_scan(
     unscanned: Path,
 ) -> None:

@@ -51,6 +51,12 @@ def test_a_folder_that_cannot_be_made_is_named(tmp_path: Path) -> None:
         CacheDatabase(tmp_path / "cache" / "words.sqlite", SCHEMA)
 
 
+def test_what_may_forget_is_empty_where_nothing_is_kept(tmp_path: Path) -> None:
+    (tmp_path / "cache").touch()
+    with CacheDatabase(tmp_path / "cache" / "words.sqlite", SCHEMA, may_forget=True) as cache:
+        assert cache._db.execute("SELECT count(*) FROM words").fetchone() == (0,)
+
+
 def test_the_programs_own_mistakes_remove_nothing(database: Path) -> None:
     with (
         pytest.raises(DatasetError, match="Cannot go on"),
