@@ -136,7 +136,8 @@ def _load_backbone(weights: str | Path) -> tuple[Any, list[Any] | None]:
         except Exception as error:  # Keras raises bare Exception when a download fails
             raise ModelBundleError(
                 f"Cannot load the backbone weights {str(weights)!r}: {error}. Without a "
-                "connection, give a file with --backbone-weights PATH."
+                "connection, choose the effort standard, or give har train a file with "
+                "--backbone-weights PATH."
             ) from error
     shapes = backbone.input_shape[1:], backbone.output_shape[1:]
     if shapes != ((INPUT_SIZE, INPUT_SIZE, 3), _FEATURE_SHAPE):

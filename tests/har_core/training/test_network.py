@@ -58,6 +58,17 @@ def test_missing_backbone_file_is_named(tmp_path):
         build_network(3, backbone_weights=tmp_path / "nowhere.weights.h5")
 
 
+def test_without_a_connection_the_advice_can_be_followed_on_the_page(monkeypatch):
+    import keras
+
+    def fail(**_kwargs):
+        raise Exception("URL fetch failure")
+
+    monkeypatch.setattr(keras.applications, "MobileNetV2", fail)
+    with pytest.raises(ModelBundleError, match=r"URL fetch failure\. .*choose the effort standard"):
+        build_network(3)
+
+
 def test_file_that_is_no_backbone_is_refused_with_advice(tmp_path):
     (tmp_path / "broken.weights.h5").write_bytes(b"not HDF5")
     with pytest.raises(ModelBundleError, match="--backbone-weights"):
