@@ -121,14 +121,16 @@ class FeatureCache(CacheDatabase):
     ----------
     manifest : BundleManifest
         Another network or scaling of the same name has another cache.
+    may_forget : bool
+        See `CacheDatabase`.
     """
 
-    def __init__(self, manifest: BundleManifest) -> None:
+    def __init__(self, manifest: BundleManifest, *, may_forget: bool = False) -> None:
         identity = "\n".join(
             [_CONTENT, manifest.files.get(ONNX_FILE, ""), manifest.preprocessing]
         ).encode()
         name = f"{manifest.name}-{hashlib.sha256(identity).hexdigest()[:16]}.sqlite"
-        super().__init__(cache_dir() / "features" / name, _SCHEMA)
+        super().__init__(cache_dir() / "features" / name, _SCHEMA, may_forget=may_forget)
 
     def known(self) -> set[str]:
         """Return the contents whose features are stored."""
@@ -160,7 +162,11 @@ class FeatureCache(CacheDatabase):
 
 
 def compute_features(
-    folder: Path, photographs: pd.DataFrame, *, progress: Progress = silent
+    folder: Path,
+    photographs: pd.DataFrame,
+    *,
+    may_forget: bool = False,
+    progress: Progress = silent,
 ) -> PhotoFeatures:
     """Run a model over a scanned dataset; what it has seen before is not run again.
 
@@ -170,6 +176,8 @@ def compute_features(
         Model bundle with an ONNX graph.
     photographs : DataFrame
         From `har_core.scan.scanning.scan_dataset`.
+    may_forget : bool
+        Go on where nothing can be kept.
     progress : callable, optional
         Called with (what is being done, done, total); what it raises cancels the work, and what
         was computed is kept.
@@ -191,7 +199,7 @@ def compute_features(
     if usable.empty:
         raise DatasetError("The dataset has no usable photographs to compare.")
     hashes = list(usable["sha256"])
-    with FeatureCache(network.manifest) as cache:
+    with FeatureCache(network.manifest, may_forget=may_forget) as cache:
         known = cache.known()
         pending = usable[~usable["sha256"].isin(known)]
         done = len(usable) - len(pending)

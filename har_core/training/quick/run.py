@@ -97,7 +97,8 @@ def train_quick(
     started = time.monotonic()
     prepared = _prepare(dataset, csv, base, seed, progress)
     table = prepared.table
-    features = compute_features(base, table.assign(pixels=1), progress=progress)
+    photographs = table.assign(pixels=1)
+    features = compute_features(base, photographs, may_forget=True, progress=progress)
     vectors = features.features[features.rows_of(table["sha256"].tolist())]
     log: list[dict[str, Any]] = []
     head = _fit(prepared, vectors, log, progress, on_epoch)

@@ -100,6 +100,14 @@ def test_quick_training_on_corrected_labels_is_judged_better(
     assert right.training["dataset_fingerprint"] != wrong.training["dataset_fingerprint"]
 
 
+def test_quick_training_needs_no_cache_that_can_be_written(
+    base: Path, mislabelled: Path, tmp_path: Path
+) -> None:
+    (tmp_path / "cache").touch()  # no folder can be made there
+    train_quick(mislabelled, "without", base)
+    assert load_model("without").class_names
+
+
 def test_why_a_photograph_is_not_found_is_said(base: Path, tmp_path: Path) -> None:
     folder = write_dataset(tmp_path / "photos", per_class=20)
     text = (folder / "train.csv").read_text().replace("running_5.jpg", "test/running_5.jpg")
