@@ -18,7 +18,7 @@ from dashboard.widgets.messages import show_failure
 from dashboard.wording.names import counted, escape_markdown
 from har_core.dataset.decision_tables import cleaned_dataset
 from har_core.dataset.decisions import labels_csv
-from har_core.errors import HarError
+from har_core.errors import DatasetError, HarError
 from har_core.model.bundle import list_bundles
 from har_core.training.efforts import EFFORTS, Effort
 
@@ -138,6 +138,8 @@ def _describe(lesson: _Lesson, name: str) -> str:
 
 def _lessons(folder: str) -> tuple[_Lesson, _Lesson]:
     dataset = opened_dataset(folder)
+    if dataset.missing:
+        raise DatasetError(dataset.missing)
     cleaned, _ = cleaned_dataset(dataset)
     # A row without a label teaches nothing.
     before = dataset.rows[dataset.rows["label"].ne("")]

@@ -3,6 +3,7 @@
 import json
 import os
 import re
+import shutil
 import signal
 import time
 from dataclasses import asdict
@@ -92,6 +93,16 @@ def test_any_version_can_be_compared_and_made_the_default(
     monkeypatch.delenv("HAR_MODEL")
     assert find_model().name == "older"
     assert "`HAR_MODEL`" not in "".join(w.value for w in page.run().warning)
+
+
+def test_nothing_is_learned_from_a_table_whose_photographs_are_gone(
+    tiny_models: Path, tmp_path: Path
+) -> None:
+    dataset = write_dataset(tmp_path / "photos", per_class=4)
+    shutil.rmtree(dataset / "train")
+    page = open_page(dataset)
+    assert "photographs' folder" in page.error[0].value
+    assert "Train" not in [button.label for button in page.button]
 
 
 def test_decisions_are_listed_before_they_are_learned_from(
