@@ -111,10 +111,11 @@ def gradient_map(
     Explanation or None
         None if the network has no feature map as an output, or another head than LSTM and softmax.
     """
+    maps = model.feature_map(model.prepare(source))
+    if maps is None:  # of a Keras file, too, beside which there is no graph
+        return None
     head = _read_head(folder / ONNX_FILE, (folder / ONNX_FILE).stat().st_mtime_ns)
-    pixels = model.prepare(source)
-    maps = model.feature_map(pixels)
-    if head is None or maps is None:
+    if head is None:
         return None
     sequence = maps.reshape(-1, maps.shape[-1]).astype(np.float64)
     if sequence.shape[1] != head.kernel.shape[1]:

@@ -1,4 +1,5 @@
 import io
+import types
 
 import numpy as np
 import onnx
@@ -8,7 +9,7 @@ from PIL import Image
 
 from har_core.keras_io.feature_outputs import add_feature_outputs
 from har_core.model.classifier import ActionModel
-from har_core.model.engine import OnnxEngine
+from har_core.model.engine import KerasEngine, OnnxEngine
 from har_core.model.explanation import _read_head, explain, gradient_map, overlay
 from har_core.model.loading import load_model
 from har_core.model.manifest import ONNX_FILE, BundleManifest
@@ -134,6 +135,13 @@ def test_explanation_of_a_class_that_there_is_not_is_refused(tiny_models):
 def test_network_without_an_lstm_has_no_gradient_map(tiny_models):
     picture = two_colours("running", "sitting")
     assert gradient_map(load_model(), tiny_models / "tiny", picture) is None
+
+
+def test_network_that_runs_without_a_graph_has_no_gradient_map(tiny_models, tmp_path):
+    network = types.SimpleNamespace(input_shape=(None, SIDE, SIDE, 3), output_shape=(None, 3))
+    engine = KerasEngine(network, tmp_path / "network.keras")
+    model = ActionModel(load_model().manifest, engine)
+    assert gradient_map(model, tmp_path, two_colours("running", "sitting")) is None
 
 
 def test_overlay_is_a_picture_of_the_same_size(tiny_models):
