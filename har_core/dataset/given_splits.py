@@ -42,7 +42,7 @@ def split_of_folders(
 
 
 def left_out(table: pd.DataFrame) -> pd.DataFrame:
-    """Return ``filename``, ``label`` and ``reason`` of what `split_as_given` leaves out."""
+    """Return ``filename``, ``label`` and ``reason`` of what a split leaves out."""
     copies = table.loc[table["split"] == "", ["filename", "label"]]
     measuring = table.loc[table["split"].isin(["test", "validation"]), "duplicate_group"]
     is_measured = table.loc[copies.index, "duplicate_group"].isin(measuring)

@@ -217,8 +217,9 @@ def inherited_split(
     """Split like an earlier model, so that what neither learns from can compare the two.
 
     Photographs are told by their sha256: wherever their labels have changed, each stays where it
-    was. New ones join the split of their near duplicates, the test split before the others, as
-    nothing that is like a test photograph may be learned from; the rest is split anew.
+    was. New ones join the split of their near duplicates, and are left out if these are in several:
+    what is like a test photograph may not be learned from, nor the other way round. The rest is
+    split anew.
 
     Parameters
     ----------
@@ -232,16 +233,21 @@ def inherited_split(
     Returns
     -------
     ndarray of str, shape (N,)
-        ``"train"``, ``"validation"`` or ``"test"``.
+        ``"train"``, ``"validation"`` or ``"test"``; ``""`` for what is left out.
     """
     split = pd.Series("", index=table.index, dtype=object)
+    torn = np.zeros(len(table), bool)
     if recorded is not None:
         ranks = {name: rank for rank, name in enumerate(PRECEDENCE)}
         known = recorded.assign(rank=recorded["split"].map(ranks)).sort_values("rank")
         rank = table["sha256"].map(known.drop_duplicates("sha256").set_index("sha256")["rank"])
-        of_group = rank.groupby(table["duplicate_group"]).transform("min")
-        split = rank.fillna(of_group).map(dict(enumerate(PRECEDENCE))).fillna("").astype(object)
-    new = split.eq("").to_numpy()
+        of_group = rank.groupby(table["duplicate_group"])
+        first = of_group.transform("min")
+        torn = (rank.isna() & first.ne(of_group.transform("max")) & first.notna()).to_numpy()
+        split = (
+            rank.fillna(first.mask(torn)).map(dict(enumerate(PRECEDENCE))).fillna("").astype(object)
+        )
+    new = split.eq("").to_numpy() & ~torn
     if new.any():
         rows = table[new]
         split[new] = stratified_group_split(

@@ -183,7 +183,7 @@ def split_dataset(
     usable : DataFrame
         ``filename``, ``label``, ``sha256``, ``duplicate_group``; ``split`` where folders say it.
     skipped, class_names
-        See `SplitDataset`; photographs that would leak between folders are added to the skipped.
+        See `SplitDataset`; photographs that would leak between splits are added to the skipped.
     recorded : DataFrame or None
         Splits of the earlier model.
     base : str
@@ -199,11 +199,11 @@ def split_dataset(
     given = "split" in usable
     if given:
         split = split_of_folders(usable, recorded, seed=seed)
-        skipped = pd.concat([skipped, left_out(usable.assign(split=split))])
     else:
         validation, test = shares
         split = inherited_split(usable, recorded, validation=validation, test=test, seed=seed)
     table = usable.assign(split=split)
+    skipped = pd.concat([skipped, left_out(table)])
     check_split(table, class_names, base, given=given)
     return SplitDataset(table, skipped, class_names)
 

@@ -17,6 +17,7 @@ from har_core.model.manifest import KERAS_FILE, BundleManifest, read_manifest
 from har_core.model.records import read_splits
 from har_core.training.efforts import check_changes, effort_settings, fine_tunable
 from har_core.training.model_card import summarise
+from har_core.training.preparation import split_dataset
 from har_core.training.quick.head import LinearHead, fit_linear_head, replace_head
 from har_core.training.quick.run import train_quick
 from har_core.training.settings import TrainingSettings
@@ -171,6 +172,23 @@ def test_new_photographs_join_the_split_of_their_duplicates() -> None:
     assert split[:4].tolist() == ["test", "test", "train", "train"]
     assert set(split[4:]) <= {"train", "validation", "test"}
     assert len(inherited_split(table, None)) == 6
+
+
+def test_new_photograph_that_resembles_what_is_learned_and_what_is_measured_is_left_out() -> None:
+    table = pd.DataFrame(
+        {
+            "filename": list("abcde"),
+            "label": ["run"] * 5,
+            "sha256": list("abcde"),
+            "duplicate_group": [1, 1, 1, 2, 3],
+        }
+    )
+    recorded = pd.DataFrame({"sha256": list("abd"), "split": ["test", "train", "train"]})
+    nothing = pd.DataFrame(columns=["filename", "label", "reason"])
+    found = split_dataset(table, nothing, ("run",), recorded, base="base", seed=0)
+    assert found.table["split"][:4].tolist() == ["test", "train", "", "train"]
+    assert found.skipped["filename"].tolist() == ["c"]
+    assert "measured by" in found.skipped["reason"].iloc[0]
 
 
 def test_fine_tuning_goes_on_from_the_network_behind_a_quick_model(
