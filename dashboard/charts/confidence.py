@@ -51,6 +51,7 @@ def reliability_figure(
             name=f"{name} (ECE {series.calibration_error:.3f})",
             line={"color": ACCENT if present else CONTEXT, "width": 2},
             marker={"size": 9 if present else 6, "symbol": "circle" if present else "diamond"},
+            cliponaxis=False,
             hovertemplate=(
                 "%{customdata:,} photographs<br>mean confidence %{x:.1%}<br>right on %{y:.1%}"
                 f"<extra>{name}</extra>"
@@ -136,6 +137,7 @@ def coverage_figure(
             y=[accuracy],
             mode="markers",
             marker={"size": 13, "color": WRONG, "line": {"width": 2, "color": "white"}},
+            cliponaxis=False,
             hoverinfo="skip",
             showlegend=False,
         )

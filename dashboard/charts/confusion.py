@@ -128,8 +128,8 @@ def _add_cells(
         insidetextanchor="middle",
         constraintext="none",
         textangle=0,
-        # On a phone a cell is as wide as two digits.
-        textfont={"size": [12 if len(text) < 3 else 9 for text in texts], "color": colour},
+        # On a phone a cell is little wider than two digits.
+        textfont={"size": [12 if len(text) < 3 else 8 for text in texts], "color": colour},
         marker={"opacity": 0, "color": TRANSPARENT, "line": {"color": _FRAME, "width": 3}},
         customdata=[
             [names[row], names[column], int(counts[row, column])]
@@ -166,6 +166,7 @@ def _style_confusion(figure: go.Figure, labels: list[str]) -> None:
         "showgrid": False,
         "zeroline": False,
         "ticks": "",
+        "ticklabelstandoff": 4,
         "tickfont": font,
         "tickmode": "array",
         "automargin": True,
@@ -174,9 +175,11 @@ def _style_confusion(figure: go.Figure, labels: list[str]) -> None:
     shown = _every(labels, _MOST_COLUMN_LABELS)
     figure.update_xaxes({**axis, **shown}, title="predicted", side="top", tickangle=angle)
     shown = _every(labels, _MOST_ROW_LABELS) | {"range": [n - 0.5, -0.5]}
-    figure.update_yaxes({**axis, **shown}, title="true")
+    figure.update_yaxes({**axis, **shown}, title={"text": "true", "standoff": 4})
     figure.update_layout(
         base_layout(height=round(_cell_side(n) * n) + 150),
+        margin_r=2,
+        margin_pad=0,  # the theme's 8 all around is what a phone's cells need
         barmode="overlay",
         clickmode="event",
         plot_bgcolor="rgba(128, 142, 148, 0.06)",

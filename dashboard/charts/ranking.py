@@ -130,6 +130,7 @@ def per_class_figure(table: pd.DataFrame) -> go.Figure:
             y=chart_names(ranked["class"].tolist()),
             mode="markers",
             marker={"size": 9, "color": ACCENT},
+            cliponaxis=False,
             error_x={
                 "type": "data",
                 "symmetric": False,

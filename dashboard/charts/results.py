@@ -89,6 +89,7 @@ def reliability_bars(bins: ReliabilityBins) -> go.Figure:
         name="this model",
         line={"color": ACCENT, "width": 2},
         marker={"size": 9},
+        cliponaxis=False,
         hovertemplate="%{customdata:,} photographs<br>mean confidence %{x:.1%}<br>"
         "right on %{y:.1%}<extra></extra>",
     )

@@ -4,6 +4,7 @@ import pytest
 from dashboard.charts.confidence import coverage_figure, reliability_figure
 from dashboard.charts.confusion import confusion_figure
 from dashboard.charts.ranking import per_class_figure, ranking_figure
+from dashboard.charts.results import reliability_bars
 from dashboard.charts.style import TRANSPARENT
 from har_core.evaluation.calibration import reliability_bins
 from har_core.evaluation.curves import DRAWN_POINTS
@@ -83,6 +84,17 @@ def test_classes_that_read_alike_stay_apart():
     assert list(figure.layout.xaxis.ticktext) == ["a_b", "a b"]
 
 
+def test_no_number_is_wider_than_two_large_digits_for_which_a_phone_s_cells_have_room():
+    figure = confusion_figure(np.diag([7, 42, 100]), ["eating", "running", "texting"])
+    widths = [
+        len(text) * size
+        for trace in bars(figure)
+        for text, size in zip(trace.text, trace.textfont.size, strict=True)
+    ]
+    assert sorted(widths) == [12, 24, 24]
+    assert figure.layout.margin.pad == 0
+
+
 def test_a_hundred_classes_have_all_row_labels_and_no_cell_texts():
     names = tuple(f"action_{i}" for i in range(100))
     result = evaluate(3000, names)
@@ -118,6 +130,22 @@ def test_reliability_and_coverage_show_every_photograph_once(result):
     assert len(coverage_figure(curve, 0.0, float("nan")).data) == 1
     both = coverage_figure(curve, 0.5, 0.9, confidence_alone=curve)
     assert [line.name for line in both.data[:2]] == ["confidence alone", "both reasons"]
+
+
+def test_a_point_at_a_hundred_percent_is_drawn_whole(result):
+    bins = reliability_bins(result.confidence, result.correct)
+    curve = coverage_curve(result.confidence, result.correct)
+    figures = (
+        per_class_figure(result.per_class()),
+        reliability_figure({"now": bins}, result.confidence, result.correct),
+        reliability_bars(bins),
+        coverage_figure(curve, 1.0, 0.9),
+    )
+    for figure in figures:
+        points = [
+            trace for trace in figure.data if trace.type == "scatter" and "markers" in trace.mode
+        ]
+        assert [trace.cliponaxis for trace in points] == [False]
 
 
 def test_figures_have_transparent_backgrounds_for_light_and_dark(result):
