@@ -109,17 +109,22 @@ def _show_ended_job(job: Job, end: JobEnd) -> None:
     with st.container(horizontal=True, vertical_alignment="center"):
         show, icon, text = outcome[job.state]
         show(escape_markdown(text), icon=icon)
-        if end.open_result is not None and job.state == "done":
+        with st.container(horizontal=True, width="content"):
+            if end.open_result is not None and job.state == "done":
+                st.button(
+                    end.open_label,
+                    key=f"open {job.key}",
+                    on_click=_open_and_dismiss,
+                    args=(job, end.open_result),
+                    width="content",
+                )
             st.button(
-                end.open_label,
-                key=f"open {job.key}",
-                on_click=_open_and_dismiss,
-                args=(job, end.open_result),
+                "Dismiss",
+                key=f"dismiss {job.key}",
+                on_click=dismiss_job,
+                args=(job,),
                 width="content",
             )
-        st.button(
-            "Dismiss", key=f"dismiss {job.key}", on_click=dismiss_job, args=(job,), width="content"
-        )
 
 
 def _open_and_dismiss(job: Job, open_result: Callable[[Job], None]) -> None:
