@@ -35,7 +35,7 @@ def show_browser(table: ResultsTable) -> None:
     """Draw filters, and a page of thumbnails."""
     filters = st.grid("auto", min_column_width=150)
     with filters:
-        search = search_filter("Path", "a path or address", key="results_search")
+        search = search_filter("Path", "a path", key="results_search")
         action = class_filter("Answer", table.class_names, key="results_class")
     kind = filters.selectbox(
         "Kind",
