@@ -18,17 +18,21 @@ it is, and where it has been wrong before.
 - **Evaluation**: how often the model is right, where it errs, whether its confidence can be
   believed.
 - **Training**: learns from what was corrected, and says whether the new model is better.
-
-## How it works
-
+"""
+)
+st.header("How it works", anchor=False)
+st.markdown(
+    """
 A network that has seen a million pictures (MobileNetV2) turns the photograph into a grid of 49
 cells.
 
 A second one (an LSTM) reads the cells like words of a sentence and weighs the actions that it was
 taught.
-
-## What it cannot do
-
+"""
+)
+st.header("What it cannot do", anchor=False)
+st.markdown(
+    """
 It knows only the actions that it was taught, from web photographs; what is rare there it knows
 badly.
 
@@ -41,7 +45,7 @@ person.
 folder = sidebar.chosen_model_folder()
 if folder is not None:
     manifest = read_manifest(folder)
-    st.markdown("## The model in use")
+    st.header("The model in use", anchor=False)
     names = ", ".join(map(human_name, manifest.class_names[:40]))
     more = "" if len(manifest.class_names) <= 40 else ", …"
     st.markdown(f"{accuracy(manifest)}. It tells apart: {names}{more}.")

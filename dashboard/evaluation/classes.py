@@ -78,7 +78,7 @@ def _show_hits_and_misses(shown: Shown, name: str) -> None:
         "wrongly given": photographs[~is_class & said],
         "recognised": photographs[is_class & said],
     }
-    st.markdown(f"## {markdown_name(name)}")
+    st.header(markdown_name(name), anchor=False)
     kind = st.segmented_control(
         "Photographs",
         list(kinds),

@@ -34,10 +34,10 @@ def show_confidence(shown: Shown) -> None:
     """Draw calibration, temperature, and what a confidence threshold would do."""
     calibration, abstention = st.columns(2, gap="large")
     with calibration:
-        st.markdown("## Can its confidence be believed?")
+        st.header("Can its confidence be believed?", anchor=False)
         _show_calibration(shown)
     with abstention:
-        st.markdown("## When should it rather not answer?")
+        st.header("When should it rather not answer?", anchor=False)
         _show_abstention(shown)
     show_foreign(shown)
 

@@ -26,7 +26,7 @@ _PREFIX: Final = "foreign/"
 
 def show_foreign(shown: Shown) -> None:
     """Offer to judge a folder of foreign pictures, and the model's own test photographs."""
-    st.markdown("## Does it notice pictures of other things?")
+    st.header("Does it notice pictures of other things?", anchor=False)
     if NOVELTY_FILE not in shown.manifest.files:
         st.caption(
             "This model cannot tell: it does not know what its training photographs look like. "

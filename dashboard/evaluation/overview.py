@@ -36,7 +36,7 @@ def show_overview(shown: Shown) -> None:
     )
     classes, pairs = st.columns([7, 4], gap="medium")
     with classes:
-        st.markdown("## How each class fares")
+        st.header("How each class fares", anchor=False)
         st.plotly_chart(
             per_class_figure(shown.result.per_class()),
             key="per_class",

@@ -123,7 +123,8 @@ def _draw(photos: EvaluatedPhotos, filename: str) -> None:
     with answer:
         label = result.class_names[result.labels[row]]
         right = label == prediction.action
-        st.markdown(f"## {markdown_name(label)}\n:small[the given label]")
+        st.header(markdown_name(label), anchor=False)
+        st.caption("The given label")
         st.badge(
             "recognised" if right else f"taken for {markdown_name(prediction.action)}",
             icon=":material/check:" if right else ":material/close:",

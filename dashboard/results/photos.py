@@ -152,13 +152,13 @@ def _draw(photos: ScoredPhotos, row: int) -> None:
 def _show_answer(photos: ScoredPhotos, row: int, facts: pd.Series) -> None:
     table = photos.table
     if table.reason[row] != NONE:
-        st.markdown("## No answer")
+        st.header("No answer", anchor=False)
         st.error(escape_markdown(str(facts["error"])), icon=":material/broken_image:")
         return
     names = table.class_names
     probabilities = {name: float(facts[name]) for name in names}
     prediction = Prediction(names[table.action[row]], float(table.confidence[row]), probabilities)
-    st.markdown(f"## {markdown_name(prediction.action)}")
+    st.header(markdown_name(prediction.action), anchor=False)
     label = NONE if photos.label is None else int(photos.label[row])
     if label != NONE:
         right = label == table.action[row]

@@ -212,7 +212,7 @@ def show_confused_pairs(
 ) -> None:
     """Draw the pairs of classes that are confused most; a click opens a pair's photographs."""
     pairs = most_confused_pairs(result.confusion, result.class_names, limit=6)
-    st.markdown("## Most confused")
+    st.header("Most confused", anchor=False)
     if pairs.empty:
         st.caption("The model makes no mistake on these photographs.")
         return

@@ -88,7 +88,7 @@ def box(app: AppTest, label: str):
 
 def texts(app: AppTest) -> str:
     found = [*app.markdown, *app.caption, *app.info, *app.warning, *app.error, *app.success]
-    text = "\n".join(element.value for element in found)
+    text = "\n".join(element.value for element in [*found, *app.header])
     return text.replace("\N{NO-BREAK SPACE}", " ").replace("\\", "")
 
 

@@ -102,3 +102,15 @@ def test_headings_skip_no_level() -> None:
         str(path.relative_to(PROJECT)) for path in SOURCES if "st.subheader(" in path.read_text()
     ]
     assert skipping == []
+
+
+def test_headings_bring_no_link_that_only_the_keyboard_finds():
+    # One from Markdown has it, drawn for the mouse alone.
+    heading = re.compile("^#{1,6} ", re.MULTILINE)
+    found = [
+        f"{path.name}: {node.value}"
+        for path in SOURCES
+        for node in ast.walk(ast.parse(path.read_text()))
+        if isinstance(node, ast.Constant) and heading.search(str(node.value))
+    ]
+    assert found == []
