@@ -52,7 +52,9 @@ class FoundJob:
 
 
 def find_jobs(place: str) -> list[FoundJob]:
-    """List the folders of results and scans in a place, those of the latest jobs first.
+    """List folders of results and scans in a place, those of the latest jobs first.
+
+    Of the `MOST_FOLDERS` folders that were written to last, where the file system says when.
 
     Parameters
     ----------
@@ -75,9 +77,10 @@ def find_jobs(place: str) -> list[FoundJob]:
         inside: list[Any] = filesystem.get_file_info(fs.FileSelector(folder, allow_not_found=True))
     except OSError as error:
         raise DatasetError(f"Cannot list {place}: {error}.") from error
-    names = sorted(file.base_name for file in inside if file.type == fs.FileType.Directory)
+    folders = [file for file in inside if file.type == fs.FileType.Directory]
+    folders.sort(key=lambda file: (file.mtime_ns or 0, file.base_name), reverse=True)
     found = []
-    for name in names[:MOST_FOLDERS]:
+    for name in [file.base_name for file in folders[:MOST_FOLDERS]]:
         try:
             job = _job_in(f"{location}/{name}")
         except HarError:

@@ -1,8 +1,10 @@
 """What is shown of a RESULTS folder is what its parts say."""
 
 import json
+import os
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from time import time
 
 import numpy as np
 import pandas as pd
@@ -283,3 +285,11 @@ def test_jobs_of_a_place_are_found_with_what_became_of_them(tmp_path: Path) -> N
     states = {job.location.rpartition("/")[2]: job.state for job in find_jobs(str(tmp_path))}
     assert states == {"a": "unknown", "b": "running", "c": "lost"}
     assert [job.state for job in find_jobs(str(tmp_path / "b"))] == ["running"]
+
+
+def test_of_many_jobs_the_latest_are_found(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("har_core.scale.opened.finding.MOST_FOLDERS", 2)
+    for age, name in enumerate("zab"):
+        write_results(tmp_path / name, 10)
+        os.utime(tmp_path / name, (time() - 100 * age,) * 2)
+    assert {job.location[-1] for job in find_jobs(str(tmp_path))} == {"z", "a"}
