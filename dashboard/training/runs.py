@@ -317,8 +317,8 @@ def _checkpoints() -> Path:
     return runs_folder() / ".at-work"
 
 
-def _launch(run: Run) -> Run:
-    run = replace(run, launched=time.time())
+def _launch(before: Run) -> Run:
+    run = replace(before, launched=time.time())
     _record(run)
     arguments = [
         *(sys.executable, "-m", "har_core", "train", "--dataset", run.dataset),
@@ -331,15 +331,19 @@ def _launch(run: Run) -> Run:
         arguments += [f"--{setting.replace('_', '-')}", str(value)]
     if RunFolder(_checkpoints() / run.name).read_settings() is not None:
         arguments.append("--resume")
-    with (run.folder / _LOG).open("ab") as log:
-        subprocess.Popen(
-            behind_others(arguments),
-            stdin=subprocess.DEVNULL,
-            stdout=log,
-            stderr=subprocess.STDOUT,
-            env=training_environment(run.folder / "models"),
-            start_new_session=True,  # a Ctrl-C that ends the server is not meant for it
-        )
+    try:
+        with (run.folder / _LOG).open("ab") as log:
+            subprocess.Popen(
+                behind_others(arguments),
+                stdin=subprocess.DEVNULL,
+                stdout=log,
+                stderr=subprocess.STDOUT,
+                env=training_environment(run.folder / "models"),
+                start_new_session=True,  # a Ctrl-C that ends the server is not meant for it
+            )
+    except OSError as error:  # no memory for another process, say
+        _record(before)
+        raise HarError(f"The training cannot be started: {error.strerror or error}.") from error
     return run
 
 

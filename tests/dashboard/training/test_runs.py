@@ -1,5 +1,6 @@
 """A training is a process of its own: it can be stopped, killed and resumed, and waits."""
 
+import errno
 import fcntl
 import json
 import os
@@ -100,6 +101,23 @@ def test_finished_model_is_on_trial_until_it_is_used(start, base: Path) -> None:
         choose_default("none")
     with pytest.raises(HarError, match="already"):
         start("better")
+
+
+def test_training_that_cannot_be_started_is_told_and_leaves_what_was_there(
+    start, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refuse(*_: object, **__: object) -> None:
+        raise OSError(errno.ENOMEM, "Cannot allocate memory")
+
+    monkeypatch.setattr("dashboard.training.runs.subprocess.Popen", lambda *_, **__: None)
+    run = start("lost")
+    long_ago = asdict(run) | {"launched": run.launched - 1000}
+    (run.folder / "run.json").write_text(json.dumps(long_ago))
+    monkeypatch.setattr("dashboard.training.runs.subprocess.Popen", refuse)
+    for begin in (lambda: start("new"), lambda: resume_run(run)):
+        with pytest.raises(HarError, match="cannot be started: Cannot allocate memory"):
+            begin()
+    assert [(r.name, r.state) for r in list_runs()] == [("lost", "interrupted")]
 
 
 def test_killed_run_is_offered_for_resuming_and_finishes(start) -> None:
