@@ -244,9 +244,8 @@ def inherited_split(
         of_group = rank.groupby(table["duplicate_group"])
         first = of_group.transform("min")
         torn = (rank.isna() & first.ne(of_group.transform("max")) & first.notna()).to_numpy()
-        split = (
-            rank.fillna(first.mask(torn)).map(dict(enumerate(PRECEDENCE))).fillna("").astype(object)
-        )
+        joined = rank.fillna(first.mask(torn))
+        split = joined.map(dict(enumerate(PRECEDENCE))).fillna("").astype(object)
     new = split.eq("").to_numpy() & ~torn
     if new.any():
         rows = table[new]
