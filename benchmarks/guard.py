@@ -20,6 +20,7 @@ from benchmarks.peers.running import BareSession, BareThroughput
 from benchmarks.service import CLIENTS, dashboard
 from benchmarks.single import seconds
 from benchmarks.table import Row, at_least, at_most
+from benchmarks.wanted import COMMAND, ONE_JPEG, PREDICT_BATCH, REST
 from har_core.model.loading import find_model
 from har_core.model.manifest import ONNX_FILE
 
@@ -55,7 +56,7 @@ def one_photograph() -> Row:
             taken += seconds(run, STEP // 2)
     theirs, ours = (1000 * median(taken) for taken in times)
     detail = f"{ours:.1f} : {theirs:.1f} ms"
-    return at_most("one JPEG of 275×183 → Prediction", ours / theirs, 1.35, "× P1", detail)
+    return at_most("one JPEG of 275×183 → Prediction", ours / theirs, ONE_JPEG, "× P1", detail)
 
 
 def many(paths: list[Path]) -> Row:
@@ -70,7 +71,7 @@ def many(paths: list[Path]) -> Row:
         elapsed += time.perf_counter() - begin
         n += STEP
     ours, theirs = n / elapsed, bare.per_second
-    return at_least("predict_batch", ours / theirs, 0.85, "× P1", rates(ours, theirs))
+    return at_least("predict_batch", ours / theirs, PREDICT_BATCH, "× P1", rates(ours, theirs))
 
 
 def one_process(path: Path) -> Row:
@@ -102,7 +103,7 @@ def command_line(paths: list[Path]) -> Row:
     bare.measure(len(paths) // 4)
     ours, theirs = len(paths) / elapsed, bare.per_second
     what = f"har predict, {len(paths)} photographs, with its start"
-    return at_least(what, ours / theirs, 0.7, "× P1", rates(ours, theirs))
+    return at_least(what, ours / theirs, COMMAND, "× P1", rates(ours, theirs))
 
 
 def served() -> Row:
@@ -118,5 +119,5 @@ def served() -> Row:
             bare.measure(2 * STEP)
     ours, theirs = server.per_second, bare.per_second
     return at_least(
-        f"REST, {CLIENTS} clients", ours / theirs, 0.7, "× P1", f"{ours:.0f} : {theirs:.0f} per s"
+        f"REST, {CLIENTS} clients", ours / theirs, REST, "× P1", f"{ours:.0f} : {theirs:.0f} per s"
     )
