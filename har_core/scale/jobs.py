@@ -141,6 +141,8 @@ def run_job(
                 with contextlib.closing(_pool(work, where)) as pool:
                     status.workers, status.address = pool.size, pool.address
                     _Supervisor(pool, plan, folder, writer, partial(progress, what)).run()
+            if status.restarts:
+                folder.remove_leftovers()
             # Of a cluster, actors of a killed job may have written until a moment ago.
             if over or plan.replacing or status.restarts or (plan.pending and status.address):
                 settle(folder, over)

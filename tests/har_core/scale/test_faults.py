@@ -78,6 +78,7 @@ def test_killed_workers_are_replaced(
         nonlocal next_kill
         if what.startswith("Scoring") and next_kill <= done < total:
             os.kill(random.Random(done).choice(pools[0].pids()), signal.SIGKILL)
+            (tmp_path / "results" / f".part-begun-{done}").touch()  # as one killed while it writes
             next_kill = next(due, total)
 
     status = score(
