@@ -6,8 +6,17 @@ from typing import Final
 import pandas as pd
 import plotly.graph_objects as go
 
-from dashboard.charts.style import ACCENT, FAINT, MOST_ROWS, MUTED, TRANSPARENT, say_left_out
-from dashboard.wording.names import chart_name, chart_names, percent
+from dashboard.charts.style import (
+    ACCENT,
+    FAINT,
+    MOST_ROWS,
+    MUTED,
+    TRANSPARENT,
+    class_axis,
+    say_left_out,
+    text_room,
+)
+from dashboard.wording.names import chart_names, percent
 from har_core import Prediction
 
 _BAR_HEIGHT: Final = 26
@@ -34,7 +43,7 @@ def probability_bars(prediction: Prediction) -> go.Figure:
         text=[percent(value) for _, value in reversed(ranked)],
         marker_color=[MUTED] * (len(ranked) - 1)
         + [MUTED if prediction.verdict == "foreign" else ACCENT],
-        hovertemplate="%{y}: %{x:.2%}<extra></extra>",
+        hovertemplate="%{hovertext}: %{x:.2%}<extra></extra>",
     )
     say_left_out(figure, len(prediction.probabilities) - len(ranked), "less probable classes")
     return figure
@@ -90,8 +99,10 @@ def stacked_bars(
     scale = 100 / max(int(counts.to_numpy().sum()), 1) if shares else 1
     form, unit = (",.1f", " %") if shares else (",.0f", "")
     drawn = counts.tail(MOST_ROWS)
-    names = [name or "(no label)" for name in chart_names(list(drawn.index.map(str)))]
+    class_names = [str(name) or "(no label)" for name in drawn.index]
+    names = chart_names(class_names)
     totals = drawn.sum(axis=1) * scale
+    texts = [f" {value:{form}}{unit}" for value in totals]
     figure = go.Figure()
     for column in drawn.columns:
         figure.add_bar(
@@ -100,13 +111,14 @@ def stacked_bars(
             orientation="h",
             name=titles.get(column, column),
             marker={"color": colours.get(column, ACCENT)},
-            hovertemplate=f"%{{y}}: %{{x:{form}}}{unit}<extra>%{{fullData.name}}</extra>",
+            hovertext=names,
+            hovertemplate=f"%{{hovertext}}: %{{x:{form}}}{unit}<extra>%{{fullData.name}}</extra>",
         )
     figure.add_scatter(
         x=totals,
         y=names,
         mode="text",
-        text=[f" {value:{form}}{unit}" for value in totals],
+        text=texts,
         textposition="middle right",
         hoverinfo="skip",
         showlegend=False,
@@ -115,7 +127,7 @@ def stacked_bars(
     has_legend = len(drawn.columns) > 1
     figure.update_layout(
         height=_BAR_HEIGHT * len(drawn) + (54 if has_legend else 16),
-        margin={"l": 0, "r": 8, "t": 6, "b": 4},
+        margin={"l": 0, "r": text_room(texts), "t": 6, "b": 4},
         paper_bgcolor=TRANSPARENT,
         plot_bgcolor=TRANSPARENT,
         barmode="stack",
@@ -124,18 +136,21 @@ def stacked_bars(
         legend={"orientation": "h", "y": 1, "yanchor": "bottom", "x": 0, "traceorder": "normal"},
     )
     most = max(totals.max(), 1e-9) if len(totals) else 1
-    figure.update_xaxes(visible=False, fixedrange=True, range=[0, 1.16 * most])
-    figure.update_yaxes(automargin=True, fixedrange=True, ticksuffix="  ", showgrid=False)
+    figure.update_xaxes(visible=False, fixedrange=True, range=[0, most])
+    class_axis(figure, class_names)
     say_left_out(figure, len(counts) - len(drawn), left_out)
     return figure
 
 
 def _class_bars(class_names: Sequence[str], values: Sequence[float]) -> go.Figure:
     # Plotly stacks categories upwards, so the first class comes last.
+    upwards = class_names[::-1]
+    names = chart_names(upwards)
     figure = go.Figure(
         go.Bar(
             x=values[::-1],
-            y=[chart_name(name) for name in reversed(class_names)],
+            y=names,
+            hovertext=names,
             orientation="h",
             textposition="outside",
             textfont_size=_FONT_SIZE,
@@ -145,21 +160,14 @@ def _class_bars(class_names: Sequence[str], values: Sequence[float]) -> go.Figur
     )
     figure.update_layout(
         height=_BAR_HEIGHT * len(class_names) + 16,
-        margin={"l": 0, "r": 8, "t": 4, "b": 4},
+        margin={"l": 0, "r": text_room([percent(1)]), "t": 4, "b": 4},
         bargap=0.32,
         paper_bgcolor=TRANSPARENT,
         plot_bgcolor=TRANSPARENT,
         showlegend=False,
     )
-    # From 0 to 100 %, so that a long bar means a sure answer; the rest is room for its label.
-    figure.update_xaxes(range=[0, 1.16], visible=False, fixedrange=True)
-    figure.update_yaxes(
-        automargin=True,
-        fixedrange=True,
-        showgrid=False,
-        ticks="",
-        ticksuffix="  ",
-        tickfont_size=_FONT_SIZE,
-        title=None,
-    )
+    # From 0 to 100 %, so that a long bar means a sure answer.
+    figure.update_xaxes(range=[0, 1], visible=False, fixedrange=True)
+    class_axis(figure, upwards)
+    figure.update_yaxes(ticks="", tickfont_size=_FONT_SIZE, title=None)
     return figure

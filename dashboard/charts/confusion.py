@@ -7,7 +7,7 @@ import numpy as np
 import plotly.graph_objects as go
 
 from dashboard.charts.style import TRANSPARENT, base_layout
-from dashboard.wording.names import chart_names, counted
+from dashboard.wording.names import chart_names, counted, tick_names
 from har_core.evaluation.confusion import Share, confusion_shares
 
 RIGHT: Final = "rgb(15, 117, 115)"
@@ -66,7 +66,6 @@ def confusion_figure(
     counts = matrix[np.ix_(order, order)]
     values = confusion_shares(matrix, share)[np.ix_(order, order)]
     diagonal = np.eye(len(names), dtype=bool)
-    labels = chart_names(names)
     figure = go.Figure()
     strength = np.zeros_like(values)
     for cells, scale in ((diagonal, _RIGHT_SCALE), (~diagonal, _WRONG_SCALE)):
@@ -94,7 +93,7 @@ def confusion_figure(
     ):
         cells = np.argwhere(clickable & chosen)
         _add_cells(figure, names, counts, values, cells, colour, share)
-    _style_confusion(figure, labels)
+    _style_confusion(figure, tick_names(names))
     return figure
 
 

@@ -8,7 +8,15 @@ import pandas as pd
 import plotly.graph_objects as go
 
 from dashboard.charts.bars import stacked_bars
-from dashboard.charts.style import ACCENT, MOST_ROWS, MUTED, TRANSPARENT, say_left_out
+from dashboard.charts.style import (
+    ACCENT,
+    MOST_ROWS,
+    MUTED,
+    TRANSPARENT,
+    class_axis,
+    say_left_out,
+    text_room,
+)
 from dashboard.wording.names import chart_name, chart_names, chart_text
 
 _BAR_HEIGHT: Final = 26
@@ -148,7 +156,8 @@ def distribution_by_class(
     if n_classes > MOST_ROWS:
         quantiles = pd.concat([quantiles.head(MOST_ROWS // 2), quantiles.tail(MOST_ROWS // 2)])
     low, q1, median, q3, high = (quantiles[level] for level in levels)
-    names = chart_names(list(quantiles.index.map(str)))
+    class_names = list(quantiles.index.map(str))
+    names = chart_names(class_names)
     figure = go.Figure(
         go.Box(
             y=names,
@@ -170,15 +179,16 @@ def distribution_by_class(
         y=names,
         mode="markers",
         marker={"opacity": 0, "size": 18},
+        hovertext=names,
         customdata=np.column_stack([low, q1, q3, high]),
         hovertemplate=(
-            f"%{{y}}: median %{{x:.3~g}}{unit}<br>half of them between %{{customdata[1]:.3~g}} and "
+            f"%{{hovertext}}: median %{{x:.3~g}}{unit}<br>half of them between %{{customdata[1]:.3~g}} and "
             f"%{{customdata[2]:.3~g}}{unit}<extra></extra>"
         ),
     )
     _layout(figure, height=_BAR_HEIGHT * len(quantiles) + 60)
     figure.update_xaxes(title=title)
-    figure.update_yaxes(automargin=True, ticksuffix="  ", showgrid=False)
+    class_axis(figure, class_names)
     say_left_out(figure, n_classes - len(quantiles), "classes between these")
     return figure
 
@@ -253,10 +263,12 @@ def noise_by_class(by_class: pd.DataFrame) -> go.Figure:
     """Draw the share of contradicted labels; see `har_core.analysis.suspects.LabelSuspects`."""
     table = by_class.sort_values("noise").tail(MOST_ROWS)
     ordered, low, high = table["noise"], table["noise_low"], table["noise_high"]
+    class_names = list(table.index.map(str))
+    names = chart_names(class_names)
     figure = go.Figure(
         go.Bar(
             x=100 * ordered,
-            y=chart_names(list(ordered.index.map(str))),
+            y=names,
             orientation="h",
             marker={"color": ACCENT, "cornerradius": 3},
             error_x={
@@ -266,11 +278,11 @@ def noise_by_class(by_class: pd.DataFrame) -> go.Figure:
                 "thickness": 1,
                 "width": 0,
             },
-            hovertemplate="%{y}: %{x:.1f} %<extra></extra>",
+            hovertext=names,
+            hovertemplate="%{hovertext}: %{x:.1f} %<extra></extra>",
         )
     )
     # Beside the intervals, which would cross texts at the bars' ends.
-    names = chart_names(list(table.index.map(str)))
     texts = [
         {
             "x": 100 * end,
@@ -285,9 +297,9 @@ def noise_by_class(by_class: pd.DataFrame) -> go.Figure:
     # All at once: Plotly checks those that are there again with each that is added.
     figure.update_layout(annotations=texts)
     _layout(figure, height=_BAR_HEIGHT * len(ordered) + 16)
-    figure.update_layout(bargap=0.32)
-    figure.update_xaxes(visible=False, fixedrange=True, range=[0, max(150 * high.max(), 1)])
-    figure.update_yaxes(automargin=True, fixedrange=True, ticksuffix="  ", showgrid=False)
+    figure.update_layout(bargap=0.32, margin_r=text_room([text["text"] for text in texts]))
+    figure.update_xaxes(visible=False, fixedrange=True, range=[0, max(100 * high.max(), 1)])
+    class_axis(figure, class_names)
     say_left_out(figure, len(by_class) - len(table), "classes with fewer contradicted labels")
     return figure
 
@@ -296,21 +308,22 @@ def issue_counts(counts: Sequence[tuple[str, int]]) -> go.Figure:
     """Draw how many photographs have each kind of issue, given as (title, count) pairs."""
     ordered = sorted(counts, key=lambda pair: pair[1])
     values = [count for _, count in ordered]
+    texts = [f"{value:,}" for value in values]
     figure = go.Figure(
         go.Bar(
             x=values,
             y=[title for title, _ in ordered],
             orientation="h",
             marker={"color": ACCENT, "cornerradius": 3},
-            text=[f"{value:,}" for value in values],
+            text=texts,
             textposition="outside",
             cliponaxis=False,
             hovertemplate="%{y}: %{x:,}<extra></extra>",
         )
     )
     _layout(figure, height=_BAR_HEIGHT * len(ordered) + 16)
-    figure.update_layout(bargap=0.32)
-    figure.update_xaxes(visible=False, fixedrange=True, range=[0, 1.15 * max([*values, 1])])
+    figure.update_layout(bargap=0.32, margin_r=text_room(texts))
+    figure.update_xaxes(visible=False, fixedrange=True, range=[0, max([*values, 1])])
     figure.update_yaxes(automargin=True, fixedrange=True, ticksuffix="  ", showgrid=False)
     return figure
 

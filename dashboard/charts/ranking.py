@@ -13,6 +13,7 @@ from dashboard.charts.style import (
     LINE_COLOURS,
     MOST_ROWS,
     base_layout,
+    class_axis,
     say_left_out,
     share_axes,
     thinned,
@@ -124,10 +125,13 @@ def per_class_figure(table: pd.DataFrame) -> go.Figure:
     ranked = table.sort_values("f1", kind="stable")
     if len(ranked) > MOST_ROWS:
         ranked = pd.concat([ranked.head(MOST_ROWS // 2), ranked.tail(MOST_ROWS // 2)])
+    class_names = ranked["class"].tolist()
+    names = chart_names(class_names)
     figure = go.Figure(
         go.Scatter(
             x=class_metric(ranked, "f1"),
-            y=chart_names(ranked["class"].tolist()),
+            y=names,
+            hovertext=names,
             mode="markers",
             marker={"size": 9, "color": ACCENT},
             cliponaxis=False,
@@ -148,7 +152,7 @@ def per_class_figure(table: pd.DataFrame) -> go.Figure:
                 ]
             ),
             hovertemplate=(
-                "<b>%{y}</b><br>F1 %{x:.1%} (%{customdata[3]:.1%} – %{customdata[4]:.1%})<br>"
+                "<b>%{hovertext}</b><br>F1 %{x:.1%} (%{customdata[3]:.1%} – %{customdata[4]:.1%})<br>"
                 "precision %{customdata[0]}, recall %{customdata[1]}<br>"
                 "%{customdata[2]:,} photographs<extra></extra>"
             ),
@@ -156,8 +160,9 @@ def per_class_figure(table: pd.DataFrame) -> go.Figure:
     )
     figure.update_layout(base_layout(height=22 * len(ranked) + 70))
     figure.update_xaxes(title="F1", range=[0, 1.01], tickformat=".0%", gridcolor=GRID)
-    figure.update_yaxes(automargin=True, showgrid=False, ticks="", dtick=1, title=None)
     figure.update_xaxes(zeroline=False)
+    class_axis(figure, class_names)
+    figure.update_yaxes(ticks="", title=None)
     say_left_out(figure, len(table) - len(ranked), "classes between these")
     return figure
 

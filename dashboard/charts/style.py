@@ -1,9 +1,12 @@
 """What all figures share: colours, axes, margins. Right answers are teal, mistakes orange."""
 
+from collections.abc import Sequence
 from typing import Final
 
 import numpy as np
 import plotly.graph_objects as go
+
+from dashboard.wording.names import chart_names, tick_names
 
 ACCENT: Final = "#1b8f89"
 MUTED: Final = "rgba(128, 142, 148, 0.45)"
@@ -12,6 +15,7 @@ TRANSPARENT: Final = "rgba(0, 0, 0, 0)"
 CONTEXT: Final = "rgba(128, 142, 148, 0.55)"
 GRID: Final = "rgba(128, 142, 148, 0.2)"
 LINE_COLOURS: Final = (ACCENT, "#d08a2e", "#5a6fa8", "#b3523f", "#8a6a9c", "#6c8f4e")
+_LETTER: Final = 7  # pixels, of a number beside a bar
 # More rows than these make a page that nobody scrolls through.
 MOST_ROWS: Final = 40
 NO_TOOLBAR: Final = {"displayModeBar": False}
@@ -26,6 +30,24 @@ def base_layout(height: int) -> dict[str, object]:
         "plot_bgcolor": TRANSPARENT,
         "hoverlabel": {"align": "left"},
     }
+
+
+def class_axis(figure: go.Figure, class_names: Sequence[str]) -> None:
+    """Let the vertical axis give each class a row; marks lie at its name from `chart_names`."""
+    figure.update_yaxes(
+        type="category",  # Plotly would take names such as 10 or 2024-01-01 for numbers and days
+        tickvals=chart_names(class_names),
+        ticktext=tick_names(class_names),
+        automargin=True,
+        fixedrange=True,
+        showgrid=False,
+        ticksuffix="  ",
+    )
+
+
+def text_room(texts: Sequence[str]) -> int:
+    """Return the right margin in which texts at the ends of bars are not cut."""
+    return 10 + _LETTER * max(map(len, texts), default=0)
 
 
 def say_left_out(figure: go.Figure, n_left_out: int, which: str = "more classes") -> None:

@@ -18,6 +18,7 @@ _CERTAINTY: Final = (
 )
 _LOW_CONFIDENCE: Final = 0.40
 _CLOSE_CALL: Final = 0.15
+_MOST_LETTERS: Final = 32
 _MARKDOWN_SPECIALS: Final = str.maketrans({c: f"\\{c}" for c in "\\`*_{}[]()<>#+-.!|$~:^&"})
 
 
@@ -43,10 +44,21 @@ def chart_name(class_name: str) -> str:
 
 def chart_names(class_names: Sequence[str]) -> list[str]:
     """Return names for an axis; two classes may not become one category of it."""
-    readable = [chart_name(name) for name in class_names]
-    if len(set(readable)) == len(readable):
-        return readable
-    return [chart_text(name) for name in class_names]
+    return [chart_text(name) for name in _told_apart(class_names)]
+
+
+def tick_names(class_names: Sequence[str]) -> list[str]:
+    """Return names for the ticks of an axis: of long ones beginning and end, which fit a phone."""
+    half = _MOST_LETTERS // 2
+    return [
+        chart_text(name if len(name) <= _MOST_LETTERS else f"{name[:half]}…{name[1 - half :]}")
+        for name in _told_apart(class_names)
+    ]
+
+
+def _told_apart(class_names: Sequence[str]) -> list[str]:
+    readable = [human_name(name) for name in class_names]
+    return readable if len(set(readable)) == len(readable) else list(class_names)
 
 
 def percent(probability: float) -> str:

@@ -38,7 +38,7 @@ def test_every_bar_carries_its_percentage(bars):
 def test_longest_bar_leaves_room_for_its_label_and_names_are_not_cut():
     certain = Prediction.from_probabilities(NAMES, np.array([0, 0, 1.0, 0]))
     figure = charts.probability_bars(certain)
-    assert figure.layout.xaxis.range[1] > 1.1
+    assert figure.layout.margin.r >= 6 * len("> 99 %")
     assert figure.layout.yaxis.automargin
 
 
