@@ -8,6 +8,7 @@ from plotly.subplots import make_subplots
 
 from dashboard.charts.confusion import RIGHT, WRONG
 from dashboard.charts.style import ACCENT, CONTEXT, GRID, base_layout, share_axes
+from dashboard.wording.names import counted
 from har_core.evaluation.calibration import ReliabilityBins
 from har_core.evaluation.selective import CoverageCurve
 
@@ -47,13 +48,14 @@ def reliability_figure(
             x=series.confidence,
             y=series.accuracy,
             customdata=series.counts,
+            hovertext=[counted(n, "photograph") for n in series.counts],
             mode="lines+markers",
             name=f"{name} (ECE {series.calibration_error:.3f})",
             line={"color": ACCENT if present else CONTEXT, "width": 2},
             marker={"size": 9 if present else 6, "symbol": "circle" if present else "diamond"},
             cliponaxis=False,
             hovertemplate=(
-                "%{customdata:,} photographs<br>mean confidence %{x:.1%}<br>right on %{y:.1%}"
+                "%{hovertext}<br>mean confidence %{x:.1%}<br>right on %{y:.1%}"
                 f"<extra>{name}</extra>"
             ),
             row=1,

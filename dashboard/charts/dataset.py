@@ -17,7 +17,7 @@ from dashboard.charts.style import (
     say_left_out,
     text_room,
 )
-from dashboard.wording.names import chart_name, chart_names, chart_text
+from dashboard.wording.names import chart_name, chart_names, chart_text, counted
 
 _BAR_HEIGHT: Final = 26
 _GREY_INK: Final = "rgba(128, 142, 148, 0.9)"
@@ -103,8 +103,8 @@ def size_scatter(
                     "opacity": 0.65,
                     "line": {"width": 0},
                 },
-                customdata=sizes["n"],
-                hovertemplate="%{x} × %{y} pixels: %{customdata} photographs<extra></extra>",
+                hovertext=[counted(n, "photograph") for n in sizes["n"]],
+                hovertemplate="%{x} × %{y} pixels: %{hovertext}<extra></extra>",
             )
         )
     _layout(figure, height=380)
@@ -173,6 +173,7 @@ def distribution_by_class(
             hoverinfo="skip",
         )
     )
+    form = ",.3~r"  # three digits, without an exponent
     # Boxes made of quantiles have wordy tooltips; an invisible mark on the median says it shortly.
     figure.add_scatter(
         x=median,
@@ -182,8 +183,8 @@ def distribution_by_class(
         hovertext=names,
         customdata=np.column_stack([low, q1, q3, high]),
         hovertemplate=(
-            f"%{{hovertext}}: median %{{x:.3~g}}{unit}<br>half of them between %{{customdata[1]:.3~g}} and "
-            f"%{{customdata[2]:.3~g}}{unit}<extra></extra>"
+            f"%{{hovertext}}: median %{{x:{form}}}{unit}<br>half of them between "
+            f"%{{customdata[1]:{form}}} and %{{customdata[2]:{form}}}{unit}<extra></extra>"
         ),
     )
     _layout(figure, height=_BAR_HEIGHT * len(quantiles) + 60)

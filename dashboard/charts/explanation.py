@@ -35,8 +35,7 @@ def explanation_figure(pixels: np.ndarray, explanation: Explanation) -> go.Figur
         buffer, "JPEG", quality=85
     )
     source = data_uri(buffer.getvalue())
-    name = chart_name(explanation.action)
-    hover = f"hidden: {name} %{{customdata:+.0f}} points<extra></extra>"
+    hover = "hidden: %{fullData.name} %{customdata:+.0f} points<extra></extra>"
     if explanation.method == "gradient":
         hover = "weight %{customdata:.2f}<extra></extra>"
     # Points of probability are lost when an area is hidden, so that a useful one has a minus.
@@ -47,6 +46,7 @@ def explanation_figure(pixels: np.ndarray, explanation: Explanation) -> go.Figur
             customdata=sign * explanation.cells,
             opacity=0,
             showscale=False,
+            name=chart_name(explanation.action),
             hovertemplate=hover,
         )
     )

@@ -19,7 +19,7 @@ from dashboard.charts.style import (
     thinned,
 )
 from dashboard.wording.metrics import class_metric, class_share
-from dashboard.wording.names import chart_name, chart_names
+from dashboard.wording.names import chart_name, chart_names, counted
 from har_core.evaluation.curves import RankingCurves
 
 
@@ -82,17 +82,18 @@ def ranking_figure(
     for index, (name, curve) in enumerate(chosen):
         x, y = _points(curve, is_roc)
         value = curve.roc_area if is_roc else curve.average_precision
+        told = f"{area} {value:.3f}" if len(x) else "undefined"
         figure.add_scatter(
             x=x,
             y=y,
             mode="lines",
-            name=f"{chart_name(name)} ({area} {value:.3f})",
+            name=f"{chart_name(name)} ({told})",
             line={
                 "color": LINE_COLOURS[index % len(LINE_COLOURS)],
                 "width": 2.5,
                 "dash": ("solid", "dash", "dot")[index // len(LINE_COLOURS) % 3],
             },
-            hovertemplate=f"{chart_name(name)}<br>%{{x:.1%}}, %{{y:.1%}}<extra></extra>",
+            hovertemplate="%{fullData.name}<br>%{x:.1%}, %{y:.1%}<extra></extra>",
         )
     x, y = _points(micro, is_roc)
     value = micro.roc_area if is_roc else micro.average_precision
@@ -148,13 +149,15 @@ def per_class_figure(table: pd.DataFrame) -> go.Figure:
                 [
                     class_metric(ranked, "precision").map(class_share),
                     class_metric(ranked, "recall").map(class_share),
-                    ranked[["support", "f1_low", "f1_high"]],
+                    [counted(n, "photograph") for n in ranked["support"]],
+                    ranked[["f1_low", "f1_high"]],
                 ]
             ),
             hovertemplate=(
-                "<b>%{hovertext}</b><br>F1 %{x:.1%} (%{customdata[3]:.1%} – %{customdata[4]:.1%})<br>"
+                "<b>%{hovertext}</b><br>"
+                "F1 %{x:.1%} (%{customdata[3]:.1%} – %{customdata[4]:.1%})<br>"
                 "precision %{customdata[0]}, recall %{customdata[1]}<br>"
-                "%{customdata[2]:,} photographs<extra></extra>"
+                "%{customdata[2]}<extra></extra>"
             ),
         )
     )

@@ -9,6 +9,7 @@ import plotly.graph_objects as go
 from dashboard.charts.bars import stacked_bars
 from dashboard.charts.style import ACCENT, GRID, MUTED, base_layout
 from dashboard.wording.answers import VERDICT_WORDS
+from dashboard.wording.names import counted
 from har_core.evaluation.calibration import ReliabilityBins
 
 VERDICT_COLOURS: Final = {"answered": ACCENT, "unsure": "#d08a2e", "foreign": MUTED}
@@ -84,13 +85,13 @@ def reliability_bars(bins: ReliabilityBins) -> go.Figure:
     figure.add_scatter(
         x=bins.confidence,
         y=bins.accuracy,
-        customdata=bins.counts,
+        hovertext=[counted(n, "photograph") for n in bins.counts],
         mode="lines+markers",
         name="this model",
         line={"color": ACCENT, "width": 2},
         marker={"size": 9},
         cliponaxis=False,
-        hovertemplate="%{customdata:,} photographs<br>mean confidence %{x:.1%}<br>"
+        hovertemplate="%{hovertext}<br>mean confidence %{x:.1%}<br>"
         "right on %{y:.1%}<extra></extra>",
     )
     figure.update_layout(

@@ -13,7 +13,7 @@ def draw(method):
 def test_hovering_names_what_hiding_a_cell_costs_in_points():
     (cells,) = draw("occlusion").data
     assert np.allclose(cells.customdata[6][6], -48)
-    assert "using laptop" in cells.hovertemplate and "points" in cells.hovertemplate
+    assert cells.name == "using laptop" and "points" in cells.hovertemplate
 
 
 def test_map_lies_over_the_picture_from_the_top_left_and_fits_a_phone():
