@@ -47,7 +47,7 @@ def show_explanation(
     action = st.segmented_control(
         "Why",
         asked,
-        format_func=lambda name: f"Why {human_name(name)}?",
+        format_func=lambda name: f"Why {markdown_name(name)}?",
         default=asked[0],
         required=True,
         key="why_action",

@@ -3,7 +3,7 @@
 import streamlit as st
 
 from dashboard import sidebar
-from dashboard.wording.names import PRODUCT, accuracy, human_name
+from dashboard.wording.names import PRODUCT, accuracy, markdown_name
 from har_core.model.manifest import read_manifest
 
 st.title(f"What is {PRODUCT}?", anchor=False)
@@ -46,6 +46,6 @@ folder = sidebar.chosen_model_folder()
 if folder is not None:
     manifest = read_manifest(folder)
     st.header("The model in use", anchor=False)
-    names = ", ".join(map(human_name, manifest.class_names[:40]))
+    names = ", ".join(map(markdown_name, manifest.class_names[:40]))
     more = "" if len(manifest.class_names) <= 40 else ", …"
     st.markdown(f"{accuracy(manifest)}. It tells apart: {names}{more}.")

@@ -107,10 +107,17 @@ def test_predict_page(dataset: Path) -> None:
     name = f"{PICTURE}{MARKUP}.jpg"
     app.file_uploader[0].upload(name, photo_bytes("clapping")).run()
     assert_names_are_text(app)
+    app.toggle(key="why").set_value(True).run()
+    assert not app.exception
+    assert_names_are_text(app)
     app.file_uploader[0].upload(f"b{name}", photo_bytes("running")).run()
     app.file_uploader[0].upload(f"c{name}", b"no image").run()
     assert not app.exception
     assert_names_are_text(app)
+
+
+def test_what_is_this(dataset: Path) -> None:
+    assert_names_are_text(open_page("about"))
 
 
 @pytest.mark.parametrize("view", EVALUATION_VIEWS)
