@@ -114,7 +114,8 @@ def rate_line(parts: pd.DataFrame) -> go.Figure:
     seconds = (parts["time"] - parts["time"].iloc[0]).dt.total_seconds().to_numpy()
     width = max(seconds[-1] / np.clip(len(parts) // _PARTS_AT_A_TIME, 2, _MOST_STEPS), 1.0)
     # The rows of a part were made before it was written: those of the first one, before the start.
-    step = np.ceil(seconds[1:] / width).astype(np.int64) - 1
+    # The last second belongs to the last step, whatever the division leaves.
+    step = np.ceil(seconds[1:] / width - 1e-9).astype(np.int64) - 1
     counts = np.bincount(np.maximum(step, 0), parts["rows"].to_numpy()[1:])
     start = parts["time"].iloc[0]
     times = [start + pd.Timedelta(seconds=width * (i + 0.5)) for i in range(len(counts))]

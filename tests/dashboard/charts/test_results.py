@@ -38,3 +38,13 @@ def test_rate_of_few_parts(rows: int) -> None:
     times = pd.date_range("2026-01-01", periods=rows, freq="2min", tz="UTC")
     figure = rate_line(pd.DataFrame({"time": times, "rows": [60] * rows}))
     assert np.nanmax(figure.data[0].y) <= 1.0
+
+
+def test_the_rate_does_not_fall_at_the_end_by_rounding() -> None:
+    """The last part is in the last step, not alone in one more."""
+    times = [
+        pd.Timestamp("2026-01-01", tz="UTC") + pd.Timedelta(seconds=13 * i) for i in range(250)
+    ]
+    rates = rate_line(pd.DataFrame({"time": times, "rows": [500] * 250})).data[0].y
+    assert len(rates) == 50
+    assert min(rates) > 0.7 * max(rates)
