@@ -11,7 +11,7 @@ from dashboard.dataset.tiles import OUTLIER_MEANING, PAGE_SIZE, issue_title, sho
 from dashboard.dataset.view import DatasetView, section
 from dashboard.widgets.paging import choose_page
 from dashboard.wording.glossary import GLOSSARY
-from dashboard.wording.names import percent, score_text
+from dashboard.wording.names import counted_share, percent, score_text
 from har_core.scan.issues import ISSUE_KINDS, count_issues, issue_column, score_column
 
 _GROUPS_PER_PAGE: Final = 8
@@ -37,7 +37,7 @@ def show_findings(view: DatasetView) -> None:
             alt="Photographs with each kind of finding",
         )
     with explanation:
-        share = percent(affected / len(view.photographs))
+        share = counted_share(affected / len(view.photographs))
         st.markdown(f"**{affected:,}** photographs ({share}) have at least one finding.")
         clean = [issue_title(name).lower() for name in counts if name not in found]
         if clean:

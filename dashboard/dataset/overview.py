@@ -9,7 +9,7 @@ import streamlit as st
 from dashboard.charts.dataset import class_balance, distribution_by_class, size_scatter
 from dashboard.dataset.view import BY_IDENTITY, DatasetView, section
 from dashboard.wording.glossary import GLOSSARY
-from dashboard.wording.names import escape_markdown, human_name, percent
+from dashboard.wording.names import counted_share, escape_markdown, human_name
 from har_core.dataset.slips import ClassBalance
 from har_core.dataset.splits import SPLITS
 
@@ -123,7 +123,7 @@ def show_image_properties(view: DatasetView) -> None:
     text = f"Typically **{usable['width'].median():.0f} × {usable['height'].median():.0f}** pixels"
     if side is not None:
         small = usable[["width", "height"]].min(axis=1).lt(side).mean()
-        share = f"**{percent(small)}** have" if small else "none has"
+        share = f"**{counted_share(small)}** have" if small else "none has"
         text += f"; {share} a side below the network's {side} pixels, to which it is enlarged"
     st.markdown(f"{text}.")
     sizes, spread = st.columns(2, gap="large")

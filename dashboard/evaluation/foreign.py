@@ -13,7 +13,7 @@ from dashboard.evaluation.shown import Shown
 from dashboard.jobs.registry import Job, find_jobs, start_job
 from dashboard.jobs.view import show_jobs
 from dashboard.resources import opened_dataset
-from dashboard.wording.names import escape_markdown, human_name, percent
+from dashboard.wording.names import counted_share, escape_markdown, human_name
 from har_core import load_model
 from har_core.dataset.table import Dataset, load_dataset
 from har_core.errors import HarError
@@ -68,7 +68,7 @@ def _start(shown: Shown, what: str, find: Callable[[], tuple[Sequence[Path], lis
 def _show_result(what: str, judged: JudgedPictures, labels: list[str]) -> None:
     n, share = len(judged.flagged), judged.flagged.mean()
     if labels:
-        st.markdown(f"**{percent(share)} of {n:,} {what} are called foreign: false alarms.**")
+        st.markdown(f"**False alarms: {counted_share(share)} of {n:,} {what} are called foreign.**")
         table = pd.DataFrame({"action": map(human_name, labels), "flagged": judged.flagged})
         by_class = table.groupby("action")["flagged"].agg(["mean", "size"]).sort_values("mean")
         by_class["mean"] *= 100
@@ -83,8 +83,9 @@ def _show_result(what: str, judged: JudgedPictures, labels: list[str]) -> None:
     else:
         area = judged.auroc
         st.markdown(
-            f"**{percent(share)} of {n:,} pictures are called foreign.** Area under the ROC curve "
-            f"against validation photographs: {area.value:.3f} ({area.low:.3f} – {area.high:.3f})."
+            f"**Called foreign: {counted_share(share)} of {n:,} pictures.** Area under the ROC "
+            f"curve against validation photographs: {area.value:.3f} "
+            f"({area.low:.3f} – {area.high:.3f})."
         )
     counts, edges = np.histogram(judged.novelty, bins=20, range=(0, 1))
     st.bar_chart(

@@ -7,7 +7,7 @@ import streamlit as st
 from dashboard.charts.dataset import issue_counts
 from dashboard.charts.results import answer_bars, confidence_bars
 from dashboard.charts.style import NO_TOOLBAR
-from dashboard.wording.names import counted, percent
+from dashboard.wording.names import counted, counted_share
 from har_core.scale.answered import PASSING
 from har_core.scale.opened.table import VERDICTS, ResultsTable
 
@@ -65,7 +65,7 @@ def _show_figures(table: ResultsTable, n: int) -> None:
     with st.grid(4, min_column_width=150, gap="small"):
         for title, count, of, meaning in figures:
             if of:
-                share = percent(count / of) if count else "none"
+                share = counted_share(count / of)
                 st.metric(
                     title,
                     f"{count:,}",

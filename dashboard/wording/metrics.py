@@ -6,7 +6,7 @@ import numpy as np
 import pandas as pd
 
 from dashboard.wording.glossary import GLOSSARY
-from dashboard.wording.names import human_name, percent
+from dashboard.wording.names import counted_share, human_name
 from har_core.evaluation.bootstrap import Interval
 from har_core.evaluation.store import BUNDLE_SPLITS, Evaluation
 
@@ -78,10 +78,9 @@ def abstention_sentence(threshold: float, coverage: float, accuracy: float) -> s
     """Return what a confidence threshold does."""
     if coverage == 0:
         return f"From {threshold:.2f} on the model answers no photograph at all."
-    answered, right = ("all" if share == 1 else percent(share) for share in (coverage, accuracy))
     return (
-        f"From {threshold:.2f} on the model answers {answered} of the photographs and is right on "
-        f"{right} of those."
+        f"From {threshold:.2f} on the model answers {counted_share(coverage)} of the photographs "
+        f"and is right on {counted_share(accuracy)} of those."
     )
 
 
@@ -105,8 +104,9 @@ def scope_sentence(
         return f"Whether a photograph looks foreign is not counted: {why}."
     foreign, unsure = (~in_scope).mean(), (in_scope & (confidence < threshold)).mean()
     return (
-        f"Not answered: {percent(foreign)} because they look foreign, {percent(unsure)} more "
-        "because the model is not sure enough. The pale line takes confidence alone."
+        f"Not answered: {counted_share(foreign)} because they look foreign, "
+        f"{counted_share(unsure)} more because the model is not sure enough. The pale line takes "
+        "confidence alone."
     )
 
 

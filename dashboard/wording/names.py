@@ -70,6 +70,13 @@ def percent(probability: float) -> str:
     return _spaced(f"{probability:.0%}")
 
 
+def counted_share(share: float) -> str:
+    """Return a share of things that were counted: ``none``, ``all``, or as `percent`."""
+    if share in (0, 1):
+        return "all" if share else "none"
+    return percent(share)
+
+
 def counted(n: int, noun: str) -> str:
     """Return a number with its noun, both as written in a sentence: ``1 row``, ``1,204 rows``."""
     return f"{n:,} {noun}" if n == 1 else f"{n:,} {noun}s"

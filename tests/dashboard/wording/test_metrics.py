@@ -14,6 +14,7 @@ from har_core.evaluation.totals import METRIC_TITLES
         (1.0, 0.9, "answers all of the photographs and is right on 90 % of those."),
         (0.3, 0.999, "answers 30 % of the photographs and is right on > 99 % of those."),
         (0.3, 1.0, "answers 30 % of the photographs and is right on all of those."),
+        (0.3, 0.0, "answers 30 % of the photographs and is right on none of those."),
         (0.0, float("nan"), "answers no photograph at all."),
     ],
 )
@@ -83,5 +84,7 @@ def test_both_reasons_not_to_answer_are_counted_once_each():
     told = wording.scope_sentence(confidence, in_scope, 0.5, can_tell=True)
     told = told.replace("\N{NO-BREAK SPACE}", " ")
     assert "50 % because they look foreign, 25 % more" in told
+    sure = wording.scope_sentence(confidence, np.ones(4, bool), 0.1, can_tell=True)
+    assert "none because they look foreign, none more" in sure
     assert "did not record it" in wording.scope_sentence(confidence, None, 0.5, can_tell=True)
     assert "cannot tell" in wording.scope_sentence(confidence, None, 0.5, can_tell=False)

@@ -37,6 +37,11 @@ def test_percentages_never_claim_impossibility_or_certainty(probability, text):
     assert plain(wording.percent(probability)) == text
 
 
+def test_what_was_counted_may_be_none_or_all():
+    words = [plain(wording.counted_share(share)) for share in (0, 0.001, 0.5, 0.999, 1)]
+    assert words == ["none", "< 1 %", "50 %", "> 99 %", "all"]
+
+
 def test_certainty_rises_with_confidence():
     words = [wording.certainty(p) for p in (0.2, 0.45, 0.7, 0.93, 0.99)]
     assert words == [
