@@ -106,7 +106,9 @@ def ranking_figure(
         hovertemplate="pooled<br>%{x:.1%}, %{y:.1%}<extra></extra>",
     )
     titles = ("false positive rate", "true positive rate") if is_roc else ("recall", "precision")
-    figure.update_layout(base_layout(height=480), legend={"orientation": "h", "y": -0.16})
+    # Below it would lie over the axis' title on a phone.
+    legend = {"orientation": "h", "y": 1.02, "yanchor": "bottom"}
+    figure.update_layout(base_layout(height=480), legend=legend)
     share_axes(figure, *titles)
     return figure
 

@@ -8,7 +8,7 @@ from plotly.subplots import make_subplots
 
 from dashboard.charts.style import ACCENT, CONTEXT, GRID, base_layout
 
-_HEIGHT: Final = 260
+_HEIGHT: Final = 284
 _CURVES: Final = (
     ("training_loss", "training", 1, CONTEXT),
     ("validation_loss", "validation", 1, ACCENT),
@@ -46,7 +46,9 @@ def training_curves(rows: Sequence[dict[str, Any]]) -> go.Figure:
             row=1,
             col=column,
         )
-    figure.update_layout(base_layout(_HEIGHT), margin={"t": 34}, legend={"orientation": "h"})
+    # Above the charts' titles: below it would lie over the axes' ones.
+    legend = {"orientation": "h", "yref": "container", "y": 1, "yanchor": "top"}
+    figure.update_layout(base_layout(_HEIGHT), margin={"t": 58}, legend=legend)
     figure.update_xaxes(title="epoch", dtick=1 if len(rows) <= 12 else None, gridcolor=GRID)
     figure.update_yaxes(gridcolor=GRID, fixedrange=True)
     figure.update_yaxes(tickformat=".0%", col=2)
