@@ -15,8 +15,7 @@ WRONG: Final = "rgb(200, 96, 22)"
 _RIGHT_SCALE: Final = ((0.0, "rgba(15, 117, 115, 0.10)"), (1.0, RIGHT))
 _WRONG_SCALE: Final = ((0.0, "rgba(200, 96, 22, 0.10)"), (1.0, WRONG))
 # Counts fit into the cells up to here; beyond, hovering tells them.
-_MOST_CLASSES_WITH_TEXT: Final = 20
-_LEAST_WITH_TEXT: Final = 0.005
+MOST_CLASSES_WITH_TEXT: Final = 20
 _MOST_COLUMN_LABELS: Final = 60
 _MOST_ROW_LABELS: Final = 120
 # On a light page, cells need to be strong to carry white text.
@@ -122,7 +121,7 @@ def _add_cells(
         width=1,
         offset=-0.5,
         cliponaxis=False,
-        text=texts if len(names) <= _MOST_CLASSES_WITH_TEXT else None,
+        text=texts if len(names) <= MOST_CLASSES_WITH_TEXT else None,
         textposition="inside",
         insidetextanchor="middle",
         constraintext="none",
@@ -146,22 +145,22 @@ def _add_cells(
 
 def _short_percent(share: float) -> str:
     """Return what fits into a cell, of which many lie side by side."""
-    return f"{100 * share:.0f}" if share >= _LEAST_WITH_TEXT else ""
+    return f"{100 * share:.0f}".removeprefix("0")
 
 
 def _cell_side(n_classes: int) -> float:
     """Return the side of a cell in CSS pixels: less than a label's height with many classes."""
-    if n_classes <= _MOST_CLASSES_WITH_TEXT:
+    if n_classes <= MOST_CLASSES_WITH_TEXT:
         return 31
     return min(max(11, round(900 / n_classes)), 11 * _MOST_ROW_LABELS / n_classes)
 
 
 def _style_confusion(figure: go.Figure, labels: list[str]) -> None:
     n = len(labels)
-    font = {"size": 12 if n <= _MOST_CLASSES_WITH_TEXT else max(8, min(11, round(900 / n)))}
+    font = {"size": 12 if n <= MOST_CLASSES_WITH_TEXT else max(8, min(11, round(900 / n)))}
     axis = {
         "range": [-0.5, n - 0.5],
-        "fixedrange": n <= _MOST_CLASSES_WITH_TEXT,
+        "fixedrange": n <= MOST_CLASSES_WITH_TEXT,
         "showgrid": False,
         "zeroline": False,
         "ticks": "",
@@ -170,9 +169,10 @@ def _style_confusion(figure: go.Figure, labels: list[str]) -> None:
         "tickmode": "array",
         "automargin": True,
     }
-    angle = -90 if n > 8 else 0
     shown = _every(labels, _MOST_COLUMN_LABELS)
-    figure.update_xaxes({**axis, **shown}, title="predicted", side="top", tickangle=angle)
+    figure.update_xaxes({**axis, **shown}, title="predicted", side="top")
+    # Upright where they would lie over each other.
+    figure.update_xaxes({"tickangle": -90} if n > 8 else {"autotickangles": [0, -90]})
     shown = _every(labels, _MOST_ROW_LABELS) | {"range": [n - 0.5, -0.5]}
     figure.update_yaxes({**axis, **shown}, title={"text": "true", "standoff": 4})
     figure.update_layout(
@@ -182,7 +182,7 @@ def _style_confusion(figure: go.Figure, labels: list[str]) -> None:
         barmode="overlay",
         clickmode="event",
         plot_bgcolor="rgba(128, 142, 148, 0.06)",
-        dragmode=False if n <= _MOST_CLASSES_WITH_TEXT else "pan",
+        dragmode=False if n <= MOST_CLASSES_WITH_TEXT else "pan",
         hoverdistance=12,
     )
 

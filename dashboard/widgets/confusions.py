@@ -8,7 +8,7 @@ import pandas as pd
 import plotly.graph_objects as go
 import streamlit as st
 
-from dashboard.charts.confusion import confusion_figure
+from dashboard.charts.confusion import MOST_CLASSES_WITH_TEXT, confusion_figure
 from dashboard.charts.style import NO_TOOLBAR
 from dashboard.widgets.chosen_cell import choose_cell, show_class_boxes
 from dashboard.widgets.matrix_clicks import frame_cell
@@ -16,10 +16,10 @@ from dashboard.widgets.sections import run_again
 from dashboard.wording.metrics import cell_title
 from dashboard.wording.names import (
     counted,
+    counted_share,
     escape_markdown,
     human_name,
     markdown_name,
-    percent,
 )
 from har_core.evaluation.confusion import Share, confusion_shares, most_confused_pairs
 from har_core.storage.spreadsheets import neutralise_formulas
@@ -113,7 +113,7 @@ def _show_matrix(result: Confusions) -> None:
             )
     order = np.argsort(np.asarray(names)) if by_name else result.similarity_order
     if as_table:
-        _show_table(result, share, order)
+        _show_table(result, share, order, hide)
     else:
         figure = _figure(
             result.confusion,
@@ -124,10 +124,12 @@ def _show_matrix(result: Confusions) -> None:
             on_dark=st.context.theme.type == "dark",
         )
         st.plotly_chart(figure, key=_CHART, config=NO_TOOLBAR, alt=_ALT)
+    has_numbers = len(names) <= MOST_CLASSES_WITH_TEXT and share != "count" and not as_table
     st.caption(
-        "Rows are true classes, columns what the model said. Teal: right, orange: wrong, each on "
-        "its own scale. Click a cell for its photographs."
-        + (" Below 0.5 % it has no number." if share != "count" else "")
+        "Rows are true classes, columns what the model said. "
+        + ("" if as_table else "Teal: right, orange: wrong, each on its own scale. ")
+        + "Click a cell for its photographs."
+        + (" Below 0.5 % it has no number." if has_numbers else "")
     )
 
 
@@ -140,11 +142,13 @@ def _figure(
     return confusion_figure(matrix, class_names, order=order, **choices)
 
 
-def _show_table(result: Confusions, share: Share, order: np.ndarray) -> None:
+def _show_table(result: Confusions, share: Share, order: np.ndarray, hide_right: bool) -> None:
     names = [result.class_names[i] for i in order]
     values = confusion_shares(result.confusion, share)[np.ix_(order, order)]
     if share != "count":
         values = 100 * values
+    if hide_right:
+        np.fill_diagonal(values, np.nan)
     readable = [human_name(name) for name in names]
     if _TABLE not in st.session_state:  # drawn anew, without a cell
         st.session_state[_TOLD] = []
@@ -228,7 +232,7 @@ def show_confused_pairs(
                 args=(pair.label, pair.prediction),
             )
             n = int(pairs["count"].iloc[rank])
-            share = f"{percent(pair.share)} of {markdown_name(pair.label)}"
+            share = f"{counted_share(pair.share)} of {markdown_name(pair.label)}"
             st.caption(f"{counted(n, 'photograph')}, {share}")
             pictures = photos.first(photos.find(pair.label, pair.prediction))
             if pictures:

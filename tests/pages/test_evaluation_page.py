@@ -682,3 +682,6 @@ def test_the_confusion_matrix_as_a_table_leads_to_the_same_photographs(app, mode
         row = table.loc[name.replace("_", " ")]
         assert row[name] == ((result.label_names == name) & result.correct).sum()
     assert table.to_numpy().sum() == result.n
+    assert "Teal" not in texts(app)
+    app.toggle(key="hide_right").set_value(True).run()
+    assert np.nansum(app.dataframe[0].value.to_numpy(float)) == (~result.correct).sum()

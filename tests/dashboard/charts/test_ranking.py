@@ -95,6 +95,11 @@ def test_no_number_is_wider_than_two_large_digits_for_which_a_phone_s_cells_have
     assert figure.layout.margin.pad == 0
 
 
+def test_a_cell_below_half_a_percent_has_no_number():
+    figure = confusion_figure(np.array([[199, 1], [0, 200]]), ["a", "b"], share="row")
+    assert sorted(text for trace in bars(figure) for text in trace.text) == ["", "100", "100"]
+
+
 def test_a_hundred_classes_have_all_row_labels_and_no_cell_texts():
     names = tuple(f"action_{i}" for i in range(100))
     result = evaluate(3000, names)
