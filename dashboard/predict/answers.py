@@ -82,8 +82,9 @@ def choose_threshold(model: ActionModel) -> float:
     st.session_state[_KEPT_THRESHOLD] = (of_model, chosen)
     tab_memory.keep(_KEPT_THRESHOLD)
     if chosen != own:
+        itself = f"answers from {percent(own)} on" if own else "always answers"
         st.caption(
-            f"Only on this page: the model itself answers from {percent(own)} on. "
+            f"Only on this page: the model itself {itself}. "
             "The section *Confidence* of *Evaluation* sets that."
         )
     return chosen

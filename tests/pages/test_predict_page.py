@@ -319,6 +319,8 @@ def test_slider_begins_with_the_models_threshold_and_changes_the_answer(guarded_
     # Another model begins with its own.
     guarded_app.selectbox(key="model").select("tiny").run()
     assert guarded_app.slider(key="min_confidence").value == 0
+    guarded_app.slider(key="min_confidence").set_value(1.0).run()
+    assert "the model itself always answers" in texts(guarded_app)
 
 
 def test_a_threshold_outlasts_an_unusable_photograph(guarded_app):
