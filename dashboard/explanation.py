@@ -12,6 +12,7 @@ from dashboard.charts.style import NO_TOOLBAR
 from dashboard.resources import explained, opened_dataset, similar_photographs, sketched
 from dashboard.wording.names import escape_markdown, human_name, markdown_name
 from har_core import ActionModel, Prediction
+from har_core.images.thumbnails import thumbnail
 from har_core.model.explanation import Explanation
 from har_core.storage.checksums import sha256_of_photograph
 
@@ -98,8 +99,10 @@ def _show_similar(model: ActionModel, folder: Path, data: bytes, dataset: str | 
     for column, (_, row) in zip(st.columns(3), similar.iterrows(), strict=False):
         with column:
             path = paths.get(row["filename"])
-            if path is not None and sha256_of_photograph(path) == row["sha256"]:
-                st.image(path, alt=f"Training photograph {row['filename']}")
+            unchanged = path and sha256_of_photograph(path) == row["sha256"]
+            # The file itself may be one that neither Streamlit nor a browser draws.
+            if path and unchanged and (picture := thumbnail(path)):
+                st.image(picture, alt=f"Training photograph {row['filename']}")
             words = f"**{markdown_name(row['label'])}**  \n{escape_markdown(row['filename'])}"
             st.caption(words)
 

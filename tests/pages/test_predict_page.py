@@ -8,6 +8,7 @@ import pytest
 from PIL import Image
 from streamlit.testing.v1 import AppTest
 
+from dashboard import explanation
 from dashboard.predict import inputs, part
 from har_core.evaluation.answers import store_abstention
 from har_core.model.manifest import SPLITS_FILE
@@ -15,6 +16,7 @@ from har_core.storage.files import sha256_of_file
 from tests.drawing import (
     CLASS_NAMES,
     COLOURS,
+    draw_photo,
     encode,
     photo_bytes,
     write_dataset,
@@ -297,6 +299,22 @@ def test_why_draws_a_map_and_names_similar_training_photographs(guarded_app):
     assert len(guarded_app.get("plotly_chart")) == 2
     assert "changes *running* most" in texts(guarded_app)
     assert texts(guarded_app).count("**running**") == 3
+
+
+def test_a_similar_photograph_may_be_one_that_no_browser_draws(guarded_app, tmp_path, monkeypatch):
+    path = tmp_path / "running.heic"
+    path.write_bytes(encode(draw_photo("running", 5), "HEIF"))
+    row = {"filename": path.name, "label": "running", "sha256": sha256_of_file(path)}
+    monkeypatch.setattr(explanation, "similar_photographs", lambda *_: pd.DataFrame([row]))
+    monkeypatch.setattr(explanation, "_paths", lambda _: {path.name: str(path)})
+    monkeypatch.setattr(explanation.sidebar, "chosen_dataset", lambda: "folder")
+    guarded_app.query_params["model"] = "guarded"
+    upload(guarded_app.run(), photo=photo_bytes("running", 97))
+    guarded_app.toggle(key="why").set_value(True).run()
+    assert not guarded_app.exception
+    (picture,) = guarded_app.get("image")[-1].proto.imgs
+    assert picture.alt == "Training photograph running.heic"
+    assert picture.url.endswith(".jpg")
 
 
 def test_something_else_can_be_tried(app):
