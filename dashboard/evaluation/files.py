@@ -12,6 +12,7 @@ from har_core.storage.checksums import sha256_of_photograph
 NO_PHOTOGRAPHS_HINT: Final = (
     "Set the dataset folder in the sidebar to see the photographs behind these names."
 )
+ELSEWHERE_HINT: Final = "The dataset folder does not hold these photographs."
 NOT_KEPT_HINT: Final = "The photographs of this evaluation were not kept."
 SMALL_HINT: Final = "Only this small picture was kept of the uploaded photograph."
 OTHER_PHOTOGRAPH_HINT: Final = (
@@ -70,4 +71,6 @@ class EvaluatedFiles:
             return NOT_KEPT_HINT
         if not self.sha256.get(filename):
             return UNKNOWN_PHOTOGRAPH_HINT
-        return OTHER_PHOTOGRAPH_HINT if filename in self.paths else NO_PHOTOGRAPHS_HINT
+        if filename in self.paths:
+            return OTHER_PHOTOGRAPH_HINT
+        return ELSEWHERE_HINT if self.folder else NO_PHOTOGRAPHS_HINT
