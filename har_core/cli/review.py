@@ -65,8 +65,6 @@ def review(
     har review --dataset DataSet --import decisions.csv
     har review --dataset DataSet --next next.csv
     """
-    from dataclasses import replace
-
     from har_core.dataset.decision_tables import decisions_csv, read_decisions_csv
     from har_core.dataset.decisions import decide_together, load_decisions
 
@@ -77,10 +75,7 @@ def review(
     if import_file is not None:
         steps = read_decisions_csv(import_file)
         strangers = [name for step in steps for name in step.filenames if name not in known]
-        kept = [
-            replace(step, filenames=tuple(name for name in step.filenames if name in known))
-            for step in steps
-        ]
+        kept = [step.among(known) for step in steps]
         decide_together(read.folder, [step for step in kept if step.filenames])
     decisions = load_decisions(read.folder)
     if export is not None:

@@ -4,7 +4,7 @@ import hashlib
 import json
 import os
 import threading
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, field, replace
 from datetime import UTC, datetime
 from functools import cached_property
@@ -63,6 +63,12 @@ class Decision:
     def photographs(self) -> dict[str, str]:
         """The sha256 of the photograph that each name meant, ``""`` where it is not known."""
         return dict(zip_longest(self.filenames, self.sha256, fillvalue=""))
+
+    def among(self, names: Collection[str]) -> "Decision":
+        """Return the same about those of its photographs that have one of these names."""
+        kept = tuple(name for name in self.filenames if name in names)
+        known = tuple(self.photographs[name] for name in kept) if self.sha256 else ()
+        return replace(self, filenames=kept, sha256=known)
 
 
 @dataclass(frozen=True)

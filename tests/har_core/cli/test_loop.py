@@ -65,6 +65,21 @@ def test_decisions_travel_and_a_quick_model_learns_from_them(run, tmp_path: Path
     assert "takes no --epochs" in useless.stderr
 
 
+def test_decisions_stay_readable_when_some_are_about_photographs_that_are_not_here(
+    run, tmp_path: Path
+) -> None:
+    here = write_dataset(tmp_path / "here", per_class=2)
+    elsewhere = write_dataset(tmp_path / "elsewhere", per_class=3)
+    decide(elsewhere, "exclude", ["running_2.jpg", "running_0.jpg"])
+    table = tmp_path / "decisions.csv"
+    assert run("review", "--dataset", elsewhere, "--export", table).returncode == 0
+    imported = run("review", "--dataset", here, "--import", table)
+    assert imported.returncode == 1 and "running_2.jpg" in imported.stderr
+    (step,) = load_decisions(here).steps
+    (known,) = load_decisions(elsewhere).steps
+    assert step.photographs == {"running_0.jpg": known.photographs["running_0.jpg"]}
+
+
 def test_resuming_names_what_it_does_not_take(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
