@@ -62,7 +62,8 @@ class DatasetFiles:
         self.unreadable_folders: dict[str, str] = {}  # to the system's reason
         self._reachable: dict[str, dict[str, str]] = {}
         self._listed: dict[str, tuple[dict[str, str], list[str]]] = {}
-        self._paths: dict[str, str] = {}  # of folders; some names are only printable there
+        # Of all folders that are known; some names are only printable here.
+        self._paths: dict[str, str] = {"": str(self.root)}
 
     def files(self, folder: str) -> dict[str, str]:
         """Return name to absolute path of the files directly in a folder.
@@ -81,8 +82,9 @@ class DatasetFiles:
 
     def exists(self, folder: str) -> bool:
         """Tell whether there is such a folder in the dataset."""
-        parent, _, name = folder.rpartition("/")
-        return not folder or (name in self.folders(parent) and (not parent or self.exists(parent)))
+        if folder:
+            self._list(folder.rpartition("/")[0])
+        return folder in self._paths
 
     def path(self, file: str) -> str | None:
         """Return the absolute path of a file, given relative to the root; None if it is none."""
@@ -113,7 +115,7 @@ class DatasetFiles:
         waiting, seen = [""], set()
         while waiting:
             folder = waiting.pop()
-            here = os.path.realpath(self._paths.get(folder, self.root / folder))
+            here = os.path.realpath(self._paths[folder])
             if here in seen:  # a circle of links
                 continue
             seen.add(here)
@@ -129,12 +131,12 @@ class DatasetFiles:
 
     def _list(self, folder: str) -> tuple[dict[str, str], list[str]]:
         if folder not in self._listed:
-            if folder and not self.exists(folder):  # or behind a link that is not followed
+            if not self.exists(folder):  # or behind a link that is not followed
                 return {}, []
             files: dict[str, str] = {}
             folders: list[str] = []
             try:
-                with os.scandir(self._paths.get(folder, self.root / folder)) as entries:
+                with os.scandir(self._paths[folder]) as entries:
                     for entry in entries:
                         if is_passed_over(entry.name):
                             continue

@@ -2,6 +2,7 @@ from pathlib import Path
 
 import pytest
 
+from har_core.dataset.files import find_photographs
 from har_core.dataset.table import load_dataset, read_table
 from har_core.errors import DatasetError
 from har_core.scan.scanning import list_rows, scan_dataset
@@ -33,6 +34,16 @@ def test_paths_out_of_the_folder_are_never_resolved(tiny_dataset, tmp_path):
     )
     paths = load_dataset(tiny_dataset)["path"]
     assert paths.isna().tolist() == [True, True, True, False]
+
+
+def test_an_absolute_name_is_no_photograph_of_a_folder_of_that_name(tiny_dataset, tmp_path):
+    secret = tmp_path / "secret.jpg"
+    secret.write_bytes(b"x")
+    inside = tiny_dataset / tmp_path.parts[1] / "a.jpg"  # its folder is called as one of the system's
+    inside.parent.mkdir()
+    inside.write_bytes(b"x")
+    names = [str(secret), f"{inside.parent.name}/a.jpg"]
+    assert find_photographs(tiny_dataset, names) == [None, str(inside)]
 
 
 def test_missing_folder_and_table_are_said(tmp_path):
