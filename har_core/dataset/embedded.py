@@ -24,8 +24,13 @@ from har_core.progress import Progress, silent
 
 if TYPE_CHECKING:
     import pyarrow as pa
+    import pyarrow.parquet as pq
 
 _ROWS_AT_ONCE: Final = 64  # whole photographs are in memory
+# A value that a file holds once may come in every row: so many are unpacked together.
+_BYTES_AT_ONCE: Final = 2**26
+_PACKED_TOGETHER: Final = 2**29  # of a column, at most, where somebody else sends the table
+_OWN_NAMES: Final = ("filename", "file_name", "path")
 _SAFE_NAME: Final = re.compile(r"[\w][\w .()+-]{0,150}")
 _SUFFIXES: Final = {entry.name: entry.suffixes[0] for entry in PHOTO_FORMATS}
 
@@ -74,6 +79,7 @@ def unpack_photographs(
     destination: Path,
     *,
     max_bytes: int | None = None,
+    max_rows: int | None = None,
     progress: Progress = silent,
 ) -> None:
     """Write the photographs inside tables as files, and ``train.csv`` beside them.
@@ -87,9 +93,11 @@ def unpack_photographs(
     tables : sequence of Path
         From `tables_with_photographs`.
     destination : Path
-        An existing folder without a ``train.csv``.
+        An existing folder without a ``train.csv``; none of its files is written over.
     max_bytes : int, optional
-        Of all photographs together; one may have 20 MB.
+        Of all photographs together; one may have 20 MB, and so may what else is in the tables.
+    max_rows : int, optional
+        Of all tables together.
     progress : callable, optional
         Called with (what is being done, done, total).
 
@@ -99,8 +107,9 @@ def unpack_photographs(
         If a table is damaged or holds no photographs, or they are larger than allowed.
     """
     rows: list[dict[str, Any]] = []
-    taken: set[str] = set()
-    left = max_bytes
+    there = (path for path in destination.rglob("*") if path.is_file())
+    taken = {path.relative_to(destination).as_posix().casefold() for path in there}
+    left, text_left = max_bytes, None if max_bytes is None else MAX_BYTES
     total = sum(_n_rows(table) for table in tables)
     for table in tables:
         source = _describe(table)
@@ -108,9 +117,19 @@ def unpack_photographs(
             raise DatasetError(f"{table.name} holds no photographs.")
         folder = source.split or PHOTO_FOLDER
         (destination / folder).mkdir(exist_ok=True)
-        for row in _rows(source):
+        for row in _rows(source, None if max_bytes is None else _PACKED_TOGETHER):
             name, data = _picture(row.pop(source.column))
-            filename = _free_name(folder, name, data, taken)
+            own = [row.pop(key) for key in [*row] if key.strip().lower() in _OWN_NAMES]
+            name = name or next((value for value in own if isinstance(value, str)), "")
+            filename = _free_name(folder, name, data, len(rows), taken)
+            if max_rows is not None and len(rows) == max_rows:
+                raise DatasetError(f"The tables hold more than {max_rows:,} photographs.")
+            if text_left is not None:
+                text_left -= sum(len(cell) for cell in row.values() if isinstance(cell, str))
+                if text_left < 0:
+                    raise DatasetError(
+                        f"{table.name} holds more than {MAX_BYTES // 2**20} MB of text."
+                    )
             if data:
                 if len(data) > MAX_BYTES or (left is not None and len(data) > left):
                     raise DatasetError(
@@ -122,8 +141,7 @@ def unpack_photographs(
             classes = {key: _class_name(row[key], names) for key, names in source.names.items()}
             rows.append({"filename": filename, **row, **classes})
             progress("Unpacking photographs", len(rows), total)
-    listed = pd.DataFrame(rows).drop(columns=["file_name", "path"], errors="ignore")
-    listed.to_csv(destination / CSV_FILE, index=False)
+    pd.DataFrame(rows).to_csv(destination / CSV_FILE, index=False)
 
 
 def _describe(path: Path) -> _Source | None:
@@ -167,7 +185,7 @@ def _n_rows(path: Path) -> int:
         raise _unreadable(path, error) from error
 
 
-def _rows(source: _Source) -> Iterator[dict[str, Any]]:
+def _rows(source: _Source, most_packed: int | None) -> Iterator[dict[str, Any]]:
     import pyarrow as pa
     import pyarrow.parquet as pq
 
@@ -176,10 +194,29 @@ def _rows(source: _Source) -> Iterator[dict[str, Any]]:
             schema = file.schema_arrow
             plain = [f.name for f in schema if not pa.types.is_nested(f.type)]
             plain = [name for name in plain if not holds_bytes(schema.field(name).type)]
-            for batch in file.iter_batches(_ROWS_AT_ONCE, columns=[source.column, *plain]):
+            largest = _largest_chunk(file.metadata)
+            if most_packed is not None and largest > most_packed:
+                raise DatasetError(
+                    f"{source.path.name} unpacks to more than is allowed: one of its columns holds "
+                    f"{largest // 2**20:,} MB together; write it with smaller row groups."
+                )
+            n = max(1, min(_ROWS_AT_ONCE, _BYTES_AT_ONCE // max(largest, 1)))
+            for batch in file.iter_batches(n, columns=[source.column, *plain]):
                 yield from batch.to_pylist()
     except (OSError, ValueError, pa.ArrowException) as error:
         raise _unreadable(source.path, error) from error
+
+
+def _largest_chunk(metadata: "pq.FileMetaData") -> int:
+    """Return the most bytes that a column has within one group of rows, a repeated value once."""
+    return max(
+        (
+            metadata.row_group(group).column(column).total_uncompressed_size
+            for group in range(metadata.num_row_groups)
+            for column in range(metadata.num_columns)
+        ),
+        default=0,
+    )
 
 
 def _unreadable(path: Path, error: Exception) -> DatasetError:
@@ -193,12 +230,12 @@ def _picture(value: Any) -> tuple[str, bytes]:
     return "", value or b""
 
 
-def _free_name(folder: str, name: str, data: bytes, taken: set[str]) -> str:
+def _free_name(folder: str, name: str, data: bytes, number: int, taken: set[str]) -> str:
     base = PurePosixPath(name.replace("\\", "/")).name
     if not (_SAFE_NAME.fullmatch(base) and is_photograph_name(base)):
         suffix = _SUFFIXES.get(identify_content(data).description, ".jpg")
-        base = f"{len(taken):06d}{suffix}"
-    filename, number = f"{folder}/{base}", len(taken)
+        base = f"{number:06d}{suffix}"
+    filename = f"{folder}/{base}"
     while filename.casefold() in taken:
         filename, number = f"{folder}/{number:06d}_{base}", number + 1
     taken.add(filename.casefold())

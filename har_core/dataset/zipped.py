@@ -7,6 +7,7 @@ from typing import IO, Final
 
 from har_core.dataset.cells import TABLE_SUFFIXES
 from har_core.dataset.embedded import tables_with_photographs, unpack_photographs
+from har_core.dataset.layouts import CSV_FILE
 from har_core.dataset.names import split_of_word
 from har_core.dataset.table import open_dataset
 from har_core.errors import ZIP_DAMAGE, DatasetError, UnclearTableError
@@ -83,19 +84,29 @@ def unpack_dataset(
         raise DatasetError(_why_unusable(archive, error)) from error
     except OSError as error:
         raise DatasetError(f"Cannot unpack the ZIP archive: {error.strerror or error}.") from error
-    if tables := tables_with_photographs(destination):
-        unpack_photographs(tables, destination, max_bytes=left, progress=progress)
+    fault = _why_not_opened(destination)
+    # Beside photographs and labels a table with a column of bytes may hold features, say.
+    if fault is not None and not (destination / CSV_FILE).exists():
+        tables = tables_with_photographs(destination)
+        if tables:
+            limits = {"max_bytes": left, "max_rows": max_entries}
+            unpack_photographs(tables, destination, **limits, progress=progress)
+            fault = _why_not_opened(destination)
         for table in tables:
             table.unlink()
+    if fault is None or (may_be_unclear and isinstance(fault, UnclearTableError)):
+        return destination
+    root = str(destination.resolve())
+    message = str(fault).replace(f"{root}/", "").replace(root, "the ZIP archive")
+    raise DatasetError(f"The ZIP archive cannot be used. {message}") from fault
+
+
+def _why_not_opened(folder: Path) -> DatasetError | None:
     try:
-        open_dataset(destination, follow_links=False)
+        open_dataset(folder, follow_links=False)
     except DatasetError as error:
-        if may_be_unclear and isinstance(error, UnclearTableError):
-            return destination
-        root = str(destination.resolve())
-        message = str(error).replace(f"{root}/", "").replace(root, "the ZIP archive")
-        raise DatasetError(f"The ZIP archive cannot be used. {message}") from error
-    return destination
+        return error
+    return None
 
 
 def _why_unusable(archive: str | Path | IO[bytes], error: Exception) -> str:

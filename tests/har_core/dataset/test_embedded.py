@@ -2,12 +2,15 @@
 
 import io
 import json
+from collections.abc import Callable
 from pathlib import Path
 
+import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
+from har_core.dataset import embedded
 from har_core.dataset.embedded import tables_with_photographs, unpack_photographs
 from har_core.dataset.table import load_dataset, open_dataset
 from har_core.dataset.zipped import unpack_dataset
@@ -122,6 +125,83 @@ def test_no_photograph_is_written_over_another(tmp_path: Path) -> None:
     unpack_photographs([tmp_path / "a.parquet"], tmp_path / "new")
     paths = load_dataset(tmp_path / "new")["path"]
     assert [Path(path).read_bytes() for path in paths] == pictures
+
+
+def test_names_in_a_column_of_their_own_are_those_of_the_files(tmp_path: Path) -> None:
+    pictures = [{"bytes": photo_bytes(label), "path": None} for label in ("running", "sitting")]
+    content = table(pictures, [RUNNING, SITTING], Filename=["a.jpg", "b.jpg"])
+    rows = load_dataset(unpack_dataset(zipped({"train.parquet": content}), tmp_path))
+    assert rows["filename"].tolist() == ["a.jpg", "b.jpg"] and rows["path"].notna().all()
+
+
+@pytest.mark.parametrize("labelled_by", ["table", "folders"])
+def test_bytes_that_are_no_photographs_change_nothing(labelled_by: str, tmp_path: Path) -> None:
+    buffer = io.BytesIO()
+    pq.write_table(pa.table({"features": [b"\xff\x01"]}), buffer)
+    labels = {"train.csv": b"filename,label\nrunning/1.jpg,running\nsitting/1.jpg,sitting\n"}
+    photographs = {f"{label}/1.jpg": photo_bytes(label) for label in ("running", "sitting")}
+    entries = {**photographs, **(labels if labelled_by == "table" else {})}
+    archive = zipped({**entries, "features.parquet": buffer.getvalue()})
+    rows = load_dataset(unpack_dataset(archive, tmp_path))
+    assert rows["label"].tolist() == ["running", "sitting"] and rows["path"].notna().all()
+
+
+def bomb(*, n_rows: int, picture: bytes = b"", text: str = "") -> dict[str, bytes]:
+    """Return a ZIP's entry of a few hundred bytes: a table that repeats one picture and text."""
+
+    def repeated(value: bytes | str) -> pa.Array:
+        rows = pa.array(np.zeros(n_rows, np.int32), mask=np.full(n_rows, not value))
+        return pa.DictionaryArray.from_arrays(rows, pa.array([value]))
+
+    columns = {"image": repeated(picture), "label": repeated(text)}
+    buffer = io.BytesIO()
+    pq.write_table(
+        pa.table(columns),
+        buffer,
+        compression="zstd",
+        dictionary_pagesize_limit=2**30,
+        store_schema=False,
+    )
+    return {"train.parquet": buffer.getvalue()}
+
+
+@pytest.mark.parametrize(
+    ("entries", "reason"),
+    [
+        (lambda: bomb(n_rows=2_000), "more than 1,000 photographs"),
+        (lambda: bomb(n_rows=30, picture=photo_bytes(), text="x" * 2**20), "20 MB of text"),
+        (lambda: bomb(n_rows=1, picture=bytes(19 * 2**20)), "more than is allowed"),
+    ],
+    ids=["rows", "text", "one picture"],
+)
+def test_a_table_that_unpacks_to_gigabytes_is_refused(
+    entries: Callable[[], dict[str, bytes]],
+    reason: str,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(embedded, "_PACKED_TOGETHER", 2**24, raising=False)
+    archive = zipped(entries())
+    assert len(archive.getvalue()) < 30_000
+    with pytest.raises(DatasetError, match=reason):
+        unpack_dataset(archive, tmp_path, max_entries=1_000)
+
+
+def test_a_picture_that_comes_in_every_row_is_not_held_as_often(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(embedded, "_BYTES_AT_ONCE", 2**22, raising=False)
+    (tmp_path / "out").mkdir()
+    for name, content in bomb(n_rows=64, picture=bytes(2**20)).items():
+        (tmp_path / name).write_bytes(content)
+    before = pa.total_allocated_bytes()
+    most = []
+    unpack_photographs(
+        [tmp_path / "train.parquet"],
+        tmp_path / "out",
+        progress=lambda *step: most.append(pa.total_allocated_bytes() - before),
+    )
+    assert len(most) == 64 and max(most) < 16 * 2**20
 
 
 def test_what_is_too_large_damaged_or_no_table_is_said(folder: Path, tmp_path: Path) -> None:

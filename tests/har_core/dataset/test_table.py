@@ -39,7 +39,9 @@ def test_paths_out_of_the_folder_are_never_resolved(tiny_dataset, tmp_path):
 def test_an_absolute_name_is_no_photograph_of_a_folder_of_that_name(tiny_dataset, tmp_path):
     secret = tmp_path / "secret.jpg"
     secret.write_bytes(b"x")
-    inside = tiny_dataset / tmp_path.parts[1] / "a.jpg"  # its folder is called as one of the system's
+    inside = (
+        tiny_dataset / tmp_path.parts[1] / "a.jpg"
+    )  # its folder is called as one of the system's
     inside.parent.mkdir()
     inside.write_bytes(b"x")
     names = [str(secret), f"{inside.parent.name}/a.jpg"]
