@@ -4,15 +4,20 @@ import csv
 import io
 import json
 import re
+from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 
 import pandas as pd
 
-from har_core.errors import DatasetError
+from har_core.dataset.columns import has_filenames
+from har_core.errors import DatasetError, on_one_line
 from har_core.images.signatures import TEXT, identify_content
+
+if TYPE_CHECKING:
+    import pyarrow as pa
 
 # Of tables; a dataset's folder is searched for these.
 TABLE_SUFFIXES: Final = (".csv", ".tsv", ".txt", ".parquet", ".jsonl")
@@ -25,6 +30,9 @@ _BINARY: Final = frozenset(map(chr, (*range(32), 0xFEFF))) - set("\t\n\r\f\v\x1a
 _BYTE_ORDER_MARK: Final = "\ufeff"
 _JSON: Final = re.compile(r"\s*(\[\s*)?\{")
 _HEAD_BYTES: Final = 64 * 2**10
+# As text in memory: 30 columns of a million photographs.
+_MOST_CELLS: Final = 30_000_000
+_MOST_TEXT: Final = 2**30  # bytes in a column of Parquet, where a text may come in every row
 # How pandas puts it.
 _TOO_MANY_CELLS: Final = re.compile(r"Expected (\d+) fields in line (\d+), saw (\d+)")
 _OPEN_QUOTE: Final = re.compile(r"EOF inside string starting at row (\d+)")
@@ -87,19 +95,31 @@ def read_headings(path: Path) -> list[str] | None:
         if len(head) == _HEAD_BYTES:  # whole lines only
             head = head[: head.rindex(b"\n") + 1]
             head += b"\0" * (head.startswith(b"\xff\xfe"))  # a line break of UTF-16 has two bytes
-        return _parse(head, path.name).headings
-    except (OSError, ValueError, DatasetError):
+        return _headings_of(_text_of(head, path.name)[0])
+    except (OSError, ValueError, csv.Error, DatasetError):
         return None
+
+
+def _headings_of(text: str) -> list[str] | None:
+    """Return the headings of the beginning of a text; None if it is no table.
+
+    Lines that cannot be read, or a cell whose end is not here, make no other file of a table of
+    photographs; in a text of any other kind they tell that it is none.
+    """
+    if _JSON.match(text):
+        return _read_json(text, "").headings
+    text, delimiter = _dialect(text)
+    rows = csv.reader(io.StringIO(text), delimiter=delimiter)
+    headings = [heading.strip() for heading in next(filter(None, rows), [])]
+    if has_filenames(headings):
+        return headings
+    return headings if all(len(row) <= len(headings) for row in rows) else None
 
 
 def _parse(data: bytes, name: str) -> Cells:
     if data.startswith(_PARQUET):
         return _read_parquet(data, name)
-    if data.startswith(_OFFICE):
-        raise DatasetError(f"{name} is a workbook or an archive; save the table as CSV.")
-    if (kind := identify_content(data[:_HEAD_BYTES])).category == "html" or kind.is_pointer:
-        raise DatasetError(f"{name} is {kind.description}, not a table; get the table itself.")
-    text, note = _decode(data, name)
+    text, note = _text_of(data, name)
     try:
         if _JSON.match(text):
             return _read_json(text, note)
@@ -108,8 +128,12 @@ def _parse(data: bytes, name: str) -> Cells:
         raise DatasetError(f"{name} cannot be read as a table: {_in_words(error)}.") from error
 
 
-def _decode(data: bytes, name: str) -> tuple[str, str]:
+def _text_of(data: bytes, name: str) -> tuple[str, str]:
     """Return the text, and what was guessed about its encoding."""
+    if data.startswith(_OFFICE):
+        raise DatasetError(f"{name} is a workbook or an archive; save the table as CSV.")
+    if (kind := identify_content(data[:_HEAD_BYTES])).category == "html" or kind.is_pointer:
+        raise DatasetError(f"{name} is {kind.description}, not a table; get the table itself.")
     note = ""
     try:
         if data.startswith(_UTF_16):
@@ -158,15 +182,17 @@ def _in_words(error: Exception) -> str:
     return said
 
 
-def _read_delimited(text: str, note: str) -> Cells:
+def _dialect(text: str) -> tuple[str, str]:
+    """Return the table's own text, and its delimiter."""
     first, _, rest = text.lstrip("\r\n").partition("\n")
     if first.strip().lower().startswith("sep=") and len(first.strip()) <= len("sep=,"):
-        text, delimiter = rest, first.strip()[4:] or "\t"  # as spreadsheets tell each other
-    else:
-        # The one that makes the most of the first line.
-        delimiter = max(
-            _DELIMITERS, key=lambda mark: len(next(csv.reader([first], delimiter=mark)))
-        )
+        return rest, first.strip()[4:] or "\t"  # as spreadsheets tell each other
+    # The one that makes the most of the first line.
+    return text, max(_DELIMITERS, key=lambda mark: len(next(csv.reader([first], delimiter=mark))))
+
+
+def _read_delimited(text: str, note: str) -> Cells:
+    text, delimiter = _dialect(text)
     # With the names as its header pandas would take the first column for an index where rows end
     # in one delimiter more than the header.
     table = pd.read_csv(
@@ -187,8 +213,17 @@ def _read_json(text: str, note: str) -> Cells:
             raise ValueError(f"{where} is no JSON object")
         rows.append({heading.strip(): _as_text(value) for heading, value in row.items()})
     headings = list(dict.fromkeys(heading for row in rows for heading in row))
+    _check_size(len(rows), len(headings))
     values = pd.DataFrame([[row.get(h, "") for h in headings] for row in rows], dtype=str)
     return Cells(headings, values, note)
+
+
+def _check_size(n_rows: int, n_columns: int) -> None:
+    if n_rows * n_columns > _MOST_CELLS:
+        raise ValueError(
+            f"it has {n_rows:,} rows and {n_columns:,} columns, too many to be in memory; leave "
+            "out the columns that are not needed"
+        )
 
 
 def _json_values(text: str) -> Iterator[tuple[str, Any]]:
@@ -196,7 +231,7 @@ def _json_values(text: str) -> Iterator[tuple[str, Any]]:
         for number, value in enumerate(_json_value(text, "it"), 1):
             yield f"entry {number}", value
         return
-    for number, line in enumerate(text.splitlines(), 1):
+    for number, line in enumerate(text.split("\n"), 1):  # other line breaks may be in a text
         if line.strip():
             yield f"line {number}", _json_value(line, f"line {number}")
 
@@ -221,20 +256,44 @@ def _read_parquet(data: bytes, name: str) -> Cells:
     import pyarrow.parquet as pq
 
     try:
-        table = pq.read_table(pa.BufferReader(data))
+        schema = pq.read_schema(pa.BufferReader(data))
+        known = [field.name for field in schema if not pa.types.is_nested(field.type)]
+        if repeated := sorted(heading for heading, n in Counter(known).items() if n > 1):
+            raise ValueError(f"it has more than one column {' and '.join(repeated)}")
+        # A text that the file holds once is then in memory once, however many rows have it.
+        with pq.ParquetFile(pa.BufferReader(data), read_dictionary=known) as file:
+            n_rows = file.metadata.num_rows
+            _check_size(n_rows, len(known))
+            texts = {h: _text_column(file.read(columns=[h]).column(0)) for h in known}
     except (OSError, ValueError, pa.ArrowException) as error:
-        raise DatasetError(f"{name} cannot be read as Parquet: {error}.") from error
-    headings, columns, left_out = [], [], []
-    for heading in table.column_names:
-        try:
-            columns.append(table[heading].cast(pa.string()).fill_null("").to_pandas().astype(str))
-            headings.append(heading.strip())
-        except pa.ArrowException:
-            left_out.append(heading)  # lists, pictures and the like
-    values = pd.concat(columns, axis=1) if columns else pd.DataFrame(index=range(len(table)))
-    values.columns = pd.RangeIndex(len(headings))
+        raise DatasetError(f"{name} cannot be read as Parquet: {on_one_line(error)}.") from error
+    columns = {heading: text for heading, text in texts.items() if text is not None}
+    left_out = [heading for heading in schema.names if heading not in columns]
+    values = pd.concat(columns.values(), axis=1) if columns else pd.DataFrame(index=range(n_rows))
+    values.columns = pd.RangeIndex(len(columns))
     note = f"its columns {', '.join(left_out)} are no text and left out" if left_out else ""
-    return Cells(headings, values, note)
+    return Cells([heading.strip() for heading in columns], values, note)
+
+
+def _text_column(column: "pa.ChunkedArray") -> pd.Series | None:
+    """Return a column of Parquet as text; None if it is none: pictures and the like."""
+    import pyarrow as pa
+    import pyarrow.compute as pc
+
+    try:
+        if pa.types.is_dictionary(column.type):
+            kind = column.type.value_type
+            if pa.types.is_string(kind) or holds_bytes(kind):
+                lengths = (
+                    pc.sum(pc.take(pc.binary_length(chunk.dictionary), chunk.indices)).as_py() or 0
+                    for chunk in column.chunks
+                )
+                if sum(lengths) > _MOST_TEXT:
+                    return None
+            column = column.cast(kind)
+        return column.cast(pa.string()).fill_null("").to_pandas().astype(str)
+    except pa.ArrowException:
+        return None
 
 
 def holds_bytes(kind: Any) -> bool:

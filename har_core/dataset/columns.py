@@ -1,5 +1,6 @@
 """Which column of a table holds the photographs' names, and which their labels."""
 
+from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Final
@@ -106,7 +107,7 @@ def choose_columns(
     chosen = chosen or {}
     keys = [spelling_key(heading) for heading in headings]
     lowered = [heading.lower() for heading in headings]
-    repeated = sorted({heading for heading in lowered if heading and lowered.count(heading) > 1})
+    repeated = sorted(heading for heading, n in Counter(lowered).items() if heading and n > 1)
     if repeated:
         raise DatasetError(
             f"{name} has more than one column {' and '.join(repeated)}; keep one of each."

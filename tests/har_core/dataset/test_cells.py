@@ -3,9 +3,13 @@
 import gzip
 import io
 import re
+import time
 from pathlib import Path
 
+import numpy as np
 import pandas as pd
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 
 from har_core.dataset.cells import read_cells, read_headings
@@ -60,6 +64,52 @@ def test_parquet_is_read_whatever_its_name(tmp_path: Path) -> None:
     assert read.values.to_numpy().tolist() == [["1.jpg", "a", "1"], ["2.jpg", "", "2"]]
     assert "boxes" in read.note
     assert read_headings(path) == ["file_name", "label", "fold"]
+
+
+def test_a_text_that_comes_in_every_row_of_parquet_is_not_held_as_often() -> None:
+    rows = pa.array(np.zeros(1_100, np.int32))
+    text = pa.DictionaryArray.from_arrays(rows, pa.array(["x" * 2**20]))
+    buffer = io.BytesIO()
+    pq.write_table(pa.table({"filename": rows, "label": text}), buffer, store_schema=False)
+    before = pa.total_allocated_bytes()
+    read = read_cells(buffer, "x")
+    assert read.headings == ["filename"] and "label" in read.note and len(read.values) == 1_100
+    assert pa.total_allocated_bytes() - before < 2**26
+
+
+def test_objects_with_hardly_a_heading_in_common_are_refused_at_once() -> None:
+    data = b"".join(b'{"%d.jpg": "running"}\n' % n for n in range(6_000))
+    with pytest.raises(DatasetError, match="6,000 rows and 6,000 columns"):
+        cells(data)
+
+
+def test_thousands_of_headings_are_told_apart_at_once() -> None:
+    headings = [f"feature {n}" for n in range(60_000)]
+    began = time.monotonic()
+    with pytest.raises(DatasetError, match="lacks the columns"):
+        choose_columns(headings, "x")
+    assert time.monotonic() - began < 10
+
+
+def test_line_separators_within_a_json_text_end_no_line() -> None:
+    assert cells('{"file": "1.png", "label": "a\u2028b"}\n'.encode())[1] == [["1.png", "a\u2028b"]]
+
+
+@pytest.mark.parametrize(
+    "rows",
+    ["a.jpg,running\nb.jpg,sitting,reading\n", 'a.jpg,"' + "of\nmany lines, " * 10_000 + '"\n'],
+    ids=["a line too long", "a cell that goes on"],
+)
+def test_a_table_of_photographs_is_known_by_its_headings(rows: str, tmp_path: Path) -> None:
+    table = tmp_path / "labels.csv"
+    table.write_text(f"filename,label\n{rows}")
+    assert read_headings(table) == ["filename", "label"]
+
+
+def test_a_letter_is_no_table(tmp_path: Path) -> None:
+    letter = tmp_path / "README.txt"
+    letter.write_text("Dear reader, thank you\nfor all, that, you read.\n")
+    assert read_headings(letter) is None
 
 
 def test_a_json_list_is_read() -> None:
