@@ -6,7 +6,7 @@ import unicodedata
 from collections import defaultdict
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
-from typing import Final
+from typing import Final, TypeAlias
 from urllib.parse import unquote
 
 from har_core.dataset.files import PHOTO_FOLDER, DatasetFiles
@@ -26,6 +26,7 @@ _SUFFIX: Final = re.compile("(?:" + "|".join(map(re.escape, PHOTO_SUFFIXES)) + "
 _SHOWN: Final = 3
 
 MISSING: Final = "missing"
+_FilesByParts: TypeAlias = dict[tuple[str, ...], list[str]]
 
 # What may differ between a listed name and its file, and how it is said.
 _DIFFERENCES: Final[dict[str, Callable[[str], str]]] = {
@@ -223,7 +224,7 @@ class _Search:
         inner = [home] * bool(home)
         self._bases = [*inner, "", photo_folder]
         self._bases_of_names = [*inner, photo_folder, ""]
-        self._indexes: dict[Callable[[str], str], tuple[dict, dict]] = {}
+        self._indexes: dict[Callable[[str], str], tuple[_FilesByParts, _FilesByParts]] = {}
 
     def directly(self, parts: list[str]) -> str | None:
         """Find a file where the table says that it is."""
@@ -242,40 +243,37 @@ class _Search:
         taken: frozenset[str] | set[str] = frozenset(),
     ) -> tuple[str | None, str]:
         """Find the one file that a name can mean; else say why it is none, ``""`` for none."""
-        by_path, by_name = self._index(key)
+        by_path, by_end = self._index(key)
         keyed = [key(part) for part in parts]
         if not elsewhere:
             for base in self._bases if len(parts) > 1 else self._bases_of_names:
-                path = "/".join([*map(key, base.split("/")), *keyed] if base else keyed)
-                found = [file for file in by_path.get(path, ()) if file not in taken]
+                path = [*map(key, base.split("/")), *keyed] if base else keyed
+                found = [file for file in by_path.get(tuple(path), ()) if file not in taken]
                 if found:
                     return _only(found)
-        found = [file for file in by_name.get(keyed[-1], ()) if file not in taken]
-        if len(parts) == 1 or not found:
-            return _only(found)
         folder = "/".join(parts[:-1])
-        split = split_of_folder(folder)
-        allowed = [file for file in found if not _is_other_split(file, split)]
-        if not allowed:
-            return None, f"{MISSING} (only in another split: {_shown(found)})"
-        bases = () if elsewhere else self._bases
-        if any(self.files.exists(f"{base}/{folder}" if base else folder) for base in bases):
-            return None, ""  # the folder is here, the file is not in it
-        tails = {
-            file: _common_tail(keyed, [key(part) for part in file.split("/")]) for file in allowed
-        }
-        longest = max(tails.values())
-        return _only([file for file, tail in tails.items() if tail == longest])
+        split, bases = split_of_folder(folder), () if elsewhere else self._bases
+        is_here = folder and any(self.files.exists(f"{b}/{folder}" if b else folder) for b in bases)
+        # The longest end of the path that a file has; of a folder that is here, the file is not.
+        ends = range(len(keyed)) if not is_here else [len(keyed) - 1]
+        for start in ends:
+            found = [file for file in by_end.get(tuple(keyed[start:]), ()) if file not in taken]
+            allowed = [file for file in found if not _is_other_split(file, split)]
+            if allowed:
+                return (None, "") if is_here else _only(allowed)
+        return None, f"{MISSING} (only in another split: {_shown(found)})" if found else ""
 
-    def _index(self, key: Callable[[str], str]) -> tuple[dict, dict]:
+    def _index(self, key: Callable[[str], str]) -> tuple[_FilesByParts, _FilesByParts]:
+        """Return files by their whole paths, and by each end of these, of keyed parts."""
         if key not in self._indexes:
-            by_path: dict[str, list[str]] = defaultdict(list)
-            by_name: dict[str, list[str]] = defaultdict(list)
+            by_path: _FilesByParts = defaultdict(list)
+            by_end: _FilesByParts = defaultdict(list)
             for file in self.files.walk():
-                parts = [key(part) for part in file.split("/")]
-                by_path["/".join(parts)].append(file)
-                by_name[parts[-1]].append(file)
-            self._indexes[key] = by_path, by_name
+                parts = tuple(key(part) for part in file.split("/"))
+                by_path[parts].append(file)
+                for start in range(len(parts)):
+                    by_end[parts[start:]].append(file)
+            self._indexes[key] = by_path, by_end
         return self._indexes[key]
 
 
@@ -290,10 +288,4 @@ def _shown(files: list[str]) -> str:
 
 
 def _is_other_split(file: str, split: str) -> bool:
-    own = split_of_folder(file.rpartition("/")[0])
-    return bool(split and own and own != split)
-
-
-def _common_tail(left: list[str], right: list[str]) -> int:
-    pairs = zip(reversed(left), reversed(right), strict=False)
-    return next((n for n, (a, b) in enumerate(pairs) if a != b), min(len(left), len(right)))
+    return bool(split) and split_of_folder(file.rpartition("/")[0]) not in ("", split)

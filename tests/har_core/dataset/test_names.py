@@ -1,5 +1,6 @@
 """A listed path is honoured; a name that differs a little is found, and it is said."""
 
+import time
 import unicodedata
 from pathlib import Path
 
@@ -77,6 +78,18 @@ def test_the_end_of_another_machines_path_decides(tmp_path: Path) -> None:
     found = matched(tmp_path, TWO_FOLDERS, listed)
     assert found.files == ["test/Image_1.jpg", "train/Image_1.jpg", None]
     assert found.problems[2] == "several files fit: test/Image_1.jpg, train/Image_1.jpg"
+
+
+def test_frames_of_many_videos_are_found_by_another_machines_paths_at_once(tmp_path: Path) -> None:
+    names = [f"v{video:03d}/{frame:02d}.jpg" for video in range(300) for frame in range(20)]
+    for name in names:
+        (tmp_path / "frames" / name).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / "frames" / name).touch()
+    files = DatasetFiles(tmp_path, follow_links=False)
+    began = time.monotonic()
+    found = match_names([f"/home/somebody/set/{name}" for name in names], files)
+    assert time.monotonic() - began < 8
+    assert found.files == [f"frames/{name}" for name in names]
 
 
 def test_an_absolute_path_into_the_dataset_is_honoured(tmp_path: Path) -> None:
