@@ -89,11 +89,16 @@ class Dataset:
 
     @cached_property
     def sources(self) -> tuple[Path, ...]:
-        """What decides about the rows: tables and the folders that photographs lie in."""
+        """What decides about the rows: tables and the folders that photographs lie in or below."""
         # Making 100,000 Paths takes a second.
         paths = self.rows["path"].dropna()
         folders = {os.path.dirname(real_path(path)) for path in paths}  # noqa: PTH120
-        return (*self.tables, *sorted(map(Path, folders) if folders else [self.folder]))
+        lying = set(map(Path, folders)) or {self.folder}
+        # A folder around them tells of a new class.
+        around = {
+            outer for inner in lying for outer in inner.parents if self.folder in outer.parents
+        }
+        return (*self.tables, *sorted(lying | around))
 
 
 Location: TypeAlias = str | Path | Dataset
@@ -143,12 +148,15 @@ def open_dataset(
     if not layout.tables and layout.classes is not None:
         return _of_folders(files, layout, layout.classes)
     parts = [_read_part(files, source, columns) for source in layout.tables]
+    for part in parts:
+        if layout.classes is not None and not part.labelled:
+            known = layout.classes.labels
+            part.rows["label"] = [known.get(file, "") for file in part.rows["file"]]
     rows = pd.concat([part.rows for part in parts], ignore_index=True)
-    records = pd.concat(_under_one_heading(parts), ignore_index=True).fillna("")
-    labelled = all(part.labelled for part in parts)
-    if not labelled and layout.classes is not None:
-        rows["label"] = [layout.classes.labels.get(file, "") for file in rows["file"]]
-        labelled = True
+    headings: dict[str, str] = {}
+    for part in parts:
+        headings = part.columns | headings
+    records = pd.concat(_under_one_heading(parts, headings), ignore_index=True).fillna("")
     folders = rows["file"].fillna("").str.rpartition("/")[0]
     rows["split"] = rows["split"].mask(rows["split"].eq(""), folders.map(split_of_folder))
     splits = rows.loc[rows["file"].notna(), "split"]
@@ -170,8 +178,8 @@ def open_dataset(
         tuple(source.path for source in layout.tables),
         rows.drop(columns="file"),
         records,
-        parts[0].columns,
-        labelled,
+        headings,
+        layout.classes is not None or any(part.labelled for part in parts),
         unlisted,
         tuple(dict.fromkeys(filter(None, notes))),
         missing,
@@ -303,12 +311,12 @@ def _read_part(
     return _Part(rows, records, headings, found.label is not None, said)
 
 
-def _under_one_heading(parts: Sequence[_Part]) -> list[pd.DataFrame]:
+def _under_one_heading(parts: Sequence[_Part], headings: Mapping[str, str]) -> list[pd.DataFrame]:
     """Return the records of all tables, what is the same under the heading that the first has."""
     known: dict[str, str] = {}
     found = []
     for part in parts:
-        roles = {h: parts[0].columns.get(role, h) for role, h in part.columns.items()}
+        roles = {h: headings[role] for role, h in part.columns.items()}
         others = {h: known.get(h.lower(), h) for h in part.records if h not in roles}
         others = {h: name for h, name in others.items() if name not in roles.values()}
         found.append(part.records[[h for h in part.records if h in roles or h in others]])

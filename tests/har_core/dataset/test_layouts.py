@@ -275,6 +275,16 @@ def test_photographs_that_cannot_be_listed_are_not_said_to_be_none(
         open_dataset(tiny_dataset)
 
 
+def test_labels_of_one_split_are_kept_where_another_has_none(tmp_path: Path) -> None:
+    write_photos(tmp_path, ["train/a.png", "test/b.png"])
+    (tmp_path / "test" / "metadata.csv").write_text("file_name\nb.png\n")
+    (tmp_path / "train" / "metadata.csv").write_text("image,class\na.png,sit\n")
+    dataset = open_dataset(tmp_path)
+    assert dataset.labelled and dataset.columns == {"filename": "file_name", "label": "class"}
+    assert dataset.rows["label"].tolist() == ["", "sit"]
+    assert dataset.table["label"].tolist() == dataset.records["class"].tolist() == ["", "sit"]
+
+
 def test_tables_of_several_headings_become_one_that_can_be_read_again(tmp_path: Path) -> None:
     write_photos(tmp_path, ["train/a.png", "test/b.png"])
     (tmp_path / "test" / "metadata.csv").write_text("Image,Target,X\nb.png,run,1\n")
@@ -284,3 +294,11 @@ def test_tables_of_several_headings_become_one_that_can_be_read_again(tmp_path: 
     cleaned.write_text(labels_csv(dataset.table, dataset.columns))
     assert cleaned.read_text().splitlines()[0] == "Image,Target,X"
     assert load_dataset(tmp_path, cleaned).to_dict() == load_dataset(tmp_path).to_dict()
+
+
+def test_folders_that_may_get_another_class_are_watched(tmp_path: Path) -> None:
+    write_photos(
+        tmp_path, [f"{split}/{label}/0.png" for split in ("train", "val") for label in "ab"]
+    )
+    watched = [path.relative_to(tmp_path).as_posix() for path in open_dataset(tmp_path).sources]
+    assert watched == ["train", "train/a", "train/b", "val", "val/a", "val/b"]
