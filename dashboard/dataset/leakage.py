@@ -47,22 +47,23 @@ def show_leakage(view: DatasetView) -> None:
             icon=":material/check_circle:",
         )
         return
-    groups = leaks["duplicate_group"].unique()
+    groups = leaks["duplicate_group"].astype(object).fillna(leaks["filename"])
+    numbers = groups.unique()
     st.error(
-        f"Duplicates cross splits: {counted(len(groups), 'group')}, {len(leaks):,} photographs. "
+        f"Duplicates cross splits: {counted(len(numbers), 'group')}, {len(leaks):,} photographs. "
         "The measured accuracy is too good by what the model has seen before. Keep each group in "
         "one split, or exclude all but one.",
         icon=":material/leak_add:",
     )
-    page = choose_page(len(groups), _GROUPS_PER_PAGE, "leak_page")
+    page = choose_page(len(numbers), _GROUPS_PER_PAGE, "leak_page")
     bar = st.container()
-    shown = groups[page]
-    by_heading = {
-        f"Group {number} · {' and '.join(sorted(set(rows['split'])))}": view.photographs.loc[
-            rows.index
-        ]
-        for number, rows in leaks[leaks["duplicate_group"].isin(shown)].groupby("duplicate_group")
-    }
+    by_heading = {}
+    for number in numbers[page]:
+        rows = leaks[groups.eq(number)]
+        # A photograph that is in several splits itself needs no duplicate.
+        who = escape_markdown(number) if isinstance(number, str) else f"Group {number}"
+        heading = f"{who} · {' and '.join(sorted(set(rows['split'])))}"
+        by_heading[heading] = view.photographs.loc[rows.index]
     selected = show_groups(view, by_heading, key="leak", note=lambda row: str(split[row.name]))
     with bar:
         show_decision_bar(view, selected, key="leaks")

@@ -171,7 +171,8 @@ def split_columns(dataset: Dataset) -> pd.DataFrame:
     DataFrame
         ``filename`` and every further column whose values are all names of splits (train,
         validation, test and their usual variants, or empty), at least two of them; ``folder``
-        where folders say it. Variants are made one: ``Val`` and ``dev`` are ``validation``.
+        where folders say it. Variants are made one: ``Val`` and ``dev`` are ``validation``. A
+        photograph that rows put in several is in ``"test + train"``.
     """
     columns = {"filename": dataset.rows["filename"]}
     if "split" in dataset.rows:
@@ -181,7 +182,17 @@ def split_columns(dataset: Dataset) -> pd.DataFrame:
         splits = words.map(split_of_word)
         if (splits.ne("") | words.eq("")).all() and splits[splits.ne("")].nunique() >= 2:
             columns[heading.lower()] = splits
-    return pd.DataFrame(columns).drop_duplicates("filename", ignore_index=True)
+    table = pd.DataFrame(columns)
+    once = table.drop_duplicates("filename").set_index("filename")
+    repeated = table[table["filename"].duplicated(keep=False)]
+    for column in once if len(repeated) else ():
+        of_name = repeated.groupby("filename")[column].agg(_joined)
+        once.loc[of_name.index, column] = of_name
+    return once.reset_index()
+
+
+def _joined(splits: pd.Series) -> str:
+    return SEVERAL_SPLITS.join(sorted(set(splits) - {""}))
 
 
 def rows_of_own_split(table: pd.DataFrame, split: str) -> pd.DataFrame:
@@ -256,7 +267,7 @@ def inherited_split(
 
 
 def leaking_groups(photographs: pd.DataFrame, split: pd.Series) -> pd.DataFrame:
-    """Find duplicate groups whose photographs are in more than one split.
+    """Find photographs and duplicate groups that are in more than one split.
 
     Parameters
     ----------
@@ -268,13 +279,13 @@ def leaking_groups(photographs: pd.DataFrame, split: pd.Series) -> pd.DataFrame:
     Returns
     -------
     DataFrame
-        ``duplicate_group``, ``filename``, ``label``, ``split`` of all photographs of those groups,
-        by group; index as `photographs`.
+        ``duplicate_group`` (missing for a photograph without duplicates), ``filename``, ``label``,
+        ``split`` of all photographs of those groups, by group; index as `photographs`.
     """
     if len(split) != len(photographs):
         raise DatasetError(f"{len(split)} splits for {len(photographs)} photographs.")
     rows = photographs[["duplicate_group", "filename", "label"]].assign(split=split)
-    rows = rows[rows["duplicate_group"].notna() & rows["split"].ne("")]
+    rows = rows[rows["split"].ne("")]
     crossing = rows.groupby("duplicate_group")["split"].transform("nunique").gt(1)
     crossing |= rows["split"].str.contains(SEVERAL_SPLITS, regex=False)
     return rows[crossing].sort_values("duplicate_group", kind="stable")

@@ -43,6 +43,15 @@ def test_variants_of_a_splits_name_are_one(tmp_path: Path) -> None:
     ]
 
 
+def test_a_photograph_that_rows_put_in_two_splits_is_in_both(tmp_path: Path) -> None:
+    (tmp_path / "train.csv").write_text(
+        "filename,label,split\na.jpg,x,train\na.jpg,x,test\nb.jpg,y,train\nb.jpg,y,\nc.jpg,y,val\n"
+    )
+    splits = split_columns(open_dataset(tmp_path, photographs_needed=False))
+    assert splits["filename"].tolist() == ["a.jpg", "b.jpg", "c.jpg"]
+    assert splits["split"].tolist() == ["test + train", "train", "validation"]
+
+
 def test_groups_that_cross_splits_leak() -> None:
     photographs = pd.DataFrame(
         {
@@ -56,6 +65,8 @@ def test_groups_that_cross_splits_leak() -> None:
     assert list(leaks["filename"]) == ["a", "b"]
     both = pd.Series(["test + train", "test + train", *[""] * 4])
     assert list(leaking_groups(photographs, both)["filename"]) == ["a", "b"]
+    alone = pd.Series(["", "", "", "", "test + train", "train"])
+    assert list(leaking_groups(photographs, alone)["filename"]) == ["e"]
     unknown = split.replace("test", "")
     assert leaking_groups(photographs, unknown).empty
 
