@@ -103,7 +103,7 @@ def _show_suggestions(view: DatasetView, decisions: Decisions) -> None:
     }
     if not any(open_suggestions.values()):
         st.caption("Nothing left to suggest.")
-    for number, (reason, names) in enumerate(open_suggestions.items()):
+    for reason, names in open_suggestions.items():
         if not names:
             continue
         st.markdown(f"{reason}: **{len(names):,}**")
@@ -111,22 +111,22 @@ def _show_suggestions(view: DatasetView, decisions: Decisions) -> None:
             st.button(
                 "Exclude",
                 icon=":material/block:",
-                key=f"suggestion_{number}",
+                key=f"exclude {reason}",  # a second click must not mean what takes its place
                 on_click=decide_about,
                 args=(view, "exclude", names),
                 width="content",
             )
-            looking = st.toggle("Look at them", key=f"look_{number}", width="content")
+            looking = st.toggle("Look at them", key=f"look {reason}", width="content")
         if looking:
             rows = view.photographs[view.photographs["filename"].isin(names)]
-            show_tiles(view, rows.head(PAGE_SIZE), key=f"look_tiles_{number}", selectable=False)
+            show_tiles(view, rows.head(PAGE_SIZE), key=f"look_tiles {reason}", selectable=False)
             if len(rows) > PAGE_SIZE:
                 st.caption(f"{PAGE_SIZE} of {len(rows):,}")
 
 
 def _show_exports(view: DatasetView, decisions: Decisions) -> None:
     table = view.dataset.table
-    cleaned = cleaned_table(table, decisions)
+    cleaned = cleaned_table(table, decisions, view.dataset.unlisted)
     st.markdown(
         f"**{len(cleaned):,}** of {len(table):,} rows are kept, "
         f"**{len(decisions.relabelled):,}** with a new label."

@@ -10,6 +10,7 @@ from typing import Final
 import pandas as pd
 
 from har_core.dataset.decisions import Action, Decision, Decisions, load_decisions
+from har_core.dataset.names import split_of_folder
 from har_core.dataset.table import Dataset, read_table
 from har_core.errors import DatasetError
 from har_core.storage.checksums import sha256_of_files
@@ -77,6 +78,9 @@ def cleaned_dataset(dataset: Dataset) -> tuple[Dataset, str]:
         [(name, relabelled[name], dataset.unlisted[name], "") for name in added],
         columns=["filename", "label", "path", "problem"],
     )
+    if "split" in rows:  # of its folder; what no split's folder holds is learned from
+        folders = [Path(path).relative_to(dataset.folder).parent for path in extra["path"]]
+        extra["split"] = [split_of_folder(folder.as_posix()) or "train" for folder in folders]
     if added:
         rows = pd.concat([rows, extra], ignore_index=True)
     n_excluded = len(dataset.rows) + len(added) - len(rows)

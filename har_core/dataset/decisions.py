@@ -296,7 +296,9 @@ def _write(decisions: Decisions) -> Decisions:
     return decisions
 
 
-def cleaned_table(table: pd.DataFrame, decisions: Decisions) -> pd.DataFrame:
+def cleaned_table(
+    table: pd.DataFrame, decisions: Decisions, unlisted: Collection[str]
+) -> pd.DataFrame:
     """Apply decisions to a table of labels.
 
     Parameters
@@ -305,12 +307,14 @@ def cleaned_table(table: pd.DataFrame, decisions: Decisions) -> pd.DataFrame:
         ``filename``, ``label`` and any other columns, e.g. from
         `har_core.dataset.table.read_table`.
     decisions : Decisions
+    unlisted : collection of str
+        Filenames of further photographs; see `har_core.dataset.table.Dataset`.
 
     Returns
     -------
     DataFrame
         Without the excluded rows, relabelled rows with their new label; a relabelled photograph
-        that the table does not list is added, with nothing in the other columns.
+        among `unlisted` is added, with nothing in the other columns.
     """
     kept = table[~table["filename"].isin(decisions.excluded)].reset_index(drop=True)
     relabelled = decisions.relabelled
@@ -321,8 +325,7 @@ def cleaned_table(table: pd.DataFrame, decisions: Decisions) -> pd.DataFrame:
         for name, label in zip(kept["filename"], kept["label"], strict=True)
     ]
     kept = kept.assign(label=labels)
-    known = set(table["filename"])
-    added = [(name, label) for name, label in relabelled.items() if name not in known]
+    added = [(name, label) for name, label in relabelled.items() if name in unlisted]
     if not added:
         return kept
     extra = pd.DataFrame(added, columns=["filename", "label"])

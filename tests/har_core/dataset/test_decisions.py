@@ -10,7 +10,11 @@ import pandas as pd
 import pytest
 
 from har_core.dataset import decisions as decisions_module
-from har_core.dataset.decision_tables import decisions_csv, read_decisions_csv
+from har_core.dataset.decision_tables import (
+    cleaned_dataset,
+    decisions_csv,
+    read_decisions_csv,
+)
 from har_core.dataset.decisions import (
     DECISIONS_FILE,
     Decision,
@@ -30,7 +34,7 @@ from tests.drawing import photo_bytes, write_dataset
 
 def cleaned_csv(folder: Path) -> str:
     dataset = open_dataset(folder)
-    cleaned = cleaned_table(dataset.table, load_decisions(folder))
+    cleaned = cleaned_table(dataset.table, load_decisions(folder), dataset.unlisted)
     return labels_csv(cleaned, dataset.columns)
 
 
@@ -139,6 +143,14 @@ def test_decisions_of_version_1_0_hold_for_their_names(tiny_dataset: Path) -> No
 def test_decision_opens_no_file_outside_the_dataset(tiny_dataset: Path) -> None:
     (step,) = decide(tiny_dataset, "exclude", ["../train.csv"]).steps
     assert step.sha256 == ("",)
+
+
+def test_relabelled_photograph_that_is_gone_is_not_added(tiny_dataset: Path) -> None:
+    new = tiny_dataset / "train" / "new.jpg"
+    new.write_bytes(photo_bytes("running"))
+    decide(tiny_dataset, "relabel", ["new.jpg"], "running")
+    new.unlink()
+    assert "new.jpg" not in cleaned_csv(tiny_dataset)
 
 
 def test_cleaned_table_keeps_its_other_columns(tiny_dataset: Path) -> None:
@@ -316,3 +328,16 @@ def test_a_table_that_holds_no_decisions_is_refused(tmp_path: Path, text: str, n
     (tmp_path / "table.csv").write_text(text)
     with pytest.raises(DatasetError, match=named):
         read_decisions_csv(tmp_path / "table.csv")
+
+
+def test_a_photograph_that_the_review_adds_is_in_the_split_of_its_folder(tmp_path: Path) -> None:
+    for name in ("train/0.jpg", "train/1.jpg", "test/0.jpg", "test/1.jpg"):
+        (tmp_path / name).parent.mkdir(exist_ok=True)
+        (tmp_path / name).write_bytes(photo_bytes())
+    (tmp_path / "train.csv").write_text("filename,label\ntrain/0.jpg,run\ntest/0.jpg,run\n")
+    decide(tmp_path, "relabel", ["test/1.jpg", "1.jpg"], "sit")
+    rows = cleaned_dataset(open_dataset(tmp_path))[0].rows.set_index("filename")
+    assert rows["split"].to_dict() == {
+        **{"0.jpg": "train", "1.jpg": "train"},
+        **{"test/0.jpg": "test", "test/1.jpg": "test"},
+    }
