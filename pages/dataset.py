@@ -5,6 +5,7 @@ import streamlit as st
 from dashboard import sidebar
 from dashboard.dataset.actions import (
     SECTION_KEY,
+    ask_for_scan,
     offer_analysis,
     offer_rescan,
     offer_scan,
@@ -57,7 +58,7 @@ def show_section(view: DatasetView, section: str) -> None:
         offer_analysis(view)
         show_map(view)
     elif not view.scanned:
-        st.info("Scan the photographs first (above).", icon=":material/troubleshoot:")
+        ask_for_scan()
     elif section == "Findings":
         offer_rescan(view)
         show_findings(view)

@@ -53,11 +53,7 @@ def offer_scan(view: DatasetView, *, findings_shown: bool = False) -> None:
 
 def _offer_first_scan(view: DatasetView) -> None:
     if fault := why_nothing_is_remembered():
-        st.warning(
-            "Nothing can be remembered, so photographs can be looked at but not scanned: "
-            + escape_markdown(fault[0].lower() + fault[1:]),
-            icon=":material/history_toggle_off:",
-        )
+        _warn("photographs can be looked at but not scanned", fault)
         return
     with st.container(border=True, horizontal=True, vertical_alignment="center"):
         st.markdown(
@@ -73,6 +69,20 @@ def _offer_first_scan(view: DatasetView) -> None:
             args=(view.dataset,),
             width="content",
         )
+
+
+def _warn(consequence: str, fault: str) -> None:
+    st.warning(
+        f"Nothing can be remembered, so {consequence}: "
+        + escape_markdown(fault[0].lower() + fault[1:]),
+        icon=":material/history_toggle_off:",
+    )
+
+
+def ask_for_scan() -> None:
+    """Say that a section needs a scan, unless `offer_scan` says that there can be none."""
+    if not why_nothing_is_remembered():
+        st.info("Scan the photographs first (above).", icon=":material/troubleshoot:")
 
 
 def _describe_scan(job: Job) -> str:
@@ -105,24 +115,32 @@ def offer_analysis(view: DatasetView) -> None:
         return
     key = _analysis_key(view.folder, view.model_folder)
     if view.analysis is None and not _is_running(key):
-        with st.container(border=True, horizontal=True, vertical_alignment="center"):
-            st.markdown(
-                "**Let the model look at all photographs** to find doubtful labels and outliers "
-                "and to draw the map: once per model, and it says how long."
-                + ("" if view.scanned else "  \n:orange[Scan the photographs first.]")
-            )
-            st.button(
-                "Start",
-                type="primary",
-                icon=":material/visibility:",
-                key="analyse",
-                disabled=not view.scanned,
-                help=None if view.scanned else "Scan the photographs first.",
-                on_click=start_analysis,
-                args=(view, view.model_folder),
-                width="content",
-            )
+        _offer_first_analysis(view, view.model_folder)
     show_jobs(key, JobEnd(_describe_analysis), exact=True)
+
+
+def _offer_first_analysis(view: DatasetView, model_folder: Path) -> None:
+    if fault := why_nothing_is_remembered():
+        if view.scanned:  # else it is said above
+            _warn("the model cannot look at all photographs", fault)
+        return
+    with st.container(border=True, horizontal=True, vertical_alignment="center"):
+        st.markdown(
+            "**Let the model look at all photographs** to find doubtful labels and outliers "
+            "and to draw the map: once per model, and it says how long."
+            + ("" if view.scanned else "  \n:orange[Scan the photographs first.]")
+        )
+        st.button(
+            "Start",
+            type="primary",
+            icon=":material/visibility:",
+            key="analyse",
+            disabled=not view.scanned,
+            help=None if view.scanned else "Scan the photographs first.",
+            on_click=start_analysis,
+            args=(view, model_folder),
+            width="content",
+        )
 
 
 def _describe_analysis(job: Job) -> str:

@@ -16,6 +16,7 @@ import pytest
 from streamlit.testing.v1 import AppTest
 from streamlit.testing.v1.element_tree import Button
 
+from dashboard.dataset import actions
 from dashboard.dataset import suspects as dataset_suspects
 from dashboard.dataset.kept import zip_of
 from dashboard.dataset.review.queue import load_queue
@@ -154,6 +155,26 @@ def test_photographs_can_be_browsed_where_nothing_can_be_remembered(
     assert not page.exception and not page.error
     assert any("Nothing can be remembered" in warning.value for warning in page.warning)
     assert "scan" not in [button.key for button in page.button]
+
+
+@pytest.mark.parametrize("section", ["Review", "Findings", "Label suspects", "Map", "Leakage"])
+def test_no_section_asks_for_a_scan_where_nothing_can_be_remembered(
+    unscanned: Path, tmp_path: Path, section: str
+) -> None:
+    (tmp_path / "cache").touch()
+    page = open_page(unscanned, section)
+    said = texts(page)
+    assert "Nothing can be remembered" in said and "Scan the photographs" not in said
+    assert "analyse" not in [button.key for button in page.button]
+
+
+def test_no_look_by_the_model_is_offered_where_it_could_not_be_remembered(
+    dataset: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(actions, "why_nothing_is_remembered", lambda: "The disk is full.")
+    page = open_page(dataset, "Map")
+    assert "the model cannot look at all photographs: the disk is full" in texts(page)
+    assert "analyse" not in [button.key for button in page.button]
 
 
 def test_unscanned_dataset_shows_its_balance_and_offers_a_scan(
@@ -417,6 +438,25 @@ def test_suggestions_exclude_the_surplus_in_one_click(dataset: Path) -> None:
 def test_leak_between_splits_is_reported(dataset: Path) -> None:
     page = open_page(dataset, "Leakage")
     assert "Duplicates cross splits: 1 group, 2 photographs" in texts(page)
+
+
+def test_photograph_listed_in_two_splits_is_a_leak(unscanned: Path, tmp_path: Path) -> None:
+    table = unscanned / "train.csv"
+    first, *rows = table.read_text().splitlines()
+    lines = [f"{first},split", *(f"{row},train" for row in rows), "running_1.jpg,running,test"]
+    table.write_text("\n".join(lines))
+    scan_dataset(unscanned, workers=1)
+    page = open_page(unscanned, "Leakage", split_source="column “split” of the table")
+    assert "Duplicates cross splits: 1 group, 1 photographs" in texts(page)
+    assert any("running" in c.value and "· test + train" in c.value for c in page.caption)
+
+
+def test_second_click_on_a_suggestion_means_no_other(dataset: Path) -> None:
+    page = open_page(dataset, "Clean up")
+    first, other = (b for b in page.button if b.label == "Exclude")
+    seen = {first.key, other.key}
+    first.click().run()
+    assert [b.key for b in page.button if b.key in seen] == [other.key]
 
 
 def test_damaged_decisions_are_reported_instead_of_overwritten(dataset: Path) -> None:
@@ -851,6 +891,6 @@ def test_all_that_a_filter_holds_is_decided_and_undone_as_one(dataset: Path) -> 
 
 def test_what_is_excluded_in_bulk_can_be_looked_at_before(dataset: Path) -> None:
     page = open_page(dataset, "Clean up")
-    page.toggle(key="look_0").set_value(True).run()
+    next(t for t in page.toggle if t.label == "Look at them").set_value(True).run()
     assert not page.exception
     assert load_decisions(dataset).steps == ()

@@ -6,6 +6,7 @@ from typing import Any, Final
 import pandas as pd
 import streamlit as st
 
+from dashboard.dataset.actions import ask_for_scan
 from dashboard.dataset.decision_bar import (
     current_decisions,
     decide_about,
@@ -73,7 +74,7 @@ _slash_key = st.components.v2.component("har_slash_key", html="<span></span>", j
 def show_review(view: DatasetView) -> None:
     """Draw the photograph that is to be decided next, or say why there is none."""
     if not view.scanned:
-        st.info("Scan the photographs first (above).", icon=":material/troubleshoot:")
+        ask_for_scan()
         return
     queue = load_queue(view)
     if view.analysis is None:
