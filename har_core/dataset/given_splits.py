@@ -37,7 +37,9 @@ def split_of_folders(
     if recorded is None:
         return split_as_given(labels, groups, given, seed=seed)
     known = table["sha256"].isin(recorded["sha256"])
-    given = given.where(~known, inherited_split(table, recorded, seed=seed))
+    given = given.mask(
+        known, pd.Series(inherited_split(table[known], recorded), table.index[known])
+    )
     return split_as_given(labels, groups, given, known=known, seed=seed)
 
 

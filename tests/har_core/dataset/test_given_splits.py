@@ -32,6 +32,21 @@ def test_a_split_that_lacks_is_drawn_from_training(given_too: str) -> None:
     assert (split == given_too).sum() == 20
 
 
+def test_what_folders_split_is_not_refused_for_a_split_that_nobody_draws() -> None:
+    """Drawn anew, *b* would miss a split, since its near duplicates carry another label."""
+    given = ["train", "train", "test", "train", "train", "validation", "train"]
+    table = pd.DataFrame(
+        {
+            "label": list("aaabbba"),
+            "sha256": list("tuvwxyz"),
+            "duplicate_group": [0, 1, 2, 0, 1, 3, 4],
+            "split": given,
+        }
+    )
+    recorded = pd.DataFrame({"sha256": ["z"], "split": ["train"]})
+    assert list(split_of_folders(table, recorded)) == given
+
+
 def test_what_an_earlier_model_knows_stays_where_it_was() -> None:
     table = pd.DataFrame(
         {
