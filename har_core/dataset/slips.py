@@ -1,5 +1,6 @@
 """What a table of labels says by itself: class balance, and slips that a fix can be offered for."""
 
+import unicodedata
 from dataclasses import dataclass
 
 import numpy as np
@@ -146,7 +147,7 @@ def suggest_spellings(labels: pd.Series) -> dict[str, str]:
     counts = labels.value_counts()
     groups: dict[str, list[str]] = {}
     for label in counts.index:
-        groups.setdefault(spelling_key(label), []).append(label)
+        groups.setdefault(spelling_key(label) or label.strip(), []).append(label)
     suggested = {}
     for spellings in groups.values():
         best = min(
@@ -157,8 +158,12 @@ def suggest_spellings(labels: pd.Series) -> dict[str, str]:
 
 
 def spelling_key(name: str) -> str:
-    """Return what names share that differ only in case, spaces, hyphens and underscores."""
-    return "_".join(name.casefold().replace("-", " ").replace("_", " ").split())
+    """Return what names share that differ only in case, spaces, hyphens and underscores.
+
+    An accent of its own (NFD, as in names of folders from a Mac) counts as the letter with it.
+    """
+    letters = unicodedata.normalize("NFC", name.casefold())
+    return "_".join(letters.replace("-", " ").replace("_", " ").split())
 
 
 def fix_label_slips(table: pd.DataFrame) -> pd.DataFrame:

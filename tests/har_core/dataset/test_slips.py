@@ -6,7 +6,12 @@ import pandas as pd
 import pytest
 
 from har_core.dataset.decisions import labels_csv
-from har_core.dataset.slips import ClassBalance, find_label_slips, fix_label_slips
+from har_core.dataset.slips import (
+    ClassBalance,
+    find_label_slips,
+    fix_label_slips,
+    suggest_spellings,
+)
 from har_core.dataset.table import read_table
 from har_core.errors import DatasetError
 
@@ -82,3 +87,10 @@ def test_uploaded_table_that_is_none_is_refused_with_reason() -> None:
     ):
         with pytest.raises(DatasetError, match=reason):
             read_table(BytesIO(content))
+
+
+def test_accents_of_their_own_are_a_variant_and_a_missing_label_is_none() -> None:
+    labels = pd.Series(["caf\u00e9", "caf\u00e9", "cafe\u0301", "-", "-", "", " "])
+    suggested = suggest_spellings(labels)
+    assert suggested["cafe\u0301"] == "caf\u00e9"
+    assert suggested["-"] == "-" and suggested[""] == suggested[" "] == ""
