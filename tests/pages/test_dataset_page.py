@@ -415,7 +415,7 @@ def test_overview_compares_sizes_with_the_models_own_input(
 
 
 def test_recorded_confidence_is_what_the_model_answers_now(
-    dataset: Path, template: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    dataset: Path, template: Path, tmp_path: Path
 ) -> None:
     models = shutil.copytree(template / "models", tmp_path / "models")
     bundle.update_manifest(models / "tiny", temperature=2.0)
@@ -576,7 +576,7 @@ def test_cross_validation_kept_from_training_judges_the_whole_set_without_an_ana
     assert not [b for b in page.button if b.label.startswith("Accept")]
 
 
-def test_opened_photograph_says_why_the_model_answers_so_and_why_not_its_label(dataset, tmp_path):
+def test_opened_photograph_says_why_the_model_answers_so_and_why_not_its_label(dataset):
     table = dataset / "train.csv"
     table.write_text(table.read_text().replace("running_3.jpg,running", "running_3.jpg,sitting"))
     page = open_page(dataset, "Photographs", photo="running_3.jpg")

@@ -403,9 +403,7 @@ def test_a_rival_without_predictions_is_evaluated_on_a_click(app, model):
     assert "not known which photographs the model was trained on" in texts(app)
 
 
-def test_a_rival_is_not_offered_evaluation_where_the_photographs_are_gone(
-    app, model, tmp_path, monkeypatch
-):
+def test_a_rival_is_not_offered_evaluation_where_the_photographs_are_gone(app, model, monkeypatch):
     monkeypatch.setenv("HAR_DATASET", "")
     write_tiny_bundle(model.parent, "rival", created="2001-01-01T00:00:00+00:00")
     view(app, "Compare")

@@ -204,7 +204,7 @@ def test_the_jobs_page_explains_itself_before_there_are_any(tmp_path: Path) -> N
 
 
 def test_jobs_that_ended_say_how_and_lead_to_their_results(
-    place: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     write_results(tmp_path / "broken_off", 50, state="failed")
     edit(tmp_path / "broken_off", message="The disk is full.")

@@ -68,7 +68,7 @@ def test_without_a_dataset_the_page_says_where_to_name_one(tiny_models: Path) ->
 
 
 def test_any_version_can_be_compared_and_made_the_default(
-    tiny_models: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    tiny_models: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     table = pd.DataFrame({"filename": ["a", "b"], "label": ["running", ""], "split": "train"})
     write_evaluated_bundle(

@@ -42,7 +42,7 @@ def test_longest_bar_leaves_room_for_its_label_and_names_are_not_cut():
     assert figure.layout.yaxis.automargin
 
 
-def test_chart_takes_its_background_from_the_page(bars):
+def test_chart_takes_its_background_from_the_page():
     figure = charts.even_bars(NAMES)
     assert figure.layout.paper_bgcolor == figure.layout.plot_bgcolor == "rgba(0, 0, 0, 0)"
 

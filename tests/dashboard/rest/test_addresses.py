@@ -112,7 +112,7 @@ def test_what_is_nobodys_is_json_404_for_programs(client, prefix, path, accept):
         assert address in client.get(address).json()["error"]
 
 
-def test_what_is_nobodys_is_404_for_browsers_too(client, prefix):
+def test_what_is_nobodys_is_404_for_browsers_too(client):
     answer = client.get("/no-such-page", headers={"Accept": "text/html,application/xml;q=0.9"})
     assert answer.status_code == 404
 

@@ -167,7 +167,7 @@ def test_explanations_are_pictures_named_like_the_photographs(run, photos, tmp_p
     assert "Wrote 3 pictures to why" in result.stderr
 
 
-def test_explanations_replace_earlier_ones_and_no_photograph(run, photos, tmp_path):
+def test_explanations_replace_earlier_ones_and_no_photograph(run, photos):
     photograph = photos / "running.jpg"
     beside = photos / "running.png"
     beside.write_bytes(encode(draw_photo("sitting"), "PNG"))
@@ -350,7 +350,7 @@ def test_every_module_of_commands_holds_the_commands_that_lead_to_it():
         )
 
 
-def test_a_prediction_imports_nothing_that_it_does_not_need(run_process, photos):
+def test_a_prediction_imports_nothing_that_it_does_not_need(tiny_models, photos):
     code = (
         "import sys; from har_core.cli import main; sys.argv = ['har', 'predict', sys.argv[1]]\n"
         "try: main()\n"

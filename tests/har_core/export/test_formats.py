@@ -109,7 +109,7 @@ def test_onnx_and_keras_files_give_equal_answers(folder, pixels, tmp_path):
     assert apply_temperature(by_keras, TEMPERATURE) == pytest.approx(by_onnx, abs=1e-5)
 
 
-def test_network_without_an_onnx_graph_gets_one(folder, pixels, tmp_path):
+def test_network_without_an_onnx_graph_gets_one(folder, tmp_path):
     files = {"model.keras": folder / "model.keras"}
     manifest = bundle.read_manifest(folder)
     bundle.write_bundle(tmp_path / "it", manifest, files)
@@ -153,7 +153,7 @@ def test_hub_folder_has_a_card_that_the_hub_takes(folder, tmp_path):
     assert processor["image_mean"] == [0.485, 0.456, 0.406]
 
 
-def test_model_without_metrics_or_licence_has_a_card_too(folder, tmp_path):
+def test_model_without_metrics_or_licence_has_a_card_too(tmp_path):
     hub = pytest.importorskip("huggingface_hub")
     write_tiny_bundle(tmp_path / "models")
     written = export_model(tmp_path / "models" / "tiny", tmp_path / "card", "hf")

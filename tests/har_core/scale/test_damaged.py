@@ -230,9 +230,7 @@ def test_members_of_a_tar_file_are_not_kept(tar: Path, monkeypatch: pytest.Monke
     assert len(kept) > 2 and max(kept) == 0
 
 
-def test_tar_files_that_were_joined_are_one(
-    tar: Path, contents: list[bytes], tmp_path: Path
-) -> None:
+def test_tar_files_that_were_joined_are_one(tar: Path) -> None:
     tar.write_bytes(2 * tar.read_bytes())
     items = list(list_sources([str(tar)]))
     assert len(items) == 2 * N and not any(item.trouble for item in items)

@@ -152,7 +152,7 @@ def test_job_that_never_wrote_a_row_has_chosen_no_precision(
     assert Results(str(to)).read_info().precision == "float32"
 
 
-def test_only_what_a_worker_needs_travels(bundle: Path, tmp_path: Path) -> None:
+def test_only_what_a_worker_needs_travels(bundle: Path) -> None:
     for name in (NOVELTY_FILE, INT8_NOVELTY_FILE):
         (bundle / name).write_bytes(name.encode())
     manifest = read_manifest(bundle)

@@ -108,9 +108,7 @@ def test_question_mark_before_the_options_of_a_server_makes_no_pattern(
 
 
 @pytest.mark.parametrize("where", ["{}", "s3://there"])
-def test_folder_below_one_that_matches_is_not_read_again(
-    place: Path, monkeypatch: pytest.MonkeyPatch, where: str
-) -> None:
+def test_folder_below_one_that_matches_is_not_read_again(place: Path, where: str) -> None:
     (place / "a" / "other").symlink_to(place / "x", target_is_directory=True)
     read: list[str] = []
     found = {item.uri for item in list_sources([f"{where.format(place)}/**/*"], whole=read.append)}

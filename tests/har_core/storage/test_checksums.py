@@ -37,7 +37,7 @@ def test_a_file_is_read_again_only_after_it_changed(
     assert len(read) == 2
 
 
-def test_progress_counts_every_file(tmp_path: Path) -> None:
+def test_progress_counts_every_file() -> None:
     steps: list[tuple[int, int]] = []
     sha256_of_files([None] * 600, lambda what, done, total: steps.append((done, total)))
     assert steps == [(256, 600), (512, 600), (600, 600)]

@@ -242,7 +242,7 @@ def test_changed_dataset_is_not_resumed(tmp_path, monkeypatch):
         train(dataset, "changed", runs_dir=tmp_path / "runs", resume=True)
 
 
-def test_what_was_learned_from_measures_no_run_that_goes_on(tiny_models, tmp_path, monkeypatch):
+def test_what_was_learned_from_measures_no_run_that_goes_on(tiny_models, tmp_path):
     """The model whose split is kept was trained anew in between, with another seed."""
     dataset, base = write_dataset(tmp_path / "dataset", per_class=4), tiny_models / "tiny"
 
