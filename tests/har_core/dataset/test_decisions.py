@@ -5,6 +5,7 @@ import json
 import time
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from typing import Any
 
 import pandas as pd
 import pytest
@@ -55,20 +56,27 @@ def test_undo_takes_back_one_step_after_another(tiny_dataset: Path) -> None:
     assert undo(tiny_dataset).steps == ()
 
 
-def test_processes_that_decide_at_once_lose_nothing(
-    tiny_dataset: Path, monkeypatch: pytest.MonkeyPatch
+@pytest.mark.parametrize(
+    ("absent", "instead"),
+    [("_lock", contextlib.nullcontext()), ("folder_to_oneself", contextlib.nullcontext)],
+    ids=["processes", "threads where files know no locks"],
+)
+def test_those_who_decide_or_undo_at_once_lose_nothing(
+    tiny_dataset: Path, monkeypatch: pytest.MonkeyPatch, absent: str, instead: Any
 ) -> None:
     def slow(folder: Path) -> decisions_module.Decisions:
         found = load_decisions(folder)
-        time.sleep(0.02)
+        time.sleep(0.01)
         return found
 
-    monkeypatch.setattr(decisions_module, "_lock", contextlib.nullcontext())  # is another's there
+    monkeypatch.setattr(decisions_module, absent, instead)
     monkeypatch.setattr(decisions_module, "load_decisions", slow)
-    names = [f"{label}_{n}.jpg" for label in ("running", "sitting") for n in range(3)]
-    with ThreadPoolExecutor(6) as pool:
+    names = [f"{label}_{n}.jpg" for label in ("running", "sitting") for n in range(2)]
+    with ThreadPoolExecutor(4) as pool:
         list(pool.map(lambda name: decide(tiny_dataset, "exclude", [name]), names))
-    assert load_decisions(tiny_dataset).excluded == set(names)
+        assert load_decisions(tiny_dataset).excluded == set(names)
+        list(pool.map(undo, [tiny_dataset] * 3))
+    assert len(load_decisions(tiny_dataset).steps) == 1
 
 
 def test_keep_takes_back_a_single_photograph(tiny_dataset: Path) -> None:

@@ -15,6 +15,7 @@ from har_core.model import load_model
 from har_core.model.fields import RESERVED_COLUMNS, check_class_names
 from har_core.model.manifest import PREDICTIONS_FILE
 from har_core.model.records import read_predictions
+from har_core.scale.results import results_schema
 from tests.drawing import CLASS_NAMES, photo_bytes
 from tests.evaluated import draw_table, write_evaluated_bundle
 
@@ -34,8 +35,9 @@ def test_every_table_of_probabilities_has_only_reserved_columns_beside_them(tmp_
         evaluation.result.predictions_table(),
         pd.read_csv(io.BytesIO(csv)),
     ]
-    for table in tables:
-        assert set(table.columns) - set(CLASS_NAMES) <= set(RESERVED_COLUMNS)
+    scored = results_schema(CLASS_NAMES, n_features=3).names
+    for columns in (scored, *(table.columns for table in tables)):
+        assert set(columns) - set(CLASS_NAMES) <= set(RESERVED_COLUMNS)
 
 
 @pytest.mark.parametrize("name", RESERVED_COLUMNS)

@@ -89,6 +89,7 @@ def test_arrays_with_any_damaged_byte_are_none_or_as_they_were(tmp_path: Path) -
     stored = {"a": rng.integers(0, 4, 500), "b": rng.random(40)}
     store_arrays(path, stored)
     whole = path.read_bytes()
+    assert load_arrays(path) is not None
     for position in range(0, len(whole), 7):
         path.write_bytes(whole[:position] + bytes([whole[position] ^ 0xFF]) + whole[position + 1 :])
         loaded = load_arrays(path)
