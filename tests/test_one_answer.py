@@ -4,6 +4,7 @@ import contextlib
 import json
 import sys
 
+import pandas as pd
 import pytest
 from fastapi import FastAPI
 from PIL import ExifTags, Image
@@ -16,7 +17,11 @@ from har_core.dataset.table import load_dataset
 from har_core.evaluation.run import evaluate_dataset
 from har_core.model import load_model
 from har_core.model.temperature import apply_temperature
-from tests.drawing import draw_photo, encode
+from har_core.scale import jobs
+from har_core.scale.scoring import score
+from tests.command_line import har
+from tests.drawing import draw_photo, encode, photo_bytes
+from tests.har_core.scale.conftest import InlinePool, rows_of
 
 SIDEWAYS = Image.Exif()
 SIDEWAYS[ExifTags.Base.Orientation] = 6
@@ -96,3 +101,29 @@ def test_evaluate_gives_the_one_answer(expected, dataset):
         answer = dict(zip(model.class_names, row, strict=True))
         assert answer == pytest.approx(expected[name], abs=1e-6), name
     assert len(rows) == len(expected)
+
+
+def test_what_is_wrong_with_a_usable_file_is_told_on_every_way(tiny_models, tmp_path, monkeypatch):
+    data, path = photo_bytes()[:-2], tmp_path / "photo.jpg"  # without its end marker
+    path.write_bytes(data)
+    model = load_model()
+    warning = model.predict(path).warning
+    assert "damaged" in warning
+    answers = model.predict_batch([data, photo_bytes()])
+    assert [answer.warning for answer in answers] == [warning, ""]
+    shown = classify_photo(model, data)
+    assert isinstance(shown, ClassifiedPhoto) and shown.prediction.warning == warning
+    app = FastAPI()
+    routes.install(app)
+    with TestClient(app) as client:
+        assert client.post("/predict", files={"file": data}).json()["warning"] == warning
+        batch = client.post("/predict/batch", files={"files": data}).json()
+        assert batch["results"][0]["warning"] == warning
+    written = [tmp_path / name for name in ("answers.json", "answers.csv")]
+    said = har("predict", path, "--json", written[0], "--csv", written[1])
+    assert warning in said.stderr
+    assert json.loads(written[0].read_text())[0]["warning"] == warning
+    assert pd.read_csv(written[1])["warning"].tolist() == [warning]
+    monkeypatch.setattr(jobs, "LocalPool", InlinePool)
+    score([str(path)], str(tmp_path / "results"))
+    assert rows_of(tmp_path / "results")["warning"].tolist() == [warning]
