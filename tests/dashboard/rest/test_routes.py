@@ -14,6 +14,7 @@ from streamlit.runtime import Runtime
 from dashboard.app import app
 from dashboard.rest import default_model, routes, uploads
 from har_core import Prediction
+from har_core.model import bundle
 from tests.drawing import CLASS_NAMES, draw_photo, encode, photo_bytes, write_tiny_bundle
 from tests.guarded import checkerboard, write_guarded_bundle
 from tests.patience import PATIENCE_S
@@ -77,13 +78,14 @@ def test_foreign_picture_keeps_its_action_but_gets_no_answer(client, tiny_models
 def test_answer_can_be_asked_from_a_confidence_on(client, tiny_models):
     write_guarded_bundle(tiny_models)
 
-    def answer(**params):
-        return client.post(
-            "/predict", params={"model": "guarded", **params}, files={"file": photo_part()}
-        ).json()["answer"]
+    def answers(**params):
+        params = {"model": "guarded", **params}
+        one = client.post("/predict", params=params, files={"file": photo_part()}).json()
+        batch = client.post("/predict/batch", params=params, files={"files": photo_part()}).json()
+        return [one["answer"], batch["results"][0]["answer"]]
 
-    assert answer() == answer(min_confidence=0) == "running"
-    assert answer(min_confidence=1) is None
+    assert answers() == answers(min_confidence=0) == ["running"] * 2
+    assert answers(min_confidence=1) == [None] * 2
 
 
 @pytest.mark.parametrize("path", ["/predict", "/predict/batch"])
@@ -186,6 +188,18 @@ def test_newer_model_is_served_soon_but_not_looked_for_by_every_request(
     assert answering() == "newer"
 
 
+def test_model_that_another_of_its_name_replaces_is_loaded_again(client, tiny_models):
+    def confidence():
+        answer = client.post("/predict", params={"model": "tiny"}, files={"file": photo_part()})
+        return answer.json()["confidence"]
+
+    seen = [confidence()]
+    for temperature in (2.0, 4.0):
+        bundle.update_manifest(tiny_models / "tiny", temperature=temperature)
+        seen.append(confidence())
+    assert seen[0] > seen[1] > seen[2]
+
+
 @pytest.mark.parametrize("name", ["nobody", "../models/tiny", "", "/etc", "tiny/"])
 def test_unknown_model_is_404_and_never_a_path(client, name):
     answer = client.post("/predict", params={"model": name}, files={"file": photo_part()})
@@ -253,12 +267,15 @@ def test_model_can_be_named_in_the_form(client, tiny_models):
     write_tiny_bundle(tiny_models, "older", created="2001-01-01T00:00:00+00:00")
     files = {"file": photo_part()}
     assert client.post("/predict", files=files, data={"model": "older"}).json()["model"] == "older"
-    batch = client.post("/predict/batch", files={"files": photo_part()}, data={"model": "older"})
-    assert batch.json()["model"] == "older"
+    for path, field in (("/predict/batch", "files"), ("/explain", "file")):
+        answer = client.post(path, files={field: photo_part()}, data={"model": "older"})
+        assert answer.json()["model"] == "older"
     unknown = client.post("/predict", files=files, data={"model": "../models/tiny"})
     assert unknown.status_code == 404
     both = {"params": {"model": "tiny"}, "data": {"model": "older"}}
     assert client.post("/predict", files=files, **both).status_code == 400
+    both["params"] = both["data"]
+    assert client.post("/predict", files=files, **both).json()["model"] == "older"
 
 
 @pytest.mark.parametrize("charset", ["punycode", "idna", "no-such", "hex", "undefined", "utf-16"])

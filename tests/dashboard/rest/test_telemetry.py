@@ -6,7 +6,7 @@ import logging
 import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
-from dashboard.rest import routes
+from dashboard.rest import routes, telemetry
 from tests.drawing import photo_bytes
 
 SECRET = "secret-4711"
@@ -71,6 +71,11 @@ def test_queue_and_model_in_use_are_told(client):
     files = [("files", ("a.jpg", photo_bytes())), ("files", ("b.jpg", b"no image"))]
     client.post("/predict/batch", files=files)
     assert counted(client, "har_predictions_total", model="tiny") == before + 1
+    client.post("/predict", files={"file": ("a.jpg", photo_bytes())})
+    assert counted(client, "har_predictions_total", model="tiny") == before + 2
+    telemetry.set_model_in_use("another")
+    in_use = [key for key in samples(client) if key[0] == "har_model_in_use"]
+    assert in_use == [("har_model_in_use", ("model", "another"))]
 
 
 def test_addresses_that_visitors_make_up_do_not_become_metrics(client):
