@@ -15,9 +15,10 @@ import pandas as pd
 import pytest
 
 from har_core.errors import HarError
-from har_core.scale import jobs
+from har_core.scale import jobs, locks
 from har_core.scale.engines.local import LocalPool
 from har_core.scale.engines.pool import Event
+from har_core.scale.locks import hold_job, hold_shared
 from har_core.scale.parts import PartsFolder
 from har_core.scale.results import Results
 from har_core.scale.scoring import Scoring, score
@@ -298,6 +299,21 @@ def test_second_job_in_the_same_folder_is_refused(
     score([str(photographs)], str(tmp_path / "results"), progress=start_another)
     assert refused
     assert len(rows_of(tmp_path / "results")) == N
+
+
+def test_next_job_waits_for_the_workers_of_one_that_was_killed(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    results = str(tmp_path / "results")
+    monkeypatch.setattr(locks, "_LINGER_S", 0.06)
+    with hold_job(results), hold_shared(results), hold_shared(results):
+        pass  # a job's own workers disturb neither it nor each other
+    with (
+        hold_shared(results),
+        pytest.raises(HarError, match="Workers of a job that was killed still write"),
+        hold_job(results),
+    ):
+        raise AssertionError("it began")
 
 
 def test_bucket_that_answers_503_gives_the_same_rows(

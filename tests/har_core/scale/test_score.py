@@ -64,6 +64,19 @@ def test_same_command_does_only_what_is_missing(
     assert score([str(photographs)], to).total == 0
 
 
+def test_file_of_another_size_or_another_time_is_scored_again(inline: None, tmp_path: Path) -> None:
+    path, to = tmp_path / "photo.jpg", str(tmp_path / "results")
+    path.write_bytes(photo_bytes())
+    score([str(path)], to)
+    then = path.stat().st_mtime_ns
+    path.write_bytes(photo_bytes() + b"more")
+    os.utime(path, ns=(then, then))
+    assert score([str(path)], to).total == 1
+    os.utime(path, ns=(then, then + 10**9))
+    assert score([str(path)], to).total == 1
+    assert score([str(path)], to).total == 0
+
+
 def test_every_kind_of_source_gives_the_same_answers(inline: None, tmp_path: Path) -> None:
     import pyarrow as pa
     import pyarrow.parquet as pq
