@@ -269,6 +269,8 @@ def test_comparison_pairs_the_photographs_by_content():
     assert (table["right"] == 2).sum() == test.only_second
     right = table["prediction_1"].where(table["right"] == 1, table["prediction_2"])
     assert (right == table["label"]).all()
+    surest = table["confidence_1"].where(table["right"] == 1, table["confidence_2"])
+    assert surest.is_monotonic_decreasing
 
 
 def test_copies_are_paired_by_their_labels():
