@@ -1,0 +1,74 @@
+"""Which of two models is better, on photographs that neither has learned from, nor from copies."""
+
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from har_core.errors import DatasetError
+from har_core.training.verdict import Verdict, judge_models
+from tests.drawing import CLASS_NAMES
+from tests.evaluated import write_evaluated_bundle
+
+N = 40
+LABELS = np.arange(N) % 3
+
+
+def write(
+    models: Path, name: str, n_wrong: int, learned: tuple[int, ...] = (), copies: bool = False
+) -> Path:
+    """Write a model that was tested on all but what it learned from, and erred on the first ones.
+
+    Of what it learned from, every other one was to choose an epoch by. Where it knows of `copies`,
+    each photograph is one of the tenth after it.
+    """
+    split = np.full(N, "test", dtype=object)
+    split[list(learned)] = np.where(np.arange(len(learned)) % 2, "validation", "train")
+    groups = np.arange(N) % 10 if copies else np.arange(N)
+    table = pd.DataFrame(
+        {
+            "filename": [f"{n}.jpg" for n in range(N)],
+            "label": [CLASS_NAMES[code] for code in LABELS],
+            "split": split,
+            "duplicate_group": groups,
+        }
+    )
+    said = np.where(np.arange(N) < n_wrong, LABELS + 1, LABELS) % 3
+    probabilities = np.eye(3)[said[split != "train"]]
+    write_evaluated_bundle(models, table, CLASS_NAMES, name=name, probabilities=probabilities)
+    return models / name
+
+
+def judge(models: Path, before: int, after: int) -> Verdict:
+    return judge_models(write(models, "old", before), write(models, "new", after))
+
+
+@pytest.mark.parametrize(
+    ("before", "after", "outcome"),
+    [
+        (5, 0, "better"),
+        (0, 5, "worse"),
+        (4, 0, "not distinguishable"),
+        (7, 7, "not distinguishable"),
+    ],
+)
+def test_a_model_is_better_or_worse_only_where_chance_hardly_explains_it(
+    tmp_path: Path, before: int, after: int, outcome: str
+) -> None:
+    verdict = judge(tmp_path, before, after)
+    assert verdict.outcome == outcome and outcome in verdict.sentence
+    assert verdict.difference.value == pytest.approx((before - after) / N)
+    assert f"of {N} photographs" in verdict.sentence and verdict.n_left_out == 0
+
+
+def test_copies_of_what_either_has_learned_from_do_not_judge(tmp_path: Path) -> None:
+    old = write(tmp_path, "old", 20, learned=(0, 1))
+    new = write(tmp_path, "new", 0, copies=True)
+    verdict = judge_models(old, new)
+    judged = set(verdict.comparison.results["new"].filenames)
+    assert judged == {f"{n}.jpg" for n in range(N) if n % 10 > 1}
+    assert verdict.n_left_out == N - len(judged)
+    everything = write(tmp_path, "everything", 0, learned=tuple(range(9)), copies=True)
+    with pytest.raises(DatasetError, match="neither has learned from"):
+        judge_models(write(tmp_path, "nine", 0, learned=(9,)), everything)
