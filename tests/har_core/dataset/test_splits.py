@@ -9,6 +9,7 @@ import pytest
 from har_core.dataset.splits import (
     check_labels,
     leaking_groups,
+    rows_of_own_split,
     split_columns,
     stratified_group_split,
 )
@@ -69,6 +70,13 @@ def test_groups_that_cross_splits_leak() -> None:
     assert list(leaking_groups(photographs, alone)["filename"]) == ["e"]
     unknown = split.replace("test", "")
     assert leaking_groups(photographs, unknown).empty
+
+
+def test_rows_of_a_folders_split_are_found_by_any_usual_name_of_it() -> None:
+    table = pd.DataFrame({"filename": list("abc"), "split": ["train", "validation", "train"]})
+    assert rows_of_own_split(table, "val")["filename"].tolist() == ["b"]
+    with pytest.raises(DatasetError, match=r"no split 'test'.*folders are train, validation\."):
+        rows_of_own_split(table, "test")
 
 
 def test_split_keeps_groups_together_and_classes_balanced() -> None:

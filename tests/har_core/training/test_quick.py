@@ -172,6 +172,8 @@ def test_new_photographs_join_the_split_of_their_duplicates() -> None:
     assert split[:4].tolist() == ["test", "test", "train", "train"]
     assert set(split[4:]) <= {"train", "validation", "test"}
     assert len(inherited_split(table, None)) == 6
+    twice = pd.DataFrame({"sha256": ["a", "a", "c"], "split": ["train", "test", "train"]})
+    assert inherited_split(table, twice)[:2].tolist() == ["test", "test"]
 
 
 def test_new_photograph_that_resembles_what_is_learned_and_what_is_measured_is_left_out() -> None:
