@@ -57,6 +57,16 @@ def test_model_that_saw_held_out_photographs_is_refused(tiny_models, prepared):
         check_held_out(tiny_models / "tiny", prepared)
 
 
+def test_a_model_may_know_labels_unless_it_records_that_it_has_not_learned_them(
+    tiny_models, prepared
+):
+    folder, n = tiny_models / "tiny", len(prepared.table)
+    assert knows_labels(folder, prepared)
+    for split, known in (("train", True), ("validation", True), ("test", False)):
+        write_splits(folder, prepared, [split] * n)
+        assert knows_labels(folder, prepared) == known
+
+
 def test_cross_validation_of_the_same_photographs_is_found_again(tiny_models, prepared):
     folder = tiny_models / "tiny"
     path = folder / CROSS_VALIDATED_FILE

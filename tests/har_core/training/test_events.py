@@ -1,6 +1,7 @@
 """What a run says of itself, and how others tell whether it is at work."""
 
 import fcntl
+import re
 import threading
 import time
 from pathlib import Path
@@ -31,6 +32,25 @@ def test_events_tell_how_a_run_ended_and_a_cut_line_is_left_out(tmp_path: Path) 
         raise KeyboardInterrupt
     assert read_events(log.path)[-1]["event"] == "stopped"
     assert read_events(tmp_path / "none.jsonl") == []
+
+
+@pytest.mark.parametrize(
+    ("error", "told"),
+    [
+        (MemoryError(), "not enough memory"),
+        (
+            OSError(28, "No space left on device", "/runs/a"),
+            r"^No space left on device: /runs/a\.$",
+        ),
+        (ZeroDivisionError("secret"), "internal error; its log"),
+    ],
+)
+def test_what_nobody_foresaw_is_told_in_words(tmp_path: Path, error: Exception, told: str) -> None:
+    log = EventLog(tmp_path / "events.jsonl")
+    with pytest.raises(type(error)), recorded_run(log, tmp_path / "runs", "mine"):
+        raise error
+    assert re.search(told, read_events(log.path)[-1]["error"])
+    assert "secret" not in log.path.read_text()
 
 
 def test_looking_whether_a_run_is_at_work_disturbs_nobody(tmp_path: Path) -> None:

@@ -122,7 +122,9 @@ def test_fingerprint_changes_with_a_label_or_a_photograph(tiny_dataset, tmp_path
     (tiny_dataset / "train.csv").write_text(
         table.replace("running_0.jpg,running", "running_0.jpg,sitting")
     )
-    assert prepare_dataset(tiny_dataset, tmp_path).fingerprint != first
+    second = prepare_dataset(tiny_dataset, tmp_path).fingerprint
+    (tiny_dataset / "train" / "running_1.jpg").write_bytes(photo_bytes("running", 99))
+    assert len({first, second, prepare_dataset(tiny_dataset, tmp_path).fingerprint}) == 3
 
 
 def record_splits(models, dataset, split_of):
