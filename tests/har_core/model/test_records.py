@@ -85,6 +85,21 @@ def test_damaged_records_are_named(tmp_path: Path, content: bytes) -> None:
         recorded_cross_validation(folder, manifest)
 
 
+def test_columns_that_are_missing_are_named(tmp_path: Path) -> None:
+    less = {"splits": SPLITS.drop(columns="sha256"), "cross_validated": SPLITS[["sha256", "label"]]}
+    less["predictions"] = PREDICTIONS.drop(columns=["running", "sitting"])
+    manifest = write_bundle(tmp_path, **{name: parquet(table) for name, table in less.items()})
+    folder = tmp_path / "m"
+    with pytest.raises(ModelBundleError, match=r"splits\.parquet lacks the column sha256\."):
+        read_splits(folder)
+    lacks = "lacks the column clapping, running, sitting"
+    with pytest.raises(ModelBundleError, match=rf"cross_validated\.parquet {lacks}\."):
+        recorded_cross_validation(folder, manifest)
+    (folder / SPLITS_FILE).unlink()
+    with pytest.raises(ModelBundleError, match=r"predictions\.parquet lacks .* running, sitting\."):
+        held_out_predictions(folder, manifest)
+
+
 def test_a_bundle_without_records_says_so_by_none(tmp_path: Path) -> None:
     manifest = write_bundle(tmp_path)
     folder = tmp_path / "m"

@@ -52,7 +52,10 @@ def test_same_command_does_only_what_is_missing(
     before = rows_of(to)
     (photographs / "new.jpg").write_bytes(photo_bytes("sitting", 77))
     (photographs / "photo_001.jpg").write_bytes(photo_bytes("running", 78))
+    left = tmp_path / "results" / ".part-1000000-000000-000032.parquet.x1y2"
+    left.write_bytes(b"half of it")  # by a worker that was killed
     again = score([str(photographs)], to)
+    assert not left.exists()
     assert (again.listed, again.answered, again.total) == (91, 89, 2)
     after = rows_of(to)
     assert len(after) == 91
