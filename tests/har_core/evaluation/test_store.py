@@ -144,6 +144,9 @@ def test_a_kept_evaluation_comes_back_as_it_was(folder):
     assert again.raw.sha256.tolist() == evaluation.raw.sha256.tolist()
     assert (again.created, again.folder) == (evaluation.created, "/photos")
     assert again.skipped.equals(evaluation.skipped)
+    before = evaluation_stamp(folder, "holiday")
+    keep_evaluation(replace(evaluation, created="2025-05-01T10:00:00+00:00"))
+    assert evaluation_stamp(folder, "holiday") != before
     delete_evaluation("drawn", "holiday")
     with pytest.raises(DatasetError, match="no evaluation 'holiday'"):
         read_evaluation(folder, "holiday")
