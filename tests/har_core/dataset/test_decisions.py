@@ -130,6 +130,16 @@ def test_decision_belongs_to_a_photograph_not_to_the_next_of_its_name(tiny_datas
     assert decisions.excluded == {"running_0.jpg", "running_1.jpg"}
 
 
+def test_decision_means_what_was_looked_at_not_what_has_its_name_meanwhile(
+    tiny_dataset: Path,
+) -> None:
+    seen = present(tiny_dataset)
+    (tiny_dataset / "train" / "running_0.jpg").write_bytes(photo_bytes("running", 77))
+    decide(tiny_dataset, "exclude", ["running_0.jpg", "running_1.jpg"], sha256=seen)
+    decisions = load_decisions(tiny_dataset).about(present(tiny_dataset))
+    assert (decisions.excluded, decisions.outdated) == ({"running_1.jpg"}, {"running_0.jpg"})
+
+
 def test_decision_holds_for_one_copy_and_for_a_file_that_is_missing(tiny_dataset: Path) -> None:
     photos = tiny_dataset / "train"
     (photos / "copy.jpg").write_bytes((photos / "running_0.jpg").read_bytes())
