@@ -12,6 +12,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pandas as pd
+import pyarrow as pa
 import pytest
 
 from har_core.errors import HarError
@@ -299,6 +300,14 @@ def test_second_job_in_the_same_folder_is_refused(
     score([str(photographs)], str(tmp_path / "results"), progress=start_another)
     assert refused
     assert len(rows_of(tmp_path / "results")) == N
+
+
+def test_parts_of_a_shard_are_not_those_of_its_next_try(tmp_path: Path) -> None:
+    folder, rows = PartsFolder(str(tmp_path)), pa.table({"uri": ["a.jpg"]})
+    for shard in ("job000001", "job000001r1"):
+        folder.write_part(shard, 0, 1, rows)
+    assert [part.shard for part in folder.parts("job000001")] == ["job000001"]
+    assert len(folder.parts()) == 2
 
 
 def test_next_job_waits_for_the_workers_of_one_that_was_killed(
