@@ -173,6 +173,8 @@ def test_results_of_another_model_are_not_mixed(
     write_tiny_bundle(tmp_path / "models", "warmer", temperature=2.0)
     with pytest.raises(DatasetError, match=r"holds answers of 'tiny' .*name another folder"):
         score([str(photographs)], to, model="warmer")
+    write_tiny_bundle(tmp_path / "models", "renamed")  # which answers as before
+    assert score([str(photographs / "more")], to, model="renamed").total == 0
 
 
 @pytest.mark.parametrize(
