@@ -119,20 +119,14 @@ def test_size_that_is_not_announced_counts_as_the_largest(monkeypatch, declared,
     assert uploads.announced_size(uploads.Request(scope), 80) == size
 
 
-@pytest.mark.parametrize(("limit", "value"), [("_MAX_PAUSE_S", 0.05), ("_MAX_UPLOAD_S", 0.2)])
-def test_upload_that_stalls_or_trickles_is_408_and_gives_its_place_back(
-    tiny_models, monkeypatch, limit, value
-):
-    monkeypatch.setattr(uploads, limit, value)
+HEAD = b'--B\r\nContent-Disposition: form-data; name="file"; filename="a.jpg"\r\n\r\n'
+
+
+def status_of_upload(receive):
+    """Return the status that a photograph is answered with which arrives as `receive` says."""
     app = FastAPI()
     routes.install(app)
     sent = []
-    head = b'--B\r\nContent-Disposition: form-data; name="file"; filename="a.jpg"\r\n\r\n'
-    chunks = itertools.chain([head], itertools.repeat(b"x"))
-
-    async def trickle():
-        await asyncio.sleep(0.03 if limit == "_MAX_UPLOAD_S" else 5)
-        return {"type": "http.request", "body": next(chunks), "more_body": True}
 
     async def send(message):
         sent.append(message)
@@ -147,8 +141,32 @@ def test_upload_that_stalls_or_trickles_is_408_and_gives_its_place_back(
         "headers": [(b"content-type", b"multipart/form-data; boundary=B")],
     }
     with ThreadPoolExecutor(1) as thread:  # the browser tests keep a loop in the main one
-        thread.submit(asyncio.run, app(scope, trickle, send)).result()
-    assert sent[0]["status"] == 408
+        thread.submit(asyncio.run, app(scope, receive, send)).result()
+    return sent[0]["status"]
+
+
+@pytest.mark.parametrize(("limit", "value"), [("_MAX_PAUSE_S", 0.05), ("_MAX_UPLOAD_S", 0.2)])
+def test_upload_that_stalls_or_trickles_is_408_and_gives_its_place_back(
+    tiny_models, monkeypatch, limit, value
+):
+    monkeypatch.setattr(uploads, limit, value)
+    chunks = itertools.chain([HEAD], itertools.repeat(b"x"))
+
+    async def trickle():
+        await asyncio.sleep(0.03 if limit == "_MAX_UPLOAD_S" else 5)
+        return {"type": "http.request", "body": next(chunks), "more_body": True}
+
+    assert status_of_upload(trickle) == 408
+    assert routes._queue.requests == 0
+
+
+def test_sender_who_hangs_up_is_no_defect_and_gives_its_place_back(tiny_models):
+    messages = iter([{"type": "http.request", "body": HEAD, "more_body": True}])
+
+    async def hang_up():
+        return next(messages, {"type": "http.disconnect"})
+
+    assert status_of_upload(hang_up) == 400
     assert routes._queue.requests == 0
 
 
