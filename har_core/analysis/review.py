@@ -7,6 +7,7 @@ import numpy as np
 import pandas as pd
 
 from har_core.analysis.opinions import Opinions
+from har_core.analysis.suspects import disputed_labels
 
 ReviewKind = Literal["conflict", "label", "error", "quality"]
 # In the order in which they are asked about.
@@ -182,8 +183,6 @@ def _label_suspects(labels: pd.Series, opinions: Sequence[Opinions]) -> pd.Serie
     ordered, and a list to be accepted in bulk is not. On the public HAR set with 500 labels flipped
     it holds 473 of them, the other rule 418.
     """
-    from cleanlab.filter import find_label_issues
-
     found = pd.Series(False, labels.index)
     for source in opinions:
         if source.source not in _PROBABILISTIC:
@@ -197,6 +196,6 @@ def _label_suspects(labels: pd.Series, opinions: Sequence[Opinions]) -> pd.Serie
             continue
         kept = source.probabilities.loc[given.index, list(present)].to_numpy()
         kept = kept / np.maximum(kept.sum(axis=1, keepdims=True), 1e-12)
-        issues = find_label_issues(codes, kept, filter_by="prune_by_class", n_jobs=1)
+        issues = disputed_labels(codes, kept, "prune_by_class")
         found.loc[given.index[issues]] = True
     return found

@@ -1,8 +1,9 @@
 """Labels that the photographs contradict: confident learning on out-of-sample probabilities."""
 
+import threading
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any, Final
+from typing import Any, Final, Literal
 
 import numpy as np
 import pandas as pd
@@ -22,6 +23,9 @@ LEAST_FITTED: Final = N_FOLDS**2
 # 256 principal components.
 _DATA_WEIGHT: Final = 10.0
 _MAX_ITERATIONS: Final = 300
+# cleanlab hands its helpers what they work on in variables of its module: a second thread's
+# photographs would take the place of the first one's.
+_cleanlab_lock = threading.Lock()
 
 
 @dataclass(frozen=True)
@@ -67,7 +71,6 @@ def find_label_suspects(
         Without a photograph both tables are empty.
     """
     from cleanlab.count import compute_confident_joint, estimate_joint
-    from cleanlab.filter import find_label_issues
     from cleanlab.rank import get_label_quality_scores
 
     if not len(labels):
@@ -83,7 +86,7 @@ def find_label_suspects(
     scores = get_label_quality_scores(codes, kept)
     if len(present) > 1:
         # Of cleanlab's rules this one flags a fifth less than the default, for 2 % of the recall.
-        flagged = find_label_issues(codes, kept, filter_by="both", n_jobs=1)
+        flagged = disputed_labels(codes, kept, "both")
         joint = estimate_joint(codes, kept, confident_joint=compute_confident_joint(codes, kept))
         noise = 1 - np.diag(joint) / joint.sum(axis=1)
     else:
@@ -101,6 +104,25 @@ def find_label_suspects(
         index=labels.index,
     ).sort_values(["is_label_issue", "label_score"], ascending=[False, True], kind="stable")
     return LabelSuspects(ranking, _by_class(ranking, names, np.clip(noise, 0, 1)))
+
+
+def disputed_labels(
+    codes: np.ndarray, probabilities: np.ndarray, rule: Literal["both", "prune_by_class"]
+) -> np.ndarray:
+    """Return which labels confident learning disputes, bool (N,); safe to call from threads.
+
+    Parameters
+    ----------
+    codes : ndarray of int, shape (N,)
+        Columns of the given labels; each column is one's, and there are at least two.
+    probabilities : ndarray of float, shape (N, C)
+    rule : {"both", "prune_by_class"}
+        cleanlab's ``filter_by``.
+    """
+    from cleanlab.filter import find_label_issues
+
+    with _cleanlab_lock:
+        return find_label_issues(codes, probabilities, filter_by=rule, n_jobs=1)
 
 
 def _by_class(ranking: pd.DataFrame, names: np.ndarray, noise: np.ndarray) -> pd.DataFrame:

@@ -1,6 +1,10 @@
 """A model's view of a dataset: features, doubtful labels, outliers, map; remembered, resumable."""
 
+import os
+import time
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -277,6 +281,29 @@ def test_groups_number_only_duplicates_alike() -> None:
     numbers = group_numbers(pd.DataFrame({"duplicate_group": groups}))
     assert numbers[0] == numbers[2]
     assert len(set(numbers)) == 3
+
+
+def test_threads_take_turns_with_cleanlab_which_works_on_its_modules_variables(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    import cleanlab.filter
+
+    find, inside = cleanlab.filter.find_label_issues, 0
+
+    def find_alone(*args: Any, **options: Any) -> Any:
+        nonlocal inside
+        inside += 1
+        time.sleep(0.02)
+        assert inside == 1
+        found = find(*args, **options)
+        inside -= 1
+        return found
+
+    monkeypatch.setattr(cleanlab.filter, "find_label_issues", find_alone)
+    rng = np.random.default_rng(0)
+    labels, said = pd.Series(rng.choice(CLASS_NAMES, 90)), rng.dirichlet(np.ones(3), 90)
+    with ThreadPoolExecutor(4) as pool:
+        list(pool.map(lambda _: find_label_suspects(labels, said, CLASS_NAMES), range(4)))
 
 
 def test_thumbnail_is_made_once_and_again_when_the_file_changes(
