@@ -173,4 +173,5 @@ def _spread(points: np.ndarray, centres: np.ndarray, n: int) -> np.ndarray:
     while len(taken) < n:
         taken.append(int(distance.argmax()))
         distance = np.minimum(distance, np.linalg.norm(points - points[taken[-1]], axis=1))
+        distance[taken[-1]] = -1.0  # below that of one that is like it
     return np.array(taken)

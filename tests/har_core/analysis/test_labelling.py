@@ -44,3 +44,12 @@ def test_without_labels_a_models_margins_count_or_nothing_does() -> None:
     assert choice.probabilities.shape == (2, 0)
     labelled = np.array(["run"] * 4)
     assert not len(choose_to_label(features, labelled, groups).rows)
+
+
+def test_of_photographs_that_look_the_same_each_is_chosen_once() -> None:
+    features, groups = np.zeros((60, 4), np.float32), np.arange(60)
+    choice = choose_to_label(features, np.array([""] * 60), groups, n=20)
+    assert len(set(choice.rows)) == len(choice.rows) == 20
+    labels = np.array(["run"] * 5 + ["sit"] * 5 + [""] * 50)
+    choice = choose_to_label(features, labels, groups, n=20)
+    assert len(set(choice.rows)) == len(choice.rows) == 20
