@@ -207,11 +207,15 @@ def arrange(components: np.ndarray) -> np.ndarray:
     rows = np.arange(len(components))
     if len(rows) > MAX_ON_MAP:
         rows = np.sort(np.random.default_rng(0).choice(rows, MAX_ON_MAP, replace=False))
+    points = np.pad(components[rows], ((0, 0), (0, max(2 - components.shape[1], 0))))
+    if (points == points[0]).all():  # t-SNE divides by how far they are apart
+        coordinates[rows] = 0
+        return coordinates
     perplexity = min(_PERPLEXITY, (len(rows) - 1) / 3)
     # The approximation's threads cost more than they save on a few points.
     method = "exact" if len(rows) < _EXACT_BELOW else "barnes_hut"
     embedding = TSNE(perplexity=perplexity, init="pca", random_state=0, method=method)
-    coordinates[rows] = embedding.fit_transform(components[rows])
+    coordinates[rows] = embedding.fit_transform(points)
     return coordinates
 
 

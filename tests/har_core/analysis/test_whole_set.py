@@ -15,7 +15,12 @@ from har_core.analysis import features
 from har_core.analysis import whole_set as analysis_module
 from har_core.analysis.features import FeatureNetwork, compute_features
 from har_core.analysis.suspects import cross_validated_probabilities, find_label_suspects
-from har_core.analysis.whole_set import analyse_photographs, group_numbers, load_analysis
+from har_core.analysis.whole_set import (
+    analyse_photographs,
+    arrange,
+    group_numbers,
+    load_analysis,
+)
 from har_core.errors import DatasetError, ModelBundleError
 from har_core.keras_io.feature_outputs import last_feature_map
 from har_core.model import bundle
@@ -205,6 +210,14 @@ def test_burst_keeps_neither_other_classes_from_being_judged_nor_the_map(
     assert analysis.class_names.tolist() == judged
     assert set(photographs["label"].iloc[analysis.labelled]) == set(judged)
     assert analysis.table["x"].notna().all()
+
+
+@pytest.mark.parametrize("width", [1, 2, 50])
+def test_photographs_that_look_the_same_lie_on_one_point(width: int) -> None:
+    same = np.full((450, width), 0.5, np.float32)
+    assert (arrange(same) == 0).all()
+    same[0] = 1
+    assert np.isfinite(arrange(same[:12])).all()
 
 
 def test_map_and_outliers_need_no_labels(model: Path, photographs: pd.DataFrame) -> None:
