@@ -13,7 +13,7 @@ import pandas as pd
 from har_core.errors import DatasetError, InvalidImageError, ModelBundleError
 from har_core.images.decoding import decode_square, read_bytes
 from har_core.images.preprocessing import scale_pixels
-from har_core.keras_io.feature_outputs import last_feature_map
+from har_core.keras_io.feature_outputs import as_kept, last_feature_map
 from har_core.model import bundle
 from har_core.model.engine import keep_probabilities
 from har_core.model.manifest import ONNX_FILE, BundleManifest
@@ -139,8 +139,8 @@ class FeatureCache(CacheDatabase):
     def store(self, hashes: Sequence[str], features: np.ndarray, probabilities: np.ndarray) -> None:
         """Record the features and probabilities of some contents."""
         rows = [
-            (sha256, vector.astype(np.float16).tobytes(), row.astype(np.float64).tobytes())
-            for sha256, vector, row in zip(hashes, features, probabilities, strict=True)
+            (sha256, vector.tobytes(), row.astype(np.float64).tobytes())
+            for sha256, vector, row in zip(hashes, as_kept(features), probabilities, strict=True)
         ]
         with self._db:
             self._db.executemany("INSERT OR REPLACE INTO photographs VALUES (?, ?, ?)", rows)

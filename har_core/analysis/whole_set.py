@@ -11,11 +11,12 @@ import numpy as np
 import pandas as pd
 
 from har_core.analysis.components import principal_components
-from har_core.analysis.features import PhotoFeatures, compute_features
+from har_core.analysis.features import compute_features
 from har_core.analysis.neighbours import N_NEIGHBOURS, nearest_others
 from har_core.analysis.outliers import find_outliers, score_outliers
 from har_core.analysis.suspects import classes_to_judge, cross_validated_probabilities
 from har_core.errors import DatasetError
+from har_core.keras_io.feature_outputs import as_kept
 from har_core.model.manifest import ONNX_FILE, BundleManifest, read_manifest
 from har_core.model.temperature import apply_temperature
 from har_core.progress import Progress, silent
@@ -24,7 +25,7 @@ from har_core.threads import limited_threads
 
 _VERSION: Final = 7
 _STORED: Final = (
-    *("model_probabilities", "probabilities", "labelled", "class_names"),
+    *("seen", "model_probabilities", "probabilities", "labelled", "class_names"),
     *("outlier_scores", "coordinates", "components", "neighbours"),
 )
 _PERPLEXITY: Final = 30
@@ -40,9 +41,10 @@ class Analysis:
     Parameters
     ----------
     table : DataFrame
-        One row per usable photograph (index: its row in the scan): ``prediction``, ``confidence``
-        of the model in [0, 1]; ``outlier_score`` in [0, 1] (low is far from all others),
-        ``is_outlier_issue`` (bool); ``x``, ``y`` on the map (NaN if not in its sample).
+        One row per usable photograph of which the network gives features (index: its row in the
+        scan): ``prediction``, ``confidence`` of the model in [0, 1]; ``outlier_score`` in [0, 1]
+        (low is far from all others), ``is_outlier_issue`` (bool); ``x``, ``y`` on the map (NaN if
+        not in its sample).
     probabilities : ndarray of float64, shape (M, C)
         Cross-validated, of the labelled photographs.
     labelled : ndarray of int64, shape (M,)
@@ -113,7 +115,11 @@ def analyse_photographs(
     """
     manifest = read_manifest(folder)
     features = compute_features(folder, photographs, progress=progress)
-    usable, vectors = _vectors_of(photographs, features)
+    every = _usable_rows(photographs)
+    found = features.rows_of(photographs["sha256"].iloc[every].tolist())
+    seen = np.flatnonzero(found >= 0)
+    usable, found = every[seen], found[seen]
+    vectors = features.features[found]
     if len(usable) <= N_NEIGHBOURS:
         raise DatasetError(
             f"Comparing photographs needs more than {N_NEIGHBOURS} usable ones; there are "
@@ -139,7 +145,7 @@ def analyse_photographs(
         outlier_scores = score_outliers(
             components, report=partial(progress, "Looking for outliers")
         )
-        kept = components.astype(np.float16)
+        kept = as_kept(components)
         neighbours = nearest_others(
             kept.astype(np.float32),  # as whoever looks again has them
             np.flatnonzero(photographs["label"].iloc[usable].ne("")),
@@ -149,11 +155,11 @@ def analyse_photographs(
         )
         progress("Arranging the map", 0, 1)
         coordinates = arrange(components)
-    model = features.probabilities[features.rows_of(photographs["sha256"].iloc[usable])]
     stored = {
-        "model_probabilities": model.astype(np.float32),
-        "probabilities": probabilities.astype(np.float32),
         # Among the usable ones: their rows in the scan change with the unusable ones between them.
+        "seen": seen,
+        "model_probabilities": features.probabilities[found].astype(np.float32),
+        "probabilities": probabilities.astype(np.float32),
         "labelled": np.searchsorted(usable, labelled),
         "class_names": class_names,
         "outlier_scores": outlier_scores,
@@ -191,12 +197,8 @@ def _path(manifest: BundleManifest, photographs: pd.DataFrame) -> Path:
     return cache_dir() / "analyses" / f"{manifest.name}-{identity.hexdigest()[:16]}.npz"
 
 
-def _vectors_of(
-    photographs: pd.DataFrame, features: PhotoFeatures
-) -> tuple[np.ndarray, np.ndarray]:
-    """Return the rows of the usable photographs, and their feature vectors."""
-    usable = np.flatnonzero(photographs["pixels"].notna())
-    return usable, features.features[features.rows_of(photographs["sha256"].iloc[usable])]
+def _usable_rows(photographs: pd.DataFrame) -> np.ndarray:
+    return np.flatnonzero(photographs["pixels"].notna())
 
 
 def arrange(components: np.ndarray) -> np.ndarray:
@@ -223,7 +225,7 @@ def _assemble(
     photographs: pd.DataFrame, manifest: BundleManifest, stored: dict[str, np.ndarray]
 ) -> Analysis:
     model = apply_temperature(stored["model_probabilities"], manifest.temperature)
-    usable = np.flatnonzero(photographs["pixels"].notna())
+    usable = _usable_rows(photographs)[stored["seen"]]
     names = np.asarray(manifest.class_names, dtype=object)
     scores = stored["outlier_scores"]
     table = pd.DataFrame(

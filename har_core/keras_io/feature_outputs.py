@@ -32,6 +32,12 @@ class Features(NamedTuple):
         return Features(*(part[rows] for part in self))
 
 
+def as_kept(features: np.ndarray) -> np.ndarray:
+    """Return features as they are kept: float16, beyond whose range they are its largest number."""
+    most = np.finfo(np.float16).max
+    return np.clip(features, -most, most).astype(np.float16)
+
+
 def add_feature_outputs(graph: bytes) -> bytes:
     """Return the graph with four more outputs, behind the probabilities.
 

@@ -5,6 +5,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from har_core.keras_io.feature_outputs import as_kept
 from har_core.model.classifier import Answers
 from har_core.model.engine import no_answer
 from har_core.model.fields import (
@@ -109,7 +110,7 @@ def _add_answers(
     confidence = probabilities.max(axis=1)
     best = probabilities.argmax(axis=1)
 
-    def spread(values: Sequence[Any]) -> list[Any]:
+    def spread(values: Sequence[Any] | np.ndarray) -> list[Any]:
         column: list[Any] = [None] * n
         for row, value in zip(rows, values, strict=True):
             column[row] = value
@@ -128,7 +129,7 @@ def _add_answers(
     for i, name in enumerate(names):
         columns[name] = spread(probabilities[:, i])
     if answers.features is not None:
-        columns[FEATURES] = spread(answers.features[sound].astype(np.float16))
+        columns[FEATURES] = spread(as_kept(answers.features[sound]))
 
 
 def known(number: int) -> int | None:

@@ -13,7 +13,7 @@ from har_core.analysis.suspects import cross_validated_probabilities
 from har_core.dataset.duplicates import duplicate_groups, near_duplicate_pairs
 from har_core.dataset.splits import check_labels
 from har_core.dataset.table import Location
-from har_core.errors import DatasetError, ModelBundleError
+from har_core.errors import DatasetError, ModelBundleError, some_of
 from har_core.evaluation.answers import FEW_PHOTOGRAPHS
 from har_core.evaluation.calibration import fit_temperature, negative_log_likelihood
 from har_core.images.reading import Photograph, read_photographs
@@ -99,7 +99,13 @@ def train_quick(
     table = prepared.table
     photographs = table.assign(pixels=1)
     features = compute_features(base, photographs, may_forget=True, progress=progress)
-    vectors = features.features[features.rows_of(table["sha256"].tolist())]
+    rows = features.rows_of(table["sha256"].tolist())
+    if (rows < 0).any():
+        raise ModelBundleError(
+            f"The model {old.name!r} gives no features for {some_of(table['filename'][rows < 0])}; "
+            "leave these photographs out, or choose another model or effort."
+        )
+    vectors = features.features[rows]
     log: list[dict[str, Any]] = []
     head = _fit(prepared, vectors, log, progress, on_epoch)
     progress("Writing the model", 0, 1)

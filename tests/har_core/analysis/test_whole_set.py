@@ -201,6 +201,49 @@ def test_misspelt_label_does_not_keep_the_others_from_being_judged(
     assert len(analysis.table) == 29
 
 
+def test_photograph_that_the_network_has_no_features_of_is_left_out(
+    model: Path, photographs: pd.DataFrame, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    whole = analyse_photographs(model, photographs)
+    run = FeatureNetwork.run
+
+    def blind_to_green(self: FeatureNetwork, pixels: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        vectors, probabilities = run(self, pixels)
+        vectors[vectors.argmax(axis=1) == 1] = np.nan
+        return vectors, probabilities
+
+    monkeypatch.setattr(FeatureNetwork, "run", blind_to_green)
+    monkeypatch.setenv("HAR_CACHE_DIR", os.environ["HAR_CACHE_DIR"] + "2")
+    analyse_photographs(model, photographs)
+    analysis = load_analysis(read_manifest(model), photographs)
+    assert analysis is not None
+    seen = whole.table.index[whole.table["prediction"].ne("running")]
+    assert analysis.table.index.tolist() == seen.tolist()
+    pd.testing.assert_series_equal(
+        analysis.table["prediction"], whole.table.loc[seen, "prediction"]
+    )
+    assert set(analysis.labelled) <= set(seen)
+    assert len(analysis.components) == len(analysis.neighbours) == len(seen)
+    assert analysis.neighbours.max() < len(seen)
+
+
+def test_features_beyond_what_is_kept_of_them_stay_numbers(
+    model: Path, photographs: pd.DataFrame, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    run = FeatureNetwork.run
+
+    def larger(self: FeatureNetwork, pixels: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        vectors, probabilities = run(self, pixels)
+        return vectors * np.float32(1e6), probabilities
+
+    monkeypatch.setattr(FeatureNetwork, "run", larger)
+    analysis = analyse_photographs(model, photographs)
+    assert len(analysis.table) == 29
+    assert analysis.table["outlier_score"].notna().all()
+    assert len(analysis.labelled) == 29
+    assert (analysis.neighbours >= 0).all()
+
+
 @pytest.mark.parametrize(("burst", "judged"), [("sitting", ["clapping", "running"]), (None, [])])
 def test_burst_keeps_neither_other_classes_from_being_judged_nor_the_map(
     model: Path, photographs: pd.DataFrame, burst: str | None, judged: list[str]

@@ -9,6 +9,7 @@ import onnxruntime
 import pandas as pd
 import pytest
 
+from har_core.analysis.features import FeatureNetwork
 from har_core.dataset.splits import inherited_split
 from har_core.errors import DatasetError, HarError, ModelBundleError
 from har_core.model import bundle
@@ -107,6 +108,21 @@ def test_quick_training_needs_no_cache_that_can_be_written(
     (tmp_path / "cache").touch()  # no folder can be made there
     train_quick(mislabelled, "without", base)
     assert load_model("without").class_names
+
+
+def test_photograph_that_the_network_has_no_features_of_is_named(
+    base: Path, mislabelled: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    run = FeatureNetwork.run
+
+    def blind_to_the_first(self: FeatureNetwork, pixels: np.ndarray) -> tuple[np.ndarray, ...]:
+        vectors, probabilities = run(self, pixels)
+        vectors[0] = np.nan
+        return vectors, probabilities
+
+    monkeypatch.setattr(FeatureNetwork, "run", blind_to_the_first)
+    with pytest.raises(ModelBundleError, match=r"'tiny' gives no features for clapping_0\.jpg"):
+        train_quick(mislabelled, "blind", base)
 
 
 def test_why_a_photograph_is_not_found_is_said(base: Path, tmp_path: Path) -> None:
