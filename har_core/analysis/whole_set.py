@@ -183,8 +183,10 @@ def _judged_rows(photographs: pd.DataFrame, usable: np.ndarray) -> np.ndarray:
 def group_numbers(photographs: pd.DataFrame) -> np.ndarray:
     """Return a number per photograph that only duplicates share, int64, shape (N,)."""
     groups = photographs["duplicate_group"]
-    alone = np.arange(len(photographs)) + len(photographs) + 1
-    return np.where(groups.isna(), alone, groups.fillna(0).to_numpy(np.int64))
+    shared = groups.fillna(0).to_numpy(np.int64)
+    # Some of a scan's photographs may have numbers beyond their own count.
+    alone = shared.max(initial=0) + 1 + np.arange(len(groups))
+    return np.where(groups.isna(), alone, shared)
 
 
 def _path(manifest: BundleManifest, photographs: pd.DataFrame) -> Path:

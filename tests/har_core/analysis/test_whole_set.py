@@ -332,8 +332,9 @@ def test_estimated_noise_of_a_class_is_near_the_planted_share() -> None:
     assert set(np.flatnonzero(wrong)) == set(suspects.ranking.index[: wrong.sum()])
 
 
-def test_groups_number_only_duplicates_alike() -> None:
-    groups = pd.array([1, None, 1, None], dtype="Int64")
+@pytest.mark.parametrize("number", [1, 5, 6])
+def test_groups_number_only_duplicates_alike(number: int) -> None:
+    groups = pd.array([number, None, number, None], dtype="Int64")
     numbers = group_numbers(pd.DataFrame({"duplicate_group": groups}))
     assert numbers[0] == numbers[2]
     assert len(set(numbers)) == 3
