@@ -70,7 +70,7 @@ def collect_opinions(
     model = pd.DataFrame(
         analysis.model_probabilities, index=usable.index, columns=list(manifest.class_names)
     )
-    opinions = [Opinions("model", model, usable["split"].isin(_HELD_OUT))]
+    opinions = [Opinions("model", model, _not_learned(photographs).loc[usable.index])]
     regression = _regression(photographs, analysis, model_folder, manifest)
     if len(regression):
         opinions.append(_independent("regression", regression))
@@ -105,6 +105,13 @@ def opinions_of_duplicates(photographs: pd.DataFrame) -> Opinions:
     own = pd.get_dummies(members["label"]).reindex(columns=counts.columns, fill_value=0)
     others = of_group - own.astype(int)
     return _independent("duplicates", others.div(others.sum(axis=1), axis=0))
+
+
+def _not_learned(photographs: pd.DataFrame) -> pd.Series:
+    """Tell from which photographs, and duplicates of them, a model has not learned; bool."""
+    groups = group_numbers(photographs)
+    learned = ~photographs["split"].isin(_HELD_OUT).to_numpy()
+    return pd.Series(~np.isin(groups, groups[learned]), photographs.index)
 
 
 def _independent(source: SourceName, probabilities: pd.DataFrame) -> Opinions:

@@ -138,3 +138,10 @@ def test_what_a_model_has_learned_from_is_no_second_opinion(
     analysis = analyse_photographs(tiny_models / "tiny", photographs)
     model = collect_opinions(photographs, analysis, tiny_models / "tiny")[0]
     assert model.independent[model.independent].index.tolist() == [0]
+    # A near duplicate of what it has learned from, which is new to the records.
+    copies = photographs["duplicate_group"].astype("Int64")
+    copies[[1, 2]] = 99
+    photographs = photographs.assign(duplicate_group=copies)
+    photographs.loc[2, "split"] = ""
+    model = collect_opinions(photographs, analysis, tiny_models / "tiny")[0]
+    assert model.independent[model.independent].index.tolist() == [0]
