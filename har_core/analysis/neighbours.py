@@ -43,7 +43,8 @@ def vote_of_neighbours(nearest: np.ndarray, labels: np.ndarray) -> tuple[np.ndar
     shares = np.zeros((len(nearest), len(class_names)))
     rows = np.arange(len(nearest))[:, np.newaxis]
     np.add.at(shares, (rows, code_of[nearest]), nearest >= 0)
-    return shares / np.maximum(shares.sum(axis=1, keepdims=True), 1), class_names
+    shares /= np.maximum(shares.sum(axis=1, keepdims=True), 1)
+    return shares, class_names
 
 
 def nearest_others(

@@ -98,9 +98,9 @@ def opinions_of_duplicates(photographs: pd.DataFrame) -> Opinions:
         From `har_core.scan.scanning.scan_dataset`.
     """
     grouped = photographs[photographs["duplicate_group"].notna() & photographs["label"].ne("")]
-    counts = pd.crosstab(grouped["duplicate_group"], grouped["label"])
-    counts = counts[counts.gt(0).sum(axis=1).gt(1)]
-    members = grouped[grouped["duplicate_group"].isin(counts.index)]
+    n_labels = grouped.groupby("duplicate_group")["label"].transform("nunique")
+    members = grouped[n_labels.gt(1)]
+    counts = pd.crosstab(members["duplicate_group"], members["label"])
     of_group = counts.loc[members["duplicate_group"]].set_axis(members.index)
     own = pd.get_dummies(members["label"]).reindex(columns=counts.columns, fill_value=0)
     others = of_group - own.astype(int)

@@ -19,6 +19,7 @@ _PROBABILISTIC: Final = ("model", "regression")
 # labels flipped, the first 500 of a ranking by the regression hold more of them (88.0 %) than those
 # of a mean with ten neighbours' votes (86.2 %).
 _VOTE_WEIGHT: Final = 1e-3
+_AT_ONCE: Final = 4_096
 
 
 def review_queue(
@@ -114,6 +115,14 @@ def judge_labels(labels: pd.Series, opinions: Sequence[Opinions]) -> pd.DataFram
         {str(name) for source in opinions for name in source.probabilities}
         | set(labels.unique()) - {""}
     ) or [""]  # of photographs without labels nobody may name a class
+    starts = range(0, max(len(labels), 1), _AT_ONCE)
+    return pd.concat(
+        [_judge(labels.iloc[start : start + _AT_ONCE], opinions, classes) for start in starts]
+    )
+
+
+def _judge(labels: pd.Series, opinions: Sequence[Opinions], classes: list[str]) -> pd.DataFrame:
+    """Return what `judge_labels` does, of so few that their probabilities take little room."""
     codes = pd.Index(classes).get_indexer(pd.Index(labels))
     n = len(labels)
     total, counted = np.zeros((n, len(classes))), np.zeros(n)

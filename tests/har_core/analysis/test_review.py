@@ -1,5 +1,6 @@
 """The review queue names its sources, suggests only what they agree on, and asks in order."""
 
+import tracemalloc
 from pathlib import Path
 
 import numpy as np
@@ -43,6 +44,24 @@ def test_a_label_is_suggested_where_all_independent_opinions_name_it() -> None:
     assert judged["agreed"].tolist() == [False, True, False, False, True]
     assert judged["confident_error"].tolist() == [False, True, True, False, False]
     assert judged["doubt"].tolist() == pytest.approx([0.25, 0.9, 0.9, 0.0, 1.0], abs=1e-3)
+
+
+def test_many_labels_are_weighed_as_few_are_and_take_no_more_room_than_the_opinions() -> None:
+    rng = np.random.default_rng(0)
+    names = [f"{number:04d}" for number in range(300)]
+    labels = pd.Series(rng.choice(["", *names], 20_000))
+    said = pd.DataFrame(rng.dirichlet(np.full(300, 0.01), 20_000), columns=names)
+    opinions = [Opinions("model", said, pd.Series(True, said.index))]
+    tracemalloc.start()
+    try:
+        whole = judge_labels(labels, opinions)
+        _, peak = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
+    assert peak < said.to_numpy().nbytes
+    some = labels.index[5_000:5_100]
+    pd.testing.assert_frame_equal(judge_labels(labels[some], opinions), whole.loc[some])
+    assert judge_labels(labels[:0], opinions).empty
 
 
 def test_a_disagreement_that_includes_the_given_label_is_disputed() -> None:
