@@ -9,7 +9,7 @@ import numpy as np
 import pandas as pd
 
 from har_core.analysis.components import Axes, fit_axes
-from har_core.analysis.folds import draw_to_learn
+from har_core.analysis.folds import deal_folds, draw_to_learn
 from har_core.analysis.neighbours import nearest_others
 from har_core.analysis.suspects import (
     LEAST_FITTED,
@@ -146,7 +146,7 @@ def find_suspects(
         components = basis.transform(vectors)
     else:
         class_names = np.unique(given)
-        fold = _folds(rows.digest, groups)
+        fold = deal_folds(rows.label, groups, N_FOLDS)
         if len(more := _lacking(sample, rows.label, fold)):
             sample = np.concatenate([sample, more])
             vectors = np.concatenate([vectors, rows.vectors(more, progress)])
@@ -334,13 +334,6 @@ def _enough_groups(label: np.ndarray, groups: np.ndarray) -> np.ndarray:
             "that are no near duplicates of each other."
         )
     return np.isin(label, large)
-
-
-def _folds(digest: np.ndarray, groups: np.ndarray) -> np.ndarray:
-    """Return the fold of each photograph, that of its whole group; int64, shape (N,)."""
-    lowest = np.full(int(groups.max()) + 1, np.iinfo(np.uint64).max, np.uint64)
-    np.minimum.at(lowest, groups, digest)
-    return (lowest[groups] % N_FOLDS).astype(np.int64)
 
 
 def _lacking(sample: np.ndarray, label: np.ndarray, fold: np.ndarray) -> np.ndarray:

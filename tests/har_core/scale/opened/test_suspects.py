@@ -16,6 +16,7 @@ from har_core.scale.opened.suspects import ResultsSuspects, find_suspects
 from har_core.scale.parts import Part
 from har_core.scale.results import Results, ResultsInfo, results_schema
 from har_core.scale.scanned.folder import FINDINGS_FILE, ScanFolder
+from har_core.storage.checksums import digests_of
 from tests.command_line import har
 from tests.made_results import write_results
 
@@ -159,6 +160,19 @@ def test_class_of_one_scene_and_few_others_is_known_to_every_regression(
     scan.write_table(FINDINGS_FILE, findings)
     ranking = find_suspects(Results(str(folder)), LabelTable.of(table), scan=scan).found.ranking
     assert (ranking.loc[ranking["label"] == "scene", "label_score"] > 0).all()
+
+
+def test_class_of_few_lies_in_several_folds_whatever_the_checksums(
+    with_near_duplicates: tuple[Path, pd.DataFrame], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folder, table = with_near_duplicates
+    monkeypatch.setattr(suspects, "MOST_FITTED", 250)
+    same = digests_of(pa.array(table["sha256"])) % suspects.N_FOLDS == 0
+    few = table.index.isin([row for row in range(1, 200, 2) if same[row]][:5])
+    table = table.assign(label=table["label"].mask(few, "few"))
+    ranking = find_suspects(Results(str(folder)), LabelTable.of(table)).found.ranking
+    scores = ranking.loc[ranking["label"] == "few", "label_score"]
+    assert len(scores) == 5 and (scores > 0).all()
 
 
 def test_near_duplicates_of_a_scan_count_and_more_neighbours_can_be_asked_for(
