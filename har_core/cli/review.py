@@ -106,12 +106,14 @@ def _write_next(
 
     with progress_bar() as report:
         photographs = scan_dataset(read, progress=report)
+        present = photographs.loc[photographs["sha256"].fillna("").ne(""), ["filename", "sha256"]]
+        decisions = decisions.about(dict(present.to_numpy()))
         given = zip(photographs["filename"], photographs["label"], strict=True)
         labels = [decisions.relabelled.get(name, label) for name, label in given]
-        # What somebody has looked at and left without a label is not asked about again.
-        seen = photographs["filename"].isin(decisions.excluded | decisions.confirmed)
         photographs = photographs.assign(label=labels)
-        photographs = photographs[~(seen & photographs["label"].eq(""))]
+        # What somebody has looked at and left without a label is not asked about again.
+        seen = photographs["filename"].isin(decisions.confirmed) & photographs["label"].eq("")
+        photographs = photographs[~(seen | photographs["filename"].isin(decisions.excluded))]
         chosen = photographs_to_label(find_model(model), photographs, n=number, progress=report)
     blank = {"label": "", "decision": "", "new_label": ""}
     columns = ["filename", *blank, "suggested", "margin"]

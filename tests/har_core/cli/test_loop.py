@@ -3,6 +3,7 @@
 import dataclasses
 import json
 from functools import partial
+from io import StringIO
 from pathlib import Path
 
 import pandas as pd
@@ -118,3 +119,10 @@ def test_what_to_label_next_is_written_filled_in_and_taken_over(
     assert load_decisions(here).relabelled == {"more.jpg": "sitting"}
     lines = review("--next", "-", "--number", "1").splitlines()
     assert [line.split(",")[0] for line in lines] == ["filename", "running_0.jpg"]
+    # The photograph behind a decision is another one now, which nobody has labelled.
+    (here / "train" / "more.jpg").write_bytes(photo_bytes("clapping", 51))
+    rows = pd.read_csv(StringIO(review("--next", "-"))).set_index("filename")
+    assert rows["suggested"].to_dict() == {"running_0.jpg": "running", "more.jpg": "clapping"}
+    decide(here, "exclude", [f"running_{n}.jpg" for n in range(1, 5)])
+    rows = pd.read_csv(StringIO(review("--next", "-"))).set_index("filename")
+    assert "running" not in set(rows["suggested"])  # there is none any more to learn from
