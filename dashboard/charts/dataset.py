@@ -206,7 +206,8 @@ def photo_map(
     groups : Series of str
         What to colour by; the legend lists its values in order of frequency.
     colours : dict of str to str, optional
-        Colour by value; default: `CLASS_COLOURS` in turn.
+        Colour by value; default: `CLASS_COLOURS` in turn, and grey for all but the 40 most
+        frequent values.
 
     Returns
     -------
@@ -214,11 +215,14 @@ def photo_map(
         One trace per group, with ``customdata`` holding the points' index; axes carry no meaning
         and are hidden.
     """
-    order = groups.value_counts().index
+    order = groups.value_counts().index.tolist()
     if colours is None:
-        names = sorted(order)
+        names, n_others = sorted(order[:MOST_ROWS]), len(order[MOST_ROWS:])
         colours = {n: CLASS_COLOURS[i % len(CLASS_COLOURS)] for i, n in enumerate(names)}
         order = names
+        if n_others:
+            others = f"{n_others:,} smaller classes"
+            groups, order = groups.where(groups.isin(names), others), [*names, others]
     figure = go.Figure()
     for group in order:
         rows = points[groups == group]

@@ -7,7 +7,12 @@ import pytest
 
 from dashboard.charts.bars import even_bars, probability_bars
 from dashboard.charts.confusion import confusion_figure
-from dashboard.charts.dataset import class_balance, distribution_by_class, noise_by_class
+from dashboard.charts.dataset import (
+    class_balance,
+    distribution_by_class,
+    noise_by_class,
+    photo_map,
+)
 from dashboard.charts.ranking import per_class_figure
 from har_core import Prediction
 
@@ -86,3 +91,14 @@ def test_a_confusion_matrix_of_a_thousand_classes_fits_a_page() -> None:
     figure = confusion_figure(confusion, NAMES, order=np.arange(1000))
     assert figure.layout.height < 1500
     assert len(figure.layout.yaxis.tickvals) <= 120
+
+
+def test_a_map_of_a_thousand_classes_colours_the_largest_and_shows_every_photograph() -> None:
+    names = pd.Series(np.repeat(NAMES, RISING // 100 + 1))
+    points = pd.DataFrame({"x": 0.0, "y": 0.0, "filename": names}, index=names.index)
+    figure = photo_map(points, names)
+    assert len(figure.data) == 41
+    assert figure.data[-1].name == "960 smaller classes"
+    drawn = np.concatenate([trace.customdata for trace in figure.data])
+    assert sorted(drawn) == list(names.index)
+    assert "class 0999" in {trace.name.lower() for trace in figure.data}
