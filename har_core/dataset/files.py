@@ -105,7 +105,7 @@ class DatasetFiles:
         return _is_photograph(name, self.files(folder)[name])
 
     def walk(self) -> Iterator[str]:
-        """Yield every file below the root, relative to it.
+        """Yield every file below the root once, relative to it, by its own folder before links.
 
         Raises
         ------
@@ -113,8 +113,9 @@ class DatasetFiles:
             If there are so many folders that it is hardly a dataset.
         """
         waiting, seen = [""], set()
-        while waiting:
-            folder = waiting.pop()
+        links: list[str] = []
+        while waiting or links:
+            folder = waiting.pop() if waiting else links.pop()
             here = os.path.realpath(self._paths[folder])
             if here in seen:  # a circle of links
                 continue
@@ -127,7 +128,9 @@ class DatasetFiles:
             prefix = f"{folder}/" if folder else ""
             for name in self.files(folder):
                 yield prefix + name
-            waiting += [prefix + name for name in reversed(self.folders(folder))]
+            for name in reversed(self.folders(folder)):
+                is_link = os.path.islink(self._paths[prefix + name])  # noqa: PTH114
+                (links if is_link else waiting).append(prefix + name)
 
     def _list(self, folder: str) -> tuple[dict[str, str], list[str]]:
         if folder not in self._listed:

@@ -212,6 +212,13 @@ def test_linked_folders_and_their_circles_end(tmp_path: Path) -> None:
         open_dataset(root, follow_links=False)
 
 
+def test_a_link_to_a_class_is_no_class(tmp_path: Path) -> None:
+    write_photos(tmp_path, ["train/running/0.jpg", "train/sitting/0.jpg"])
+    (tmp_path / "train" / "jogging").symlink_to("running")
+    (tmp_path / "all").symlink_to("train")
+    assert list(open_dataset(tmp_path).rows["label"]) == ["running", "sitting"]
+
+
 def test_a_folder_with_nothing_of_the_kind_says_what_is_read(tmp_path: Path) -> None:
     (tmp_path / "list.csv").write_text("what,sort\na.jpg,x\n")
     with pytest.raises(DatasetError, match="one folder of photographs for each class") as error:
