@@ -1,7 +1,7 @@
 """What each ingredient of the training recipe gives: short runs that leave one out at a time.
 
-    HAR_DATASET=/path/to/DataSet python -m benchmarks.ablation --backbone mobilenet_v2.keras \
-        --teacher teacher_lite2 --markdown ablation.md
+    HAR_DATASET=/path/to/DataSet python -m benchmarks.learning.ablation \
+        --backbone mobilenet_v2.keras --teacher teacher_lite2 --markdown ablation.md
 
 All runs learn from the same part of the training split and are measured on the whole validation
 split after their last epoch; the epoch is not chosen. A finished run is kept in ``--store``, and is
