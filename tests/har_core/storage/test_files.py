@@ -9,7 +9,25 @@ import pytest
 from har_core.cli.datasets import check_outputs
 from har_core.cli.terminal import write_output
 from har_core.errors import HarError
+from har_core.storage import files
 from har_core.storage.files import write_atomically
+
+
+def test_others_may_read_a_file_and_one_that_cannot_be_written_leaves_nothing(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = tmp_path / "answers.csv"
+    write_atomically(path, b"old")
+    assert path.stat().st_mode & 0o777 == 0o644
+
+    def fail(path: Path, content: bytes) -> None:
+        path.write_bytes(content[:1])
+        raise OSError("No space left on device")
+
+    monkeypatch.setattr(files, "write_synced", fail)
+    with pytest.raises(OSError, match="No space"):
+        write_atomically(path, b"new")
+    assert path.read_bytes() == b"old" and list(tmp_path.iterdir()) == [path]
 
 
 def test_a_pipe_is_written_to_and_stays_one(tmp_path: Path) -> None:
