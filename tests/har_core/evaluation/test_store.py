@@ -16,6 +16,7 @@ from har_core.evaluation.store import (
     keep_evaluation,
     list_evaluations,
     read_evaluation,
+    thumbnails_path,
 )
 from har_core.model import bundle
 from har_core.model.manifest import PREDICTIONS_FILE, SPLITS_FILE, read_manifest
@@ -76,6 +77,11 @@ def test_bundle_splits_are_read_with_groups_and_hashes(folder, table):
     assert evaluation.result.groups.tolist() == expected.index.tolist()
     assert all(len(digest) == 64 for digest in evaluation.raw.sha256)
     assert find_caveats(evaluation, folder) == []
+    assert find_caveats(replace(evaluation, network=""), folder) == []
+    tuned = read_evaluation(folder, "validation")
+    assert find_caveats(tuned, folder) == []
+    (seen,) = find_caveats(replace(tuned, name="mine"), folder)
+    assert seen.startswith(f"{tuned.raw.n} of {tuned.raw.n} photographs")
 
 
 def test_the_stored_temperature_applies_to_what_is_read(folder):
@@ -133,7 +139,8 @@ def kept(folder, name: str = "holiday", **fields) -> Evaluation:
 
 
 def test_a_kept_evaluation_comes_back_as_it_was(folder):
-    evaluation = kept(folder)
+    own = read_evaluation(folder, "test").raw
+    evaluation = kept(folder, raw=replace(own, in_scope=np.arange(own.n) % 3 > 0))
     path = keep_evaluation(evaluation)
     assert not path.is_relative_to(folder)
     bundle.verify_bundle(folder)
@@ -142,6 +149,7 @@ def test_a_kept_evaluation_comes_back_as_it_was(folder):
     assert np.array_equal(again.raw.probabilities, evaluation.raw.probabilities)
     assert again.raw.groups.tolist() == evaluation.raw.groups.tolist()
     assert again.raw.sha256.tolist() == evaluation.raw.sha256.tolist()
+    assert np.array_equal(again.raw.in_scope, evaluation.raw.in_scope)
     assert (again.created, again.folder) == (evaluation.created, "/photos")
     assert again.skipped.equals(evaluation.skipped)
     before = evaluation_stamp(folder, "holiday")
@@ -150,6 +158,20 @@ def test_a_kept_evaluation_comes_back_as_it_was(folder):
     delete_evaluation("drawn", "holiday")
     with pytest.raises(DatasetError, match="no evaluation 'holiday'"):
         read_evaluation(folder, "holiday")
+
+
+def test_thumbnails_are_those_of_the_evaluation_that_is_kept(folder):
+    keep_evaluation(kept(folder), {"0" * 64: b"a picture"})
+    assert thumbnails_path("drawn", "holiday").is_file()
+    keep_evaluation(kept(folder))
+    assert not thumbnails_path("drawn", "holiday").exists()
+
+
+def test_a_class_that_is_called_like_a_column_of_the_file_is_refused(folder):
+    raw = read_evaluation(folder, "test").raw
+    named = replace(raw, class_names=("group", *raw.class_names[1:]))
+    with pytest.raises(DatasetError, match="cannot be called 'group'"):
+        keep_evaluation(kept(folder, raw=named))
 
 
 @pytest.mark.parametrize(
