@@ -55,7 +55,7 @@ def show() -> None:
     st.logo(icon, size="large")
     tab_memory.restore()
     with st.sidebar:
-        sidebar.pick_model()
+        sidebar.pick_model(page.url_path)
         sidebar.pick_dataset()
         sidebar.pick_results()
         show_watched()

@@ -24,13 +24,24 @@ from har_core.storage.paths import is_folder, real
 MODEL_KEY: Final = "model"
 DATASET_KEY: Final = "dataset"
 RESULTS_KEY: Final = "results"
+_PAGE: Final = "page_of_model"
 
 
-def pick_model() -> None:
-    """Draw the model picker; the choice is part of the page's address."""
+def pick_model(page: str) -> None:
+    """Draw the model picker; the choice is part of the page's address.
+
+    Parameters
+    ----------
+    page : str
+        Address of the page: what leads from one to another may name a model.
+    """
     entries = _entries()
     usable = {entry.name: entry.manifest for entry in entries if entry.manifest is not None}
     asked = st.query_params.get(MODEL_KEY, "")  # by a link, perhaps an old one
+    # Streamlit keeps what is chosen on every page, whatever the link says.
+    if st.session_state.get(_PAGE, page) != page and asked in usable:
+        st.session_state[MODEL_KEY] = asked
+    st.session_state[_PAGE] = page
     if usable:
         if asked and asked not in usable:
             st.toast(

@@ -8,6 +8,7 @@ import signal
 import time
 from dataclasses import asdict
 from pathlib import Path
+from urllib.parse import parse_qsl
 
 import pandas as pd
 import pytest
@@ -93,6 +94,20 @@ def test_any_version_can_be_compared_and_made_the_default(
     monkeypatch.delenv("HAR_MODEL")
     assert find_model().name == "older"
     assert "`HAR_MODEL`" not in "".join(w.value for w in page.run().warning)
+
+
+def test_a_link_to_another_models_evaluation_opens_that_one(tiny_models: Path) -> None:
+    table = pd.DataFrame({"filename": ["a", "b"], "label": ["running", ""], "split": "train"})
+    write_evaluated_bundle(
+        tiny_models, table, CLASS_NAMES, name="older", created="2001-01-01T00:00:00+00:00"
+    )
+    page = open_page()
+    send(page, selecting(page, "older"))
+    page.query_params.update(parse_qsl(page.get("page_link")[0].proto.query_string))
+    page.switch_page("../pages/evaluation.py").run()
+    assert page.selectbox(key="model").value == "older"
+    page.selectbox(key="model").select("tiny").run()
+    assert page.selectbox(key="model").value == "tiny"  # a choice on the page counts from then on
 
 
 def test_nothing_is_learned_from_a_table_whose_photographs_are_gone(
