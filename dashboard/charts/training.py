@@ -51,7 +51,10 @@ def training_curves(rows: Sequence[dict[str, Any]]) -> go.Figure:
     figure.update_layout(base_layout(_HEIGHT), margin={"t": 58}, legend=legend)
     figure.update_xaxes(title="epoch", dtick=1 if len(rows) <= 12 else None, gridcolor=GRID)
     figure.update_yaxes(gridcolor=GRID, fixedrange=True)
-    figure.update_yaxes(tickformat=".0%", col=2)
+    # Where all are right, Plotly would go on to 200 %.
+    figure.update_yaxes(
+        tickformat=".0%", autorangeoptions={"minallowed": -0.02, "maxallowed": 1.02}, col=2
+    )
     return figure
 
 
