@@ -13,7 +13,7 @@ from har_core.errors import DatasetError
 from har_core.evaluation.answers import refit_rules
 from har_core.evaluation.calibration import fit_temperature
 from har_core.evaluation.caveats import caveats
-from har_core.evaluation.comparison import Comparison, compare_models
+from har_core.evaluation.comparison import Comparison, check_common_class, compare_models
 from har_core.evaluation.result import EvaluationResult
 from har_core.evaluation.store import (
     BUNDLE_SPLITS,
@@ -102,9 +102,11 @@ def evaluation_of_same(rival: Path, shown: Evaluation, of: str) -> str | None:
     Raises
     ------
     ModelBundleError, DatasetError
-        If the rival's records cannot be read.
+        If the rival's records cannot be read, or it has none of the classes.
     """
-    kept = list_evaluations(rival, read_manifest(rival))
+    manifest = read_manifest(rival)
+    check_common_class({of: shown.raw.class_names, rival.name: manifest.class_names})
+    kept = list_evaluations(rival, manifest)
     same = set(shown.raw.sha256) - {""}
     names = [name for name in (_other_name(shown.name, of), shown.name) if name in kept]
     return next((n for n in names if same.intersection(load_evaluation(rival, n).raw.sha256)), None)

@@ -1,6 +1,6 @@
 """Compare models on the same photographs: differences with intervals, a test by group."""
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
 import numpy as np
@@ -121,6 +121,20 @@ def _sign_flip_p_value(found: int, sizes: np.ndarray, counts: np.ndarray) -> flo
     return float(np.clip(p_value, 0.0, 1.0))
 
 
+def check_common_class(classes: Mapping[str, Iterable[str]]) -> None:
+    """Refuse to compare models, given by name, that tell entirely different classes apart.
+
+    Raises
+    ------
+    DatasetError
+        If they have no class in common.
+    """
+    if not set.intersection(*map(set, classes.values())):
+        raise DatasetError(
+            f"{' and '.join(classes)} have no class in common, so that there is nothing to compare."
+        )
+
+
 def compare_models(results: Mapping[str, EvaluationResult]) -> Comparison:
     """Compare models with the first of them, on the photographs that all were evaluated on.
 
@@ -139,10 +153,7 @@ def compare_models(results: Mapping[str, EvaluationResult]) -> Comparison:
         If they have no class in common, no photograph (by its sha256) is common to all, a
         photograph has different labels, or it is not known which photographs they were.
     """
-    if not set.intersection(*(set(result.class_names) for result in results.values())):
-        raise DatasetError(
-            f"{' and '.join(results)} have no class in common, so that there is nothing to compare."
-        )
+    check_common_class({model: result.class_names for model, result in results.items()})
     keys = {model: _photograph_keys(model, result) for model, result in results.items()}
     first, *others = results
     common = keys[first]

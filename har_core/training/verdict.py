@@ -10,7 +10,12 @@ import pandas as pd
 
 from har_core.errors import DatasetError
 from har_core.evaluation.bootstrap import Interval
-from har_core.evaluation.comparison import Comparison, PermutationTest, compare_models
+from har_core.evaluation.comparison import (
+    Comparison,
+    PermutationTest,
+    check_common_class,
+    compare_models,
+)
 from har_core.evaluation.result import EvaluationResult
 from har_core.evaluation.store import read_evaluation
 from har_core.model.records import read_splits
@@ -114,7 +119,8 @@ def judge_models(old: Path, new: Path, *, labels: LabelChoice = "corrected") -> 
     Raises
     ------
     DatasetError
-        If they have no such photograph in common, or one of them records no predictions.
+        If they have no class or no such photograph in common, or one of them records no
+        predictions.
     ModelBundleError
         If a bundle is damaged.
     """
@@ -122,6 +128,7 @@ def judge_models(old: Path, new: Path, *, labels: LabelChoice = "corrected") -> 
         raise DatasetError(f"{new.name} cannot be compared with itself; name two models.")
     folders = {old.name: old, new.name: new}
     results = {model: read_evaluation(folder, "test").result for model, folder in folders.items()}
+    check_common_class({model: result.class_names for model, result in results.items()})
     shared = pd.Index(results[old.name].sha256).intersection(pd.Index(results[new.name].sha256))
     clean = shared[(shared != "") & ~shared.isin(_tainted(folders.values()))]
     if clean.empty:

@@ -386,6 +386,17 @@ def test_two_models_are_compared_on_the_same_photographs(app, model, dataset):
     assert "30 photographs that every model was evaluated on" in texts(app)
 
 
+def test_a_rival_without_a_common_class_is_not_offered_to_be_evaluated(app, model, dataset):
+    names = tuple(f"my {name}" for name in CLASS_NAMES)
+    table = load_dataset(dataset).assign(split="train")
+    table["label"] = "my " + table["label"]
+    created = "2001-01-01T00:00:00+00:00"
+    write_evaluated_bundle(model.parent, table, names, name="rival", created=created)
+    view(app, "Compare")
+    assert "drawn and rival have no class in common" in app.warning[0].value
+    assert "was not evaluated on" not in texts(app)
+
+
 def test_a_rival_without_predictions_is_evaluated_on_a_click(app, model):
     write_tiny_bundle(model.parent, "rival", created="2001-01-01T00:00:00+00:00")
     view(app, "Compare")

@@ -23,7 +23,7 @@ from har_core.training.quick.head import LinearHead, fit_linear_head, replace_he
 from har_core.training.quick.run import train_quick
 from har_core.training.settings import TrainingSettings
 from har_core.training.verdict import judge_models
-from tests.drawing import CLASS_NAMES, colour_network, write_dataset
+from tests.drawing import CLASS_NAMES, colour_network, photo_bytes, write_dataset
 
 
 @pytest.fixture
@@ -159,6 +159,22 @@ def test_photographs_that_one_model_has_learned_from_do_not_judge(
     assert verdict.n_left_out > 0
     with pytest.raises(DatasetError, match="itself"):
         judge_models(models / "first", models / "first")
+
+
+def test_models_without_a_common_class_are_said_to_have_none(
+    base: Path, mislabelled: Path, tmp_path: Path
+) -> None:
+    train_quick(mislabelled, "first", base)
+    (others := tmp_path / "others").mkdir()
+    for number, label in enumerate(CLASS_NAMES):
+        (others / f"my {label}").mkdir()
+        for seed in range(20):
+            photograph = photo_bytes(label, 1000 * number + 100 + seed)
+            (others / f"my {label}" / f"{seed}.jpg").write_bytes(photograph)
+    models = base.parent
+    train_quick(others, "mine", models / "first")
+    with pytest.raises(DatasetError, match="first and mine have no class in common"):
+        judge_models(models / "first", models / "mine")
 
 
 def test_quick_training_refuses_what_it_cannot_do(base: Path, mislabelled: Path) -> None:
