@@ -101,7 +101,7 @@ class Addresses:
         if known and name and inner.endswith("/"):
             # Relative, so that it holds behind a proxy that strips a prefix.
             await RedirectResponse(f"../{name}", 307)(scope, receive, send)
-        elif known and scope["method"] not in ("GET", "HEAD", "OPTIONS"):
+        elif known and scope["method"] not in ("GET", "HEAD"):
             message = f"{scope['path']} is a web page; photographs are sent to {outer}/predict."
             refusal = JSONResponse({"error": message}, 405, headers={"Allow": "GET, HEAD"})
             await refusal(scope, receive, send)

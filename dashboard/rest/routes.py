@@ -275,9 +275,10 @@ def install(app: FastAPI, *, prefix: str = "", pages: frozenset[str] = frozenset
     document_key(app)
     # A mount at "/" answers whatever the routes above refuse, so without these a GET of /predict
     # would return the web page.
-    for route in router.routes:
-        allowed = ", ".join(["GET", "HEAD"] if _method_of(route) == "GET" else ["POST"])
-        app.router.routes.append(Route(getattr(route, "path", ""), MethodNotAllowed(allowed)))
+    for route in [*router.routes, *app.router.routes]:  # the latter are of the documentation
+        if path := getattr(route, "path", ""):
+            allowed = "GET, HEAD" if "GET" in (getattr(route, "methods", None) or ()) else "POST"
+            app.router.routes.append(Route(path, MethodNotAllowed(allowed)))
     app.add_exception_handler(StarletteHTTPException, answer_http_error)
     app.add_exception_handler(InvalidImageError, answer_invalid_image)
     app.add_exception_handler(ModelBundleError, answer_no_model)

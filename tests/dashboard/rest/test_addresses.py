@@ -122,6 +122,7 @@ def test_photograph_that_is_sent_to_a_page_is_told_where_to_go(client, prefix):
         answer = client.post(address, files={"file": ("a.jpg", photo_bytes())})
         assert answer.status_code == 405
         assert f"sent to {clean_prefix(prefix)}/predict" in answer.json()["error"]
+        assert "error" in client.options(address).json()
 
 
 def test_redirects_are_relative_or_below_the_prefix(client, prefix):

@@ -387,7 +387,13 @@ def test_batch_of_too_many_files_is_400(client, monkeypatch):
     assert "Maximum number of files is 2" in answer.json()["error"]
 
 
-@pytest.mark.parametrize("path", ["/predict", "/predict/batch", "/health", "/models", "/metrics"])
+@pytest.mark.parametrize(
+    "path",
+    [
+        *("/predict", "/predict/batch", "/health", "/models", "/metrics"),
+        *("/docs", "/openapi.json", "/swagger/swagger-ui.css"),
+    ],
+)
 @pytest.mark.parametrize("method", ["GET", "POST", "PUT", "DELETE", "PATCH", "OPTIONS", "HEAD"])
 def test_other_methods_are_405_with_allow_and_never_the_web_page(client, path, method):
     allowed = "POST" if path.startswith("/predict") else "GET, HEAD"
