@@ -26,7 +26,7 @@ from har_core import ActionModel, InvalidImageError
 ANSWER_FIRST = """<style>@media (max-width: 960px) {
 .st-key-all_handed_in > :first-child,
 .st-key-all_handed_in > :first-child > [data-testid="stHorizontalBlock"] { display: contents; }
-.st-key-all_handed_in > :first-child [data-testid="stColumn"] { flex: none; width: 100%; }
+.st-key-all_handed_in > :first-child > * > [data-testid="stColumn"] { flex: none; width: 100%; }
 .st-key-all_handed_in > :first-child > * > [data-testid="stColumn"]:first-child { order: 1; }
 .st-key-all_handed_in > :first-child > * > [data-testid="stColumn"]:last-child { order: -1; }
 .st-key-shown > * > [data-testid="stHorizontalBlock"] > [data-testid="stColumn"]:last-child

@@ -89,6 +89,12 @@ def test_a_visit_that_asks_for_honest_answers(page: Page) -> None:
     page.get_by_text("Why?", exact=True).click()
     expect(page.get_by_text(re.compile("^Hiding the bright area changes"))).to_be_visible()
     expect(page.get_by_text("Like these")).to_be_visible()
+    similar = page.locator("[data-testid=stColumn] [data-testid=stColumn]")
+    expect(similar).to_have_count(3)
+    page.set_viewport_size({"width": 820, "height": 1180})  # a tablet has room for them, too
+    tops = similar.evaluate_all("all => all.map(one => one.getBoundingClientRect().top)")
+    assert len(set(tops)) == 1
+    page.set_viewport_size(DESKTOP)
     page.get_by_text("Why?", exact=True).click()
 
     page.get_by_role("button", name=re.compile("Remove cat.png")).click()
