@@ -39,7 +39,7 @@ _STATES: Final = {
 }
 # What is done with a photograph, and what becomes of one that cannot be used.
 _WORDS: Final = {
-    "score": ("Scored by this job", "Without an answer"),
+    "score": ("Scored by this job", "No answer"),
     "scan": ("Newly measured", "Unusable files"),
 }
 # What is computed from the rows, by the command that does it.
