@@ -6,8 +6,10 @@ import har_core
 from har_core.dataset.table import load_dataset
 from har_core.errors import DatasetError
 from har_core.evaluation.run import evaluate_dataset
+from har_core.evaluation.store import network_sha256
 from tests.drawing import CLASS_NAMES, COLOUR_WEIGHTS
 from tests.evaluated import write_evaluated_bundle
+from tests.guarded import checkerboard, write_guarded_bundle
 
 
 @pytest.fixture
@@ -26,6 +28,16 @@ def test_every_photograph_is_evaluated_as_by_prediction(tiny_models, table):
         assert evaluation.result.probabilities[row] == pytest.approx(expected, abs=1e-4)
     assert evaluation.skipped.empty
     assert len(set(evaluation.raw.sha256)) == 12
+    assert evaluation.network == network_sha256(model.manifest) != ""
+    assert evaluation.raw.in_scope is None
+
+
+def test_what_looks_foreign_is_recorded(tiny_models, tiny_dataset):
+    write_guarded_bundle(tiny_models)
+    (tiny_dataset / "train" / "running_0.jpg").write_bytes(checkerboard())
+    evaluation = evaluate_dataset(har_core.load_model("guarded"), load_dataset(tiny_dataset))
+    foreign = evaluation.raw.filenames[~evaluation.raw.in_scope]
+    assert "running_0.jpg" in foreign and len(foreign) < 6
 
 
 def test_rows_that_cannot_be_used_are_listed_with_their_reason(tiny_models, tiny_dataset):
