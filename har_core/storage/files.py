@@ -2,10 +2,12 @@
 
 import hashlib
 import os
+import secrets
 import shutil
 import stat
-import tempfile
 from pathlib import Path
+
+from har_core.storage.paths import exists
 
 
 def sha256_of_file(path: str | Path) -> str:
@@ -17,7 +19,8 @@ def sha256_of_file(path: str | Path) -> str:
 def write_atomically(path: str | Path, content: bytes) -> None:
     """Write a file so that a crash leaves the old content or the new, never a part.
 
-    A device or a pipe (``/dev/null``) is written to as it is: a file would take its place.
+    A file that is replaced keeps its permissions; a new one has those that the system gives. A
+    device or a pipe (``/dev/null``) is written to as it is: a file would take its place.
 
     Raises
     ------
@@ -29,14 +32,15 @@ def write_atomically(path: str | Path, content: bytes) -> None:
         with path.open("wb") as file:
             file.write(content)
         return
-    descriptor, temporary = tempfile.mkstemp(prefix=f".{path.name}.", dir=path.parent)
-    os.close(descriptor)
+    # The name may be as long as names can be.
+    temporary = path.with_name(f".{path.name[:50]}.{secrets.token_hex(8)}")
     try:
-        write_synced(Path(temporary), content)
-        Path(temporary).chmod(0o644)
-        Path(temporary).replace(path)
+        write_synced(temporary, content)
+        if exists(path):
+            shutil.copymode(path, temporary)
+        temporary.replace(path)
     except BaseException:
-        Path(temporary).unlink(missing_ok=True)
+        temporary.unlink(missing_ok=True)
         raise
 
 

@@ -133,7 +133,7 @@ def test_models_folder_that_may_only_be_read_serves_and_says_so_when_written(
         raise OSError(errno.EROFS, os.strerror(errno.EROFS))
 
     # The superuser may write what its mode forbids, so that the system's answer is injected.
-    for place in ("tempfile.mkdtemp", "tempfile.mkstemp", "pathlib.Path.mkdir"):
+    for place in ("tempfile.mkdtemp", "har_core.storage.files.write_synced", "pathlib.Path.mkdir"):
         monkeypatch.setattr(place, refuse)
     assert load_model("tiny").predict(photo_bytes()).action == "running"
     with pytest.raises(ModelBundleError, match="Read-only file system"):

@@ -66,6 +66,27 @@ def test_a_link_stays_one_and_leads_to_the_result(tmp_path: Path) -> None:
     assert len(list(tmp_path.iterdir())) == 2
 
 
+def test_a_replaced_file_keeps_its_permissions_and_a_new_one_has_the_usual(tmp_path: Path) -> None:
+    private = tmp_path / "private.json"
+    private.write_text("old")
+    private.chmod(0o640)
+    before = os.umask(0o077)
+    try:
+        write_output(str(private), "new")
+        write_output(str(tmp_path / "new.json"), "new")
+    finally:
+        os.umask(before)
+    assert private.stat().st_mode & 0o777 == 0o640
+    assert (tmp_path / "new.json").stat().st_mode & 0o777 == 0o600
+
+
+@pytest.mark.parametrize("letter", ["n", "名"])
+def test_a_name_may_be_as_long_as_the_system_allows(tmp_path: Path, letter: str) -> None:
+    name = letter * (255 // len(letter.encode()))
+    write_output(str(tmp_path / name), "new")
+    assert [path.name for path in tmp_path.iterdir()] == [name]
+
+
 def test_a_socket_is_refused(tmp_path: Path) -> None:
     import socket
 
