@@ -1,7 +1,6 @@
 """Scanning a dataset folder: measure every photograph once, then look for what is wrong."""
 
 import hashlib
-import multiprocessing
 import os
 from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import (
@@ -28,6 +27,7 @@ from har_core.scan.issues import find_issues
 from har_core.scan.measurement import Measurement, is_readable, measure_file
 from har_core.storage.names import real_path
 from har_core.storage.paths import is_folder
+from har_core.workers import ctrl_c_held_back, end_at_ctrl_c, worker_context
 
 _CHUNK: Final = 64
 # Starting worker processes takes about a second, in which threads measure some hundred files.
@@ -203,9 +203,10 @@ def _measure_in_parallel(
         return
     chunks = [paths[start : start + _CHUNK] for start in range(0, len(paths), _CHUNK)]
     with _make_executor(workers or os.cpu_count() or 1, len(paths)) as executor:
-        pending: set[Future[dict[str, Measurement]]] = {
-            executor.submit(_measure_chunk, chunk) for chunk in chunks
-        }
+        with ctrl_c_held_back():
+            pending: set[Future[dict[str, Measurement]]] = {
+                executor.submit(_measure_chunk, chunk) for chunk in chunks
+            }
         try:
             while pending:
                 finished, pending = wait(pending, return_when=FIRST_COMPLETED)
@@ -218,17 +219,13 @@ def _measure_in_parallel(
 def _make_executor(workers: int, n_files: int) -> Executor:
     if workers == 1 or n_files < _PROCESSES_FROM:
         return ThreadPoolExecutor(workers)
-    # A fork of a process with threads (a dashboard, ONNX Runtime) can hang, so workers are forked
-    # from a clean server process where the system has that.
-    method = "forkserver" if "forkserver" in multiprocessing.get_all_start_methods() else "spawn"
-    context = multiprocessing.get_context(method)
-    if method == "forkserver":
-        context.set_forkserver_preload(["har_core.scan.measurement"])
-    return ProcessPoolExecutor(workers, mp_context=context, initializer=_let_others_go_first)
+    context = worker_context("har_core.scan.measurement")
+    return ProcessPoolExecutor(workers, mp_context=context, initializer=_begin_worker)
 
 
-def _let_others_go_first() -> None:
+def _begin_worker() -> None:
     """Run whenever nobody waits: whoever opens a page or asks for a prediction does."""
+    end_at_ctrl_c()
     if hasattr(os, "nice"):
         os.nice(10)
 

@@ -14,6 +14,7 @@ from typing import Any, Final
 from har_core.scale.engines.pool import Event
 from har_core.scale.locks import hold_shared
 from har_core.scale.working import Problem, Report, Shard, Work, Worker, problem_of
+from har_core.workers import ctrl_c_held_back, worker_context
 
 _READY = "ready"
 _FINISHED = "finished"
@@ -43,14 +44,9 @@ class LocalPool:
     def __init__(self, work: Work, size: int | None = None) -> None:
         self.size = size or cores()
         self._work = work
-        # As in `har_core.scan.scanning`: a fork of a process with threads can hang.
-        methods = multiprocessing.get_all_start_methods()
-        self._context: Any = multiprocessing.get_context(
-            "forkserver" if "forkserver" in methods else "spawn"
-        )
-        if "forkserver" in methods:
-            self._context.set_forkserver_preload(["har_core.scale.engines.local"])
-        self._workers = [self._start() for _ in range(self.size)]
+        self._context = worker_context("har_core.scale.engines.local")
+        with ctrl_c_held_back():
+            self._workers = [self._start() for _ in range(self.size)]
 
     def _start(self) -> tuple[Any, Connection]:
         mine, theirs = self._context.Pipe()
