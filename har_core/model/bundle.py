@@ -16,6 +16,7 @@ from typing import Any, Final
 from har_core.errors import ModelBundleError
 from har_core.model.manifest import (
     MANIFEST_FILE,
+    MODEL_CARD_FILE,
     BundleManifest,
     check_bundle_name,
     checked_manifest,
@@ -158,6 +159,31 @@ def write_bundle(
             f"Cannot write the model bundle {folder}: {error.strerror or error}."
         ) from error
     return manifest
+
+
+def manifest_after(folder: str | Path, before: BundleManifest) -> BundleManifest:
+    """Return a bundle's manifest after minutes of work on its files, for what is changed of it.
+
+    Meanwhile a page may have stored a temperature or another choice, which is kept by that.
+
+    Parameters
+    ----------
+    folder : str or Path
+        Of the bundle.
+    before : BundleManifest
+        As it was when the work began.
+
+    Raises
+    ------
+    ModelBundleError
+        If the bundle cannot be read, or its files are others now, but for the card.
+    """
+    now = read_manifest(folder)
+    if now.files | {MODEL_CARD_FILE: ""} != before.files | {MODEL_CARD_FILE: ""}:
+        raise ModelBundleError(
+            f"The files of {folder} have changed in the meantime; nothing was written. Start again."
+        )
+    return now
 
 
 def update_manifest(folder: str | Path, **changes: Any) -> BundleManifest:

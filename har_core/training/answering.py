@@ -17,7 +17,7 @@ from har_core.evaluation.store import list_evaluations, read_evaluation
 from har_core.images.decoding import read_square
 from har_core.images.preprocessing import scale_pixels
 from har_core.keras_io.feature_outputs import POOLED_OUTPUTS, Features, add_feature_outputs
-from har_core.model.bundle import verify_bundle, write_bundle
+from har_core.model.bundle import manifest_after, verify_bundle, write_bundle
 from har_core.model.engine import OnnxEngine
 from har_core.model.fields import IN_SCOPE
 from har_core.model.manifest import (
@@ -202,20 +202,18 @@ def calibrate_bundle(
     if PREDICTIONS_FILE in manifest.files:
         predictions = read_parquet(folder / PREDICTIONS_FILE)
     learned = learn_novelty(graph, manifest, photographs, predictions, progress=progress)
+    if learned and INT8_ONNX_FILE in manifest.files:
+        held_out = photographs.loc[photographs["split"].eq("validation"), "path"].dropna().tolist()
+        learned |= measure_novelty(
+            learned[NOVELTY_FILE], folder / INT8_ONNX_FILE, manifest.input_size, held_out
+        )
+    manifest = manifest_after(folder, manifest)
     rules = refit_rules(folder, manifest, manifest.temperature)
     changed = dataclasses.replace(manifest, answers=rules.to_dict())
     files: dict[str, bytes | Path] = {name: folder / name for name in manifest.files}
-    files |= learned
     if learned:
         files.pop(INT8_NOVELTY_FILE, None)  # it measured by the detector that was
-        if INT8_ONNX_FILE in files:
-            held_out = photographs.loc[photographs["split"].eq("validation"), "path"].dropna()
-            files |= measure_novelty(
-                learned[NOVELTY_FILE],
-                folder / INT8_ONNX_FILE,
-                manifest.input_size,
-                held_out.tolist(),
-            )
+    files |= learned
     if manifest.metrics.get("split") == "test" and "test" in list_evaluations(folder, manifest):
         result = read_evaluation(folder, "test").raw.calibrated(manifest.temperature, rules)
         changed = dataclasses.replace(changed, metrics={**manifest.metrics, **result.headline()})

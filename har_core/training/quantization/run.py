@@ -14,7 +14,7 @@ from har_core.extras import require_training_extra
 from har_core.images.decoding import read_square
 from har_core.images.preprocessing import scale_pixels
 from har_core.keras_io.loading import load_network
-from har_core.model.bundle import verify_bundle, write_bundle
+from har_core.model.bundle import manifest_after, verify_bundle, write_bundle
 from har_core.model.engine import OnnxEngine
 from har_core.model.manifest import (
     INT8_NOVELTY_FILE,
@@ -135,14 +135,16 @@ def quantise_bundle(
                 f"{compared['n']:,} validation photographs, with {compared['log_loss']:+.4f} of "
                 "log loss: too much, and nothing was changed. Give it more epochs."
             )
+        made: dict[str, bytes | Path] = {INT8_ONNX_FILE: graph}
+        if NOVELTY_FILE in manifest.files:
+            held_out = parts["validation"]["path"].tolist()
+            made |= measure_novelty((folder / NOVELTY_FILE).read_bytes(), graph, size, held_out)
+        manifest = manifest_after(folder, manifest)
         record = {**manifest.training, "int8": {**compared, "epochs": epochs}}
         changed = dataclasses.replace(manifest, training=record)
         files: dict[str, bytes | Path] = {name: folder / name for name in manifest.files}
         files.pop(INT8_NOVELTY_FILE, None)  # it measured by the graph that was
-        if NOVELTY_FILE in manifest.files:
-            held_out = parts["validation"]["path"].tolist()
-            files |= measure_novelty((folder / NOVELTY_FILE).read_bytes(), graph, size, held_out)
-        return write_bundle(folder, changed, {**files, INT8_ONNX_FILE: graph}, overwrite=True)
+        return write_bundle(folder, changed, files | made, overwrite=True)
 
 
 def learn_to_round(

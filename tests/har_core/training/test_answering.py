@@ -6,6 +6,7 @@ import pandas as pd
 import pytest
 
 from har_core.errors import DatasetError, ModelBundleError
+from har_core.evaluation.answers import store_abstention, store_temperature
 from har_core.evaluation.store import read_evaluation
 from har_core.model import bundle
 from har_core.model.class_indices import format_class_indices
@@ -133,6 +134,31 @@ def test_similar_training_photographs_are_found_by_class(trained):
         rows = model.similar_rows(photo_bytes(label, 97))
         assert splits["label"].iloc[rows].tolist() == [label] * 3
         assert set(splits["split"].iloc[rows]) == {"train"}
+
+
+def test_what_a_page_stores_meanwhile_is_kept(trained):
+    folder, dataset, *_ = trained
+    before = read_manifest(folder)
+
+    def choose(*_):
+        if read_manifest(folder).temperature == before.temperature:
+            store_temperature(folder, 1.5)
+            store_abstention(folder, 0.75)
+
+    after = calibrate_bundle(folder, dataset, progress=choose)
+    assert (after.temperature, after.rules.abstain_below) == (1.5, 0.75)
+    bundle.update_manifest(folder, temperature=before.temperature, answers=before.answers)
+
+
+def test_a_bundle_that_is_another_one_meanwhile_is_left_alone(trained):
+    folder, dataset, *_ = trained
+    before = read_manifest(folder)
+    files = {**before.files, ONNX_FILE: "0" * 64}
+    with pytest.raises(ModelBundleError, match="have changed in the meantime; nothing was written"):
+        calibrate_bundle(
+            folder, dataset, progress=lambda *_: bundle.update_manifest(folder, files=files)
+        )
+    bundle.update_manifest(folder, files=before.files)
 
 
 def test_other_dataset_is_refused_and_nothing_changes(trained, tmp_path):

@@ -7,6 +7,7 @@ import pandas as pd
 import pytest
 
 from har_core.errors import DatasetError, ModelBundleError
+from har_core.evaluation.answers import store_abstention
 from har_core.images.preprocessing import scale_pixels
 from har_core.keras_io.feature_outputs import Features, add_feature_outputs
 from har_core.keras_io.onnx_export import export_onnx
@@ -135,6 +136,18 @@ def test_novelty_is_judged_by_how_8_bits_see_held_out_photographs(
     assert INT8_NOVELTY_FILE not in calibrate_bundle(bundle, tiny_dataset).files
     with pytest.raises(ModelBundleError, match=r"Cannot read broken\.npz"):
         detector.with_measure(b"PK", "broken.npz")
+
+
+def test_what_a_page_stores_meanwhile_is_kept(bundle, tiny_dataset, monkeypatch):
+    monkeypatch.setattr(run, "_WORST_TOP1", -1)
+    monkeypatch.setattr(run, "_WORST_LOSS", 10)
+
+    def choose(what, done, total):
+        if what == "Comparing with float32":
+            store_abstention(bundle, 0.75)
+
+    manifest = run.quantise_bundle(bundle, tiny_dataset, epochs=0, progress=choose)
+    assert manifest.rules.abstain_below == 0.75
 
 
 def test_8_bits_that_cost_too_much_are_not_stored(bundle, tiny_dataset, monkeypatch):
