@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import IO, Any, Final
 
 from har_core.errors import HarError
+from har_core.storage.files import is_stream
 
 _SECONDS_BETWEEN_PROGRESS: Final = 0.5
 _LOCK: Final = ".lock"
@@ -31,7 +32,7 @@ class EventLog:
         try:
             self.path.parent.mkdir(parents=True, exist_ok=True)
             self.path.touch()
-            if self.path.read_bytes()[-1:] not in (b"", b"\n"):
+            if not is_stream(self.path) and self.path.read_bytes()[-1:] not in (b"", b"\n"):
                 self._append("\n")  # behind what a kill has cut short
         except OSError as error:
             raise HarError(f"Cannot write {self.path}: {error.strerror or error}.") from error
@@ -43,11 +44,14 @@ class EventLog:
 
     def _append(self, text: str) -> None:
         # One write for each line, so that a reader never sees half of one but the last.
-        descriptor = os.open(self.path, os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o644)
         try:
-            os.write(descriptor, text.encode())
-        finally:
-            os.close(descriptor)
+            descriptor = os.open(self.path, os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o644)
+            try:
+                os.write(descriptor, text.encode())
+            finally:
+                os.close(descriptor)
+        except OSError as error:
+            raise HarError(f"Cannot write {self.path}: {error.strerror or error}.") from error
 
     def progress(self, what: str, done: int, total: int) -> None:
         """Append how far the work is, at most twice a second."""

@@ -53,6 +53,12 @@ def test_what_nobody_foresaw_is_told_in_words(tmp_path: Path, error: Exception, 
     assert "secret" not in log.path.read_text()
 
 
+def test_a_device_is_not_read_and_a_full_one_is_named() -> None:
+    log = EventLog("/dev/full")
+    with pytest.raises(HarError, match=r"Cannot write /dev/full: No space left on device\."):
+        log.write("started")
+
+
 def test_looking_whether_a_run_is_at_work_disturbs_nobody(tmp_path: Path) -> None:
     log = EventLog(tmp_path / "events.jsonl")
     with log.path.open() as file:
