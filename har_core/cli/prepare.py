@@ -10,7 +10,7 @@ import typer
 
 from har_core.cli.datasets import ColumnsOption, TableOption, check_outputs, read_dataset
 from har_core.cli.options import DatasetOption
-from har_core.cli.terminal import progress_bar, stderr, write_output
+from har_core.cli.terminal import ended_by_interrupt, progress_bar, stderr, write_output
 from har_core.errors import DatasetError
 from har_core.storage.paths import exists
 
@@ -19,7 +19,7 @@ app = typer.Typer()
 
 @app.command()
 def unpack(
-    folder: Annotated[Path, typer.Argument(help="Folder of Parquet tables.")],
+    folder: Annotated[Path, typer.Argument(metavar="FOLDER", help="Of Parquet tables.")],
     output: Annotated[Path, typer.Option(metavar="FOLDER", help="Dataset's folder to write.")],
 ) -> None:
     """Write the photographs inside Parquet tables as files, with their labels in train.csv.
@@ -39,17 +39,20 @@ def unpack(
     tables = tables_with_photographs(find_dataset(folder))
     if not tables:
         raise DatasetError(f"No Parquet table in {folder} holds photographs.")
-    output.parent.mkdir(parents=True, exist_ok=True)
-    # It appears whole or not at all.
-    staging = Path(tempfile.mkdtemp(prefix=".unpacking-", dir=output.parent))
     try:
-        with progress_bar() as report:
-            unpack_photographs(tables, staging, progress=report)
-        n_rows = len(open_dataset(staging).rows)
-        staging.chmod(0o755)
-        staging.rename(output)
-    finally:
-        shutil.rmtree(staging, ignore_errors=True)
+        output.parent.mkdir(parents=True, exist_ok=True)
+        # It appears whole or not at all.
+        staging = Path(tempfile.mkdtemp(prefix=".unpacking-", dir=output.parent))
+        try:
+            with ended_by_interrupt("Interrupted; nothing is written."), progress_bar() as report:
+                unpack_photographs(tables, staging, progress=report)
+            n_rows = len(open_dataset(staging).rows)
+            staging.chmod(0o755)
+            staging.rename(output)
+        finally:
+            shutil.rmtree(staging, ignore_errors=True)
+    except OSError as error:
+        raise DatasetError(f"Cannot write {output}: {error.strerror or error}.") from error
     stderr.print(f"Wrote {output}: {n_rows:,} rows.")
 
 

@@ -1,5 +1,6 @@
 """Photographs inside Parquet become files, with the names of their classes and their splits."""
 
+import errno
 import io
 import json
 from collections.abc import Callable
@@ -86,6 +87,25 @@ def test_command_writes_the_photographs_as_a_dataset(folder: Path, tmp_path: Pat
     check(tmp_path / "out")
     assert har("unpack", folder, "--output", tmp_path / "out").returncode == 2
     assert sorted(p.name for p in tmp_path.iterdir() if "out" in p.name) == ["out"]
+
+
+@pytest.mark.parametrize(
+    ("problem", "said"),
+    [
+        (OSError(errno.ENOSPC, "No space left on device"), "out: No space left on device."),
+        (KeyboardInterrupt(), "Interrupted; nothing is written."),
+    ],
+)
+def test_what_ends_unpacking_is_said_and_leaves_nothing(
+    folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, problem: BaseException, said: str
+) -> None:
+    def write(path: Path, content: bytes) -> None:
+        raise problem
+
+    monkeypatch.setattr(Path, "write_bytes", write)
+    ended = har("unpack", folder, "--output", tmp_path / "out")
+    assert ended.returncode == 2 and said in ended.stderr
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["hub"]
 
 
 def test_zip_with_photographs_inside_parquet_is_a_dataset(
