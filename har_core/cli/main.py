@@ -8,14 +8,13 @@ import os
 import sys
 from collections.abc import Sequence
 from importlib import import_module
-from pathlib import Path
 from typing import Annotated, Any, Final
 
 import typer
 from typer.core import TyperGroup
 
 from har_core.cli.exit_codes import ExitCode
-from har_core.cli.terminal import stderr
+from har_core.cli.terminal import nowhere, stderr
 from har_core.errors import HarError
 from har_core.settings import DISTRIBUTION
 from har_core.storage.names import printable
@@ -97,24 +96,40 @@ def main() -> None:
     logging.getLogger("tensorflow").setLevel(logging.ERROR)
     for name, mode in (("stdin", "r"), ("stdout", "w"), ("stderr", "w")):
         if getattr(sys, name) is None:  # closed by whoever started the program
-            setattr(sys, name, Path(os.devnull).open(mode))  # noqa: SIM115 (until the end)
+            setattr(sys, name, nowhere(mode))
     for stream in (sys.stdout, sys.stderr):  # a name that is no Unicode ends no command
         if isinstance(stream, io.TextIOWrapper):
             stream.reconfigure(errors="backslashreplace")
     try:
         arguments = with_optional_values(sys.argv[1:])
-        application(arguments)(args=arguments)
+        try:
+            application(arguments)(args=arguments)
+        finally:
+            sys.stdout.flush()  # Python would do so when nobody can say any more what is wrong
     except KeyboardInterrupt:  # before a command has begun
         _say_interrupted()
         sys.exit(ExitCode.UNUSABLE)
     except HarError as error:
         stderr.print(f"Error: {error}", style="red")
         sys.exit(ExitCode.UNUSABLE)
+    except BrokenPipeError:  # whoever reads has seen enough
+        sys.stdout = nowhere("w")
+        sys.exit(ExitCode.INCOMPLETE)
     except OSError as error:  # of a file or folder that nobody foresaw: never a traceback
-        where = f" {printable(error.filename)}" if isinstance(error.filename, str) else " a file"
-        message = f"Error: Cannot use{where}: {error.strerror or error}."
-        stderr.print(message, style="red")
+        stderr.print(f"Error: Cannot {_use_of(error)}: {error.strerror or error}.", style="red")
         sys.exit(ExitCode.UNUSABLE)
+
+
+def _use_of(error: OSError) -> str:
+    """Return what could not be done: only what has to do with a path says with which."""
+    if isinstance(error.filename, str):
+        return f"use {printable(error.filename)}"
+    try:
+        sys.stdout.flush()
+    except OSError:
+        sys.stdout = nowhere("w")
+        return "write to stdout"
+    return "write to stdout or use a file"
 
 
 def with_optional_values(arguments: Sequence[str]) -> list[str]:

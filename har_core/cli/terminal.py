@@ -1,12 +1,13 @@
 """What all commands share on the terminal: progress bars, error lines, output files."""
 
 import functools
+import os
 import signal
 import sys
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import IO, TYPE_CHECKING
 
 import typer
 
@@ -27,7 +28,10 @@ class _Messages:
     def print(self, text: str, style: str | None = None) -> None:
         """Print text as it is; nothing in it is markup, and where it is long the terminal wraps."""
         harmless = "\n".join(map(one_line, text.split("\n")))
-        _console().print(harmless, style=style, markup=False, soft_wrap=True)
+        try:
+            _console().print(harmless, style=style, soft_wrap=True)
+        except OSError:  # a full disk: the exit code has to say it all
+            sys.stderr = nowhere("w")
 
 
 @functools.cache
@@ -38,6 +42,11 @@ def _console() -> "Console":
 
 
 stderr = _Messages()
+
+
+def nowhere(mode: str) -> IO[str]:
+    """Return what stands in for a stream that is closed or full, until the program ends."""
+    return Path(os.devnull).open(mode)
 
 
 @contextmanager

@@ -9,6 +9,7 @@ import sys
 import zipfile
 from functools import partial
 from importlib import import_module
+from pathlib import Path
 
 import pytest
 
@@ -202,6 +203,7 @@ def test_bad_file_is_reported_and_exits_1_while_the_others_are_predicted(run_pro
         ("predict photos --json - >&- 2>&-", 0),
         ("predict - <&-", 1),
         ("merge-labels --dataset nowhere --output - <&- >&- 2>&-", 2),
+        ("merge-labels --dataset nowhere --output - 2>/dev/full", 2),
     ],
 )
 def test_streams_that_are_closed_end_no_command(photos, tmp_path, tiny_models, command, code):
@@ -213,6 +215,26 @@ def test_streams_that_are_closed_end_no_command(photos, tmp_path, tiny_models, c
     )
     assert result.returncode == code
     assert b"Traceback" not in result.stderr
+
+
+@pytest.mark.parametrize("options", [(), ("-u",)])
+def test_a_full_disk_behind_stdout_is_said(tiny_models, options):
+    command = [sys.executable, *options, "-m", "har_core", "models"]
+    with Path("/dev/full").open("w") as full:
+        ended = subprocess.run(command, stdout=full, stderr=subprocess.PIPE, text=True)
+    assert ended.returncode == 2
+    assert ended.stderr.startswith("Error: Cannot write to stdout")
+    assert ended.stderr.endswith(": No space left on device.\n")
+    assert ended.stderr.count("\n") == 1
+
+
+def test_whoever_reads_no_further_sees_no_error(tiny_models):
+    reading, writing = os.pipe()
+    os.close(reading)
+    command = [sys.executable, "-m", "har_core", "models"]
+    ended = subprocess.run(command, stdout=writing, stderr=subprocess.PIPE, text=True)
+    os.close(writing)
+    assert (ended.returncode, ended.stderr) == (1, "")
 
 
 def test_mistake_is_one_line_and_exits_2(run_process):
