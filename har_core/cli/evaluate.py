@@ -6,8 +6,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Final
 
 import typer
-from rich.console import Console
-from rich.table import Table
 
 from har_core.cli.datasets import (
     ColumnsOption,
@@ -18,7 +16,14 @@ from har_core.cli.datasets import (
 )
 from har_core.cli.exit_codes import ExitCode
 from har_core.cli.options import ModelOption, OptionalDatasetOption
-from har_core.cli.terminal import ended_by_interrupt, progress_bar, stderr, write_output
+from har_core.cli.terminal import (
+    ended_by_interrupt,
+    make_table,
+    progress_bar,
+    stderr,
+    stdout,
+    write_output,
+)
 from har_core.errors import HarError
 from har_core.model.loading import find_model, load_model
 from har_core.storage.names import one_line
@@ -265,14 +270,14 @@ def _print_metrics(evaluation: "Evaluation") -> None:
     from har_core.evaluation.totals import METRIC_TITLES
 
     result = evaluation.result
-    table = Table("metric", "value", "95 % interval", box=None, pad_edge=False)
+    table = make_table("metric", "value", "95 % interval")
     for name, interval in result.headline_intervals.items():
         table.add_row(
             METRIC_TITLES[name],
             f"{interval.value:.4f}",
             f"{interval.low:.4f} – {interval.high:.4f}",
         )
-    console = Console(highlight=False)
+    console = stdout()
     console.print(f"{evaluation.model} on {result.n:,} photographs")
     console.print(table)
 
@@ -304,12 +309,10 @@ def _print_comparison(comparison: "Comparison") -> None:
     from har_core.evaluation.totals import METRIC_TITLES
 
     first, *others = comparison.results
-    console = Console(highlight=False)
+    console = stdout()
     console.print(f"{comparison.results[first].n:,} photographs that every model was evaluated on")
     for name in others:
-        table = Table(
-            "metric", first, name, "difference", "95 % interval", box=None, pad_edge=False
-        )
+        table = make_table("metric", first, name, "difference", "95 % interval")
         for metric, title in METRIC_TITLES.items():
             difference = comparison.differences[name][metric]
             table.add_row(

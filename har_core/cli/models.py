@@ -18,6 +18,7 @@ from har_core.model.manifest import (
     BundleManifest,
 )
 from har_core.settings import shipped
+from har_core.storage.names import one_line
 
 app = typer.Typer()
 
@@ -208,7 +209,7 @@ def models(
         raise HarError(f"There is no model in {bundle.models_dir()}; train or import one.")
     for entry in entries:
         mark = "\tdefault" if entry.path.resolve() == default else ""
-        print(f"{entry.name}\t{_describe(entry)}{mark}")
+        print(f"{one_line(entry.name)}\t{one_line(_describe(entry))}{mark}")
 
 
 def _default(entries: list[bundle.BundleEntry]) -> Path | None:

@@ -14,7 +14,7 @@ from har_core.cli.datasets import ColumnsOption, check_outputs
 from har_core.cli.exit_codes import ExitCode
 from har_core.cli.inputs import find_photographs
 from har_core.cli.options import ModelOption
-from har_core.cli.terminal import progress_bar, stderr, write_output
+from har_core.cli.terminal import make_table, progress_bar, stderr, stdout, write_output
 from har_core.errors import HarError, InvalidImageError
 from har_core.model.classifier import ActionModel, ImageSource
 from har_core.model.fields import (
@@ -203,17 +203,11 @@ def _print_predictions(rows: _Rows, top: int) -> None:
             cells = [f"{action}\t{p:.4f}" for action, p in result.top(top)]
             print("\t".join([one_line(name), *cells, result.verdict]))
         return
-    from rich.console import Console
-    from rich.markup import escape
-    from rich.table import Table
-
-    table = Table(
-        "photograph", "action", "confidence", "then", "abstains", box=None, pad_edge=False
-    )
+    if not good:
+        return
+    table = make_table("photograph", "action", "confidence", "then", "abstains")
     for name, result in good:
         others = ", ".join(f"{action} {p:.0%}" for action, p in result.top(top)[1:])
         why = "" if result.verdict == "answered" else result.verdict
-        table.add_row(
-            escape(one_line(name)), result.action, f"{result.confidence:.1%}", others, why
-        )
-    Console(highlight=False).print(table)
+        table.add_row(one_line(name), result.action, f"{result.confidence:.1%}", others, why)
+    stdout().print(table)

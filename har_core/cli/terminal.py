@@ -20,6 +20,7 @@ from har_core.storage.names import one_line
 if TYPE_CHECKING:  # imported where it is used: a twentieth of a second, and most starts say nothing
     from rich.console import Console
     from rich.progress import Progress, Task, TaskID
+    from rich.table import Table
 
 
 class _Messages:
@@ -38,7 +39,22 @@ class _Messages:
 def _console() -> "Console":
     from rich.console import Console
 
-    return Console(stderr=True, highlight=False)
+    return Console(stderr=True, highlight=False, markup=False, emoji=False)
+
+
+def stdout() -> "Console":
+    """Return the console on stdout, to which nothing in a text is markup."""
+    from rich.console import Console
+
+    return Console(highlight=False, markup=False, emoji=False)
+
+
+def make_table(*headings: str) -> "Table":
+    """Return a table for a terminal; a narrow one breaks its cells and cuts nothing off."""
+    from rich.table import Column, Table
+
+    columns = [Column(heading, overflow="fold") for heading in headings]
+    return Table(*columns, box=None, pad_edge=False)
 
 
 stderr = _Messages()

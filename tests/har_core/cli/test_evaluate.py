@@ -68,6 +68,22 @@ def test_the_page_and_the_command_line_write_the_same_fields_of_metrics(dataset,
     assert (shown["dataset"], shown["split"], shown["evaluation"]) == (None, "test", "test")
 
 
+def test_models_that_are_not_there_are_said_before_others_are_run(dataset, monkeypatch):
+    monkeypatch.setattr(evaluate, "_run", None)
+    with pytest.raises(HarError, match="There is no model 'godo'"):
+        run("compare", "good", "godo", "--dataset", dataset)
+
+
+def test_names_of_models_are_no_markup(dataset, tmp_path, monkeypatch):
+    (tmp_path / "[").mkdir()
+    (tmp_path / "models").rename(tmp_path / "[" / "x]")
+    (tmp_path / ":dog:").symlink_to(tmp_path / "[" / "x]" / "bad")
+    monkeypatch.chdir(tmp_path)
+    compared = run("compare", "[/x]/good", ":dog:", "--dataset", dataset, "--split", "test")
+    assert compared.exit_code == 0
+    assert "[/x]/good" in compared.stdout and ":dog:" in compared.stdout
+
+
 def test_evaluating_training_photographs_is_pointed_out(dataset):
     answer = run("evaluate", "--model", "good", "--dataset", dataset)
     assert answer.exit_code == 0

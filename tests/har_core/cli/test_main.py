@@ -287,6 +287,17 @@ def test_usage_and_set_up_mistakes_exit_2_in_few_words(run, arguments, message):
     assert "Traceback" not in result.stderr
 
 
+def test_a_model_is_listed_in_one_line_whatever_its_folder_is_called(run, tiny_models):
+    (tiny_models / "a\tb\n\x1b[31m").mkdir()
+    listed = run("models").stdout.splitlines()
+    assert [line.split("\t")[0] for line in listed] == ["tiny", "a%09b%0A%1B[31m"]
+
+
+def test_an_export_that_cannot_be_written_is_refused_before_the_work(run):
+    refused = run("export", "nowhere/tiny.onnx")
+    assert refused.returncode == 2 and "there is no folder" in refused.stderr
+
+
 def test_models_are_listed_and_exported(run, tmp_path, monkeypatch):
     assert run("models").stdout.startswith("tiny\t3 classes")
     assert run("models").stdout.endswith("\tdefault\n")

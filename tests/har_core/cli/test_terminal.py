@@ -4,7 +4,7 @@ import io
 import pytest
 
 from har_core.cli import terminal
-from har_core.cli.terminal import progress_bar, stderr
+from har_core.cli.terminal import make_table, progress_bar, stderr, stdout
 
 
 @pytest.fixture(autouse=True)
@@ -48,3 +48,13 @@ def test_a_message_is_no_markup_and_is_not_broken_into_lines():
     with contextlib.redirect_stderr(io.StringIO()) as stream:
         stderr.print(f"Wrote {'a' * 90}/[red]model.onnx")
     assert stream.getvalue() == f"Wrote {'a' * 90}/[red]model.onnx\n"
+
+
+def test_a_narrow_terminal_cuts_off_no_name_and_no_number(monkeypatch, capsys):
+    monkeypatch.setenv("COLUMNS", "30")
+    table = make_table("photograph", "action", "confidence")
+    table.add_row("holiday/[b]2026/:dog:_0001.jpg", "listening_to_music", "97.3%")
+    stdout().print(table)
+    rows = capsys.readouterr().out.splitlines()[2:]
+    assert "".join(row.split("  ")[0].strip() for row in rows) == "holiday/[b]2026/:dog:_0001.jpg"
+    assert "…" not in "".join(rows)
