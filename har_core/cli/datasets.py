@@ -15,7 +15,7 @@ from har_core.images.signatures import identify_content
 from har_core.model.manifest import MANIFEST_FILE
 from har_core.storage.files import is_stream
 from har_core.storage.names import real_path
-from har_core.storage.paths import is_file, is_folder, real
+from har_core.storage.paths import exists, is_file, is_folder, real
 
 if TYPE_CHECKING:
     from har_core.dataset.table import Dataset
@@ -119,16 +119,21 @@ def check_outputs(
     ------
     HarError
         If an output is an input, by whatever name or link; another output; a folder; a
-        photograph; a table of labels; a part of a model bundle; or where no file can be made.
+        photograph; a table of labels; a part of a model bundle; or where no file can be written.
     """
-    targets = [Path(output) for output in outputs if output and str(output) != "-"]
+    named = [str(output) for output in outputs if output is not None]
+    if "" in named:
+        raise HarError("The name of a file to write is empty; name one, or - for stdout.")
+    if named.count("-") > 1:
+        raise HarError("Two results would be written to stdout; name a file for one of them.")
+    targets = [Path(name) for name in named if name != "-"]
     for number, target in enumerate(targets):
         if any(_is_same(target, other) for other in targets[:number]):
             raise HarError(f"Two results would be written to {target}; name two files.")
     existing = [target for target in targets if _exists(target)]
     for target in targets:
         _check_target(target, target in existing)
-        if not (makes_folder or target in existing):
+        if not (makes_folder or is_stream(target)):
             _check_place(target)
     if not existing:
         return
@@ -141,7 +146,7 @@ def check_outputs(
             raise HarError(f"{target} is read by this command; name another file to write.")
 
 
-def _check_target(target: Path, exists: bool) -> None:
+def _check_target(target: Path, is_there: bool) -> None:
     if target.name.lower().endswith(PHOTO_SUFFIXES):
         raise HarError(
             f"{target} is the name of a photograph, not of a result; write the options behind the "
@@ -153,7 +158,7 @@ def _check_target(target: Path, exists: bool) -> None:
         )
     if is_file(target.parent / MANIFEST_FILE):
         raise HarError(f"{target.parent} is a model bundle; write to another folder.")
-    if not exists:
+    if not is_there:
         return
     if is_folder(target):
         raise HarError(f"{target} is a folder; name a file in it.")
@@ -174,12 +179,14 @@ def _check_target(target: Path, exists: bool) -> None:
 
 
 def _check_place(target: Path) -> None:
-    """Refuse a new file where none can be made, before the work that it takes."""
+    """Refuse a file that cannot be written or replaced, before the work that it takes."""
     place = real(target).parent
     if not is_folder(place):
         raise HarError(f"Cannot write {target}: there is no folder {place}.")
     if not os.access(place, os.W_OK):
         raise HarError(f"Cannot write {target}: the folder {place} is read-only.")
+    if exists(target) and not os.access(target, os.W_OK):
+        raise HarError(f"Cannot write {target}: it is read-only.")
 
 
 def _exists(path: Path) -> bool:

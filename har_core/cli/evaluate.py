@@ -207,6 +207,8 @@ def compare(
         return
     if dataset is None:
         raise typer.BadParameter("name the --dataset, or ask for the --verdict.")
+    for name in models:
+        find_model(name)  # says that there is none before the others are run
     from har_core.evaluation.comparison import compare_models
 
     evaluations: dict[str, Evaluation] = {}

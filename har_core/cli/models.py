@@ -272,7 +272,7 @@ def export(
     from har_core.export.formats import export_model
 
     folder = find_model(model)
-    check_outputs([output], [folder], makes_folder=True)
+    check_outputs([output], [folder], makes_folder=format == "hf")
     written = export_model(folder, output, format, license=license)
     equal = ""
     if written.difference is not None:

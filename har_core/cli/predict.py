@@ -16,6 +16,7 @@ from har_core.cli.inputs import find_photographs
 from har_core.cli.options import ModelOption
 from har_core.cli.terminal import make_table, progress_bar, stderr, stdout, write_output
 from har_core.errors import HarError, InvalidImageError
+from har_core.images.decoding import MAX_BYTES
 from har_core.model.classifier import ActionModel, ImageSource
 from har_core.model.fields import (
     ACTION,
@@ -29,7 +30,7 @@ from har_core.model.loading import find_model, load_model
 from har_core.model.prediction import Prediction, prediction_record, verdict_cells
 from har_core.storage.files import write_atomically
 from har_core.storage.names import one_line, printable
-from har_core.storage.paths import exists
+from har_core.storage.paths import exists, is_folder
 from har_core.storage.spreadsheets import neutralise_formula
 
 app = typer.Typer()
@@ -92,7 +93,7 @@ def predict(
     pictures = [] if explain is None else _explanation_files(explain, names)
     loaded = load_model(model)
     sources: list[ImageSource] = [
-        sys.stdin.buffer.read() if name == "-" else Path(name) for name in names
+        sys.stdin.buffer.read(MAX_BYTES + 1) if name == "-" else Path(name) for name in names
     ]
     with progress_bar() as report:
         results = loaded.predict_batch(
@@ -130,10 +131,12 @@ def _explanation_files(folder: Path, names: Sequence[str]) -> list[Path]:
     Raises
     ------
     HarError
-        If it is there already, and no such picture: it may be a photograph.
+        If it is there already, and no such picture: it may be a photograph; or the folder is none.
     """
     from har_core.model.explanation import is_overlay
 
+    if exists(folder) and not is_folder(folder):
+        raise HarError(f"{folder} is no folder; name one for the pictures of --explain.")
     files: list[Path] = []
     taken: set[str] = set()
     for number, name in enumerate(names, start=1):

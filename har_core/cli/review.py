@@ -70,6 +70,8 @@ def review(
 
     read = read_dataset(dataset, table, columns=columns)
     check_outputs([export, next_file], [import_file] if import_file else [], read)
+    if next_file is not None:
+        find_model(model)  # says that there is none before anything is taken over or scanned
     known = set(read.rows["filename"]) | set(read.unlisted)
     strangers: list[str] = []
     if import_file is not None:

@@ -98,6 +98,26 @@ def test_a_result_that_cannot_be_written_is_refused_before_the_work(inputs: Path
     check_outputs([inputs / "new" / "a.jsonl"], makes_folder=True)
 
 
+@pytest.mark.parametrize(
+    ("read_only", "said"), [("dataset", "the folder"), ("notes.json", "it is")]
+)
+def test_a_result_that_cannot_be_replaced_is_refused_before_the_work(
+    inputs: Path, monkeypatch: pytest.MonkeyPatch, read_only: str, said: str
+) -> None:
+    # The superuser may write what its mode forbids.
+    monkeypatch.setattr(os, "access", lambda path, mode: Path(path).name != read_only)
+    with pytest.raises(HarError, match=rf"Cannot write .*{said} .*read-only"):
+        check_outputs([inputs / "dataset" / "notes.json"])
+    check_outputs(["/dev/null", "-", None])
+
+
+def test_no_name_and_two_results_for_stdout_are_refused() -> None:
+    with pytest.raises(HarError, match="is empty; name one, or - for stdout"):
+        check_outputs([""])
+    with pytest.raises(HarError, match="Two results would be written to stdout"):
+        check_outputs(["-", None, "-"])
+
+
 def test_a_merged_table_with_headings_of_its_own_is_said_to_need_them_again(
     tiny_dataset: Path, tmp_path: Path
 ) -> None:

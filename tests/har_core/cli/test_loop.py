@@ -93,6 +93,16 @@ def test_resuming_names_what_it_does_not_take(
     assert "without --epochs 3 (it has 8), --mixup 0.75 (it has " in capsys.readouterr().err
 
 
+def test_a_model_that_is_not_there_is_said_before_anything_is_taken_over(run, tmp_path) -> None:
+    here = write_dataset(tmp_path / "here")
+    table = tmp_path / "decisions.csv"
+    table.write_text("filename,decision,new_label\nrunning_0.jpg,exclude,\n")
+    given = ["--import", table, "--next", tmp_path / "next.csv", "--model", "nowhere"]
+    refused = run("review", "--dataset", here, *given)
+    assert refused.returncode == 2 and "There is no model 'nowhere'" in refused.stderr
+    assert not load_decisions(here).excluded
+
+
 def test_what_to_label_next_is_written_filled_in_and_taken_over(
     tiny_models: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -12,9 +12,11 @@ from importlib import import_module
 from pathlib import Path
 
 import pytest
+import typer
 
 import har_core.__main__ as entry
 from har_core.cli.main import COMMANDS, with_optional_values
+from har_core.cli.predict import predict
 from har_core.model import bundle
 from tests.command_line import har
 from tests.drawing import CLASS_NAMES, colour_network, draw_photo, encode, photo_bytes
@@ -176,6 +178,8 @@ def test_explanations_replace_earlier_ones_and_no_photograph(run, photos):
     refused = run("predict", photograph, "--explain", photos)
     assert refused.returncode == 2 and "name another folder" in refused.stderr
     assert beside.read_bytes() == before and not refused.stdout
+    refused = run("predict", photograph, "--explain", photograph)
+    assert refused.returncode == 2 and "is no folder" in refused.stderr and not refused.stdout
     assert [run("predict", photograph, "--explain", "why").returncode for _ in range(2)] == [0, 0]
 
 
@@ -242,6 +246,24 @@ def test_mistake_is_one_line_and_exits_2(run_process):
     assert result.returncode == 2
     assert result.stderr.startswith(b"Error: There is no model 'nowhere'")
     assert result.stderr.count(b"\n") == 1
+
+
+def test_of_a_stream_no_more_is_read_than_a_photograph_may_have(tiny_models, monkeypatch, capsys):
+    class Endless(io.RawIOBase):
+        read_bytes = 0
+
+        def readable(self):
+            return True
+
+        def readinto(self, buffer):
+            Endless.read_bytes += len(buffer)
+            assert Endless.read_bytes < 2**26
+            return len(buffer)
+
+    monkeypatch.setattr("sys.stdin", io.TextIOWrapper(io.BufferedReader(Endless())))
+    with pytest.raises(typer.Exit):
+        predict(["-"])
+    assert "at most 20 MB are read" in capsys.readouterr().err
 
 
 def test_pattern_and_stdin_are_read(run, photos, monkeypatch):
