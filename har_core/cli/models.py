@@ -7,7 +7,7 @@ from typing import Annotated, Final
 import typer
 
 from har_core.cli.datasets import check_outputs
-from har_core.cli.options import DatasetOption, ModelOption, OverwriteOption
+from har_core.cli.options import DatasetOption, ModelArgument, ModelOption, OverwriteOption
 from har_core.cli.terminal import progress_bar, stderr, write_output
 from har_core.errors import HarError, ModelBundleError
 from har_core.model import bundle
@@ -29,7 +29,7 @@ _EXAMPLE: Final = shipped("dashboard/examples/cycling.jpg")
 
 @app.command("import-model")
 def import_model_command(
-    source: Annotated[Path, typer.Argument(help="A .h5, .keras or .onnx file.")],
+    source: Annotated[Path, typer.Argument(metavar="FILE", help=".h5, .keras or .onnx.")],
     class_indices: Annotated[
         Path,
         typer.Option(
@@ -120,7 +120,7 @@ def _print_trial(manifest: BundleManifest) -> None:
 
 @app.command()
 def calibrate(
-    model: Annotated[str | None, typer.Argument(help="Bundle name or path.")] = None,
+    model: ModelArgument = None,
     *,
     dataset: DatasetOption,
 ) -> None:
@@ -149,7 +149,7 @@ def calibrate(
 
 @app.command()
 def quantise(
-    model: Annotated[str | None, typer.Argument(help="Bundle name or path.")] = None,
+    model: ModelArgument = None,
     *,
     dataset: DatasetOption,
     epochs: Annotated[
@@ -242,7 +242,10 @@ def _describe(entry: bundle.BundleEntry) -> str:
 def export(
     output: Annotated[
         Path,
-        typer.Argument(help="FILE.onnx, FILE.keras, FILE.tflite or FILE.zip; for hf a new folder."),
+        typer.Argument(
+            metavar="OUTPUT",
+            help="FILE.onnx, FILE.keras, FILE.tflite or FILE.zip; for hf a new folder.",
+        ),
     ],
     model: ModelOption = None,
     format: Annotated[

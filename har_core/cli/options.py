@@ -2,16 +2,15 @@
 
 from enum import StrEnum
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Final
 
 import typer
 
 from har_core.settings import DATASET
 
-ModelOption = Annotated[
-    str | None,
-    typer.Option("--model", help="Bundle name or path. Default: HAR_MODEL, else the newest."),
-]
+_MODEL: Final = "Bundle name or path. Default: HAR_MODEL, else the newest."
+ModelOption = Annotated[str | None, typer.Option("--model", metavar="NAME", help=_MODEL)]
+ModelArgument = Annotated[str | None, typer.Argument(metavar="[NAME]", help=_MODEL)]
 _DATASET = typer.Option(
     envvar=DATASET.name,
     help="Folder with train.csv (filename,label) and the photographs in train/.",

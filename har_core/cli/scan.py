@@ -1,6 +1,7 @@
 """The command ``scan``: look for what is wrong with a dataset, or with photographs anywhere."""
 
 import glob
+import shlex
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -40,7 +41,7 @@ def scan(
     sources: Annotated[
         list[str] | None,
         typer.Argument(
-            metavar="SOURCE",
+            metavar="[SOURCE…]",
             help="Dataset folder (default: HAR_DATASET); or other folders, patterns, lists (.txt), "
             "tables (.csv, .parquet), WebDatasets (.tar); here or at s3://, gs://, https://.",
             show_default=False,
@@ -164,7 +165,7 @@ def _scan_sources(
     labels = None if table is None else read_label_table(table, headings)
     for own in (Path(source, CSV_FILE) for source in sources):
         if table is None and is_file(own):
-            note = f"The labels in {own} are not used; --table {own} uses them."
+            note = f"The labels in {own} are not used; --table {shlex.quote(str(own))} uses them."
             stderr.print(note, style="yellow")
     with progress_bar() as report:
         found = scan_sources(

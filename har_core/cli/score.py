@@ -38,7 +38,7 @@ def score(
     sources: Annotated[
         list[str],
         typer.Argument(
-            metavar="SOURCE",
+            metavar="SOURCE…",
             help="Folder, pattern, list (.txt), table (.csv, .parquet), WebDataset (.tar); "
             "here or at s3://, gs://, https://.",
         ),

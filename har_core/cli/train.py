@@ -236,7 +236,9 @@ def train(
 
 @app.command()
 def publish(
-    run: Annotated[Path, typer.Argument(help="Folder of a run that is trained to its end.")],
+    run: Annotated[
+        Path, typer.Argument(metavar="RUN", help="Folder of a run that is trained to its end.")
+    ],
     dataset: DatasetOption,
     table: TableOption = None,
     columns: ColumnsOption = None,
