@@ -27,7 +27,7 @@ from har_core.model.loading import find_model
 from har_core.model.manifest import BundleManifest, check_bundle_name
 from har_core.progress import EpochReport, Progress
 from har_core.storage.names import one_line
-from har_core.storage.paths import exists
+from har_core.storage.paths import exists, is_folder
 from har_core.training.events import EventLog, recorded_run
 from har_core.training.settings import TrainingSettings
 
@@ -181,6 +181,10 @@ def train(
         raise typer.BadParameter("--base goes with --effort.")
     if recipe is not None and effort is not None:
         raise typer.BadParameter("--recipe and --effort exclude each other.")
+    if unlabelled and not (teacher or recipe or resume):
+        raise typer.BadParameter("--unlabelled goes with --teacher or --recipe.")
+    if unlabelled and not is_folder(unlabelled):
+        raise HarError(f"There is no folder {unlabelled} of photographs without labels.")
     settings = _settings(context)
     given = {n: v for n, v in settings.items() if _is_given(context, n)}
     if recipe is not None and set(given) - {"unlabelled"}:

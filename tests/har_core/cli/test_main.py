@@ -296,6 +296,11 @@ def test_pattern_and_stdin_are_read(run, photos, monkeypatch):
         (("train", "--name", "x"), "HAR_DATASET"),
         (("train", "--name", "x", "--dataset", "nowhere"), "no dataset folder"),
         (("train", "--name", "../x", "--dataset", "."), "cannot be a model name"),
+        (("train", "--name", "x", "--dataset", ".", "--unlabelled", "."), "goes with --teacher"),
+        (
+            ("train", "--name", "x", "--dataset", ".", "--unlabelled", "no", "--teacher", "tiny"),
+            "There is no folder no",
+        ),
         (("calibrate", "tiny", "--dataset", "."), "does not record its splits"),
         (("quantise", "tiny", "--dataset", "."), "or does not record its splits"),
         (("export", "model.txt"), ".onnx, .keras or .zip"),
