@@ -4,6 +4,7 @@ import os
 import re
 import sys
 import tempfile
+import threading
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from importlib.util import find_spec
@@ -16,6 +17,7 @@ _NO_GPU: Final = re.compile(
     rb"WARNING: All log messages before absl|"
     rb"[IE]\d{4} .*(Could not find cuda drivers|failed call to cuInit)"
 )
+_redirecting = threading.Lock()  # stderr is the whole process's
 _TRAINING: Final = ("tensorflow", "keras", "tf2onnx", "h5py")
 
 
@@ -68,22 +70,23 @@ def load_keras() -> None:
 @contextmanager
 def _without(lines: re.Pattern[bytes]) -> Iterator[None]:
     """Pass on what is written to stderr, by C++ too, but for some lines, when the block ends."""
-    try:
-        stderr = os.dup(2)
-    except OSError:  # it is closed
-        yield
-        return
-    with tempfile.TemporaryFile() as said:
-        os.dup2(said.fileno(), 2)
+    with _redirecting:
         try:
+            stderr = os.dup(2)
+        except OSError:  # it is closed
             yield
-        finally:
-            os.dup2(stderr, 2)
-            said.seek(0)
-            for line in said:
-                if not lines.match(line):
-                    os.write(stderr, line)
-            os.close(stderr)
+            return
+        with tempfile.TemporaryFile() as said:
+            os.dup2(said.fileno(), 2)
+            try:
+                yield
+            finally:
+                os.dup2(stderr, 2)
+                said.seek(0)
+                for line in said:
+                    if not lines.match(line):
+                        os.write(stderr, line)
+                os.close(stderr)
 
 
 def _missing(packages: Sequence[str]) -> list[str]:

@@ -1,8 +1,12 @@
 import os
+import re
 import subprocess
 import sys
+import threading
 
 import pytest
+
+from har_core.extras import _without
 
 SAID = b"""\
 WARNING: All log messages before absl::InitializeLog() is called are written to STDERR
@@ -31,3 +35,21 @@ def test_only_missing_gpus_are_not_spoken_of(tmp_path, before, left):
     )
     assert ran.returncode == 0
     assert ran.stderr == left
+
+
+def test_stderr_comes_back_after_two_threads_at_once(capfd):
+    entered, left = threading.Event(), threading.Event()
+
+    def second() -> None:
+        with _without(re.compile(b"nothing")):
+            entered.set()
+            left.wait(10)
+
+    other = threading.Thread(target=second)
+    with _without(re.compile(b"nothing")):
+        other.start()
+        entered.wait(0.2)  # which it must not do now
+    left.set()
+    other.join()
+    os.write(2, b"heard")
+    assert capfd.readouterr().err == "heard"
