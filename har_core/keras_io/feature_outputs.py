@@ -16,6 +16,8 @@ FEATURE_OUTPUTS: Final = (MAP_OUTPUT, *POOLED_OUTPUTS)
 _MAP_RANK: Final = 4
 _WIDTHS: Final = 3
 _PICTURE_CHANNELS: Final = 4  # at most
+_AXES: Final = "_axes"
+_AXES_ARE_INPUTS: Final = 18  # since this opset
 _ACTIVATIONS: Final = {"Clip", "Relu", "LeakyRelu", "HardSwish"}
 Convolution = TypeVar("Convolution")
 
@@ -70,7 +72,7 @@ def add_feature_outputs(graph: bytes) -> bytes:
         return graph
     _remove_earlier_outputs(model)
     last, axes = last_feature_map(model)
-    nodes = model.graph.node
+    nodes = []
     if axes == (1, 2):
         nodes.append(onnx.helper.make_node("Identity", [last], [MAP_OUTPUT]))
     else:
@@ -86,6 +88,7 @@ def add_feature_outputs(graph: bytes) -> bytes:
         nodes.extend(spread_nodes(_activated(model, widening[-2].output[0]), (2, 3)))
     else:
         nodes.extend(spread_nodes(last, axes))
+    model.graph.node.extend(as_the_opset_wants(nodes, model))
     for name in FEATURE_OUTPUTS:
         model.graph.output.append(onnx.helper.make_empty_tensor_value_info(name))
     return model.SerializeToString()
@@ -102,6 +105,7 @@ def _remove_earlier_outputs(model: Any) -> None:
 
 def _is_ours(name: str) -> bool:
     """Tell whether a tensor is one that `add_feature_outputs` makes, or a step to it."""
+    name = name.removesuffix(_AXES)
     stem, _, number = name.rpartition("_")
     return name in FEATURE_OUTPUTS or (stem in POOLED_OUTPUTS and number.isdigit())
 
@@ -168,6 +172,33 @@ def spread_nodes(source: str, axes: tuple[int, int]) -> list[Any]:
         _reduce("ReduceMean", squared, variance, axes),
         onnx.helper.make_node("Sqrt", [variance], [SPREADS_OUTPUT]),
     ]
+
+
+def as_the_opset_wants(nodes: Sequence[Any], model: Any) -> list[Any]:
+    """Return nodes, to be added to a graph, with the axes of reductions where its opset has them.
+
+    Parameters
+    ----------
+    nodes : sequence of onnx.NodeProto
+        Reductions say their axes as an attribute, which some lose.
+    model : onnx.ModelProto
+    """
+    import onnx
+
+    opset = max(o.version for o in model.opset_import if o.domain in ("", "ai.onnx"))
+    if opset < _AXES_ARE_INPUTS:
+        return list(nodes)
+    written = []
+    for node in nodes:
+        for attribute in [a for a in node.attribute if a.name == "axes"]:
+            name = f"{node.output[0]}{_AXES}"
+            written.append(
+                onnx.helper.make_node("Constant", [], [name], value_ints=list(attribute.ints))
+            )
+            node.attribute.remove(attribute)
+            node.input.append(name)
+        written.append(node)
+    return written
 
 
 def _convolutions(model: Any) -> list[tuple[int, int, Any]]:

@@ -9,7 +9,7 @@ import numpy as np
 
 from har_core.analysis.standardisation import fit_scaler
 from har_core.errors import ModelBundleError
-from har_core.keras_io.feature_outputs import last_feature_map
+from har_core.keras_io.feature_outputs import as_the_opset_wants, last_feature_map
 from har_core.progress import silent
 
 # Weight of the data against the penalty: C times the number of photographs, as of the regression
@@ -121,20 +121,14 @@ def replace_head(graph: Any, head: LinearHead) -> Any:
 
     tensor, axes = last_feature_map(graph)
     kept = _ancestors(graph, tensor)
-    opset = max(o.version for o in graph.opset_import if o.domain in ("", "ai.onnx"))
-    reduce = helper.make_node("ReduceMean", [tensor], ["har_pooled"], keepdims=0)
+    reduce = helper.make_node("ReduceMean", [tensor], ["har_pooled"], axes=list(axes), keepdims=0)
     constants = [
         numpy_helper.from_array(head.weights, "har_weights"),
         numpy_helper.from_array(head.bias, "har_bias"),
     ]
-    if opset >= 18:  # since then the axes are an input
-        constants.append(numpy_helper.from_array(np.array(axes, np.int64), "har_axes"))
-        reduce.input.append("har_axes")
-    else:
-        reduce.attribute.append(helper.make_attribute("axes", list(axes)))
     nodes = [
         *kept,
-        reduce,
+        *as_the_opset_wants([reduce], graph),
         helper.make_node("Gemm", ["har_pooled", "har_weights", "har_bias"], ["har_logits"]),
         helper.make_node("Softmax", ["har_logits"], ["probabilities"], axis=-1),
     ]

@@ -35,6 +35,14 @@ def test_outputs_are_the_last_map_its_peaks_and_the_bottlenecks_means():
     assert np.allclose(maps[..., :3].mean(axis=(1, 2)) - 1, means[:, :3], atol=1e-5)
 
 
+def test_outputs_are_the_same_of_a_later_opset():
+    later = onnx.version_converter.convert_version(onnx.load_from_string(conv_network()), 18)
+    graph = add_feature_outputs(later.SerializeToString())
+    expected = run(add_feature_outputs(conv_network()), FEATURE_OUTPUTS, scaled_photos())
+    for values, others in zip(run(graph, FEATURE_OUTPUTS, scaled_photos()), expected, strict=True):
+        assert np.allclose(values, others, atol=1e-5)
+
+
 @pytest.mark.parametrize("graph", [colour_network(), conv_network()])
 def test_further_outputs_are_no_maps_of_the_network(graph):
     before = last_feature_map(onnx.load_from_string(graph))
