@@ -1,13 +1,14 @@
 """What a network from elsewhere must be like: its file's name, and square RGB pictures in."""
 
 from pathlib import Path
-from typing import Any, Final
+from typing import Any, Final, TypeGuard
 
 import numpy as np
 
 from har_core.errors import ModelBundleError
 
 KERAS_SUFFIXES: Final = (".keras", ".h5", ".hdf5")
+LARGEST_SIDE: Final = 4096  # of the pictures that a network takes, in pixels
 
 
 def input_side(network: Any, source: str | Path) -> int:
@@ -20,10 +21,11 @@ def input_side(network: Any, source: str | Path) -> int:
         picture.
     """
     shape = network.input_shape
-    if len(shape) != 4 or shape[3] != 3 or shape[1] is None or shape[1] != shape[2]:
+    is_square = len(shape) == 4 and shape[3] == 3 and shape[1] == shape[2]
+    if not is_square or not is_possible_side(shape[1]):
         raise ModelBundleError(
             f"{source} takes inputs of shape {shape}; only square RGB pictures, (None, S, S, 3), "
-            "are supported."
+            f"S at most {LARGEST_SIDE}, are supported."
         )
     if len(network.output_shape) != 2 or network.output_shape[1] is None:
         raise ModelBundleError(
@@ -31,6 +33,11 @@ def input_side(network: Any, source: str | Path) -> int:
             "supported."
         )
     return int(shape[1])
+
+
+def is_possible_side(side: int | None) -> TypeGuard[int]:
+    """Tell whether pictures can have sides of so many pixels; None is any number."""
+    return side is not None and 0 < side <= LARGEST_SIDE
 
 
 def probe_pictures(size: int) -> np.ndarray:

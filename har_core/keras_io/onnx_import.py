@@ -7,6 +7,7 @@ from typing import Any, Final
 import numpy as np
 
 from har_core.errors import ModelBundleError, on_one_line
+from har_core.keras_io.checks import LARGEST_SIDE, is_possible_side
 from har_core.keras_io.onnx_export import INPUT_NAME, OUTPUT_NAME
 from har_core.keras_io.outputs import Ending, OutputRule
 from har_core.keras_io.scaling import InnerScaling, measure
@@ -45,7 +46,10 @@ class OnnxGraph:
         import onnx
 
         self.source = Path(path)
-        self._model = _read(self.source)
+        # So that what is added has names of its own. (Constants used inside an If would be lost.)
+        self._model = onnx.compose.add_prefix(
+            _read(self.source), "network/", rename_initializers=False, inplace=True
+        )
         graph = self._model.graph
         initial = {tensor.name for tensor in graph.initializer}
         inputs = [value for value in graph.input if value.name not in initial]
@@ -63,45 +67,34 @@ class OnnxGraph:
         self.channels_first = len(sides) == 4 and sides[1] == 3 and sides[3] != 3
         picture = sides[2:] if self.channels_first else sides[1:3]
         channels = sides[1 if self.channels_first else 3] if len(sides) == 4 else None
-        if channels != 3 or picture[0] is None or picture[0] != picture[1]:
+        if channels != 3 or picture[0] != picture[1] or not is_possible_side(picture[0]):
             shape = tuple(side or "any" for side in sides)
             raise ModelBundleError(
                 f"{path} takes inputs of shape {shape}; only square RGB pictures of a fixed size, "
-                "(N, S, S, 3) or (N, 3, S, S), are supported."
+                f"(N, S, S, 3) or (N, 3, S, S), S at most {LARGEST_SIDE}, are supported."
             )
-        self.input_size = int(picture[0])
-        self._take_channels_last()
+        self.input_size = picture[0]
+        self._take_pixels()
 
-    def _take_channels_last(self) -> None:
-        """Put a transposition in front where the channels come first, as PyTorch has them."""
+    def _take_pixels(self) -> None:
+        """Put an input in front whose channels come last, whatever the graph's own is like."""
         from onnx import TensorProto, helper
 
-        graph, old = self._model.graph, self._input.name
+        graph, own = self._model.graph, self._input.name
         shape = ["batch", self.input_size, self.input_size, 3]
-        graph.input.remove(self._input)
         pixels = helper.make_tensor_value_info(INPUT_NAME, TensorProto.FLOAT, shape)
+        graph.input.remove(self._input)
         graph.input.insert(0, pixels)
-        names = {name for node in graph.node for name in (*node.input, *node.output)}
-        if old != INPUT_NAME and INPUT_NAME in names:
-            raise ModelBundleError(f"{self.source} calls something inside it {INPUT_NAME!r}.")
-        if self.channels_first:
-            inner = f"{old}_channels_first"
-            node = helper.make_node("Transpose", [INPUT_NAME], [inner], perm=[0, 3, 1, 2])
-            self._rename_uses(old, inner)
-            graph.node.insert(0, node)
+        if self.channels_first:  # as PyTorch has them
+            node = helper.make_node("Transpose", [INPUT_NAME], [own], perm=[0, 3, 1, 2])
         else:
-            self._rename_uses(old, INPUT_NAME)
+            node = helper.make_node("Identity", [INPUT_NAME], [own])
+        graph.node.insert(0, node)
         # Shapes that were inferred for a batch of one would contradict larger ones.
         del graph.value_info[:]
         outputs = self._output.type.tensor_type.shape.dim
         if len(outputs):
             outputs[0].dim_param = "batch"
-
-    def _rename_uses(self, old: str, new: str) -> None:
-        for node in self._model.graph.node:
-            for position, name in enumerate(node.input):
-                if name == old:
-                    node.input[position] = new
 
     @property
     def n_operations(self) -> int:
@@ -140,7 +133,7 @@ class OnnxGraph:
                 "size (dynamic_axes, dynamic_shapes), with its classes as the only output."
             )
         alone = np.concatenate([run(pixels[n : n + 1]) for n in range(len(pixels))])
-        if not np.allclose(alone, outputs, rtol=1e-3, atol=1e-3):
+        if not np.allclose(alone, outputs, rtol=1e-3, atol=1e-3, equal_nan=True):
             raise ModelBundleError(
                 f"{self.source} answers differently for several pictures at once; export it for "
                 "any batch size (dynamic_axes, dynamic_shapes)."
@@ -165,8 +158,6 @@ class OnnxGraph:
         if first is None:
             return None
         reaching = graph.node[first].input[0]
-        if reaching == INPUT_NAME:
-            return None
         stem = onnx.ModelProto()
         stem.CopyFrom(self._model)
         del stem.graph.output[:]
@@ -180,39 +171,35 @@ class OnnxGraph:
         return measure(run, self.input_size, passed)
 
     def completed(self, rule: OutputRule) -> bytes:
-        """Return the graph with what makes probabilities of its outputs."""
+        """Return the graph with what makes probabilities of its outputs.
+
+        Raises
+        ------
+        ModelBundleError
+            If ONNX Runtime cannot load it.
+        """
         from onnx import TensorProto, helper, numpy_helper
 
-        graph, last = self._model.graph, self._output.name
-        self._rename_output(last)
-        last = f"{last}_before"
-        nodes = []
+        graph, last = self._model.graph, "har_given"
+        nodes = [helper.make_node("Cast", [self._output.name], [last], to=TensorProto.FLOAT)]
         if rule.addition == "softmax":
-            nodes.append(helper.make_node("Softmax", [last], [OUTPUT_NAME], axis=-1))
+            nodes.append(helper.make_node("Softmax", [last], [OUTPUT_NAME], axis=1))
         elif rule.addition == "none":
             nodes.append(helper.make_node("Identity", [last], [OUTPUT_NAME]))
         else:
             if rule.addition == "sigmoid_and_two_classes":
-                nodes.append(helper.make_node("Sigmoid", [last], ["added_second"]))
-                last = "added_second"
-            one = numpy_helper.from_array(np.ones(1, np.float32), "added_one")
-            graph.initializer.append(one)
-            nodes.append(helper.make_node("Sub", ["added_one", last], ["added_first"]))
-            nodes.append(helper.make_node("Concat", ["added_first", last], [OUTPUT_NAME], axis=-1))
+                nodes.append(helper.make_node("Sigmoid", [last], ["har_second"]))
+                last = "har_second"
+            graph.initializer.append(numpy_helper.from_array(np.ones(1, np.float32), "har_one"))
+            nodes.append(helper.make_node("Sub", ["har_one", last], ["har_first"]))
+            nodes.append(helper.make_node("Concat", ["har_first", last], [OUTPUT_NAME], axis=1))
         graph.node.extend(nodes)
         del graph.output[:]
         shape = ["batch", rule.n_classes]
         graph.output.append(helper.make_tensor_value_info(OUTPUT_NAME, TensorProto.FLOAT, shape))
-        self._output = graph.output[0]
-        return self._model.SerializeToString()
-
-    def _rename_output(self, old: str) -> None:
-        new = f"{old}_before"
-        self._rename_uses(old, new)
-        for node in self._model.graph.node:
-            for position, name in enumerate(node.output):
-                if name == old:
-                    node.output[position] = new
+        content = self._model.SerializeToString()
+        _session(content, self.source)
+        return content
 
 
 def _read(path: Path) -> Any:
@@ -246,11 +233,13 @@ def _session(graph: bytes, source: Path) -> Callable[[np.ndarray], np.ndarray]:
     try:
         session = open_session(graph, quiet=True)
     except Exception as error:  # onnxruntime's exceptions share no narrower base
-        raise ModelBundleError(f"ONNX Runtime cannot load {source}: {error}.") from error
+        raise ModelBundleError(
+            f"ONNX Runtime cannot load {source}: {on_one_line(error)}."
+        ) from error
 
     def run(pixels: np.ndarray) -> np.ndarray:
         try:
-            return session.run(None, {INPUT_NAME: pixels})[0]
+            return np.asarray(session.run(None, {INPUT_NAME: pixels})[0], dtype=np.float32)
         except Exception as error:
             raise ModelBundleError(
                 f"ONNX Runtime cannot run {source} on {len(pixels)} pictures: "

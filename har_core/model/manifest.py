@@ -14,6 +14,7 @@ from typing import Any, Final, Literal
 
 from har_core.errors import ModelBundleError
 from har_core.images.preprocessing import PREPROCESSINGS, Preprocessing
+from har_core.keras_io.checks import is_possible_side
 from har_core.model.answers import AnswerRules
 from har_core.storage.files import sha256_of_file
 
@@ -159,7 +160,7 @@ def _parse_manifest(body: dict[str, Any], path: Path) -> BundleManifest:
     temperature = manifest.temperature
     checks = {
         "name": isinstance(manifest.name, str) and bool(_NAME.fullmatch(manifest.name)),
-        "input_size": type(manifest.input_size) is int and 0 < manifest.input_size <= 4096,
+        "input_size": type(manifest.input_size) is int and is_possible_side(manifest.input_size),
         "preprocessing": manifest.preprocessing in PREPROCESSINGS,
         "class_names": isinstance(names, list)
         and len(names) >= 2

@@ -33,6 +33,9 @@ def write_graph(
     side: int = SIDE,
     domain: str = "",
     external: bool = False,
+    cast: int | None = None,
+    renamed: str | None = None,
+    conditional: bool = False,
 ) -> None:
     """Write what PyTorch exports: convolution, pooling, a dense layer."""
     rng = np.random.default_rng(3)
@@ -41,6 +44,7 @@ def write_graph(
         "matrix": rng.normal(0, 2, (4, outputs)),
         "bias": rng.normal(0, 1, outputs),
         "whole": np.array(255.0),
+        "half": np.array(0.5),
     }
     nodes, last = [], "input.1"
     if not channels_first:
@@ -53,23 +57,48 @@ def write_graph(
         helper.make_node("Conv", [last, "kernel"], ["map"], strides=[2, 2]),
         helper.make_node("Tanh", ["map"], ["active"], domain=domain),
         helper.make_node("GlobalAveragePool", ["active"], ["pooled"]),
-        helper.make_node("Flatten", ["pooled"], ["flat"]),
+        *(conditional_nodes("pooled", "half", "chosen") if conditional else ()),
+        helper.make_node("Flatten", ["chosen" if conditional else "pooled"], ["flat"]),
         helper.make_node("Gemm", ["flat", "matrix", "bias"], ["output"]),
     ]
     if ending:
         nodes.append(helper.make_node(ending, ["output"], ["ended"]))
     shape = [batch, 3, side, side] if channels_first else [batch, side, side, 3]
     result = "ended" if ending else "output"
+    if renamed:
+        nodes += [helper.make_node("Identity", [result], [renamed])]
+        nodes += [helper.make_node("Identity", [renamed], [f"{renamed} again"])]
+        result = f"{renamed} again"
+    if cast:
+        nodes.append(helper.make_node("Cast", [result], ["cast"], to=cast))
+        result = "cast"
     graph = helper.make_graph(
         nodes,
         "exported",
         [helper.make_tensor_value_info("input.1", TensorProto.FLOAT, shape)],
-        [helper.make_tensor_value_info(result, TensorProto.FLOAT, [batch, outputs])],
+        [helper.make_tensor_value_info(result, cast or TensorProto.FLOAT, [batch, outputs])],
         [numpy_helper.from_array(np.float32(w), name) for name, w in weights.items()],
     )
     opsets = [helper.make_opsetid("", 17), *([helper.make_opsetid(domain, 1)] if domain else [])]
     model = helper.make_model(graph, opset_imports=opsets, ir_version=8)
     onnx.save(model, path, save_as_external_data=external, location="w.data", size_threshold=0)
+
+
+def conditional_nodes(source: str, constant: str, result: str) -> list[onnx.NodeProto]:
+    """Return an If, as PyTorch exports it, whose branches use what lies outside of them."""
+
+    def branch(operation: str) -> onnx.GraphProto:
+        node = helper.make_node(operation, [source, constant], [operation])
+        made = helper.make_tensor_value_info(operation, TensorProto.FLOAT, None)
+        return helper.make_graph([node], operation, [], [made])
+
+    always = helper.make_tensor("always", TensorProto.BOOL, [], [True])
+    return [
+        helper.make_node("Constant", [], ["condition"], value=always),
+        helper.make_node(
+            "If", ["condition"], [result], then_branch=branch("Mul"), else_branch=branch("Add")
+        ),
+    ]
 
 
 def expected(path: Path, pixels: np.ndarray, *, channels_first: bool = True) -> np.ndarray:
@@ -162,12 +191,45 @@ def test_scaling_is_asked_for_with_the_usual_one(models, tmp_path):
 
 
 @pytest.mark.parametrize(
+    "options",
+    [
+        {"cast": TensorProto.DOUBLE},
+        {"cast": TensorProto.FLOAT16},
+        {"renamed": "probabilities"},
+        {"renamed": "pixels"},
+        {"conditional": True},
+        {"ending": "Softmax", "cast": TensorProto.DOUBLE},
+    ],
+)
+def test_graph_of_another_type_or_of_names_that_are_ours_is_read(options, models, tmp_path):
+    source = tmp_path / "model.onnx"
+    write_graph(source, **options)
+    import_it(tmp_path)
+    pixels = photographs()
+    outputs = expected(source, scale_pixels(pixels, "torch")).astype(np.float64)
+    wanted = outputs if options.get("ending") else softmax(outputs)
+    assert load_model("it").predict_probabilities(pixels) == pytest.approx(wanted, abs=2e-3)
+
+
+def test_broken_weights_are_called_so(models, tmp_path):
+    write_graph(tmp_path / "model.onnx")
+    model = onnx.load(tmp_path / "model.onnx")
+    (bias,) = (tensor for tensor in model.graph.initializer if tensor.name == "bias")
+    bias.CopyFrom(numpy_helper.from_array(np.full(3, np.nan, np.float32), "bias"))
+    onnx.save(model, tmp_path / "model.onnx")
+    with pytest.raises(ModelBundleError, match="gives NaN"):
+        import_it(tmp_path)
+
+
+@pytest.mark.parametrize(
     ("options", "message"),
     [
         ({"outputs": 4}, "tells 4 classes apart, but .* names 3"),
         ({"ending": "Sigmoid"}, "independent probabilities"),
         ({"ending": "Relu"}, "must end in a softmax"),
         ({"domain": "my.own"}, "operations of my.own"),
+        ({"side": 0}, "only square RGB pictures of a fixed size"),
+        ({"side": 100_000}, "S at most 4096"),
     ],
 )
 def test_graph_that_does_not_fit_is_refused(options, message, models, tmp_path):
