@@ -4,8 +4,6 @@ import re
 from collections import Counter
 from typing import Any, Final
 
-import numpy as np
-
 from har_core.errors import ModelBundleError
 from har_core.keras_io.legacy_graph import Rebuilt
 
@@ -45,9 +43,9 @@ def load_weights(network: Rebuilt, group: Any) -> None:
     """
     for part in network.parts:
         trainable, frozen = _stored_order(part)
-        stored = _arrays(group, part.name)
+        stored = _datasets(group, part.name)
         _assign([*trainable, *frozen], stored, part.name)
-        _finalize(part)
+    _finalize(network.layer)
 
 
 def load_archive_weights(network: Rebuilt, group: Any) -> None:
@@ -67,20 +65,21 @@ def load_archive_weights(network: Rebuilt, group: Any) -> None:
     """
     # Up to TensorFlow 2.13 under the name of an attribute of Keras.
     names = [n for n in ("layers", "_layer_checkpoint_dependencies") if n in group]
-    container = group[names[0]] if names else {}
+    container = group_in(group, names[0]) if names else {}
     # Layers are told apart by their classes, and those of one class are counted.
     seen: Counter[str] = Counter()
     for part in network.parts:
         name = _snake_case(part.kind)
         number, seen[name] = seen[name], seen[name] + 1
-        stored = container.get(f"{name}_{number}" if number else name, {})
-        if part.parts:
-            inside = stored.get("layer", {}) if part.kind == "TimeDistributed" else stored
-            load_archive_weights(part.parts[0] if inside is not stored else part, inside)
+        stored = group_in(container, f"{name}_{number}" if number else name)
+        if part.parts and part.kind == "TimeDistributed":
+            load_archive_weights(part.parts[0], group_in(stored, "layer"))
+        elif part.parts:
+            load_archive_weights(part, stored)
         elif getattr(part.layer, "weights", ()):
-            arrays = [array for place in _PLACES for array in _own_arrays(stored, place)]
-            _assign(part.layer.weights, arrays, part.name)
-            _finalize(part)
+            own = [dataset for place in _PLACES for dataset in _own_datasets(stored, place)]
+            _assign(part.layer.weights, own, part.name)
+            _finalize(part.layer)
 
 
 def _snake_case(name: str) -> str:
@@ -89,11 +88,23 @@ def _snake_case(name: str) -> str:
     return re.sub("([a-z])([A-Z])", r"\1_\2", name).lower()
 
 
-def _own_arrays(stored: Any, place: str) -> list[np.ndarray]:
-    path = f"{place}/vars" if place else "vars"
-    if path not in stored:
-        return []
-    return [np.asarray(stored[path][number]) for number in sorted(stored[path], key=int)]
+def group_in(parent: Any, name: str) -> Any:
+    """Return a group of this very file (links lead elsewhere), empty if there is none."""
+    from keras.src.saving.saving_lib import safe_get_h5_group
+
+    return safe_get_h5_group(parent, name) if name in parent else {}
+
+
+def _dataset(group: Any, name: str) -> Any:
+    """Return a dataset of this very file; its numbers are not read yet."""
+    from keras.src.saving.saving_lib import safe_get_h5_dataset
+
+    return safe_get_h5_dataset(group, name)
+
+
+def _own_datasets(stored: Any, place: str) -> list[Any]:
+    own = group_in(stored, f"{place}/vars" if place else "vars")
+    return [_dataset(own, number) for number in sorted(own, key=int)]
 
 
 def _stored_order(part: Rebuilt) -> tuple[list[Any], list[Any]]:
@@ -109,14 +120,13 @@ def _stored_order(part: Rebuilt) -> tuple[list[Any], list[Any]]:
     return (trainable, frozen) if part.trainable else ([], trainable + frozen)
 
 
-def _arrays(group: Any, name: str) -> list[np.ndarray]:
-    if name not in group:
+def _datasets(group: Any, name: str) -> list[Any]:
+    layer = group_in(group, name)
+    if not len(layer):
         return []
-    layer = group[name]
-    names = _attribute(layer, "weight_names")
     return [
-        np.asarray(layer[weight])
-        for weight in names
+        _dataset(layer, weight)
+        for weight in _attribute(layer, "weight_names")
         if weight.rpartition("/")[2].partition(":")[0] not in _NOT_KEPT
     ]
 
@@ -129,20 +139,20 @@ def _attribute(group: Any, name: str) -> list[str]:
     return [item.decode() if isinstance(item, bytes) else str(item) for c in chunks for item in c]
 
 
-def _assign(weights: list[Any], stored: list[np.ndarray], name: str) -> None:
-    wanted, given = [tuple(w.shape) for w in weights], [array.shape for array in stored]
+def _assign(weights: list[Any], stored: list[Any], name: str) -> None:
+    """Read datasets into weights, if their shapes are equal."""
+    wanted, given = [tuple(w.shape) for w in weights], [dataset.shape for dataset in stored]
     if wanted != given:
         raise ModelBundleError(
             f"the weights of the layer {name!r} are not those that it has: the file holds "
             f"{len(given)} of them, {len(wanted)} are needed, and their shapes must be equal"
         )
-    for weight, array in zip(weights, stored, strict=True):
-        weight.assign(array)
+    for weight, dataset in zip(weights, stored, strict=True):
+        weight.assign(dataset[()])
 
 
-def _finalize(part: Rebuilt) -> None:
-    """Let `Normalization` derive from its weights what it computes with."""
-    for inner in part.parts:
-        _finalize(inner)
-    if hasattr(part.layer, "finalize_state"):
-        part.layer.finalize_state()
+def _finalize(layer: Any) -> None:
+    """Let every `Normalization`, in whatever wrapper, derive what it computes with."""
+    for inner in layer._flatten_layers():
+        if hasattr(inner, "finalize_state"):
+            inner.finalize_state()

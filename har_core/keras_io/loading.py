@@ -15,13 +15,17 @@ from har_core.extras import load_keras
 from har_core.images.signatures import identify_content
 from har_core.keras_io.checks import KERAS_SUFFIXES
 from har_core.keras_io.legacy_graph import rebuild_network
-from har_core.keras_io.legacy_weights import load_archive_weights, load_weights
+from har_core.keras_io.legacy_weights import group_in, load_archive_weights, load_weights
 from har_core.keras_io.operations import with_modules
 from har_core.keras_io.safety import Config, refuse_unsafe_config
 
 _HDF5_SIGNATURE: Final = b"\x89HDF\r\n\x1a\n"
 _ZIP_SIGNATURE: Final = b"PK\3\4"
 _MAX_CONFIG_BYTES: Final = 64 * 2**20
+# Weights hardly shrink when they are compressed; what unpacks to more than this, and to more than
+# a hundred times of what is stored, is no network.
+_MOST_UNPACKED: Final = 256 * 2**20
+_MOST_EXPANSION: Final = 100
 _BUILD_AGAIN: Final = (
     "build the network in code with Keras 3, give it the weights with "
     "set_weights(old.get_weights()) and save it as .keras"
@@ -100,6 +104,11 @@ def _load_keras_archive(path: Path) -> Any:
             texts = [archive.getinfo(n) for n in ("config.json", "metadata.json") if n in names]
             if any(text.file_size > _MAX_CONFIG_BYTES for text in texts):
                 raise ModelBundleError(f"The configuration in {path} is unreasonably large.")
+            for entry in archive.infolist():
+                if entry.file_size > max(_MOST_UNPACKED, _MOST_EXPANSION * entry.compress_size):
+                    raise ModelBundleError(
+                        f"{entry.filename} in {path} would unpack to unreasonably much."
+                    )
             config = _parse(archive.read("config.json"), path)
             metadata = {}
             if "metadata.json" in names:
@@ -150,7 +159,7 @@ def _rebuilt(path: Path, config: Config) -> Any:
 
     network = rebuild_network(config)
     with h5py.File(path, "r") as file:
-        load_weights(network, file.get("model_weights", file))
+        load_weights(network, group_in(file, "model_weights") or file)
     return network.layer
 
 

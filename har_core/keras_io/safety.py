@@ -13,6 +13,9 @@ _REFUSED: Final = {
     "TorchModuleWrapper": "a TorchModuleWrapper, which holds pickled code",
     "JaxLayer": "a JaxLayer, which holds code",
     "FlaxLayer": "a FlaxLayer, which holds code",
+    "StringLookup": "a StringLookup, which reads files outside the network",
+    "IntegerLookup": "an IntegerLookup, which reads files outside the network",
+    "TextVectorization": "a TextVectorization, which reads files outside the network",
     "TensorFlowOpLayer": "a bare TensorFlow operation in the form of TensorFlow ≤ 2.3",
 }
 _KERAS_2_OPERATIONS: Final = ("TFOpLambda", "SlicingOpLambda")

@@ -313,6 +313,11 @@ def attention(k2, layers):
     return [k2.Model(pixels, layers.Reshape((11, 11, 8))(layers.Add()([sequence, attended])))]
 
 
+def normalization_in_a_wrapper(k2, layers):
+    sequence = [layers.Conv2D(4, 9, strides=8), layers.Reshape((-1, 4))]
+    return [*sequence, layers.TimeDistributed(layers.Normalization()), layers.Conv1D(3, 5)]
+
+
 def sequential_in_functional_in_sequential(k2, layers):
     pixels = k2.Input((SIDE, SIDE, 3))
     inner = k2.Sequential([layers.Conv2D(8, 5, strides=4), layers.BatchNormalization()])
@@ -331,6 +336,7 @@ def sequential_in_functional_in_sequential(k2, layers):
         custom_layers_of_keras_itself,
         settings_for_training_only,
         attention,
+        normalization_in_a_wrapper,
         sequential_in_functional_in_sequential,
     ],
 )
@@ -473,4 +479,53 @@ def test_configuration_given_is_left_unchanged(small_file):
 def test_configuration_that_makes_no_sense_is_a_clear_error(small_copy):
     edit_config(small_copy, lambda c: c["config"].update(layers=[{"class_name": "Dense"}]))
     with pytest.raises(ModelBundleError, match="cannot load"):
+        load_network(small_copy)
+
+
+def _link(folder: Path, group: Any, name: str) -> None:
+    group[name] = h5py.ExternalLink(str(folder / "other.h5"), "/numbers")
+
+
+def _raw(folder: Path, group: Any, name: str) -> None:
+    raw = [(str(folder / "raw"), 0, h5py.h5f.UNLIMITED)]
+    group.create_dataset(name, (CLASSES,), "f4", external=raw)
+
+
+def _virtual(folder: Path, group: Any, name: str) -> None:
+    layout = h5py.VirtualLayout((CLASSES,), "f4")
+    layout[...] = h5py.VirtualSource(str(folder / "other.h5"), "numbers", (CLASSES,))
+    group.create_virtual_dataset(name, layout)
+
+
+@pytest.mark.parametrize("replace", [_link, _raw, _virtual])
+def test_weights_in_another_file_are_not_read(replace, small_copy, tmp_path):
+    numbers = np.full(CLASSES, 42, np.float32)
+    (tmp_path / "raw").write_bytes(numbers.tobytes())
+    with h5py.File(tmp_path / "other.h5", "w") as file:
+        file["numbers"] = numbers
+    with h5py.File(small_copy, "r+") as file:
+        (layer,) = (g for name, g in file["model_weights"].items() if name.startswith("dense"))
+        (bias,) = (name for name in layer.attrs["weight_names"] if "bias" in name)
+        del layer[bias]
+        replace(tmp_path, layer, bias)
+    with pytest.raises(ModelBundleError, match="Not allowed"):
+        load_network(small_copy)
+
+
+@pytest.mark.parametrize("name", ["model_weights", "model_weights/stem"])
+def test_group_in_another_file_is_not_read(name, small_copy, small_file):
+    with h5py.File(small_copy, "r+") as file:
+        del file[name]
+        file[name] = h5py.ExternalLink(str(small_file), f"/{name}")
+    with pytest.raises(ModelBundleError, match="Not allowed"):
+        load_network(small_copy)
+
+
+def test_weights_that_declare_a_huge_shape_are_not_read(small_copy):
+    with h5py.File(small_copy, "r+") as file:
+        stem = file["model_weights/stem"]
+        (bias,) = (name for name in stem.attrs["weight_names"] if "bias" in name)
+        del stem[bias]
+        stem.create_dataset(bias, (10**12,), "f4", chunks=(10**6,))
+    with pytest.raises(ModelBundleError, match="Not allowed: H5 dataset"):
         load_network(small_copy)

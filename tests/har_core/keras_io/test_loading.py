@@ -314,3 +314,30 @@ def test_text_that_unpacks_to_a_huge_one_is_refused(keras_file, name, monkeypatc
     edit_archive(keras_file, **{name: b" " * (10**6 + 1)})
     with pytest.raises(ModelBundleError, match="unreasonably large"):
         load_network(keras_file)
+
+
+@pytest.mark.parametrize("class_name", ["StringLookup", "IntegerLookup", "TextVectorization"])
+@pytest.mark.parametrize("version", ["2.15.0", "3.5.0"])
+def test_layer_that_reads_words_from_a_file_is_refused(class_name, version, h5_file, tmp_path):
+    (tmp_path / "words.txt").write_text("secret")
+    layer = {"class_name": class_name, "config": {"vocabulary": str(tmp_path / "words.txt")}}
+    inject(h5_file, layer)
+    with h5py.File(h5_file, "r+") as file:
+        file.attrs["keras_version"] = version
+    with pytest.raises(
+        ModelBundleError, match=rf"'sequence' is an? {class_name}, which reads files"
+    ):
+        load_network(h5_file)
+
+
+@pytest.mark.parametrize("version", ["2.15.0", "3.5.0"])
+def test_weights_that_unpack_to_very_much_are_refused_unread(version, keras_file, monkeypatch):
+    monkeypatch.setattr("har_core.keras_io.loading._MOST_UNPACKED", 10**6)
+    with zipfile.ZipFile(keras_file) as archive:
+        config = archive.read("config.json")
+    with zipfile.ZipFile(keras_file, "w", zipfile.ZIP_DEFLATED) as archive:
+        archive.writestr("config.json", config)
+        archive.writestr("metadata.json", json.dumps({"keras_version": version}))
+        archive.writestr("model.weights.h5", bytes(10**6 + 1))
+    with pytest.raises(ModelBundleError, match=r"model\.weights\.h5 .*unreasonably much"):
+        load_network(keras_file)
