@@ -153,15 +153,17 @@ def _functional(config: Config) -> Rebuilt:
         start = first_call.get(layer_name, 0)
         waiting += [(layer_name, start + n, node) for n, node in enumerate(item["inbound_nodes"])]
     while waiting:
-        ready = [call for call in waiting if all(r in values for r in _references(call[2]))]
-        if not ready:
-            raise ModelBundleError(f"the layer {waiting[0][0]!r} takes what no layer gives")
-        for layer_name, call, node in ready:
-            outputs = _flat(_call(parts[layer_name].layer, node, values))
-            _name_operations(outputs, f"{_valid_name(layer_name)}.{call}")
-            values[layer_name, call] = outputs
-        done = {call[:2] for call in ready}
-        waiting = [call for call in waiting if call[:2] not in done]
+        left = []
+        for layer_name, call, node in waiting:
+            if all(reference in values for reference in _references(node)):
+                outputs = _flat(_call(parts[layer_name], node, values))
+                _name_operations(outputs, f"{_valid_name(layer_name)}.{call}")
+                values[layer_name, call] = outputs
+            else:
+                left.append((layer_name, call, node))
+        if len(left) == len(waiting):
+            raise ModelBundleError(f"the layer {left[0][0]!r} takes what no layer gives")
+        waiting = left
     inputs, outputs = (
         _unwrapped(_resolve(config[key], values)) for key in ("input_layers", "output_layers")
     )
@@ -229,16 +231,21 @@ def _resolve(nested: Any, values: dict[tuple[str, int], list[Any]]) -> Any:
     return [_resolve(item, values) for item in nested] if isinstance(nested, list) else nested
 
 
-def _call(layer: Any, node: Any, values: dict[tuple[str, int], list[Any]]) -> Any:
+def _call(part: Rebuilt, node: Any, values: dict[tuple[str, int], list[Any]]) -> Any:
     import keras
 
-    first = node
+    layer, first = part.layer, node
     while isinstance(first, dict) or (isinstance(first, list) and isinstance(first[0], list)):
         first = next(iter(first.values())) if isinstance(first, dict) else first[0]
     further = _resolve(first[3] if len(first) > 3 else {}, values)
     argument = _resolve(node, values)
     if isinstance(layer, keras.Layer):
         further = {key: value for key, value in further.items() if value is not None}
+        if further.get("training"):  # which Keras 3 would overrule
+            raise ModelBundleError(
+                f"the layer {part.name!r} is called with training=True, so that its answers depend "
+                "on chance or on the other photographs; build the network without that"
+            )
         return layer(_unwrapped(argument), **further)
     further.pop("name", None)
     return layer(argument, **further)

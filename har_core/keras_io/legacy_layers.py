@@ -22,8 +22,11 @@ _RENAMED_CLASSES: Final = {
     "BatchNormalizationV1": "BatchNormalization",
     "BatchNormalizationV2": "BatchNormalization",
     "SyncBatchNormalization": "BatchNormalization",
+    "RandomCrop": "Resizing",  # which is what it does when predicting
+    "RandomHeight": "Identity",
+    "RandomWidth": "Identity",
 }
-# Layers that vary pictures while training, and do nothing when predicting.
+# Layers that vary pictures while training; what they do then does not matter here.
 _AUGMENTATION: Final = "Random"
 
 
@@ -70,8 +73,6 @@ def _layer_class(class_name: str) -> Any:
     if f"Custom>{class_name.removeprefix('Custom>')}" in KERAS_OWN:
         return _keras_own_layer(class_name.removeprefix("Custom>"))
     found = getattr(keras.layers, _RENAMED_CLASSES.get(class_name, class_name), None)
-    if found is None and class_name.startswith(_AUGMENTATION):
-        return keras.layers.Identity  # RandomHeight, RandomWidth
     return found if inspect.isclass(found) and issubclass(found, keras.Layer) else None
 
 
@@ -109,6 +110,8 @@ def _settings(class_name: str, config: Config, layer_class: Any) -> Config:
                 "Keras 3 computes as x / 6 + 0.5: its results would differ silently; train the "
                 "network with another activation there"
             )
+    if class_name == "RandomCrop":
+        settings["crop_to_aspect_ratio"] = True
     for (renamed_class, old), new in _RENAMED.items():
         if class_name == renamed_class and old in settings:
             settings[new] = settings.pop(old)

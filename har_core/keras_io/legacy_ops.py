@@ -59,6 +59,10 @@ _INTERPOLATIONS: Final = ("bilinear", "nearest", "bicubic", "lanczos3", "lanczos
 _Operation = Callable[..., Any]
 
 
+class _Batch(int):
+    """How many pictures there are: -1 for `reshape`, and no number to compute with."""
+
+
 def operation_named(function: Any) -> _Operation | None:
     """Return what computes the same as a TensorFlow function, or None if it is not among them.
 
@@ -103,6 +107,8 @@ def _unary(name: str) -> _Operation:
 
 def _binary(name: str) -> _Operation:
     def compute(x: Any, y: Any) -> Any:
+        if isinstance(x, _Batch) or isinstance(y, _Batch):
+            raise ModelBundleError("arithmetic with the number of pictures is not supported")
         ops = _ops()
         if name == "squared_difference":
             return ops.square(ops.subtract(_constant(x), _constant(y)))
@@ -143,8 +149,8 @@ def _bias_add(value: Any, bias: Any, data_format: str | None = None) -> Any:
 
 
 def _shape(input: Any, out_type: Any = None) -> np.ndarray:
-    """Return what is known of a tensor's shape, -1 for the batch."""
-    return np.array([-1 if side is None else side for side in input.shape])
+    """Return what is known of a tensor's shape."""
+    return np.array([_Batch(-1) if side is None else side for side in input.shape], dtype=object)
 
 
 def _reshape(tensor: Any, shape: Any) -> Any:
@@ -166,7 +172,7 @@ def _squeeze(input: Any, axis: Any = None) -> Any:
 
 
 def _cast(x: Any, dtype: Any) -> Any:
-    return _ops().cast(x, dtype)
+    return x if isinstance(x, _Batch) else _ops().cast(x, dtype)
 
 
 def _concat(values: Any, axis: int) -> Any:
@@ -175,8 +181,15 @@ def _concat(values: Any, axis: int) -> Any:
 
 def _split(value: Any, num_or_size_splits: Any, axis: int = 0) -> Any:
     if isinstance(num_or_size_splits, list):
-        return _ops().split(value, np.cumsum(num_or_size_splits)[:-1].tolist(), axis=axis)
+        sizes = np.array(num_or_size_splits)
+        sizes[sizes == -1] = value.shape[axis] - sizes[sizes != -1].sum()
+        return _ops().split(value, np.cumsum(sizes)[:-1].tolist(), axis=axis)
     return _ops().split(value, num_or_size_splits, axis=axis)
+
+
+def _stack(values: Any, axis: int = 0) -> Any:
+    plain = [int(value) if isinstance(value, _Batch) else value for value in values]
+    return _ops().stack(plain, axis=axis)
 
 
 def _clip(t: Any, clip_value_min: Any, clip_value_max: Any) -> Any:
@@ -231,18 +244,17 @@ _OTHERS: Final[dict[str, _Operation]] = {
     "linalg.l2_normalize": _l2_normalize,
     "math.l2_normalize": _l2_normalize,
     "nn.bias_add": _bias_add,
-    "nn.dropout": lambda x, **settings: x,
     "nn.gelu": lambda features, approximate=False: _ops().gelu(features, approximate),
     "nn.leaky_relu": lambda features, alpha=0.2: _ops().leaky_relu(features, alpha),
     "nn.relu": lambda features: _ops().relu(features),
-    "nn.softmax": lambda logits, axis=-1: _ops().softmax(logits, axis),
+    "nn.softmax": lambda logits, axis=None: _ops().softmax(logits, -1 if axis is None else axis),
     "pad": _pad,
     "reshape": _reshape,
     "reverse": lambda tensor, axis: _ops().flip(tensor, tuple(axis)),
     "shape": _shape,
     "split": _split,
     "squeeze": _squeeze,
-    "stack": lambda values, axis=0: _ops().stack(values, axis=axis),
+    "stack": _stack,
     "tile": lambda input, multiples: _ops().tile(input, multiples),
     "transpose": _transpose,
     "where": lambda condition, x, y: _ops().where(condition, _constant(x), _constant(y)),

@@ -73,6 +73,12 @@ def load_network(path: str | Path) -> Any:
             f"The network in {path} must have one input and one output of known shape; build it "
             "with an Input layer and save it again."
         )
+    for layer in network._flatten_layers():
+        if getattr(layer, "stateful", False):
+            raise ModelBundleError(
+                f"{path} is refused: the layer {layer.name!r} is stateful, so that answers depend "
+                "on the photographs before; build it with stateful=False and save it again."
+            )
     return network
 
 

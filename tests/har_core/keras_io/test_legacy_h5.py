@@ -318,6 +318,10 @@ def normalization_in_a_wrapper(k2, layers):
     return [*sequence, layers.TimeDistributed(layers.Normalization()), layers.Conv1D(3, 5)]
 
 
+def crop(k2, layers):
+    return [layers.RandomCrop(40, 60), layers.Conv2D(4, 9, strides=4)]
+
+
 def sequential_in_functional_in_sequential(k2, layers):
     pixels = k2.Input((SIDE, SIDE, 3))
     inner = k2.Sequential([layers.Conv2D(8, 5, strides=4), layers.BatchNormalization()])
@@ -337,6 +341,7 @@ def sequential_in_functional_in_sequential(k2, layers):
         settings_for_training_only,
         attention,
         normalization_in_a_wrapper,
+        crop,
         sequential_in_functional_in_sequential,
     ],
 )
@@ -480,6 +485,26 @@ def test_configuration_that_makes_no_sense_is_a_clear_error(small_copy):
     edit_config(small_copy, lambda c: c["config"].update(layers=[{"class_name": "Dense"}]))
     with pytest.raises(ModelBundleError, match="cannot load"):
         load_network(small_copy)
+
+
+@pytest.mark.parametrize("class_name", ["RandomFourierFeatures", "RandomPooling"])
+def test_unknown_layer_is_not_taken_for_an_augmentation(class_name, small_copy):
+    def edit(config):
+        for layer in config["config"]["layers"]:
+            if layer["class_name"] == "LeakyReLU":
+                layer["class_name"] = class_name
+
+    edit_config(small_copy, edit)
+    with pytest.raises(ModelBundleError, match=f"of the kind {class_name}"):
+        load_network(small_copy)
+
+
+def test_layer_that_is_always_called_as_in_training_is_refused(k2, tmp_path):
+    pixels = k2.Input((SIDE, SIDE, 3))
+    x = k2.layers.BatchNormalization(name="by_batch")(pixels, training=True)
+    k2.Model(pixels, k2.layers.GlobalAveragePooling2D()(x)).save(tmp_path / "model.h5")
+    with pytest.raises(ModelBundleError, match="'by_batch' is called with training=True"):
+        load_network(tmp_path / "model.h5")
 
 
 def _link(folder: Path, group: Any, name: str) -> None:

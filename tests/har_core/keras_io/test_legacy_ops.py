@@ -59,8 +59,14 @@ def expressions() -> dict[str, Callable[[Any], Any]]:
         "resized, nearest": lambda x: tf.image.resize(x, (4, 4), method="nearest"),
         "reshaped": lambda x: tf.transpose(tf.reshape(x, [-1, 4, 16, 3]), [0, 2, 1, 3]),
         "computed shape": lambda x: tf.reshape(x, [tf.shape(x)[0], -1, 3])[:, :, None],
+        "computed sides": lambda x: tf.reshape(x, [-1, tf.shape(x)[1] * tf.shape(x)[2], 3]),
+        "stacked shape": lambda x: tf.reshape(
+            x, tf.stack([tf.cast(tf.shape(x)[0], "int32"), 64, 3])
+        ),
         "clipped, cast": lambda x: tf.clip_by_value(tf.cast(x, "float32"), 0.1, 50),
         "split, stacked": lambda x: tf.reduce_sum(tf.stack(tf.split(x, 3, axis=-1)[1:], 1), 1),
+        "softmax, no axis named": lambda x: tf.nn.softmax(x / 99, axis=None),
+        "split with a rest": lambda x: tf.split(x, [-1, 2], axis=-1)[0],
         "uneven split": lambda x: tf.split(x, [1, 2], axis=-1)[1],
         "squeezed": lambda x: tf.squeeze(tf.expand_dims(x, 1), 1),
         "padded": lambda x: tf.pad(x, [[0, 0], [1, 1], [2, 0], [0, 0]]),
@@ -91,6 +97,22 @@ def test_operation_that_is_not_listed_is_refused_by_name(tmp_path):
     pixels = k2.Input((SIDE, SIDE, 3))
     k2.Model(pixels, tf.image.adjust_hue(pixels, 0.1)).save(tmp_path / "old.h5")
     with pytest.raises(ModelBundleError, match=r"TensorFlow operation 'image\.adjust_hue'"):
+        load_network(tmp_path / "old.h5")
+
+
+@pytest.mark.parametrize(
+    ("compute", "message"),
+    [
+        (lambda x: x / tf.cast(tf.shape(x)[0], "float32"), "arithmetic with the number of pict"),
+        (lambda x: tf.nn.dropout(x, 0.5), r"TensorFlow operation 'nn\.dropout'"),
+    ],
+)
+def test_operation_whose_result_depends_on_other_pictures_or_chance_is_refused(
+    compute, message, tmp_path
+):
+    pixels = k2.Input((SIDE, SIDE, 3))
+    k2.Model(pixels, compute(pixels)).save(tmp_path / "old.h5")
+    with pytest.raises(ModelBundleError, match=message):
         load_network(tmp_path / "old.h5")
 
 

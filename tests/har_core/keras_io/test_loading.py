@@ -341,3 +341,14 @@ def test_weights_that_unpack_to_very_much_are_refused_unread(version, keras_file
         archive.writestr("model.weights.h5", bytes(10**6 + 1))
     with pytest.raises(ModelBundleError, match=r"model\.weights\.h5 .*unreasonably much"):
         load_network(keras_file)
+
+
+def test_network_that_remembers_the_photographs_before_is_refused(tmp_path):
+    import keras
+
+    pixels = keras.Input(batch_shape=(2, 8, 8, 3))
+    inner = keras.layers.LSTM(4, stateful=True, name="memory")
+    outputs = keras.layers.Dense(3)(inner(keras.layers.Reshape((8, 24))(pixels)))
+    keras.Model(pixels, outputs).save(tmp_path / "stateful.keras")
+    with pytest.raises(ModelBundleError, match="the layer 'memory' is stateful"):
+        load_network(tmp_path / "stateful.keras")
