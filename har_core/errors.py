@@ -1,6 +1,7 @@
 """The errors that bad input raises; each message says what was wrong, with what, and what to do."""
 
 import lzma
+import re
 import zipfile
 import zlib
 from collections.abc import Iterable, Sequence
@@ -33,11 +34,12 @@ ZIP_DAMAGE: Final = (
 
 
 _LONGEST_REASON: Final = 300
+_COLOURS: Final = re.compile(r"\x1b\[[0-9;]*m")  # of terminals; Keras and TensorFlow use them
 
 
 def on_one_line(error: Exception) -> str:
     """Return what a library says went wrong, as part of a sentence."""
-    return " ".join(str(error).split())[:_LONGEST_REASON].rstrip(".")
+    return " ".join(_COLOURS.sub("", str(error)).split())[:_LONGEST_REASON].rstrip(".")
 
 
 def some_of(names: Iterable[str], most: int = 10) -> str:

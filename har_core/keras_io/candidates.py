@@ -1,11 +1,13 @@
 """A network from elsewhere, before it is a bundle: a Keras file or an ONNX graph."""
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, Final, Protocol
 
 import numpy as np
 
-from har_core.errors import ModelBundleError
+from har_core.errors import ModelBundleError, on_one_line
 from har_core.extras import require_training_extra
 from har_core.images.preprocessing import Preprocessing
 from har_core.keras_io.checks import input_side
@@ -102,7 +104,8 @@ class KerasCandidate:
 
     def run(self, pixels: np.ndarray) -> np.ndarray:
         """See `Candidate.run`."""
-        return np.asarray(self.network(pixels, training=False), dtype=np.float32)
+        with _running(self.source):
+            return np.asarray(self.network(pixels, training=False), dtype=np.float32)
 
     def ending(self) -> Ending:
         """See `Candidate.ending`."""
@@ -110,7 +113,8 @@ class KerasCandidate:
 
     def inner_scaling(self) -> InnerScaling | None:
         """See `Candidate.inner_scaling`."""
-        return find_inner_scaling(self.network, self.input_size)
+        with _running(self.source):
+            return find_inner_scaling(self.network, self.input_size)
 
     def usual_preprocessing(self) -> tuple[str, Preprocessing] | None:
         """See `Candidate.usual_preprocessing`."""
@@ -129,6 +133,15 @@ class KerasCandidate:
         except ModelBundleError as error:
             return [keras_file], {"onnx_difference": None, "onnx_error": str(error)}
         return [keras_file, onnx_file], {"onnx_difference": difference, "onnx_error": None}
+
+
+@contextmanager
+def _running(source: Path) -> Iterator[None]:
+    """Say in one line what a network does not take, or cannot be computed here."""
+    try:
+        yield
+    except Exception as error:  # Keras and its backend raise whatever goes wrong on the way
+        raise ModelBundleError(f"Keras cannot run {source}: {on_one_line(error)}.") from error
 
 
 class OnnxCandidate:

@@ -1,6 +1,5 @@
 """Loading Keras model files without executing anything that they contain."""
 
-import functools
 import io
 import json
 import shutil
@@ -155,8 +154,8 @@ def _load_hdf5(path: Path) -> Any:
         )
     if keras_2:
         return _with_clear_errors(path, lambda: _rebuilt(path, config), _BUILD_AGAIN)
-    load = functools.partial(_load_copy, path, with_modules(config))
-    return _with_clear_errors(path, load, f"save it as .keras with Keras {version}, which is read")
+    advice = f"save it as .keras with Keras {version}, which is read"
+    return _with_clear_errors(path, lambda: _load_copy(path, config), advice)
 
 
 def _rebuilt(path: Path, config: Config) -> Any:
@@ -191,7 +190,7 @@ def _rebuilt_archive(path: Path, config: Config) -> Any:
 
 
 def _load_copy(path: Path, config: Config) -> Any:
-    """Let Keras load a copy, under a name that it takes and with another configuration."""
+    """Let Keras load a copy, under a name that it takes and with its operations' modules."""
     import h5py
 
     with tempfile.TemporaryDirectory() as folder:
@@ -199,7 +198,7 @@ def _load_copy(path: Path, config: Config) -> Any:
         shutil.copyfile(path, copied)
         with h5py.File(copied, "r+") as file:
             del file.attrs["model_config"]
-            file.attrs["model_config"] = json.dumps(config)
+            file.attrs["model_config"] = json.dumps(with_modules(config))
         return _keras_load(copied)
 
 

@@ -5,7 +5,7 @@ from typing import Any, Final
 
 import numpy as np
 
-from har_core.errors import ModelBundleError
+from har_core.errors import ModelBundleError, on_one_line
 from har_core.onnx_session import open_session
 from har_core.storage.files import write_atomically
 
@@ -93,7 +93,7 @@ def _convert(network: Any, input_shape: tuple[int | None, ...]) -> bytes:
         model, _ = tf2onnx.convert.from_function(run, input_signature=signature, opset=OPSET)
     except Exception as error:  # tf2onnx raises whatever its handlers meet; there is no base class
         raise ModelBundleError(
-            f"The network {network.name!r} cannot be converted to ONNX: {error}."
+            f"The network {network.name!r} cannot be converted to ONNX: {on_one_line(error)}."
         ) from error
     # tf2onnx calls the batch dimension "unk__123", with another number in each run.
     for value in (*model.graph.input, *model.graph.output):
@@ -112,7 +112,7 @@ def _largest_difference(network: Any, graph: bytes, probe: np.ndarray) -> float:
             difference = max(difference, float(np.abs(served - trained).max()), key=_nan_is_largest)
     except Exception as error:  # onnxruntime's exceptions share no narrower base
         raise ModelBundleError(
-            f"ONNX Runtime cannot run the graph of {network.name!r}: {error}."
+            f"ONNX Runtime cannot run the graph of {network.name!r}: {on_one_line(error)}."
         ) from error
     return difference
 

@@ -316,6 +316,14 @@ def test_text_that_unpacks_to_a_huge_one_is_refused(keras_file, name, monkeypatc
         load_network(keras_file)
 
 
+@pytest.mark.parametrize("settings", [None, [], {"layers": ["x"]}, {"layers": [{}]}])
+def test_configuration_that_makes_no_sense_is_a_clear_error(settings, h5_file):
+    with h5py.File(h5_file, "r+") as file:
+        file.attrs["model_config"] = json.dumps({"class_name": "Sequential", "config": settings})
+    with pytest.raises(ModelBundleError, match="cannot load"):
+        load_network(h5_file)
+
+
 @pytest.mark.parametrize("class_name", ["StringLookup", "IntegerLookup", "TextVectorization"])
 @pytest.mark.parametrize("version", ["2.15.0", "3.5.0"])
 def test_layer_that_reads_words_from_a_file_is_refused(class_name, version, h5_file, tmp_path):

@@ -210,6 +210,35 @@ def test_network_for_other_inputs_is_refused(shape, indices, models, tmp_path):
         import_model(tmp_path / "other.keras", indices, preprocessing="zero_to_one", name="mine")
 
 
+def test_network_for_huge_pictures_is_refused_before_any_is_drawn(indices, models, tmp_path):
+    import keras
+
+    pixels = keras.Input((100_000, 100_000, 3))
+    x = keras.layers.GlobalAveragePooling2D()(pixels)
+    keras.Model(pixels, keras.layers.Dense(3, activation="softmax")(x)).save(tmp_path / "big.keras")
+    with pytest.raises(ModelBundleError, match="S at most 4096"):
+        import_model(tmp_path / "big.keras", indices, preprocessing="zero_to_one", name="mine")
+
+
+def test_network_that_cannot_be_computed_here_is_refused_in_one_line(indices, models, tmp_path):
+    import keras
+    from keras import layers
+
+    head = [layers.Flatten(), layers.Dense(3, activation="softmax")]
+    network = keras.Sequential(
+        [
+            keras.Input((SIDE, SIDE, 3)),
+            layers.Permute((3, 1, 2)),
+            layers.Conv2D(4, 3, data_format="channels_first"),  # not on a processor
+            *head,
+        ]
+    )
+    network.save(tmp_path / "first.keras")
+    with pytest.raises(ModelBundleError, match=r"Keras cannot run .*first\.keras: ") as refusal:
+        import_model(tmp_path / "first.keras", indices, preprocessing="zero_to_one", name="mine")
+    assert str(refusal.value).isprintable()
+
+
 def test_network_with_broken_weights_is_refused(indices, models, tmp_path):
     broken = small_network()
     weights = broken.get_weights()
