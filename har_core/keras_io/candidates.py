@@ -38,6 +38,7 @@ class Candidate(Protocol):
 
     source: Path
     input_size: int
+    takes_whole_numbers: bool
     architecture: str
 
     def run(self, pixels: np.ndarray) -> np.ndarray:
@@ -97,6 +98,7 @@ class KerasCandidate:
         self.source = source
         self.network = load_network(source)
         self.input_size = input_side(self.network, source)
+        self.takes_whole_numbers = "int" in self.network.inputs[0].dtype
         self.architecture = (
             f"imported Keras network ({len(self.network.layers)} layers, "
             f"{self.network.count_params() / 1e6:.1f} million parameters)"
@@ -146,6 +148,8 @@ def _running(source: Path) -> Iterator[None]:
 
 class OnnxCandidate:
     """An ONNX graph; TensorFlow is not needed."""
+
+    takes_whole_numbers = False
 
     def __init__(self, source: Path) -> None:
         self.source = source

@@ -128,13 +128,21 @@ def keras_ending(network: Any) -> Ending:
     """Return the last activation of a Keras network, looking into models inside it."""
     import keras
 
-    last = network.layers[-1] if isinstance(network, keras.Sequential) else network.operations[-1]
+    last, call, _ = network.outputs[0]._keras_history
+    while _changes_no_value(last):
+        last, call, _ = last._inbound_nodes[call].input_tensors[0]._keras_history
     if isinstance(last, keras.Model):
         return keras_ending(last)
     activation = getattr(last, "activation", None)
     if activation is None:  # a layer or operation called Softmax, say
         return _ENDINGS.get(type(last).__name__.lower(), "unknown")
     return _ENDINGS.get(getattr(activation, "__name__", ""), "other")
+
+
+def _changes_no_value(operation: Any) -> bool:
+    if type(operation).__name__ == "Activation":
+        return getattr(operation.activation, "__name__", "") == "linear"  # which sets a precision
+    return type(operation).__name__ in ("Cast", "Dropout", "Flatten", "Identity", "Reshape")
 
 
 def with_probabilities(network: Any, rule: OutputRule) -> Any:

@@ -186,7 +186,15 @@ def choose_preprocessing(
     ModelBundleError
         If nothing is stated and nothing found, or both contradict each other.
     """
-    source, inner = candidate.source, candidate.inner_scaling()
+    source = candidate.source
+    if candidate.takes_whole_numbers:
+        if stated not in (None, "none"):
+            raise ModelBundleError(
+                f"{source} takes pixels as whole numbers, which scaled ones are not: with "
+                f"--preprocessing {stated} it would see nothing. Leave --preprocessing out."
+            )
+        return "none", ["The network takes pixels as whole numbers; preprocessing: none."]
+    inner = candidate.inner_scaling()
     scales_itself = inner is not None and inner.expects == "none"
     if scales_itself and stated in (None, "none"):
         return "none", [f"The network scales pixels itself ({inner}); preprocessing: none."]

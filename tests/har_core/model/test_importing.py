@@ -239,6 +239,48 @@ def test_network_that_cannot_be_computed_here_is_refused_in_one_line(indices, mo
     assert str(refusal.value).isprintable()
 
 
+@pytest.mark.parametrize("outputs", [1, 3])
+def test_last_activation_is_found_behind_what_changes_no_value(outputs, indices, models, tmp_path):
+    import keras
+
+    inner = small_network("sigmoid", outputs)
+    as_float = keras.layers.Activation("linear", dtype="float32")  # as mixed precision wants it
+    pixels = keras.Input((SIDE, SIDE, 3))
+    network = keras.Model(pixels, as_float(keras.layers.Reshape((outputs,))(inner(pixels))))
+    network.save(tmp_path / "it.keras")
+    if outputs == 3:
+        with pytest.raises(ModelBundleError, match="independent probabilities"):
+            import_model(tmp_path / "it.keras", indices, preprocessing="zero_to_one", name="mine")
+        return
+    indices.write_text('{"cats": 0, "dogs": 1}')
+    import_model(tmp_path / "it.keras", indices, preprocessing="zero_to_one", name="mine")
+    pixels = np.asarray(draw_photo("running").resize((SIDE, SIDE)))[np.newaxis]
+    second = np.asarray(inner(scale_pixels(pixels, "zero_to_one")))[:, 0]
+    assert load_model("mine").predict_probabilities(pixels)[:, 1] == pytest.approx(second, abs=1e-4)
+
+
+def test_network_that_takes_whole_numbers_gets_no_scaled_ones(indices, models, tmp_path):
+    import keras
+    from keras import layers
+
+    pixels = keras.Input((SIDE, SIDE, 3), dtype="uint8")
+    x = layers.GlobalAveragePooling2D()(layers.Rescaling(1 / 255)(pixels))
+    network = keras.Model(pixels, layers.Dense(3, activation="softmax")(x))
+    network.save(tmp_path / "it.keras")
+    with pytest.raises(ModelBundleError, match="takes pixels as whole numbers"):
+        import_model(
+            tmp_path / "it.keras",
+            indices,
+            preprocessing="zero_to_one",
+            scaled_before=True,
+            name="mine",
+        )
+    assert import_model(tmp_path / "it.keras", indices, name="mine").preprocessing == "none"
+    photograph = np.asarray(draw_photo("running").resize((SIDE, SIDE)))[np.newaxis]
+    expected = np.asarray(network(photograph))
+    assert load_model("mine").predict_probabilities(photograph) == pytest.approx(expected, abs=1e-4)
+
+
 def test_network_with_broken_weights_is_refused(indices, models, tmp_path):
     broken = small_network()
     weights = broken.get_weights()
