@@ -186,6 +186,8 @@ def _export_for_hub(
             content, run = _converted(folder, manifest, kind)
             difference = max(difference, _check_parity(folder, manifest, run, name))
             networks[name] = content
+    if not networks:
+        raise ModelBundleError(f"{folder} holds neither {ONNX_FILE} nor {KERAS_FILE}.")
     files = {**networks, **hub_files(folder, manifest, license)}
     try:
         destination.parent.mkdir(parents=True, exist_ok=True)

@@ -117,6 +117,13 @@ def test_network_without_an_onnx_graph_gets_one(folder, tmp_path):
     assert (tmp_path / "made.onnx").stat().st_size > 1000
 
 
+def test_bundle_without_a_network_is_a_clear_error(folder, tmp_path):
+    bundle.write_bundle(tmp_path / "it", bundle.read_manifest(folder), {"notes.txt": b"none"})
+    with pytest.raises(ModelBundleError, match=r"neither model\.onnx nor model\.keras"):
+        export_model(tmp_path / "it", tmp_path / "hub", "hf")
+    assert not (tmp_path / "hub").exists()
+
+
 def test_file_that_answers_differently_is_not_written(folder, tmp_path, monkeypatch):
     monkeypatch.setattr(
         "har_core.export.formats.run_litert", lambda content, pixels: np.full((8, 3), 1 / 3)
