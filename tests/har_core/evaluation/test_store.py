@@ -151,6 +151,7 @@ def test_a_kept_evaluation_comes_back_as_it_was(folder):
     assert again.raw.sha256.tolist() == evaluation.raw.sha256.tolist()
     assert np.array_equal(again.raw.in_scope, evaluation.raw.in_scope)
     assert (again.created, again.folder) == (evaluation.created, "/photos")
+    assert again.network == evaluation.network != ""
     assert again.skipped.equals(evaluation.skipped)
     before = evaluation_stamp(folder, "holiday")
     keep_evaluation(replace(evaluation, created="2025-05-01T10:00:00+00:00"))
@@ -164,6 +165,9 @@ def test_thumbnails_are_those_of_the_evaluation_that_is_kept(folder):
     keep_evaluation(kept(folder), {"0" * 64: b"a picture"})
     assert thumbnails_path("drawn", "holiday").is_file()
     keep_evaluation(kept(folder))
+    assert not thumbnails_path("drawn", "holiday").exists()
+    keep_evaluation(kept(folder), {"0" * 64: b"a picture"})
+    delete_evaluation("drawn", "holiday")
     assert not thumbnails_path("drawn", "holiday").exists()
 
 
