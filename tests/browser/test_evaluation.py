@@ -5,7 +5,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import pytest
-from playwright.sync_api import Browser, BrowserContext, Page, expect
+from playwright.sync_api import Browser, BrowserContext, Locator, Page, expect
 
 from har_core.dataset.table import load_dataset
 from har_core.evaluation.store import read_evaluation
@@ -108,6 +108,10 @@ def expect_frame(page: Page, cell: str) -> None:
     page.wait_for_function(f"cell => ({FRAMED})() === cell", arg=cell, polling=POLL_MS)
 
 
+def font_size(element: Locator) -> float:
+    return float(element.evaluate("element => parseFloat(getComputedStyle(element).fontSize)"))
+
+
 def tiles(page: Page) -> list[str]:
     names = page.locator(".gallery .open").evaluate_all(
         "tiles => tiles.map(tile => tile.textContent)"
@@ -181,6 +185,8 @@ def test_a_link_shows_the_same_cell_and_a_photograph_leads_to_the_dataset(page):
     page.keyboard.press("ArrowRight")
     expect(dialog.get_by_role("img", name="The photograph running_1.jpg")).to_be_visible()
     expect(dialog.get_by_text("taken for sitting")).to_be_visible()
+    label = dialog.get_by_role("heading", name="running", exact=True)
+    assert font_size(label) > 16  # the text's
     dialog.get_by_text("Why?", exact=True).click()
     expect(dialog.get_by_text("Hiding the bright area changes sitting most")).to_be_visible()
     dialog.get_by_text("Why running?").click()
