@@ -56,8 +56,12 @@ def _offer_first_scan(view: DatasetView) -> None:
         _warn("photographs can be looked at but not scanned", fault)
         return
     with st.container(border=True, horizontal=True, vertical_alignment="center"):
+        n_left = int(view.photographs["path"].notna().sum()) - view.n_measured
         st.markdown(
-            "**Not scanned yet.** A scan finds unreadable files, duplicates, and dark, blurry "
+            f"**{counted(n_left, 'photograph')} new, changed or not scanned yet.** A scan reads "
+            "only these; with it the findings of all are here again."
+            if view.n_measured
+            else "**Not scanned yet.** A scan finds unreadable files, duplicates, and dark, blurry "
             "and other odd pictures. It is done once and shows the time that is left."
         )
         st.button(

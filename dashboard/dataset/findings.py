@@ -11,7 +11,7 @@ from dashboard.dataset.tiles import OUTLIER_MEANING, PAGE_SIZE, issue_title, sho
 from dashboard.dataset.view import DatasetView, section
 from dashboard.widgets.paging import choose_page
 from dashboard.wording.glossary import GLOSSARY
-from dashboard.wording.names import counted_share, percent, score_text
+from dashboard.wording.names import counted_share, percent, reason_in_words, score_text
 from har_core.scan.issues import ISSUE_KINDS, count_issues, issue_column, score_column
 
 _GROUPS_PER_PAGE: Final = 8
@@ -82,7 +82,7 @@ def _show_worst_first(view: DatasetView, rows: pd.DataFrame, issue: str) -> None
 
 def _explain(row: pd.Series, issue: str) -> str:
     if issue == "unreadable":
-        return str(row["reason"]).replace("_", " ")
+        return reason_in_words(str(row["reason"]))
     if issue == "wrong_extension":
         return f"holds {row['content']}"
     if issue in ("missing", "unlisted"):

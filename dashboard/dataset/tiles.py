@@ -10,7 +10,7 @@ from dashboard.dataset.decision_bar import PAGE_SIZE, current_decisions, decisio
 from dashboard.dataset.view import DatasetView
 from dashboard.widgets.gallery import Tile, gallery
 from dashboard.widgets.opened_photo import PHOTO_PARAMETER
-from dashboard.wording.names import human_name
+from dashboard.wording.names import human_name, reason_in_words
 from har_core.images.thumbnails import thumbnails
 from har_core.scan.issues import ISSUE_KINDS
 
@@ -115,4 +115,4 @@ def placeholder_text(row: pd.Series) -> str:
     if not isinstance(row["path"], str):
         return "file missing"
     reason = row.get("reason")
-    return str(reason).replace("_", " ") if isinstance(reason, str) and reason else "no picture"
+    return reason_in_words(reason) if isinstance(reason, str) and reason else "no picture"

@@ -27,7 +27,7 @@ from har_core.model.records import (
 )
 from har_core.progress import Progress
 from har_core.scan.issues import ISSUE_KINDS, any_issue, issue_column
-from har_core.scan.scanning import list_rows, load_scan
+from har_core.scan.scanning import list_rows, load_scan, n_measured
 from har_core.storage.cache import cache_dir
 from har_core.storage.checksums import sha256_of_files
 
@@ -70,6 +70,8 @@ class DatasetView:
         (missing if unknown), and after a scan what `har_core.scan.scanning.scan_dataset` returns.
     scanned : bool
         Whether the scan is complete.
+    n_measured : int
+        How many photographs a scan that is not complete has measured.
     photographs_missing : str
         Why there are no photographs to show, ``""`` if there are.
     model_folder : Path or None
@@ -85,6 +87,7 @@ class DatasetView:
     dataset: Dataset
     photographs: pd.DataFrame
     scanned: bool
+    n_measured: int
     photographs_missing: str
     model_folder: Path | None
     manifest: BundleManifest | None
@@ -206,6 +209,7 @@ def _load_view(identity: Identity, _dataset: Dataset, _report: Progress) -> Data
         dataset=_dataset,
         photographs=photographs,
         scanned=scan is not None,
+        n_measured=0 if scan is not None or _dataset.missing else n_measured(_dataset),
         photographs_missing=_dataset.missing,
         model_folder=model_folder,
         manifest=manifest,

@@ -14,7 +14,7 @@ from dashboard.jobs.own_process import run_apart
 from dashboard.jobs.registry import start_job
 from dashboard.jobs.view import JobEnd, show_jobs
 from dashboard.results.opening import opened_results
-from dashboard.wording.names import counted, duration, escape_markdown
+from dashboard.wording.names import counted, duration, escape_markdown, reason_in_words
 from har_core.errors import HarError
 from har_core.scale.analyses import AnalysisStatus
 from har_core.scale.engines.ray_state import ClusterState, cluster_state
@@ -211,7 +211,7 @@ def _scan_counts(location: str, stamp: tuple[int, ...]) -> ScanCounts:
 
 def _show_reasons(why: str, counts: dict[str, int]) -> None:
     if counts:
-        reasons = ", ".join(f"{n:,} {name.replace('_', ' ')}" for name, n in counts.items())
+        reasons = ", ".join(f"{n:,} {reason_in_words(name)}" for name, n in counts.items())
         st.markdown(f"**{why}:** {escape_markdown(reasons)}")
 
 

@@ -32,6 +32,11 @@ def markdown_name(class_name: str) -> str:
     return escape_markdown(human_name(class_name))
 
 
+def reason_in_words(reason: str) -> str:
+    """Return why a file is no photograph, see `har_core.errors.InvalidImageError`, for people."""
+    return "web page" if reason == "html" else reason.replace("_", " ")
+
+
 def chart_text(text: str) -> str:
     """Return text from outside for a chart, which would take ``<a href=…>`` for a link."""
     return escape(text, quote=False)

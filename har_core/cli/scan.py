@@ -80,7 +80,7 @@ def scan(
     workers: WorkersOption = None,
     column: ColumnOption = None,
 ) -> None:
-    """Find unreadable, duplicate, mislabelled, dark, blurry and other odd photographs.
+    """Find unreadable, duplicate, dark, blurry and other odd photographs.
 
     Measurements are remembered: only new and changed photographs are read again, and an
     interrupted scan goes on where it stopped.

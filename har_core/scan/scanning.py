@@ -104,6 +104,18 @@ def load_scan(folder: Location) -> pd.DataFrame | None:
         return _judge(photographs, contents, store)
 
 
+def n_measured(folder: Location) -> int:
+    """Return how many photographs of a dataset a scan would not read again.
+
+    Raises
+    ------
+    DatasetError
+        If the folder or table cannot be read.
+    """
+    with ScanCache(may_forget=True) as store:
+        return len(store.known_files(_stamp_files(list(list_rows(folder)["path"].dropna()))))
+
+
 def _judge(
     photographs: pd.DataFrame, contents: Mapping[str, str | Measurement], store: ScanCache
 ) -> pd.DataFrame:

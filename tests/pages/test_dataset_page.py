@@ -202,6 +202,16 @@ def test_unscanned_dataset_shows_its_balance_and_offers_a_scan(
     assert not page.success
 
 
+def test_after_photographs_are_added_only_these_are_said_to_be_left(dataset: Path) -> None:
+    shutil.copy(next((dataset / "train").glob("*.jpg")), dataset / "train" / "added.jpg")
+    page = open_page(dataset)
+    assert "1 photograph new, changed or not scanned yet" in texts(page)
+    page.button(key="scan").click().run()
+    (job,) = find_jobs(f"scan/{dataset.resolve()}")
+    assert job.wait(PATIENCE_S)
+    assert "not scanned yet" not in texts(page.run())
+
+
 @pytest.mark.parametrize("section", SECTIONS)
 def test_every_section_opens_before_the_scan(unscanned: Path, section: str) -> None:
     open_page(unscanned, section)

@@ -88,3 +88,8 @@ def test_unmeasured_accuracy_is_admitted(metrics):
 def test_file_names_cannot_format_the_page():
     assert wording.escape_markdown("a_*b*_[x](y).jpg") == r"a\_\*b\*\_\[x\]\(y\)\.jpg"
     assert wording.escape_markdown(":red[x]\n# y") == r"\:red\[x\] \# y"
+
+
+def test_why_a_file_is_no_photograph_is_said_without_code_words() -> None:
+    assert wording.reason_in_words("html") == "web page"
+    assert wording.reason_in_words("too_many_pixels") == "too many pixels"
