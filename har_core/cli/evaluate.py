@@ -203,6 +203,11 @@ def compare(
     if len(set(models)) != len(models):
         raise typer.BadParameter("the models must differ.")
     if verdict:
+        if table or old_table or columns or split:
+            raise typer.BadParameter(
+                "--verdict goes by the predictions that the models record; leave out --split and "
+                "the options of tables."
+            )
         _print_verdict(models)
         return
     if dataset is None:

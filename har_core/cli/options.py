@@ -52,6 +52,18 @@ ColumnOption = Annotated[
 ]
 
 
+def check_named(arguments: list[str] | None) -> list[str] | None:
+    """Refuse an empty argument, which would be the present folder; for Typer's callbacks.
+
+    Raises
+    ------
+    typer.BadParameter
+    """
+    if "" in (arguments or []):
+        raise typer.BadParameter("an argument is empty; is a variable not set? Here is '.'")
+    return arguments
+
+
 def check_address(engine: Engine, address: str | None) -> None:
     """Refuse the address of a cluster that is not asked for.
 
