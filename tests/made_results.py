@@ -19,7 +19,7 @@ from har_core.scale.status import JOB_FILE, JobStatus
 from tests.evaluated import HAR_CLASSES, draw_predictions
 
 PART_ROWS = 4096  # as many as a part of a real job has at most
-REASONS = ("broken", "not_an_image", "unreadable")
+REASONS = ("broken", "html", "unreadable")
 
 
 def write_results(

@@ -47,7 +47,6 @@ def reliability_figure(
         figure.add_scatter(
             x=series.confidence,
             y=series.accuracy,
-            customdata=series.counts,
             hovertext=[counted(n, "photograph") for n in series.counts],
             mode="lines+markers",
             name=f"{name} (ECE {series.calibration_error:.3f})",

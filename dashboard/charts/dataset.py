@@ -204,10 +204,10 @@ def photo_map(
     points : DataFrame
         ``x``, ``y``, ``filename``.
     groups : Series of str
-        What to colour by; the legend lists its values in order of frequency.
+        What to colour by.
     colours : dict of str to str, optional
-        Colour by value; default: `CLASS_COLOURS` in turn, and grey for all but the 40 most
-        frequent values.
+        Colour by value, the most frequent one first in the legend; default: `CLASS_COLOURS` in
+        turn by name, and grey for all but the 40 most frequent values.
 
     Returns
     -------

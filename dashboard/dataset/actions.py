@@ -59,7 +59,7 @@ def _offer_first_scan(view: DatasetView) -> None:
         n_left = int(view.photographs["path"].notna().sum()) - view.n_measured
         st.markdown(
             f"**{counted(n_left, 'photograph')} new, changed or not scanned yet.** A scan reads "
-            "only these; with it the findings of all are here again."
+            "only these; then the findings of all are here."
             if view.n_measured
             else "**Not scanned yet.** A scan finds unreadable files, duplicates, and dark, blurry "
             "and other odd pictures. It is done once and shows the time that is left."

@@ -50,9 +50,9 @@ def show_leakage(view: DatasetView) -> None:
     groups = leaks["duplicate_group"].astype(object).fillna(leaks["filename"])
     numbers = groups.unique()
     st.error(
-        f"Duplicates cross splits: {counted(len(numbers), 'group')}, {len(leaks):,} photographs. "
-        "The measured accuracy is too good by what the model has seen before. Keep each group in "
-        "one split, or exclude all but one.",
+        f"Duplicates cross splits: {counted(len(numbers), 'group')}, "
+        f"{counted(len(leaks), 'photograph')}. The measured accuracy is too good by what the model "
+        "has seen before. Keep each group in one split, or exclude all but one.",
         icon=":material/leak_add:",
     )
     page = choose_page(len(numbers), _GROUPS_PER_PAGE, "leak_page")

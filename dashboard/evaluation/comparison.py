@@ -8,7 +8,6 @@ import pandas as pd
 import streamlit as st
 
 from dashboard.evaluation import data
-from dashboard.evaluation.files import NO_PHOTOGRAPHS_HINT, NOT_KEPT_HINT
 from dashboard.evaluation.jobs import SAME_PREFIX, start_same_evaluation
 from dashboard.evaluation.photos import EvaluatedPhotos
 from dashboard.evaluation.shown import Shown
@@ -102,11 +101,7 @@ def _offer_evaluation(shown: Shown, name: str, folder: Path) -> None:
             width="content",
         )
     if not shown.files.paths:
-        st.caption(
-            NO_PHOTOGRAPHS_HINT.replace("to see", "to evaluate")
-            if shown.files.kept
-            else NOT_KEPT_HINT
-        )
+        st.caption(shown.files.why_missing(str(shown.evaluation.raw.filenames[0])))
 
 
 def _start_evaluation(shown: Shown, folder: Path, keep_as: str) -> None:

@@ -277,7 +277,7 @@ def install(app: FastAPI, *, prefix: str = "", pages: frozenset[str] = frozenset
     # would return the web page.
     for route in [*router.routes, *app.router.routes]:  # the latter are of the documentation
         if path := getattr(route, "path", ""):
-            allowed = "GET, HEAD" if "GET" in (getattr(route, "methods", None) or ()) else "POST"
+            allowed = "GET, HEAD" if _method_of(route) == "GET" else "POST"
             app.router.routes.append(Route(path, MethodNotAllowed(allowed)))
     app.add_exception_handler(StarletteHTTPException, answer_http_error)
     app.add_exception_handler(InvalidImageError, answer_invalid_image)
@@ -291,7 +291,7 @@ def install(app: FastAPI, *, prefix: str = "", pages: frozenset[str] = frozenset
 
 
 def _method_of(route: BaseRoute) -> str:
-    return next(iter(getattr(route, "methods", None) or ("GET",)))
+    return "GET" if "GET" in (getattr(route, "methods", None) or ()) else "POST"
 
 
 def _answer(body: BaseModel) -> Response:

@@ -7,7 +7,7 @@ import streamlit as st
 
 from dashboard.results.photos import ScoredPhotos
 from dashboard.widgets.filters import class_filter, say_none_match, search_filter
-from dashboard.wording.names import counted
+from dashboard.wording.names import counted, reason_in_words
 from har_core.scale.opened.table import VERDICTS, ResultsTable
 
 _FAILED: Final = "failed"
@@ -55,7 +55,7 @@ def show_browser(table: ResultsTable) -> None:
 
 def _kind_title(kind: str) -> str:
     if kind.startswith(_REASON):
-        return f"No answer: {kind.removeprefix(_REASON).replace('_', ' ')}"
+        return f"No answer: {reason_in_words(kind.removeprefix(_REASON))}"
     return _KINDS[kind]
 
 

@@ -7,7 +7,7 @@ import streamlit as st
 from dashboard.charts.dataset import issue_counts
 from dashboard.charts.results import answer_bars, confidence_bars
 from dashboard.charts.style import NO_TOOLBAR
-from dashboard.wording.names import counted, counted_share
+from dashboard.wording.names import counted, counted_share, reason_in_words
 from har_core.scale.answered import PASSING
 from har_core.scale.opened.table import VERDICTS, ResultsTable
 
@@ -93,7 +93,7 @@ def _show_errors(table: ResultsTable) -> None:
         return
     st.header("Without an answer", anchor=False)
     st.plotly_chart(
-        issue_counts([(name.replace("_", " "), count) for name, count in counts]),
+        issue_counts([(reason_in_words(name), count) for name, count in counts]),
         key="results_errors",
         config=NO_TOOLBAR,
         alt="Photographs without an answer, by reason",

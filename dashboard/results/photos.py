@@ -13,7 +13,13 @@ from dashboard.widgets.gallery import Tile, gallery
 from dashboard.widgets.messages import errors_said
 from dashboard.widgets.opened_photo import neighbour, show_large_picture, show_step_buttons
 from dashboard.wording.answers import VERDICT_WORDS
-from dashboard.wording.names import escape_markdown, human_name, markdown_name, percent
+from dashboard.wording.names import (
+    escape_markdown,
+    human_name,
+    markdown_name,
+    percent,
+    reason_in_words,
+)
 from har_core import Prediction
 from har_core.images.thumbnails import thumbnails
 from har_core.scale.labels import NONE
@@ -102,7 +108,7 @@ class ScoredPhotos:
     def _note(self, row: int, uri: str) -> str:
         table = self.table
         if table.reason[row] != NONE:
-            return f"{table.reasons[table.reason[row]].replace('_', ' ')} · {_last_name(uri)}"
+            return f"{reason_in_words(table.reasons[table.reason[row]])} · {_last_name(uri)}"
         verdict = VERDICTS[table.verdict[row]]
         words = "" if verdict == "answered" else f" · {VERDICT_WORDS[verdict]}"
         return f"{percent(table.confidence[row])} sure{words} · {_last_name(uri)}"

@@ -457,7 +457,7 @@ def test_photograph_listed_in_two_splits_is_a_leak(unscanned: Path, tmp_path: Pa
     table.write_text("\n".join(lines))
     scan_dataset(unscanned, workers=1)
     page = open_page(unscanned, "Leakage", split_source="column “split” of the table")
-    assert "Duplicates cross splits: 1 group, 1 photographs" in texts(page)
+    assert "Duplicates cross splits: 1 group, 1 photograph." in texts(page)
     assert any("running" in c.value and "· test + train" in c.value for c in page.caption)
 
 

@@ -414,12 +414,24 @@ def test_a_rival_without_predictions_is_evaluated_on_a_click(app, model):
     assert "not known which photographs the model was trained on" in texts(app)
 
 
-def test_a_rival_is_not_offered_evaluation_where_the_photographs_are_gone(app, model, monkeypatch):
-    monkeypatch.setenv("HAR_DATASET", "")
+@pytest.mark.parametrize(
+    ("folder", "said"),
+    [
+        ("", "Set the dataset folder in the sidebar"),
+        ("others", "The dataset folder does not hold these photographs"),
+    ],
+)
+def test_a_rival_is_not_offered_evaluation_where_the_photographs_are_gone(
+    app, model, monkeypatch, tmp_path, folder, said
+):
+    (tmp_path / "others" / "train").mkdir(parents=True)
+    (tmp_path / "others" / "train" / "other.jpg").write_bytes(photo_bytes())
+    (tmp_path / "others" / "train.csv").write_text("filename,label\nother.jpg,running\n")
+    monkeypatch.setenv("HAR_DATASET", folder and str(tmp_path / folder))
     write_tiny_bundle(model.parent, "rival", created="2001-01-01T00:00:00+00:00")
     view(app, "Compare")
     assert app.button(key="evaluate_same rival").disabled
-    assert "Set the dataset folder in the sidebar" in texts(app)
+    assert said in texts(app)
 
 
 def test_a_model_on_trial_is_compared_and_judged(app, model, dataset):

@@ -101,6 +101,7 @@ def test_overview_names_the_filter_that_there_is_and_counts_what_is_tried_again(
     [
         ({"results_kind": "No answer"}, 20),
         ({"results_kind": "No answer: broken"}, 7),
+        ({"results_kind": "No answer: web page"}, 7),
         ({"results_search": "photo_0000001"}, 10),
         ({"results_search": "PHOTO_0000001", "results_kind": "No answer"}, 0),
         ({}, ROWS),

@@ -6,6 +6,7 @@ from dashboard.charts.confusion import confusion_figure
 from dashboard.charts.ranking import per_class_figure, ranking_figure
 from dashboard.charts.results import reliability_bars
 from dashboard.charts.style import TRANSPARENT
+from dashboard.wording.names import counted
 from har_core.evaluation.calibration import reliability_bins
 from har_core.evaluation.curves import DRAWN_POINTS
 from har_core.evaluation.result import EvaluationResult
@@ -129,7 +130,7 @@ def test_reliability_and_coverage_show_every_photograph_once(result):
     figure = reliability_figure({"now": bins}, result.confidence, result.correct)
     assert sum(trace.y.sum() for trace in figure.data if trace.type == "bar") == result.n
     series = next(trace for trace in figure.data if trace.name.startswith("now"))
-    assert list(series.customdata) == bins.counts.tolist()
+    assert list(series.hovertext) == [counted(n, "photograph") for n in bins.counts]
     curve = coverage_curve(result.confidence, result.correct)
     assert len(coverage_figure(curve, 0.5, 0.9).data) == 3
     assert len(coverage_figure(curve, 0.0, float("nan")).data) == 1
