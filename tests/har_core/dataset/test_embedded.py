@@ -200,7 +200,7 @@ def test_a_table_that_unpacks_to_gigabytes_is_refused(
     tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr(embedded, "_PACKED_TOGETHER", 2**24, raising=False)
+    monkeypatch.setattr(embedded, "_PACKED_TOGETHER", 2**24)
     archive = zipped(entries())
     assert len(archive.getvalue()) < 30_000
     with pytest.raises(DatasetError, match=reason):
@@ -210,7 +210,7 @@ def test_a_table_that_unpacks_to_gigabytes_is_refused(
 def test_a_picture_that_comes_in_every_row_is_not_held_as_often(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(embedded, "_BYTES_AT_ONCE", 2**22, raising=False)
+    monkeypatch.setattr(embedded, "_BYTES_AT_ONCE", 2**22)
     (tmp_path / "out").mkdir()
     for name, content in bomb(n_rows=64, picture=bytes(2**20)).items():
         (tmp_path / name).write_bytes(content)
