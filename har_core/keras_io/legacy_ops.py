@@ -127,7 +127,10 @@ def _reduction(name: str) -> _Operation:
 
 def _getitem(tensor: Any, slice_spec: Any) -> Any:
     parts = slice_spec if isinstance(slice_spec, list) else [slice_spec]
-    return tensor[tuple(_index(part) for part in parts)]
+    found = tensor[tuple(_index(part) for part in parts)]
+    # The sides of a shape, without the batch, are numbers to compute with.
+    is_sides = isinstance(found, np.ndarray) and not any(isinstance(n, _Batch) for n in found)
+    return found.astype(np.int64) if is_sides else found
 
 
 def _index(part: Any) -> Any:
@@ -217,7 +220,8 @@ def _resize(
 ) -> Any:
     if preserve_aspect_ratio or method not in _INTERPOLATIONS:
         raise ModelBundleError("this way of resizing is not supported")
-    return _ops().image.resize(images, tuple(size), interpolation=method, antialias=antialias)
+    sides = tuple(map(int, size))  # computed ones could not be saved
+    return _ops().image.resize(images, sides, interpolation=method, antialias=antialias)
 
 
 def _per_image_standardization(image: Any) -> Any:

@@ -63,6 +63,8 @@ def expressions() -> dict[str, Callable[[Any], Any]]:
         "stacked shape": lambda x: tf.reshape(
             x, tf.stack([tf.cast(tf.shape(x)[0], "int32"), 64, 3])
         ),
+        "twice its sides": lambda x: tf.image.resize(x, 2 * tf.shape(x)[1:3]),
+        "divided by its sides": lambda x: x / tf.cast(tf.shape(x)[1:], "float32"),
         "clipped, cast": lambda x: tf.clip_by_value(tf.cast(x, "float32"), 0.1, 50),
         "split, stacked": lambda x: tf.reduce_sum(tf.stack(tf.split(x, 3, axis=-1)[1:], 1), 1),
         "softmax, no axis named": lambda x: tf.nn.softmax(x / 99, axis=None),
