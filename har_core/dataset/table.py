@@ -92,13 +92,14 @@ class Dataset:
         """What decides about the rows: tables and the folders that photographs lie in or below."""
         # Making 100,000 Paths takes a second.
         paths = self.rows["path"].dropna()
-        folders = {os.path.dirname(real_path(path)) for path in paths}  # noqa: PTH120
-        lying = set(map(Path, folders)) or {self.folder}
-        # A folder around them tells of a new class.
-        around = {
-            outer for inner in lying for outer in inner.parents if self.folder in outer.parents
-        }
-        return (*self.tables, *sorted(lying | around))
+        root = str(self.folder)
+        folders = {os.path.dirname(real_path(path)) for path in paths} or {root}  # noqa: PTH120
+        for folder in tuple(folders):  # one around them tells of a new class
+            outer = os.path.dirname(folder)  # noqa: PTH120
+            while outer.startswith(root + os.sep) and outer not in folders:
+                folders.add(outer)
+                outer = os.path.dirname(outer)  # noqa: PTH120
+        return (*self.tables, *map(Path, sorted(folders)))
 
 
 Location: TypeAlias = str | Path | Dataset
