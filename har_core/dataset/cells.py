@@ -18,6 +18,7 @@ from har_core.images.signatures import TEXT, identify_content
 
 if TYPE_CHECKING:
     import pyarrow as pa
+    import pyarrow.parquet as pq
 
 # Of tables; a dataset's folder is searched for these.
 TABLE_SUFFIXES: Final = (".csv", ".tsv", ".txt", ".parquet", ".jsonl")
@@ -32,7 +33,7 @@ _JSON: Final = re.compile(r"\s*(\[\s*)?\{")
 _HEAD_BYTES: Final = 64 * 2**10
 # As text in memory: 30 columns of a million photographs.
 _MOST_CELLS: Final = 30_000_000
-_MOST_TEXT: Final = 2**30  # bytes in a column of Parquet, where a text may come in every row
+_MOST_TEXT: Final = 2**30  # bytes in a column of Parquet, where they may be packed very well
 # How pandas puts it.
 _TOO_MANY_CELLS: Final = re.compile(r"Expected (\d+) fields in line (\d+), saw (\d+)")
 _OPEN_QUOTE: Final = re.compile(r"EOF inside string starting at row (\d+)")
@@ -264,7 +265,11 @@ def _read_parquet(data: bytes, name: str) -> Cells:
         with pq.ParquetFile(pa.BufferReader(data), read_dictionary=known) as file:
             n_rows = file.metadata.num_rows
             _check_size(n_rows, len(known))
-            texts = {h: _text_column(file.read(columns=[h]).column(0)) for h in known}
+            large = _large_columns(file.metadata)
+            texts = {
+                h: None if h in large else _text_column(file.read(columns=[h]).column(0))
+                for h in known
+            }
     except (OSError, ValueError, pa.ArrowException) as error:
         raise DatasetError(f"{name} cannot be read as Parquet: {on_one_line(error)}.") from error
     columns = {heading: text for heading, text in texts.items() if text is not None}
@@ -273,6 +278,15 @@ def _read_parquet(data: bytes, name: str) -> Cells:
     values.columns = pd.RangeIndex(len(columns))
     note = f"its columns {', '.join(left_out)} are no text and left out" if left_out else ""
     return Cells([heading.strip() for heading in columns], values, note)
+
+
+def _large_columns(metadata: "pq.FileMetaData") -> set[str]:
+    """Return the columns that would fill the memory, a text that the file holds once counted so."""
+    sizes: Counter[str] = Counter()
+    for group in map(metadata.row_group, range(metadata.num_row_groups)):
+        for column in map(group.column, range(group.num_columns)):
+            sizes[column.path_in_schema] += column.total_uncompressed_size
+    return {column for column, size in sizes.items() if size > _MOST_TEXT}
 
 
 def _text_column(column: "pa.ChunkedArray") -> pd.Series | None:

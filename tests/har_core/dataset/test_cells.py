@@ -12,6 +12,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
+from har_core.dataset import cells as dataset_cells
 from har_core.dataset.cells import read_cells, read_headings
 from har_core.dataset.columns import choose_columns, parse_columns
 from har_core.dataset.table import open_dataset, read_table
@@ -75,6 +76,25 @@ def test_a_text_that_comes_in_every_row_of_parquet_is_not_held_as_often() -> Non
     read = read_cells(buffer, "x")
     assert read.headings == ["filename"] and "label" in read.note and len(read.values) == 1_100
     assert pa.total_allocated_bytes() - before < 2**26
+
+
+def test_different_texts_that_are_packed_very_well_are_not_unpacked(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(dataset_cells, "_MOST_TEXT", 2**20)
+    texts = [f"{number}{'x' * 2**14}" for number in range(100)]
+    buffer = io.BytesIO()
+    pq.write_table(pa.table({"filename": range(100), "label": texts}), buffer, row_group_size=20)
+    unpacked: list[str] = []
+    read = pq.ParquetFile.read
+
+    def recorded(file: pq.ParquetFile, columns: list[str]) -> pa.Table:
+        unpacked.extend(columns)
+        return read(file, columns)
+
+    monkeypatch.setattr(pq.ParquetFile, "read", recorded)
+    found = read_cells(buffer, "x")
+    assert unpacked == found.headings == ["filename"] and "label" in found.note
 
 
 def test_objects_with_hardly_a_heading_in_common_are_refused_at_once() -> None:
