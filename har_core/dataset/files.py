@@ -82,9 +82,13 @@ class DatasetFiles:
 
     def exists(self, folder: str) -> bool:
         """Tell whether there is such a folder in the dataset."""
-        if folder:
-            self._list(folder.rpartition("/")[0])
-        return folder in self._paths
+        known = ""
+        for part in () if folder in self._paths else folder.split("/"):
+            self._list(known)
+            known = f"{known}/{part}" if known else part
+            if known not in self._paths:
+                return False
+        return True
 
     def path(self, file: str) -> str | None:
         """Return the absolute path of a file, given relative to the root; None if it is none."""

@@ -225,6 +225,7 @@ class _Search:
         self._bases = [*inner, "", photo_folder]
         self._bases_of_names = [*inner, photo_folder, ""]
         self._indexes: dict[Callable[[str], str], tuple[_FilesByParts, _FilesByParts]] = {}
+        self._deepest = 1  # parts of a file's path
 
     def directly(self, parts: list[str]) -> str | None:
         """Find a file where the table says that it is."""
@@ -255,8 +256,8 @@ class _Search:
         split, bases = split_of_folder(folder), () if elsewhere else self._bases
         is_here = folder and any(self.files.exists(f"{b}/{folder}" if b else folder) for b in bases)
         # The longest end of the path that a file has; of a folder that is here, the file is not.
-        ends = range(len(keyed)) if not is_here else [len(keyed) - 1]
-        for start in ends:
+        longest = 1 if is_here else min(len(keyed), self._deepest)
+        for start in range(len(keyed) - longest, len(keyed)):
             found = [file for file in by_end.get(tuple(keyed[start:]), ()) if file not in taken]
             allowed = [file for file in found if not _is_other_split(file, split)]
             if allowed:
@@ -271,6 +272,7 @@ class _Search:
             for file in self.files.walk():
                 parts = tuple(key(part) for part in file.split("/"))
                 by_path[parts].append(file)
+                self._deepest = max(self._deepest, len(parts))
                 for start in range(len(parts)):
                     by_end[parts[start:]].append(file)
             self._indexes[key] = by_path, by_end

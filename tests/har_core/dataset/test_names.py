@@ -92,6 +92,15 @@ def test_frames_of_many_videos_are_found_by_another_machines_paths_at_once(tmp_p
     assert found.files == [f"frames/{name}" for name in names]
 
 
+@pytest.mark.parametrize("beginning", ["", "/"])
+def test_a_name_of_thousands_of_folders_is_one_as_others(tmp_path: Path, beginning: str) -> None:
+    began = time.monotonic()
+    listed = [beginning + "a/" * 20_000 + f"{number}.jpg" for number in range(20)]
+    found = matched(tmp_path, ["train/0.jpg"], listed)
+    assert found.files == ["train/0.jpg", *[None] * 19]
+    assert time.monotonic() - began < 10
+
+
 def test_an_absolute_path_into_the_dataset_is_honoured(tmp_path: Path) -> None:
     listed = [str(tmp_path / "test" / "Image_1.jpg")]
     found = matched(tmp_path, TWO_FOLDERS, listed)
