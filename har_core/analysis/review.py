@@ -178,7 +178,7 @@ def _aligned(
 
     It has not learned their labels, and knows of the classes that those name.
     """
-    judged = source.independent.index[source.independent].intersection(labels.index)
+    judged = labels.index[source.independent.reindex(labels.index, fill_value=False)]
     given = labels.loc[judged]
     judged = judged[given.isin(["", *source.probabilities.columns])]
     table = source.probabilities.loc[judged].reindex(columns=classes, fill_value=0.0)
