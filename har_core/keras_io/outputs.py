@@ -155,7 +155,7 @@ def with_probabilities(network: Any, rule: OutputRule) -> Any:
     # because operations would be named like what the network may hold already.
     if rule.addition == "softmax":
         added = keras.layers.Softmax(name="added_softmax", dtype="float32")
-        return keras.Model(network.inputs, added(network.outputs[0]), name=network.name)
+        return keras.Model(network.inputs[0], added(network.outputs[0]), name=network.name)
     of_logit = rule.addition == "sigmoid_and_two_classes"
     # softmax(0, z) is (1 - sigmoid(z), sigmoid(z)).
     added = keras.layers.Dense(
@@ -167,4 +167,4 @@ def with_probabilities(network: Any, rule: OutputRule) -> Any:
     outputs = added(network.outputs[0])
     kernel, bias = ([[0, 1]], [0, 0]) if of_logit else ([[-1, 1]], [1, 0])
     added.set_weights([np.asarray(kernel, np.float32), np.asarray(bias, np.float32)])
-    return keras.Model(network.inputs, outputs, name=network.name)
+    return keras.Model(network.inputs[0], outputs, name=network.name)

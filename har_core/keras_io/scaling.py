@@ -120,7 +120,7 @@ def _before_weights(network: Any, pixels: Any, passed: list[str]) -> Any:
         # Not `operation.input`: of a model inside, that is its own.
         here = [node for nodes in network._nodes_by_depth.values() for node in nodes]
         node = next(node for node in operation._inbound_nodes if any(node is n for n in here))
-        before = keras.Model(network.inputs, node.input_tensors[0])
+        before = keras.Model(network.inputs[0], node.input_tensors[0])
         for passed_operation in operations[:position]:
             _note(passed_operation, passed)
         pixels = before(pixels, training=False)

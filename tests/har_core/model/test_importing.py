@@ -375,6 +375,17 @@ def rescaling_network() -> Any:
     return keras.Model(pixels, inner(keras.layers.Rescaling(1 / 255)(pixels)))
 
 
+@pytest.mark.filterwarnings("error:The structure of `inputs`")
+def test_keras_has_nothing_to_say_of_how_its_network_is_called(indices, models, tmp_path):
+    import keras
+
+    inner = small_network(None)
+    pixels = keras.Input((SIDE, SIDE, 3))
+    logits = keras.Model(pixels, inner(keras.layers.Rescaling(1 / 255)(pixels)))
+    logits.save(tmp_path / "logits.keras")
+    import_model(tmp_path / "logits.keras", indices, name="mine")
+
+
 def test_network_that_scales_pixels_itself_is_never_scaled_twice_unasked(indices, models, tmp_path):
     network = rescaling_network()
     source = tmp_path / "own.keras"
