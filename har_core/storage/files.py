@@ -35,6 +35,8 @@ def write_atomically(path: str | Path, content: bytes) -> None:
     # The name may be as long as names can be.
     temporary = path.with_name(f".{path.name[:50]}.{secrets.token_hex(8)}")
     try:
+        # What is to be private is so while it is written.
+        temporary.touch(0o600 if exists(path) else 0o666)
         write_synced(temporary, content)
         if exists(path):
             shutil.copymode(path, temporary)

@@ -79,6 +79,24 @@ def test_a_replaced_file_keeps_its_permissions_and_a_new_one_has_the_usual(tmp_p
     assert (tmp_path / "new.json").stat().st_mode & 0o777 == 0o640
 
 
+def test_what_replaces_a_private_file_is_never_readable_to_others(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    private = tmp_path / "private.json"
+    private.write_text("old")
+    private.chmod(0o400)
+    modes: list[int] = []
+    write = files.write_synced
+
+    def written(path: Path, content: bytes) -> None:
+        write(path, content)
+        modes.append(path.stat().st_mode & 0o777)
+
+    monkeypatch.setattr(files, "write_synced", written)
+    write_atomically(private, b"new")
+    assert modes == [0o600] and private.stat().st_mode & 0o777 == 0o400
+
+
 @pytest.mark.parametrize("letter", ["n", "名"])
 def test_a_name_may_be_as_long_as_the_system_allows(tmp_path: Path, letter: str) -> None:
     name = letter * (255 // len(letter.encode()))
