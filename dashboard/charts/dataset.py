@@ -17,7 +17,7 @@ from dashboard.charts.style import (
     say_left_out,
     text_room,
 )
-from dashboard.wording.names import chart_name, chart_names, chart_text, counted
+from dashboard.wording.names import chart_name, chart_names, chart_text, counted, tick_names
 
 _BAR_HEIGHT: Final = 26
 _GREY_INK: Final = "rgba(128, 142, 148, 0.9)"
@@ -224,18 +224,19 @@ def photo_map(
             others = f"{n_others:,} smaller classes"
             groups, order = groups.where(groups.isin(names), others), [*names, others]
     figure = go.Figure()
-    for group in order:
+    for group, legend_name in zip(order, tick_names(list(map(str, order))), strict=True):
         rows = points[groups == group]
         figure.add_trace(
             go.Scattergl(
                 x=rows["x"],
                 y=rows["y"],
                 mode="markers",
-                name=chart_name(str(group)) or "none",
+                name=legend_name or "none",
+                meta=chart_name(str(group)) or "none",
                 marker={"color": colours.get(group, MUTED), "size": 5, "opacity": 0.75},
                 customdata=rows.index,
                 text=rows["filename"].map(chart_text),
-                hovertemplate="%{text}<extra>%{fullData.name}</extra>",
+                hovertemplate="%{text}<extra>%{meta}</extra>",
             )
         )
     _layout(figure, height=560)
@@ -291,13 +292,13 @@ def noise_by_class(by_class: pd.DataFrame) -> go.Figure:
     texts = [
         {
             "x": 100 * end,
-            "y": name,
+            "y": row,  # Plotly would take the name 10 for the eleventh row
             "text": f"{share:.0%} of {n:,}".replace("%", "\N{NO-BREAK SPACE}%"),
             "showarrow": False,
             "xanchor": "left",
             "xshift": 5,
         }
-        for name, share, end, n in zip(names, ordered, high, table["photographs"], strict=True)
+        for row, (share, end, n) in enumerate(zip(ordered, high, table["photographs"], strict=True))
     ]
     # All at once: Plotly checks those that are there again with each that is added.
     figure.update_layout(annotations=texts)

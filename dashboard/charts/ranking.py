@@ -19,7 +19,7 @@ from dashboard.charts.style import (
     thinned,
 )
 from dashboard.wording.metrics import class_metric, class_share
-from dashboard.wording.names import chart_name, chart_names, counted
+from dashboard.wording.names import chart_name, chart_names, counted, tick_names
 from har_core.evaluation.curves import RankingCurves
 
 
@@ -79,6 +79,7 @@ def ranking_figure(
             hovertemplate="%{text}<extra></extra>",
         )
     chosen = [(n, c) for n, c in zip(class_names, curves, strict=True) if n in highlighted]
+    legend_names = tick_names([name for name, _ in chosen])
     for index, (name, curve) in enumerate(chosen):
         x, y = _points(curve, is_roc)
         value = curve.roc_area if is_roc else curve.average_precision
@@ -87,13 +88,14 @@ def ranking_figure(
             x=x,
             y=y,
             mode="lines",
-            name=f"{chart_name(name)} ({told})",
+            name=f"{legend_names[index]} ({told})",
+            meta=chart_name(name),
             line={
                 "color": LINE_COLOURS[index % len(LINE_COLOURS)],
                 "width": 2.5,
                 "dash": ("solid", "dash", "dot")[index // len(LINE_COLOURS) % 3],
             },
-            hovertemplate="%{fullData.name}<br>%{x:.1%}, %{y:.1%}<extra></extra>",
+            hovertemplate="%{meta}<br>%{x:.1%}, %{y:.1%}<extra></extra>",
         )
     x, y = _points(micro, is_roc)
     value = micro.roc_area if is_roc else micro.average_precision

@@ -93,3 +93,11 @@ def test_the_number_at_the_end_of_the_longest_bar_is_not_cut(figure: str) -> Non
 def test_names_that_read_alike_keep_their_bars() -> None:
     for figure in ("probabilities", "even"):
         assert sorted(FIGURES[figure](("a b", "a_b", "c")).data[0].y) == ["a b", "a_b", "c"]
+
+
+def test_the_share_of_a_class_stands_in_its_own_row() -> None:
+    """Plotly takes a number for the place on an axis of names, also where a class is called so."""
+    drawn = noise(NUMBERS)
+    shares = dict(zip(drawn.data[0].y, drawn.data[0].x, strict=True))
+    for note in drawn.layout.annotations:
+        assert note.text.startswith(f"{shares[drawn.data[0].y[note.y]]:.0f}\N{NO-BREAK SPACE}%")
