@@ -47,7 +47,8 @@ def offer_scan(view: DatasetView, *, findings_shown: bool = False) -> None:
     key = f"scan/{view.folder}"
     if not view.scanned and not _is_running(key):
         _offer_first_scan(view)
-    end = JobEnd(_describe_scan, _open_findings, "See the findings", is_shown=findings_shown)
+    opening = _open_findings if view.scanned else None  # not where photographs were added since
+    end = JobEnd(_describe_scan, opening, "See the findings", is_shown=findings_shown)
     show_jobs(key, end, exact=True)
 
 

@@ -210,6 +210,10 @@ def test_after_photographs_are_added_only_these_are_said_to_be_left(dataset: Pat
     (job,) = find_jobs(f"scan/{dataset.resolve()}")
     assert job.wait(PATIENCE_S)
     assert "not scanned yet" not in texts(page.run())
+    assert "See the findings" in [button.label for button in page.button]
+    shutil.copy(dataset / "train" / "added.jpg", dataset / "train" / "later.jpg")
+    assert "not scanned yet" in texts(page.run())
+    assert "See the findings" not in [button.label for button in page.button]  # there are none now
 
 
 @pytest.mark.parametrize("section", SECTIONS)
