@@ -1,5 +1,8 @@
 """The sections Classes and Curves: how each class fares against the rest."""
 
+from functools import partial
+from typing import Final
+
 import pandas as pd
 import streamlit as st
 
@@ -11,6 +14,8 @@ from dashboard.wording.names import human_name, markdown_name
 from har_core.evaluation.curves import DRAWN_POINTS, macro_areas
 from har_core.evaluation.totals import CLASS_METRICS
 from har_core.storage.spreadsheets import neutralise_formulas
+
+_BAR_WIDTH: Final = 132  # pixels; all columns fit beside the sidebar of a small notebook
 
 
 @st.fragment
@@ -26,7 +31,14 @@ def show_classes(shown: Shown) -> None:
             display[f"{name}_interval"] = [class_interval(*interval) for interval in ends]
     display["average_precision"] = (100 * table["average_precision"]).where(table["support"] > 0)
     display["support"] = table["support"]
-    bar = st.column_config.ProgressColumn
+    bar = partial(
+        st.column_config.ProgressColumn,
+        width=_BAR_WIDTH,
+        min_value=0,
+        max_value=100,
+        format="%.0f %%",
+        color="primary",
+    )
     selection = st.dataframe(
         neutralise_formulas(display),
         key="classes",
@@ -37,21 +49,13 @@ def show_classes(shown: Shown) -> None:
         alt="Metrics of every class",
         column_config={
             "class": st.column_config.TextColumn("Class", pinned=True, width=150),
-            "f1": bar("F1", min_value=0, max_value=100, format="%.0f %%", color="primary"),
+            "f1": bar("F1"),
             "precision": bar(
                 "Precision",
-                min_value=0,
-                max_value=100,
-                format="%.0f %%",
-                color="primary",
                 help="Of the photographs that the model gives this class, the share that has it.",
             ),
             "recall": bar(
                 "Recall",
-                min_value=0,
-                max_value=100,
-                format="%.0f %%",
-                color="primary",
                 help="Of the photographs of this class, the share that the model recognises.",
             ),
             "average_precision": st.column_config.NumberColumn(
