@@ -18,6 +18,7 @@ it is, and where it has been wrong before.
 - **Evaluation**: how often the model is right, where it errs, whether its confidence can be
   believed.
 - **Training**: learns from what was corrected, and says whether the new model is better.
+- **Jobs**: how far the command line is with very many photographs.
 """
 )
 st.header("How it works", anchor=False)
