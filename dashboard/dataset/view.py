@@ -192,13 +192,14 @@ def _load_view(identity: Identity, _dataset: Dataset, _report: Progress) -> Data
         manifest = read_manifest(model_folder) if model_folder else None
     except ModelBundleError:
         model_folder = None  # damaged since it was chosen; the sidebar says so
-    scan = None
+    scan, measured = None, 0
     if _dataset.missing:  # a table without photographs still has a class balance
         rows = _dataset.rows[["filename", "label"]]
         photographs = rows.assign(listed=True, path=None, sha256="")
     else:
         scan = load_scan(_dataset)
         photographs = scan if scan is not None else _list_unscanned(_dataset, _report)
+        measured = 0 if scan is not None else n_measured(photographs["path"].dropna().tolist())
     photographs["split"] = _splits(photographs, model_folder, manifest)
     analysis = None
     if scan is not None and manifest is not None:
@@ -209,7 +210,7 @@ def _load_view(identity: Identity, _dataset: Dataset, _report: Progress) -> Data
         dataset=_dataset,
         photographs=photographs,
         scanned=scan is not None,
-        n_measured=0 if scan is not None or _dataset.missing else n_measured(_dataset),
+        n_measured=measured,
         photographs_missing=_dataset.missing,
         model_folder=model_folder,
         manifest=manifest,

@@ -15,7 +15,7 @@ from har_core.images.signatures import identify_content
 from har_core.model.manifest import MANIFEST_FILE
 from har_core.storage.files import is_stream
 from har_core.storage.names import real_path
-from har_core.storage.paths import exists, is_file, is_folder, real
+from har_core.storage.paths import is_file, is_folder, real
 
 if TYPE_CHECKING:
     from har_core.dataset.table import Dataset
@@ -134,7 +134,7 @@ def check_outputs(
     for target in targets:
         _check_target(target, target in existing)
         if not (makes_folder or is_stream(target)):
-            _check_place(target)
+            _check_place(target, target in existing)
     if not existing:
         return
     read: list[str | Path] = list(inputs)
@@ -178,14 +178,14 @@ def _check_target(target: Path, is_there: bool) -> None:
         )
 
 
-def _check_place(target: Path) -> None:
+def _check_place(target: Path, is_there: bool) -> None:
     """Refuse a file that cannot be written or replaced, before the work that it takes."""
     place = real(target).parent
     if not is_folder(place):
         raise HarError(f"Cannot write {target}: there is no folder {place}.")
     if not os.access(place, os.W_OK):
         raise HarError(f"Cannot write {target}: the folder {place} is read-only.")
-    if exists(target) and not os.access(target, os.W_OK):
+    if is_there and not os.access(target, os.W_OK):
         raise HarError(f"Cannot write {target}: it is read-only.")
 
 

@@ -104,16 +104,10 @@ def load_scan(folder: Location) -> pd.DataFrame | None:
         return _judge(photographs, contents, store)
 
 
-def n_measured(folder: Location) -> int:
-    """Return how many photographs of a dataset a scan would not read again.
-
-    Raises
-    ------
-    DatasetError
-        If the folder or table cannot be read.
-    """
+def n_measured(paths: Sequence[str]) -> int:
+    """Return how many of these photographs a scan would not read again."""
     with ScanCache(may_forget=True) as store:
-        return len(store.known_files(_stamp_files(list(list_rows(folder)["path"].dropna()))))
+        return len(store.known_files(_stamp_files(paths)))
 
 
 def _judge(
