@@ -12,9 +12,9 @@ from dashboard.charts.style import (
     MOST_ROWS,
     MUTED,
     TRANSPARENT,
+    bar_axis,
     class_axis,
     say_left_out,
-    text_room,
 )
 from dashboard.wording.names import chart_names, percent
 from har_core import Prediction
@@ -127,7 +127,7 @@ def stacked_bars(
     has_legend = len(drawn.columns) > 1
     figure.update_layout(
         height=_BAR_HEIGHT * len(drawn) + (54 if has_legend else 16),
-        margin={"l": 0, "r": text_room(texts), "t": 6, "b": 4},
+        margin={"l": 0, "t": 6, "b": 4},
         paper_bgcolor=TRANSPARENT,
         plot_bgcolor=TRANSPARENT,
         barmode="stack",
@@ -136,7 +136,7 @@ def stacked_bars(
         legend={"orientation": "h", "y": 1, "yanchor": "bottom", "x": 0, "traceorder": "normal"},
     )
     most = max(totals.max(), 1e-9) if len(totals) else 1
-    figure.update_xaxes(visible=False, fixedrange=True, range=[0, most])
+    bar_axis(figure, most, texts)
     class_axis(figure, class_names)
     say_left_out(figure, len(counts) - len(drawn), left_out)
     return figure
@@ -160,14 +160,14 @@ def _class_bars(class_names: Sequence[str], values: Sequence[float]) -> go.Figur
     )
     figure.update_layout(
         height=_BAR_HEIGHT * len(class_names) + 16,
-        margin={"l": 0, "r": text_room([percent(1)]), "t": 4, "b": 4},
+        margin={"l": 0, "t": 4, "b": 4},
         bargap=0.32,
         paper_bgcolor=TRANSPARENT,
         plot_bgcolor=TRANSPARENT,
         showlegend=False,
     )
     # From 0 to 100 %, so that a long bar means a sure answer.
-    figure.update_xaxes(range=[0, 1], visible=False, fixedrange=True)
+    bar_axis(figure, 1, [percent(1)])
     class_axis(figure, upwards)
     figure.update_yaxes(ticks="", tickfont_size=_FONT_SIZE, title=None)
     return figure

@@ -13,9 +13,9 @@ from dashboard.charts.style import (
     MOST_ROWS,
     MUTED,
     TRANSPARENT,
+    bar_axis,
     class_axis,
     say_left_out,
-    text_room,
 )
 from dashboard.wording.names import chart_name, chart_names, chart_text, counted, tick_names
 
@@ -303,8 +303,8 @@ def noise_by_class(by_class: pd.DataFrame) -> go.Figure:
     # All at once: Plotly checks those that are there again with each that is added.
     figure.update_layout(annotations=texts)
     _layout(figure, height=_BAR_HEIGHT * len(ordered) + 16)
-    figure.update_layout(bargap=0.32, margin_r=text_room([text["text"] for text in texts]))
-    figure.update_xaxes(visible=False, fixedrange=True, range=[0, max(100 * high.max(), 1)])
+    figure.update_layout(bargap=0.32)
+    bar_axis(figure, max(100 * high.max(), 1), [text["text"] for text in texts])
     class_axis(figure, class_names)
     say_left_out(figure, len(by_class) - len(table), "classes with fewer contradicted labels")
     return figure
@@ -328,8 +328,8 @@ def issue_counts(counts: Sequence[tuple[str, int]]) -> go.Figure:
         )
     )
     _layout(figure, height=_BAR_HEIGHT * len(ordered) + 16)
-    figure.update_layout(bargap=0.32, margin_r=text_room(texts))
-    figure.update_xaxes(visible=False, fixedrange=True, range=[0, max([*values, 1])])
+    figure.update_layout(bargap=0.32)
+    bar_axis(figure, max([*values, 1]), texts)
     figure.update_yaxes(automargin=True, fixedrange=True, ticksuffix="  ", showgrid=False)
     return figure
 

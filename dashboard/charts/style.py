@@ -45,9 +45,10 @@ def class_axis(figure: go.Figure, class_names: Sequence[str]) -> None:
     )
 
 
-def text_room(texts: Sequence[str]) -> int:
-    """Return the right margin in which texts at the ends of bars are not cut."""
-    return 10 + _LETTER * max(map(len, texts), default=0)
+def bar_axis(figure: go.Figure, longest: float, texts: Sequence[str]) -> None:
+    """Let bars end at the longest, with room in which the texts at their ends are not cut."""
+    figure.update_layout(margin_r=10 + _LETTER * max(map(len, texts), default=0))
+    figure.update_xaxes(visible=False, fixedrange=True, range=[0, longest])
 
 
 def say_left_out(figure: go.Figure, n_left_out: int, which: str = "more classes") -> None:
