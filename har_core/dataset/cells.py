@@ -280,12 +280,18 @@ def _read_parquet(data: bytes, name: str) -> Cells:
     return Cells([heading.strip() for heading in columns], values, note)
 
 
+def column_sizes(metadata: "pq.FileMetaData") -> Iterator[tuple[str, int]]:
+    """Yield each column of each group of rows, and its bytes, a repeated value counted once."""
+    for group in map(metadata.row_group, range(metadata.num_row_groups)):
+        for column in map(group.column, range(group.num_columns)):
+            yield column.path_in_schema, column.total_uncompressed_size
+
+
 def _large_columns(metadata: "pq.FileMetaData") -> set[str]:
     """Return the columns that would fill the memory, a text that the file holds once counted so."""
     sizes: Counter[str] = Counter()
-    for group in map(metadata.row_group, range(metadata.num_row_groups)):
-        for column in map(group.column, range(group.num_columns)):
-            sizes[column.path_in_schema] += column.total_uncompressed_size
+    for column, size in column_sizes(metadata):
+        sizes[column] += size
     return {column for column, size in sizes.items() if size > _MOST_TEXT}
 
 

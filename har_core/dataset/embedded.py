@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 import pandas as pd
 
-from har_core.dataset.cells import holds_bytes
+from har_core.dataset.cells import column_sizes, holds_bytes
 from har_core.dataset.files import PHOTO_FOLDER, DatasetFiles
 from har_core.dataset.layouts import CSV_FILE
 from har_core.dataset.names import split_of_word
@@ -24,7 +24,6 @@ from har_core.progress import Progress, silent
 
 if TYPE_CHECKING:
     import pyarrow as pa
-    import pyarrow.parquet as pq
 
 _ROWS_AT_ONCE: Final = 64  # whole photographs are in memory
 # A value that a file holds once may come in every row: so many are unpacked together.
@@ -194,7 +193,7 @@ def _rows(source: _Source, most_packed: int | None) -> Iterator[dict[str, Any]]:
             schema = file.schema_arrow
             plain = [f.name for f in schema if not pa.types.is_nested(f.type)]
             plain = [name for name in plain if not holds_bytes(schema.field(name).type)]
-            largest = _largest_chunk(file.metadata)
+            largest = max((size for _, size in column_sizes(file.metadata)), default=0)
             if most_packed is not None and largest > most_packed:
                 raise DatasetError(
                     f"{source.path.name} unpacks to more than is allowed: one of its columns holds "
@@ -205,18 +204,6 @@ def _rows(source: _Source, most_packed: int | None) -> Iterator[dict[str, Any]]:
                 yield from batch.to_pylist()
     except (OSError, ValueError, pa.ArrowException) as error:
         raise _unreadable(source.path, error) from error
-
-
-def _largest_chunk(metadata: "pq.FileMetaData") -> int:
-    """Return the most bytes that a column has within one group of rows, a repeated value once."""
-    return max(
-        (
-            metadata.row_group(group).column(column).total_uncompressed_size
-            for group in range(metadata.num_row_groups)
-            for column in range(metadata.num_columns)
-        ),
-        default=0,
-    )
 
 
 def _unreadable(path: Path, error: Exception) -> DatasetError:
