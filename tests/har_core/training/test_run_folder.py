@@ -7,13 +7,6 @@ from har_core.errors import HarError
 from har_core.training.run_folder import Checkpoint, RunFolder
 
 
-@pytest.fixture
-def run(tmp_path):
-    folder = RunFolder(tmp_path / "run")
-    folder.make()
-    return folder
-
-
 def weights(value):
     return [np.full(3, value, np.float32)]
 

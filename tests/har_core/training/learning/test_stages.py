@@ -15,13 +15,6 @@ from har_core.training.run_folder import RunFolder
 N, N_CLASSES, STEPS = FEW_PHOTOGRAPHS, 3, 2
 
 
-@pytest.fixture
-def run(tmp_path):
-    folder = RunFolder(tmp_path / "run")
-    folder.make()
-    return folder
-
-
 class Killed(BaseException):
     """Stands for a kill: nothing in the program catches it."""
 
