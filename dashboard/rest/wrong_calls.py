@@ -12,7 +12,8 @@ _MODEL_FIELD: Final = "model"
 _ONLY_IN_ADDRESS: Final = ("min_confidence", "action", "overlay")
 _SHOWN: Final = 60
 _ADDRESS: Final = re.compile(r"\s*(https?|ftp|file|s3|gs)://", re.IGNORECASE)
-_BASE64: Final = re.compile(r"\s*(data:[^,]{0,100},|[A-Za-z0-9+/_-]{200,}[A-Za-z0-9+/_=\s-]*$)")
+# Possessive: else a long text that is nearly base64 is tried in the square of its length.
+_BASE64: Final = re.compile(r"\s*(data:[^,]{0,100},|[A-Za-z0-9+/_-]{200,}+[A-Za-z0-9+/_=\s-]*+$)")
 _CONTENT_TYPES: Final = {
     "application/json": "This is JSON; neither base64 nor the address of a photograph is read. ",
     "application/x-www-form-urlencoded": "This form holds text only (curl -d sends such). ",
