@@ -1,5 +1,7 @@
 """SQLite files that hold what can be computed again: a damaged one is replaced."""
 
+import errno
+import os
 import sqlite3
 from collections.abc import Iterable, Sequence
 from contextlib import closing, suppress
@@ -34,6 +36,9 @@ class CacheDatabase:
         self.path = path
         try:
             path.parent.mkdir(parents=True, exist_ok=True)
+            # SQLite would say so only when something is to be written.
+            if may_forget and path.exists() and not os.access(path, os.W_OK):
+                raise PermissionError(errno.EACCES, os.strerror(errno.EACCES))
             try:
                 self._db = _connect(path, schema)
             except sqlite3.DatabaseError as error:

@@ -1,5 +1,6 @@
 """A damaged cache heals: what it held can be computed again."""
 
+import os
 from pathlib import Path
 
 import numpy as np
@@ -57,7 +58,35 @@ def test_what_may_forget_is_empty_where_nothing_is_kept(tmp_path: Path) -> None:
         assert cache._db.execute("SELECT count(*) FROM words").fetchone() == (0,)
 
 
+def test_each_question_is_answered_for_itself_also_while_somebody_writes(tmp_path: Path) -> None:
+    path = tmp_path / "sums.sqlite"
+    schema = ("CREATE TABLE IF NOT EXISTS sums (sha256 TEXT PRIMARY KEY, n INTEGER)",)
+    with CacheDatabase(path, schema) as writer:
+        with writer._db:
+            writer._db.executemany("INSERT INTO sums VALUES (?, ?)", [("a", 1), ("b", 2)])
+        writer._db.execute("BEGIN EXCLUSIVE")
+        with CacheDatabase(path, schema) as cache:
+            assert cache.rows_of(["a", "a", "c"], "sums", ["sha256", "n"]) == [("a", 1)]
+            assert cache.rows_of(["b"], "sums", ["n"]) == [(2,)]
+
+
+@pytest.mark.parametrize(("waiting", "kept"), [(b"", 20_000), (b"not written back yet", 0)])
+def test_what_may_forget_begins_with_what_a_file_holds_that_may_only_be_read(
+    database: Path, monkeypatch: pytest.MonkeyPatch, waiting: bytes, kept: int
+) -> None:
+    database.with_name("words.sqlite-wal").write_bytes(waiting)
+    before = database.read_bytes()
+    # The superuser may write what its mode forbids.
+    monkeypatch.setattr(os, "access", lambda path, mode: mode != os.W_OK)
+    with CacheDatabase(database, SCHEMA, may_forget=True) as cache, cache._db:
+        assert cache._db.execute("SELECT count(*) FROM words").fetchone() == (kept,)
+        cache._db.execute("INSERT INTO words VALUES ('another', 1)")
+    assert database.read_bytes() == before
+
+
 def test_the_programs_own_mistakes_remove_nothing(database: Path) -> None:
+    with pytest.raises(DatasetError, match="Cannot use the cache"):
+        CacheDatabase(database, ("CREATE NOTHING",))
     with (
         pytest.raises(DatasetError, match="Cannot go on"),
         CacheDatabase(database, SCHEMA) as cache,
