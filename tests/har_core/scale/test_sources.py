@@ -57,6 +57,7 @@ def place(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     [
         *(("a/*.jpg", 1), ("a/*/*.jpg", 1), ("a/**/*.jpg", 3), ("**/*.jpg", 6), ("?/*", 5)),
         *(("a/[12].*", 2), ("a/**/c/*.jpg", 1), ("a/.*.jpg", 1), ("2026-*", 2), ("*/more/*", 1)),
+        ("a/**/**/*.jpg", 3),
     ],
 )
 def test_pattern_means_the_same_in_a_bucket(place: Path, pattern: str, n: int) -> None:
@@ -66,7 +67,7 @@ def test_pattern_means_the_same_in_a_bucket(place: Path, pattern: str, n: int) -
     assert len(here) == n
 
 
-@pytest.mark.parametrize("pattern", ["none/*.jpg", "a/*.gif"])
+@pytest.mark.parametrize("pattern", ["none/*.jpg", "a/*.gif", "a/*.JPG"])
 def test_pattern_that_matches_nothing_is_said(place: Path, pattern: str) -> None:
     for where in (str(place), "s3://there"):
         with pytest.raises(HarError, match="Nothing matches"):
@@ -89,6 +90,7 @@ def test_folder_that_a_pattern_may_not_enter_is_said(
 
 
 def test_link_in_a_circle_is_not_followed(place: Path) -> None:
+    (place / "a" / "itself").symlink_to("itself")
     (place / "a" / "again").symlink_to(place, target_is_directory=True)
     (place / "a" / "other").symlink_to(place / "x", target_is_directory=True)
     (place / "x" / "back").symlink_to(place / "a", target_is_directory=True)

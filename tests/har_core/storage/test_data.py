@@ -1,5 +1,6 @@
 """People's work lies in the data folder; what an older version left in the cache is moved there."""
 
+import errno
 import os
 import subprocess
 from pathlib import Path
@@ -7,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from har_core.errors import DatasetError
+from har_core.storage import data, files
 from har_core.storage.data import data_dir, work_dir
 
 PROJECT = Path(__file__).parents[3]
@@ -34,9 +36,40 @@ def test_neither_old_nor_new_work_is_lost_when_both_have_one_name(
     new = tmp_path / "data" / "evaluations" / "model"
     new.mkdir(parents=True)
     (new / "mine.parquet").write_bytes(b"new")
+    (new / "mine-from-cache.parquet").write_bytes(b"older")
     work_dir("evaluations")
-    assert (new / "mine.parquet").read_bytes() == b"new"
-    assert (new / "mine-from-cache.parquet").read_bytes() == b"old"
+    assert {path.name: path.read_bytes() for path in new.iterdir()} == {
+        "mine.parquet": b"new",
+        "mine-from-cache.parquet": b"older",
+        "mine-from-cache-from-cache.parquet": b"old",
+    }
+
+
+def test_work_stays_where_one_folder_is_both(
+    old: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("HAR_DATA_DIR", str(tmp_path / "cache"))
+    assert work_dir("evaluations") == tmp_path / "cache" / "evaluations"
+    assert (old / "mine.parquet").read_bytes() == b"old"
+
+
+def test_what_a_killed_writer_left_is_no_work(old: Path, tmp_path: Path) -> None:
+    (old / ".mine.parquet.1a2b").write_bytes(b"half")
+    work_dir("evaluations")
+    new = tmp_path / "data" / "evaluations" / "model"
+    assert [path.name for path in new.iterdir()] == ["mine.parquet"]
+
+
+def test_what_another_process_has_moved_meanwhile_is_passed_over(
+    old: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def write(path: Path, content: bytes) -> None:
+        files.write_atomically(path, content)
+        (old / "mine.parquet").unlink()
+
+    monkeypatch.setattr(data, "write_atomically", write)
+    work_dir("evaluations")
+    assert (tmp_path / "data/evaluations/model/mine.parquet").read_bytes() == b"old"
 
 
 def test_move_that_was_killed_is_finished(old: Path, tmp_path: Path) -> None:
@@ -54,6 +87,18 @@ def test_old_work_stays_where_the_data_folder_cannot_be_written(
     (tmp_path / "file").touch()
     monkeypatch.setenv("HAR_DATA_DIR", str(tmp_path / "file"))
     with pytest.raises(DatasetError, match="Set HAR_DATA_DIR"):
+        work_dir("evaluations")
+    assert (old / "mine.parquet").read_bytes() == b"old"
+
+
+def test_old_work_stays_until_it_is_written_anew(
+    old: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refuse(path: Path, content: bytes) -> None:
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    monkeypatch.setattr(data, "write_atomically", refuse)
+    with pytest.raises(DatasetError, match="No space left on device"):
         work_dir("evaluations")
     assert (old / "mine.parquet").read_bytes() == b"old"
 

@@ -1,7 +1,7 @@
 import pandas as pd
 import pytest
 
-from har_core.storage.spreadsheets import neutralise_formula, table_csv
+from har_core.storage.spreadsheets import neutralise_formula, restore_formula, table_csv
 
 
 @pytest.mark.parametrize("start", ["=", "+", "-", "@", "\t", "\r", "\n"])
@@ -12,6 +12,11 @@ def test_text_that_a_spreadsheet_would_run_is_made_literal(start):
 @pytest.mark.parametrize("cell", ["", "photo.jpg", "a=b", "Zoë-1.png", "'=1", "-0.5", "+2e-3"])
 def test_other_text_is_unchanged(cell):
     assert neutralise_formula(cell) == cell
+
+
+@pytest.mark.parametrize("cell", ["=1.jpg", "-x.jpg", "-0.5", "'n'.jpg", "'", "photo.jpg", ""])
+def test_what_was_made_literal_is_read_as_it_was(cell):
+    assert restore_formula(neutralise_formula(cell)) == cell
 
 
 def test_a_table_keeps_its_numbers_and_loses_its_formulas():
@@ -26,3 +31,8 @@ def test_a_table_keeps_its_numbers_and_loses_its_formulas():
     ]
     assert list(table.columns) == ["name", "@share"]
     assert table["name"].tolist()[:2] == ["=1+1", "Zoë, 1.jpg"]
+
+
+def test_columns_of_one_name_are_each_made_literal():
+    table = pd.DataFrame([["=1+1", "@a"]], columns=["name", "name"])
+    assert table_csv(table) == "name,name\n'=1+1,'@a\n"

@@ -18,7 +18,7 @@ from har_core.scale.opened.labels import count_among, join_labels
 from har_core.scale.opened.metrics import evaluate_results
 from har_core.scale.opened.sample import arrange_sample, map_sample
 from har_core.scale.opened.table import VERDICTS, ResultsTable, open_results
-from har_core.scale.results import Results
+from har_core.scale.results import INFO_FILE, Results
 from har_core.scale.status import JOB_FILE
 from tests.made_results import write_results
 
@@ -146,6 +146,12 @@ def test_what_is_no_results_or_damaged_is_refused(tmp_path: Path) -> None:
     with pytest.raises(DatasetError, match="holds no results"):
         open_results(str(tmp_path))
     write_results(tmp_path / "damaged", 20, part_rows=10)
+    info = tmp_path / "damaged" / INFO_FILE
+    told = info.read_text()
+    info.write_text(told.replace('"format": 1', '"format": 2'))
+    with pytest.raises(DatasetError, match=r"has format 2; this version reads 1\."):
+        open_results(str(tmp_path / "damaged"))
+    info.write_text(told)
     next((tmp_path / "damaged").glob("*.parquet")).write_bytes(b"no parquet")
     with pytest.raises(DatasetError, match="score again"):
         open_results(str(tmp_path / "damaged"))
