@@ -10,6 +10,7 @@ import pytest
 from har_core.errors import DatasetError, HarError
 from har_core.scale.analyses import AnalysisStatus, followed, read_analyses
 from har_core.scale.opened import suspects
+from har_core.scale.opened.finding import find_jobs
 from har_core.scale.results import Results
 from tests.command_line import har
 from tests.made_results import write_results
@@ -30,6 +31,9 @@ def test_each_step_is_told_and_the_end(results: Results) -> None:
     told: list[tuple[str, int, int]] = []
     with followed(results, "suspects", Path("labels.csv"), lambda *s: told.append(s)) as analysis:
         assert only(results).seen == "running"
+        assert [(job.state, job.is_active) for job in find_jobs(results.location)] == [
+            ("done", True)
+        ]
         analysis.report("Reading features", 3, 10)
         status = only(results)
         assert (status.step, status.done, status.total) == ("Reading features", 3, 10)
@@ -41,6 +45,7 @@ def test_each_step_is_told_and_the_end(results: Results) -> None:
         _ = 1 / 0
     status = only(results)
     assert (status.state, status.message) == ("failed", "division by zero")
+    assert not find_jobs(results.location)[0].is_active
 
 
 def test_nothing_is_written_to_what_are_no_results(tmp_path: Path) -> None:

@@ -5,7 +5,7 @@ from pathlib import Path
 import pyarrow as pa
 import pytest
 
-from har_core.scale.answered import Answered
+from har_core.scale.answered import Answered, settle
 from har_core.scale.parts import PartsFolder
 from har_core.scale.sources.items import Item, uri_keys
 
@@ -50,3 +50,18 @@ def test_inputs_without_a_row_are_new_wherever_their_keys_lie(answered: Answered
     items = [Item(f"/{number}.jpg") for number in range(100)]
     assert set(answered.look_up(uri_keys(item.uri for item in items), items)) == {Answered.NEW}
     assert answered.not_listed == {"/unreadable_source.jpg"}
+
+
+def test_of_rows_of_one_input_the_newest_stays(tmp_path: Path) -> None:
+    folder = PartsFolder(str(tmp_path))
+    for shard, sizes in (("b", [1, 2]), ("a", [3, 4]), ("c", [5])):  # written one after another
+        uris = ["/one.jpg", "/b.jpg"] if shard == "b" else ["/one.jpg", "/over.tar"]
+        rows = pa.table({"uri": uris[: len(sizes)], "size": sizes})
+        folder.write_part(shard, 0, len(sizes), rows, after_ns=2**62 + sizes[0])
+    settle(folder, ["/over.tar"])
+    assert {part.shard: folder.read_part(part).to_pylist() for part in folder.parts()} == {
+        "b": [{"uri": "/b.jpg", "size": 2}],
+        "c": [{"uri": "/one.jpg", "size": 5}],
+    }
+    written = {part.shard: folder.written_ns(folder.read_part(part)) for part in folder.parts()}
+    assert written == {"b": 2**62 + 2, "c": 2**62 + 6}  # as before

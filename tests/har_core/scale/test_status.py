@@ -1,5 +1,6 @@
 """What the file of a job says while it is at work."""
 
+import dataclasses
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -9,7 +10,7 @@ import pytest
 from har_core.errors import DatasetError
 from har_core.scale import status
 from har_core.scale.jobs import Where, run_job
-from har_core.scale.results import Results
+from har_core.scale.results import Results, ResultsInfo
 from har_core.scale.scoring import Scoring
 from har_core.scale.sources.items import Item
 from har_core.scale.status import JobStatus, StatusWriter, read_status
@@ -56,6 +57,21 @@ def test_rate_is_that_of_the_last_minute_also_when_nothing_moves(
     assert (mine.rate, mine.remaining_s) == (0.0, None)
     writer.advance(70, 0)
     assert mine.rate == 1.0 and mine.remaining_s == 30.0
+    writer.write("stopped")
+    assert mine.remaining_s is None
+
+
+def test_folder_is_of_a_job_at_work_or_with_rows(tmp_path: Path) -> None:
+    results = Results(str(tmp_path))
+    mine = ResultsInfo("mine", "0" * 64, ("a", "b"), 0, "2026-01-01T00:00:00+00:00")
+    other = dataclasses.replace(mine, model="other", fingerprint="1" * 64)
+    results.create(mine)
+    writer = StatusWriter(results, JobStatus("1", "local", 1, "mine", ["/photos"]))
+    writer.write("running")
+    with pytest.raises(DatasetError, match="holds answers of 'mine'"):
+        results.create(other)
+    writer.write("failed")  # it never wrote a row
+    assert results.create(other) == other == results.read_info()
 
 
 def test_part_that_a_server_did_not_give_is_not_to_be_deleted_at_once(tmp_path: Path) -> None:

@@ -2,6 +2,7 @@
 
 import json
 import os
+import shutil
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from time import time
@@ -13,6 +14,7 @@ import pytest
 from har_core.errors import DatasetError, HarError
 from har_core.evaluation.result import EvaluationResult
 from har_core.scale.labels import NONE, LabelTable, read_label_table
+from har_core.scale.opened import sample
 from har_core.scale.opened.finding import find_jobs
 from har_core.scale.opened.labels import count_among, join_labels
 from har_core.scale.opened.metrics import evaluate_results
@@ -58,6 +60,7 @@ def test_columns_that_are_held_are_those_of_the_parts(
     assert (table.in_scope == NONE).sum() == rows["in_scope"].isna().sum() > 0
     for number, reason in enumerate(table.reasons):
         assert (table.reason == number).sum() == (rows["reason"] == reason).sum() > 0
+    assert table.warned.tolist() == rows["warning"].notna().tolist()
     assert table.parts_written["rows"].sum() == ROWS
 
 
@@ -91,19 +94,27 @@ def test_only_parts_that_are_new_or_replaced_are_read_again(
     second = open_results(str(place), first)
     assert second.n == 31 and second.identity != first.identity
     assert len(read) == 2 and replaced.name in read
+    results.replace_part(replaced, results.read_part(replaced).take([3, 2, 1, 0]))
+    third = open_results(str(place), second)
+    assert third.n == 31 and third.identity != second.identity
+    copy = shutil.copytree(place, tmp_path / "copy")  # also of the times of change
+    assert open_results(str(copy), third).results.location == str(copy)
+    info = place / INFO_FILE
+    info.write_text(info.read_text().replace('"made_up"', '"renamed"'))
+    assert open_results(str(place), third).info.model == "renamed"
 
 
 def test_rows_keep_their_numbers_while_a_job_adds_parts(tmp_path: Path) -> None:
     write_results(tmp_path, 30, part_rows=10)
     first = open_results(str(tmp_path))
-    sample = map_sample(first, 20)
-    assert sample.is_of(first)
+    drawn = map_sample(first, 20)
+    assert drawn.is_of(first)
     before = first.read(range(30), ("uri",))
     results = first.results
     # A name that comes before the others': jobs' numbers are random.
     results.write_part("00000000", 0, 10, results.read_part(results.parts()[0]))
     second = open_results(str(tmp_path), first)
-    assert second.n == 40 and sample.is_of(second)
+    assert second.n == 40 and drawn.is_of(second)
     pd.testing.assert_frame_equal(second.read(range(30), ("uri",)), before)
     pd.testing.assert_frame_equal(open_results(str(tmp_path)).read(range(30), ("uri",)), before)
 
@@ -122,7 +133,7 @@ def test_reasons_are_those_of_their_rows_in_whatever_order_parts_are_named(tmp_p
 def test_rows_that_a_job_has_replaced_are_not_taken_for_others(tmp_path: Path) -> None:
     write_results(tmp_path, 30, part_rows=10)
     table = open_results(str(tmp_path))
-    sample = map_sample(table, 20)
+    drawn = map_sample(table, 20)
     first, second, _ = table.parts
     table.results.replace_part(first, table.results.read_part(first).slice(1))
     with pytest.raises(DatasetError, match="has other rows now"):
@@ -131,7 +142,7 @@ def test_rows_that_a_job_has_replaced_are_not_taken_for_others(tmp_path: Path) -
     with pytest.raises(DatasetError, match="is gone: a job has replaced its rows; try again"):
         table.read([13], ("uri",))
     after = open_results(str(tmp_path), table)
-    assert after.n == 19 and not sample.is_of(after)
+    assert after.n == 19 and not drawn.is_of(after)
 
 
 def test_file_is_no_folder_of_results(tmp_path: Path) -> None:
@@ -140,6 +151,9 @@ def test_file_is_no_folder_of_results(tmp_path: Path) -> None:
         open_results(str(tmp_path / "file"))
     with pytest.raises(DatasetError, match="Not a directory"):
         find_jobs(str(tmp_path / "file"))
+    for address in ("http://there/results", "HTTPS://there/results"):
+        with pytest.raises(DatasetError, match="is on a web server; name a folder or a bucket"):
+            open_results(address)
 
 
 def test_what_is_no_results_or_damaged_is_refused(tmp_path: Path) -> None:
@@ -169,6 +183,7 @@ def test_metrics_are_those_of_the_whole_evaluation(
     expected = EvaluationResult.from_predictions(whole["label"], probabilities, names)
     assert result.n == expected.n < ROWS
     assert joined.copies == (rows["action"].notna() & rows["sha256"].duplicated()).sum()
+    assert joined.unanswered == rows["action"].isna().sum() > 0
     np.testing.assert_array_equal(result.confusion, expected.confusion)
     for name, interval in expected.headline_intervals.items():
         mine = result.headline_intervals[name]
@@ -260,7 +275,6 @@ def test_photographs_that_were_learned_from_are_counted_by_their_content(
 
 def test_a_map_is_of_answered_rows_by_features_where_there_are_any(folder: Path) -> None:
     table = open_results(str(folder))
-    assert map_sample(table, 60).coordinates.shape == (60, 2)
     found = arrange_sample(str(folder), 60)
     assert found.by_features and len(found.rows) == 60 and len(found.of_parts) == 5
     assert table.answered[found.rows].all() and np.isfinite(found.coordinates).all()
@@ -271,25 +285,43 @@ def test_a_map_is_of_answered_rows_by_features_where_there_are_any(folder: Path)
     assert apart[same].mean() < apart[~same].mean()
 
 
+def test_a_map_at_once_is_of_the_two_widest_directions(
+    table: ResultsTable, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    every = map_sample(table, ROWS)
+    assert every.rows.tolist() == np.flatnonzero(table.answered).tolist()
+    vectors = np.sqrt(table.read(every.rows, table.class_names).to_numpy())
+    widths = np.linalg.svd(vectors - vectors.mean(axis=0), compute_uv=False)
+    np.testing.assert_allclose(np.linalg.norm(every.coordinates, axis=0), widths[:2], rtol=1e-3)
+    monkeypatch.setattr(sample, "MAX_PARTS", 2)
+    few = map_sample(table, 60)
+    assert few.coordinates.shape == (60, 2) and few.n_parts == 2
+
+
 def test_a_map_needs_some_answers(tmp_path: Path) -> None:
-    write_results(tmp_path, 4)
-    with pytest.raises(DatasetError, match="not 4"):
-        map_sample(open_results(str(tmp_path)), 100)
+    for n in (4, 5):
+        write_results(tmp_path / str(n), n)
+    with pytest.raises(DatasetError, match="needs 5 photographs with an answer, not 4"):
+        map_sample(open_results(str(tmp_path / "4")), 100)
+    assert len(map_sample(open_results(str(tmp_path / "5")), 100).rows) == 5
 
 
 def test_jobs_of_a_place_are_found_with_what_became_of_them(tmp_path: Path) -> None:
     with pytest.raises(HarError, match="holds no results"):
         find_jobs(str(tmp_path))
-    for name, state in (("a", "done"), ("b", "running"), ("c", "running")):
+    for name, state in (("a", "done"), ("b", "running"), ("c", "running"), ("d", "done")):
         write_results(tmp_path / name, 10, state=state)
-    (tmp_path / "other").mkdir()
-    silent = tmp_path / "c" / JOB_FILE
-    body = json.loads(silent.read_text())
-    body["updated"] = (datetime.now(UTC) - timedelta(minutes=3)).isoformat()
-    silent.write_text(json.dumps(body))
+    for name in ("other", "half written"):
+        (tmp_path / name).mkdir()
+    (tmp_path / "half written" / INFO_FILE).write_text("{")
+    for name, minutes in (("c", 4), ("d", 3)):
+        silent = tmp_path / name / JOB_FILE
+        body = json.loads(silent.read_text())
+        body["updated"] = (datetime.now(UTC) - timedelta(minutes=minutes)).isoformat()
+        silent.write_text(json.dumps(body))
     (tmp_path / "a" / JOB_FILE).unlink()
-    states = {job.location.rpartition("/")[2]: job.state for job in find_jobs(str(tmp_path))}
-    assert states == {"a": "unknown", "b": "running", "c": "lost"}
+    states = [(job.location.rpartition("/")[2], job.state) for job in find_jobs(str(tmp_path))]
+    assert states == [("b", "running"), ("d", "done"), ("c", "lost"), ("a", "unknown")]
     assert [job.state for job in find_jobs(str(tmp_path / "b"))] == ["running"]
 
 

@@ -202,11 +202,15 @@ def test_pairs_at_a_small_distance_are_found_in_cells_too(monkeypatch: pytest.Mo
     rows[300:] = rows[:300] + 0.02 * rng.normal(size=(300, 8))
     exact = alike.possible_pairs(rows, 0.05)
     assert set(map(tuple, exact.tolist())) >= {(i, i + 300) for i in range(300)}
+    monkeypatch.setattr(alike, "_ELEMENTS", 600 * 50)  # fifty rows at a time
+    np.testing.assert_array_equal(alike.possible_pairs(rows, 0.05), exact)
     monkeypatch.setattr(alike, "_CELL", 40)
     found = alike.possible_pairs(rows, 0.05)
     assert set(map(tuple, found.tolist())) <= set(map(tuple, exact.tolist()))
     assert len(found) > 0.98 * len(exact)
     assert alike.possible_pairs(rows[:1], 0.05).shape == (0, 2)
+    between = np.array([[0, 0], [0.2, 0], [-0.2, 0]], np.float32)
+    assert alike.possible_pairs(between, 0.05).tolist() == [[0, 1], [0, 2]]
 
 
 def test_photographs_of_one_scene_are_linked_by_few_pairs() -> None:
@@ -259,6 +263,16 @@ def test_confirming_pairs_holds_two_bytes_a_number(
     finally:
         tracemalloc.stop()
     assert len(found) < 100 and peak < 2 * 2_000 * width * 2
+
+
+def test_photograph_with_several_labels_is_not_judged(
+    with_near_duplicates: tuple[Path, pd.DataFrame],
+) -> None:
+    folder, table = with_near_duplicates
+    other = "running" if table["label"][1] == "sitting" else "sitting"
+    table = pd.concat([table, table.iloc[[1]].assign(label=other)])
+    found = find_suspects(Results(str(folder)), LabelTable.of(table), neighbours=0)
+    assert found.judged == 299 and 1 not in found.found.ranking.index
 
 
 def test_what_cannot_be_judged_is_one_line(
