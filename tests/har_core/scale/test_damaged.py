@@ -18,6 +18,7 @@ from har_core.scale.labels import read_label_table, read_own_labels
 from har_core.scale.scanned.scanning import scan_sources
 from har_core.scale.scoring import score
 from har_core.scale.sources import containers, listing, locations
+from har_core.scale.sources.items import Item
 from har_core.scale.sources.listing import list_sources
 from tests.command_line import har
 from tests.drawing import CLASS_NAMES, photo_bytes
@@ -198,6 +199,16 @@ def test_name_that_is_no_text_is_one_row(suffix: str, inline: None, tmp_path: Pa
     to = str(tmp_path / "results")
     assert score([str(tmp_path / f"list.{suffix}")], to).listed == 4
     assert rows_of(to)["reason"].fillna("").tolist() == ["unreadable", "", "", "unreadable"]
+
+
+def test_of_many_troubles_the_first_ten_are_told(
+    inline: None, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    items = [Item(f"/{number:02d}", trouble=f"Trouble {number // 2}.") for number in range(24)]
+    monkeypatch.setattr("har_core.scale.scoring.list_sources", lambda *_: iter(items))
+    status = score(["/"], str(tmp_path / "results"))
+    assert status.troubles == [f"Trouble {number}." for number in range(10)]
+    assert status.errors == 24 == len(rows_of(tmp_path / "results"))
 
 
 def test_list_in_another_encoding_is_said(inline: None, tmp_path: Path) -> None:

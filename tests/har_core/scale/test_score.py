@@ -152,6 +152,23 @@ def test_input_that_is_named_twice_has_one_row(
     assert len(rows_of(to)) == 90
 
 
+def test_rows_that_a_kill_left_twice_are_one_after_the_next_job(
+    photographs: Path, inline: None, tmp_path: Path
+) -> None:
+    to = str(tmp_path / "results")
+    score([str(photographs / "more")], to)
+    results = Results(to)
+    first = results.parts()[0]
+    results.write_part("again000000", 0, 2, results.read_part(first).slice(0, 2))
+    assert score([str(photographs / "more")], to).total == 0
+    assert len(rows_of(to)) == 23
+
+
+def test_home_that_nobody_has_is_said(tmp_path: Path) -> None:
+    with pytest.raises(HarError, match=r"^~nobody-at-all has no home here; a folder called so is"):
+        score([str(tmp_path)], "~nobody-at-all/results")
+
+
 def test_file_that_a_list_names_and_that_is_missing_is_tried_again(
     inline: None, tmp_path: Path
 ) -> None:

@@ -138,6 +138,15 @@ def test_unforeseen_exception_of_a_worker_is_tried_again_and_then_told(
     pd.testing.assert_frame_equal(rows_of(tmp_path / "results"), undisturbed)
 
 
+@pytest.mark.parametrize("message", ["", "A worker met something unforeseen."])
+def test_workers_that_end_before_they_begin_are_not_replaced_for_ever(
+    photographs: Path, inline: None, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, message: str
+) -> None:
+    monkeypatch.setattr(InlinePool, "wait", lambda *_: [Event(0, "ended", message=message)])
+    with pytest.raises(HarError, match=f"^{message}$" if message else "is there too little memory"):
+        score([str(photographs)], str(tmp_path / "results"))
+
+
 def test_what_a_worker_says_at_its_end_is_told_apart() -> None:
     ended = local._as_event(1, problem_of(ValueError("odd")))
     assert (ended.kind, ended.worker) == ("ended", 1) and "ValueError: odd" in ended.message
