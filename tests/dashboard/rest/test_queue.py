@@ -71,6 +71,16 @@ def test_requests_past_the_queue_get_503_at_once_and_the_others_their_answer(cli
     assert post(client).status_code == 200
 
 
+@pytest.mark.parametrize("path", ["/predict", "/predict/batch", "/explain"])
+def test_whatever_brings_photographs_waits_in_the_queue(client, monkeypatch, path):
+    files = {"files" if path == "/predict/batch" else "file": ("a.jpg", photo_bytes())}
+    monkeypatch.setattr(routes._queue, "max_bytes", 100)
+    with routes._queue.place(1):
+        answer = client.post(path, files=files)
+    assert (answer.status_code, answer.headers["Retry-After"]) == (503, "1")
+    assert client.post(path, files=files).status_code == 200
+
+
 def test_requests_for_a_model_that_loads_slowly_take_no_worker(client, tiny_models, monkeypatch):
     write_tiny_bundle(tiny_models, "slow")
     begun, finish = threading.Event(), threading.Event()
@@ -158,6 +168,19 @@ def test_upload_that_stalls_or_trickles_is_408_and_gives_its_place_back(
 
     assert status_of_upload(trickle) == 408
     assert routes._queue.requests == 0
+
+
+def test_as_much_again_of_what_is_too_large_is_read_and_no_more(tiny_models, monkeypatch):
+    monkeypatch.setattr(uploads, "MAX_BYTES", 1_000)
+    monkeypatch.setattr(uploads, "_FRAMING_BYTES", 200)
+    sent = []
+
+    async def send_for_ever():
+        sent.append(b"x" * 100 if sent else HEAD)
+        return {"type": "http.request", "body": sent[-1], "more_body": True}
+
+    assert status_of_upload(send_for_ever) == 413
+    assert 2 * 1_200 < sum(map(len, sent)) < 2 * 1_200 + 200
 
 
 def test_sender_who_hangs_up_is_no_defect_and_gives_its_place_back(tiny_models):

@@ -133,13 +133,14 @@ def test_explanation_is_a_map_of_cells_and_on_request_a_picture(client):
     assert set(body) == {"action", "method", "cells", "overlay", "model"}
     assert (body["action"], body["method"], body["overlay"]) == ("running", "occlusion", None)
     assert [len(row) for row in body["cells"]] == [7] * 7
-    drawn = client.post(
-        "/explain",
-        params={"overlay": "true", "action": "sitting"},
-        files={"file": photo_part("running")},
-    ).json()
-    assert drawn["action"] == "sitting"
-    assert base64.b64decode(drawn["overlay"]).startswith(b"\x89PNG")
+    for asked in ("True", "1"):
+        drawn = client.post(
+            "/explain",
+            params={"overlay": asked, "action": "sitting"},
+            files={"file": photo_part("running")},
+        ).json()
+        assert drawn["action"] == "sitting"
+        assert base64.b64decode(drawn["overlay"]).startswith(b"\x89PNG")
 
 
 @pytest.mark.parametrize(
@@ -150,7 +151,7 @@ def test_explanation_is_a_map_of_cells_and_on_request_a_picture(client):
         "overlay=true&overlay=true",
         "model=a&model=b",
         "overlays=true",
-        "Model=a",
+        "MODEL=a",
     ],
 )
 def test_parameter_that_makes_no_sense_is_answered_400(client, query):
@@ -159,11 +160,10 @@ def test_parameter_that_makes_no_sense_is_answered_400(client, query):
     assert query.partition("=")[0] in answer.json()["error"]
 
 
-def test_explanation_of_an_unknown_action_is_answered_404(client):
-    answer = client.post(
-        "/explain", params={"action": "flying"}, files={"file": photo_part("running")}
-    )
-    assert answer.status_code == 404 and "flying" in answer.json()["error"]
+@pytest.mark.parametrize("action", ["flying", ""])
+def test_explanation_of_an_unknown_action_is_answered_404(client, action):
+    answer = client.post("/explain", params={"action": action}, files={"file": photo_part()})
+    assert answer.status_code == 404 and f"no action {action!r}" in answer.json()["error"]
 
 
 def test_model_can_be_chosen_by_name(client, tiny_models):
@@ -223,6 +223,9 @@ def test_unknown_model_is_404_and_never_a_path(client, name):
         ({"json": {"url": "https://a.example/x.jpg"}}, "neither base64 nor the address"),
         ({"data": {"file": "@photo.jpg"}}, "holds text only"),
         ({"content": b"\xff\xd8", "headers": {"Content-Type": "image/jpeg"}}, "the body itself"),
+        ({"content": b"x", "headers": {"Content-Type": "application/octet-stream"}}, "body itself"),
+        ({"files": {"file": photo_part()}, "data": dict.fromkeys("abcdefghijklmnopq")}, "many fields"),
+        ({"files": {"file": photo_part()}, "data": {"note": "x" * 70_000}}, "cannot be read"),
         ({"files": {"image": ("a.jpg", b"x")}}, "Name the field of the photograph 'file'"),
         ({"files": {"file": photo_part()}, "data": {"modell": "a"}}, "Unknown form field 'modell'"),
         (
@@ -333,8 +336,9 @@ def test_too_large_body_is_413_even_without_content_length(
 
 def test_file_just_above_the_limit_is_413_although_its_form_may_be_larger(client, monkeypatch):
     monkeypatch.setattr(uploads, "MAX_BYTES", 2**20)
-    answer = client.post("/predict", files={"file": ("a.jpg", bytes(2**20 + 1))})
-    assert answer.status_code == 413
+    for size, status in ((2**20, 415), (2**20 + 1, 413)):
+        answer = client.post("/predict", files={"file": ("a.jpg", bytes(size))})
+        assert answer.status_code == status
 
 
 def test_uploads_never_touch_the_disk(client, monkeypatch):
@@ -465,6 +469,12 @@ def test_damaged_model_is_503_and_listed_with_its_error(client, tiny_models):
     assert listed["good"]["classes"] == list(CLASS_NAMES)
     assert "bundle.json" in listed["unreadable"]["error"]
     assert [model["default"] for model in listed.values()] == [True, False, False]
+
+
+def test_default_model_is_listed_as_such_behind_a_link(client, tiny_models, monkeypatch, tmp_path):
+    (tmp_path / "link").symlink_to(tiny_models)
+    monkeypatch.setenv("HAR_MODELS_DIR", str(tmp_path / "link"))
+    assert [model["default"] for model in client.get("/models").json()["models"]] == [True]
 
 
 def test_slow_prediction_leaves_the_server_responsive(client, monkeypatch):
