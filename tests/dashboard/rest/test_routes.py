@@ -224,7 +224,7 @@ def test_unknown_model_is_404_and_never_a_path(client, name):
         ({"data": {"file": "@photo.jpg"}}, "holds text only"),
         ({"content": b"\xff\xd8", "headers": {"Content-Type": "image/jpeg"}}, "the body itself"),
         ({"content": b"x", "headers": {"Content-Type": "application/octet-stream"}}, "body itself"),
-        ({"files": {"file": photo_part()}, "data": dict.fromkeys("abcdefghijklmnopq")}, "many fields"),
+        ({"files": {"file": photo_part()}, "data": dict.fromkeys("abcdefghijklmnopq")}, "many"),
         ({"files": {"file": photo_part()}, "data": {"note": "x" * 70_000}}, "cannot be read"),
         ({"files": {"image": ("a.jpg", b"x")}}, "Name the field of the photograph 'file'"),
         ({"files": {"file": photo_part()}, "data": {"modell": "a"}}, "Unknown form field 'modell'"),
