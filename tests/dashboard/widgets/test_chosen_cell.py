@@ -1,6 +1,7 @@
 import pytest
 from streamlit.testing.v1 import AppTest
 
+from tests.patience import PATIENCE_S
 from tests.stale import say_again
 
 
@@ -17,13 +18,13 @@ def page() -> None:
 
 @pytest.mark.parametrize("cell", [("a_b", "any"), ("a b", None), (None, "any")])
 def test_what_is_chosen_elsewhere_and_in_the_boxes_is_what_the_address_says(cell):
-    app = AppTest.from_function(page).run()
+    app = AppTest.from_function(page, default_timeout=PATIENCE_S).run()
     app.session_state["next"] = cell
     app.run()
     app.button[0].click().run()
     assert app.session_state["cell"] == cell
     assert tuple(box.value for box in app.selectbox) == cell
-    link = AppTest.from_function(page)
+    link = AppTest.from_function(page, default_timeout=PATIENCE_S)
     link.query_params.update(app.query_params)
     assert link.run().session_state["cell"] == cell
 
@@ -39,7 +40,7 @@ def test_what_is_chosen_elsewhere_and_in_the_boxes_is_what_the_address_says(cell
 
 
 def test_what_boxes_of_before_held_is_not_chosen_again():
-    app = AppTest.from_function(page).run()
+    app = AppTest.from_function(page, default_timeout=PATIENCE_S).run()
     app.session_state["next"] = ("using_laptop", "any")
     app.run()
     app.button[0].click().run()
