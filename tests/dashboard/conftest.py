@@ -3,6 +3,7 @@ from fastapi import FastAPI
 from starlette.testclient import TestClient
 
 from dashboard.rest import routes
+from tests.pages.conftest import installed_components_are_searched_once  # noqa: F401
 
 
 @pytest.fixture(scope="session")
