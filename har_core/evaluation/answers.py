@@ -1,6 +1,7 @@
 """Fitting and storing how a model answers: its confidence, its answer sets, when it abstains."""
 
 import dataclasses
+import math
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any, Final
@@ -98,7 +99,8 @@ def fit_set_threshold(labels: np.ndarray, probabilities: np.ndarray) -> float:
     """
     n = len(labels)
     of_label = np.sort(probabilities[np.arange(n), labels])
-    rank = int(np.floor((n + 1) * (1 - SET_COVERAGE)))
+    # Not from 1 − SET_COVERAGE, which is less than a tenth in floating point.
+    rank = n + 1 - math.ceil((n + 1) * SET_COVERAGE)
     return float(of_label[rank - 1]) if rank else 0.0
 
 

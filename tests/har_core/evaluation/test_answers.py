@@ -47,6 +47,15 @@ def test_answer_sets_hold_the_right_class_as_often_as_promised():
     assert 0.88 < np.mean(coverages) < 0.94
 
 
+@pytest.mark.parametrize(("n", "rank"), [(8, 0), (9, 1), (98, 9), (99, 10), (108, 10), (199, 20)])
+def test_answer_sets_are_the_smallest_that_keep_their_promise(n, rank):
+    """Of n probabilities of labels and a further one, no more than a tenth lie below."""
+    of_label = np.random.default_rng(0).permutation(n + 1)[:n] + 1.0
+    of_label /= of_label.max()
+    found = fit_set_threshold(np.ones(n, int), np.column_stack([1 - of_label, of_label]))
+    assert found == np.sort([0, *of_label])[rank]
+
+
 def test_few_photographs_fit_nothing():
     assert fit_rules(*draw(99, 0), "validation") == AnswerRules()
 
