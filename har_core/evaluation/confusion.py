@@ -67,9 +67,7 @@ def similarity_order(matrix: np.ndarray) -> np.ndarray:
     from scipy.spatial.distance import squareform
 
     shares = confusion_shares(matrix, "row")
-    np.fill_diagonal(shares, 0)
-    distance = 1 - (shares + shares.T) / 2
-    np.fill_diagonal(distance, 0)
+    distance = 1 - (shares + shares.T) / 2  # of its diagonal nothing is read
     tree = linkage(squareform(distance, checks=False), "average", optimal_ordering=True)
     return leaves_list(tree).astype(np.int64)
 
