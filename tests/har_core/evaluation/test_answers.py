@@ -25,8 +25,22 @@ def test_overconfidence_is_taken_back_on_other_photographs():
     rules = fit_rules(*draw(1500, 0, sharpness=2.0), "validation")
     labels, probabilities = draw(4000, 1, sharpness=2.0)
     assert calibration_error(labels, probabilities) > 0.1
-    assert calibration_error(labels, rules.shown(probabilities)) < 0.03
+    shown = rules.shown(probabilities)
+    assert calibration_error(labels, shown) < 0.03
+    assert 0.88 < (shown[np.arange(4000), labels] >= rules.set_threshold).mean() < 0.93
     assert (rules.fitted_on, rules.n, rules.abstain_below) == ("validation", 1500, ABSTAIN_BELOW)
+
+
+def test_a_confidence_that_jumps_from_unlikely_to_likely_is_followed():
+    """No beta map does; what is beyond all that was seen is like its nearest."""
+    rng = np.random.default_rng(0)
+    confidence = rng.uniform(0.4, 0.9, 400)
+    right = rng.random(400) < np.where(confidence < 0.65, 0.45, 0.95)
+    rules = fit_rules(
+        np.where(right, 0, 1), np.column_stack([confidence, *[(1 - confidence) / 4] * 4]), "v"
+    )
+    found = np.interp([0.5, 0.6, 0.7, 1.0], *np.transpose(rules.confidence))
+    assert found == pytest.approx([0.45, 0.45, 0.95, 0.95], abs=0.1)
 
 
 def test_a_calibrated_model_is_hardly_changed():
@@ -62,7 +76,8 @@ def test_few_photographs_fit_nothing():
 
 @pytest.mark.parametrize("right", [True, False])
 def test_a_model_that_is_always_right_or_wrong_has_rules(right):
-    _, probabilities = draw(150, 0)
+    _, probabilities = draw(100, 0)
     best = probabilities.argmax(axis=1)
     rules = fit_rules(best if right else (best + 1) % 5, probabilities, "validation")
+    assert rules.n == 100
     assert np.isfinite(rules.shown(probabilities)).all()

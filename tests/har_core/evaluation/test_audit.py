@@ -3,6 +3,7 @@
 import contextlib
 import time
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -63,6 +64,21 @@ def test_nothing_wrong_in_the_sample_still_leaves_room() -> None:
     assert audit.corrected_top1.value == pytest.approx(audit.top1.value)
     width = audit.corrected_top1.high - audit.corrected_top1.low
     assert width > audit.top1.high - audit.top1.low
+
+
+@pytest.mark.parametrize("real", [1, 0])
+def test_a_corrected_accuracy_is_a_share(real) -> None:
+    """All labels of the sample are wrong and no others: the model says the truth, or the labels."""
+    result, _, _ = drawn(0)
+    sampled = np.isin(result.sha256, audit_sample(result.sha256.tolist()))
+    truth = (result.labels + sampled) % 3
+    said = np.eye(3)[truth if real else result.labels] * 0.7 + 0.1
+    seen = dict(zip(result.sha256, np.array(CLASSES)[truth], strict=True))
+    audit = estimate(replace(result, probabilities=said), seen)
+    assert audit is not None
+    assert audit.corrected_top1.value == real
+    assert 0 <= audit.corrected_top1.low <= audit.corrected_top1.high <= 1
+    assert audit.corrected_top1.high - audit.corrected_top1.low < 0.1
 
 
 def test_what_nobody_can_tell_counts_nowhere() -> None:

@@ -22,6 +22,8 @@ def test_foreign_pictures_are_flagged_and_ordinary_ones_are_not(tiny_models, tmp
     assert judged.flagged.tolist() == [False, True]
     assert judged.read.tolist() == [0, 1]
     assert judged.auroc.low <= judged.auroc.value <= judged.auroc.high
+    with pytest.raises(DatasetError, match="None of the pictures"):
+        judge_pictures(load_model("guarded"), pictures[2:])
 
 
 def test_area_under_the_curve_is_the_mean_novelty():
@@ -33,6 +35,8 @@ def test_area_under_the_curve_is_the_mean_novelty():
     judged = JudgedPictures(novelty, novelty > 0.96, np.arange(200))
     expected = roc_auc_score(np.repeat([0, 1], [300, 200]), np.concatenate([held_out, foreign]))
     assert judged.auroc.value == pytest.approx(expected)
+    width = judged.auroc.high - judged.auroc.low
+    assert width == pytest.approx(2 * 1.96 * novelty.std() / np.sqrt(200), rel=0.1)
 
 
 def test_model_that_cannot_tell_and_empty_folder_are_refused(tiny_models, tmp_path):

@@ -11,7 +11,7 @@ def draw_rows(n=300, classes=6, seed=0):
     return odds / odds.sum(axis=1, keepdims=True)
 
 
-LESS_SURE = AnswerRules(confidence=((0.0, 0.0), (0.5, 0.4), (1.0, 0.9)))
+LESS_SURE = AnswerRules(confidence=((0.0, 0.0), (0.5, 0.4), (0.6, 0.4), (1.0, 0.9)))
 
 
 def test_shown_confidence_is_what_the_map_says_and_the_order_stays():
@@ -19,7 +19,7 @@ def test_shown_confidence_is_what_the_map_says_and_the_order_stays():
     shown = LESS_SURE.shown(rows)
     assert np.allclose(shown.sum(axis=1), 1)
     assert np.array_equal(np.argsort(shown, axis=1), np.argsort(rows, axis=1))
-    wanted = np.interp(rows.max(axis=1), [0, 0.5, 1], [0, 0.4, 0.9])
+    wanted = np.interp(rows.max(axis=1), [0, 0.5, 0.6, 1], [0, 0.4, 0.4, 0.9])
     assert np.allclose(shown.max(axis=1), np.maximum(wanted, 1 / 6), atol=1e-6)
 
 
@@ -54,6 +54,8 @@ def test_rules_survive_their_file():
         {"abstain_below": "high"},
         {"confidence": [[0, 0.5], [1, 0.4]]},
         {"confidence": [[0.5, 0.5]]},
+        {"confidence": [[0, 0], [0, 1]]},
+        {"confidence": [[0, 0], [1, 1.2]]},
         {"confidence": 3},
         {"set_threshold": -0.1},
         {"unheard_of": 1},
