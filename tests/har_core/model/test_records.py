@@ -151,6 +151,15 @@ def test_predictions_of_unknown_photographs_match_none(tmp_path: Path) -> None:
     assert found.empty
 
 
+def test_a_photograph_of_no_recorded_group_is_in_none_of_the_others(tmp_path: Path) -> None:
+    predictions = PREDICTIONS.assign(sha256=["B", "?", "D"])
+    manifest = write_bundle(tmp_path, splits=parquet(SPLITS), predictions=parquet(predictions))
+    table = read_predictions(tmp_path / "m", manifest)
+    assert table is not None
+    first, unknown, third = table["duplicate_group"]
+    assert first == third != unknown
+
+
 def test_held_out_predictions_are_what_the_model_answers_now(tmp_path: Path) -> None:
     manifest = write_bundle(tmp_path, 2.0, splits=parquet(SPLITS), predictions=parquet(PREDICTIONS))
     held_out = held_out_predictions(tmp_path / "m", manifest)
