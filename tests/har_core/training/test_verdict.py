@@ -16,12 +16,18 @@ LABELS = np.arange(N) % 3
 
 
 def write(
-    models: Path, name: str, n_wrong: int, learned: tuple[int, ...] = (), copies: bool = False
+    models: Path,
+    name: str,
+    n_wrong: int,
+    learned: tuple[int, ...] = (),
+    copies: bool = False,
+    n_relabelled: int = 0,
 ) -> Path:
     """Write a model that was tested on all but what it learned from, and erred on the first ones.
 
     Of what it learned from, every other one was to choose an epoch by. Where it knows of `copies`,
-    each photograph is one of the tenth after it.
+    each photograph is one of the tenth after it. The first ones that are relabelled are of the next
+    class, which is what is answered by mistake.
     """
     split = np.full(N, "test", dtype=object)
     split[list(learned)] = np.where(np.arange(len(learned)) % 2, "validation", "train")
@@ -29,7 +35,7 @@ def write(
     table = pd.DataFrame(
         {
             "filename": [f"{n}.jpg" for n in range(N)],
-            "label": [CLASS_NAMES[code] for code in LABELS],
+            "label": [CLASS_NAMES[code] for code in (LABELS + (np.arange(N) < n_relabelled)) % 3],
             "split": split,
             "duplicate_group": groups,
         }
@@ -59,7 +65,23 @@ def test_a_model_is_better_or_worse_only_where_chance_hardly_explains_it(
     verdict = judge(tmp_path, before, after)
     assert verdict.outcome == outcome and outcome in verdict.sentence
     assert verdict.difference.value == pytest.approx((before - after) / N)
+    points = f"({100 * (before - after) / N:+.1f} points".replace("-", "−")
+    assert points in verdict.sentence
     assert f"of {N} photographs" in verdict.sentence and verdict.n_left_out == 0
+
+
+def test_classes_are_listed_by_how_much_they_changed(tmp_path: Path) -> None:
+    table = judge(tmp_path, 5, 0).classes()
+    assert table.index.tolist() == [CLASS_NAMES[code] for code in (1, 0, 2)]
+    assert table["change"].tolist() == pytest.approx([2 / 13, 2 / 14, 1 / 13])
+
+
+def test_photographs_count_under_the_labels_that_were_chosen(tmp_path: Path) -> None:
+    old, new = write(tmp_path, "old", 0), write(tmp_path, "new", 2, n_relabelled=2)
+    corrected, original = judge_models(old, new), judge_models(old, new, labels="original")
+    assert corrected.n_relabelled == original.n_relabelled == 2
+    assert corrected.difference.value == pytest.approx(2 / N)
+    assert original.difference.value == pytest.approx(-2 / N)
 
 
 def test_copies_of_what_either_has_learned_from_do_not_judge(tmp_path: Path) -> None:
