@@ -382,6 +382,7 @@ def test_metrics_file_holds_the_promised_fields():
     never = metrics["per_class"]["class 4"]
     assert never["predicted"] == 0
     assert never["precision"] == {"value": 0, "low": None, "high": None}
+    assert never["average_precision"] == result.curves[4].average_precision > 0
     json.dumps(metrics, allow_nan=False)
     table = result.predictions_table()
     assert list(table) == ["filename", "label", "prediction", "confidence", *result.class_names]
