@@ -28,6 +28,7 @@ _MEANINGS: Final = {
     "standard": "fine-tunes the network of {base}",
     "full": "begins with ImageNet weights; the whole recipe",
 }
+_NAME_KEY: Final = "train_name "
 OPENED: Final = "run"
 
 
@@ -77,7 +78,7 @@ def show_start(folder: str, base: Path, runs: list[Run]) -> None:
     st.text_input(
         "Name of the new model",
         value=free,
-        key=f"train_name {free}",
+        key=_NAME_KEY + free,
         help="Letters, digits, '.', '_' and '-'.",
         width=320,
     )
@@ -103,7 +104,7 @@ def show_start(folder: str, base: Path, runs: list[Run]) -> None:
         icon=":material/model_training:",
         key="train",
         on_click=_start,
-        args=(f"train_name {free}", base, folder, as_it_is, cleaned),
+        args=(free, base, folder, as_it_is, cleaned),
     )
 
 
@@ -165,9 +166,9 @@ def _free_name(base: str, runs: list[Run]) -> str:
     return next((name for name in names if name not in taken), stem)
 
 
-def _start(name_key: str, base: Path, folder: str, as_it_is: _Lesson, cleaned: _Lesson) -> None:
+def _start(free: str, base: Path, folder: str, as_it_is: _Lesson, cleaned: _Lesson) -> None:
     # What was chosen last, not what the page knew when it was drawn: a click may follow at once.
-    name = str(st.session_state[name_key]).strip()
+    name = str(st.session_state[_NAME_KEY + free]).strip()
     effort: Effort = st.session_state["train_effort"]
     which = st.session_state.get("train_table", "cleaned")
     lesson = cleaned if which == "cleaned" else as_it_is
@@ -186,4 +187,10 @@ def _start(name_key: str, base: Path, folder: str, as_it_is: _Lesson, cleaned: _
     except HarError as error:
         show_failure(error)
         return
+    st.session_state[_NAME_KEY + free] = free  # what was typed is taken now
     st.query_params[OPENED] = run.id
+    # The form may be far below it.
+    st.toast(
+        f"Started {escape_markdown(name)}: it is shown at the top of this page.",
+        icon=":material/model_training:",
+    )

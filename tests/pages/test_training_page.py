@@ -14,10 +14,12 @@ import pandas as pd
 import pytest
 from streamlit.proto.WidgetStates_pb2 import WidgetState, WidgetStates
 from streamlit.testing.v1 import AppTest
+from streamlit.testing.v1.element_tree import TextInput
 
 from dashboard.training.runs import Run, list_runs
 from har_core.dataset.decisions import decide
 from har_core.model.loading import find_model
+from har_core.training.efforts import Effort
 from har_core.training.events import EventLog, recorded_run
 from tests.drawing import CLASS_NAMES, write_dataset, write_tiny_bundle
 from tests.evaluated import write_evaluated_bundle
@@ -162,7 +164,7 @@ def test_a_run_whose_process_is_gone_is_offered_for_resuming(tiny_models: Path) 
 
 def test_a_name_that_cannot_be_used_starts_nothing(tiny_models: Path, tmp_path: Path) -> None:
     page = open_page(write_dataset(tmp_path / "photos", per_class=4))
-    next(field for field in page.text_input if "Name of the new" in field.label).set_value("tiny")
+    name_field(page).set_value("tiny")
     page.button(key="train").click().run()
     assert "already" in page.toast[0].value
     assert list_runs() == []
@@ -190,6 +192,36 @@ def test_advanced_settings_are_those_of_the_effort_and_reach_the_training(
     assert not page.warning
     page.button(key="train").click().run()
     assert started[0]["settings"] == {"epochs": 28, "mixup": 0.0}
+
+
+def test_a_started_training_is_said_and_the_next_has_another_name(
+    tiny_models: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def start(name: str, effort: Effort, base: Path, folder: str, *_: str, **__: object) -> Run:
+        return waiting_run(base, name)
+
+    monkeypatch.setattr("dashboard.training.start.start_run", start)
+    page = open_page(write_dataset(tmp_path / "photos", per_class=4))
+    usual = name_field(page).value
+    name_field(page).set_value("mine")
+    page.button(key="train").click().run()
+    assert [toast.value for toast in page.toast] == [
+        "Started mine: it is shown at the top of this page."
+    ]
+    assert name_field(page).value == usual
+
+
+def name_field(page: AppTest) -> TextInput:
+    return next(field for field in page.text_input if "Name of the new" in field.label)
+
+
+def waiting_run(base: Path, name: str) -> Run:
+    """Record a run that was launched and has not said a word."""
+    launched = time.time()
+    run = Run(f"20260101-000000-{name}", name, "standard", str(base), "photos", launched=launched)
+    run.folder.mkdir(parents=True)
+    (run.folder / "run.json").write_text(json.dumps(asdict(run)))
+    return run
 
 
 def finished_run(tiny_models: Path) -> Run:
@@ -226,16 +258,7 @@ def test_whoever_watched_a_training_is_told_anywhere_and_led_to_the_comparison(
 def test_a_training_is_stopped_as_soon_as_it_has_said_who_it_is(
     tiny_models: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    run = Run(
-        "20260101-000000-mine",
-        "mine",
-        "standard",
-        str(tiny_models / "tiny"),
-        "photos",
-        launched=time.time(),
-    )
-    run.folder.mkdir(parents=True)
-    (run.folder / "run.json").write_text(json.dumps(asdict(run)))
+    run = waiting_run(tiny_models / "tiny", "mine")
     stop = open_page().button(key=f"stop {run.id}")
     assert (stop.disabled, stop.help) == (True, "It can be stopped as soon as it has started.")
     log = EventLog(run.folder / "events.jsonl")
