@@ -9,7 +9,16 @@ import streamlit as st
 from dashboard.charts.style import NO_TOOLBAR
 from dashboard.charts.training import training_curves
 from dashboard.training.estimate import about
-from dashboard.training.runs import ACTIVE, CUT_OFF, Run, find_run, remove_run, resume_run, stop_run
+from dashboard.training.runs import (
+    ACTIVE,
+    CUT_OFF,
+    Run,
+    RunState,
+    find_run,
+    remove_run,
+    resume_run,
+    stop_run,
+)
 from dashboard.training.watching import seen, watch
 from dashboard.widgets.messages import show_failure
 from dashboard.wording.names import escape_markdown
@@ -22,7 +31,7 @@ def show_progress(run: Run) -> None:
     """Draw a run; while it is at work, this refreshes by itself."""
     if run.state in ACTIVE:
         watch(run.id)
-        _show_live(run.id)
+        _show_live(run.id, run.state)
         return
     seen(run.id)
     _show_state(run)
@@ -31,11 +40,12 @@ def show_progress(run: Run) -> None:
 
 
 @st.fragment(run_every=1.0)
-def _show_live(run_id: str) -> None:
+def _show_live(run_id: str, drawn: RunState) -> None:
     run = find_run(run_id)
-    if run is None or run.state not in ACTIVE:
-        seen(run_id)
-        st.rerun()  # the whole page: it has ended, and Compare opens
+    if run is None or run.state != drawn:
+        if run is None or run.state not in ACTIVE:
+            seen(run_id)
+        st.rerun()  # the whole page: Versions name the state, too, and at its end Compare opens
         return
     _show_state(run)
     _show_curves(run)

@@ -27,11 +27,11 @@ _STATES: Final = {
     "starting": "starting",
     "waiting": "waiting",
     "running": "at work",
-    "finished": "on trial: use or discard",
+    "finished": "on trial",
     "used": "ready",
     "failed": "failed",
-    "stopped": "stopped, can go on",
-    "interrupted": "interrupted, can go on",
+    "stopped": "stopped",
+    "interrupted": "interrupted",
     "gone": "model removed",
 }
 _DIGITS: Final = 8
