@@ -133,6 +133,8 @@ def present_step(run: Run) -> list[dict[str, Any]]:
 def describe_step(steps: list[dict[str, Any]]) -> str:
     """Return in words how far a step is, and the time left if it can be told."""
     first, last = steps[0], steps[-1]
+    if last["total"] == 1:
+        return str(last["what"])
     text = f"{last['what']}: {last['done']:,} of {last['total']:,}"
     done, elapsed = last["done"] - first["done"], last["time"] - first["time"]
     left = elapsed / done * (last["total"] - last["done"]) if done and elapsed > 2 else math.nan

@@ -304,6 +304,8 @@ def test_time_left_is_that_of_what_it_does_now(base: Path) -> None:
     assert described(*cut_off) == ""
     cut_off += [progress("Reading photographs", done, 9000.0 + done / 10) for done in (100, 500)]
     assert described(*cut_off).endswith(": 500 of 1,000, about 50 s left")
+    # Of what is done at once there is nothing to count.
+    assert described(progress("Fitting the head", 0, 1) | {"total": 1}) == "Fitting the head"
 
 
 def test_a_run_that_went_on_took_as_long_as_it_was_at_work(base: Path) -> None:
