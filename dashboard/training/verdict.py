@@ -56,7 +56,7 @@ def show_verdict(run: Run) -> None:
     show(escape_markdown(verdict.sentence), icon=icon)
     _show_buttons(run, worse=verdict.outcome == "worse")
     _show_caveats(verdict, labels)
-    metrics, classes = st.columns([3, 2], gap="large")
+    metrics, classes = st.columns([2, 1], gap="medium")
     with metrics:
         _show_metrics(verdict)
     with classes:
@@ -162,8 +162,9 @@ def _show_classes(verdict: Verdict) -> None:
         return
     st.markdown("**Recognised more or less often**")
     lines = [
-        f"{markdown_name(str(name))} **{100 * row.change:+.0f}** points "
-        f":small[{row.old:.0%} → {row.new:.0%} of {row.photographs:.0f}]".replace("*-", "*−")
+        f"{markdown_name(str(name))} **{100 * row.change:+.0f}** points ".replace("*-", "*−")
+        + f":small[{100 * row.old:.0f} → {100 * row.new:.0f}\N{NO-BREAK SPACE}% "
+        f"of {row.photographs:.0f}]"
         for name, row in zip(changed.index, changed.itertuples(), strict=True)
     ]
     st.markdown("  \n".join(lines))

@@ -70,7 +70,7 @@ class Verdict:
     def sentence(self) -> str:
         """The verdict in one sentence."""
         before, after = (
-            f"{self.comparison.results[name].headline_intervals['top1'].value:.1%}"
+            f"{100 * self.comparison.results[name].headline_intervals['top1'].value:.1f} %"
             for name in (self.old, self.new)
         )
         value, low, high = (f"{100 * number:+.1f}" for number in self.difference)

@@ -1,5 +1,6 @@
 """Which of two models is better, on photographs that neither has learned from, nor from copies."""
 
+import re
 from pathlib import Path
 
 import numpy as np
@@ -67,6 +68,7 @@ def test_a_model_is_better_or_worse_only_where_chance_hardly_explains_it(
     assert verdict.difference.value == pytest.approx((before - after) / N)
     points = f"({100 * (before - after) / N:+.1f} points".replace("-", "−")
     assert points in verdict.sentence
+    assert re.search(r"right on \d+\.\d % instead of \d+\.\d % of", verdict.sentence)
     assert f"of {N} photographs" in verdict.sentence and verdict.n_left_out == 0
 
 
