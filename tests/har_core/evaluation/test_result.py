@@ -18,6 +18,7 @@ from har_core.evaluation.calibration import (
 )
 from har_core.evaluation.result import EvaluationResult
 from har_core.evaluation.totals import HEADLINE_METRICS
+from har_core.model.answers import AnswerRules
 from har_core.model.temperature import apply_temperature
 
 
@@ -331,3 +332,11 @@ def test_temperature_of_certain_or_perfect_predictions_stays_in_range():
     always, never = np.zeros(1000, int), np.arange(1000) % 2
     assert 0.05 <= fit_temperature(always, np.tile([0.51, 0.49], (1000, 1))) < 0.1
     assert 10 < fit_temperature(never, np.tile([0.99, 0.01], (1000, 1))) <= 20
+
+
+def test_a_map_of_confidence_applies_at_a_temperature_of_one_too():
+    result = evaluate(*make_case("random"))
+    rules = AnswerRules(confidence=((0.0, 0.0), (1.0, 0.5)))
+    shown = result.calibrated(1.0, rules).probabilities
+    assert shown == pytest.approx(rules.shown(result.probabilities))
+    assert not np.allclose(shown, result.probabilities)
