@@ -6,8 +6,8 @@
     python -m benchmarks.learning table FOLDER
 
 ``pack`` makes of photographs and ImageNet weights (`recipes.efficientnet_lite`) a folder of 60 MB
-that can be carried to the machine with the GPU; ``measure`` needs JAX there. A finished run stays
-in the folder and is not repeated.
+that can be carried to the machine with the GPU; ``measure`` needs Keras, JAX, Pillow and simplejpeg
+there. A finished run stays in the folder and is not repeated.
 """
 
 import argparse

@@ -101,7 +101,9 @@ class Measuring:
         self._results: dict[str, Any] = {}
         if (folder / RESULTS).exists():
             with np.load(folder / RESULTS) as kept:
-                self._results = dict(kept)
+                self._results.update(kept)
+        self._results["labels"] = photographs.labels[self._measured]
+        self._results["groups"] = photographs.groups[self._measured]
         self._say(f"{n_labelled} photographs with labels and {len(self._unlabelled)} without")
         keras.utils.set_random_seed(SEED)  # of the heads' first weights
         pixels, threads = jax.device_put(photographs.pixels), ThreadPoolExecutor()

@@ -5,6 +5,7 @@ from collections.abc import Iterable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any, Final
 
 import numpy as np
@@ -14,7 +15,7 @@ from PIL import Image
 SEED: Final = 20261126
 SHARES: Final = (0.2, 0.12)
 SIDE: Final = 160
-LABELLED: Final = "labelled.npz"
+_LABELLED: Final = "labelled.npz"
 RESULTS: Final = "results.npz"
 _UNLABELLED: Final = "unlabelled.npz"
 _QUALITY: Final = 75
@@ -47,23 +48,25 @@ def pack_photographs(dataset: str, unlabelled: str, folder: Path) -> None:
     from har_core.training.distillation.unlabelled import read_unlabelled
     from har_core.training.preparation import prepare_dataset
 
-    prepared = prepare_dataset(dataset, folder, seed=SEED, shares=SHARES)
-    split = prepared.table["split"].to_numpy()
-    kept = np.flatnonzero(split != "test")
-    np.savez(
-        folder / LABELLED,
-        **_encode(prepared.pixels[row] for row in kept),
-        labels=prepared.label_indices[kept],
-        measured=split[kept] == "validation",
-        groups=prepared.table["duplicate_group"].to_numpy()[kept],
-    )
-    np.savez(folder / _UNLABELLED, **_encode(read_unlabelled(unlabelled, prepared, folder).pixels))
+    with TemporaryDirectory(dir=folder) as store:  # of 3 GB
+        prepared = prepare_dataset(dataset, store, seed=SEED, shares=SHARES)
+        split = prepared.table["split"].to_numpy()
+        kept = np.flatnonzero(split != "test")
+        np.savez(
+            folder / _LABELLED,
+            **_encode(prepared.pixels[row] for row in kept),
+            labels=prepared.label_indices[kept],
+            measured=split[kept] == "validation",
+            groups=prepared.table["duplicate_group"].to_numpy()[kept],
+        )
+        further = read_unlabelled(unlabelled, prepared, store)
+        np.savez(folder / _UNLABELLED, **_encode(further.pixels))
 
 
 def unpack_photographs(folder: Path, at_most: int | None) -> Photographs:
     """Read what `pack_photographs` wrote, or the first of each kind."""
     rows = slice(at_most)
-    with np.load(folder / LABELLED) as labelled, np.load(folder / _UNLABELLED) as unlabelled:
+    with np.load(folder / _LABELLED) as labelled, np.load(folder / _UNLABELLED) as unlabelled:
         return Photographs(
             np.concatenate([_decode(packed, rows) for packed in (labelled, unlabelled)]),
             *(labelled[name][rows] for name in ("labels", "measured", "groups")),

@@ -7,7 +7,7 @@ from typing import Final
 import numpy as np
 from scipy.sparse import csr_array
 
-from benchmarks.learning.packing import LABELLED, RESULTS
+from benchmarks.learning.packing import RESULTS
 from har_core.evaluation.bootstrap import Interval, percentile_interval, resampled_totals
 from har_core.evaluation.calibration import fit_temperature, negative_log_likelihood
 from har_core.model.temperature import apply_temperature
@@ -21,14 +21,13 @@ def markdown(folder: Path) -> str:
 
     The log loss is that at the temperature that suits best.
     """
-    with np.load(folder / LABELLED) as packed:
-        measured = packed["measured"]
-        labels, groups = packed["labels"][measured], packed["groups"][measured]
+    with np.load(folder / RESULTS) as kept:
+        results = dict(kept)
+    labels, groups = results.pop("labels"), results.pop("groups")
     runs: dict[str, dict[str, np.ndarray]] = defaultdict(dict)
-    with np.load(folder / RESULTS) as results:
-        for key in results.files:
-            name, seed = key.split("|")
-            runs[name][seed] = _quality(labels, results[key].astype(np.float64))
+    for key, answers in results.items():
+        name, seed = key.split("|")
+        runs[name][seed] = _quality(labels, answers.astype(np.float64))
     lines = [f"| {' | '.join(_HEADINGS)} |", "|" + " --- |" * len(_HEADINGS)]
     for name, quality in runs.items():
         values = _intervals(np.mean(list(quality.values()), axis=0), groups)
