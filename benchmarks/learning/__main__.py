@@ -13,6 +13,9 @@ there. A finished run stays in the folder and is not repeated.
 import argparse
 import os
 from pathlib import Path
+from typing import Final
+
+_RUNS: Final = "runs"
 
 
 def main() -> None:
@@ -43,12 +46,12 @@ def main() -> None:
             os.environ.setdefault("KERAS_BACKEND", "jax")
             from benchmarks.learning.measuring import TRIAL, Budget, Measuring
 
-            budget = TRIAL if options.trial else Budget()
-            Measuring(options.folder, budget).run(options.seconds)
+            name, budget = ("trial", TRIAL) if options.trial else (_RUNS, Budget())
+            Measuring(options.folder, options.folder / name, budget).run(options.seconds)
         case "table":
             from benchmarks.learning.table import markdown
 
-            print(markdown(options.folder))
+            print(markdown(options.folder / _RUNS))
 
 
 if __name__ == "__main__":

@@ -81,12 +81,15 @@ class Measuring:
     Parameters
     ----------
     folder : Path
-        See `benchmarks.learning.packing`; results and teachers are kept in it.
+        See `benchmarks.learning.packing`.
+    runs : Path
+        Folder for results and teachers; those that are there are not made again.
     budget : Budget
     """
 
-    def __init__(self, folder: Path, budget: Budget) -> None:
-        self._folder = folder
+    def __init__(self, folder: Path, runs: Path, budget: Budget) -> None:
+        runs.mkdir(exist_ok=True)
+        self._runs = runs
         self._budget = budget
         self._began = time.monotonic()
         photographs = unpack_photographs(folder, budget.at_most)
@@ -99,8 +102,8 @@ class Measuring:
         self._targets = one_hot * (1 - _SMOOTHING) + _SMOOTHING / one_hot.shape[1]
         self._opinions: dict[Any, np.ndarray] = {}
         self._results: dict[str, Any] = {}
-        if (folder / RESULTS).exists():
-            with np.load(folder / RESULTS) as kept:
+        if (runs / RESULTS).exists():
+            with np.load(runs / RESULTS) as kept:
                 self._results.update(kept)
         self._results["labels"] = photographs.labels[self._measured]
         self._results["groups"] = photographs.groups[self._measured]
@@ -166,7 +169,7 @@ class Measuring:
 
     def _teach(self, name: str, share: float) -> np.ndarray:
         """Return the weights of a teacher, learned now or kept."""
-        path = self._folder / f"{name}_{share}.npy"
+        path = self._runs / f"{name}_{share}.npy"
         if path.exists():
             return np.load(path)
         network, epochs = self._networks[name], dict(self._budget.teacher_epochs)[share]
@@ -246,7 +249,7 @@ class Measuring:
         self._say(f"{name}, seed {seed}: {right.mean():.1%} right")
         out = io.BytesIO()
         np.savez_compressed(out, **self._results)
-        write_atomically(self._folder / RESULTS, out.getvalue())
+        write_atomically(self._runs / RESULTS, out.getvalue())
 
     def _say(self, text: str) -> None:
         print(f"{time.monotonic() - self._began:7.1f} s  {text}", flush=True)

@@ -16,22 +16,24 @@ _HEADINGS: Final = ("variant", "seeds", "top-1", "difference", "log loss", "diff
 _FIRST: Final = "the recipe"
 
 
-def markdown(folder: Path) -> str:
+def markdown(runs: Path) -> str:
     """Return the table; differences are paired by photograph and seed, intervals by group.
 
     The log loss is that at the temperature that suits best.
     """
-    with np.load(folder / RESULTS) as kept:
+    with np.load(runs / RESULTS) as kept:
         results = dict(kept)
     labels, groups = results.pop("labels"), results.pop("groups")
-    runs: dict[str, dict[str, np.ndarray]] = defaultdict(dict)
+    qualities: dict[str, dict[str, np.ndarray]] = defaultdict(dict)
     for key, answers in results.items():
         name, seed = key.split("|")
-        runs[name][seed] = _quality(labels, answers.astype(np.float64))
+        qualities[name][seed] = _quality(labels, answers.astype(np.float64))
     lines = [f"| {' | '.join(_HEADINGS)} |", "|" + " --- |" * len(_HEADINGS)]
-    for name, quality in runs.items():
+    for name, quality in qualities.items():
         values = _intervals(np.mean(list(quality.values()), axis=0), groups)
-        paired = [q - runs[_FIRST][seed] for seed, q in quality.items() if seed in runs[_FIRST]]
+        paired = [
+            q - qualities[_FIRST][seed] for seed, q in quality.items() if seed in qualities[_FIRST]
+        ]
         differences = _intervals(np.mean(paired, axis=0), groups) if paired else [None, None]
         cells = [name, str(len(quality))]
         for value, difference, (factor, digits) in zip(
