@@ -14,7 +14,7 @@ from har_core.dataset.names import split_of_folder
 from har_core.dataset.table import Dataset, read_table
 from har_core.errors import DatasetError
 from har_core.storage.checksums import sha256_of_files
-from har_core.storage.spreadsheets import restore_formula, table_csv
+from har_core.storage.spreadsheets import escape_formula, restore_formula, table_csv
 
 # As people read it; the file of decisions has the shorter words.
 _WORDS: Final[dict[Action, str]] = {
@@ -41,7 +41,7 @@ def decisions_csv(decisions: Decisions, given_labels: Mapping[str, str]) -> str:
     str
         ``filename``, ``label`` (given), ``decision`` (``right as it is``, ``relabel``,
         ``exclude``), ``new_label``, ``time`` (UTC) and ``sha256`` (of the photograph's file, ``""``
-        where that is not known), safe to open in a spreadsheet.
+        where that is not known), safe to open in a spreadsheet, and read again exactly.
     """
     rows = [
         {
@@ -54,7 +54,7 @@ def decisions_csv(decisions: Decisions, given_labels: Mapping[str, str]) -> str:
         }
         for name, step in decisions.current.items()
     ]
-    return table_csv(pd.DataFrame(rows, columns=list(_COLUMNS)))
+    return table_csv(pd.DataFrame(rows, columns=list(_COLUMNS)).map(escape_formula))
 
 
 def cleaned_dataset(dataset: Dataset) -> tuple[Dataset, str]:

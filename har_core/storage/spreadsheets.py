@@ -37,8 +37,22 @@ def neutralise_formula(cell: str) -> str:
     return f"'{cell}"
 
 
+def escape_formula(cell: str) -> str:
+    """Return a text as `neutralise_formula`, but so that `restore_formula` gives it back exactly.
+
+    Examples
+    --------
+    >>> escape_formula("=1.jpg")
+    "'=1.jpg"
+    >>> escape_formula("'=1.jpg")
+    "''=1.jpg"
+    """
+    bare = cell.lstrip("'")
+    return cell if neutralise_formula(bare) == bare else f"'{cell}"
+
+
 def restore_formula(cell: str) -> str:
-    """Return the text that `neutralise_formula` was given.
+    """Return the text that `escape_formula` was given.
 
     Examples
     --------
@@ -47,7 +61,7 @@ def restore_formula(cell: str) -> str:
     >>> restore_formula("'n'.jpg")
     "'n'.jpg"
     """
-    return cell[1:] if cell.startswith("'") and cell[1:].startswith(_FORMULA_STARTS) else cell
+    return cell[1:] if cell[:1] == "'" and escape_formula(cell[1:]) == cell else cell
 
 
 def table_csv(table: "pd.DataFrame") -> str:

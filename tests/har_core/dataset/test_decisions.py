@@ -327,6 +327,19 @@ def test_decisions_move_to_another_machine_as_a_table(tiny_dataset: Path, tmp_pa
     assert undo(there).steps == ()
 
 
+def test_names_and_labels_with_apostrophes_of_their_own_are_taken_over_as_they_are(
+    tiny_dataset: Path, tmp_path: Path
+) -> None:
+    names = ["=1.jpg", "'=1.jpg", "''=1.jpg", "'a.jpg", "-1", "'-1", "'"]
+    for label in ("=a", "'=a", "'a"):
+        decide(tiny_dataset, "relabel", [f"{label}{name}" for name in names] + names, label)
+    here = load_decisions(tiny_dataset)
+    table = tmp_path / "decisions.csv"
+    table.write_text(decisions_csv(here, {}))
+    taken = decide_together(write_dataset(tmp_path / "there"), read_decisions_csv(table))
+    assert taken.relabelled == here.relabelled
+
+
 def test_an_export_before_the_first_decision_is_taken_over_as_none(tiny_dataset: Path) -> None:
     table = tiny_dataset / "decisions.csv"
     table.write_text(decisions_csv(load_decisions(tiny_dataset), {}))

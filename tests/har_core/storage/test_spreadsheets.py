@@ -1,7 +1,12 @@
 import pandas as pd
 import pytest
 
-from har_core.storage.spreadsheets import neutralise_formula, restore_formula, table_csv
+from har_core.storage.spreadsheets import (
+    escape_formula,
+    neutralise_formula,
+    restore_formula,
+    table_csv,
+)
 
 
 @pytest.mark.parametrize("start", ["=", "+", "-", "@", "\t", "\r", "\n"])
@@ -14,9 +19,14 @@ def test_other_text_is_unchanged(cell):
     assert neutralise_formula(cell) == cell
 
 
-@pytest.mark.parametrize("cell", ["=1.jpg", "-x.jpg", "-0.5", "'n'.jpg", "'", "photo.jpg", ""])
+@pytest.mark.parametrize(
+    "cell",
+    ["=1.jpg", "'=1.jpg", "''=1.jpg", "-x.jpg", "-5", "'-5", "'n'.jpg", "'", "photo.jpg", ""],
+)
 def test_what_was_made_literal_is_read_as_it_was(cell):
-    assert restore_formula(neutralise_formula(cell)) == cell
+    escaped = escape_formula(cell)
+    assert restore_formula(escaped) == cell
+    assert neutralise_formula(escaped) == escaped
 
 
 def test_a_table_keeps_its_numbers_and_loses_its_formulas():
