@@ -15,7 +15,7 @@ from har_core.progress import Progress, silent
 from har_core.scale.labels import NONE
 from har_core.scale.parts import Part
 from har_core.scale.results import Results, ResultsInfo
-from har_core.scale.sources.locations import is_remote
+from har_core.scale.sources.locations import is_remote, local_path
 from har_core.storage.checksums import digests_of
 from har_core.storage.paths import expanded
 
@@ -223,7 +223,7 @@ def results_at(location: str) -> Results:
     """
     if location.lower().startswith(("http://", "https://")):
         raise DatasetError(f"{location} is on a web server; name a folder or a bucket.")
-    return Results(location if is_remote(location) else str(expanded(location)))
+    return Results(location if is_remote(location) else str(expanded(local_path(location))))
 
 
 def open_results(

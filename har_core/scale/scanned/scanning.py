@@ -16,7 +16,7 @@ from har_core.scale.scanned.findings import judge_scan, write_findings
 from har_core.scale.scanned.folder import ScanFolder
 from har_core.scale.scanned.measuring import measure_sources
 from har_core.scale.sources.listing import Matches, tables_among
-from har_core.scale.sources.locations import is_remote
+from har_core.scale.sources.locations import is_remote, local_path
 from har_core.storage.cache import cache_dir
 
 
@@ -104,5 +104,8 @@ def scan_sources(
 
 
 def _digest(sources: Sequence[str], column: str | None) -> str:
-    here = [source if is_remote(source) else os.path.abspath(source) for source in sources]  # noqa: PTH100
+    here = [
+        source if is_remote(source) else os.path.abspath(local_path(source))  # noqa: PTH100
+        for source in sources
+    ]
     return hashlib.sha256("\0".join([*here, column or ""]).encode()).hexdigest()[:16]

@@ -9,7 +9,7 @@ import time
 from collections.abc import Callable
 from datetime import timedelta
 from typing import Any, Final, TypeVar
-from urllib.parse import urlsplit
+from urllib.parse import unquote, urlsplit
 
 from har_core.errors import DatasetError, HarError
 from har_core.extras import require_scale_extra
@@ -41,8 +41,11 @@ def is_remote(uri: str) -> bool:
 
 
 def local_path(uri: str) -> str:
-    """Return the path of a location on this machine: ``file:///a`` is ``/a``."""
-    return urlsplit(uri).path if _SCHEME.match(uri) else uri
+    """Return the path of a location on this machine: ``file:///a%20b`` is ``/a b`` (RFC 8089)."""
+    if not _SCHEME.match(uri):
+        return uri
+    _, _, path = uri.split("://", 1)[1].partition("/")  # before it: a host, this one
+    return unquote(f"/{path}", errors="surrogateescape")
 
 
 def open_filesystem(uri: str) -> tuple[Any, str]:

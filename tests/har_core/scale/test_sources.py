@@ -8,8 +8,12 @@ import pytest
 from pyarrow import fs
 
 from har_core.errors import HarError
+from har_core.scale.jobs import reachable
+from har_core.scale.labels import read_label_table
+from har_core.scale.opened.table import results_at
 from har_core.scale.sources import listing
 from har_core.scale.sources.listing import list_sources, tables_among
+from har_core.storage.names import storable
 
 NAMES = (
     *("a/1.jpg", "a/2.png", "a/b/3.jpg", "a/b/c/4.jpg", "a/.hidden/5.jpg", "a/.6.jpg", "x/7.jpg"),
@@ -65,6 +69,32 @@ def test_pattern_means_the_same_in_a_bucket(place: Path, pattern: str, n: int) -
     there = {item.uri for item in list_sources([f"s3://there/{pattern}"])}
     assert {uri.replace("s3://there", str(place)) for uri in there} == here
     assert len(here) == n
+
+
+def test_escapes_of_a_file_uri_are_decoded_and_those_of_a_path_are_not(tmp_path: Path) -> None:
+    folder = tmp_path / "a b%20c?é#"
+    folder.mkdir()
+    latin1 = folder / os.fsdecode(b"caf\xe9.jpg")
+    for path in (folder / "1.jpg", latin1):
+        path.write_bytes(b"")
+    (tmp_path / "a b c").mkdir()
+    named = tmp_path / "list.txt"
+    named.write_text(f"{(folder / '1.jpg').as_uri()}\n{folder / '1.jpg'}\n")
+    one, both = [str(folder / "1.jpg")], [str(folder / "1.jpg"), storable(latin1)]
+    for source, meant in [
+        (folder.as_uri(), both),
+        (str(folder), both),
+        (f"{folder.as_uri()}/*.jpg", both),
+        (latin1.as_uri(), both[1:]),
+        (named.as_uri(), one * 2),
+        (str(named), one * 2),
+    ]:
+        assert [item.uri for item in list_sources([source])] == meant
+    assert reachable(folder.as_uri()) == str(folder)
+    assert results_at(folder.as_uri()).folder() == folder
+    table = folder / "labels.csv"
+    table.write_text(f"filename,label\n{(folder / '1.jpg').as_uri()},x\n")
+    assert read_label_table(table.as_uri()).names == ("x",)
 
 
 @pytest.mark.parametrize("pattern", ["none/*.jpg", "a/*.gif", "a/*.JPG"])
