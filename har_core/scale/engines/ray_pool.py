@@ -52,6 +52,13 @@ class RayPool:
             raise HarError(f"Cannot reach the Ray cluster {address}: {error}.") from error
         if threading.current_thread() is threading.main_thread():  # Ray has put its own in place
             signal.signal(signal.SIGTERM, on_termination or signal.SIG_DFL)
+        with contextlib.ExitStack() as unless_begun:
+            unless_begun.callback(ray.shutdown)
+            self._begin(work, address, size)
+            unless_begun.pop_all()
+
+    def _begin(self, work: Work, address: str | None, size: int | None) -> None:
+        ray = self._ray
         inside = ray.get_runtime_context().gcs_address
         self.address = address if address and "://" in address else inside
         self.size = size or max(1, int(ray.cluster_resources().get("CPU", 1)))

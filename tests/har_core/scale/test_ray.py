@@ -11,6 +11,7 @@ import time
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pandas as pd
@@ -90,6 +91,26 @@ def test_rows_are_bit_equal_to_those_of_this_machine_also_after_a_kill(
     assert found is not None and found.address == cluster
     assert found.cluster is not None
     assert (found.cluster["nodes"], found.cluster["cpus"]) == (1, 2)
+
+
+def test_cluster_is_left_again_if_the_work_cannot_begin(monkeypatch: pytest.MonkeyPatch) -> None:
+    class Work:
+        def files(self) -> dict[str, bytes]:
+            raise FileNotFoundError("model.onnx")
+
+    left: list[bool] = []
+    fake = SimpleNamespace(
+        init=lambda *_, **__: None,
+        get_runtime_context=lambda: SimpleNamespace(gcs_address="10.0.0.1:6379"),
+        cluster_resources=dict,
+        put=list,
+        shutdown=lambda: left.append(True),
+    )
+    monkeypatch.setitem(sys.modules, "ray", fake)
+    monkeypatch.setattr(ray_pool, "require_scale_extra", lambda *_: None)
+    with pytest.raises(FileNotFoundError):
+        ray_pool.RayPool(Work())  # type: ignore[arg-type]
+    assert left == [True]
 
 
 def test_driver_that_was_killed_is_started_again(
