@@ -10,7 +10,7 @@ import streamlit as st
 
 from dashboard.resources import Reading, opened_dataset, read_as, reading_of
 from dashboard.widgets import folder_steps, tab_memory
-from dashboard.wording.names import accuracy, counted, escape_markdown, short_accuracy
+from dashboard.wording.names import accuracy, escape_markdown, short_accuracy
 from har_core import ActionModel, DatasetError, ModelBundleError, load_model
 from har_core.dataset.files import find_dataset
 from har_core.dataset.layouts import CSV_FILE
@@ -20,6 +20,7 @@ from har_core.model.loading import find_model
 from har_core.model.manifest import read_manifest
 from har_core.settings import DATASET
 from har_core.storage.paths import is_folder, real
+from har_core.wording import counted
 
 MODEL_KEY: Final = "model"
 DATASET_KEY: Final = "dataset"

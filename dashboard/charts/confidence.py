@@ -8,9 +8,9 @@ from plotly.subplots import make_subplots
 
 from dashboard.charts.confusion import RIGHT, WRONG
 from dashboard.charts.style import ACCENT, CONTEXT, GRID, base_layout, share_axes
-from dashboard.wording.names import counted
 from har_core.evaluation.calibration import ReliabilityBins
 from har_core.evaluation.selective import CoverageCurve
+from har_core.wording import counted
 
 
 def reliability_figure(

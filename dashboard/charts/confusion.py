@@ -7,8 +7,9 @@ import numpy as np
 import plotly.graph_objects as go
 
 from dashboard.charts.style import TRANSPARENT, base_layout
-from dashboard.wording.names import chart_names, counted, tick_names
+from dashboard.wording.names import chart_names, tick_names
 from har_core.evaluation.confusion import Share, confusion_shares
+from har_core.wording import counted
 
 RIGHT: Final = "rgb(15, 117, 115)"
 WRONG: Final = "rgb(200, 96, 22)"

@@ -17,7 +17,8 @@ from dashboard.charts.style import (
     class_axis,
     say_left_out,
 )
-from dashboard.wording.names import chart_name, chart_names, chart_text, counted, tick_names
+from dashboard.wording.names import chart_name, chart_names, chart_text, tick_names
+from har_core.wording import counted
 
 _BAR_HEIGHT: Final = 26
 _GREY_INK: Final = "rgba(128, 142, 148, 0.9)"
@@ -221,7 +222,7 @@ def photo_map(
         colours = {n: CLASS_COLOURS[i % len(CLASS_COLOURS)] for i, n in enumerate(names)}
         order = names
         if n_others:
-            others = f"{n_others:,} smaller classes"
+            others = counted(n_others, "smaller class", "smaller classes")
             groups, order = groups.where(groups.isin(names), others), [*names, others]
     figure = go.Figure()
     for group, legend_name in zip(order, tick_names(list(map(str, order))), strict=True):

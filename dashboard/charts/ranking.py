@@ -19,8 +19,9 @@ from dashboard.charts.style import (
     thinned,
 )
 from dashboard.wording.metrics import class_metric, class_share
-from dashboard.wording.names import chart_name, chart_names, counted, tick_names
+from dashboard.wording.names import chart_name, chart_names, tick_names
 from har_core.evaluation.curves import RankingCurves
+from har_core.wording import counted
 
 
 def ranking_figure(

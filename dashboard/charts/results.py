@@ -9,8 +9,8 @@ import plotly.graph_objects as go
 from dashboard.charts.bars import stacked_bars
 from dashboard.charts.style import ACCENT, GRID, MUTED, base_layout
 from dashboard.wording.answers import VERDICT_WORDS
-from dashboard.wording.names import counted
 from har_core.evaluation.calibration import ReliabilityBins
+from har_core.wording import counted
 
 VERDICT_COLOURS: Final = {"answered": ACCENT, "unsure": "#d08a2e", "foreign": MUTED}
 _BINS: Final = 20

@@ -9,12 +9,13 @@ from dashboard.dataset.view import DatasetView
 from dashboard.jobs.own_process import run_apart
 from dashboard.jobs.registry import Job, find_jobs, start_job
 from dashboard.jobs.view import JobEnd, show_jobs
-from dashboard.wording.names import counted, escape_markdown
+from dashboard.wording.names import bold_count, escape_markdown
 from har_core.analysis.whole_set import analyse_photographs
 from har_core.dataset.table import Dataset
 from har_core.scan.cache import why_nothing_is_remembered
 from har_core.scan.issues import any_issue
 from har_core.scan.scanning import scan_dataset
+from har_core.wording import counted
 
 SECTION_KEY: Final = "section"
 
@@ -23,7 +24,10 @@ def show_key_figures(view: DatasetView) -> None:
     """Say in one line the handful of numbers to know first, and what was assumed to read them."""
     photographs = view.photographs
     n_listed = int(photographs["listed"].sum())
-    figures = [f"**{n_listed:,}** photographs", f"**{len(view.class_names):,}** classes"]
+    figures = [
+        bold_count(n_listed, "photograph"),
+        bold_count(len(view.class_names), "class", "classes"),
+    ]
     if not view.photographs_missing:
         missing = int((photographs["path"].isna() & photographs["listed"]).sum())
         unlisted = int((~photographs["listed"]).sum())

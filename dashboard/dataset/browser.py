@@ -11,7 +11,7 @@ from dashboard.dataset.tiles import PAGE_SIZE, issue_title, show_tiles
 from dashboard.dataset.view import DatasetView, section
 from dashboard.widgets.filters import class_filter, say_none_match, search_filter
 from dashboard.widgets.paging import choose_page
-from dashboard.wording.names import human_name, percent
+from dashboard.wording.names import bold_count, human_name, percent
 from har_core.dataset.splits import SPLITS
 from har_core.scan.issues import ISSUE_KINDS, issue_column
 
@@ -89,8 +89,7 @@ def show_browser(view: DatasetView) -> None:
         say_none_match(_NO_FILTERS)
         return
     with st.container(horizontal=True, vertical_alignment="center"):
-        plural = "photograph" if len(positions) == 1 else "photographs"
-        st.markdown(f"**{len(positions):,}** {plural}", width="content")
+        st.markdown(bold_count(len(positions), "photograph"), width="content")
         # Another filter starts on its first page.
         key = f"page {search} {label} {finding} {split} {order} {decided}"
         page = choose_page(len(positions), PAGE_SIZE, key)

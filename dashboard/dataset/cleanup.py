@@ -18,12 +18,13 @@ from dashboard.dataset.tiles import PAGE_SIZE, show_tiles
 from dashboard.dataset.view import DatasetView
 from dashboard.resources import reading_of
 from dashboard.widgets.paging import choose_page
-from dashboard.wording.names import counted, escape_markdown, human_name
+from dashboard.wording.names import escape_markdown, human_name
 from har_core.dataset.decision_tables import decisions_csv
 from har_core.dataset.decisions import Decisions, cleaned_table, labels_csv
 from har_core.images.thumbnails import data_uri, thumbnails
 from har_core.scan.issues import findings_csv
 from har_core.storage.spreadsheets import neutralise_formulas
+from har_core.wording import counted
 
 _LISTED: Final = 5
 _JUDGED_BY: Final = [
@@ -128,7 +129,7 @@ def _show_exports(view: DatasetView, decisions: Decisions) -> None:
     table = view.dataset.table
     cleaned = cleaned_table(table, decisions, view.dataset.unlisted)
     st.markdown(
-        f"**{len(cleaned):,}** of {len(table):,} rows are kept, "
+        f"**{len(cleaned):,}** of {counted(len(table), 'row is', 'rows are')} kept, "
         f"**{len(decisions.relabelled):,}** with a new label."
     )
     with st.container(horizontal=True):

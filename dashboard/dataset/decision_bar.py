@@ -11,6 +11,7 @@ from dashboard.widgets.messages import show_failure
 from dashboard.wording.names import escape_markdown, human_name, markdown_name
 from har_core.dataset.decisions import Decision, Decisions, decide, load_decisions, undo
 from har_core.errors import DatasetError
+from har_core.wording import counted
 
 PAGE_SIZE: Final = 24  # photographs that a section shows at once
 _MARKS: Final = {"exclude": "excluded", "confirm": "right as it is"}
@@ -24,7 +25,7 @@ def decision_mark(decision: Decision) -> str:
 def what_was_done(steps: Sequence[Decision]) -> str:
     """Return what a step, or several that were made together, did, as Markdown."""
     names = [name for step in steps for name in step.filenames]
-    many = f"{len(names):,} photographs"
+    many = counted(len(names), "photograph")
     if len(names) <= 1:
         many = escape_markdown(names[0]) if names else "nothing"
     if len({step.action for step in steps}) > 1:

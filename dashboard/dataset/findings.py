@@ -11,8 +11,9 @@ from dashboard.dataset.tiles import OUTLIER_MEANING, PAGE_SIZE, issue_title, sho
 from dashboard.dataset.view import DatasetView, section
 from dashboard.widgets.paging import choose_page
 from dashboard.wording.glossary import GLOSSARY
-from dashboard.wording.names import counted_share, percent, reason_in_words, score_text
+from dashboard.wording.names import bold_count, counted_share, percent, reason_in_words, score_text
 from har_core.scan.issues import ISSUE_KINDS, count_issues, issue_column, score_column
+from har_core.wording import counted
 
 _GROUPS_PER_PAGE: Final = 8
 _DUPLICATES: Final = ("exact_duplicates", "near_duplicates", "label_conflict")
@@ -38,7 +39,8 @@ def show_findings(view: DatasetView) -> None:
         )
     with explanation:
         share = counted_share(affected / len(view.photographs))
-        st.markdown(f"**{affected:,}** photographs ({share}) have at least one finding.")
+        have = f"photograph ({share}) has", f"photographs ({share}) have"
+        st.markdown(f"{bold_count(affected, *have)} at least one finding.")
         clean = [issue_title(name).lower() for name in counts if name not in found]
         if clean:
             st.caption(f"Looked for and not found: {', '.join(clean)}.")
@@ -101,7 +103,7 @@ def _show_groups(view: DatasetView, rows: pd.DataFrame, issue: str) -> None:
     bar = st.container()
     members = view.photographs[view.photographs["duplicate_group"].isin(numbers[page])]
     groups = {
-        f"Group {number} · {len(rows)} photographs": rows
+        f"Group {number} · {counted(len(rows), 'photograph')}": rows
         # Columns of one kind can be read by rows at once.
         for number, rows in members.astype(object).groupby("duplicate_group")
     }

@@ -8,8 +8,9 @@ from dashboard.dataset.tiles import show_groups
 from dashboard.dataset.view import BY_IDENTITY, DatasetView, section
 from dashboard.widgets.paging import choose_page
 from dashboard.wording.glossary import GLOSSARY
-from dashboard.wording.names import counted, escape_markdown
+from dashboard.wording.names import escape_markdown
 from har_core.dataset.splits import leaking_groups, split_columns
+from har_core.wording import counted
 
 _GROUPS_PER_PAGE = 8
 
@@ -43,7 +44,7 @@ def show_leakage(view: DatasetView) -> None:
     if leaks.empty:
         shared = view.photographs["duplicate_group"].nunique()
         st.success(
-            f"No leak: each of the {shared:,} groups of duplicates lies within one split.",
+            f"No leak: {counted(shared, 'group')} of duplicates, each within one split.",
             icon=":material/check_circle:",
         )
         return

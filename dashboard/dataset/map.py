@@ -16,6 +16,7 @@ from dashboard.widgets.photo_map import REGION, chosen_region, show_hover_pictur
 from dashboard.wording.glossary import GLOSSARY
 from har_core.images.thumbnails import thumbnail
 from har_core.scan.issues import ISSUE_KINDS, issue_column
+from har_core.wording import counted
 
 _COLOURINGS: Final = ("Class", "Split", "Finding")
 
@@ -55,7 +56,7 @@ def show_map(view: DatasetView) -> None:
     st.caption(
         "Point at one to see it; drag around some to see them all.  \n"
         "Only nearness means something: principal components of the model's features, arranged by "
-        "t-SNE." + (f" A sample: {left_out:,} photographs are not drawn." if left_out else ""),
+        "t-SNE." + (f" A sample: {counted(left_out, 'photograph')} not drawn." if left_out else ""),
         help=GLOSSARY["backbone features"],
     )
     _show_region(view, chart)

@@ -24,6 +24,7 @@ from har_core.model.records import (
     recorded_cross_validation,
 )
 from har_core.storage.spreadsheets import neutralise_formulas
+from har_core.wording import counted
 
 _HELD_OUT: Final = "Held-out photographs"
 _WHOLE_SET: Final = "Whole set"
@@ -77,7 +78,8 @@ def show_suspects(view: DatasetView) -> None:
         )
     with ranking:
         total = len(suspects.ranking)
-        st.markdown(f"**{n:,}** of {total:,} labels are doubtful, the most doubtful first.")
+        are = counted(total, "label is", "labels are")
+        st.markdown(f"**{n:,}** of {are} doubtful, the most doubtful first.")
         chosen = class_filter("Given label", suspects.by_class.index, key="suspect_class")
         rows = _doubtful(suspects, chosen)
         _show_table(view, source, chosen)

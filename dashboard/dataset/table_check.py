@@ -8,7 +8,7 @@ import pandas as pd
 import streamlit as st
 
 from dashboard.dataset.overview import show_class_balance
-from dashboard.wording.names import counted, escape_markdown
+from dashboard.wording.names import bold_count, escape_markdown
 from har_core.dataset.decisions import labels_csv
 from har_core.dataset.slips import LabelSlips, find_label_slips, fix_label_slips
 from har_core.dataset.table import read_table
@@ -16,6 +16,7 @@ from har_core.errors import DatasetError, ModelBundleError
 from har_core.model.manifest import read_manifest
 from har_core.model.records import read_splits
 from har_core.storage.spreadsheets import neutralise_formulas
+from har_core.wording import counted
 
 _SHOWN = 200
 
@@ -37,7 +38,8 @@ def show_recorded_classes(model_folder: Path | None) -> None:
     recorded = recorded[recorded["label"].ne("")]
     st.markdown(
         f"The photographs that **{escape_markdown(manifest.name)}** was made from: "
-        f"**{len(recorded):,}** photographs, **{recorded['label'].nunique()}** classes"
+        f"{bold_count(len(recorded), 'photograph')}, "
+        f"{bold_count(recorded['label'].nunique(), 'class', 'classes')}"
         + (f", and **{unlabelled:,}** without labels" if unlabelled else "")
     )
     show_class_balance(recorded["label"], recorded["split"])

@@ -17,13 +17,14 @@ from dashboard.widgets.messages import show_failure
 from dashboard.widgets.verdict import VERDICT_BOXES, load_verdict
 from dashboard.wording.glossary import GLOSSARY
 from dashboard.wording.metrics import metric_value, signed_difference
-from dashboard.wording.names import counted, escape_markdown, human_name
+from dashboard.wording.names import escape_markdown, human_name
 from har_core.errors import DatasetError, HarError
 from har_core.evaluation.comparison import Comparison, disagreements
 from har_core.evaluation.result import EvaluationResult
 from har_core.evaluation.store import BUNDLE_SPLITS
 from har_core.evaluation.totals import HEADLINE_METRICS, METRIC_TITLES
 from har_core.training.verdict import Verdict
+from har_core.wording import counted
 
 WITH_KEY: Final = "with"
 
@@ -86,7 +87,8 @@ def _offer_evaluation(shown: Shown, name: str, folder: Path) -> None:
     known = escape_markdown(name)
     with st.container(border=True, horizontal=True, vertical_alignment="center"):
         st.markdown(
-            f"**{known}** was not evaluated on these {shown.evaluation.raw.n:,} photographs."
+            f"**{known}** was not evaluated on the same "
+            f"{counted(shown.evaluation.raw.n, 'photograph')}."
         )
         keep_as = data.free_name(folder, shown.evaluation.name, shown.folder.name)
         st.button(
@@ -118,8 +120,8 @@ def _show_verdict(shown: Shown, rival: Path, name: str) -> None:
         note = ""
         if verdict.n_relabelled:
             note = (
-                f" {counted(verdict.n_relabelled, 'photograph')} count under the labels as "
-                "corrected since."
+                f" {counted(verdict.n_relabelled, 'photograph counts', 'photographs count')} under "
+                "the labels as corrected since."
             )
         show, icon = VERDICT_BOXES[verdict.outcome]
         show(escape_markdown(verdict.sentence + note), icon=icon)
@@ -180,7 +182,7 @@ def _show_side_by_side(shown: Shown, evaluations: Mapping[str, tuple[Path, str]]
     )
     left_out = {m: n for m, n in comparison.n_left_out.items() if n}
     st.caption(
-        f"{comparison.results[first].n:,} photographs that every model was evaluated on"
+        f"{counted(comparison.results[first].n, 'photograph')} that every model was evaluated on"
         + "".join(f"; {n:,} more of {escape_markdown(m)} left out" for m, n in left_out.items())
         + ". Differences with 95 % intervals from paired bootstrap samples."
     )

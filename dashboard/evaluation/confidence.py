@@ -26,6 +26,7 @@ from har_core.evaluation.selective import answer_above, coverage_curve
 from har_core.evaluation.store import list_evaluations
 from har_core.evaluation.totals import METRIC_TITLES
 from har_core.model.manifest import NOVELTY_FILE
+from har_core.wording import counted
 
 THRESHOLD_KEY: Final = "threshold"
 
@@ -67,9 +68,10 @@ def _show_calibration(shown: Shown) -> None:
         alt="Share of right answers against confidence",
     )
     least, most = bins.counts.min(), bins.counts.max()
-    each = f"{least:,}" if least == most else f"{least:,} to {most:,}"
+    more = counted(most, "photograph")
+    each = more if least == most else f"{least:,} to {more}"
     st.caption(
-        f"{len(bins.counts)} bins with {each} photographs each. On the dotted line confidence and "
+        f"{counted(len(bins.counts), 'bin')} of {each}. On the dotted line confidence and "
         "share of right answers agree; below it the model is too sure of itself."
     )
 

@@ -3,7 +3,8 @@
 import streamlit as st
 
 from dashboard.evaluation.shown import Shown
-from dashboard.wording.names import counted, human_name
+from dashboard.wording.names import human_name
+from har_core.wording import counted
 
 
 @st.fragment

@@ -20,6 +20,7 @@ from har_core.errors import HarError
 from har_core.evaluation.foreign import JudgedPictures, judge_pictures, list_pictures
 from har_core.model.manifest import NOVELTY_FILE
 from har_core.model.records import rows_of_split
+from har_core.wording import counted
 
 _PREFIX: Final = "foreign/"
 
@@ -83,8 +84,8 @@ def _show_result(what: str, judged: JudgedPictures, labels: list[str]) -> None:
     else:
         area = judged.auroc
         st.markdown(
-            f"**Called foreign: {counted_share(share)} of {n:,} pictures.** Area under the ROC "
-            f"curve against validation photographs: {area.value:.3f} "
+            f"**Called foreign: {counted_share(share)} of {counted(n, 'picture')}.** Area under "
+            f"the ROC curve against validation photographs: {area.value:.3f} "
             f"({area.low:.3f} – {area.high:.3f})."
         )
     counts, edges = np.histogram(judged.novelty, bins=20, range=(0, 1))

@@ -31,6 +31,7 @@ from har_core.evaluation.selective import answer_above, coverage_curve
 from har_core.evaluation.store import Evaluation
 from har_core.evaluation.totals import METRIC_TITLES
 from har_core.images.thumbnails import data_uri
+from har_core.wording import counted
 
 _LISTED_MISTAKES: Final = 30
 _THRESHOLDS: Final = (0.3, 0.5, 0.7, 0.8, 0.9, 0.95)
@@ -184,8 +185,9 @@ def _confidence(result: EvaluationResult, temperature: float) -> str:
     return (
         "<h2>Can its confidence be believed?</h2>"
         f"<p>{believed} "
-        f"{len(bins.counts)} bins with {bins.counts.min():,} to {bins.counts.max():,} photographs "
-        f"each.</p>{_figure(reliability)}<h2>When should it rather not answer?</h2>"
+        f"{counted(len(bins.counts), 'bin')} of {bins.counts.min():,} to "
+        f"{counted(bins.counts.max(), 'photograph')}.</p>"
+        f"{_figure(reliability)}<h2>When should it rather not answer?</h2>"
         f"<ul>{sentences}</ul>" + _figure(coverage_figure(curve, 0.0, float("nan"), alone))
     )
 
@@ -213,7 +215,8 @@ def _method(evaluation: Evaluation) -> str:
     n_groups = len(np.unique(result.groups))
     return (
         f"<h2>How it was measured</h2><p>Intervals are 95 % bootstrap intervals: {N_RESAMPLES:,} "
-        f"seeded resamples of {n_groups:,} near-duplicate groups ({result.n:,} photographs); "
+        f"seeded resamples of {counted(n_groups, 'near-duplicate group')} "
+        f"({counted(result.n, 'photograph')}); "
         f"where none or all are right, Wilson score intervals of the groups."
         f" Macro F1 averages over classes that occur. The calibration error uses 15 bins of the "
         f"confidence with equally many photographs. The probabilities include the model's "

@@ -14,8 +14,9 @@ from dashboard.predict.results import Photo, result_json, results_csv, results_t
 from dashboard.resources import classified
 from dashboard.widgets import tab_memory
 from dashboard.wording.answers import advice, headline, set_sentence
-from dashboard.wording.names import counted, escape_markdown, human_name, markdown_name, percent
+from dashboard.wording.names import escape_markdown, human_name, markdown_name, percent
 from har_core import ActionModel, InvalidImageError
+from har_core.wording import counted
 
 ROW_HEIGHT = 56
 _TABLE = "answers"  # "results" is the sidebar's

@@ -10,12 +10,13 @@ from dashboard.resources import opened_dataset
 from dashboard.widgets import tab_memory
 from dashboard.widgets.gallery import Tile, gallery
 from dashboard.widgets.messages import show_failure
-from dashboard.wording.names import counted, human_name
+from dashboard.wording.names import human_name
 from har_core.errors import InvalidImageError
 from har_core.images.decoding import MAX_BYTES, read_bytes
 from har_core.images.thumbnails import thumbnail
 from har_core.model.records import match_splits, read_splits
 from har_core.storage.checksums import sha256_of_photograph
+from har_core.wording import counted
 
 _UPLOADED, _SAMPLE = "uploaded_photos", "sample"
 _HELD = "uploads_held"  # whether the uploader held files when it was last drawn

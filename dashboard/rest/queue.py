@@ -6,6 +6,8 @@ from typing import Final
 
 from fastapi import HTTPException
 
+from har_core.wording import counted
+
 # At 60 and more answers a second on two cores nobody waits much longer than a second.
 MAX_WAITING_REQUESTS: Final = 64
 # The uploads of all of them together are held in memory.
@@ -50,7 +52,8 @@ class RequestQueue:
         if full or (self.requests and self.bytes + n_bytes > self.max_bytes):
             raise HTTPException(
                 503,
-                f"The server is busy with {self.requests} requests; try again in a moment.",
+                f"The server is busy with {counted(self.requests, 'request')}; "
+                "try again in a moment.",
                 headers={"Retry-After": str(RETRY_AFTER_S)},
             )
         self.requests += 1

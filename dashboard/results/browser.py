@@ -7,8 +7,9 @@ import streamlit as st
 
 from dashboard.results.photos import ScoredPhotos
 from dashboard.widgets.filters import class_filter, say_none_match, search_filter
-from dashboard.wording.names import counted, reason_in_words
+from dashboard.wording.names import reason_in_words
 from har_core.scale.opened.table import VERDICTS, ResultsTable
+from har_core.wording import counted
 
 _FAILED: Final = "failed"
 _REASON: Final = "reason:"

@@ -21,6 +21,7 @@ from har_core.scale.opened.labels import JoinedLabels
 from har_core.scale.opened.metrics import MassResult
 from har_core.scale.opened.table import ResultsTable
 from har_core.scale.sources.containers import ADDRESS_HEADINGS
+from har_core.wording import counted
 
 LABELS_KEY: Final = "labels"
 _SECTIONS: Final = ("Overview", "Confusions", "Confidence", "Answers")
@@ -87,8 +88,8 @@ def _show_summary(labels: JoinedLabels, result: MassResult) -> None:
     top1 = result.headline_intervals["top1"]
     st.markdown(
         f"**{metric_value('top1', top1.value)}** right, 95 % interval "
-        f"{metric_interval('top1', top1)} :small[· {result.n:,} labelled photographs · joined by "
-        f"{escape_markdown(labels.key)}]"
+        f"{metric_interval('top1', top1)} :small[· {counted(result.n, 'labelled photograph')} · "
+        f"joined by {escape_markdown(labels.key)}]"
     )
     notes = []
     if not labels.by_sha256:

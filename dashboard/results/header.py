@@ -3,7 +3,7 @@
 import streamlit as st
 
 from dashboard.results.opening import close_results
-from dashboard.wording.names import escape_markdown
+from dashboard.wording.names import bold_count, escape_markdown
 from har_core.scale.opened.table import ResultsTable
 from har_core.scale.status import ACTIVE, read_status
 
@@ -14,7 +14,7 @@ def show_header(table: ResultsTable) -> None:
     model = escape_markdown(table.info.answered_by)
     with st.container(horizontal=True, vertical_alignment="center"):
         st.markdown(
-            f"**{table.n:,}** photographs scored by **{model}** · "
+            f"{bold_count(table.n, 'photograph')} scored by **{model}** · "
             + (f":orange[**{failed:,}** without an answer]" if failed else "all have an answer")
             + f" :small[· {escape_markdown(table.results.location)}]"
         )

@@ -14,7 +14,7 @@ from dashboard.jobs.own_process import run_apart
 from dashboard.jobs.registry import start_job
 from dashboard.jobs.view import JobEnd, show_jobs
 from dashboard.results.opening import opened_results
-from dashboard.wording.names import counted, duration, escape_markdown, reason_in_words
+from dashboard.wording.names import duration, escape_markdown, reason_in_words
 from har_core.errors import HarError
 from har_core.scale.analyses import AnalysisStatus
 from har_core.scale.engines.ray_state import ClusterState, cluster_state
@@ -22,6 +22,7 @@ from har_core.scale.opened.finding import FoundJob, find_jobs
 from har_core.scale.opened.scans import ScanCounts, count_scan, scan_stamp
 from har_core.scale.status import ACTIVE, JobStatus, Status
 from har_core.scan.issues import ISSUE_KINDS
+from har_core.wording import counted
 
 PLACE_KEY: Final = "jobs_in"
 _ASK_AGAIN_S: Final = 2.0

@@ -19,6 +19,7 @@ from dashboard.wording.answers import VERDICT_WORDS
 from dashboard.wording.names import human_name
 from har_core.scale.opened.sample import MAX_POINTS, SampleMap, arrange_sample, map_sample
 from har_core.scale.opened.table import VERDICTS, ResultsTable
+from har_core.wording import counted
 
 
 @section()
@@ -113,8 +114,8 @@ def _what_is_drawn(table: ResultsTable, found: SampleMap) -> str:
         text += " *Arrange by likeness* reads the features."
     answered = int(table.answered.sum())
     if len(found.rows) < answered:
-        text += f" **A random sample: {len(found.rows):,} of {answered:,} photographs"
+        text += f" **A random sample: {len(found.rows):,} of {counted(answered, 'photograph')}"
         of_parts = len(found.of_parts)
         some = found.n_parts < of_parts
-        text += f", from {found.n_parts:,} of {of_parts:,} parts.**" if some else ".**"
+        text += f", from {found.n_parts:,} of {counted(of_parts, 'part')}.**" if some else ".**"
     return text

@@ -25,6 +25,7 @@ from har_core.scale.opened.metrics import MassResult, evaluate_results
 from har_core.scale.opened.table import ResultsTable, open_results
 from har_core.storage.checksums import sha256_of_files
 from har_core.storage.paths import expanded, is_folder
+from har_core.wording import counted
 
 _HELD: Final = 4
 _LIST_AGAIN_S: Final = 2.0
@@ -51,7 +52,9 @@ def opened_results(location: str) -> ResultsTable:
 
     def report(what: str, done: int, total: int) -> None:
         if place is not None:
-            outside.run(place.progress, done / total, f"{what}: {done:,} of {total:,} parts")
+            outside.run(
+                place.progress, done / total, f"{what}: {done:,} of {counted(total, 'part')}"
+            )
 
     with _locks[location]:  # two visitors do not read the same, and wait for nobody else
         checked, before = _tables.get(location, (0.0, None))
@@ -140,8 +143,8 @@ def _seen_before(table: ResultsTable, joined: JoinedLabels) -> str:
         seen = splits.loc[splits["split"].isin(["train", "validation"]), "sha256"]
         n = count_among(table, joined.counted, seen[seen.ne("")].drop_duplicates())
         return (
-            f"{n:,} of these photographs are among those that the model was trained or tuned on; "
-            "on these it looks better than it is."
+            f"{counted(n, 'of these photographs is', 'of these photographs are')} among those "
+            "that the model was trained or tuned on; on these it looks better than it is."
             if n
             else ""
         )

@@ -7,9 +7,10 @@ import streamlit as st
 from dashboard.charts.dataset import issue_counts
 from dashboard.charts.results import answer_bars, confidence_bars
 from dashboard.charts.style import NO_TOOLBAR
-from dashboard.wording.names import counted, counted_share, reason_in_words
+from dashboard.wording.names import counted_share, reason_in_words
 from har_core.scale.answered import PASSING
 from har_core.scale.opened.table import VERDICTS, ResultsTable
+from har_core.wording import counted
 
 
 def show_overview(table: ResultsTable) -> None:

@@ -9,6 +9,7 @@ from dashboard.trials import runs_folder
 from har_core.errors import HarError
 from har_core.settings import MODELS_DIR, checkout
 from har_core.training.efforts import Effort
+from har_core.wording import counted
 
 _LEAST_FREE: Final = 500e6
 # Decoded pixels and the features that the head learns from: see `har_core.training.preparation`.
@@ -31,7 +32,7 @@ def check_room(effort: Effort, n_photographs: int) -> None:
     )
     if free < needed + _LEAST_FREE:
         raise HarError(
-            f"A {effort} training of {n_photographs:,} photographs needs "
+            f"A {effort} training of {counted(n_photographs, 'photograph')} needs "
             f"{(needed + _LEAST_FREE) / 1e9:.1f} GB on the disk of {runs_folder()}, where "
             f"{free / 1e9:.1f} GB are free. Make room, or set HAR_DATA_DIR to another disk."
         )

@@ -15,12 +15,13 @@ from dashboard.training.estimate import about, estimate_seconds
 from dashboard.training.measuring import JOB, measure_speed
 from dashboard.training.runs import ACTIVE, Run, start_run
 from dashboard.widgets.messages import show_failure
-from dashboard.wording.names import counted, escape_markdown
+from dashboard.wording.names import escape_markdown
 from har_core.dataset.decision_tables import cleaned_dataset
 from har_core.dataset.decisions import labels_csv
 from har_core.errors import DatasetError, HarError
 from har_core.model.bundle import list_bundles
 from har_core.training.efforts import EFFORTS, Effort
+from har_core.wording import counted
 
 _TITLES: Final = {"quick": "Quick", "standard": "Standard", "full": "Full"}
 _MEANINGS: Final = {

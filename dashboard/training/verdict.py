@@ -17,13 +17,14 @@ from dashboard.widgets.messages import show_failure
 from dashboard.widgets.verdict import VERDICT_BOXES, load_verdict
 from dashboard.wording.glossary import GLOSSARY
 from dashboard.wording.metrics import metric_value, signed_difference
-from dashboard.wording.names import counted, escape_markdown, human_name, markdown_name
+from dashboard.wording.names import escape_markdown, human_name, markdown_name
 from har_core.errors import HarError
 from har_core.evaluation.comparison import disagreements
 from har_core.evaluation.totals import HEADLINE_METRICS, METRIC_TITLES
 from har_core.images.thumbnails import thumbnails
 from har_core.model.loading import find_model
 from har_core.training.verdict import LabelChoice, Verdict
+from har_core.wording import counted
 
 _SHOWN: Final = 12
 _SHOWN_CLASSES: Final = 6

@@ -14,7 +14,7 @@ from dashboard.training.advanced import describe_settings
 from dashboard.training.runs import Run
 from dashboard.training.start import OPENED
 from dashboard.widgets.messages import show_failure
-from dashboard.wording.names import counted, duration, escape_markdown, short_accuracy
+from dashboard.wording.names import duration, escape_markdown, short_accuracy
 from har_core.errors import HarError, ModelBundleError
 from har_core.model.bundle import choose_default, chosen_default, list_bundles
 from har_core.model.manifest import SPLITS_FILE, BundleManifest
@@ -22,6 +22,7 @@ from har_core.model.records import read_splits
 from har_core.settings import MODEL
 from har_core.storage.spreadsheets import neutralise_formulas
 from har_core.training.preparation import dataset_fingerprint
+from har_core.wording import counted
 
 _STATES: Final = {
     "starting": "starting",

@@ -14,15 +14,10 @@ from dashboard.widgets.chosen_cell import choose_cell, show_class_boxes
 from dashboard.widgets.matrix_clicks import frame_cell
 from dashboard.widgets.sections import run_again
 from dashboard.wording.metrics import cell_title
-from dashboard.wording.names import (
-    counted,
-    counted_share,
-    escape_markdown,
-    human_name,
-    markdown_name,
-)
+from dashboard.wording.names import counted_share, escape_markdown, human_name, markdown_name
 from har_core.evaluation.confusion import Share, confusion_shares, most_confused_pairs
 from har_core.storage.spreadsheets import neutralise_formulas
+from har_core.wording import counted
 
 _CHART: Final = "confusion"
 _TABLE: Final = "confusion_table"

@@ -8,8 +8,8 @@ import streamlit as st
 
 from dashboard.charts.dataset import chosen_points
 from dashboard.widgets.sections import run_again
-from dashboard.wording.names import counted
 from har_core.images.thumbnails import data_uri
+from har_core.wording import counted
 
 REGION: Final = "map_region"  # the fragment that shows a region, by which it is run again
 _ALT: Final = "Map of photographs: alike ones lie close together"

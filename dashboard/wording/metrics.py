@@ -9,6 +9,7 @@ from dashboard.wording.glossary import GLOSSARY
 from dashboard.wording.names import counted_share, human_name
 from har_core.evaluation.bootstrap import Interval
 from har_core.evaluation.store import BUNDLE_SPLITS, Evaluation
+from har_core.wording import counted
 
 METRIC_MEANINGS: Final = {
     "top1": "The share of photographs whose most likely action is the true one.",
@@ -69,7 +70,8 @@ def what_was_measured(evaluation: Evaluation) -> str:
     """Return model, set, number of photographs and date in a line."""
     return (
         f"{evaluation.model} · {evaluation_title(evaluation.name)} · "
-        f"{evaluation.raw.n:,} photographs · {len(evaluation.raw.class_names)} classes · "
+        f"{counted(evaluation.raw.n, 'photograph')} · "
+        f"{counted(len(evaluation.raw.class_names), 'class', 'classes')} · "
         f"{evaluation.created[:10]}"
     )
 

@@ -7,6 +7,7 @@ from typing import Final
 
 from har_core import Prediction
 from har_core.model.manifest import BundleManifest
+from har_core.wording import counted
 
 # The actions are gerunds: running, texting, using a laptop.
 PRODUCT: Final = "Gerund"
@@ -82,9 +83,10 @@ def counted_share(share: float) -> str:
     return percent(share)
 
 
-def counted(n: int, noun: str) -> str:
-    """Return a number with its noun, both as written in a sentence: ``1 row``, ``1,204 rows``."""
-    return f"{n:,} {noun}" if n == 1 else f"{n:,} {noun}s"
+def bold_count(n: int, noun: str, plural: str = "") -> str:
+    """Return `counted` as Markdown whose number stands out."""
+    number, words = counted(n, noun, plural).split(" ", 1)
+    return f"**{number}** {words}"
 
 
 def duration(seconds: float) -> str:
@@ -128,7 +130,7 @@ def accuracy(manifest: BundleManifest) -> str:
     if value is None:
         return "Accuracy not measured"
     top1 = manifest.metrics["top1"]
-    text = f"Right on {value} of {manifest.metrics.get('n', 0):,} test photographs"
+    text = f"Right on {value} of {counted(manifest.metrics.get('n', 0), 'test photograph')}"
     if "low" in top1 and "high" in top1:
         text += f" (95% interval {top1['low']:.0%} to {top1['high']:.0%})"
     return _spaced(text)

@@ -12,6 +12,7 @@ from har_core.analysis.folds import deal_folds, draw_to_learn
 from har_core.analysis.standardisation import fit_scaler
 from har_core.errors import DatasetError
 from har_core.progress import Progress, silent
+from har_core.wording import counted
 
 N_FOLDS: Final = 5
 # Of more photographs the regressions learn from a sample of so many, and of each class so many.
@@ -208,8 +209,9 @@ def cross_validated_probabilities(
         raise DatasetError("Finding doubtful labels needs at least two classes.")
     if counts.min() < N_FOLDS:
         raise DatasetError(
-            f"The class {str(class_names[counts.argmin()])!r} has only {counts.min()} usable "
-            f"photographs; finding doubtful labels needs {N_FOLDS} of each class."
+            f"The class {str(class_names[counts.argmin()])!r} has only "
+            f"{counted(counts.min(), 'usable photograph')}; "
+            f"finding doubtful labels needs {N_FOLDS} of each class."
         )
     n_groups = [len(np.unique(groups[labels == name])) for name in class_names]
     if min(n_groups) < 2:

@@ -28,6 +28,7 @@ from har_core.errors import HarError
 from har_core.model.loading import find_model, load_model
 from har_core.storage.names import one_line
 from har_core.storage.spreadsheets import table_csv
+from har_core.wording import counted
 
 if TYPE_CHECKING:
     from har_core.dataset.table import Dataset
@@ -166,7 +167,7 @@ def _found(evaluation: "Evaluation") -> str:
     name, top_1 = next(iter(result.headline_intervals.items()))
     return (
         f"{METRIC_TITLES[name]} {top_1.value:.1%} ({top_1.low:.1%} to {top_1.high:.1%}) on "
-        f"{result.n:,} photographs."
+        f"{counted(result.n, 'photograph')}."
     )
 
 
@@ -285,7 +286,7 @@ def _print_metrics(evaluation: "Evaluation") -> None:
             f"{interval.low:.4f} – {interval.high:.4f}",
         )
     console = stdout()
-    console.print(f"{evaluation.model} on {result.n:,} photographs")
+    console.print(f"{evaluation.model} on {counted(result.n, 'photograph')}")
     console.print(table)
 
 
@@ -305,9 +306,10 @@ def _print_verdict(models: list[str]) -> None:
     if found.n_relabelled:
         before = judge_models(old, new, labels="original")
         print(
-            f"{found.n_relabelled} of these photographs were relabelled in between; the numbers "
-            f"are of the corrected labels. Under the labels before: {before.sentence} Where only "
-            "labels that a model contradicts are corrected, it looks better than it is."
+            f"Of these photographs {counted(found.n_relabelled, 'was', 'were')} relabelled in "
+            "between; the numbers are of the corrected labels. Under the labels before: "
+            f"{before.sentence} Where only labels that a model contradicts are corrected, it looks "
+            "better than it is."
         )
     _print_comparison(found.comparison)
 
@@ -317,7 +319,9 @@ def _print_comparison(comparison: "Comparison") -> None:
 
     first, *others = comparison.results
     console = stdout()
-    console.print(f"{comparison.results[first].n:,} photographs that every model was evaluated on")
+    console.print(
+        f"{counted(comparison.results[first].n, 'photograph')} that every model was evaluated on"
+    )
     for name in others:
         table = make_table("metric", first, name, "difference", "95 % interval")
         for metric, title in METRIC_TITLES.items():

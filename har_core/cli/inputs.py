@@ -14,6 +14,7 @@ from har_core.images.signatures import identify_file
 from har_core.storage.names import printable
 from har_core.storage.paths import exists, is_file, is_folder
 from har_core.storage.patterns import matching_here
+from har_core.wording import counted
 
 
 def find_photographs(
@@ -62,9 +63,12 @@ def find_photographs(
                     f"The folder {argument} holds no photographs{_listed(others, ': ')}."
                 )
             if others:
-                n = sum(others.values())
-                files = "file that is no photograph" if n == 1 else "files that are no photographs"
-                notes.append(f"{argument}: passed over {n:,} {files}{_listed(others, ' (', ')')}.")
+                files = counted(
+                    sum(others.values()),
+                    "file that is no photograph",
+                    "files that are no photographs",
+                )
+                notes.append(f"{argument}: passed over {files}{_listed(others, ' (', ')')}.")
         elif argument.lower().endswith(TABLE_SUFFIXES) and is_file(argument):
             found = _listed_in(Path(argument), columns)
         elif argument == "-" or is_file(argument) or not glob.has_magic(argument):

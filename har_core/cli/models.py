@@ -19,6 +19,7 @@ from har_core.model.manifest import (
 )
 from har_core.settings import shipped
 from har_core.storage.names import one_line
+from har_core.wording import counted
 
 app = typer.Typer()
 
@@ -100,7 +101,8 @@ def import_model_command(
     for note in manifest.training["notes"]:
         stderr.print(note)
     _print_trial(manifest)
-    stderr.print(f"Wrote {bundle.models_dir() / name} ({len(manifest.class_names)} classes).")
+    classes = counted(len(manifest.class_names), "class", "classes")
+    stderr.print(f"Wrote {bundle.models_dir() / name} ({classes}).")
     if ONNX_FILE not in manifest.files:
         stderr.print("It has no ONNX graph and runs through Keras, which is slower.")
 
@@ -173,7 +175,7 @@ def quantise(
         manifest = quantise_bundle(folder, dataset, epochs=epochs, progress=report)
     found = manifest.training["int8"]
     stderr.print(
-        f"Wrote {folder}: on {found['n']:,} validation photographs 8 bits make "
+        f"Wrote {folder}: on {counted(found['n'], 'validation photograph')} 8 bits make "
         f"{found['top1']:+.2%} right and {found['log_loss']:+.4f} log loss."
     )
 
@@ -229,12 +231,12 @@ def _describe(entry: bundle.BundleEntry) -> str:
     if entry.manifest is None:
         return f"unusable: {entry.error}"
     metrics = entry.manifest.metrics
-    classes = f"{len(entry.manifest.class_names)} classes"
+    classes = counted(len(entry.manifest.class_names), "class", "classes")
     if "top1" not in metrics:
         return f"{classes}, not evaluated"
     return (
-        f"{classes}, top-1 {metrics['top1']['value']:.1%} on {metrics['n']} "
-        f"photographs ({metrics['split']} split)"
+        f"{classes}, top-1 {metrics['top1']['value']:.1%} on "
+        f"{counted(metrics['n'], 'photograph')} ({metrics['split']} split)"
     )
 
 

@@ -32,6 +32,7 @@ from har_core.storage.files import write_atomically
 from har_core.storage.names import one_line, printable
 from har_core.storage.paths import exists, is_folder
 from har_core.storage.spreadsheets import neutralise_formula
+from har_core.wording import counted
 
 app = typer.Typer()
 
@@ -171,8 +172,7 @@ def _write_explanations(
                 report("Explaining", done, len(good))
     except OSError as error:
         raise HarError(f"Cannot write {folder}: {error.strerror or error}.") from error
-    pictures = "picture" if len(good) == 1 else "pictures"
-    stderr.print(f"Wrote {len(good)} {pictures} to {folder}.")
+    stderr.print(f"Wrote {counted(len(good), 'picture')} to {folder}.")
 
 
 _Rows = Sequence[tuple[str, Prediction | InvalidImageError]]

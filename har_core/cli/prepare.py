@@ -13,6 +13,7 @@ from har_core.cli.options import DatasetOption
 from har_core.cli.terminal import ended_by_interrupt, progress_bar, stderr, write_output
 from har_core.errors import DatasetError
 from har_core.storage.paths import exists
+from har_core.wording import counted
 
 app = typer.Typer()
 
@@ -53,7 +54,7 @@ def unpack(
             shutil.rmtree(staging, ignore_errors=True)
     except OSError as error:
         raise DatasetError(f"Cannot write {output}: {error.strerror or error}.") from error
-    stderr.print(f"Wrote {output}: {n_rows:,} rows.")
+    stderr.print(f"Wrote {output}: {counted(n_rows, 'row')}.")
 
 
 @app.command("merge-labels")
@@ -83,7 +84,7 @@ def merge_labels(
     )
     write_output(output, labels_csv(merged, read.columns))
     for row in variants.itertuples():
-        stderr.print(f"{row.label!r} is now {row.suggested!r} ({row.rows:,} rows)")
+        stderr.print(f"{row.label!r} is now {row.suggested!r} ({counted(row.rows, 'row')})")
     if not len(variants):
         stderr.print("Every label is spelled in one way already.")
     if columns:

@@ -11,6 +11,7 @@ from har_core.cli.options import DatasetOption, ModelOption
 from har_core.cli.terminal import progress_bar, stderr, write_output
 from har_core.errors import some_of
 from har_core.model.loading import find_model
+from har_core.wording import counted
 
 if TYPE_CHECKING:
     from har_core.dataset.decisions import Decisions
@@ -92,7 +93,7 @@ def review(
         )
     if strangers:
         stderr.print(
-            f"{len(strangers)} rows name photographs that are not in {read.folder}: "
+            f"{counted(len(strangers), 'row names', 'rows name')} no photograph in {read.folder}: "
             f"{some_of(strangers, _LISTED)}",
             style="yellow",
         )

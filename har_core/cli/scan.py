@@ -27,6 +27,7 @@ from har_core.cli.terminal import ended_by_interrupt, progress_bar, stderr, writ
 from har_core.errors import NoTableError
 from har_core.settings import DATASET
 from har_core.storage.paths import expanded, is_file, is_folder
+from har_core.wording import counted
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -206,8 +207,7 @@ def _print_summary(photographs: "pd.DataFrame") -> None:
     from har_core.scan.issues import ISSUE_KINDS, any_issue, count_issues
 
     affected = int(any_issue(photographs).sum())
-    n = len(photographs)
-    print(f"{n} photograph{'s' if n != 1 else ''}, {affected} with findings")
+    print(f"{counted(len(photographs), 'photograph')}, {affected:,} with findings")
     for name, count in count_issues(photographs).items():
         if count:
             print(f"{count:7d}  {name:<18}{ISSUE_KINDS[name].meaning}")

@@ -20,6 +20,7 @@ from har_core.cli.options import (
 )
 from har_core.cli.terminal import ended_by_interrupt, progress_bar, stderr, write_output
 from har_core.errors import some_of
+from har_core.wording import counted
 
 if TYPE_CHECKING:
     from har_core.scale.status import JobStatus
@@ -103,11 +104,13 @@ def _print_summary(status: "JobStatus", to: str, precision: Precision) -> None:
     for trouble in status.troubles:
         stderr.print(trouble, style="yellow")
     if status.answered:
-        print(f"{status.answered:,} of {status.listed:,} photographs had been scored before.")
+        print(
+            f"{status.answered:,} of {counted(status.listed, 'photograph')} had been scored before."
+        )
     if status.total:
         rate = f", {status.total / status.elapsed_s:,.1f} a second" if status.elapsed_s else ""
         bits = " with 8 bits" if precision is Precision.INT8 else ""
-        print(f"{status.total:,} photographs scored by {status.model}{bits}{rate}.")
+        print(f"{counted(status.total, 'photograph')} scored by {status.model}{bits}{rate}.")
     if status.errors:
         print(f"{status.errors:,} of them cannot be used; the column 'error' says why.")
     print(f"Results: {to}")
@@ -181,14 +184,17 @@ def suspects(
     ):
         labels = read_label_table(table, parse_columns(columns))
         found = find_suspects(answers, labels, analysis.report, scan=folder, neighbours=neighbours)
-        judged = f"{found.judged:,} labels judged, {len(found.suspects):,} of them doubtful"
+        judged = (
+            f"{counted(found.judged, 'label')} judged, {len(found.suspects):,} of them doubtful"
+        )
         if csv_file:
             write_output(csv_file, table_csv(found.suspects))
         analysis.status.found = f"{judged}."
     if csv_file != "-":
         print(judged)
         if found.alike:
-            print(f"{found.alike:,} photographs are copies or near duplicates of others")
+            alike = counted(found.alike, "copy or near duplicate", "copies or near duplicates")
+            print(f"{alike} of other photographs")
         for row in found.found.by_class.itertuples():
             if row.suspects:
                 print(f"{row.suspects:7,d}  of {row.photographs:,} {row.Index}")

@@ -30,6 +30,7 @@ from har_core.storage.names import one_line
 from har_core.storage.paths import exists, is_folder
 from har_core.training.events import EventLog, recorded_run
 from har_core.training.settings import TrainingSettings
+from har_core.wording import counted
 
 if TYPE_CHECKING:
     from har_core.dataset.table import Dataset
@@ -335,8 +336,9 @@ def _say_what_was_written(name: str, manifest: BundleManifest) -> None:
     top1 = manifest.metrics["top1"]
     stderr.print(
         f"Wrote {bundle.models_dir() / name}: top-1 accuracy {top1['value']:.1%} "
-        f"(95 % interval {top1['low']:.1%} – {top1['high']:.1%}) on {manifest.metrics['n']} test "
-        f"photographs; {len(skipped)} photographs skipped."
+        f"(95 % interval {top1['low']:.1%} – {top1['high']:.1%}) on "
+        f"{counted(manifest.metrics['n'], 'test photograph')}; "
+        f"{counted(len(skipped), 'photograph')} skipped."
     )
 
 

@@ -7,6 +7,7 @@ from typing import Final
 
 from har_core.dataset.slips import spelling_key
 from har_core.errors import DatasetError, UnclearTableError, some_of
+from har_core.wording import counted
 
 # In the order in which they are tried.
 FILENAME_HEADINGS: Final = (
@@ -152,10 +153,9 @@ def doubt_about_labels(headings: Sequence[str], found: Columns, labels: Iterable
     odd = [label for label in labels if label.strip().casefold() in _WRITTEN_FOR_NONE]
     if not odd:
         return ""
-    rows = "row has" if len(odd) == 1 else "rows have"
     return (
-        f"{len(odd):,} {rows} the label {odd[0].strip()!r}, as programs write a missing one; leave "
-        "the cell empty if there is none"
+        f"{counted(len(odd), 'row has', 'rows have')} the label {odd[0].strip()!r}, as programs "
+        "write a missing one; leave the cell empty if there is none"
     )
 
 

@@ -15,6 +15,7 @@ from har_core.dataset.table import Dataset, read_table
 from har_core.errors import DatasetError
 from har_core.storage.checksums import sha256_of_files
 from har_core.storage.spreadsheets import escape_formula, restore_formula, table_csv
+from har_core.wording import counted
 
 # As people read it; the file of decisions has the shorter words.
 _WORDS: Final[dict[Action, str]] = {
@@ -87,7 +88,7 @@ def cleaned_dataset(dataset: Dataset) -> tuple[Dataset, str]:
     said = f"{len(relabelled):,} relabelled, {n_excluded:,} excluded by the review."
     labelled = rows["label"].ne("")
     if labelled.any() and not labelled.all():
-        said += f" {int((~labelled).sum()):,} rows without a label are left out."
+        said += f" Left out: {counted(int((~labelled).sum()), 'row')} without a label."
         rows = rows[labelled]
     is_labelled = dataset.labelled or bool(labelled.any())
     return replace(dataset, rows=rows.reset_index(drop=True), labelled=is_labelled), said
@@ -134,7 +135,7 @@ def read_decisions_csv(path: str | Path) -> list[Decision]:
         rows = table[wrong].head(_LISTED)
         listed = "; ".join(f"{row.filename}: {row.decision!r}" for row in rows.itertuples())
         raise DatasetError(
-            f"{path} holds {int(wrong.sum())} rows whose decision is not one of "
+            f"{path} holds {counted(int(wrong.sum()), 'row')} whose decision is not one of "
             f"{', '.join(_ACTIONS)} (relabel with a new_label): {listed}. Nothing was taken over."
         )
     times = table["time"].str.strip() if "time" in table.columns else pd.Series("", table.index)

@@ -11,6 +11,7 @@ from har_core.dataset.columns import has_filenames, has_labels
 from har_core.dataset.files import PHOTO_FOLDER, DatasetFiles, folders_unread, links_refused
 from har_core.dataset.names import split_of_folder, split_of_word
 from har_core.errors import NoTableError, UnclearTableError, some_of
+from har_core.wording import counted
 
 CSV_FILE: Final = "train.csv"
 # Of ImageFolder, as the library datasets reads it.
@@ -239,14 +240,15 @@ def _names_photographs(headings: list[str], columns: Mapping[str, str] | None = 
 
 def _note(classes: ClassFolders) -> str:
     n = len(set(classes.labels.values()))
-    note = f"There is no {CSV_FILE}: the labels are the names of {n:,} folders"
+    note = f"There is no {CSV_FILE}: the labels are the names of {counted(n, 'folder')}"
     if classes.splits:
         counts = {
             s: list(classes.splits.values()).count(s) for s in ("train", "validation", "test")
         }
         note += f", the splits too ({', '.join(f'{k} {v:,}' for k, v in counts.items() if v)})"
     if classes.n_loose:
-        note += f"; {classes.n_loose:,} photographs in no such folder are passed over"
+        are = "photograph in no such folder is", "photographs in no such folder are"
+        note += f"; {counted(classes.n_loose, *are)} passed over"
     return f"{note}."
 
 

@@ -13,6 +13,7 @@ from har_core.dataset.files import PHOTO_FOLDER, DatasetFiles
 from har_core.errors import some_of
 from har_core.images.formats import PHOTO_SUFFIXES
 from har_core.storage.paths import exists
+from har_core.wording import counted
 
 _SPLIT_OF_WORD: Final = {
     **dict.fromkeys(("train", "training"), "train"),
@@ -151,8 +152,9 @@ def _notes(
     if moved:
         first = moved[0]
         notes.append(
-            f"{_names(len(moved))} listed with folders that do not exist here; the end of the path "
-            f"was used, e.g. {matches.files[first]} for {listed[first].strip()}."
+            f"{counted(len(moved), 'name is', 'names are')} listed with folders that do "
+            f"not exist here; the end of the path was used, e.g. "
+            f"{matches.files[first]} for {listed[first].strip()}."
         )
     causes: dict[str, list[tuple[str, str]]] = defaultdict(list)
     for file, rows in alike.items():
@@ -161,16 +163,11 @@ def _notes(
                 causes[_difference(listed[row], file)].append((listed[row].strip(), file))
     for cause, pairs in causes.items():
         name, file = pairs[0]
-        verb = "differs" if len(pairs) == 1 else "differ"
         notes.append(
-            f"{len(pairs):,} listed name{'s' * (len(pairs) != 1)} {verb} from the files in "
-            f"{cause}, e.g. {name} is {file}."
+            f"{counted(len(pairs), 'listed name differs', 'listed names differ')} from the files "
+            f"in {cause}, e.g. {name} is {file}."
         )
     return notes
-
-
-def _names(n: int) -> str:
-    return "1 name is" if n == 1 else f"{n:,} names are"
 
 
 def _same(name: str) -> str:

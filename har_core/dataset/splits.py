@@ -9,6 +9,7 @@ import pandas as pd
 from har_core.dataset.names import split_of_word
 from har_core.dataset.table import Dataset
 from har_core.errors import DatasetError, some_of
+from har_core.wording import counted
 
 SPLITS: Final = ("train", "validation", "test")
 # A group that is in several counts for the first of them: what measures a model is not learned.
@@ -37,7 +38,8 @@ def check_labels(
     counts = pd.Series(labels).value_counts()
     if "" in counts.index:
         raise DatasetError(
-            f"{counts['']} rows have an empty label; fill them in or remove those rows."
+            f"{counted(int(counts['']), 'row has', 'rows have')} an empty label; "
+            "fill it in or leave the row out."
         )
     if len(counts) < 2:
         raise DatasetError(

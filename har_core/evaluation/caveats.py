@@ -7,6 +7,7 @@ from har_core.errors import some_of
 from har_core.evaluation.store import Evaluation, network_sha256
 from har_core.model.manifest import BundleManifest
 from har_core.model.records import were_seen
+from har_core.wording import counted
 
 
 def caveats(
@@ -39,7 +40,10 @@ def caveats(
     found += _overlap(evaluation, splits)
     if len(evaluation.skipped):
         why = why_skipped(evaluation.skipped)
-        found.append(f"{len(evaluation.skipped):,} rows of the table were left out: {why}.")
+        left_out = counted(
+            len(evaluation.skipped), "row of the table was", "rows of the table were"
+        )
+        found.append(f"{left_out} left out: {why}.")
     counts = np.bincount(result.labels, minlength=len(result.class_names))
     absent = [name for name, n in zip(result.class_names, counts, strict=True) if not n]
     if absent:
@@ -75,12 +79,12 @@ def _overlap(evaluation: Evaluation, splits: pd.DataFrame | None) -> list[str]:
     n = int(were_seen(sha256, splits, seen_splits).sum())
     if n:
         found.append(
-            f"{n:,} of {evaluation.raw.n:,} photographs are among those that the model was trained "
-            "or tuned on; on these it looks better than it is."
+            f"{n:,} of {counted(evaluation.raw.n, 'photograph is', 'photographs are')} among those "
+            "that the model was trained or tuned on; on these it looks better than it is."
         )
     if unknown:
         found.append(
-            f"Of {unknown:,} of {evaluation.raw.n:,} photographs it is not known whether the model "
-            "was trained on them."
+            f"Of {unknown:,} of {counted(evaluation.raw.n, 'photograph')} it is not known "
+            "whether the model was trained on them."
         )
     return found

@@ -7,6 +7,7 @@ import numpy as np
 import pandas as pd
 
 from har_core.errors import DatasetError, some_of
+from har_core.wording import counted
 
 _SHOWN: Final = 5
 _SUM_TOLERANCE: Final = 1e-3  # float16 rows of 100 classes stay within
@@ -17,7 +18,7 @@ def check_filenames(filenames: np.ndarray) -> None:
     twice = repeated(filenames)
     if twice:
         raise DatasetError(
-            f"Every photograph may occur once, but {_count(twice, 'filename')} repeated: "
+            f"Every photograph may occur once, but {counted(len(twice), 'filename')} repeated: "
             f"{some_of(map(str, twice), _SHOWN)}."
         )
 
@@ -34,7 +35,7 @@ def check_probabilities(table: np.ndarray, filenames: np.ndarray) -> None:
         if rows.any():
             wrong = filenames[rows].tolist()
             raise DatasetError(
-                f"{_count(wrong, 'photograph')} with {problem}: {some_of(wrong, _SHOWN)}. "
+                f"{counted(len(wrong), 'photograph')} with {problem}: {some_of(wrong, _SHOWN)}. "
                 "Nothing was computed from these predictions; make them again."
             )
 
@@ -55,8 +56,9 @@ def label_indices(
     if unknown.size:
         named = sorted({str(label) for label in given[unknown]})
         raise DatasetError(
-            f"{_count(named, 'label')} not among the model's classes: {some_of(named, _SHOWN)} "
-            f"(first at {filenames[unknown[0]]}). Known classes: {some_of(class_names, 20)}."
+            f"{counted(len(named), 'label')} not among the model's classes: "
+            f"{some_of(named, _SHOWN)} (first at {filenames[unknown[0]]}). "
+            f"Known classes: {some_of(class_names, 20)}."
         )
     return indices
 
@@ -65,7 +67,3 @@ def repeated(values: Sequence[str] | np.ndarray) -> list[str]:
     """Return the values that occur more than once, each once."""
     index = pd.Index(values)
     return index[index.duplicated()].unique().tolist()
-
-
-def _count(items: list[str], noun: str) -> str:
-    return f"{len(items):,} {noun}" if len(items) == 1 else f"{len(items):,} {noun}s"

@@ -10,6 +10,7 @@ from har_core.errors import DatasetError
 from har_core.evaluation.bootstrap import Interval, percentile_interval
 from har_core.evaluation.result import EvaluationResult
 from har_core.evaluation.totals import HEADLINE_METRICS
+from har_core.wording import counted
 
 
 @dataclass(frozen=True)
@@ -34,11 +35,10 @@ class PermutationTest:
     def describe(self, first: str, second: str) -> str:
         """Return the outcome as a sentence, given the models' names."""
         p_value = f"p = {self.p_value:.3f}" if self.p_value >= 0.001 else "p < 0.001"
-        groups = f"{self.n_groups:,} group{'' if self.n_groups == 1 else 's'}"
         return (
-            f"Only {first} is right on {self.only_first:,} photographs, only {second} on "
+            f"Only {first} is right on {counted(self.only_first, 'photograph')}, only {second} on "
             f"{self.only_second:,}: keeping near duplicates together, a permutation test over "
-            f"{groups} gives {p_value}."
+            f"{counted(self.n_groups, 'group')} gives {p_value}."
         )
 
 
@@ -247,8 +247,8 @@ def _check_labels_agree(results: Mapping[str, EvaluationResult]) -> None:
         if differing.size:
             row = differing[0]
             raise DatasetError(
-                f"{differing.size} photographs have different labels in the evaluations of "
-                f"{first} and {model}, e.g. {results[first].filenames[row]}: "
+                f"{counted(differing.size, 'photograph has', 'photographs have')} different labels "
+                f"in the evaluations of {first} and {model}, e.g. {results[first].filenames[row]}: "
                 f"{labels[first][row]!r} and {labels[model][row]!r}. Evaluate both on the same "
                 "table."
             )

@@ -9,6 +9,7 @@ from har_core.evaluation.store import Evaluation
 from har_core.evaluation.totals import HEADLINE_METRICS, METRIC_TITLES
 from har_core.model.answers import AnswerRules
 from har_core.model.manifest import BundleManifest
+from har_core.wording import counted
 
 # The heading before which a README says how the model answers.
 _TRAINED: Final = "## How it was trained"
@@ -76,7 +77,7 @@ def answers_text(rules: AnswerRules) -> str:
     if rules.confidence:
         text += (
             "The confidence shown goes through a monotone map, fitted like the temperature on the "
-            f"{rules.n} photographs of the {rules.fitted_on} split. "
+            f"{counted(rules.n, 'photograph')} of the {rules.fitted_on} split. "
         )
     if rules.set_threshold is not None:
         text += (

@@ -13,6 +13,7 @@ from har_core.model.manifest import (
     ONNX_FILE,
     BundleManifest,
 )
+from har_core.wording import counted
 
 _TASK: Final = "image-classification"
 # The hub's names of the metrics that it knows.
@@ -119,7 +120,7 @@ def _header(manifest: BundleManifest, license: str | None) -> dict[str, Any]:
         split = str(metrics["split"])
         dataset = {
             "type": "imagefolder",
-            "name": f"{metrics['n']} photographs of the model's {split} split",
+            "name": f"{counted(metrics['n'], 'photograph')} of the model's {split} split",
             "split": split,
         }
         result = {"task": {"type": _TASK}, "dataset": dataset, "metrics": measured}

@@ -8,6 +8,7 @@ import numpy as np
 from har_core.errors import ModelBundleError, on_one_line
 from har_core.onnx_session import open_session
 from har_core.storage.files import write_atomically
+from har_core.wording import counted
 
 INPUT_NAME: Final = "pixels"
 OUTPUT_NAME: Final = "probabilities"
@@ -70,8 +71,8 @@ def export_onnx(
 def _single_input_shape(network: Any) -> tuple[int | None, ...]:
     if len(network.inputs) != 1 or len(network.outputs) != 1:
         raise ModelBundleError(
-            f"The network {network.name!r} has {len(network.inputs)} inputs and "
-            f"{len(network.outputs)} outputs; only one of each can be exported."
+            f"The network {network.name!r} has {counted(len(network.inputs), 'input')} and "
+            f"{counted(len(network.outputs), 'output')}; only one of each can be exported."
         )
     return tuple(network.inputs[0].shape)
 

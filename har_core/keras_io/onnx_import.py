@@ -12,6 +12,7 @@ from har_core.keras_io.onnx_export import INPUT_NAME, OUTPUT_NAME
 from har_core.keras_io.outputs import Ending, OutputRule
 from har_core.keras_io.scaling import InnerScaling, measure
 from har_core.onnx_session import open_session
+from har_core.wording import counted
 
 _MOST_BYTES: Final = 2**31 - 1  # of one Protocol Buffers message
 _WITH_WEIGHTS: Final = ("Conv", "ConvInteger", "QLinearConv", "Gemm", "MatMul")
@@ -55,8 +56,9 @@ class OnnxGraph:
         inputs = [value for value in graph.input if value.name not in initial]
         if len(inputs) != 1 or len(graph.output) != 1:
             raise ModelBundleError(
-                f"{path} has {len(inputs)} inputs and {len(graph.output)} outputs; only graphs "
-                "with one of each are supported: export the network with its probabilities alone."
+                f"{path} has {counted(len(inputs), 'input')} and "
+                f"{counted(len(graph.output), 'output')}; only graphs with one of each are "
+                "supported: export the network with its probabilities alone."
             )
         self._input, self._output = inputs[0], graph.output[0]
         if self._input.type.tensor_type.elem_type != onnx.TensorProto.FLOAT:
@@ -128,9 +130,10 @@ class OnnxGraph:
         outputs = run(pixels)
         if outputs.ndim != 2 or len(outputs) != len(pixels):
             raise ModelBundleError(
-                f"{self.source} gives outputs of shape {outputs.shape} for {len(pixels)} "
-                "pictures; only one row of classes for each is supported: export it for any batch "
-                "size (dynamic_axes, dynamic_shapes), with its classes as the only output."
+                f"{self.source} gives outputs of shape {outputs.shape} for "
+                f"{counted(len(pixels), 'picture')}; only one row of classes for each is "
+                "supported: export it for any batch size (dynamic_axes, dynamic_shapes), with its "
+                "classes as the only output."
             )
         alone = np.concatenate([run(pixels[n : n + 1]) for n in range(len(pixels))])
         if not np.allclose(alone, outputs, rtol=1e-3, atol=1e-3, equal_nan=True):
@@ -242,7 +245,7 @@ def _session(graph: bytes, source: Path) -> Callable[[np.ndarray], np.ndarray]:
             return np.asarray(session.run(None, {INPUT_NAME: pixels})[0], dtype=np.float32)
         except Exception as error:
             raise ModelBundleError(
-                f"ONNX Runtime cannot run {source} on {len(pixels)} pictures: "
+                f"ONNX Runtime cannot run {source} on {counted(len(pixels), 'picture')}: "
                 f"{on_one_line(error)}. If it was exported for one, export it for any batch size "
                 "(dynamic_axes, dynamic_shapes)."
             ) from error

@@ -20,6 +20,7 @@ from har_core.model.novelty.detector import Novelty, NoveltyDetector
 from har_core.model.prediction import Prediction
 from har_core.model.temperature import apply_temperature
 from har_core.progress import silent
+from har_core.wording import counted
 
 ImageSource = bytes | str | os.PathLike[str] | np.ndarray
 
@@ -71,8 +72,9 @@ class ActionModel:
     ) -> None:
         if engine.n_classes != len(manifest.class_names):
             raise ModelBundleError(
-                f"The network of {manifest.name!r} has {engine.n_classes} outputs but "
-                f"{len(manifest.class_names)} class names."
+                f"The network of {manifest.name!r} has "
+                f"{counted(engine.n_classes, 'output')} but "
+                f"{counted(len(manifest.class_names), 'class name')}."
             )
         self.manifest = manifest
         self.rules = manifest.rules

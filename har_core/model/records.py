@@ -19,6 +19,7 @@ from har_core.model.temperature import apply_temperature
 from har_core.progress import Progress, silent
 from har_core.storage.checksums import sha256_of_files
 from har_core.storage.paths import is_file
+from har_core.wording import counted
 
 _SPLIT_COLUMNS: Final = ("filename", "label", "split", "duplicate_group", "sha256")
 SEVERAL_SPLITS: Final = " + "
@@ -148,8 +149,8 @@ def rows_of_split(
         raise DatasetError(
             f"The dataset holds no photograph of the model's {split} split."
             + (
-                f" {namesakes:,} have the names of such photographs, but other content; leave out "
-                "--split to evaluate them."
+                f" {counted(namesakes, 'has the name', 'have the names')} of such photographs, but "
+                "other content; leave out --split to evaluate them."
                 if namesakes
                 else ""
             )

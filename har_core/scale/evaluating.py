@@ -21,6 +21,7 @@ from har_core.progress import Progress, silent
 from har_core.scale.labels import NONE, SHA256, FoundLabels, LabelTable, read_label_table
 from har_core.scale.models import fingerprint
 from har_core.scale.results import Results, ResultsInfo
+from har_core.wording import counted
 
 
 def evaluate_results(
@@ -83,7 +84,8 @@ def evaluate_results(
     if info.precision == "int8":
         notes.append("The network computed with 8 bits, which may cost some tenths of a point.")
     if labels.contradicted:
-        notes.append(f"{labels.contradicted:,} photographs have several labels; left out.")
+        left_out = counted(labels.contradicted, "photograph")
+        notes.append(f"Left out: {left_out} with several labels.")
     notes.append(
         "Near duplicates among the photographs count as independent, except exact copies and those "
         "that the model's training found: if there are many, the intervals are too narrow."

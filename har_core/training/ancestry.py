@@ -11,6 +11,7 @@ from har_core.model.records import read_parquet, read_splits, were_seen
 from har_core.settings import shipped
 from har_core.storage.paths import is_file
 from har_core.training.preparation import PreparedDataset
+from har_core.wording import counted
 
 SHIPPED: Final = "shipped"
 _SHIPPED_MODEL: Final = "cnn_lstm_har15"
@@ -70,8 +71,9 @@ def check_held_out(folder: Path, prepared: PreparedDataset, *, splits_of: str = 
             )
         n_held_out = int(prepared.table["split"].isin(["validation", "test"]).sum())
         raise ModelBundleError(
-            f"{folder} was trained on {n_leaking} of the {n_held_out} photographs that are held "
-            "out for validation and test now; use the same --seed and table as for that model."
+            f"{folder} was trained on {n_leaking:,} of the {counted(n_held_out, 'photograph')} "
+            "that are held out for validation and test now; use the same --seed and table as for "
+            "that model."
         )
 
 

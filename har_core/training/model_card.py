@@ -8,6 +8,7 @@ from har_core.evaluation.answers import FEW_PHOTOGRAPHS
 from har_core.evaluation.documents import answers_text, metric_rows, temperature_words
 from har_core.evaluation.result import EvaluationResult
 from har_core.model.manifest import BundleManifest
+from har_core.wording import counted
 
 
 def format_model_card(manifest: BundleManifest, result: EvaluationResult) -> str:
@@ -46,9 +47,9 @@ probability of each of {len(manifest.class_names)} actions: {", ".join(manifest.
 
 ## How good it is
 
-Measured once, after everything was decided, on the test split of {manifest.metrics["n"]:,} \
-photographs, which share no near-duplicate group with the others and were used for nothing else; \
-95 % intervals by bootstrap over those groups:
+Measured once, after everything was decided, on the test split of \
+{counted(manifest.metrics["n"], "photograph")}, which share no near-duplicate group \
+with the others and were used for nothing else; 95 % intervals by bootstrap over those groups:
 
 | metric | value (95 % interval) |
 |---|---|
@@ -79,13 +80,15 @@ def summarise(settings: Mapping[str, Any], n_validation: int) -> str:
     """
     sentences = [f"Backbone weights: `{settings['backbone_weights']}`."]
     if settings["head_epochs"]:
-        sentences.append(f"{_epochs(settings['head_epochs'])} of the head on frozen features.")
+        sentences.append(
+            f"{counted(settings['head_epochs'], 'epoch')} of the head on frozen features."
+        )
     if settings["epochs"]:
         small = max(0, min(settings["small_epochs"], settings["epochs"] - 1))
         side, frozen = settings["small_size"], settings["frozen_blocks"]
-        text = f"{_epochs(settings['epochs'])} of the whole network"
+        text = f"{counted(settings['epochs'], 'epoch')} of the whole network"
         text += f", the first {small} at {side}×{side} pixels" if small else ""
-        text += f", without the stem and the first {frozen} blocks" if frozen else ""
+        text += f", without the stem and the first {counted(frozen, 'block')}" if frozen else ""
         sentences.append(f"{text}.")
     if settings["teachers"]:
         names = ", ".join(f"`{name}`" for name in settings["teachers"])
@@ -102,10 +105,6 @@ def summarise(settings: Mapping[str, Any], n_validation: int) -> str:
     return " ".join(sentences)
 
 
-def _epochs(n: int) -> str:
-    return f"{n} epoch{'s' if n != 1 else ''}"
-
-
 def format_quick_card(manifest: BundleManifest, result: EvaluationResult) -> str:
     """Write the card of a model whose head alone was trained; see `format_model_card`."""
     training = manifest.training
@@ -117,8 +116,9 @@ def format_quick_card(manifest: BundleManifest, result: EvaluationResult) -> str
 
 ## How good it is
 
-Measured on the test split of {manifest.metrics["n"]} photographs, which neither this head nor \
-`{training["base"]}` learned from; 95 % intervals by bootstrap over near-duplicate groups:
+Measured on the test split of {counted(manifest.metrics["n"], "photograph")}, which neither \
+this head nor `{training["base"]}` learned from; 95 % intervals by bootstrap over \
+near-duplicate groups:
 
 | metric | value (95 % interval) |
 |---|---|

@@ -21,6 +21,7 @@ from har_core.model.records import read_splits
 from har_core.progress import Progress, silent
 from har_core.storage.disk_arrays import make_disk_array
 from har_core.training.run_folder import PIXELS_FILE
+from har_core.wording import counted
 
 STORED_SIZE: Final = 256
 MAX_UNUSABLE_SHARE: Final = 0.05
@@ -295,6 +296,6 @@ def check_skipped(skipped: pd.DataFrame, n_rows: int) -> None:
     )
     more = f"\n  … and {len(skipped) - _LISTED} more" if len(skipped) > _LISTED else ""
     raise DatasetError(
-        f"{len(skipped)} of {n_rows} photographs cannot be used, more than "
+        f"{len(skipped):,} of {counted(n_rows, 'photograph')} cannot be used, more than "
         f"{MAX_UNUSABLE_SHARE:.0%}; mend the table or the folder first:\n{listed}{more}"
     )

@@ -19,6 +19,7 @@ from har_core.evaluation.comparison import (
 from har_core.evaluation.result import EvaluationResult
 from har_core.evaluation.store import read_evaluation
 from har_core.model.records import read_splits
+from har_core.wording import counted
 
 Outcome = Literal["better", "worse", "not distinguishable"]
 LabelChoice = Literal["corrected", "original"]
@@ -78,8 +79,8 @@ class Verdict:
         p_value = f"p = {p:.3f}" if p >= 0.001 else "p < 0.001"
         n = self.comparison.results[self.old].n
         numbers = (
-            f"right on {after} instead of {before} of {n:,} photographs that neither has learned "
-            f"from ({value} points, 95 % interval {low} to {high}; {p_value})"
+            f"right on {after} instead of {before} of {counted(n, 'photograph')} that neither "
+            f"has learned from ({value} points, 95 % interval {low} to {high}; {p_value})"
         ).replace("-", "−")
         if self.outcome == "not distinguishable":
             return f"{self.new} and {self.old} are not distinguishable: {numbers}."

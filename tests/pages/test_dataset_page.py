@@ -143,7 +143,7 @@ def texts(page: AppTest) -> str:
 
 def figures(page: AppTest) -> list[str]:
     """Return the key figures below the title."""
-    (line,) = [m.value for m in page.markdown if "** classes" in m.value]
+    (line,) = [m.value for m in page.markdown if "** class" in m.value]
     return line.replace("**", "").split(" · ")
 
 

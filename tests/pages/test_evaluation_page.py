@@ -400,7 +400,7 @@ def test_a_rival_without_a_common_class_is_not_offered_to_be_evaluated(app, mode
 def test_a_rival_without_predictions_is_evaluated_on_a_click(app, model):
     write_tiny_bundle(model.parent, "rival", created="2001-01-01T00:00:00+00:00")
     view(app, "Compare")
-    assert "was not evaluated on these 30 photographs" in texts(app)
+    assert "was not evaluated on the same 30 photographs" in texts(app)
     app.button(key="evaluate_same rival").click().run()
     (job,) = find_jobs("same/")
     assert job.wait(PATIENCE_S)
@@ -552,7 +552,7 @@ def test_of_a_zip_small_pictures_are_kept_and_no_photographs(app, model, tmp_pat
     app.form_submit_button[0].click().run()
     run_job(app)
     app.button(key="open evaluate/drawn/my zip").click().run()
-    assert "1 photographs · 3 classes" in texts(app)
+    assert "1 photograph · 3 classes" in texts(app)
     assert "label unknown to the model: flying" in texts(app)
     said = read_evaluation(model, "my zip").result.photographs()["prediction"].iloc[0]
     app.query_params["true"], app.query_params["predicted"] = "running", said

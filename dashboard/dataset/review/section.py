@@ -31,9 +31,10 @@ from dashboard.dataset.review.unlabelled import (
 )
 from dashboard.dataset.view import DatasetView, section
 from dashboard.widgets.filters import class_filter
-from dashboard.wording.names import counted, escape_markdown, human_name, markdown_name
+from dashboard.wording.names import escape_markdown, human_name, markdown_name
 from har_core.analysis.review import REVIEW_KINDS
 from har_core.dataset.decisions import undo
+from har_core.wording import counted
 
 _AT: Final = "review_place"
 _OTHER: Final = "review_other"

@@ -8,11 +8,12 @@ from dashboard.evaluation.shown import Shown
 from dashboard.widgets.messages import show_failure
 from dashboard.widgets.opened_photo import show_large_picture
 from dashboard.wording.metrics import metric_value
-from dashboard.wording.names import counted, escape_markdown, human_name, markdown_name
+from dashboard.wording.names import escape_markdown, human_name, markdown_name
 from har_core.errors import DatasetError
 from har_core.evaluation.audit.answers import answer, read_answers
 from har_core.evaluation.audit.estimate import UNCLEAR, Audit, audit_sample, estimate
 from har_core.evaluation.bootstrap import Interval
+from har_core.wording import counted
 
 # More classes are chosen from a list.
 _MOST_BUTTONS: Final = 24
@@ -39,9 +40,10 @@ def show_audit(shown: Shown) -> None:
         return
     st.markdown(
         "A number is as right as its labels. Say of "
-        f"**{len(sample)} random photographs** what you see, without their label and without the "
-        "model's answer.\n\nThat tells how many labels are wrong, and how good the model is under "
-        "right ones. Correcting only where the model disagrees would flatter it."
+        f"**{counted(len(sample), 'random photograph')}** what you see, without "
+        "their label and without the model's answer.\n\nThat tells how many labels are wrong, and "
+        "how good the model is under right ones. Correcting only where the model disagrees "
+        "would flatter it."
     )
     audit = estimate(result, answers)
     if audit is not None and audit.n_judged >= min(_LEAST, len(sample)):
@@ -66,8 +68,8 @@ def _show_estimate(audit: Audit, n_sample: int) -> None:
     after.caption(_ends(audit.corrected_top1))
     unclear = f" {counted(audit.n_unclear, 'photograph')} nobody can tell." * bool(audit.n_unclear)
     st.caption(
-        f"From {audit.n_judged} of {n_sample} photographs, in random order.{unclear} More of them "
-        "make the interval narrower."
+        f"From {audit.n_judged} of {counted(n_sample, 'photograph')}, in random order.{unclear} "
+        "More of them make the interval narrower."
     )
 
 

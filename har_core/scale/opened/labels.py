@@ -64,7 +64,7 @@ def join_labels(table: ResultsTable, labels: LabelTable) -> JoinedLabels:
     found, digest = labels.find_in(parts, table.digest)
     if (found.label == NONE).all():
         raise DatasetError(
-            f"None of the {len(labels):,} labels belongs to these results: no {labels.key} "
+            f"None of the labels ({len(labels):,}) belongs to these results: no {labels.key} "
             "is the same. Is it the table of other photographs?"
         )
     codes = pd.Index(table.class_names).get_indexer(pd.Index(labels.names)).astype(np.int16)

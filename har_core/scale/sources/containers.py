@@ -20,6 +20,7 @@ from har_core.scale.sources.locations import (
 )
 from har_core.storage.names import storable
 from har_core.storage.paths import exists, is_folder
+from har_core.wording import counted
 
 TABLE_SUFFIXES: Final = (".csv", ".tsv", ".parquet")
 ADDRESS_HEADINGS: Final = ("uri", "url", "image_uri", "image_url")
@@ -147,7 +148,9 @@ def _list_csv(uri: str, column: str | None, head: bytes) -> Iterator[Item]:
                 yield [row[place]]
             elif row:
                 n_wrong += 1
-                first = first or f"the first has {len(row)} cells instead of {len(headings)}"
+                first = (
+                    first or f"the first has {counted(len(row), 'cell')} instead of {len(headings)}"
+                )
 
     file, _ = open_file(uri)
     with (
@@ -159,7 +162,7 @@ def _list_csv(uri: str, column: str | None, head: bytes) -> Iterator[Item]:
         next(row for row in rows if row)  # blank lines may come first
         yield from _named(uri, cells(rows))
     if n_wrong:
-        said = f"{n_wrong:,} of {n:,} rows are left out; {first}"
+        said = f"{n_wrong:,} of {counted(n, 'row is', 'rows are')} left out; {first}"
         if n_wrong > _MOST_WRONG * n:
             raise HarError(f"Cannot read the table {uri}: {said}. Quote cells with commas in them.")
         raise ValueError(said)
@@ -299,7 +302,7 @@ def _list_parquet(uri: str, column: str | None) -> Iterator[Item]:
 
         yield from _named(uri, cells())
         if lost:
-            groups = f"{len(lost)} of {table.num_row_groups} row groups"
+            groups = f"{len(lost):,} of {counted(table.num_row_groups, 'row group')}"
             raise ValueError(f"{groups} cannot be read ({lost[0]})")
 
 

@@ -42,6 +42,7 @@ from har_core.training.preparation import STORED_SIZE
 from har_core.training.quantization.graph import quantised_graph
 from har_core.training.quantization.ranges import calibrate, observer
 from har_core.training.quantization.twin import quantised_twin
+from har_core.wording import counted
 
 PEAK_RATE: Final = 1e-4
 _CALIBRATION: Final = 128
@@ -132,8 +133,9 @@ def quantise_bundle(
         if compared["top1"] < _WORST_TOP1 or compared["log_loss"] > _WORST_LOSS:
             raise ModelBundleError(
                 f"With 8 bits {manifest.name!r} would be right on {compared['top1']:+.2%} of the "
-                f"{compared['n']:,} validation photographs, with {compared['log_loss']:+.4f} of "
-                "log loss: too much, and nothing was changed. Give it more epochs."
+                f"{counted(compared['n'], 'validation photograph')}, with "
+                f"{compared['log_loss']:+.4f} of log loss: too much, and nothing was "
+                "changed. Give it more epochs."
             )
         made: dict[str, bytes | Path] = {INT8_ONNX_FILE: graph}
         if NOVELTY_FILE in manifest.files:

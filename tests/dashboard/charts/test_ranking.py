@@ -6,11 +6,11 @@ from dashboard.charts.confusion import confusion_figure
 from dashboard.charts.ranking import per_class_figure, ranking_figure
 from dashboard.charts.results import reliability_bars
 from dashboard.charts.style import TRANSPARENT
-from dashboard.wording.names import counted
 from har_core.evaluation.calibration import reliability_bins
 from har_core.evaluation.curves import DRAWN_POINTS
 from har_core.evaluation.result import EvaluationResult
 from har_core.evaluation.selective import coverage_curve
+from har_core.wording import counted
 from tests.evaluated import HAR_CLASSES, draw_predictions
 
 

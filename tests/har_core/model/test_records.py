@@ -183,7 +183,7 @@ def test_rows_of_a_split_are_photographs_not_names(tmp_path: Path) -> None:
     )
     chosen = rows_of_split(table, tmp_path / "m", "test")
     assert chosen["filename"].tolist() == ["renamed.jpg"]
-    with pytest.raises(DatasetError, match=r"no photograph.*test split.*1 have the names"):
+    with pytest.raises(DatasetError, match=r"no photograph.*test split.*1 has the name"):
         rows_of_split(table[table["filename"] != "renamed.jpg"], tmp_path / "m", "test")
     with pytest.raises(DatasetError, match=r"no split 'dev'.*test, train, validation"):
         rows_of_split(table, tmp_path / "m", "dev")
