@@ -155,6 +155,7 @@ def compare_models(results: Mapping[str, EvaluationResult]) -> Comparison:
     """
     check_common_class({model: result.class_names for model, result in results.items()})
     keys = {model: _photograph_keys(model, result) for model, result in results.items()}
+    _check_labels_agree(results, keys)
     first, *others = results
     common = keys[first]
     for model in others:
@@ -165,7 +166,6 @@ def compare_models(results: Mapping[str, EvaluationResult]) -> Comparison:
             "the same set first."
         )
     aligned = {m: r.take(keys[m].get_indexer(common)) for m, r in results.items()}
-    _check_labels_agree(aligned)
     # Equal groups and seed draw equal resamples, so that differences are paired.
     groups = aligned[first].groups
     aligned = {model: result.regrouped(groups) for model, result in aligned.items()}
@@ -179,7 +179,7 @@ def compare_models(results: Mapping[str, EvaluationResult]) -> Comparison:
 
 
 def _photograph_keys(model: str, result: EvaluationResult) -> pd.MultiIndex:
-    """Return what names each photograph: its sha256, and which of its copies it is."""
+    """Return what names each photograph: sha256, label, and which of its copies of these it is."""
     unknown = int((result.sha256 == "").sum())
     if unknown:
         raise DatasetError(
@@ -187,9 +187,8 @@ def _photograph_keys(model: str, result: EvaluationResult) -> pd.MultiIndex:
             "was evaluated on; evaluate it on the set itself."
         )
     table = pd.DataFrame({"sha256": result.sha256, "label": result.label_names})
-    # Copies in the order of their labels, so that those of two evaluations are paired by label.
-    copy = table.sort_values("label", kind="stable").groupby("sha256").cumcount()
-    return pd.MultiIndex.from_arrays([table["sha256"], copy.sort_index()])
+    copy = table.groupby(["sha256", "label"]).cumcount()
+    return pd.MultiIndex.from_arrays([table["sha256"], table["label"], copy])
 
 
 def disagreements(first: EvaluationResult, second: EvaluationResult) -> pd.DataFrame:
@@ -239,16 +238,25 @@ def _differences(result: EvaluationResult, baseline: EvaluationResult) -> dict[s
     }
 
 
-def _check_labels_agree(results: Mapping[str, EvaluationResult]) -> None:
-    labels = {model: result.label_names for model, result in results.items()}
-    first, *others = labels
+def _check_labels_agree(
+    results: Mapping[str, EvaluationResult], keys: Mapping[str, pd.MultiIndex]
+) -> None:
+    """Refuse photographs that all know, of which two evaluations have copies without a partner."""
+    everywhere = set.intersection(*(set(result.sha256) for result in results.values()))
+    first, *others = results
     for model in others:
-        differing = np.flatnonzero(labels[model] != labels[first])
-        if differing.size:
-            row = differing[0]
+        alone, rival = (
+            own[~own.isin(other)].to_frame(index=False).drop_duplicates("sha256")
+            for own, other in ((keys[first], keys[model]), (keys[model], keys[first]))
+        )
+        differing = alone[alone["sha256"].isin(everywhere)].merge(rival, on="sha256")
+        if len(differing):
+            found = differing.iloc[0]
+            known = results[first]
+            here = (known.sha256 == found["sha256"]) & (known.label_names == found["label_x"])
+            name = known.filenames[here][0]
             raise DatasetError(
-                f"{counted(differing.size, 'photograph has', 'photographs have')} different labels "
-                f"in the evaluations of {first} and {model}, e.g. {results[first].filenames[row]}: "
-                f"{labels[first][row]!r} and {labels[model][row]!r}. Evaluate both on the same "
-                "table."
+                f"{counted(len(differing), 'photograph has', 'photographs have')} different labels "
+                f"in the evaluations of {first} and {model}, e.g. {name}: {found['label_x']!r} and "
+                f"{found['label_y']!r}. Evaluate both on the same table."
             )

@@ -314,17 +314,24 @@ def test_photographs_that_one_of_two_models_gets_right_are_listed_the_surest_fir
 
 
 def test_copies_are_paired_by_their_labels():
-    """One photograph three times, once mislabelled, and listed in another order."""
-    table = np.tile([0.8, 0.2], (3, 1))
-    files, known = ["a", "b", "c"], digests("aaa")
-    labels = {"first": ["run", "sit", "run"], "second": ["sit", "run", "run"]}
-    results = {
-        model: EvaluationResult.from_predictions(given, table, ["run", "sit"], files, sha256=known)
-        for model, given in labels.items()
-    }
-    comparison = compare_models(results)
+    """One photograph three times, once mislabelled; listed in another order, or not each time."""
+
+    def listed(*labels):
+        n = len(labels)
+        table, names = np.tile([0.8, 0.2], (n, 1)), ["run", "sit"]
+        return EvaluationResult.from_predictions(
+            labels, table, names, list("abc")[:n], sha256=digests("a" * n)
+        )
+
+    first = listed("run", "sit", "run")
+    comparison = compare_models({"first": first, "second": listed("sit", "run", "run")})
     assert comparison.results["first"].n == 3
     assert comparison.tests["second"].p_value == 1
+    comparison = compare_models({"first": first, "second": listed("sit")})
+    assert comparison.results["first"].label_names.tolist() == ["sit"]
+    assert comparison.n_left_out == {"first": 2, "second": 0}
+    with pytest.raises(DatasetError, match=r"1 photograph has different labels .*'run' and 'sit'"):
+        compare_models({"first": first, "second": listed("sit", "sit")})
 
 
 def test_models_the_other_way_round_differ_as_much_the_other_way():
