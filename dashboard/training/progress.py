@@ -1,6 +1,7 @@
 """One run as it happens: what it is doing, the time left, its curves, its last lines."""
 
 import math
+import re
 from itertools import takewhile
 from typing import Any, Final
 
@@ -25,6 +26,7 @@ from dashboard.wording.names import escape_markdown
 from har_core.errors import HarError
 
 _STALLED_AFTER: Final = 3
+_EPOCH: Final = re.compile(r"(?P<stage>.+) epoch (?P<number>\d+)/(?P<of>\d+)")  # as `Stages` says
 
 
 def show_progress(run: Run) -> None:
@@ -61,8 +63,9 @@ def _show_state(run: Run) -> None:
             st.markdown("**Waiting** for the training before it.")
         elif state == "running":
             if steps := present_step(run):
-                share = steps[-1]["done"] / max(steps[-1]["total"], 1)
-                st.progress(min(share, 1.0), text=escape_markdown(describe_step(steps)))
+                shares = shares_done(run)
+                text = escape_markdown(describe_step(steps[-1], shares))
+                st.progress(min(shares[-1][1], 1.0), text=text)
             if run.epochs:
                 st.markdown(what_is_going_on(run.epochs))
         elif state == "failed":
@@ -130,14 +133,33 @@ def present_step(run: Run) -> list[dict[str, Any]]:
     return list(same)[::-1]
 
 
-def describe_step(steps: list[dict[str, Any]]) -> str:
-    """Return in words how far a step is, and the time left if it can be told."""
-    first, last = steps[0], steps[-1]
-    if last["total"] == 1:
-        return str(last["what"])
-    text = f"{last['what']}: {last['done']:,} of {last['total']:,}"
-    done, elapsed = last["done"] - first["done"], last["time"] - first["time"]
-    left = elapsed / done * (last["total"] - last["done"]) if done and elapsed > 2 else math.nan
+def shares_done(run: Run) -> list[tuple[float, float]]:
+    """Return when which share was done: of all epochs of a stage, or else of the present step."""
+    stage, shares = "", list[tuple[float, float]]()
+    for event in run.attempt:
+        if event["event"] != "progress" or not (epoch := _EPOCH.fullmatch(event["what"])):
+            continue
+        if epoch["stage"] != stage:
+            stage, shares = epoch["stage"], []
+        share = (int(epoch["number"]) - 1 + _share(event)) / int(epoch["of"])
+        shares.append((event["time"], share))
+    if shares and shares[-1][1] < 1:
+        return shares
+    return [(step["time"], _share(step)) for step in present_step(run)]
+
+
+def _share(step: dict[str, Any]) -> float:
+    return float(step["done"] / max(step["total"], 1))
+
+
+def describe_step(step: dict[str, Any], shares: list[tuple[float, float]]) -> str:
+    """Return in words how far a step is, and the time left of what the shares are of."""
+    if step["total"] == 1:
+        return str(step["what"])
+    text = f"{step['what']}: {step['done']:,} of {step['total']:,}"
+    (began, before), (now, share) = shares[0], shares[-1]
+    done, elapsed = share - before, now - began
+    left = elapsed / done * (1 - share) if done > 0 and elapsed > 2 else math.nan
     return f"{text}, {about(left)} left" if left > 5 else text
 
 

@@ -86,7 +86,14 @@ def _show_buttons(run: Run, *, worse: bool = False) -> None:
             icon=":material/compare_arrows:",
             query_params={"model": Path(run.base).name, "view": "Compare", "with": run.name},
         )
-        if not run.used:
+        if run.used:
+            st.page_link(
+                "../pages/predict.py",
+                label="Predict with it",
+                icon=":material/image_search:",
+                query_params={"model": run.name},
+            )
+        else:
             st.button(
                 "Discard",
                 icon=":material/delete:",

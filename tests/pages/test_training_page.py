@@ -253,6 +253,11 @@ def test_whoever_watched_a_training_is_told_anywhere_and_led_to_the_comparison(
     use = page.button(key=f"use {run.id}")  # its comparison stays, whatever else is on trial
     assert (use.label, use.disabled) == ("Make it the default", True)
     assert use.help == "It is the default already."
+    assert "Predict with it" in [link.proto.label for link in page.get("page_link")]
+    page.query_params.update(parse_qsl(page.get("page_link")[-1].proto.query_string))
+    page.switch_page("../pages/predict.py").run()
+    assert not page.exception
+    assert page.selectbox(key="model").value == "mine"
 
 
 def test_a_training_is_stopped_as_soon_as_it_has_said_who_it_is(

@@ -17,6 +17,7 @@ from dashboard.training import machine
 from dashboard.training.progress import (
     describe_step,
     present_step,
+    shares_done,
     what_is_going_on,
     what_is_kept,
 )
@@ -288,7 +289,7 @@ def test_time_left_is_that_of_what_it_does_now(base: Path) -> None:
         run = Run("1", "n", "standard", "/b", "/d")
         run.__dict__["events"] = [{"event": "started", "time": 0.0}, *events]
         steps = present_step(run)
-        return describe_step(steps) if steps else ""
+        return describe_step(steps[-1], shares_done(run)) if steps else ""
 
     validating = "Running on the validation split"
     epochs = [progress("epoch 1/4", 1000, 5), progress(validating, 100, 10)]
@@ -306,6 +307,24 @@ def test_time_left_is_that_of_what_it_does_now(base: Path) -> None:
     assert described(*cut_off).endswith(": 500 of 1,000, about 50 s left")
     # Of what is done at once there is nothing to count.
     assert described(progress("Fitting the head", 0, 1) | {"total": 1}) == "Fitting the head"
+
+
+def test_the_bar_is_that_of_all_epochs_until_the_last_one_ends(base: Path) -> None:
+    def shares(*said: tuple[str, int]) -> list[float]:
+        run = Run("1", "n", "standard", "/b", "/d")
+        steps = [{"what": what, "done": done, "total": 4, "time": 0.0} for what, done in said]
+        begun = {"event": "started", "time": 0.0}
+        run.__dict__["events"] = [begun, *({"event": "progress"} | step for step in steps)]
+        return [share for _, share in shares_done(run)]
+
+    said = [("Reading photographs", 1)]
+    assert shares(*said) == [0.25]
+    said += [("head epoch 1/2", 4), ("head epoch 2/2", 2)]
+    assert shares(*said) == [0.5, 0.75]
+    said += [("head epoch 2/2", 4), ("Running on the validation split", 1)]
+    assert shares(*said) == [0.25]
+    said += [("fine-tuning epoch 1/4", 4), ("Running on the validation split", 3)]
+    assert shares(*said) == [0.25]
 
 
 def test_a_run_that_went_on_took_as_long_as_it_was_at_work(base: Path) -> None:
