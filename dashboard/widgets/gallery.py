@@ -50,7 +50,7 @@ _CSS: Final = """
 .note { font-size: 12px; opacity: 0.75; min-height: 16px; }
 .mark { position: absolute; left: 7px; top: 7px; padding: 1px 7px; border-radius: 9px;
   font-size: 11px; font-weight: 600; color: #fff; background: #a33b2b; }
-.mark.relabelled { background: #0f6b6b; }
+.mark.relabelled { background: #0c6464; }
 .spoken { position: absolute; width: 1px; height: 1px; overflow: hidden; clip-path: inset(50%);
   white-space: nowrap; }
 .faded .picture { opacity: 0.35; }
