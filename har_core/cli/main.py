@@ -14,6 +14,7 @@ import typer
 from typer.core import TyperGroup
 
 from har_core.cli.exit_codes import ExitCode
+from har_core.cli.options import check_places
 from har_core.cli.terminal import nowhere, stderr
 from har_core.errors import HarError
 from har_core.settings import DISTRIBUTION
@@ -39,6 +40,11 @@ class _Commands(TyperGroup):
 
     Those that can say what is kept do so themselves, see `terminal.ended_by_interrupt`.
     """
+
+    def resolve_command(self, ctx: Any, args: list[str]) -> Any:
+        name, command, arguments = super().resolve_command(ctx, args)
+        check_places(command.params if command else (), arguments)
+        return name, command, arguments
 
     def invoke(self, ctx: Any) -> Any:
         try:

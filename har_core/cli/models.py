@@ -276,6 +276,8 @@ def export(
     """
     from har_core.export.formats import export_model
 
+    if str(output) == "-":
+        raise HarError("A model is written to a file, not to stdout; name one, such as model.onnx.")
     folder = find_model(model)
     check_outputs([output], [folder], makes_folder=format == "hf")
     written = export_model(folder, output, format, license=license)

@@ -1,12 +1,20 @@
 """Options that several commands share."""
 
+from collections.abc import Iterable, Sequence
 from enum import StrEnum
+from itertools import pairwise
 from pathlib import Path
-from typing import Annotated, Final
+from typing import Annotated, Any, Final
 
 import typer
 
+from har_core.errors import HarError
 from har_core.settings import DATASET
+
+_HINT: Final = "is a variable not set? Here is '.'"
+# How the help calls what is text and names a place: a file may be - for stdout.
+_FILES: Final = ("FILE", "[FILE]")
+_FOLDERS: Final = ("FOLDER", "RESULTS")
 
 _MODEL: Final = "Bundle name or path. Default: HAR_MODEL, else the newest."
 ModelOption = Annotated[str | None, typer.Option("--model", metavar="NAME", help=_MODEL)]
@@ -52,16 +60,36 @@ ColumnOption = Annotated[
 ]
 
 
-def check_named(arguments: list[str] | None) -> list[str] | None:
-    """Refuse an empty argument, which would be the present folder; for Typer's callbacks.
+def check_places(parameters: Iterable[Any], arguments: Sequence[str]) -> None:
+    """Refuse what names no file or folder: nothing at all, or ``-`` where that is no stream.
+
+    Parameters
+    ----------
+    parameters : iterable of typer.core.TyperOption or typer.core.TyperArgument
+        Those of the command.
+    arguments : sequence of str
+        What stands behind the command.
 
     Raises
     ------
-    typer.BadParameter
+    HarError
     """
-    if "" in (arguments or []):
-        raise typer.BadParameter("an argument is empty; is a variable not set? Here is '.'")
-    return arguments
+    options = {name: p for p in parameters if p.param_type_name == "option" for name in p.opts}
+    named = [tuple(argument.split("=", 1)) for argument in arguments if argument[:2] == "--"]
+    named += pairwise(arguments)
+    for name, place in (pair for pair in named if len(pair) == 2 and pair[0] in options):
+        parameter = options[name]
+        is_path = parameter.type.name == "path"
+        if not (is_path or parameter.metavar in (*_FILES, *_FOLDERS)):
+            continue
+        if not place:
+            raise HarError(f"{name} is empty; {_HINT}")
+        if place == "-" and (is_path or parameter.metavar in _FOLDERS):
+            raise HarError(f"{name} takes no -, which is a stream; one called so is ./-")
+    valued = {name for name, parameter in options.items() if not parameter.is_flag}
+    for before, argument in pairwise(("", *arguments)):
+        if not argument and before not in valued:
+            raise HarError(f"An argument is empty; {_HINT}")
 
 
 def check_address(engine: Engine, address: str | None) -> None:

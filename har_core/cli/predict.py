@@ -13,7 +13,7 @@ import typer
 from har_core.cli.datasets import ColumnsOption, check_outputs
 from har_core.cli.exit_codes import ExitCode
 from har_core.cli.inputs import find_photographs
-from har_core.cli.options import ModelOption, check_named
+from har_core.cli.options import ModelOption
 from har_core.cli.terminal import make_table, progress_bar, stderr, stdout, write_output
 from har_core.errors import HarError, InvalidImageError
 from har_core.images.decoding import MAX_BYTES
@@ -44,7 +44,6 @@ def predict(
         typer.Argument(
             metavar="PHOTO|FOLDER|GLOB|TABLE…",
             help="Files, folders, patterns, tables that list photographs, or - for stdin.",
-            callback=check_named,
         ),
     ],
     model: ModelOption = None,

@@ -21,7 +21,6 @@ from har_core.cli.options import (
     EngineOption,
     WorkersOption,
     check_address,
-    check_named,
 )
 from har_core.cli.terminal import ended_by_interrupt, progress_bar, stderr, write_output
 from har_core.errors import NoTableError
@@ -47,7 +46,6 @@ def scan(
             help="Dataset folder (default: HAR_DATASET); or other folders, patterns, lists (.txt), "
             "tables (.csv, .parquet), WebDatasets (.tar); here or at s3://, gs://, https://.",
             show_default=False,
-            callback=check_named,
         ),
     ] = None,
     json_file: Annotated[

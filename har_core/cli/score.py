@@ -16,7 +16,6 @@ from har_core.cli.options import (
     ModelOption,
     WorkersOption,
     check_address,
-    check_named,
 )
 from har_core.cli.terminal import ended_by_interrupt, progress_bar, stderr, write_output
 from har_core.errors import some_of
@@ -43,7 +42,6 @@ def score(
             metavar="SOURCE…",
             help="Folder, pattern, list (.txt), table (.csv, .parquet), WebDataset (.tar); "
             "here or at s3://, gs://, https://.",
-            callback=check_named,
         ),
     ],
     to: Annotated[
