@@ -24,6 +24,9 @@ _NOTES_SHOWN: Final = 6
 # Of `har_core.dataset.cells`, whose import would slow down every command.
 TABLE_SUFFIXES: Final = (".csv", ".tsv", ".parquet", ".jsonl")
 DECISIONS_FILE: Final = "har_decisions.json"  # of `har_core.dataset.decisions`, likewise
+# Of `har_core.scale`, likewise: what says what the rows of a folder are, and how its files begin.
+_ROWS_FILES: Final = ("_results.json", "_scan.json")
+_OF_ROWS: Final = ("_", "part-")
 
 TableOption = Annotated[
     Path | None,
@@ -119,7 +122,8 @@ def check_outputs(
     ------
     HarError
         If an output is an input, by whatever name or link; another output; a folder; a
-        photograph; a table of labels; a part of a model bundle; or where no file can be written.
+        photograph; a table of labels; a part of a model bundle, of results or of a scan; or where
+        no file can be written.
     """
     named = [str(output) for output in outputs if output is not None]
     if "" in named:
@@ -158,6 +162,8 @@ def _check_target(target: Path, is_there: bool) -> None:
         )
     if is_file(target.parent / MANIFEST_FILE):
         raise HarError(f"{target.parent} is a model bundle; write to another folder.")
+    if target.name.startswith(_OF_ROWS) and any(is_file(target.parent / n) for n in _ROWS_FILES):
+        raise HarError(f"{target} has the name of a part of results or of a scan; name another.")
     if not is_there:
         return
     if is_folder(target):

@@ -195,7 +195,7 @@ def train(
 
         check_changes(effort.value, given)  # before the photographs are listed
     read = read_dataset(dataset, table, old_table, columns, follow_links=links)
-    check_outputs([events], dataset=read, makes_folder=True)
+    check_outputs([events], [recipe] if recipe else [], read, makes_folder=True)
     warn_of_spellings(read, dataset, table or old_table, columns)
     if cleaned:
         read = _cleaned(read)

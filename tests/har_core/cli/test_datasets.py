@@ -58,6 +58,58 @@ def test_an_output_that_would_destroy_something_is_refused(
         check_outputs([None, "-", inputs / output], dataset=open_dataset(inputs / "dataset"))
 
 
+def test_no_command_writes_over_a_table_of_labels(
+    tiny_dataset: Path, tiny_models: Path, tmp_path: Path
+) -> None:
+    table = tiny_dataset / "train.csv"
+    before = table.read_text()
+    for command in (
+        "predict dataset/train --json TABLE",
+        "predict dataset/train --csv TABLE",
+        "scan dataset --csv TABLE",
+        "scan dataset/train/*.jpg --json TABLE",
+        "suspects results --table TABLE --csv TABLE",
+        "evaluate --dataset dataset --json TABLE",
+        "evaluate --dataset dataset --predictions TABLE",
+        "evaluate --dataset dataset --report TABLE",
+        "evaluate results --table TABLE --json TABLE",
+        "merge-labels --dataset dataset --output TABLE",
+        "review --dataset dataset --export TABLE",
+        "review --dataset dataset --next TABLE",
+        "train --dataset dataset --name x --effort quick --events TABLE",
+        "models --json TABLE",
+    ):
+        words = ["dataset/train.csv" if word == "TABLE" else word for word in command.split()]
+        ended = har(*words, folder=tmp_path)
+        assert (ended.returncode, table.read_text()) == (2, before), command
+        assert "table of photographs, which would be lost" in ended.stderr, command
+
+
+@pytest.mark.parametrize(
+    "command",
+    [
+        "evaluate made --table dataset/train.csv --json made/_results.json",
+        "suspects made --table dataset/train.csv --csv made/part-a-00000000-00000001.parquet",
+        "scan dataset/train/*.jpg --to scanned --csv scanned/_findings.parquet",
+        "scan dataset/train/*.jpg --to scanned --json scanned/_scan.json",
+        "train --dataset dataset --name x --recipe recipe.toml --events recipe.toml",
+    ],
+)
+def test_no_command_writes_over_results_or_a_recipe_that_it_reads(
+    tiny_dataset: Path, tmp_path: Path, command: str
+) -> None:
+    output = tmp_path / command.split()[-1]
+    output.parent.mkdir(exist_ok=True)
+    for name in ("made/_results.json", "scanned/_scan.json"):
+        (tmp_path / name).parent.mkdir(exist_ok=True)
+        (tmp_path / name).write_text("{}")
+    output.write_text("{}")
+    ended = har(*command.split(), folder=tmp_path)
+    assert (ended.returncode, output.read_text()) == (2, "{}")
+    assert "of results or of a scan" in ended.stderr or "is read by this command" in ended.stderr
+    check_outputs([output.with_name("metrics.json")])
+
+
 def test_a_file_that_is_read_is_refused_whatever_it_is(inputs: Path) -> None:
     notes = inputs / "dataset" / "notes.json"
     check_outputs([notes])
