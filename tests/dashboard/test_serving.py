@@ -1,11 +1,14 @@
 """`har serve` hands its options to Streamlit, which runs dashboard/app.py."""
 
+import socket
 from pathlib import Path
 
+import click
 import pytest
 from streamlit.web import cli as streamlit_cli
 from typer.testing import CliRunner
 
+from dashboard import serving
 from har_core.cli import serve as command
 from har_core.cli.main import application
 from har_core.errors import HarError
@@ -44,6 +47,26 @@ def test_serve_says_where_and_asks_nobody_outside(started: list[str]) -> None:
     assert said.output == "Pages and REST API: http://localhost:80/har\n"
     options = dict(zip(started[2::2], started[3::2], strict=True))
     assert options["--logger.hideWelcomeMessage"] == "true"
+
+
+def test_ctrl_c_ends_what_was_served_until_then(monkeypatch: pytest.MonkeyPatch) -> None:
+    def interrupted(*_: object, **options: object) -> None:
+        raise click.Abort
+
+    monkeypatch.setattr(streamlit_cli, "main", interrupted)
+    assert CliRunner().invoke(application(), ["serve"]).exit_code == 0
+
+
+def test_an_address_of_the_sixth_version_is_tried_as_such() -> None:
+    with socket.socket(socket.AF_INET6) as free:
+        try:
+            free.bind(("::1", 0))
+        except OSError:
+            pytest.skip("this machine has no ::1")
+        port = free.getsockname()[1]
+        with pytest.raises(HarError, match=r"Cannot listen on ::1, port \d+: Address already"):
+            serving._check_address("::1", port)
+    serving._check_address("::1", port)
 
 
 def test_serve_without_a_dashboard_says_what_is_missing(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -43,12 +43,13 @@ def test_uploads_that_wait_are_bounded_by_their_size_together():
 
 
 def test_requests_past_the_queue_get_503_at_once_and_the_others_their_answer(client, monkeypatch):
-    started, finish = threading.Semaphore(0), threading.Event()
+    started, finish, told = threading.Semaphore(0), threading.Event(), []
 
     class SlowModel:
         name = "slow"
 
-        def predict(self, data, **_):
+        def predict(self, data, *, others_wait):
+            told.append(others_wait)
             started.release()
             assert finish.wait(PATIENCE_S)
             return Prediction("running", 1.0, {"running": 1.0})
@@ -69,6 +70,7 @@ def test_requests_past_the_queue_get_503_at_once_and_the_others_their_answer(cli
         assert [answer.result().status_code for answer in pending] == [200] * 3
     assert routes._queue.requests == 0
     assert post(client).status_code == 200
+    assert told[1] and not told[-1]  # only who is alone takes all cores
 
 
 @pytest.mark.parametrize("path", ["/predict", "/predict/batch", "/explain"])
@@ -81,8 +83,40 @@ def test_whatever_brings_photographs_waits_in_the_queue(client, monkeypatch, pat
     assert client.post(path, files=files).status_code == 200
 
 
+def test_a_batch_counts_with_all_that_it_announces(client, monkeypatch):
+    monkeypatch.setattr(routes._queue, "max_bytes", uploads.MAX_BATCH_BYTES)
+    size = str(uploads.MAX_BATCH_BYTES)
+    headers = {"Content-Type": "multipart/form-data; boundary=B", "Content-Length": size}
+    with routes._queue.place(1):
+        answer = client.post("/predict/batch", content=b"--B--", headers=headers)
+    assert answer.status_code == 503
+
+
+def test_a_caller_who_leaves_takes_a_model_that_is_loaded_from_nobody(tiny_models, monkeypatch):
+    go_on = threading.Event()
+
+    async def ask() -> str:
+        path = tiny_models / "tiny"
+        leaving, staying = (
+            asyncio.create_task(routes._with_model(path, lambda model: model.name)) for _ in "ab"
+        )
+        while path not in routes._loading:
+            await asyncio.sleep(0.005)
+        await asyncio.sleep(0.02)  # until both wait
+        leaving.cancel()
+        await asyncio.wait([leaving])
+        go_on.set()
+        return await staying
+
+    with ThreadPoolExecutor(1) as loader, ThreadPoolExecutor(1) as thread:
+        loader.submit(go_on.wait, PATIENCE_S)
+        monkeypatch.setattr(routes, "_OTHER_LOADERS", loader)
+        assert thread.submit(asyncio.run, ask()).result() == "tiny"
+
+
 def test_requests_for_a_model_that_loads_slowly_take_no_worker(client, tiny_models, monkeypatch):
     write_tiny_bundle(tiny_models, "slow")
+    write_tiny_bundle(tiny_models, "other")
     begun, finish = threading.Event(), threading.Event()
     load_bundle = loading.load_bundle
 
@@ -96,14 +130,15 @@ def test_requests_for_a_model_that_loads_slowly_take_no_worker(client, tiny_mode
     monkeypatch.setenv("HAR_MODEL", "tiny")
     assert client.get("/health").status_code == 200
     n = 2 * routes._WORKERS._max_workers
-    with ThreadPoolExecutor(n + 2) as pool:
+    with ThreadPoolExecutor(n + 3) as pool:
         try:
             waiting = [pool.submit(post, client, model="slow") for _ in range(n)]
             assert begun.wait(PATIENCE_S)
             while routes._queue.requests < n:
                 time.sleep(0.01)
-            quick = [pool.submit(client.get, "/health"), pool.submit(post, client, model="tiny")]
-            assert [answer.result(PATIENCE_S / 4).status_code for answer in quick] == [200, 200]
+            quick = [pool.submit(client.get, "/health")]
+            quick += [pool.submit(post, client, model=name) for name in ("tiny", "other")]
+            assert [answer.result(PATIENCE_S / 4).status_code for answer in quick] == [200] * 3
             assert not any(answer.done() for answer in waiting)
         finally:
             finish.set()
@@ -132,8 +167,8 @@ def test_size_that_is_not_announced_counts_as_the_largest(monkeypatch, declared,
 HEAD = b'--B\r\nContent-Disposition: form-data; name="file"; filename="a.jpg"\r\n\r\n'
 
 
-def status_of_upload(receive):
-    """Return the status that a photograph is answered with which arrives as `receive` says."""
+def answer_to_upload(receive):
+    """Return status and headers that a photograph is answered with which arrives so."""
     app = FastAPI()
     routes.install(app)
     sent = []
@@ -152,7 +187,7 @@ def status_of_upload(receive):
     }
     with ThreadPoolExecutor(1) as thread:  # the browser tests keep a loop in the main one
         thread.submit(asyncio.run, app(scope, receive, send)).result()
-    return sent[0]["status"]
+    return sent[0]["status"], dict(sent[0]["headers"])
 
 
 @pytest.mark.parametrize(("limit", "value"), [("_MAX_PAUSE_S", 0.05), ("_MAX_UPLOAD_S", 0.2)])
@@ -166,7 +201,8 @@ def test_upload_that_stalls_or_trickles_is_408_and_gives_its_place_back(
         await asyncio.sleep(0.03 if limit == "_MAX_UPLOAD_S" else 5)
         return {"type": "http.request", "body": next(chunks), "more_body": True}
 
-    assert status_of_upload(trickle) == 408
+    status, headers = answer_to_upload(trickle)
+    assert (status, headers[b"connection"]) == (408, b"close")
     assert routes._queue.requests == 0
 
 
@@ -179,7 +215,8 @@ def test_as_much_again_of_what_is_too_large_is_read_and_no_more(tiny_models, mon
         sent.append(b"x" * 100 if sent else HEAD)
         return {"type": "http.request", "body": sent[-1], "more_body": True}
 
-    assert status_of_upload(send_for_ever) == 413
+    status, headers = answer_to_upload(send_for_ever)
+    assert (status, headers[b"connection"]) == (413, b"close")
     assert 2 * 1_200 < sum(map(len, sent)) < 2 * 1_200 + 200
 
 
@@ -189,7 +226,7 @@ def test_sender_who_hangs_up_is_no_defect_and_gives_its_place_back(tiny_models):
     async def hang_up():
         return next(messages, {"type": "http.disconnect"})
 
-    assert status_of_upload(hang_up) == 400
+    assert answer_to_upload(hang_up)[0] == 400
     assert routes._queue.requests == 0
 
 

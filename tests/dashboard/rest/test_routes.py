@@ -1,5 +1,6 @@
 import base64
 import gzip
+import io
 import re
 import subprocess
 import sys
@@ -9,11 +10,12 @@ from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 from fastapi.testclient import TestClient
+from PIL import Image
 from streamlit.runtime import Runtime
 
 from dashboard.app import app
 from dashboard.rest import default_model, routes, uploads
-from har_core import Prediction
+from har_core import ActionModel, Prediction
 from har_core.model import bundle
 from tests.drawing import CLASS_NAMES, draw_photo, encode, photo_bytes, write_tiny_bundle
 from tests.guarded import checkerboard, write_guarded_bundle
@@ -105,12 +107,12 @@ def test_what_resembles_no_parameter_is_ignored_as_it_always_was(client):
 @pytest.mark.parametrize("path", ["/predict", "/predict/batch", "/explain"])
 def test_packed_body_is_415_and_says_so(client, path):
     body = gzip.compress(b"--B--")
-    headers = {"Content-Type": "multipart/form-data; boundary=B", "Content-Encoding": "gzip"}
+    headers = {"Content-Type": "Multipart/Form-Data; boundary=B", "Content-Encoding": "gzip"}
     answer = client.post(path, content=body, headers=headers)
     assert answer.status_code == 415
     assert "packed ('gzip')" in answer.json()["error"]
     assert answer.headers["accept-encoding"] == "identity"
-    plain = client.post(path, content=b"--B--", headers=headers | {"Content-Encoding": "identity"})
+    plain = client.post(path, content=b"--B--", headers=headers | {"Content-Encoding": "Identity"})
     assert plain.status_code == 400
 
 
@@ -121,9 +123,12 @@ def test_unusable_confidence_is_answered_400(client, value):
     assert "from 0 to 1" in answer.json()["error"]
 
 
-def test_models_say_when_they_abstain(client, tiny_models):
+def test_models_say_what_they_are_and_when_they_abstain(client, tiny_models):
     write_guarded_bundle(tiny_models)
+    manifest = bundle.update_manifest(tiny_models / "tiny", metrics={"n": 7})
     found = {model["name"]: model for model in client.get("/models").json()["models"]}
+    for name in ("architecture", "created", "metrics"):
+        assert found["tiny"][name] == getattr(manifest, name)
     assert found["guarded"]["abstain_below"] == 0.5 and found["guarded"]["detects_foreign"] is True
     assert found["tiny"]["abstain_below"] == 0 and found["tiny"]["detects_foreign"] is False
 
@@ -140,7 +145,8 @@ def test_explanation_is_a_map_of_cells_and_on_request_a_picture(client):
             files={"file": photo_part("running")},
         ).json()
         assert drawn["action"] == "sitting"
-        assert base64.b64decode(drawn["overlay"]).startswith(b"\x89PNG")
+        picture = Image.open(io.BytesIO(base64.b64decode(drawn["overlay"])))
+        assert (picture.format, picture.size) == ("PNG", (224, 224))
 
 
 @pytest.mark.parametrize(
@@ -168,9 +174,11 @@ def test_explanation_of_an_unknown_action_is_answered_404(client, action):
 
 def test_model_can_be_chosen_by_name(client, tiny_models):
     write_tiny_bundle(tiny_models, "older", created="2001-01-01T00:00:00+00:00")
-    for name in ("older", "tiny"):
-        answer = client.post("/predict", params={"model": name}, files={"file": photo_part()})
+    files = {"file": photo_part()}
+    for name in ("older", "tiny", "older"):
+        answer = client.post("/predict", params={"model": name}, files=files)
         assert answer.json()["model"] == name
+    assert client.post("/predict", files=files).json()["model"] == "tiny"  # which is newer
 
 
 def test_newer_model_is_served_soon_but_not_looked_for_by_every_request(
@@ -444,6 +452,15 @@ def test_model_is_loaded_when_the_server_starts_not_with_the_first_request():
         "assert loaded.wait(120); client.__exit__()"
     )
     subprocess.run([sys.executable, "-c", code], check=True, capture_output=True)
+
+
+def test_first_request_finds_a_model_that_has_answered(tiny_models, monkeypatch):
+    classified = []
+    monkeypatch.setattr(ActionModel, "predict", lambda _, pixels: classified.append(pixels.shape))
+    routes.load_default_model().result()
+    assert classified == []
+    routes.load_default_model(warm_up=True).result()
+    assert classified == [(224, 224, 3)] * 2
 
 
 def test_health_is_503_while_the_model_is_loading(client, monkeypatch):

@@ -8,6 +8,7 @@ from prometheus_client.parser import text_string_to_metric_families
 
 from dashboard.rest import routes, telemetry
 from tests.drawing import photo_bytes
+from tests.patience import PATIENCE_S
 
 SECRET = "secret-4711"
 
@@ -47,11 +48,13 @@ def test_requests_are_counted_by_route_and_status_and_timed(client):
     bad = {**ok, "status": "415"}
     before = [counted(client, "har_requests_total", **labels) for labels in (ok, bad)]
     timed = counted(client, "har_request_seconds_count", route="/predict")
+    took = counted(client, "har_request_seconds_sum", route="/predict")
     client.post("/predict", files={"file": ("a.jpg", photo_bytes())})
     client.post("/predict", files={"file": ("a.jpg", b"no image")})
     after = [counted(client, "har_requests_total", **labels) for labels in (ok, bad)]
     assert after == [before[0] + 1, before[1] + 1]
     assert counted(client, "har_request_seconds_count", route="/predict") == timed + 2
+    assert 0 < counted(client, "har_request_seconds_sum", route="/predict") - took < PATIENCE_S
 
 
 def test_a_slash_at_the_end_does_not_hide_a_route(client, lines):
@@ -96,6 +99,7 @@ def test_each_request_is_one_line_of_json_without_what_its_sender_chose(client, 
     assert set(first) == {"time", "id", "route", "method", "status", "ms"}
     assert (first["route"], first["status"]) == ("/predict", 404)
     assert (second["route"], second["status"]) == ("/predict", 200)
+    assert 1 < second["ms"] < 1000 * PATIENCE_S and second["time"].endswith("+00:00")
     assert (third["route"], third["status"]) == ("pages", 404)
 
 
