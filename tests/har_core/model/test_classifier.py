@@ -46,6 +46,22 @@ def test_prediction_from_bytes_path_and_array_agree(tiny_models, tmp_path):
     assert from_path.top(2)[0] == ("sitting", from_path.confidence)
 
 
+@pytest.mark.parametrize(
+    "array",
+    [
+        np.zeros((8, 8, 3)),
+        np.zeros((8, 8, 3), np.int16),
+        np.zeros((8, 8), np.uint8),
+        np.zeros((8, 8, 4), np.uint8),
+        np.zeros((1, 8, 8, 3), np.uint8),
+        np.zeros((0, 8, 3), np.uint8),
+    ],
+)
+def test_array_that_is_no_picture_is_refused(tiny_models, array):
+    with pytest.raises(InvalidImageError, match="must be uint8 RGB with shape"):
+        har_core.load_model().predict(array)
+
+
 def test_one_bad_image_does_not_spoil_the_batch(tiny_models):
     model = har_core.load_model()
     sources = [photo_bytes("running", i) for i in range(5)]

@@ -3,6 +3,8 @@
 import json
 import subprocess
 import sys
+import time
+from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
 import pandas as pd
@@ -61,6 +63,23 @@ def test_a_process_of_one_answer_opens_one_session(tiny_models, monkeypatch):
         engine.run(grey, alone=alone)
         seen.append(list(opened))
     assert seen == [[1], [1], [1], [1, 0], [1, 0]]
+
+
+def test_two_who_are_alone_at_once_open_the_second_session_once(tiny_models, monkeypatch):
+    engine = OnnxEngine(tiny_models / "tiny" / ONNX_FILE)
+    grey = np.zeros((1, 224, 224, 3), np.float32)
+    engine.run(grey)
+    opens, opened = engine._session, []
+
+    def open_slowly(threads):
+        opened.append(threads)
+        time.sleep(0.03)
+        return opens(threads)
+
+    monkeypatch.setattr(engine, "_session", open_slowly)
+    with ThreadPoolExecutor(2) as pool:
+        assert len(list(pool.map(engine.run, [grey] * 2))) == 2
+    assert opened == [0]
 
 
 @pytest.fixture

@@ -10,7 +10,7 @@ from PIL import Image
 from har_core.keras_io.feature_outputs import add_feature_outputs
 from har_core.model.classifier import ActionModel
 from har_core.model.engine import KerasEngine, OnnxEngine
-from har_core.model.explanation import _read_head, explain, gradient_map, overlay
+from har_core.model.explanation import Explanation, _read_head, explain, gradient_map, overlay
 from har_core.model.loading import load_model
 from har_core.model.manifest import ONNX_FILE, BundleManifest
 from tests.drawing import CLASS_NAMES, COLOURS
@@ -99,6 +99,8 @@ def test_gradient_map_covers_the_map_and_follows_the_class(lstm_model):
     maps = [gradient_map(model, folder, pixels, action=name) for name in CLASS_NAMES]
     assert all(m.cells.shape == (7, 7) and m.cells.min() >= 0 for m in maps)
     assert not np.allclose(maps[0].cells, maps[1].cells)
+    (folder / ONNX_FILE).write_bytes(lstm_network(seed=1))  # of another model of its name
+    assert not np.allclose(gradient_map(model, folder, pixels, CLASS_NAMES[0]).cells, maps[0].cells)
 
 
 def two_colours(left, right):
@@ -148,3 +150,13 @@ def test_overlay_is_a_picture_of_the_same_size(tiny_models):
     picture = two_colours("running", "clapping")
     drawn = Image.open(io.BytesIO(overlay(picture, explain(load_model(), picture))))
     assert drawn.size == (224, 224) and drawn.format == "PNG"
+
+
+def test_overlay_keeps_the_light_of_what_speaks_for_the_class_alone():
+    cells = np.zeros((7, 7))
+    cells[3, 1], cells[3, 5] = 0.2, -0.4
+    grey = np.full((70, 70, 3), 100, np.uint8)
+    drawn = np.asarray(Image.open(io.BytesIO(overlay(grey, Explanation("a", "occlusion", cells)))))
+    speaks_for, against, nothing = drawn[35, 15], drawn[35, 55], drawn[65, 65]
+    assert (against == nothing).all() and (nothing == 35).all()
+    assert speaks_for[0] > speaks_for[1] > speaks_for[2] > 70  # and warm

@@ -6,6 +6,7 @@ import pytest
 
 from har_core.errors import ModelBundleError
 from har_core.model import loading
+from har_core.model.bundle import update_manifest
 from har_core.model.loading import load_model
 from har_core.model.manifest import CLASS_INDICES_FILE, ONNX_FILE
 from tests.drawing import photo_bytes, write_tiny_bundle
@@ -57,6 +58,20 @@ def test_a_bundle_that_several_ask_for_at_once_is_loaded_once(slow_disk):
         slow_disk.go_on.set()
         assert len({id(future.result(PATIENCE_S)) for future in asked}) == 1
     assert slow_disk.loads == 1
+
+
+def test_a_bundle_that_changes_while_it_is_loaded_is_loaded_again(tiny_models, monkeypatch):
+    load_bundle = loading.load_bundle
+
+    def replaced_meanwhile(path: Path):
+        model = load_bundle(path)
+        update_manifest(path, temperature=2.0)
+        return model
+
+    with monkeypatch.context() as patch:
+        patch.setattr(loading, "load_bundle", replaced_meanwhile)
+        load_model("tiny")
+    assert load_model("tiny").manifest.temperature == 2.0
 
 
 @pytest.mark.parametrize("name", [ONNX_FILE, CLASS_INDICES_FILE])

@@ -73,7 +73,12 @@ def test_measurement_decides_once(bundle, monkeypatch, found, taken):
     assert len(measured) == 1
     monkeypatch.setattr(precision, "_processor", lambda: "another")
     runs_int8(bundle)
-    assert len(measured) == 2
+    monkeypatch.setattr("onnxruntime.__version__", "another")
+    runs_int8(bundle)
+    manifest = verify_bundle(bundle)
+    manifest.files[INT8_ONNX_FILE] = "another's"
+    precision.graph_to_run(bundle, manifest)
+    assert len(measured) == 4
 
 
 def test_damaged_or_unwritable_memory_is_measured_again(bundle, monkeypatch, tmp_path):
