@@ -1,5 +1,6 @@
 """Whatever is killed, full or gone: afterwards one row for each input, as if nothing had been."""
 
+import contextlib
 import errno
 import os
 import random
@@ -7,6 +8,7 @@ import shutil
 import signal
 import subprocess
 import sys
+import threading
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -17,6 +19,7 @@ import pytest
 
 from har_core.errors import HarError
 from har_core.scale import jobs, locks
+from har_core.scale.engines import local
 from har_core.scale.engines.local import LocalPool
 from har_core.scale.engines.pool import Event
 from har_core.scale.locks import hold_job, hold_shared
@@ -193,7 +196,7 @@ def test_terminated_command_keeps_what_it_has_done(
     assert ended.returncode == 2 and ended.stderr.endswith("goes on from there.\n")
     assert done_before and done_before[0] <= len(rows_of(results)) < N
     status = read_status(Results(str(results)))
-    assert status is not None and status.state == "stopped"
+    assert status is not None and (status.state, status.workers) == ("stopped", 1)
     assert har("score", photographs, "--to", results, "--workers", 1).returncode == 1
     check(undisturbed, results)
 
@@ -314,6 +317,7 @@ def test_next_job_waits_for_the_workers_of_one_that_was_killed(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     results = str(tmp_path / "results")
+    assert locks._LINGER_S > local._LAST_WORDS_S
     monkeypatch.setattr(locks, "_LINGER_S", 0.06)
     with hold_job(results), hold_shared(results), hold_shared(results):
         pass  # a job's own workers disturb neither it nor each other
@@ -323,6 +327,13 @@ def test_next_job_waits_for_the_workers_of_one_that_was_killed(
         hold_job(results),
     ):
         raise AssertionError("it began")
+    monkeypatch.setattr(locks, "_LINGER_S", PATIENCE_S)
+    with contextlib.ExitStack() as worker:
+        worker.enter_context(hold_shared(results))
+        ends = threading.Timer(0.05, worker.close)
+        ends.start()
+        with hold_job(results):
+            assert ends.finished.is_set()
 
 
 def test_bucket_that_answers_503_gives_the_same_rows(

@@ -16,9 +16,11 @@ from har_core.dataset import duplicates
 from har_core.errors import DatasetError, HarError
 from har_core.scale import jobs
 from har_core.scale.labels import LabelTable, read_label_table
+from har_core.scale.locks import hold_job
 from har_core.scale.scanned import measuring
 from har_core.scale.scanned.folder import FINDINGS_FILE, ScanFolder, scan_schema
 from har_core.scale.scanned.scanning import SourceScan, scan_sources
+from har_core.scale.sources.items import Item
 from har_core.scale.sources.locations import open_filesystem
 from har_core.scan.issues import ISSUE_KINDS, count_issues, issue_column, score_column
 from har_core.scan.scanning import scan_dataset
@@ -67,6 +69,7 @@ def test_findings_are_those_of_the_dataset_folder(planted: Path, tmp_path: Path)
     for kind in ISSUE_KINDS:
         flags = found.photographs[issue_column(kind)]
         assert written[issue_column(kind)].tolist() == flags.tolist()
+    assert written["label"].tolist() == found.photographs["label"].tolist()
 
 
 def test_every_kind_of_source_is_measured_alike(planted: Path, tmp_path: Path) -> None:
@@ -88,7 +91,9 @@ def test_every_kind_of_source_is_measured_alike(planted: Path, tmp_path: Path) -
         assert rows.schema.equals(scan_schema()) and len(rows) == len(paths)
         table = found.sort_values(["sha256", "filename"], ignore_index=True)
         columns = [name for name in COLUMNS if "extension" not in name]  # cells have no names
-        table = table[["sha256", "reason", "sharpness", "copies", "correlation", *columns]]
+        measured = ["size_bytes", "sharpness", "copies", "correlation"]
+        table = table[["sha256", "reason", *measured, *columns]]
+        assert not found["is_wrong_extension_issue"].any() or source != "bytes.parquet"
         if expected is None:
             expected = table
         pd.testing.assert_frame_equal(table, expected, atol=1e-6)
@@ -115,7 +120,10 @@ def test_only_what_is_new_is_read_and_what_is_gone_is_not_found(
     monkeypatch.undo()
     monkeypatch.setattr(jobs, "LocalPool", InlinePool)
     shutil.copy(planted / "train" / copy, folder / "new.jpg")
-    assert scan_sources([pattern], to).measured == 1
+    with hold_job(to), pytest.raises(HarError, match="Another job is writing"):
+        scan_sources([pattern], to)
+    both = scan_sources([pattern], to)
+    assert both.measured == 1 and names(both) == names(again) | {"new.jpg"}
 
 
 def test_near_duplicates_beyond_the_limit_are_found_by_hashing(
@@ -256,6 +264,24 @@ def test_bucket_is_scanned_and_evaluated_as_a_folder_is(
     assert measured[0]["n"] > 8 and measured[1] == measured[0]
 
 
+def test_what_is_known_of_an_input_is_written_beside_what_was_measured() -> None:
+    maker, item = measuring.Measurer(), Item("s3://b/a.jpg", -1, 7, "e1")
+    rows = maker.rows(
+        [
+            maker.look(item, photo_bytes()),
+            maker.look(item, b"no picture"),
+            maker.without(item, "It is not there.", "failed", gone=True),
+            maker.without(item, "It cannot be read.", "failed", gone=False),
+        ]
+    ).to_pydict()
+    assert (rows["mtime_ns"], rows["etag"]) == ([7] * 4, ["e1"] * 4)
+    assert rows["size"] == [len(photo_bytes()), len(b"no picture"), None, None]
+    assert [text is None for text in rows["sha256"]] == [False, False, True, True]
+    assert rows["reason"] == [None, "not_an_image", "missing", "failed"]
+    assert rows["error"][0] is None and rows["error"][2] == "It is not there."
+    assert rows["error"][1]
+
+
 def test_folder_of_another_version_is_not_mixed(planted: Path, tmp_path: Path) -> None:
     to = tmp_path / "scan"
     scan_sources([str(planted / "train/scene_1*.jpg")], str(to))
@@ -271,11 +297,11 @@ def test_command_line(planted: Path, tmp_path: Path, monkeypatch: pytest.MonkeyP
     assert ended.returncode == 1 and "photographs, " in ended.stdout
     assert "unreadable" in ended.stdout and "unlabelled" not in ended.stdout
     assert len(pd.read_csv(tmp_path / "findings.csv")) == len(list(pattern.parent.glob("*.jpg")))
-    lost = har("scan", planted, pattern)
+    lost = har("scan", planted, "--to", tmp_path / "scan")
     assert f"The labels in {planted / 'train.csv'} are not used" in lost.stderr
     monkeypatch.setattr(measuring, "measure_usable", lambda data: pytest.fail("read again"))
     again = har("scan", pattern, "--table", planted / "train.csv", "--json")
-    assert again.returncode == 1 and '"label_conflict": ' in again.stdout
+    assert again.returncode == 1 and "label_conflict" in json.loads(again.stdout)
     assert "Labels of photographs that are not among these: " in again.stderr
     assert har("scan", tmp_path / "nowhere").stderr.startswith("Error: There is no dataset folder")
     nothing = har("scan", tmp_path / "nowhere*.jpg")
@@ -288,7 +314,7 @@ def test_command_line(planted: Path, tmp_path: Path, monkeypatch: pytest.MonkeyP
 
 def test_headings_of_one_table_are_those_that_were_named(planted: Path, tmp_path: Path) -> None:
     table = tmp_path / "odd.csv"
-    table.write_text(f"photo,seen\n{planted / 'train/scene_12.jpg'},sitting\n")
+    table.write_text(f"path,photo,seen\nnone.jpg,{planted / 'train/scene_12.jpg'},sitting\n")
     ended = har("scan", table, "--columns", "filename=photo,label=seen", "--csv")
     assert ended.returncode == 0 and ".jpg,sitting," in ended.stdout
     unknown = har("scan", table, "--columns", "filename=photo,label=doing")

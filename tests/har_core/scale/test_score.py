@@ -4,9 +4,11 @@ import os
 import shutil
 import tarfile
 import threading
+from dataclasses import replace
 from functools import partial
 from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -14,6 +16,8 @@ import pytest
 
 from har_core.errors import DatasetError, HarError
 from har_core.model.loading import load_model
+from har_core.model.manifest import NOVELTY_FILE, ONNX_FILE, read_manifest
+from har_core.scale.models import fingerprint
 from har_core.scale.results import INFO_FILE, Results, results_schema
 from har_core.scale.scoring import score
 from har_core.scale.status import read_status
@@ -192,6 +196,21 @@ def test_results_of_another_model_are_not_mixed(
         score([str(photographs)], to, model="warmer")
     write_tiny_bundle(tmp_path / "models", "renamed")  # which answers as before
     assert score([str(photographs / "more")], to, model="renamed").total == 0
+
+
+def test_whatever_an_answer_depends_on_makes_it_another_models(tiny_models: Path) -> None:
+    manifest = read_manifest(tiny_models / "tiny")
+    changes: tuple[dict[str, Any], ...] = (
+        {"input_size": 96},
+        {"preprocessing": "caffe"},
+        {"class_names": manifest.class_names[::-1]},
+        {"temperature": 2.0},
+        {"answers": {"abstain_below": 0.5}},
+        {"files": {**manifest.files, ONNX_FILE: "another"}},
+        {"files": {**manifest.files, NOVELTY_FILE: "another"}},
+    )
+    others = [fingerprint(replace(manifest, **change)) for change in changes]
+    assert len({fingerprint(manifest), *others}) == 1 + len(changes)
 
 
 @pytest.mark.parametrize(

@@ -1,5 +1,7 @@
 """What nobody foresaw costs a photograph or a try, is told, and blames no good photograph."""
 
+import multiprocessing
+import os
 import signal
 import struct
 from collections.abc import Callable, Iterator
@@ -14,6 +16,7 @@ from har_core.images.decoding import decode_photograph
 from har_core.model.classifier import ActionModel
 from har_core.scale import jobs, parts, scoring
 from har_core.scale.engines import local, ray_pool
+from har_core.scale.engines.local import LocalPool
 from har_core.scale.engines.pool import Event
 from har_core.scale.parts import PartsFolder
 from har_core.scale.scoring import Scoring, score
@@ -145,6 +148,54 @@ def test_workers_that_end_before_they_begin_are_not_replaced_for_ever(
     monkeypatch.setattr(InlinePool, "wait", lambda *_: [Event(0, "ended", message=message)])
     with pytest.raises(HarError, match=f"^{message}$" if message else "is there too little memory"):
         score([str(photographs)], str(tmp_path / "results"))
+
+
+class Dying(InlinePool):
+    """Four workers for three shards: the idle one dies and is back before two others have died."""
+
+    size = 4
+
+    def __init__(self, *args: object) -> None:
+        super().__init__(*args)  # type: ignore[arg-type]
+        script = "ready 0 ready 1 ready 2 ready 3", "died 0 ready 0", "died 1 died 2", "ready 1"
+        self._script = iter(script)
+        self._busy: dict[int, Shard] = {}
+
+    def submit(self, worker: int, shard: Shard) -> None:
+        self._busy[worker] = shard
+
+    def wait(self, seconds: float) -> list[Event]:
+        if (told := next(self._script, None)) is not None:
+            words = told.split()
+            return [
+                Event(int(worker), kind)  # type: ignore[arg-type]
+                for kind, worker in zip(words[::2], words[1::2], strict=True)
+            ]
+        worker, shard = self._busy.popitem()
+        reports = [Event(worker, "report", report) for report in self._worker.do(shard)]
+        return [*reports, Event(worker, "finished")]
+
+
+def test_a_worker_that_died_while_it_was_idle_is_given_one_shard_at_a_time(
+    photographs: Path, inline: None, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(jobs, "LocalPool", Dying)
+    status = score([str(photographs)], str(tmp_path / "results"))
+    assert (status.restarts, status.done) == (3, 90)
+    assert len(rows_of(tmp_path / "results")) == 90
+
+
+def test_a_shard_for_a_worker_that_died_just_now_ends_no_job() -> None:
+    pool = LocalPool.__new__(LocalPool)
+    mine, theirs = multiprocessing.Pipe()
+    theirs.close()
+    pool._workers = [(None, mine)]
+    pool.submit(0, Shard("job000000", []))
+
+
+def test_there_is_a_worker_for_each_core_that_may_be_used(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(os, "sched_getaffinity", lambda _: {1, 3, 9}, raising=False)
+    assert local.cores() == 3
 
 
 def test_what_a_worker_says_at_its_end_is_told_apart() -> None:

@@ -1,5 +1,6 @@
 """Labels that features contradict are found without the photographs, also by a sample."""
 
+import io
 import tracemalloc
 from collections import Counter
 from pathlib import Path
@@ -299,7 +300,8 @@ def test_command_writes_the_suspects(
     assert {"uri", "label", "suggested", "neighbours", "nearest"} <= set(table)
     assert "Near duplicates" not in ended.stderr
     monkeypatch.setattr(suspects, "MOST_COMPARED", 1_000)
-    few = ("--neighbours", 5, "--csv", tmp_path / "few.csv")
-    ended = har("suspects", folder, "--table", tmp_path / "labels.csv", *few)
-    assert pd.read_csv(tmp_path / "few.csv")["nearest"].notna().sum() == 5
+    options = ("--neighbours", 5, "--csv")
+    ended = har("suspects", folder, "--table", tmp_path / "labels.csv", *options)
+    assert pd.read_csv(io.StringIO(ended.stdout))["nearest"].notna().sum() == 5
+    assert "labels judged" not in ended.stdout
     assert "Near duplicates are not looked for among so many; --scan brings" in ended.stderr
