@@ -11,7 +11,7 @@ from har_core.dataset.table import load_dataset
 from har_core.errors import HarError
 from har_core.evaluation.documents import metrics_json
 from har_core.evaluation.store import read_evaluation
-from tests.drawing import CLASS_NAMES, COLOUR_WEIGHTS, photo_bytes
+from tests.drawing import CLASS_NAMES, COLOUR_WEIGHTS, photo_bytes, write_tiny_bundle
 from tests.evaluated import write_evaluated_bundle
 
 
@@ -102,6 +102,7 @@ def test_another_table_and_rows_left_out_exit_with_1(dataset, tmp_path):
     assert answer.exit_code == 1
     assert "gone.jpg: photograph missing" in answer.stderr
     assert "sitting_0.jpg: label unknown to the model: fly" in answer.stderr
+    assert run("compare", "good", "bad", "--dataset", dataset, "--table", csv).exit_code == 1
 
 
 def test_the_old_name_of_table_still_works_with_a_warning(dataset, tmp_path):
@@ -121,13 +122,16 @@ def test_the_report_is_written(dataset, tmp_path):
     assert "How good is good?" in report.read_text()
 
 
-def test_compare_prints_differences_and_the_test(dataset):
+def test_compare_prints_differences_and_the_test(dataset, tmp_path):
     answer = run("compare", "good", "bad", "--dataset", dataset, "--split", "test")
     assert answer.exit_code == 0
     assert "6 photographs" in answer.stdout
     assert "-1.0000" in answer.stdout
     assert "Only good is right on 6" in " ".join(answer.stdout.split())
     assert "permutation test over 6 groups gives" in " ".join(answer.stdout.split())
+    write_tiny_bundle(tmp_path / "models", "unrecorded")  # measured on the split of the first
+    others = ("compare", "good", "unrecorded", "--dataset", dataset, "--split", "test")
+    assert run(*others).exit_code == 0
 
 
 def test_photographs_that_only_share_names_with_the_test_split_are_refused(

@@ -121,18 +121,21 @@ def test_what_to_label_next_is_written_filled_in_and_taken_over(
     (here / "train" / "more.jpg").write_bytes(photo_bytes("sitting", 50))
     chosen = tmp_path / "next.csv"
     review("--next", chosen)
+    assert review("--next", "-", "--number", "1").count("\n") == 2
     rows = pd.read_csv(chosen, dtype=str).fillna("").set_index("filename")
     assert rows["suggested"].to_dict() == {"running_0.jpg": "running", "more.jpg": "sitting"}
     rows.loc["more.jpg", "new_label"] = "sitting"
     rows.to_csv(chosen)
     review("--import", chosen)
     assert load_decisions(here).relabelled == {"more.jpg": "sitting"}
-    lines = review("--next", "-", "--number", "1").splitlines()
+    lines = review("--next", "-").splitlines()
     assert [line.split(",")[0] for line in lines] == ["filename", "running_0.jpg"]
     # The photograph behind a decision is another one now, which nobody has labelled.
     (here / "train" / "more.jpg").write_bytes(photo_bytes("clapping", 51))
     rows = pd.read_csv(StringIO(review("--next", "-"))).set_index("filename")
     assert rows["suggested"].to_dict() == {"running_0.jpg": "running", "more.jpg": "clapping"}
     decide(here, "exclude", [f"running_{n}.jpg" for n in range(1, 5)])
+    decide(here, "confirm", ["more.jpg"])  # looked at, and left without a label
     rows = pd.read_csv(StringIO(review("--next", "-"))).set_index("filename")
+    assert rows.index.tolist() == ["running_0.jpg"]
     assert "running" not in set(rows["suggested"])  # there is none any more to learn from

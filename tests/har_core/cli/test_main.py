@@ -2,6 +2,7 @@ import csv
 import io
 import json
 import os
+import shutil
 import signal
 import socket
 import subprocess
@@ -69,11 +70,12 @@ def test_folder_is_predicted_as_lines_for_a_pipe(run, photos):
 def test_names_and_what_lies_beside_photographs_reach_the_terminal_as_text(run, photos):
     (photos / "a\nb\x1b[31m.jpg").write_bytes(photo_bytes())
     (photos / "c\td.jpg").write_bytes(b"no picture")
+    (photos / "nameless").write_bytes(photo_bytes())
     (photos / "gone.jpg").symlink_to(photos / "nowhere")
     os.mkfifo(photos / "pipe.jpg")
     result = run("predict", photos)
     assert result.returncode == 1
-    assert [len(line.split("\t")) for line in result.stdout.splitlines()] == [8] * 4
+    assert [len(line.split("\t")) for line in result.stdout.splitlines()] == [8] * 5
     assert "a%0Ab%1B[31m.jpg" in result.stdout and "c%09d.jpg: " in result.stderr
     assert "\x1b" not in result.stdout + result.stderr
     assert "passed over 2 files that are no photographs" in result.stderr
@@ -91,8 +93,8 @@ def test_a_web_address_is_not_fetched_and_it_is_said(run):
 
 
 def test_a_table_without_labels_stands_for_its_photographs(run, photos):
-    (photos / "Testing_set.csv").write_text("filename\nrunning.jpg\nsitting.jpg\ngone.jpg\n")
-    result = run("predict", photos / "Testing_set.csv")
+    (photos / "Testing_set.CSV").write_text("filename\nrunning.jpg\nsitting.jpg\ngone.jpg\n")
+    result = run("predict", photos / "Testing_set.CSV")
     lines = [line.split("\t")[:2] for line in result.stdout.splitlines()]
     assert [action for _, action in lines] == ["running", "sitting"]
     assert result.returncode == 1 and "gone.jpg: " in result.stderr
@@ -124,6 +126,11 @@ def test_option_without_a_file_means_stdout(given, meant):
 
 def test_csv_ranks_the_actions_and_neutralises_formulas(run, tmp_path):
     (tmp_path / "=cmd.jpg").write_bytes(photo_bytes("running"))
+    (tmp_path / "bad.jpg").write_bytes(b"no picture")
+    result = run("predict", "=cmd.jpg", "bad.jpg", "--csv", "--top", "4")  # of three classes
+    rows = list(csv.DictReader(io.StringIO(result.stdout)))
+    assert (rows[0]["verdict"], rows[0]["error"], rows[0]["action_4"]) == ("answered", "", "")
+    assert "not an image" in rows[1]["error"] and not rows[1]["verdict"] + rows[1]["action_1"]
     result = run("predict", "=cmd.jpg", "--csv", "--top", "2")
     rows = list(csv.DictReader(io.StringIO(result.stdout)))
     assert rows[0]["filename"] == "'=cmd.jpg"
@@ -155,7 +162,8 @@ def test_csv_says_why_the_model_abstains_and_from_when_on_is_asked(run, photos, 
 
     usual = verdicts()
     assert usual["board.png"]["verdict"] == "foreign" and usual["board.png"]["answer"] == ""
-    assert usual["board.png"]["in_scope"] == "false"
+    assert (usual["board.png"]["in_scope"], usual["board.png"]["novelty"]) == ("false", "1.0000")
+    assert 0 < float(usual["running.jpg"]["novelty"]) < 1
     assert usual["running.jpg"]["answer"] == "running"
     assert usual["running.jpg"]["answer_set"].split()[0] == "running"
     assert verdicts("--abstain-below", "1")["running.jpg"]["verdict"] == "unsure"
@@ -326,6 +334,18 @@ def test_pattern_and_stdin_are_read(run, photos, monkeypatch):
             ("train", "--name", "x", "--dataset", ".", "--unlabelled", "no", "--teacher", "tiny"),
             "There is no folder no",
         ),
+        (("train", "--name", "x", "--dataset", ".", "--base", "tiny"), "goes with --effort"),
+        (
+            ("train", "--name", "x", "--dataset", ".", "--recipe", "r", "--effort", "quick"),
+            "exclude each other",
+        ),
+        (
+            ("train", "--name", "x", "--dataset", ".", "--recipe", "r", "--epochs", "3"),
+            "leave the options of others out",
+        ),
+        (("evaluate", "results", "--table", "t.csv", "--report", "r.html"), "neither --report"),
+        (("models", "--json", "models/tiny/bundle.json"), "is a model bundle"),
+        (("export", "models/tiny/copy.onnx"), "is a model bundle"),
         (("calibrate", "tiny", "--dataset", "."), "does not record its splits"),
         (("quantise", "tiny", "--dataset", "."), "or does not record its splits"),
         (("export", "model.txt"), ".onnx, .keras or .zip"),
@@ -355,6 +375,14 @@ def test_models_are_listed_and_exported(run, tmp_path, monkeypatch):
     assert run("models").stdout.endswith("\tdefault\n")
     (listed,) = json.loads(run("models", "--json").stdout)
     assert listed["name"] == "tiny" and listed["default"] is True
+    (tmp_path / "link").symlink_to(tmp_path / "models")
+    monkeypatch.setenv("HAR_MODELS_DIR", str(tmp_path / "link"))
+    assert json.loads(run("models", "--json").stdout)[0]["default"] is True
+    shutil.copytree(tmp_path / "models" / "tiny", tmp_path / "elsewhere")
+    monkeypatch.setenv("HAR_MODEL", str(tmp_path / "elsewhere"))
+    result = run("models")
+    assert "default" not in result.stdout
+    assert f"The default is {tmp_path / 'elsewhere'} (HAR_MODEL)." in result.stderr
     monkeypatch.setenv("HAR_MODEL", "gone")
     result = run("models")
     assert "default" not in result.stdout and "no model 'gone'" in result.stderr

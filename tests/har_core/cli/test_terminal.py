@@ -1,10 +1,11 @@
 import contextlib
 import io
+import signal
 
 import pytest
 
 from har_core.cli import terminal
-from har_core.cli.terminal import make_table, progress_bar, stderr, stdout
+from har_core.cli.terminal import ended_by_interrupt, make_table, progress_bar, stderr, stdout
 
 
 @pytest.fixture(autouse=True)
@@ -34,6 +35,14 @@ def test_a_terminal_sees_what_is_done_and_of_how_much(monkeypatch):
     assert "Predicting" in text
     assert "Explaining" in text
     assert "1/7" in text
+
+
+def test_who_was_told_of_sigterm_before_is_again_afterwards():
+    before = signal.getsignal(signal.SIGTERM)
+    with pytest.raises(ZeroDivisionError), ended_by_interrupt("Interrupted."):
+        assert signal.getsignal(signal.SIGTERM) is signal.default_int_handler
+        raise ZeroDivisionError
+    assert signal.getsignal(signal.SIGTERM) is before
 
 
 def test_what_is_done_in_one_step_has_no_bar():

@@ -85,6 +85,7 @@ def test_command_writes_the_photographs_as_a_dataset(folder: Path, tmp_path: Pat
     assert ended.returncode == 0, ended.stderr
     assert "5 rows" in ended.stderr
     check(tmp_path / "out")
+    assert (tmp_path / "out").stat().st_mode & 0o777 == 0o755
     assert har("unpack", folder, "--output", tmp_path / "out").returncode == 2
     assert sorted(p.name for p in tmp_path.iterdir() if "out" in p.name) == ["out"]
 
