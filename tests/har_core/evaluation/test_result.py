@@ -269,6 +269,24 @@ def test_unusable_predictions_are_named(damage, named):
         EvaluationResult.from_predictions(**table)
 
 
+def test_some_photographs_keep_all_that_is_known_of_them():
+    table = good_table() | {"groups": [4, 5, 6], "sha256": ["a1", "b2", "c3"]}
+    result = EvaluationResult.from_predictions(**table, in_scope=[True, False, True])
+    taken = result.take(np.array([2, 1]))
+    assert taken.filenames.tolist() == ["c.jpg", "b.jpg"]
+    assert taken.labels.tolist() == [0, 1] and taken.in_scope.tolist() == [True, False]
+    assert taken.probabilities.tolist() == [[0.6, 0.4], [0.3, 0.7]]
+    assert (taken.groups.tolist(), taken.sha256.tolist()) == ([6, 5], ["c3", "b2"])
+    assert EvaluationResult.from_predictions(**table).take(np.array([0])).in_scope is None
+
+
+def test_who_changes_a_table_of_classes_changes_no_metric():
+    result = EvaluationResult.from_predictions(**good_table())
+    table = result.per_class()
+    table["recall"] = 0.5
+    assert result.per_class()["recall"].tolist() == [1, 1]
+
+
 def test_float32_rows_are_accepted():
     table = good_table()
     table["probabilities"] = table["probabilities"].astype(np.float32)

@@ -83,6 +83,13 @@ def test_a_chosen_threshold_of_abstention_outlasts_whatever_is_fitted_again(tmp_
     assert store_temperature(folder, 2.0).rules.abstain_below == 0.8
 
 
+def test_metrics_of_another_split_than_test_stay(tmp_path):
+    write_evaluated_bundle(tmp_path, draw_table(90))
+    elsewhere = {"split": "validation", "n": 7, "top1": {"value": 0.5, "low": 0.4, "high": 0.6}}
+    bundle.update_bundle(tmp_path / "drawn", {}, metrics=elsewhere)
+    assert store_temperature(tmp_path / "drawn", 1.5).metrics == elsewhere
+
+
 def test_a_bundle_without_readme_or_metrics_gets_its_temperature(tmp_path):
     write_evaluated_bundle(tmp_path, draw_table(90))
     assert store_temperature(tmp_path / "drawn", 1.5).temperature == 1.5

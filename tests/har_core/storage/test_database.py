@@ -1,6 +1,8 @@
 """A damaged cache heals: what it held can be computed again."""
 
 import os
+import time
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import numpy as np
@@ -68,6 +70,22 @@ def test_each_question_is_answered_for_itself_also_while_somebody_writes(tmp_pat
         with CacheDatabase(path, schema) as cache:
             assert cache.rows_of(["a", "a", "c"], "sums", ["sha256", "n"]) == [("a", 1)]
             assert cache.rows_of(["b"], "sums", ["n"]) == [(2,)]
+
+
+def test_a_second_writer_waits_for_the_first(tmp_path: Path) -> None:
+    path = tmp_path / "words.sqlite"
+
+    def write() -> None:
+        with CacheDatabase(path, SCHEMA) as second, second._db:
+            second._db.execute("INSERT INTO words VALUES ('a', 1)")
+
+    with CacheDatabase(path, SCHEMA) as first, ThreadPoolExecutor(1) as pool:
+        first._db.execute("BEGIN IMMEDIATE")
+        waiting = pool.submit(write)
+        time.sleep(0.05)
+        first._db.rollback()
+        waiting.result()
+    assert count(path) == 1
 
 
 @pytest.mark.parametrize(("waiting", "kept"), [(b"", 20_000), (b"not written back yet", 0)])
