@@ -121,6 +121,24 @@ def _listeners(errors: list[str]) -> dict[Any, Callable[[Any], None]]:
 
 
 @contextmanager
+def visitor(browser: Browser, address: str, *permissions: str) -> Iterator[BrowserContext]:
+    """Open an empty browser whose relative addresses lead to a server.
+
+    It asks for little motion: a placeholder that shimmers is drawn sixty times a second.
+    """
+    context = browser.new_context(
+        base_url=address,
+        viewport=DESKTOP,
+        permissions=permissions,
+        reduced_motion="reduce",
+    )
+    context.set_default_timeout(TIMEOUT_MS)
+    expect.set_options(timeout=TIMEOUT_MS)
+    yield context
+    context.close()
+
+
+@contextmanager
 def visit(context: BrowserContext, page: Page | None = None) -> Iterator[Page]:
     """Open an empty page that must leave no error in the console and ask no other server.
 
@@ -190,11 +208,8 @@ def dashboard(tmp_path_factory: pytest.TempPathFactory) -> Iterator[DashboardPro
 @pytest.fixture(scope="session")
 def context(browser: Browser, dashboard: DashboardProcess) -> Iterator[BrowserContext]:
     """Share one browser cache between the tests; every page is a visit of its own all the same."""
-    context = browser.new_context(base_url=dashboard.url, viewport=DESKTOP, permissions=["camera"])
-    context.set_default_timeout(TIMEOUT_MS)
-    expect.set_options(timeout=TIMEOUT_MS)
-    yield context
-    context.close()
+    with visitor(browser, dashboard.url, "camera") as context:
+        yield context
 
 
 @pytest.fixture

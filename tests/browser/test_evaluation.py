@@ -10,11 +10,10 @@ from playwright.sync_api import Browser, BrowserContext, Locator, Page, expect
 from har_core.dataset.table import load_dataset
 from har_core.evaluation.store import read_evaluation
 from tests.browser.conftest import (
-    DESKTOP,
     POLL_MS,
-    TIMEOUT_MS,
     steady_box,
     visit,
+    visitor,
     wait_until_drawn,
 )
 from tests.dashboard_process import DashboardProcess, running_dashboard
@@ -24,8 +23,6 @@ from tests.evaluated import draw_table, write_evaluated_bundle
 pytestmark = pytest.mark.browser
 
 MANY = tuple(f"action_{index:02}" for index in range(100))
-# The first drawing of a page can take long on a busy machine.
-expect.set_options(timeout=TIMEOUT_MS)
 CELLS = ".js-plotly-plot .barlayer .point"
 
 
@@ -60,10 +57,8 @@ def server(models, tmp_path_factory) -> Iterator[DashboardProcess]:
 @pytest.fixture(scope="module")
 def visits(browser: Browser, server: DashboardProcess) -> Iterator[BrowserContext]:
     """One browser cache for the module's tests."""
-    context = browser.new_context(base_url=server.url, viewport=DESKTOP)
-    context.set_default_timeout(TIMEOUT_MS)
-    yield context
-    context.close()
+    with visitor(browser, server.url) as context:
+        yield context
 
 
 @pytest.fixture

@@ -14,7 +14,7 @@ from har_core.model.bundle import update_bundle
 from har_core.model.loading import load_model
 from har_core.model.manifest import PREDICTIONS_FILE, SPLITS_FILE
 from har_core.model.records import join_probabilities
-from tests.browser.conftest import DESKTOP, TIMEOUT_MS, steady_box, wait_until_drawn
+from tests.browser.conftest import DESKTOP, steady_box, visitor, wait_until_drawn
 from tests.dashboard_process import running_dashboard
 from tests.drawing import draw_photo, encode
 from tests.guarded import write_guarded_bundle
@@ -66,13 +66,10 @@ def page(browser: Browser, tmp_path_factory: pytest.TempPathFactory) -> Iterator
         patch.setenv("HAR_DATA_DIR", str(folder / "data"))
         write_evaluated(folder / "models")
         with running_dashboard(folder / "log.txt", folder / "models") as server:
-            context = browser.new_context(base_url=server.url, viewport=DESKTOP)
-            context.set_default_timeout(TIMEOUT_MS)
-            expect.set_options(timeout=TIMEOUT_MS)
-            opened, errors = context.new_page(), []
-            opened.on("pageerror", lambda error: errors.append(str(error)))
-            yield opened
-            context.close()
+            with visitor(browser, server.url) as context:
+                opened, errors = context.new_page(), []
+                opened.on("pageerror", lambda error: errors.append(str(error)))
+                yield opened
             assert not errors
 
 

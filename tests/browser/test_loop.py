@@ -16,7 +16,7 @@ from har_core.dataset.decisions import load_decisions
 from har_core.model.loading import load_model
 from har_core.scan.scanning import scan_dataset
 from har_core.training.quick.run import train_quick
-from tests.browser.conftest import DESKTOP, TIMEOUT_MS, faults_in_both_schemes, wait_until_drawn
+from tests.browser.conftest import faults_in_both_schemes, visitor, wait_until_drawn
 from tests.dashboard_process import running_dashboard
 from tests.drawing import CLASS_NAMES, photo_bytes, write_tiny_bundle
 
@@ -64,11 +64,8 @@ def workplace(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Workplace]:
 
 @pytest.fixture
 def page(browser: Browser, workplace: Workplace) -> Iterator[Page]:
-    context = browser.new_context(base_url=workplace.url, viewport=DESKTOP)
-    context.set_default_timeout(TIMEOUT_MS)
-    expect.set_options(timeout=TIMEOUT_MS)
-    yield context.new_page()
-    context.close()
+    with visitor(browser, workplace.url) as context:
+        yield context.new_page()
 
 
 def score(models: Path, name: str) -> tuple[float, float]:

@@ -11,7 +11,7 @@ import httpx2
 import pytest
 from playwright.sync_api import Browser, expect
 
-from tests.browser.conftest import DESKTOP, TIMEOUT_MS
+from tests.browser.conftest import visitor
 from tests.dashboard_process import free_port, running_dashboard
 from tests.drawing import photo_bytes, write_tiny_bundle
 
@@ -100,26 +100,22 @@ def test_rest_lives_below_the_prefix(proxy: str, prefix: str) -> None:
 def test_pages_uploads_and_documentation_live_below_the_prefix(
     proxy: str, browser: Browser, prefix: str
 ) -> None:
-    context = browser.new_context(base_url=proxy, viewport=DESKTOP)
-    context.set_default_timeout(TIMEOUT_MS)
-    page = context.new_page()
     failed: list[str] = []
-    page.on("response", lambda a: failed.append(a.url) if a.status >= 400 else None)
-    try:
+    with visitor(browser, proxy) as context:
+        page = context.new_page()
+        page.on("response", lambda a: failed.append(a.url) if a.status >= 400 else None)
         page.goto(f"{prefix}/")
         photo = {"name": "photo.jpg", "mimeType": "image/jpeg", "buffer": photo_bytes("sitting")}
         page.locator("input[type=file]").first.set_input_files([photo])
-        expect(page.get_by_text("sitting", exact=False).first).to_be_visible(timeout=TIMEOUT_MS)
+        expect(page.get_by_text("sitting", exact=False).first).to_be_visible()
         page.goto(f"{prefix}/dataset")
         heading = page.get_by_role("heading", name="Know your photographs")
-        expect(heading).to_be_visible(timeout=TIMEOUT_MS)
+        expect(heading).to_be_visible()
         assert page.url == f"{proxy}{prefix}/dataset"
         page.goto(f"{prefix}/docs")
         page.get_by_text("Tell whether predictions can be answered").click()
         page.get_by_role("button", name="Execute").click()
         expect(page.locator(".request-url")).to_contain_text(f"{proxy}{prefix}/health")
         expect(page.locator(".live-responses-table").get_by_text('"ready"')).to_be_visible()
-    finally:
-        context.close()
     # Streamlit's pages try where they are mounted, one folder after another.
     assert not [url for url in failed if "/dataset/_stcore/" not in url]

@@ -5,15 +5,14 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from playwright.sync_api import Browser, BrowserContext, Page, expect
+from playwright.sync_api import Browser, Page, expect
 
 from har_core.scale.analyses import followed
 from har_core.scale.results import Results
 from tests.browser.conftest import (
-    DESKTOP,
-    TIMEOUT_MS,
     errors_of,
     faults_in_both_schemes,
+    visitor,
 )
 from tests.dashboard_process import DashboardProcess, running_dashboard
 from tests.drawing import write_tiny_bundle
@@ -44,13 +43,10 @@ def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[DashboardProces
 @pytest.fixture
 def page(browser: Browser, server: DashboardProcess) -> Iterator[Page]:
     """Open a page that leaves no error in the console."""
-    context: BrowserContext = browser.new_context(base_url=server.url, viewport=DESKTOP)
-    context.set_default_timeout(TIMEOUT_MS)
-    expect.set_options(timeout=TIMEOUT_MS)
-    opened = context.new_page()
-    errors = errors_of(opened)
-    yield opened
-    context.close()
+    with visitor(browser, server.url) as context:
+        opened = context.new_page()
+        errors = errors_of(opened)
+        yield opened
     assert not errors
 
 
