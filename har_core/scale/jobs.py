@@ -60,7 +60,7 @@ def reachable(to: str) -> str:
     Raises
     ------
     HarError
-        If it is below the home of a user whom nobody knows.
+        If it is below the home of a user whom nobody knows, or a URI without a path.
     """
     if is_remote(to):
         return to
@@ -68,6 +68,8 @@ def reachable(to: str) -> str:
     if path.startswith("~"):
         user = path.partition("/")[0]
         raise HarError(f"{user} has no home here; a folder called so is ./{path}.")
+    if path.lower().startswith("file://"):
+        raise HarError(f"{to} names no folder; one at /PATH is file:///PATH.")
     return os.path.abspath(path)  # noqa: PTH100
 
 

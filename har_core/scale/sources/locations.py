@@ -41,11 +41,15 @@ def is_remote(uri: str) -> bool:
 
 
 def local_path(uri: str) -> str:
-    """Return the path of a location on this machine: ``file:///a%20b`` is ``/a b`` (RFC 8089)."""
+    """Return the path of a location on this machine: ``file:///a%20b`` is ``/a b`` (RFC 8089).
+
+    What names none, such as ``file://photos``, stays as it is.
+    """
     if not _SCHEME.match(uri):
         return uri
-    _, _, path = uri.split("://", 1)[1].partition("/")  # before it: a host, this one
-    return unquote(f"/{path}", errors="surrogateescape")
+    _, slash, rest = uri.split("://", 1)[1].partition("/")  # before it: a host, this one
+    path = unquote(slash + rest, errors="surrogateescape")
+    return uri if not path or "\0" in path else path
 
 
 def open_filesystem(uri: str) -> tuple[Any, str]:

@@ -13,6 +13,7 @@ from har_core.scale.labels import read_label_table
 from har_core.scale.opened.table import results_at
 from har_core.scale.sources import listing
 from har_core.scale.sources.listing import list_sources, tables_among
+from har_core.scale.sources.locations import local_path
 from har_core.storage.names import storable
 
 NAMES = (
@@ -95,6 +96,15 @@ def test_escapes_of_a_file_uri_are_decoded_and_those_of_a_path_are_not(tmp_path:
     table = folder / "labels.csv"
     table.write_text(f"filename,label\n{(folder / '1.jpg').as_uri()},x\n")
     assert read_label_table(table.as_uri()).names == ("x",)
+
+
+@pytest.mark.parametrize("uri", ["file://", "file://photos", "file:///a%00b"])
+def test_a_file_uri_that_names_no_path_is_not_the_root_of_the_disk(uri: str) -> None:
+    assert local_path(uri) == uri
+    with pytest.raises(HarError, match=rf"^There is no {uri}\.$"):
+        next(iter(list_sources([uri])))
+    with pytest.raises(HarError, match=rf"^{uri} names no folder"):
+        reachable(uri)
 
 
 @pytest.mark.parametrize("pattern", ["none/*.jpg", "a/*.gif", "a/*.JPG"])
