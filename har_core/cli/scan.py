@@ -159,8 +159,9 @@ def _scan_sources(
     from har_core.dataset.layouts import CSV_FILE
     from har_core.scale.labels import read_label_table
     from har_core.scale.scanned.scanning import scan_sources
+    from har_core.scale.sources.locations import is_remote, local_path
 
-    files = [source for source in sources if is_file(source)]
+    files = [local_path(source) for source in sources if not is_remote(source)]
     check_outputs(outputs, [*files, *([table] if table else [])])
     headings = parse_columns(columns)
     labels = None if table is None else read_label_table(table, headings)

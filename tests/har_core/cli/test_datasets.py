@@ -117,6 +117,14 @@ def test_a_file_that_is_read_is_refused_whatever_it_is(inputs: Path) -> None:
         check_outputs([notes], [notes])
 
 
+def test_a_list_that_is_named_by_a_uri_is_read_too(tmp_path: Path) -> None:
+    named = tmp_path / "a list.txt"
+    named.write_text("photo.jpg\n")
+    ended = har("scan", named.as_uri(), "--json", named.name, folder=tmp_path)
+    assert (ended.returncode, named.read_text()) == (2, "photo.jpg\n")
+    assert "is read by this command" in ended.stderr
+
+
 def test_training_from_a_page_follows_no_links_out_of_the_folder(
     tiny_dataset: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
