@@ -305,7 +305,8 @@ def _build(key: str, keys: Any, labels: Any, folder: str) -> LabelTable:
     if key.lower() == SHA256:
         every = [digests_of(keys)]
     else:
-        every = [_addresses(keys, folder), _base_names(keys)]
+        addresses = _addresses(keys, folder)
+        every = [addresses, _base_names(addresses)]
     ways = tuple(_once(one, codes) for one in every)
     return LabelTable(key, tuple(coded.dictionary.to_pylist()), ways)
 

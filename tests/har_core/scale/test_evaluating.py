@@ -77,6 +77,13 @@ def test_labels_are_found_however_a_path_is_written(tmp_path: Path, named: str) 
         assert labels.find(uris, np.zeros(2, np.uint64)).label.tolist() == [0, 1]
 
 
+def test_the_base_name_of_a_uri_from_elsewhere_is_decoded(tmp_path: Path) -> None:
+    table = tmp_path / "labels.csv"
+    table.write_text("filename,label\nfile:///elsewhere/a%20b.jpg,x\n")
+    uris = pa.chunked_array([["/here/a b.jpg"]])
+    assert read_label_table(table).find(uris, np.zeros(1, np.uint64)).label.tolist() == [0]
+
+
 def test_intervals_know_the_near_duplicates_that_the_model_records(
     tiny_dataset: Path, inline: None, tmp_path: Path
 ) -> None:
