@@ -16,13 +16,15 @@ from har_core.settings import shipped
 # because the system may turn dark without a rerun.
 # Of two columns on a tablet, beside the sidebar, one is too narrow for what is in it: they follow
 # one another, as Streamlit lets them on a phone. There tables wrap instead of scrolling, which the
-# keyboard cannot do. In dialogs Streamlit makes headings smaller than the text.
+# keyboard cannot do. In dialogs Streamlit makes headings smaller than the text. What it writes in
+# charts on a light page is in a grey that is too faint to read.
 _STYLE = """<style>
 [data-testid^="stBaseButton-primary"]:not(:disabled)
 { color: light-dark(#ffffff, #0b1519) !important; }
 [data-testid^="stBaseButton-primary"]:not(:disabled, :active):is(:hover, :focus-visible)
 { color: #ffffff !important; }
 [role="dialog"] [data-testid="stHeading"] h2 { font-size: 1.25rem !important; }
+.js-plotly-plot text[style*="fill: rgb(128, 132, 149)"] { fill: currentColor !important; }
 @media (max-width: 960px) {
 [data-testid="stMain"] [data-testid="stHorizontalBlock"]
 > [data-testid="stColumn"]:nth-last-child(2):first-child,

@@ -120,7 +120,7 @@ def size_scatter(
             showarrow=False,
             xanchor="right",
             yanchor="bottom",
-            font={"size": 11, "color": _GREY_INK},
+            font={"size": 11},
         )
     figure.update_xaxes(title="Width (pixels)", rangemode="tozero")
     figure.update_yaxes(title="Height (pixels)", rangemode="tozero")

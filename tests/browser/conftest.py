@@ -57,6 +57,22 @@ HAS_BACKGROUND = """colour => {
 # Rules that axe-core leaves out unless asked.
 SERIOUS = ("serious", "critical")
 RULES = {"resultTypes": ["violations"], "rules": {"label-content-name-mismatch": {"enabled": True}}}
+# axe-core judges no text in drawings. Numbers inside of cells have a colour for each cell.
+FAINT_IN_CHARTS = """() => {
+  const luminance = colour => {
+    const [red, green, blue] = colour.match(/[\\d.]+/g).map(Number).map(part =>
+      part <= 10 ? part / 3294 : ((part / 255 + 0.055) / 1.055) ** 2.4)
+    return 0.2126 * red + 0.7152 * green + 0.0722 * blue + 0.05
+  }
+  const page = document.querySelector("[data-testid=stApp]")
+  const behind = luminance(getComputedStyle(page).backgroundColor)
+  return [...document.querySelectorAll(".js-plotly-plot text:not(.bartext-inside)")]
+    .filter(text => {
+      const ratio = luminance(getComputedStyle(text).fill) / behind
+      return text.textContent.trim() && Math.max(ratio, 1 / ratio) < 4.5
+    })
+    .map(text => `too faint in a chart: ${text.textContent}`)
+}"""
 
 
 def steady_box(locator: Locator) -> FloatRect:
@@ -81,8 +97,9 @@ def wait_until_drawn(page: Page) -> None:
 
 def serious_faults(page: Page) -> list[str]:
     """Return what axe-core finds on a page as it is now that keeps people out."""
+    faint = page.evaluate(FAINT_IN_CHARTS)
     violations = Axe().run(page, options=RULES).response["violations"]
-    return [
+    return faint + [
         f"{v['id']}: {v['nodes'][0]['target']} {v['nodes'][0].get('failureSummary', '')}"
         for v in violations
         if v["impact"] in SERIOUS or v["id"] == "heading-order"
