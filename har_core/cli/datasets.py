@@ -126,8 +126,6 @@ def check_outputs(
         no file can be written.
     """
     named = [str(output) for output in outputs if output is not None]
-    if "" in named:
-        raise HarError("The name of a file to write is empty; name one, or - for stdout.")
     if named.count("-") > 1:
         raise HarError("Two results would be written to stdout; name a file for one of them.")
     targets = [Path(name) for name in named if name != "-"]

@@ -11,7 +11,6 @@ import typer
 from har_core.errors import HarError
 from har_core.settings import DATASET
 
-_HINT: Final = "is a variable not set? Here is '.'"
 # How the help calls what is text and names a place: a file may be - for stdout.
 _FILES: Final = ("FILE", "[FILE]")
 _FOLDERS: Final = ("FOLDER", "RESULTS")
@@ -83,13 +82,13 @@ def check_places(parameters: Iterable[Any], arguments: Sequence[str]) -> None:
         if not (is_path or parameter.metavar in (*_FILES, *_FOLDERS)):
             continue
         if not place:
-            raise HarError(f"{name} is empty; {_HINT}")
+            raise HarError(f"{name} is empty; is a variable not set?")
         if place == "-" and (is_path or parameter.metavar in _FOLDERS):
             raise HarError(f"{name} takes no -, which is a stream; one called so is ./-")
     valued = {name for name, parameter in options.items() if not parameter.is_flag}
     for before, argument in pairwise(("", *arguments)):
         if not argument and before not in valued:
-            raise HarError(f"An argument is empty; {_HINT}")
+            raise HarError("An argument is empty; is a variable not set? Here is '.'")
 
 
 def check_address(engine: Engine, address: str | None) -> None:

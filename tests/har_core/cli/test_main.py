@@ -305,7 +305,7 @@ def test_pattern_and_stdin_are_read(run, photos, monkeypatch):
         (("score", ".", "--to", ""), "--to is empty"),
         (("score", ".", "--to="), "--to is empty"),
         (("scan", ".", "--to", ""), "--to is empty"),
-        (("scan", ".", "--json", ""), "--json is empty"),
+        (("scan", ".", "--json", ""), "--json is empty; is a variable not set?\n"),
         (("suspects", "", "--table", "x.csv"), "An argument is empty"),
         (("suspects", ".", "--table", ""), "--table is empty"),
         (("suspects", ".", "--table", "x.csv", "--scan", ""), "--scan is empty"),
