@@ -154,14 +154,15 @@ def _check_target(target: Path, is_there: bool) -> None:
             f"{target} is the name of a photograph, not of a result; write the options behind the "
             "photographs, or - as the file for stdout."
         )
-    if target.name == DECISIONS_FILE:
-        raise HarError(
-            f"{target} is where decisions about photographs are kept; name another file."
-        )
-    if is_file(target.parent / MANIFEST_FILE):
-        raise HarError(f"{target.parent} is a model bundle; write to another folder.")
-    if target.name.startswith(_OF_ROWS) and any(is_file(target.parent / n) for n in _ROWS_FILES):
-        raise HarError(f"{target} has the name of a part of results or of a scan; name another.")
+    for path in (target, real(target)):  # where a link lies, and where it leads
+        if path.name == DECISIONS_FILE:
+            raise HarError(
+                f"{path} is where decisions about photographs are kept; name another file."
+            )
+        if is_file(path.parent / MANIFEST_FILE):
+            raise HarError(f"{path.parent} is a model bundle; write to another folder.")
+        if path.name.startswith(_OF_ROWS) and any(is_file(path.parent / n) for n in _ROWS_FILES):
+            raise HarError(f"{path} has the name of a part of results or of a scan; name another.")
     if not is_there:
         return
     if is_folder(target):

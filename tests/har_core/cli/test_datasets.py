@@ -110,6 +110,21 @@ def test_no_command_writes_over_results_or_a_recipe_that_it_reads(
     check_outputs([output.with_name("metrics.json")])
 
 
+def test_a_link_leads_around_no_refusal(tmp_path: Path) -> None:
+    for name, said in (
+        ("bundle.json", "is a model bundle"),
+        ("_results.json", "of results or of a scan"),
+        ("har_decisions.json", "where decisions about photographs are kept"),
+    ):
+        kept = tmp_path / name[:3] / name
+        kept.parent.mkdir()
+        kept.write_text("{}")
+        link = tmp_path / f"{kept.parent.name}.json"
+        link.symlink_to(kept)
+        with pytest.raises(HarError, match=said):
+            check_outputs([link])
+
+
 def test_a_file_that_is_read_is_refused_whatever_it_is(inputs: Path) -> None:
     notes = inputs / "dataset" / "notes.json"
     check_outputs([notes])
