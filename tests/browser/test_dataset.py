@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 from playwright.sync_api import BrowserContext, Page, expect
 
-from tests.browser.conftest import steady_box, wait_until_drawn
+from tests.browser.conftest import TIMEOUT_MS, steady_box, wait_until_drawn
 from tests.drawing import write_dataset
 
 pytestmark = pytest.mark.browser
@@ -159,7 +159,7 @@ def test_region_lassoed_on_the_map_shows_its_photographs(page: Page, tmp_path: P
     scan.click()
     start.click()
     area = page.locator(".js-plotly-plot .nsewdrag").first
-    area.wait_for(timeout=60_000)
+    area.wait_for(timeout=2 * TIMEOUT_MS)  # photographs are scanned and looked at meanwhile
     box = steady_box(area)
     left, top = box["x"] + 4, box["y"] + 4
     right, bottom = left + box["width"] - 8, top + box["height"] - 8
