@@ -1,5 +1,7 @@
 """What a page has drawn and not sent yet when a part of it runs alone."""
 
+from typing import Any
+
 from streamlit.runtime.forward_msg_queue import ForwardMsgQueue
 
 _clear = ForwardMsgQueue.clear
@@ -15,14 +17,10 @@ def keep_what_is_unsent() -> None:
     happens where a part that looks for news asks for its run while the page is drawn.
     """
 
-    def clear(
-        queue: ForwardMsgQueue,
-        retain_lifecycle_msgs: bool = False,
-        fragment_ids_this_run: list[str] | None = None,
-    ) -> None:
-        if retain_lifecycle_msgs and fragment_ids_this_run:
+    def clear(queue: ForwardMsgQueue, *given: Any, **named: Any) -> None:
+        if named.get("retain_lifecycle_msgs") and named.get("fragment_ids_this_run"):
             queue._delta_index_map = {}  # what is drawn from now on comes after what waits
         else:
-            _clear(queue, retain_lifecycle_msgs, fragment_ids_this_run)
+            _clear(queue, *given, **named)
 
     ForwardMsgQueue.clear = clear  # type: ignore[method-assign, assignment]
