@@ -51,18 +51,18 @@ class Setting:
 
 DATASET: Final = Setting(
     "HAR_DATASET",
-    "dataset folder of the pages and commands",
-    "none; the sidebar and `--dataset` say it too",
+    "dataset folder of pages and commands",
+    "none; also set by the sidebar and `--dataset`",
 )
 LINKED_DATASETS: Final = Setting(
     "HAR_LINKED_DATASETS",
-    "folders, separated as in `PATH`: links in the datasets below them are followed out of them",
-    "none; those of `HAR_DATASET` and of a dataset on the command line are",
+    "folders, separated as in `PATH`: links that lead out of the datasets below them are followed",
+    "none; those of `HAR_DATASET` and of a dataset on the command line are followed anyway",
 )
 RESULTS: Final = Setting(
     "HAR_RESULTS",
-    "what the Jobs page lists: a folder of results of `har score`, or one that holds such folders; "
-    "here or in a bucket",
+    "what the Jobs page lists: a results folder of `har score`, or a folder of these; here or in a "
+    "bucket",
     "none; the page has a field for it",
 )
 MODEL: Final = Setting("HAR_MODEL", "default model: a bundle's name or a path", "the newest bundle")
@@ -84,11 +84,11 @@ CACHE_DIR: Final = Setting(
 )
 PRECISION: Final = Setting(
     "HAR_PRECISION",
-    "what networks compute with: `float32`, `int8` where the model has such a graph, or `auto`, "
-    "the latter where this processor is faster with it; `har score` goes by its `--precision`",
+    "what networks compute with: `float32`, `int8` if the model has such a graph, or `auto`: "
+    "`int8` where this processor is faster with it; `har score` uses its `--precision` instead",
     "`float32`",
 )
-API_KEY: Final = Setting("HAR_API_KEY", "the key that REST requests must bring", "none is needed")
+API_KEY: Final = Setting("HAR_API_KEY", "key that REST requests must send", "none needed")
 SETTINGS: Final = (
     DATASET,
     LINKED_DATASETS,
