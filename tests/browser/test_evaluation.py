@@ -274,8 +274,9 @@ def test_the_matrix_is_walked_with_the_arrow_keys(page):
     page.get_by_role("button", name="Arrange").click()
     page.get_by_text("As a table").click()
     page.keyboard.press("Escape")
+    expect(page.get_by_text("As a table")).to_be_hidden()  # it would take the click for its own
+    wait_until_drawn(page)
     grid = page.get_by_test_id("stDataFrame")
-    expect(grid).to_be_visible()
     box = steady_box(grid)
     page.mouse.click(box["x"] + box["width"] - 40, box["y"] + 52)
     expect(page.get_by_role("button", name=re.compile("·"))).to_be_visible()
