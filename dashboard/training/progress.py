@@ -1,7 +1,6 @@
 """One run as it happens: what it is doing, the time left, its curves, its last lines."""
 
 import math
-import re
 from itertools import takewhile
 from typing import Any, Final
 
@@ -26,7 +25,6 @@ from dashboard.wording.names import escape_markdown
 from har_core.errors import HarError
 
 _STALLED_AFTER: Final = 3
-_EPOCH: Final = re.compile(r"(?P<stage>.+) epoch (?P<number>\d+)/(?P<of>\d+)")  # as `Stages` says
 
 
 def show_progress(run: Run) -> None:
@@ -137,11 +135,11 @@ def shares_done(run: Run) -> list[tuple[float, float]]:
     """Return when which share was done: of all epochs of a stage, or else of the present step."""
     stage, shares = "", list[tuple[float, float]]()
     for event in run.attempt:
-        if event["event"] != "progress" or not (epoch := _EPOCH.fullmatch(event["what"])):
+        if event["event"] != "progress" or "epochs" not in event:
             continue
-        if epoch["stage"] != stage:
-            stage, shares = epoch["stage"], []
-        share = (int(epoch["number"]) - 1 + _share(event)) / int(epoch["of"])
+        if event["stage"] != stage:
+            stage, shares = event["stage"], []
+        share = (event["epoch"] - 1 + _share(event)) / event["epochs"]
         shares.append((event["time"], share))
     if shares and shares[-1][1] < 1:
         return shares

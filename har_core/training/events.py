@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import IO, Any, Final
 
 from har_core.errors import HarError
+from har_core.progress import Epoch
 from har_core.storage.files import is_stream
 
 _SECONDS_BETWEEN_PROGRESS: Final = 0.5
@@ -54,12 +55,13 @@ class EventLog:
             raise HarError(f"Cannot write {self.path}: {error.strerror or error}.") from error
 
     def progress(self, what: str, done: int, total: int) -> None:
-        """Append how far the work is, at most twice a second."""
+        """Append how far the work is, at most twice a second; of an epoch with its fields."""
         last, then = self._last
         now = time.monotonic()
         if what != last or done == total or now - then >= _SECONDS_BETWEEN_PROGRESS:
             self._last = (what, now)
-            self.write("progress", what=what, done=done, total=total)
+            fields = what.fields if isinstance(what, Epoch) else {}
+            self.write("progress", what=what, done=done, total=total, **fields)
 
 
 @contextmanager

@@ -10,7 +10,7 @@ import numpy as np
 
 from har_core.errors import HarError
 from har_core.evaluation.answers import FEW_PHOTOGRAPHS
-from har_core.progress import EpochReport, Progress
+from har_core.progress import Epoch, EpochReport, Progress
 from har_core.training.forward import validation_quality
 from har_core.training.learning.learner import Learner
 from har_core.training.learning.optimization import cosine_learning_rate
@@ -98,7 +98,7 @@ class Stages:
             learner.reload()
         for epoch in range(first_epoch, epochs):
             started, losses, rate = time.monotonic(), list[Any](), peak
-            what = f"{stage} epoch {epoch + 1}/{epochs}"
+            what = Epoch(stage, epoch + 1, of=epochs)
             self.progress(what, 0, steps)  # the first step compiles, which takes a while
             for step, batch in enumerate(batches(epoch), start=epoch * steps):
                 rate = cosine_learning_rate(

@@ -38,6 +38,7 @@ from har_core.model import bundle
 from har_core.model.bundle import choose_default
 from har_core.model.loading import find_model
 from har_core.model.manifest import KERAS_FILE, read_manifest
+from har_core.progress import Epoch
 from har_core.training.events import EventLog
 from tests.drawing import write_dataset, write_small_backbone, write_tiny_bundle
 
@@ -310,21 +311,21 @@ def test_time_left_is_that_of_what_it_does_now(base: Path) -> None:
 
 
 def test_the_bar_is_that_of_all_epochs_until_the_last_one_ends(base: Path) -> None:
-    def shares(*said: tuple[str, int]) -> list[float]:
-        run = Run("1", "n", "standard", "/b", "/d")
-        steps = [{"what": what, "done": done, "total": 4, "time": 0.0} for what, done in said]
-        begun = {"event": "started", "time": 0.0}
-        run.__dict__["events"] = [begun, *({"event": "progress"} | step for step in steps)]
-        return [share for _, share in shares_done(run)]
+    run = write_run([{"event": "started", "time": 0.0}])
+    log = EventLog(run.folder / "events.jsonl")
 
-    said = [("Reading photographs", 1)]
-    assert shares(*said) == [0.25]
-    said += [("head epoch 1/2", 4), ("head epoch 2/2", 2)]
-    assert shares(*said) == [0.5, 0.75]
-    said += [("head epoch 2/2", 4), ("Running on the validation split", 1)]
-    assert shares(*said) == [0.25]
-    said += [("fine-tuning epoch 1/4", 4), ("Running on the validation split", 3)]
-    assert shares(*said) == [0.25]
+    def shares(*said: tuple[str, int]) -> list[float]:
+        for what, done in said:
+            log.progress(what, done, 4)
+        present = find_run(run.id)
+        assert present is not None
+        return [share for _, share in shares_done(present)]
+
+    validating = "Running on the validation split"
+    assert shares(("Reading photographs", 1)) == [0.25]
+    assert shares((Epoch("head", 1, of=2), 4), (Epoch("head", 2, of=2), 2)) == [0.5, 0.75]
+    assert shares((Epoch("head", 2, of=2), 4), (validating, 1)) == [0.25]
+    assert shares((Epoch("fine-tuning", 1, of=4), 4), (validating, 3)) == [0.25]
 
 
 def test_a_run_that_went_on_took_as_long_as_it_was_at_work(base: Path) -> None:

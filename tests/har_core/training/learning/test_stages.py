@@ -8,6 +8,7 @@ import pytest
 from har_core.errors import HarError
 from har_core.evaluation.answers import FEW_PHOTOGRAPHS
 from har_core.progress import silent
+from har_core.training.events import EventLog, read_events
 from har_core.training.learning import stages as module
 from har_core.training.learning.stages import HEAD_STAGE, Stages
 from har_core.training.run_folder import RunFolder
@@ -19,7 +20,7 @@ class Killed(BaseException):
     """Stands for a kill: nothing in the program catches it."""
 
 
-def learn(run, *, epochs=3, n=N, loss=0.7, validate=None, after=silent):
+def learn(run, *, epochs=3, n=N, loss=0.7, validate=None, progress=silent, after=silent):
     """Go on with a run whose only weight counts its steps; return the epochs that it learned."""
     import keras
 
@@ -45,7 +46,7 @@ def learn(run, *, epochs=3, n=N, loss=0.7, validate=None, after=silent):
         synchronise=silent,
         reload=silent,
     )
-    Stages(run, network, np.zeros(n, int), silent, after).learn(
+    Stages(run, network, np.zeros(n, int), progress, after).learn(
         HEAD_STAGE,
         learner,
         epochs=epochs,
@@ -76,6 +77,15 @@ def test_training_that_diverges_says_so_and_keeps_what_was_best(run, loss, proba
     checkpoint = run.read_checkpoint()
     assert checkpoint is not None and checkpoint.epochs_done == 1
     assert run.read_best(HEAD_STAGE) == [STEPS]
+
+
+def test_events_say_which_epoch_of_how_many_it_is(run, tmp_path):
+    log = EventLog(tmp_path / "events.jsonl")
+    learn(run, epochs=2, progress=log.progress)
+    said = [{k: e[k] for k in ("what", "stage", "epoch", "epochs")} for e in read_events(log.path)]
+    first = {"what": "head epoch 1/2", "stage": HEAD_STAGE, "epoch": 1, "epochs": 2}
+    assert said[0] == first
+    assert said[-1] == first | {"what": "head epoch 2/2", "epoch": 2}
 
 
 @pytest.mark.parametrize(("n", "kept"), [(FEW_PHOTOGRAPHS, 2), (FEW_PHOTOGRAPHS - 1, 3)])
