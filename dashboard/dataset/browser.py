@@ -95,7 +95,7 @@ def show_browser(view: DatasetView) -> None:
         page = choose_page(len(positions), PAGE_SIZE, key)
     shown = view.photographs.iloc[positions[page]]
     bar = st.container()
-    by_confidence = order.startswith("Model")
+    by_confidence = _ORDERS[order][0] == "confidence"
     selected = show_tiles(
         view, shown, key="browser_gallery", note=_describe_prediction if by_confidence else None
     )

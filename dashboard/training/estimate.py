@@ -4,7 +4,7 @@ import time
 from collections.abc import Mapping
 from contextlib import suppress
 from pathlib import Path
-from typing import Any, Final
+from typing import Any, Final, Literal, NamedTuple
 
 import numpy as np
 import streamlit as st
@@ -29,13 +29,21 @@ _QUICK_MS_PER_PHOTOGRAPH: Final = 2.0
 _START_S: Final = 15.0
 
 
+class Estimate(NamedTuple):
+    """How long a training will take, what that is known from, and the latter for people."""
+
+    seconds: float
+    basis: Literal["run", "measured", "estimated"]
+    source: str
+
+
 def estimate_seconds(
     effort: Effort,
     base: Path,
     n: int,
     runs: list[Run],
     changes: Mapping[str, Any] = NO_CHANGES,
-) -> tuple[float, str]:
+) -> Estimate:
     """Return how long a training of `n` photographs will take, and what that is known from.
 
     Parameters
@@ -52,9 +60,8 @@ def estimate_seconds(
 
     Returns
     -------
-    seconds : float
-    source : str
-        For people, e.g. ``"as the last quick training here"``.
+    Estimate
+        From a run, e.g. ``"as the last quick training here"``.
     """
     for run in runs:
         is_alike = run.effort == effort and _epochs(run.settings) == _epochs(changes)
@@ -62,13 +69,14 @@ def estimate_seconds(
         if manifest is not None and run.seconds:
             of_last = sum(manifest.training.get("photographs", {}).values()) or n
             work, of_last = (_work(effort, base, some, changes) for some in (n, of_last))
-            return run.seconds * work / of_last, f"as the last {effort} training here"
+            seconds = run.seconds * work / of_last
+            return Estimate(seconds, "run", f"as the last {effort} training here")
     seconds = seconds_per_pass(str(base), read_manifest(base).files.get(ONNX_FILE, ""))
     if effort == "quick":
         again = _START_S + n * _QUICK_MS_PER_PHOTOGRAPH / 1000
         looking = 2 * max(n - known_features(base), 0) * seconds
         later = f", later ones {about(again)}" if looking > again else ""
-        return again + looking, f"measured{later}"
+        return Estimate(again + looking, "measured", f"measured{later}")
     recipe = settings_for(effort, base, n, changes)
     measured = known_speed(base)
     speed = measured or TrainingSpeed(
@@ -77,7 +85,8 @@ def estimate_seconds(
     # The head learns from one pass of the frozen network; its epochs cost next to nothing.
     small = sum(map(recipe.is_small, range(recipe.epochs)))
     tuning = speed.seconds(recipe.learned_of(n), small, recipe.epochs)
-    return tuning + n * seconds, "measured" if measured else "estimated"
+    basis: Literal["measured", "estimated"] = "measured" if measured else "estimated"
+    return Estimate(tuning + n * seconds, basis, basis)
 
 
 def settings_for(

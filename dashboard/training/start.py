@@ -61,13 +61,14 @@ def show_start(folder: str, base: Path, runs: list[Run]) -> None:
         return
     if not as_it_is.photographs:
         chosen = cleaned
-        st.markdown(f"Learns from {_describe(cleaned, 'cleaned').removeprefix('cleaned: ')}.")
+        st.markdown(f"Learns from {_describe(cleaned)}.")
     elif cleaned.relabelled or cleaned.excluded or cleaned.labelled:
+        titles = {
+            "cleaned": f"cleaned: {_describe(cleaned)}",
+            "as it is": f"the table as it is: {counted(as_it_is.photographs, 'photograph')}",
+        }
         which = st.radio(
-            "Learn from",
-            ["cleaned", "as it is"],
-            format_func=lambda name: _describe(cleaned if name == "cleaned" else as_it_is, name),
-            key="train_table",
+            "Learn from", list(titles), format_func=titles.__getitem__, key="train_table"
         )
         chosen = cleaned if which == "cleaned" else as_it_is
     else:
@@ -83,11 +84,11 @@ def show_start(folder: str, base: Path, runs: list[Run]) -> None:
         help="Letters, digits, '.', '_' and '-'.",
         width=320,
     )
-    captions, sources = [], set()
+    captions, bases = [], set()
     for effort in EFFORTS:
         changes = chosen_settings(effort, base, chosen.photographs)
-        seconds, source = estimate_seconds(effort, base, chosen.photographs, runs, changes)
-        sources.add(source)
+        seconds, basis, source = estimate_seconds(effort, base, chosen.photographs, runs, changes)
+        bases.add(basis)
         meaning = _MEANINGS[effort].format(base=escape_markdown(base.name))
         captions.append(f"{about(seconds)} ({source}): {meaning}")
     picked: Effort = st.radio(
@@ -96,8 +97,8 @@ def show_start(folder: str, base: Path, runs: list[Run]) -> None:
     show_settings(picked, base, chosen.photographs)
     if changes := chosen_settings(picked, base, chosen.photographs):
         st.caption(f"Other than usual: {describe_settings(changes)}.")
-    if not all(source.startswith("as the last") for source in sources):
-        _offer_measurement(base, again="estimated" not in sources)
+    if bases != {"run"}:
+        _offer_measurement(base, again="estimated" not in bases)
     waiting = [run for run in runs if run.state in ACTIVE]
     st.button(
         "Train" if not waiting else "Train after the one at work",
@@ -129,13 +130,11 @@ def _measure(base: Path) -> None:
     start_job(JOB, "Measuring a small training", lambda job: measure_speed(base, job))
 
 
-def _describe(lesson: _Lesson, name: str) -> str:
-    n = counted(lesson.photographs, "photograph")
-    if name == "as it is":
-        return f"the table as it is: {n}"
-    changed = f"{lesson.relabelled:,} relabelled, {lesson.excluded:,} excluded"
-    newly = f", {lesson.labelled:,} newly labelled" if lesson.labelled else ""
-    return f"cleaned: {n}, {changed}{newly}"
+def _describe(cleaned: _Lesson) -> str:
+    n = counted(cleaned.photographs, "photograph")
+    changed = f"{cleaned.relabelled:,} relabelled, {cleaned.excluded:,} excluded"
+    newly = f", {cleaned.labelled:,} newly labelled" if cleaned.labelled else ""
+    return f"{n}, {changed}{newly}"
 
 
 def _lessons(folder: str) -> tuple[_Lesson, _Lesson]:

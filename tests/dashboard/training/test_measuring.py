@@ -29,11 +29,11 @@ def test_compiling_is_no_part_of_a_photographs_share() -> None:
 def test_what_was_measured_beats_what_is_estimated(tiny_models, monkeypatch) -> None:
     base = tiny_models / "tiny"
     monkeypatch.setattr("dashboard.training.estimate.seconds_per_pass", lambda *_: 0.01)
-    assert estimate_seconds("full", base, 1000, [])[1] == "estimated"
+    assert estimate_seconds("full", base, 1000, []).basis == "estimated"
     speed = TrainingSpeed(small=0.02, large=0.04, start=50.0)
     monkeypatch.setattr("dashboard.training.estimate.known_speed", lambda base: speed)
-    seconds, source = estimate_seconds("full", base, 1000, [])
-    assert source == "measured"
+    seconds, basis, _ = estimate_seconds("full", base, 1000, [])
+    assert basis == "measured"
     assert seconds == pytest.approx(50 + 800 * (9 * 0.02 + 5 * 0.04) + 1000 * 0.01)
 
 
@@ -46,6 +46,6 @@ def test_few_photographs_tell_what_many_take_though_they_were_learned_from_in_mo
     monkeypatch.setattr(Run, "manifest", lambda run: manifest)
     monkeypatch.setattr(Run, "seconds", 67.0)
     # 67 epochs of 100 photographs, where 10,000 get 14.
-    seconds, source = estimate_seconds("full", base, 10_000, [run])
-    assert source == "as the last full training here"
+    seconds, basis, source = estimate_seconds("full", base, 10_000, [run])
+    assert (basis, source) == ("run", "as the last full training here")
     assert seconds == pytest.approx(67 * 100 * 14 / 67)
