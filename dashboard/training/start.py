@@ -1,5 +1,6 @@
 """The form that starts a training: what to learn from, its name, and how much work it may be."""
 
+import re
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -30,6 +31,7 @@ _MEANINGS: Final = {
     "full": "begins with ImageNet weights; the whole recipe",
 }
 _NAME_KEY: Final = "train_name "
+_DATE: Final = re.compile(r"-20\d{6}(-\d+)?$")  # as `_free_name` puts behind a name
 OPENED: Final = "run"
 
 
@@ -161,7 +163,7 @@ def _lessons(folder: str) -> tuple[_Lesson, _Lesson]:
 
 def _free_name(base: str, runs: list[Run]) -> str:
     taken = {entry.name for entry in list_bundles()} | {run.name for run in runs}
-    stem = f"{base.split('-20')[0][:40]}-{datetime.now(UTC):%Y%m%d}"
+    stem = f"{_DATE.sub('', base)[:40]}-{datetime.now(UTC):%Y%m%d}"
     names = [stem, *(f"{stem}-{number}" for number in range(2, 100))]
     return next((name for name in names if name not in taken), stem)
 

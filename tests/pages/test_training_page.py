@@ -211,6 +211,19 @@ def test_a_started_training_is_said_and_the_next_has_another_name(
     assert name_field(page).value == usual
 
 
+@pytest.mark.parametrize(
+    ("base", "stem"),
+    [("poses-2000", "poses-2000"), ("mine-20260101-2", "mine"), ("a-20b", "a-20b")],
+)
+def test_a_new_name_is_the_old_one_with_todays_date_instead_of_its_own(
+    tiny_models: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, base: str, stem: str
+) -> None:
+    write_tiny_bundle(tiny_models, base)
+    monkeypatch.setenv("HAR_MODEL", base)
+    page = open_page(write_dataset(tmp_path / "photos", per_class=4))
+    assert re.fullmatch(rf"{stem}-20\d{{6}}", name_field(page).value)
+
+
 def name_field(page: AppTest) -> TextInput:
     return next(field for field in page.text_input if "Name of the new" in field.label)
 
