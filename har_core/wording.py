@@ -13,3 +13,8 @@ def counted(n: int, noun: str, plural: str = "") -> str:
         Default: the noun with an s.
     """
     return f"{n:,} {noun if n == 1 else plural or f'{noun}s'}"
+
+
+def are(n: int) -> str:
+    """Return the verb of so many things: ``3 of 9 rows are``, ``1 of 9 rows is``."""
+    return "is" if n == 1 else "are"

@@ -12,6 +12,7 @@ from dashboard.charts.style import (
     MOST_ROWS,
     MUTED,
     TRANSPARENT,
+    Nouns,
     bar_axis,
     class_axis,
     say_left_out,
@@ -45,7 +46,11 @@ def probability_bars(prediction: Prediction) -> go.Figure:
         + [MUTED if prediction.verdict == "foreign" else ACCENT],
         hovertemplate="%{hovertext}: %{x:.2%}<extra></extra>",
     )
-    say_left_out(figure, len(prediction.probabilities) - len(ranked), "less probable classes")
+    say_left_out(
+        figure,
+        len(prediction.probabilities) - len(ranked),
+        ("less probable class", "less probable classes"),
+    )
     return figure
 
 
@@ -75,7 +80,7 @@ def stacked_bars(
     colours: Mapping[str, str],
     *,
     shares: bool = False,
-    left_out: str,
+    left_out: Nouns,
 ) -> go.Figure:
     """Draw how many photographs each class has, the first class of the table at the bottom.
 
@@ -88,8 +93,8 @@ def stacked_bars(
         Of the columns; one without a colour has that of all bars.
     shares : bool
         Percentages of all photographs instead of counts.
-    left_out : str
-        What the classes are that are not drawn.
+    left_out : tuple of str
+        What a class is that is not drawn, and what several are.
 
     Returns
     -------

@@ -10,6 +10,7 @@ import plotly.graph_objects as go
 from dashboard.charts.bars import stacked_bars
 from dashboard.charts.style import (
     ACCENT,
+    BETWEEN_THESE,
     MOST_ROWS,
     MUTED,
     TRANSPARENT,
@@ -61,7 +62,7 @@ def class_balance(
     counts = counts.sort_index(ascending=False)
     if not by_name:
         counts = counts.loc[counts.sum(axis=1).sort_values(kind="stable").index]
-    which = "more classes" if by_name else "smaller classes"
+    which = ("more class", "more classes") if by_name else ("smaller class", "smaller classes")
     return stacked_bars(counts, SPLIT_TITLES, SPLIT_COLOURS, shares=shares, left_out=which)
 
 
@@ -191,7 +192,7 @@ def distribution_by_class(
     _layout(figure, height=_BAR_HEIGHT * len(quantiles) + 60)
     figure.update_xaxes(title=title)
     class_axis(figure, class_names)
-    say_left_out(figure, n_classes - len(quantiles), "classes between these")
+    say_left_out(figure, n_classes - len(quantiles), BETWEEN_THESE)
     return figure
 
 
@@ -307,7 +308,8 @@ def noise_by_class(by_class: pd.DataFrame) -> go.Figure:
     figure.update_layout(bargap=0.32)
     bar_axis(figure, max(100 * high.max(), 1), [text["text"] for text in texts])
     class_axis(figure, class_names)
-    say_left_out(figure, len(by_class) - len(table), "classes with fewer contradicted labels")
+    fewer = "with fewer contradicted labels"
+    say_left_out(figure, len(by_class) - len(table), (f"class {fewer}", f"classes {fewer}"))
     return figure
 
 

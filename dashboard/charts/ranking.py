@@ -8,6 +8,7 @@ import plotly.graph_objects as go
 
 from dashboard.charts.style import (
     ACCENT,
+    BETWEEN_THESE,
     CONTEXT,
     GRID,
     LINE_COLOURS,
@@ -171,7 +172,7 @@ def per_class_figure(table: pd.DataFrame) -> go.Figure:
     figure.update_xaxes(zeroline=False)
     class_axis(figure, class_names)
     figure.update_yaxes(ticks="", title=None)
-    say_left_out(figure, len(table) - len(ranked), "classes between these")
+    say_left_out(figure, len(table) - len(ranked), BETWEEN_THESE)
     return figure
 
 

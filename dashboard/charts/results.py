@@ -33,7 +33,9 @@ def answer_bars(counts: pd.DataFrame) -> go.Figure:
     """
     ordered = counts.loc[counts.sum(axis=1).sort_values(kind="stable").index]
     ordered = ordered.loc[:, ordered.sum().gt(0)]
-    return stacked_bars(ordered, VERDICT_WORDS, VERDICT_COLOURS, left_out="rarer answers")
+    return stacked_bars(
+        ordered, VERDICT_WORDS, VERDICT_COLOURS, left_out=("rarer answer", "rarer answers")
+    )
 
 
 def confidence_bars(confidence: np.ndarray, verdict: np.ndarray, verdicts: list[str]) -> go.Figure:

@@ -7,6 +7,7 @@ import numpy as np
 import plotly.graph_objects as go
 
 from dashboard.wording.names import chart_names, tick_names
+from har_core.wording import are, counted
 
 ACCENT: Final = "#1b8f89"
 MUTED: Final = "rgba(128, 142, 148, 0.45)"
@@ -16,6 +17,9 @@ CONTEXT: Final = "rgba(128, 142, 148, 0.55)"
 GRID: Final = "rgba(128, 142, 148, 0.2)"
 LINE_COLOURS: Final = (ACCENT, "#d08a2e", "#5a6fa8", "#b3523f", "#8a6a9c", "#6c8f4e")
 _LETTER: Final = 7  # pixels, of a number beside a bar
+Nouns = tuple[str, str]  # of one and of several
+_MORE: Final = ("more class", "more classes")
+BETWEEN_THESE: Final = ("class between these", "classes between these")
 # More rows than these make a page that nobody scrolls through.
 MOST_ROWS: Final = 40
 NO_TOOLBAR: Final = {"displayModeBar": False}
@@ -51,14 +55,14 @@ def bar_axis(figure: go.Figure, longest: float, texts: Sequence[str]) -> None:
     figure.update_xaxes(visible=False, fixedrange=True, range=[0, longest])
 
 
-def say_left_out(figure: go.Figure, n_left_out: int, which: str = "more classes") -> None:
+def say_left_out(figure: go.Figure, n_left_out: int, which: Nouns = _MORE) -> None:
     """Say below a figure how many rows are not drawn; nothing if all are."""
     if n_left_out <= 0:
         return
     margin = figure.layout.margin.b or 0
     figure.update_layout(height=figure.layout.height + 26, margin_b=margin + 26)
     figure.add_annotation(
-        text=f"{n_left_out:,} {which} are not drawn",
+        text=f"{counted(n_left_out, *which)} {are(n_left_out)} not drawn",
         showarrow=False,
         x=0,
         y=0,

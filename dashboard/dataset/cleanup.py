@@ -24,7 +24,7 @@ from har_core.dataset.decisions import Decisions, cleaned_table, labels_csv
 from har_core.images.thumbnails import data_uri, thumbnails
 from har_core.scan.issues import findings_csv
 from har_core.storage.spreadsheets import neutralise_formulas
-from har_core.wording import counted
+from har_core.wording import are, counted
 
 _LISTED: Final = 5
 _JUDGED_BY: Final = [
@@ -129,7 +129,7 @@ def _show_exports(view: DatasetView, decisions: Decisions) -> None:
     table = view.dataset.table
     cleaned = cleaned_table(table, decisions, view.dataset.unlisted)
     st.markdown(
-        f"**{len(cleaned):,}** of {counted(len(table), 'row is', 'rows are')} kept, "
+        f"**{len(cleaned):,}** of {counted(len(table), 'row')} {are(len(cleaned))} kept, "
         f"**{len(decisions.relabelled):,}** with a new label."
     )
     with st.container(horizontal=True):

@@ -24,7 +24,7 @@ from har_core.model.records import (
     recorded_cross_validation,
 )
 from har_core.storage.spreadsheets import neutralise_formulas
-from har_core.wording import counted
+from har_core.wording import are, counted
 
 _HELD_OUT: Final = "Held-out photographs"
 _WHOLE_SET: Final = "Whole set"
@@ -77,9 +77,8 @@ def show_suspects(view: DatasetView) -> None:
             "overlap, such as sitting and texting."
         )
     with ranking:
-        total = len(suspects.ranking)
-        are = counted(total, "label is", "labels are")
-        st.markdown(f"**{n:,}** of {are} doubtful, the most doubtful first.")
+        labels = counted(len(suspects.ranking), "label")
+        st.markdown(f"**{n:,}** of {labels} {are(n)} doubtful, the most doubtful first.")
         chosen = class_filter("Given label", suspects.by_class.index, key="suspect_class")
         rows = _doubtful(suspects, chosen)
         _show_table(view, source, chosen)

@@ -115,7 +115,7 @@ def show_slips(table: pd.DataFrame, slips: LabelSlips, columns: Mapping[str, str
                 "once. Offered: one row of each"
             )
             if conflicts:
-                text += f", none of the {conflicts:,} whose labels differ"
+                text += f", none where labels differ ({conflicts:,})"
             st.markdown(f"{text}.")
             st.dataframe(
                 neutralise_formulas(slips.repeated.head(_SHOWN)),

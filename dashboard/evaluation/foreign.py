@@ -55,10 +55,10 @@ def _test_photographs(shown: Shown, dataset: Dataset) -> tuple[list[Path], list[
 
 
 def _start(shown: Shown, what: str, find: Callable[[], tuple[Sequence[Path], list[str]]]) -> None:
-    def work(job: Job) -> tuple[str, JudgedPictures, list[str]]:
+    def work(job: Job) -> tuple[JudgedPictures, list[str]]:
         paths, labels = find()
         judged = judge_pictures(load_model(shown.folder), paths, progress=job.report)
-        return what, judged, [labels[i] for i in judged.read] if labels else []
+        return judged, [labels[i] for i in judged.read] if labels else []
 
     try:
         start_job(f"{_PREFIX}{shown.manifest.name}/{what}", f"Judging {what}", work)
@@ -66,10 +66,10 @@ def _start(shown: Shown, what: str, find: Callable[[], tuple[Sequence[Path], lis
         st.error(escape_markdown(str(error)))
 
 
-def _show_result(what: str, judged: JudgedPictures, labels: list[str]) -> None:
+def _show_result(judged: JudgedPictures, labels: list[str]) -> None:
     n, share = len(judged.flagged), judged.flagged.mean()
     if labels:
-        st.markdown(f"**False alarms: {counted_share(share)} of {n:,} {what} are called foreign.**")
+        st.markdown(f"**False alarms: {counted_share(share)} of {counted(n, 'test photograph')}.**")
         table = pd.DataFrame({"action": map(human_name, labels), "flagged": judged.flagged})
         by_class = table.groupby("action")["flagged"].agg(["mean", "size"]).sort_values("mean")
         by_class["mean"] *= 100

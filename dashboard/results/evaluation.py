@@ -96,7 +96,7 @@ def _show_summary(labels: JoinedLabels, result: MassResult) -> None:
         by_address = labels.key.lower() in ADDRESS_HEADINGS
         notes.append(_BY_ADDRESS if by_address else _BY_NAME)
     left_out = (
-        (labels.copies, "copies of another photograph"),
+        (labels.copies, "with the content of another one"),
         (labels.unanswered, "without an answer"),
         (labels.ambiguous, "whose name another one has"),
         (labels.contradicted, "with several labels"),

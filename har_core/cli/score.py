@@ -103,7 +103,7 @@ def _print_summary(status: "JobStatus", to: str, precision: Precision) -> None:
         stderr.print(trouble, style="yellow")
     if status.answered:
         print(
-            f"{status.answered:,} of {counted(status.listed, 'photograph')} had been scored before."
+            f"{counted(status.answered, 'photograph')} of {status.listed:,} had been scored before."
         )
     if status.total:
         rate = f", {status.total / status.elapsed_s:,.1f} a second" if status.elapsed_s else ""

@@ -23,6 +23,7 @@ from har_core.storage.files import write_atomically
 from har_core.storage.locks import folder_to_oneself
 from har_core.storage.paths import is_file, real
 from har_core.storage.spreadsheets import neutralise_formula, table_csv
+from har_core.wording import counted
 
 DECISIONS_FILE: Final = "har_decisions.json"
 Action = Literal["exclude", "relabel", "confirm", "keep"]
@@ -200,7 +201,8 @@ def _parse_step(step: Mapping[str, Any]) -> Decision:
     names, time = tuple(map(str, step["filenames"])), str(step.get("time", ""))
     sha256 = tuple(map(str, step.get("sha256", ())))
     if len(sha256) not in (0, len(names)):
-        raise ValueError(f"it holds a step with {len(names)} names and {len(sha256)} checksums")
+        checksums = counted(len(sha256), "checksum")
+        raise ValueError(f"it holds a step with {counted(len(names), 'name')} and {checksums}")
     return Decision(action, names, label, time, bool(step.get("joined", False)), sha256)
 
 

@@ -7,7 +7,7 @@ from har_core.errors import some_of
 from har_core.evaluation.store import Evaluation, network_sha256
 from har_core.model.manifest import BundleManifest
 from har_core.model.records import were_seen
-from har_core.wording import counted
+from har_core.wording import are, counted
 
 
 def caveats(
@@ -79,12 +79,12 @@ def _overlap(evaluation: Evaluation, splits: pd.DataFrame | None) -> list[str]:
     n = int(were_seen(sha256, splits, seen_splits).sum())
     if n:
         found.append(
-            f"{n:,} of {counted(evaluation.raw.n, 'photograph is', 'photographs are')} among those "
-            "that the model was trained or tuned on; on these it looks better than it is."
+            f"{n:,} of {counted(evaluation.raw.n, 'photograph')} {are(n)} among those that the "
+            "model was trained or tuned on; on these it looks better than it is."
         )
     if unknown:
         found.append(
             f"Of {unknown:,} of {counted(evaluation.raw.n, 'photograph')} it is not known "
-            "whether the model was trained on them."
+            f"whether the model was trained on {'it' if unknown == 1 else 'them'}."
         )
     return found

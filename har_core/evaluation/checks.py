@@ -17,9 +17,9 @@ def check_filenames(filenames: np.ndarray) -> None:
     """Raise `DatasetError` if a filename occurs twice."""
     twice = repeated(filenames)
     if twice:
+        repeats = counted(len(twice), "filename is repeated", "filenames are repeated")
         raise DatasetError(
-            f"Every photograph may occur once, but {counted(len(twice), 'filename')} repeated: "
-            f"{some_of(map(str, twice), _SHOWN)}."
+            f"Every photograph may occur once, but {repeats}: {some_of(map(str, twice), _SHOWN)}."
         )
 
 

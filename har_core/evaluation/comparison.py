@@ -183,8 +183,8 @@ def _photograph_keys(model: str, result: EvaluationResult) -> pd.MultiIndex:
     unknown = int((result.sha256 == "").sum())
     if unknown:
         raise DatasetError(
-            f"It is not known which photographs {unknown:,} of the {result.n:,} are that {model} "
-            "was evaluated on; evaluate it on the set itself."
+            f"{model} was evaluated on {counted(result.n, 'photograph')}, of which {unknown:,} "
+            "cannot be identified; evaluate it on the set itself."
         )
     table = pd.DataFrame({"sha256": result.sha256, "label": result.label_names})
     copy = table.groupby(["sha256", "label"]).cumcount()

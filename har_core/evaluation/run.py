@@ -15,7 +15,6 @@ from har_core.evaluation.store import Evaluation, network_sha256, now
 from har_core.images.reading import Photograph, read_photographs
 from har_core.model.classifier import ActionModel, Answers
 from har_core.progress import silent
-from har_core.wording import counted
 
 _BATCH_SIZE: Final = 32
 
@@ -61,7 +60,7 @@ def evaluate_dataset(
     kept = table[reasons == ""]
     if kept.empty:
         why = why_skipped(skipped)
-        raise DatasetError(f"None of the {counted(len(table), 'row')} can be evaluated: {why}.")
+        raise DatasetError(f"No row of the table can be evaluated: {why}.")
     pairs, _ = near_duplicate_pairs(np.stack(answered.fingerprints))
     raw = EvaluationResult.from_predictions(
         kept["label"].tolist(),

@@ -48,8 +48,8 @@ probability of each of {len(manifest.class_names)} actions: {", ".join(manifest.
 ## How good it is
 
 Measured once, after everything was decided, on the test split of \
-{counted(manifest.metrics["n"], "photograph")}, which share no near-duplicate group \
-with the others and were used for nothing else; 95 % intervals by bootstrap over those groups:
+{counted(manifest.metrics["n"], "photograph")}, in no near-duplicate group with the others \
+and used for nothing else; 95 % intervals by bootstrap over such groups:
 
 | metric | value (95 % interval) |
 |---|---|

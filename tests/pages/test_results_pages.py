@@ -142,7 +142,7 @@ def test_without_labels_the_evaluation_shows_what_was_said(place: Path) -> None:
 def test_with_labels_the_evaluation_measures_each_photograph_once(place: Path) -> None:
     address = {"results": str(place / "made"), "labels": str(place / "labels.csv")}
     app = open_page("evaluation", **address)
-    assert "joined by sha256" in texts(app) and "copies of another photograph" in texts(app)
+    assert "joined by sha256" in texts(app) and "with the content of another one" in texts(app)
     assert "It is not known which photographs the model was trained on" in texts(app)
     assert set(values(app)) == {"Top-1 accuracy", "Top-3 accuracy", "Macro F1", "Log loss", "ECE"}
     app = open_page("evaluation", **address, results_view="Confusions")

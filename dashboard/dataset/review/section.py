@@ -251,7 +251,7 @@ def _show_end(view: DatasetView, place: Place, items: pd.DataFrame) -> None:
     if items["kind"].eq(UNLABELLED).all():
         left = count_unlabelled(view)
     st.success(
-        f"All {n:,} are decided. "
+        f"{'The only one is' if n == 1 else f'All {n:,} are'} decided. "
         + (
             f"{counted(left, 'photograph')} more without a label."
             if left

@@ -20,7 +20,7 @@ from har_core.scale.sources.locations import (
 )
 from har_core.storage.names import storable
 from har_core.storage.paths import exists, is_folder
-from har_core.wording import counted
+from har_core.wording import are, counted
 
 TABLE_SUFFIXES: Final = (".csv", ".tsv", ".parquet")
 ADDRESS_HEADINGS: Final = ("uri", "url", "image_uri", "image_url")
@@ -162,7 +162,7 @@ def _list_csv(uri: str, column: str | None, head: bytes) -> Iterator[Item]:
         next(row for row in rows if row)  # blank lines may come first
         yield from _named(uri, cells(rows))
     if n_wrong:
-        said = f"{n_wrong:,} of {counted(n, 'row is', 'rows are')} left out; {first}"
+        said = f"{n_wrong:,} of {counted(n, 'row')} {are(n_wrong)} left out; {first}"
         if n_wrong > _MOST_WRONG * n:
             raise HarError(f"Cannot read the table {uri}: {said}. Quote cells with commas in them.")
         raise ValueError(said)

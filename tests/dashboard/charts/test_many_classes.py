@@ -71,6 +71,11 @@ def test_a_figure_of_a_thousand_classes_is_short_and_says_so(name: str) -> None:
     assert said == [says]
 
 
+def test_one_class_that_is_not_drawn_is_one() -> None:
+    (note,) = class_balance(counts().head(41)).layout.annotations
+    assert note.text == "1 smaller class is not drawn"
+
+
 def test_the_largest_and_the_first_classes_are_drawn() -> None:
     assert "class 0999" in class_balance(counts()).data[0].y[-1]
     assert "class 0000" in class_balance(counts(), by_name=True).data[0].y[-1]

@@ -255,7 +255,7 @@ def good_table() -> dict:
         (lambda t: t["probabilities"].__setitem__(2, [-0.1, 1.1]), "outside.*c.jpg"),
         (lambda t: t["labels"].__setitem__(1, "flying"), "flying.*b.jpg.*run, sit"),
         (lambda t: t["labels"].__setitem__(1, None), "None.*b.jpg"),
-        (lambda t: t["filenames"].__setitem__(2, "a.jpg"), "repeated: a.jpg"),
+        (lambda t: t["filenames"].__setitem__(2, "a.jpg"), "1 filename is repeated: a.jpg"),
         (lambda t: t["filenames"].pop(), "as many filenames"),
         (lambda t: t["class_names"].__setitem__(1, "run"), "run repeats"),
         (lambda t: t["class_names"].append("fly"), r"shape \(3, 3\)"),

@@ -83,7 +83,7 @@ def test_the_raw_probabilities_undo_the_temperature(tmp_path, table):
 
 
 def test_nothing_usable_is_an_error(tiny_models, table):
-    with pytest.raises(DatasetError, match=r"None of the 12 rows.*12 × label unknown"):
+    with pytest.raises(DatasetError, match=r"No row of the table.*12 × label unknown"):
         evaluate_dataset(har_core.load_model(), table.assign(label="flying"))
 
 

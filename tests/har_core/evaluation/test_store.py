@@ -217,9 +217,11 @@ def test_caveats_name_overlap_skipped_rows_absent_classes_and_old_networks(folde
 
 def test_photographs_that_nothing_tells_apart_are_admitted(folder):
     own = read_evaluation(folder, "test").raw
-    sha256 = np.where(np.arange(own.n) < 2, "", own.sha256)
-    unknown, _ = find_caveats(kept(folder, raw=replace(own, sha256=sha256)), folder)
-    assert unknown.startswith(f"Of 2 of {own.n} photographs it is not known")
+    for n, them in ((1, "it"), (2, "them")):
+        sha256 = np.where(np.arange(own.n) < n, "", own.sha256)
+        unknown, _ = find_caveats(kept(folder, raw=replace(own, sha256=sha256)), folder)
+        assert unknown.startswith(f"Of {n} of {own.n} photographs it is not known")
+        assert unknown.endswith(f"trained on {them}.")
 
 
 def test_unknown_training_photographs_are_admitted(folder):

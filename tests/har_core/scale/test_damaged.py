@@ -223,9 +223,9 @@ def test_row_of_a_table_with_too_many_cells_is_left_out_and_said(tmp_path: Path)
     *named, last = list_sources([str(tmp_path / "table.csv")])
     assert len(named) == 201 and named[-1].uri == str(tmp_path / "z.jpg")
     assert last.uri == str(tmp_path / "table.csv") and last.mtime_ns > 0
-    assert "1 of 202 rows are left out; the first has 3 cells instead of 2" in last.trouble
+    assert "1 of 202 rows is left out; the first has 3 cells instead of 2" in last.trouble
     (tmp_path / "table.csv").write_text("path,label\n1.jpg,x\n2.jpg,a, b\n")
-    with pytest.raises(HarError, match=r"1 of 2 rows are left out.*Quote cells with commas"):
+    with pytest.raises(HarError, match=r"1 of 2 rows is left out.*Quote cells with commas"):
         list(list_sources([str(tmp_path / "table.csv")]))
 
 
