@@ -14,7 +14,7 @@ import typer
 from typer.core import TyperGroup
 
 from har_core.cli.exit_codes import ExitCode
-from har_core.cli.options import check_places
+from har_core.cli.options import check_places, stand_alone, with_optional_values
 from har_core.cli.terminal import nowhere, stderr
 from har_core.errors import HarError
 from har_core.settings import DISTRIBUTION
@@ -43,7 +43,12 @@ class _Commands(TyperGroup):
 
     def resolve_command(self, ctx: Any, args: list[str]) -> Any:
         name, command, arguments = super().resolve_command(ctx, args)
-        check_places(command.params if command else (), arguments)
+        if command is None or ctx.resilient_parsing:  # while a shell completes the line
+            return name, command, arguments
+        arguments = with_optional_values(arguments, stand_alone(command.params))
+        own = type(ctx)(command, info_name=name, parent=ctx)
+        given, _, _ = command.make_parser(own).parse_args(list(arguments))
+        check_places(command.params, given)  # as texts: Path("") is the present folder
         return name, command, arguments
 
     def invoke(self, ctx: Any) -> Any:
@@ -107,9 +112,8 @@ def main() -> None:
         if isinstance(stream, io.TextIOWrapper):
             stream.reconfigure(errors="backslashreplace")
     try:
-        arguments = with_optional_values(sys.argv[1:])
         try:
-            application(arguments)(args=arguments)
+            application(sys.argv[1:])(args=sys.argv[1:])
         finally:
             sys.stdout.flush()  # Python would do so when nobody can say any more what is wrong
     except KeyboardInterrupt:  # before a command has begun
@@ -136,20 +140,3 @@ def _use_of(error: OSError) -> str:
         sys.stdout = nowhere("w")
         return "write to stdout"
     return "write to stdout or use a file"
-
-
-def with_optional_values(arguments: Sequence[str]) -> list[str]:
-    """Let ``--json`` and ``--csv`` stand alone, meaning stdout.
-
-    Done by hand, because Typer refuses Click's optional option values (`flag_value`).
-    """
-    result: list[str] = []
-    for position, argument in enumerate(arguments):
-        if argument == "--":  # what follows are no options
-            return [*result, *arguments[position:]]
-        result.append(argument)
-        following = arguments[position + 1 : position + 2]
-        alone = not following or (following[0].startswith("-") and following[0] != "-")
-        if argument in ("--json", "--csv") and alone:
-            result.append("-")
-    return result

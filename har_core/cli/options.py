@@ -1,8 +1,7 @@
 """Options that several commands share."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Container, Iterable, Mapping, Sequence
 from enum import StrEnum
-from itertools import pairwise
 from pathlib import Path
 from typing import Annotated, Any, Final
 
@@ -12,7 +11,8 @@ from har_core.errors import HarError
 from har_core.settings import DATASET
 
 # How the help calls what is text and names a place: a file may be - for stdout.
-_FILES: Final = ("FILE", "[FILE]")
+_FILE_OR_STDOUT: Final = "[FILE]"  # if it stands alone
+_FILES: Final = ("FILE", _FILE_OR_STDOUT)
 _FOLDERS: Final = ("FOLDER", "RESULTS")
 
 _MODEL: Final = "Bundle name or path. Default: HAR_MODEL, else the newest."
@@ -59,36 +59,64 @@ ColumnOption = Annotated[
 ]
 
 
-def check_places(parameters: Iterable[Any], arguments: Sequence[str]) -> None:
+def with_optional_values(arguments: Sequence[str], options: Container[str]) -> list[str]:
+    """Let options such as ``--json`` stand alone, meaning stdout.
+
+    Done by hand, because Typer refuses Click's optional option values (`flag_value`).
+
+    Parameters
+    ----------
+    arguments : sequence of str
+        What stands behind the command.
+    options : container of str
+        Those that may stand alone, see `stand_alone`.
+    """
+    result: list[str] = []
+    for position, argument in enumerate(arguments):
+        if argument == "--":  # what follows are no options
+            return [*result, *arguments[position:]]
+        result.append(argument)
+        following = arguments[position + 1 : position + 2]
+        alone = not following or (following[0].startswith("-") and following[0] != "-")
+        if argument in options and alone:
+            result.append("-")
+    return result
+
+
+def stand_alone(parameters: Iterable[Any]) -> set[str]:
+    """Return the options of a command that may stand alone, as their help says."""
+    return {name for p in parameters if p.metavar == _FILE_OR_STDOUT for name in p.opts}
+
+
+def check_places(parameters: Iterable[Any], given: Mapping[str, Any]) -> None:
     """Refuse what names no file or folder: nothing at all, or ``-`` where that is no stream.
 
     Parameters
     ----------
     parameters : iterable of typer.core.TyperOption or typer.core.TyperArgument
         Those of the command.
-    arguments : sequence of str
-        What stands behind the command.
+    given : mapping of str to object
+        What the command line says of them, by their names: a text, several, or something else.
 
     Raises
     ------
     HarError
     """
-    options = {name: p for p in parameters if p.param_type_name == "option" for name in p.opts}
-    named = [tuple(argument.split("=", 1)) for argument in arguments if argument[:2] == "--"]
-    named += pairwise(arguments)
-    for name, place in (pair for pair in named if len(pair) == 2 and pair[0] in options):
-        parameter = options[name]
+    for parameter in parameters:
+        said = given.get(parameter.name)
+        texts = [said] if isinstance(said, str) else said if isinstance(said, list | tuple) else []
+        if parameter.param_type_name == "argument":
+            if "" in texts:
+                raise HarError("An argument is empty; is a variable not set? Here is '.'")
+            continue
         is_path = parameter.type.name == "path"
         if not (is_path or parameter.metavar in (*_FILES, *_FOLDERS)):
             continue
-        if not place:
+        name = parameter.opts[0]
+        if "" in texts:
             raise HarError(f"{name} is empty; is a variable not set?")
-        if place == "-" and (is_path or parameter.metavar in _FOLDERS):
+        if "-" in texts and (is_path or parameter.metavar in _FOLDERS):
             raise HarError(f"{name} takes no -, which is a stream; one called so is ./-")
-    valued = {name for name, parameter in options.items() if not parameter.is_flag}
-    for before, argument in pairwise(("", *arguments)):
-        if not argument and before not in valued:
-            raise HarError("An argument is empty; is a variable not set? Here is '.'")
 
 
 def check_address(engine: Engine, address: str | None) -> None:

@@ -16,7 +16,8 @@ import pytest
 import typer
 
 import har_core.__main__ as entry
-from har_core.cli.main import COMMANDS, with_optional_values
+from har_core.cli.main import COMMANDS
+from har_core.cli.options import with_optional_values
 from har_core.cli.predict import predict
 from har_core.model import bundle
 from tests.command_line import har
@@ -121,7 +122,13 @@ def test_json_goes_to_stdout_or_a_file(run, photos, tmp_path):
     ],
 )
 def test_option_without_a_file_means_stdout(given, meant):
-    assert with_optional_values(given.split()) == meant.split()
+    assert with_optional_values(given.split(), {"--json", "--csv"}) == meant.split()
+
+
+def test_what_stands_behind_two_hyphens_are_no_options(run):
+    answer = run("predict", "--", "--explain", "-", "--csv", stdin=photo_bytes("sitting"))
+    assert [line.split("\t")[1] for line in answer.stdout.splitlines()] == ["sitting"]
+    assert "--explain: " in answer.stderr and "--csv: " in answer.stderr
 
 
 def test_csv_ranks_the_actions_and_neutralises_formulas(run, tmp_path):
@@ -323,6 +330,9 @@ def test_pattern_and_stdin_are_read(run, photos, monkeypatch):
         (("score", ".", "--to", "-"), "--to takes no -"),
         (("predict", "x.jpg", "--explain", "-"), "--explain takes no -"),
         (("unpack", ".", "--output", "-"), "--output takes no -"),
+        (("evaluate", "--dataset", ".", "--csv"), "'--csv' requires an argument"),
+        (("predict", "--", "x.jpg", ""), "An argument is empty"),
+        (("predict", "--nonsense", "--model", "", ""), "No such option: --nonsense"),
         (("compare", "tiny", "other", "--verdict", "--split", "test"), "leave out --split"),
         (("predict", "--json", "photo.jpg", "x"), "is the name of a photograph"),
         (("predict", "x.jpg", "--abstain-below", "2"), "--abstain-below"),
