@@ -24,9 +24,9 @@ _NOTES_SHOWN: Final = 6
 # Of `har_core.dataset.cells`, whose import would slow down every command.
 TABLE_SUFFIXES: Final = (".csv", ".tsv", ".parquet", ".jsonl")
 DECISIONS_FILE: Final = "har_decisions.json"  # of `har_core.dataset.decisions`, likewise
-# Of `har_core.scale`, likewise: what says what the rows of a folder are, and how its files begin.
+# Of `har_core.scale`, likewise: what says what the rows of a folder are, and what is of them.
 _ROWS_FILES: Final = ("_results.json", "_scan.json")
-_OF_ROWS: Final = ("_", "part-")
+_OF_ROWS: Final = ("_*", "part-*.parquet")
 
 TableOption = Annotated[
     Path | None,
@@ -161,7 +161,8 @@ def _check_target(target: Path, is_there: bool) -> None:
             )
         if is_file(path.parent / MANIFEST_FILE):
             raise HarError(f"{path.parent} is a model bundle; write to another folder.")
-        if path.name.startswith(_OF_ROWS) and any(is_file(path.parent / n) for n in _ROWS_FILES):
+        is_of_rows = any(map(path.match, _OF_ROWS))
+        if is_of_rows and any(is_file(path.parent / n) for n in _ROWS_FILES):
             raise HarError(f"{path} has the name of a part of results or of a scan; name another.")
     if not is_there:
         return

@@ -107,7 +107,8 @@ def test_no_command_writes_over_results_or_a_recipe_that_it_reads(
     ended = har(*command.split(), folder=tmp_path)
     assert (ended.returncode, output.read_text()) == (2, "{}")
     assert "of results or of a scan" in ended.stderr or "is read by this command" in ended.stderr
-    check_outputs([output.with_name("metrics.json")])
+    for name in ("metrics.json", "part-time.csv", "PART-1.json"):
+        check_outputs([output.with_name(name)])
 
 
 def test_a_link_leads_around_no_refusal(tmp_path: Path) -> None:
