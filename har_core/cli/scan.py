@@ -2,6 +2,7 @@
 
 import glob
 import shlex
+from itertools import chain
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -159,10 +160,9 @@ def _scan_sources(
     from har_core.dataset.layouts import CSV_FILE
     from har_core.scale.labels import read_label_table
     from har_core.scale.scanned.scanning import scan_sources
-    from har_core.scale.sources.locations import is_remote, local_path
+    from har_core.scale.sources.listing import files_among
 
-    files = [local_path(source) for source in sources if not is_remote(source)]
-    check_outputs(outputs, [*files, *([table] if table else [])])
+    check_outputs(outputs, chain([table] if table else [], files_among(sources)))
     headings = parse_columns(columns)
     labels = None if table is None else read_label_table(table, headings)
     for own in (Path(source, CSV_FILE) for source in sources):

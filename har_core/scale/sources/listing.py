@@ -143,6 +143,17 @@ def tables_among(sources: Sequence[str]) -> tuple[list[str] | None, dict[str, Ma
     return found, known
 
 
+def files_among(sources: Sequence[str]) -> Iterator[str]:
+    """Yield what sources on this machine name, patterns by what they match; some are folders."""
+    for source in sources:
+        if is_remote(source):
+            continue
+        if _is_pattern(source):
+            yield from (entry.path for entry in _matches(source).found)
+        else:
+            yield _absolute(source)
+
+
 def _absolute(source: str) -> str:
     return os.path.abspath(os.path.expanduser(local_path(source)))  # noqa: PTH100, PTH111
 

@@ -133,10 +133,15 @@ def test_a_file_that_is_read_is_refused_whatever_it_is(inputs: Path) -> None:
         check_outputs([notes], [notes])
 
 
-def test_a_list_that_is_named_by_a_uri_is_read_too(tmp_path: Path) -> None:
+@pytest.mark.parametrize("source", ["URI", "~/a list.txt", "*.txt", "**/*"])
+def test_a_list_is_read_however_it_is_named(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, source: str
+) -> None:
+    monkeypatch.setenv("HOME", str(tmp_path))
     named = tmp_path / "a list.txt"
     named.write_text("photo.jpg\n")
-    ended = har("scan", named.as_uri(), "--json", named.name, folder=tmp_path)
+    source = source.replace("URI", named.as_uri())
+    ended = har("scan", source, "--json", named.name, folder=tmp_path)
     assert (ended.returncode, named.read_text()) == (2, "photo.jpg\n")
     assert "is read by this command" in ended.stderr
 
