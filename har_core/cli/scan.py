@@ -25,6 +25,7 @@ from har_core.cli.options import (
 )
 from har_core.cli.terminal import ended_by_interrupt, progress_bar, stderr, write_output
 from har_core.errors import NoTableError
+from har_core.scale.sources.locations import local_path
 from har_core.settings import DATASET
 from har_core.storage.paths import expanded, is_file, is_folder
 from har_core.wording import counted
@@ -95,7 +96,7 @@ def scan(
     har scan s3://bucket/photos --to s3://bucket/scan --engine ray --address auto
     har scan 'shards/*.tar' more.parquet --table labels.csv
     """
-    given = sources or ([DATASET.value] if DATASET.value else [])
+    given = list(map(local_path, sources or ([DATASET.value] if DATASET.value else [])))
     if not given:
         raise typer.BadParameter(f"name what to scan, or set {DATASET.name}.")
     check_address(engine, address)

@@ -68,7 +68,7 @@ def reachable(to: str) -> str:
     if path.startswith("~"):
         user = path.partition("/")[0]
         raise HarError(f"{user} has no home here; a folder called so is ./{path}.")
-    if path.lower().startswith("file://"):
+    if path.lower().startswith("file:/"):
         raise HarError(f"{to} names no folder; one at /PATH is file:///PATH.")
     return os.path.abspath(path)  # noqa: PTH100
 

@@ -28,9 +28,9 @@ NONE: Final = -1
 _IN_TAR: Final = r"(?i)^.*\.tar#"
 _FOLDERS: Final = r"^.*/"
 _SCHEME: Final = r"^[A-Za-z][A-Za-z0-9+.-]+://"
-# What `address_of` changes: names of folders above, of this one, of a home, doubled separators
-# (and with these ``file://``).
-_UNUSUAL: Final = r"^~|^\./|/\./|\.\.|//"
+# What `address_of` changes: names of folders above, of this one, of a home, doubled separators,
+# ``file:/``.
+_UNUSUAL: Final = r"^~|^\./|/\./|\.\.|//|^(?i:file:/)"
 
 
 @dataclass(frozen=True, eq=False)

@@ -16,6 +16,8 @@ from har_core.extras import require_scale_extra
 from har_core.storage.names import real_path
 
 _SCHEME: Final = re.compile(r"([A-Za-z][A-Za-z0-9+.-]+)://")
+# Before the path: no host, or one, which is this.
+_FILE: Final = re.compile(r"file:(?://[^/]*(?=/)|(?=/(?!/)))", re.IGNORECASE)
 # A server that answers "slow down" is asked again after 0.5, 1, 2, 4 and 8 s; pyarrow itself asks
 # S3 three times each.
 _TRIES: Final = 6
@@ -41,15 +43,16 @@ def is_remote(uri: str) -> bool:
 
 
 def local_path(uri: str) -> str:
-    """Return the path of a location on this machine: ``file:///a%20b`` is ``/a b`` (RFC 8089).
+    """Return the path of a location on this machine.
 
-    What names none, such as ``file://photos``, stays as it is.
+    ``file:///a%20b``, ``file://localhost/a%20b`` and ``file:/a%20b`` are ``/a b`` (RFC 8089). What
+    names none, such as ``file://photos``, stays as it is.
     """
-    if not _SCHEME.match(uri):
+    match = _FILE.match(uri)
+    if match is None:
         return uri
-    _, slash, rest = uri.split("://", 1)[1].partition("/")  # before it: a host, this one
-    path = unquote(slash + rest, errors="surrogateescape")
-    return uri if not path or "\0" in path else path
+    path = unquote(uri[match.end() :], errors="surrogateescape")
+    return uri if "\0" in path else path
 
 
 def open_filesystem(uri: str) -> tuple[Any, str]:

@@ -133,14 +133,14 @@ def test_a_file_that_is_read_is_refused_whatever_it_is(inputs: Path) -> None:
         check_outputs([notes], [notes])
 
 
-@pytest.mark.parametrize("source", ["URI", "~/a list.txt", "*.txt", "**/*"])
+@pytest.mark.parametrize("source", ["URI", "file:~", "~/a list.txt", "*.txt", "**/*"])
 def test_a_list_is_read_however_it_is_named(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, source: str
 ) -> None:
     monkeypatch.setenv("HOME", str(tmp_path))
     named = tmp_path / "a list.txt"
     named.write_text("photo.jpg\n")
-    source = source.replace("URI", named.as_uri())
+    source = source.replace("URI", named.as_uri()).replace("file:~", f"file:{named}")
     ended = har("scan", source, "--json", named.name, folder=tmp_path)
     assert (ended.returncode, named.read_text()) == (2, "photo.jpg\n")
     assert "is read by this command" in ended.stderr

@@ -63,7 +63,7 @@ def test_labels_are_found_by_sha256_path_or_base_name(tmp_path: Path, by: str) -
     assert found.raw.sha256.tolist() == rows["sha256"][answered].tolist()
 
 
-@pytest.mark.parametrize("named", ["file://{}/a", "file://{}/%61", "{}//a", "{}/b/../a", "b/../a"])
+@pytest.mark.parametrize("named", ["file://{}/a", "file:{}/%61", "{}//a", "{}/b/../a", "b/../a"])
 def test_labels_are_found_however_a_path_is_written(tmp_path: Path, named: str) -> None:
     for folder in "ab":  # so that the base name alone would not do
         (tmp_path / folder).mkdir()

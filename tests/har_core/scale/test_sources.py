@@ -86,6 +86,8 @@ def test_escapes_of_a_file_uri_are_decoded_and_those_of_a_path_are_not(tmp_path:
         (folder.as_uri(), both),
         (str(folder), both),
         (f"{folder.as_uri()}/*.jpg", both),
+        (folder.as_uri().replace("///", "/"), both),  # as Java writes it
+        (f"FILE://localhost{folder.as_uri()[7:]}", both),
         (latin1.as_uri(), both[1:]),
         (named.as_uri(), one * 2),
         (str(named), one * 2),
@@ -98,7 +100,7 @@ def test_escapes_of_a_file_uri_are_decoded_and_those_of_a_path_are_not(tmp_path:
     assert read_label_table(table.as_uri()).names == ("x",)
 
 
-@pytest.mark.parametrize("uri", ["file://", "file://photos", "file:///a%00b"])
+@pytest.mark.parametrize("uri", ["file://", "file://photos", "file:///a%00b", "file:/a%00b"])
 def test_a_file_uri_that_names_no_path_is_not_the_root_of_the_disk(uri: str) -> None:
     assert local_path(uri) == uri
     with pytest.raises(HarError, match=rf"^There is no {uri}\.$"):
