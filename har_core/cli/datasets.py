@@ -46,7 +46,7 @@ ColumnsOption = Annotated[
 
 def read_dataset(
     folder: Path,
-    table: Path | None,
+    table: str | Path | None,
     old_table: Path | None = None,
     columns: str | None = None,
     *,
@@ -79,7 +79,7 @@ def read_dataset(
 
 
 def warn_of_spellings(
-    dataset: "Dataset", folder: Path, table: Path | None, columns: str | None
+    dataset: "Dataset", folder: Path, table: str | Path | None, columns: str | None
 ) -> None:
     """Say which labels differ only in spelling, and the command that makes them one."""
     from har_core.dataset.slips import describe_variants

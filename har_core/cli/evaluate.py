@@ -15,7 +15,7 @@ from har_core.cli.datasets import (
     read_dataset,
 )
 from har_core.cli.exit_codes import ExitCode
-from har_core.cli.options import ModelOption, OptionalDatasetOption
+from har_core.cli.options import ModelOption, OptionalDatasetOption, labels_option
 from har_core.cli.terminal import (
     ended_by_interrupt,
     make_table,
@@ -64,7 +64,13 @@ def evaluate(
     ] = None,
     dataset: OptionalDatasetOption = None,
     model: ModelOption = None,
-    table: TableOption = None,
+    table: Annotated[
+        str | None,
+        labels_option(
+            "Table to use instead of DATASET/train.csv; of RESULTS: labels by sha256, path, URI or "
+            "base name."
+        ),
+    ] = None,
     old_table: OldTableOption = None,
     columns: ColumnsOption = None,
     split: SplitOption = None,
@@ -119,7 +125,7 @@ def evaluate(
 def _evaluate_results(
     location: str,
     dataset: Path | None,
-    table: Path | None,
+    table: str | Path | None,
     columns: str | None,
     split: str | None,
     model: str | None,

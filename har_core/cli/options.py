@@ -13,7 +13,8 @@ from har_core.settings import DATASET
 # How the help calls what is text and names a place: a file may be - for stdout.
 _FILE_OR_STDOUT: Final = "[FILE]"  # if it stands alone
 _FILES: Final = ("FILE", _FILE_OR_STDOUT)
-_FOLDERS: Final = ("FOLDER", "RESULTS")
+_TABLE: Final = "FILE|URI"
+_NO_STREAMS: Final = ("FOLDER", "RESULTS", _TABLE)
 
 _MODEL: Final = "Bundle name or path. Default: HAR_MODEL, else the newest."
 ModelOption = Annotated[str | None, typer.Option("--model", metavar="NAME", help=_MODEL)]
@@ -50,6 +51,8 @@ AddressOption = Annotated[
 WorkersOption = Annotated[
     int | None, typer.Option(min=1, help="Workers, one core each.", show_default="one per core")
 ]
+
+
 ColumnOption = Annotated[
     str | None,
     typer.Option(
@@ -57,6 +60,17 @@ ColumnOption = Annotated[
         show_default="found by its usual names",
     ),
 ]
+
+
+def labels_option(meaning: str) -> Any:
+    """Return the option that names a table of labels, here or in a bucket."""
+    return typer.Option("--table", metavar=_TABLE, parser=_path_or_uri, help=meaning)
+
+
+def _path_or_uri(text: str) -> str:
+    from har_core.scale.sources.locations import local_path  # few commands need it
+
+    return local_path(text)
 
 
 def with_optional_values(arguments: Sequence[str], options: Container[str]) -> list[str]:
@@ -110,12 +124,12 @@ def check_places(parameters: Iterable[Any], given: Mapping[str, Any]) -> None:
                 raise HarError("An argument is empty; is a variable not set? Here is '.'")
             continue
         is_path = parameter.type.name == "path"
-        if not (is_path or parameter.metavar in (*_FILES, *_FOLDERS)):
+        if not (is_path or parameter.metavar in (*_FILES, *_NO_STREAMS)):
             continue
         name = parameter.opts[0]
         if "" in texts:
             raise HarError(f"{name} is empty; is a variable not set?")
-        if "-" in texts and (is_path or parameter.metavar in _FOLDERS):
+        if "-" in texts and (is_path or parameter.metavar in _NO_STREAMS):
             raise HarError(f"{name} takes no -, which is a stream; one called so is ./-")
 
 

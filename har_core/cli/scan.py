@@ -22,6 +22,7 @@ from har_core.cli.options import (
     EngineOption,
     WorkersOption,
     check_address,
+    labels_option,
 )
 from har_core.cli.terminal import ended_by_interrupt, progress_bar, stderr, write_output
 from har_core.errors import NoTableError
@@ -61,12 +62,10 @@ def scan(
         ),
     ] = None,
     table: Annotated[
-        Path | None,
-        typer.Option(
-            "--table",
-            metavar="FILE",
-            help="Table to use instead of DATASET/train.csv; of other sources: labels by sha256, "
-            "path, URI or base name. Tables as sources bring their own.",
+        str | None,
+        labels_option(
+            "Table to use instead of DATASET/train.csv; of other sources: labels by sha256, path, "
+            "URI or base name. Tables as sources bring their own."
         ),
     ] = None,
     columns: ColumnsOption = None,
@@ -114,7 +113,7 @@ def scan(
     _write(photographs, csv_file, json_file)
 
 
-def _as_dataset(source: str, table: Path | None, columns: str | None) -> "Dataset | None":
+def _as_dataset(source: str, table: str | None, columns: str | None) -> "Dataset | None":
     """Open a dataset's folder; return None for a source of another kind.
 
     Raises
@@ -153,7 +152,7 @@ def _scan_sources(
     to: str | None,
     where: "Where",
     column: str | None,
-    table: Path | None,
+    table: str | None,
     columns: str | None,
     outputs: tuple[str | None, ...],
 ) -> "pd.DataFrame":

@@ -1,7 +1,6 @@
 """`score` and `suspects`: answers for very many photographs, and labels that these contradict."""
 
 from enum import StrEnum
-from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -16,6 +15,7 @@ from har_core.cli.options import (
     ModelOption,
     WorkersOption,
     check_address,
+    labels_option,
 )
 from har_core.cli.terminal import ended_by_interrupt, progress_bar, stderr, write_output
 from har_core.errors import some_of
@@ -119,14 +119,7 @@ def suspects(
     results: Annotated[
         str, typer.Argument(metavar="RESULTS", help="Made by 'har score --features'.")
     ],
-    table: Annotated[
-        Path,
-        typer.Option(
-            "--table",
-            metavar="FILE",
-            help="Table of labels by sha256, path, URI or base name.",
-        ),
-    ],
+    table: Annotated[str, labels_option("Table of labels by sha256, path, URI or base name.")],
     columns: ColumnsOption = None,
     csv_file: Annotated[
         str | None,

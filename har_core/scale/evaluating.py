@@ -1,5 +1,6 @@
 """Evaluating a RESULTS folder: its answers joined with a table of labels."""
 
+import os
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
@@ -26,7 +27,7 @@ from har_core.wording import counted
 
 def evaluate_results(
     results: Results,
-    table: Path,
+    table: str | Path,
     *,
     columns: Mapping[str, str] | None = None,
     split: str | None = None,
@@ -40,7 +41,7 @@ def evaluate_results(
     Parameters
     ----------
     results : Results
-    table : Path
+    table : str or Path
         See `har_core.scale.labels.read_label_table`.
     columns : mapping, optional
         See `har_core.dataset.columns.choose_columns`.
@@ -80,7 +81,7 @@ def evaluate_results(
     for done, part in enumerate(parts, start=1):
         joined.add(results.read_part(part, wanted))
         progress("Joining labels and answers", done, len(parts))
-    evaluation = joined.evaluation(str(table.parent), split)
+    evaluation = joined.evaluation(os.path.dirname(table) or ".", split)  # noqa: PTH120 (or a URI)
     if info.precision == "int8":
         notes.append("The network computed with 8 bits, which may cost some tenths of a point.")
     if labels.contradicted:

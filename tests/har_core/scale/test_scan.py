@@ -242,6 +242,9 @@ def test_bucket_is_scanned_and_evaluated_as_a_folder_is(
     here = tmp_path / "in"
     here.mkdir()
     filesystem, folder = open_filesystem(f"{address}/in")
+    labels = {tmp_path: (planted / "train.csv").as_uri(), address: f"{address}/labels.csv"}
+    with filesystem.open_output_stream(f"{folder[:-3]}/labels.csv") as file:
+        file.write((planted / "train.csv").read_bytes())
     for path in sorted((planted / "train").glob("*.jpg")):
         shutil.copy(path, here)
         with filesystem.open_output_stream(f"{folder}/{path.name}") as file:
@@ -249,7 +252,7 @@ def test_bucket_is_scanned_and_evaluated_as_a_folder_is(
     found, measured = [], []
     for place in (tmp_path, address):
         table = tmp_path / "findings.csv"
-        by = ("--table", planted / "train.csv")
+        by = ("--table", labels[place])
         ended = har("scan", f"{place}/in/*.jpg", *by, "--to", f"{place}/scan", "--csv", table)
         assert ended.returncode == 1 and f"{place}/scan" in ended.stderr
         found.append(by_name(pd.read_csv(table)).drop(columns="filename"))
@@ -258,7 +261,7 @@ def test_bucket_is_scanned_and_evaluated_as_a_folder_is(
         assert ended.returncode == 1, ended.stderr  # some cannot be read
         measured.append(json.loads(ended.stdout))
         assert all(row["filename"].startswith(str(place)) for row in measured[-1].pop("skipped"))
-        del measured[-1]["created"]
+        del measured[-1]["created"], measured[-1]["dataset"]
     assert len(found[0]) > 10 and found[0]["label"].notna().any()
     pd.testing.assert_frame_equal(found[1], found[0])
     assert measured[0]["n"] > 8 and measured[1] == measured[0]
@@ -334,6 +337,12 @@ def test_folder_that_is_no_dataset_is_scanned_without_labels(planted: Path, tmp_
     nothing = har("scan", tmp_path / "empty")
     assert nothing.returncode == 2
     assert nothing.stderr == f"Error: {tmp_path / 'empty'} holds no photographs.\n"
+
+
+def test_a_dataset_may_be_named_by_a_uri(planted: Path) -> None:
+    one, other = (har("scan", folder, "--csv") for folder in (planted, planted.as_uri()))
+    assert one.returncode == other.returncode == 1
+    assert one.stdout == other.stdout != ""
 
 
 def test_dataset_folder_from_the_environment_may_have_blanks_in_its_name(
