@@ -554,7 +554,7 @@ def test_damaged_predictions_do_not_hide_the_dataset(
     assert "25 photographs" in figures(open_page(analysed))
     page = open_page(analysed, "Label suspects")
     assert "Cannot read" in page.error[0].value
-    assert "labels are doubtful" in texts(page)
+    assert "doubtful, the most doubtful first" in texts(page)
 
 
 def test_cross_validation_kept_from_training_judges_the_whole_set_without_an_analysis(
@@ -573,7 +573,7 @@ def test_cross_validation_kept_from_training_judges_the_whole_set_without_an_ana
     monkeypatch.setenv("HAR_MODELS_DIR", str(models))
     page = open_page(dataset, "Label suspects", suspect_source="Whole set")
     assert "before it was fine-tuned" in texts(page)
-    assert "**1** of 25 labels are doubtful" in texts(page)
+    assert "**1** of 25 labels is doubtful" in texts(page)
     table = page.dataframe[0].value
     assert table["Photograph"].tolist() == ["running_3.jpg"]
     assert table["Suggested"].tolist() == ["clapping"]
@@ -635,7 +635,7 @@ def test_pictures_that_only_share_a_name_with_test_photographs_are_not_those(
     assert view.photographs["prediction"].isna().all()
     page = open_page(impostors, "Label suspects")
     assert "Let the model look at all photographs first" in texts(page)
-    assert "labels are doubtful" not in texts(page)
+    assert "doubtful, the most doubtful first" not in texts(page)
     page = texts(open_page(impostors, "Photographs", photo="Image_1.jpg"))
     assert "In the test split" not in page
 
