@@ -26,10 +26,12 @@ from har_core.model.records import (
     read_splits,
 )
 from har_core.progress import Progress
+from har_core.scan.cache import ScanCache, scan_cache_path
 from har_core.scan.issues import ISSUE_KINDS, any_issue, issue_column
 from har_core.scan.scanning import list_rows, load_scan, n_measured
 from har_core.storage.cache import cache_dir
 from har_core.storage.checksums import sha256_of_files
+from har_core.storage.paths import is_file
 
 _SHOW_PROGRESS_FROM: Final = 2_000  # photographs; fewer are read within half a second
 
@@ -153,6 +155,9 @@ def dataset_view(folder: str, model_folder: Path | None) -> DatasetView:
             # Outside, or Streamlit would take the bar for a part of what it caches.
             outside.run(place.progress, done / total, f"{what}: {done:,} of {total:,}")
 
+    if not is_file(scan_cache_path()):
+        with ScanCache(may_forget=True):  # made later, it would be a change to what is shown
+            pass
     view = _load_view(_identity(dataset, model_folder), dataset, report)
     place.empty()
     return view
@@ -164,7 +169,7 @@ def _identity(dataset: Dataset, model_folder: Path | None) -> Identity:
     scanning = any(job.state == "running" for job in find_jobs("scan/"))
     watched = (
         *dataset.sources,
-        *([] if scanning else sorted(cache_dir().glob("scan-*.sqlite"))),
+        *([] if scanning else [scan_cache_path()]),
         cache_dir() / "analyses",
         manifest_file or dataset.folder,
     )

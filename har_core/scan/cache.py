@@ -27,6 +27,11 @@ _SCHEMA: Final = (
 )
 
 
+def scan_cache_path() -> Path:
+    """Return where measurements are kept: ``scan-vN.sqlite`` in the cache folder."""
+    return cache_dir() / f"scan-v{MEASUREMENT_VERSION}.sqlite"
+
+
 def why_nothing_is_remembered() -> str:
     """Return what is wrong with the cache folder and what to do; ``""`` if it can be written."""
     try:
@@ -52,14 +57,13 @@ class ScanCache(CacheDatabase):
     Parameters
     ----------
     path : Path, optional
-        SQLite file; default ``scan-vN.sqlite`` in `har_core.storage.cache.cache_dir`.
+        SQLite file; default `scan_cache_path`.
     may_forget : bool
         See `CacheDatabase`.
     """
 
     def __init__(self, path: Path | None = None, *, may_forget: bool = False) -> None:
-        path = path or cache_dir() / f"scan-v{MEASUREMENT_VERSION}.sqlite"
-        super().__init__(path, _SCHEMA, may_forget=may_forget)
+        super().__init__(path or scan_cache_path(), _SCHEMA, may_forget=may_forget)
 
     def known_files(self, stamps: Mapping[str, FileStamp]) -> dict[str, str]:
         """Return path to sha256 of the files that still have the recorded stamp."""

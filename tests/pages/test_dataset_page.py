@@ -18,6 +18,7 @@ from streamlit.testing.v1.element_tree import Button
 
 from dashboard.dataset import actions
 from dashboard.dataset import suspects as dataset_suspects
+from dashboard.dataset import view as views
 from dashboard.dataset.kept import zip_of
 from dashboard.dataset.review.queue import load_queue
 from dashboard.dataset.view import dataset_view
@@ -145,6 +146,19 @@ def figures(page: AppTest) -> list[str]:
     """Return the key figures below the title."""
     (line,) = [m.value for m in page.markdown if "** class" in m.value]
     return line.replace("**", "").split(" · ")
+
+
+def test_a_part_of_a_first_page_is_still_of_it_though_the_cache_is_new(
+    unscanned: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    shown: list[views.DatasetView] = []
+    show = views.dataset_view
+    monkeypatch.setattr(views, "dataset_view", lambda *of: shown.append(show(*of)) or shown[-1])
+    open_page(unscanned)
+    (first,) = shown
+    assert views._is_current(first)
+    scan_dataset(unscanned, workers=1)
+    assert not views._is_current(first)
 
 
 def test_photographs_can_be_browsed_where_nothing_can_be_remembered(
