@@ -24,7 +24,7 @@ from dashboard.dataset.suspects import show_suspects
 from dashboard.dataset.table_check import show_recorded_classes, show_table_check
 from dashboard.dataset.view import DatasetView, dataset_view
 from dashboard.results.sections import show_as_dataset
-from dashboard.widgets.sections import follow_history
+from dashboard.widgets.sections import choose_section
 from dashboard.wording.names import escape_markdown
 from har_core.dataset.decisions import load_decisions
 from har_core.errors import DatasetError, UnclearTableError
@@ -82,22 +82,13 @@ def show_dataset(folder: str) -> None:
         st.warning(escape_markdown(view.photographs_missing), icon=":material/no_photography:")
         show_overview(view)
         return
-    follow_history(SECTION_KEY, SECTIONS)
-    section = st.segmented_control(
-        "Section",
-        SECTIONS,
-        default="Overview",
-        required=True,
-        key=SECTION_KEY,
-        bind="query-params",
-        label_visibility="collapsed",
-    )
+    section = choose_section(SECTIONS, SECTION_KEY)
     if section != "Review":  # which needs the room
         with figures:
             show_key_figures(view)
             show_kept(view.folder)
     offer_scan(view, findings_shown=section == "Findings")
-    show_section(view, section or "Overview")
+    show_section(view, section)
     show_opened_photograph(view)
 
 

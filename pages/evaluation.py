@@ -20,7 +20,7 @@ from dashboard.jobs.registry import Job
 from dashboard.jobs.view import JobEnd, show_jobs
 from dashboard.results.sections import show_as_evaluation
 from dashboard.trials import list_trials
-from dashboard.widgets.sections import follow_history
+from dashboard.widgets.sections import choose_section
 from dashboard.wording.names import escape_markdown
 from har_core.errors import HarError
 from har_core.evaluation.store import list_evaluations
@@ -29,7 +29,7 @@ from har_core.model.manifest import read_manifest
 
 EVALUATION_KEY = "evaluation"
 OVERVIEW = "Overview"
-TABS = (
+SECTIONS = (
     OVERVIEW,
     confusions.TITLE,
     "Classes",
@@ -80,8 +80,7 @@ def show_evaluation(folder: Path, names: list[str]) -> None:
     for caveat in caveats:
         st.warning(escape_markdown(caveat), icon=":material/warning:")
 
-    follow_history(confusions.VIEW_KEY, TABS)
-    tabs = dict(zip(TABS, st.tabs(TABS, key=confusions.VIEW_KEY, bind="query-params"), strict=True))
+    section = choose_section(SECTIONS, confusions.VIEW_KEY)
     usable = [(entry, entry.manifest) for entry in list_bundles() if entry.manifest is not None]
     # Models of the same classes first: one of them is what a comparison starts with.
     usable.sort(key=lambda item: item[1].class_names != shown.manifest.class_names)
@@ -98,10 +97,7 @@ def show_evaluation(folder: Path, names: list[str]) -> None:
         "Compare": lambda: show_comparison(shown, others),
         "Evaluate another set": lambda: show_new_evaluation(folder, names),
     }
-    for title, tab in tabs.items():
-        if tab.open:
-            with tab:
-                draw[title]()
+    draw[section]()
 
 
 st.title("How good is the model?", anchor=False)

@@ -14,6 +14,7 @@ from dashboard.results.overview import show_overview
 from dashboard.results.photos import ScoredPhotos
 from dashboard.widgets.confusions import show_confusions
 from dashboard.widgets.metric_tiles import show_metric_tiles
+from dashboard.widgets.sections import choose_section
 from dashboard.wording.metrics import metric_interval, metric_value
 from dashboard.wording.names import escape_markdown
 from har_core.errors import HarError, some_of
@@ -53,15 +54,7 @@ def show_evaluation(table: ResultsTable) -> None:
     _show_summary(labels, result)
     if seen_before:
         st.warning(seen_before, icon=":material/warning:")
-    section = st.segmented_control(
-        "Section",
-        _SECTIONS,
-        default="Overview",
-        required=True,
-        key="results_view",
-        bind="query-params",
-        label_visibility="collapsed",
-    )
+    section = choose_section(_SECTIONS, "results_view")
     if section == "Confusions":
         show_confusions(result, _ScoredCells(table, labels, result))
     elif section == "Confidence":

@@ -11,6 +11,7 @@ from dashboard.results.header import show_header
 from dashboard.results.map import show_map
 from dashboard.results.opening import close_results, opened_results
 from dashboard.results.overview import show_overview
+from dashboard.widgets.sections import choose_section
 from dashboard.wording.names import escape_markdown
 from har_core.errors import HarError
 from har_core.scale.opened.table import ResultsTable
@@ -46,13 +47,4 @@ def _show(location: str, draw: Callable[[ResultsTable], None]) -> None:
 
 
 def _show_sections(table: ResultsTable) -> None:
-    section = st.segmented_control(
-        "Section",
-        list(_SECTIONS),
-        default="Overview",
-        required=True,
-        key="results_section",
-        bind="query-params",
-        label_visibility="collapsed",
-    )
-    _SECTIONS[section or "Overview"](table)
+    _SECTIONS[choose_section(list(_SECTIONS), "results_section")](table)

@@ -15,11 +15,38 @@ _Shown = TypeVar("_Shown")
 _Draw = Callable[Concatenate[_Shown, _P], None]
 
 
-def follow_history(key: str, sections: Sequence[str]) -> None:
+def choose_section(sections: Sequence[str], key: str) -> str:
+    """Draw the choice of a page's section, one step of the browser's history each.
+
+    Parameters
+    ----------
+    sections : sequence of str
+        Their titles; the first one is open at the start.
+    key : str
+        By which session state and the address know the choice.
+
+    Returns
+    -------
+    str
+        The open section.
+    """
+    _follow_history(sections, key)
+    chosen: str | None = st.segmented_control(
+        "Section",
+        sections,
+        default=sections[0],
+        required=True,
+        key=key,
+        bind="query-params",
+        label_visibility="collapsed",
+    )
+    return chosen or sections[0]
+
+
+def _follow_history(sections: Sequence[str], key: str) -> None:
     """Choose the section that the address names, if the browser has gone back or forth.
 
-    Streamlit forgets to where the address names none: the first one is open then. Call this
-    before the choice with that `key` is drawn.
+    Streamlit forgets to where the address names none: the first one is open then.
     """
     named = st.query_params.get(key, sections[0])
     seen = f"{key}_in_address"

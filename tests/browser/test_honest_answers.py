@@ -100,7 +100,7 @@ def test_a_visit_that_asks_for_honest_answers(page: Page) -> None:
 
     # The threshold that the Evaluation page stores decides here, too.
     page.get_by_role("link", name="Evaluation").click()
-    page.get_by_role("tab", name="Confidence").click()
+    page.get_by_role("radio", name="Confidence").click()
     page.get_by_role("slider").press("End")
     page.get_by_role("button", name="Let it abstain below").click()
     expect(page.get_by_text(re.compile(r"Now it abstains below >\s99"))).to_be_visible()
