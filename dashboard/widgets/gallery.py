@@ -62,23 +62,22 @@ _CSS: Final = """
 
 _JS: Final = """
 // Browsers forget which element had the focus inside a component, so a closing dialog cannot
-// give it back.
-const focusWhenDialogCloses = (root, id) => {
-  root.waiting?.disconnect()
+// give it back. Stepping on closes one dialog and opens the next, on a busy machine seconds later:
+// the photograph is watched for until the focus is found elsewhere.
+const focusWhenDialogsClose = (root, id) => {
+  root.watching?.disconnect()
   let seen = false
   let quiet
-  const observer = root.waiting = new MutationObserver(() => {
+  const observer = root.watching = new MutationObserver(() => {
     clearTimeout(quiet)
     if (document.querySelector("[role=dialog]")) seen = true
-    // Stepping on closes one dialog and opens the next, and a decision draws the tiles again.
     else if (seen) quiet = setTimeout(() => {
-      observer.disconnect()
-      if (document.activeElement !== document.body) return
-      root.querySelector(`.open[data-id="${CSS.escape(id)}"]`)?.focus()
+      seen = false
+      if (document.activeElement !== document.body || !root.isConnected) observer.disconnect()
+      else root.querySelector(`.open[data-id="${CSS.escape(id)}"]`)?.focus()
     }, 400)
   })
   observer.observe(document.body, { childList: true, subtree: true })
-  setTimeout(() => { if (!seen) observer.disconnect() }, 10_000)
 }
 
 export default function (component) {
@@ -110,7 +109,7 @@ export default function (component) {
     open.append(element("span", "spoken", `Open ${tile.id}: `))
     open.onclick = () => {
       setTriggerValue("opened", tile.id)
-      focusWhenDialogCloses(root, tile.id)
+      focusWhenDialogsClose(root, tile.id)
     }
     open.dataset.id = tile.id
     const picture = element("div", "picture")
