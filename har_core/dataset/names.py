@@ -95,8 +95,8 @@ def match_names(
     search = _Search(files, home, photo_folder)
     matches = Matches()
     wanted = [_parse(name, files) for name in listed]
-    for parts, elsewhere in wanted:
-        found = None if elsewhere or not parts else search.directly(parts)
+    for name, (parts, elsewhere) in zip(listed, wanted, strict=True):
+        found = None if elsewhere or not parts else search.directly(parts, _has_folder(name))
         matches.files.append(found)
         matches.problems.append("" if found else MISSING)
     unmatched = [row for row, file in enumerate(matches.files) if file is None]
@@ -215,6 +215,11 @@ def _parse(listed: str, files: DatasetFiles) -> tuple[list[str], bool]:
     return parts, elsewhere
 
 
+def _has_folder(listed: str) -> bool:
+    """Tell whether a path names a folder: ``./a.jpg``, as `name_of_file` says, does, too."""
+    return "/" in listed or "\\" in listed
+
+
 class _Search:
     def __init__(self, files: DatasetFiles, home: str, photo_folder: str) -> None:
         self.files = files
@@ -224,10 +229,10 @@ class _Search:
         self._indexes: dict[Callable[[str], str], tuple[_FilesByParts, _FilesByParts]] = {}
         self._deepest = 1  # parts of a file's path
 
-    def directly(self, parts: list[str]) -> str | None:
+    def directly(self, parts: list[str], has_folder: bool) -> str | None:
         """Find a file where the table says that it is."""
         name = "/".join(parts)
-        for base in self._bases if len(parts) > 1 else self._bases_of_names:
+        for base in self._bases if has_folder else self._bases_of_names:
             file = f"{base}/{name}" if base else name
             if self.files.path(file):
                 return file

@@ -41,6 +41,15 @@ def test_the_photo_folder_and_the_tables_folder_come_first_for_bare_names(tmp_pa
     assert matched(tmp_path, [], ["Image_1.jpg"], home="test").files == ["test/Image_1.jpg"]
 
 
+def test_a_dot_is_the_tables_own_folder_where_the_photo_folder_has_one_of_the_name(
+    tmp_path: Path,
+) -> None:
+    present = ["a.jpg", "train/a.jpg", "train/b.jpg"]
+    found = matched(tmp_path, present, ["./a.jpg", ".\\a.jpg", "a.jpg", "./b.jpg"])
+    assert found.files == ["a.jpg", "a.jpg", "train/a.jpg", "train/b.jpg"]
+    assert found.notes == []
+
+
 def test_a_photograph_that_its_folder_lacks_is_missing(tmp_path: Path) -> None:
     """Image_2.jpg is in train/ only; a row that says test/ does not mean that one."""
     found = matched(tmp_path, TWO_FOLDERS, ["test/Image_2.jpg", "C:\\me\\test\\Image_2.jpg"])
