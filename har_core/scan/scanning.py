@@ -209,11 +209,11 @@ def _measure_in_parallel(
         return
     chunks = [paths[start : start + _CHUNK] for start in range(0, len(paths), _CHUNK)]
     with _make_executor(workers or os.cpu_count() or 1, len(paths)) as executor:
-        with ctrl_c_held_back():
-            pending: set[Future[dict[str, Measurement]]] = {
-                executor.submit(_measure_chunk, chunk) for chunk in chunks
-            }
         try:
+            with ctrl_c_held_back():
+                pending: set[Future[dict[str, Measurement]]] = {
+                    executor.submit(_measure_chunk, chunk) for chunk in chunks
+                }
             while pending:
                 finished, pending = wait(pending, return_when=FIRST_COMPLETED)
                 for future in finished:

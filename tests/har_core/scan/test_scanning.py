@@ -4,7 +4,11 @@ import json
 import shutil
 import subprocess
 import sys
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
+from typing import NoReturn
 
 import numpy as np
 import pandas as pd
@@ -148,6 +152,30 @@ def test_cancelled_scan_goes_on_where_it_stopped(
     reported: list[tuple[str, int, int]] = []
     scan_dataset(folder, workers=1, progress=lambda *step: reported.append(step))
     assert reported[0] == ("Measuring photographs", 4, 8)
+
+
+def test_a_scan_that_is_cancelled_while_it_begins_does_not_go_on_to_its_end(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folder = write_scenes(tmp_path / "dataset", 40)
+    measured: list[str] = []
+
+    @contextmanager
+    def held_back() -> Iterator[None]:
+        yield
+        raise KeyboardInterrupt  # which came in the meantime
+
+    def measure(path: str) -> NoReturn:
+        measured.append(path)
+        time.sleep(0.05)
+        raise OSError
+
+    monkeypatch.setattr(scan_module, "_CHUNK", 1)
+    monkeypatch.setattr(scan_module, "ctrl_c_held_back", held_back)
+    monkeypatch.setattr(scan_module, "measure_file", measure)
+    with pytest.raises(KeyboardInterrupt):
+        scan_dataset(folder, workers=1)
+    assert len(measured) < 20
 
 
 def test_folder_that_vanishes_during_the_scan_is_a_clear_error(
