@@ -12,7 +12,8 @@ from concurrent.futures import (
     wait,
 )
 from pathlib import Path
-from typing import Final
+from types import SimpleNamespace
+from typing import Any, Final
 
 import numpy as np
 import pandas as pd
@@ -32,6 +33,8 @@ from har_core.workers import ctrl_c_held_back, end_at_ctrl_c, worker_context
 _CHUNK: Final = 64
 # Starting worker processes takes about a second, in which threads measure some hundred files.
 _PROCESSES_FROM: Final = 600
+# Of a worker process: whether what it does is still wanted.
+_is_dropped: Any = SimpleNamespace(value=False)
 
 
 def scan_dataset(
@@ -225,19 +228,36 @@ def _measure_in_parallel(
 def _make_executor(workers: int, n_files: int) -> Executor:
     if workers == 1 or n_files < _PROCESSES_FROM:
         return ThreadPoolExecutor(workers)
-    context = worker_context("har_core.scan.measurement")
-    return ProcessPoolExecutor(workers, mp_context=context, initializer=_begin_worker)
+    return _Processes(workers)
 
 
-def _begin_worker() -> None:
+class _Processes(ProcessPoolExecutor):
+    """Worker processes, which leave what they do when the rest is dropped."""
+
+    def __init__(self, workers: int) -> None:
+        context = worker_context("har_core.scan.measurement")
+        self._dropped = context.RawValue("b")  # no lock, which a worker that is killed would keep
+        super().__init__(
+            workers, mp_context=context, initializer=_begin_worker, initargs=(self._dropped,)
+        )
+
+    def shutdown(self, wait: bool = True, *, cancel_futures: bool = False) -> None:
+        if cancel_futures:
+            self._dropped.value = True
+        super().shutdown(wait, cancel_futures=cancel_futures)
+
+
+def _begin_worker(dropped: Any) -> None:
     """Run whenever nobody waits: whoever opens a page or asks for a prediction does."""
+    global _is_dropped
     end_at_ctrl_c()
     if hasattr(os, "nice"):
         os.nice(10)
+    _is_dropped = dropped
 
 
 def _measure_chunk(paths: Sequence[str]) -> dict[str, Measurement]:
-    return {path: measure_file(path) for path in paths}
+    return {path: measure_file(path) for path in paths if not _is_dropped.value}
 
 
 def _measurement_table(contents: Mapping[str, str | Measurement], store: ScanCache) -> pd.DataFrame:

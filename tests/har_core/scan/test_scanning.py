@@ -1,6 +1,7 @@
 """Every planted fault is found under its own name; scans resume and remember."""
 
 import json
+import os
 import shutil
 import subprocess
 import sys
@@ -209,6 +210,19 @@ def test_worker_processes_measure_the_same_as_threads(
     monkeypatch.setattr(scan_module, "_PROCESSES_FROM", 1)
     by_processes = scan_dataset(folder, workers=2, cache=tmp_path / "processes.sqlite")
     pd.testing.assert_frame_equal(by_processes, by_threads)
+
+
+def test_worker_processes_leave_what_they_do_when_the_rest_is_dropped(tmp_path: Path) -> None:
+    folder = write_scenes(tmp_path / "dataset", 1)
+    paths = [tmp_path / f"{n}.jpg" for n in range(1_000)]
+    for path in paths:
+        os.link(folder / "train" / "scene_0.jpg", path)
+    with scan_module._Processes(1) as processes:
+        begun = processes.submit(scan_module._measure_chunk, list(map(str, paths)))
+        while not begun.running():
+            time.sleep(0.01)
+        processes.shutdown(wait=False, cancel_futures=True)
+        assert len(begun.result()) < len(paths)
 
 
 def test_paths_that_lead_out_of_the_folder_are_never_opened(
