@@ -159,13 +159,13 @@ class ActionModel:
         # Every thread decodes its own batches, so that no core waits for another.
         with ThreadPoolExecutor(n_cores) as pool:
             several = len(sources) > 1
-            answers = [pool.submit(self._predict_one_batch, batch, several) for batch in batches]
             try:
+                answers = [pool.submit(self._predict_one_batch, b, several) for b in batches]
                 for answer in answers:
                     results += answer.result()
                     progress(len(results), len(sources))
             finally:
-                pool.shutdown(cancel_futures=True)  # `progress` may have raised
+                pool.shutdown(cancel_futures=True)  # `progress` may have raised, or Ctrl-C come
         return results
 
     def predict_probabilities(self, pixels: np.ndarray, *, raw: bool = False) -> np.ndarray:
