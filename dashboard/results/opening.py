@@ -23,6 +23,7 @@ from har_core.scale.models import fingerprint
 from har_core.scale.opened.labels import JoinedLabels, count_among, join_labels
 from har_core.scale.opened.metrics import MassResult, evaluate_results
 from har_core.scale.opened.table import ResultsTable, open_results
+from har_core.scale.sources.locations import local_path
 from har_core.storage.checksums import sha256_of_files
 from har_core.storage.paths import expanded, is_folder
 from har_core.wording import counted
@@ -104,9 +105,9 @@ def measured(table: ResultsTable, source: str) -> tuple[JoinedLabels, MassResult
     DatasetError
         If there are no labels, or none of these photographs.
     """
-    path = expanded(source)
+    path = expanded(local_path(source))
     if is_folder(path):
-        dataset = opened_dataset(source)
+        dataset = opened_dataset(str(path))
         stamps = tuple(map(file_stamp, (path, *dataset.tables)))
         return _measure(table.identity, source, reading_of(dataset.folder), stamps, table, dataset)
     return _measure(table.identity, source, Reading(), (file_stamp(path),), table, None)

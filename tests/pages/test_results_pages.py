@@ -193,6 +193,20 @@ def test_what_are_no_results_is_said(page: str, results: str, says: str) -> None
     assert says in texts(app)
 
 
+def test_labels_that_a_uri_names_are_read_again_when_they_change(
+    place: Path, tmp_path: Path
+) -> None:
+    table = tmp_path / "my labels.csv"
+    lines = (place / "labels.csv").read_text().splitlines(keepends=True)
+    address = {"results": str(place / "made"), "labels": table.as_uri()}
+    found = []
+    for n in (500, 900):
+        table.write_text("".join(lines[:n]))
+        said = texts(open_page("evaluation", **address))
+        found += re.findall(r"(\d+) labelled photographs", said)
+    assert len(set(found)) == 2
+
+
 def test_wrong_labels_are_said_and_the_answers_stay(place: Path) -> None:
     app = open_page("evaluation", results=str(place / "made"), labels="/no/labels.csv")
     assert "Cannot read the table /no/labels" in app.error[0].value
