@@ -95,6 +95,13 @@ def wait_until_drawn(page: Page) -> None:
     )
 
 
+def step_on(page: Page, dialog: Locator) -> None:
+    """Press the key that leads from a photograph to the next, once the page hears it."""
+    expect(dialog.get_by_role("button", name="Next")).to_be_enabled()
+    wait_until_drawn(page)  # a button that was drawn just now does not hear its key yet
+    page.keyboard.press("ArrowRight")
+
+
 def serious_faults(page: Page) -> list[str]:
     """Return what axe-core finds on a page as it is now that keeps people out."""
     faint = page.evaluate(FAINT_IN_CHARTS)

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 from playwright.sync_api import BrowserContext, Page, expect
 
-from tests.browser.conftest import TIMEOUT_MS, steady_box, wait_until_drawn
+from tests.browser.conftest import TIMEOUT_MS, steady_box, step_on, wait_until_drawn
 from tests.drawing import write_dataset
 
 pytestmark = pytest.mark.browser
@@ -33,8 +33,7 @@ def test_filter_open_exclude_and_export(page: Page) -> None:
     dialog = page.get_by_role("dialog")
     expect(dialog.get_by_role("img", name="The photograph sitting_2.jpg")).to_be_visible()
     expect(dialog.get_by_text("The model says")).to_be_visible()
-    expect(dialog.get_by_role("button", name="Next")).to_be_visible()  # hears the key, drawn last
-    page.keyboard.press("ArrowRight")
+    step_on(page, dialog)
     expect(page.get_by_role("dialog", name="sitting_3.jpg")).to_be_visible()
     expect(page).to_have_url(re.compile("photo=sitting_3.jpg"))
     page.reload()

@@ -12,6 +12,7 @@ from har_core.evaluation.store import read_evaluation
 from tests.browser.conftest import (
     POLL_MS,
     steady_box,
+    step_on,
     visit,
     visitor,
     wait_until_drawn,
@@ -176,8 +177,7 @@ def test_a_link_shows_the_same_cell_and_a_photograph_leads_to_the_dataset(page):
     expect_frame(page, "running as sitting")
     page.get_by_role("button", name=re.compile("Open running_2.jpg")).click()
     dialog = page.get_by_role("dialog")
-    expect(dialog.get_by_role("button", name="Next")).to_be_visible()  # hears the keys, drawn last
-    page.keyboard.press("ArrowRight")
+    step_on(page, dialog)
     expect(dialog.get_by_role("img", name="The photograph running_1.jpg")).to_be_visible()
     expect(dialog.get_by_text("taken for sitting")).to_be_visible()
     label = dialog.get_by_role("heading", name="running", exact=True)

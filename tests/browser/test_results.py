@@ -12,6 +12,7 @@ from har_core.scale.results import Results
 from tests.browser.conftest import (
     errors_of,
     faults_in_both_schemes,
+    step_on,
     visitor,
 )
 from tests.dashboard_process import DashboardProcess, running_dashboard
@@ -68,8 +69,7 @@ def test_from_a_job_to_its_photographs_and_its_confusions(
     expect(page.get_by_text("10 photographs", exact=True)).to_be_visible()
     page.get_by_role("button", name=re.compile("^Open .*photo_00001234")).click()
     dialog = page.get_by_role("dialog", name="photo_00001234.jpg")
-    expect(dialog.get_by_role("button", name="Next")).to_be_enabled()
-    page.keyboard.press("ArrowRight")
+    step_on(page, dialog)
     dialog = page.get_by_role("dialog", name="photo_00001235.jpg")
     expect(dialog.get_by_text("/photos/0000/photo_00001235.jpg")).to_be_visible()
     expect(dialog.get_by_role("button", name="Next")).to_be_enabled()
