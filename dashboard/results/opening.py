@@ -23,7 +23,7 @@ from har_core.scale.models import fingerprint
 from har_core.scale.opened.labels import JoinedLabels, count_among, join_labels
 from har_core.scale.opened.metrics import MassResult, evaluate_results
 from har_core.scale.opened.table import ResultsTable, open_results
-from har_core.scale.sources.locations import local_path
+from har_core.scale.sources.locations import is_remote, local_path, location_stamp
 from har_core.storage.checksums import sha256_of_files
 from har_core.storage.paths import expanded, is_folder
 from har_core.wording import counted
@@ -110,7 +110,8 @@ def measured(table: ResultsTable, source: str) -> tuple[JoinedLabels, MassResult
         dataset = opened_dataset(str(path))
         stamps = tuple(map(file_stamp, (path, *dataset.tables)))
         return _measure(table.identity, source, reading_of(dataset.folder), stamps, table, dataset)
-    return _measure(table.identity, source, Reading(), (file_stamp(path),), table, None)
+    stamp = location_stamp(source) if is_remote(source) else file_stamp(path)
+    return _measure(table.identity, source, Reading(), (stamp,), table, None)
 
 
 @st.cache_resource(max_entries=3, show_spinner="Joining the labels, and measuring …")

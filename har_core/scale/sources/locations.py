@@ -167,6 +167,22 @@ def is_refused(error: Exception) -> bool:
     return gone or isinstance(error, PermissionError) or "ACCESS_DENIED" in str(error)
 
 
+def location_stamp(uri: str) -> tuple[int, int]:
+    """Return what changes when a file elsewhere does; zeros where its server does not say it.
+
+    Raises
+    ------
+    HarError
+        If it cannot be reached.
+    """
+    filesystem, path = open_filesystem(uri)
+    try:
+        info = with_retries(lambda: filesystem.get_file_info(path), uri)
+    except OSError:  # whoever reads it is told why
+        return (0, 0)
+    return (info.mtime_ns or 0, info.size or 0)
+
+
 def open_file(uri: str) -> tuple[Any, int]:
     """Open a file for reading at any place; also return the time of its last change.
 
