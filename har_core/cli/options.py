@@ -1,5 +1,6 @@
 """Options that several commands share."""
 
+import os
 from collections.abc import Container, Iterable, Mapping, Sequence
 from enum import StrEnum
 from pathlib import Path
@@ -51,8 +52,6 @@ AddressOption = Annotated[
 WorkersOption = Annotated[
     int | None, typer.Option(min=1, help="Workers, one core each.", show_default="one per core")
 ]
-
-
 ColumnOption = Annotated[
     str | None,
     typer.Option(
@@ -70,7 +69,7 @@ def labels_option(meaning: str) -> Any:
 def _path_or_uri(text: str) -> str:
     from har_core.scale.sources.locations import local_path  # few commands need it
 
-    return local_path(text)
+    return os.path.expanduser(local_path(text))  # noqa: PTH111 (or a URI)
 
 
 def with_optional_values(arguments: Sequence[str], options: Container[str]) -> list[str]:

@@ -146,6 +146,30 @@ def test_a_list_is_read_however_it_is_named(
     assert "is read by this command" in ended.stderr
 
 
+@pytest.mark.parametrize(
+    "command", ["evaluate made --json", "suspects made --csv", "scan a.jpg b.jpg --csv"]
+)
+@pytest.mark.parametrize("named", ["~/t.csv", "URI"])
+def test_a_table_of_labels_is_read_however_it_is_named(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, command: str, named: str
+) -> None:
+    monkeypatch.setenv("HOME", str(tmp_path))
+    table = tmp_path / "t.csv"
+    table.write_text("uri,klass\nphoto.jpg,sitting\n")
+    named = named.replace("URI", table.as_uri())
+    ended = har(*command.split(), table.name, "--table", named, folder=tmp_path)
+    assert (ended.returncode, table.read_text()) == (2, "uri,klass\nphoto.jpg,sitting\n")
+    assert "is read by this command" in ended.stderr
+
+
+def test_the_table_of_a_dataset_may_lie_at_home(
+    tiny_dataset: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("HOME", str(tiny_dataset))
+    ended = har("scan", tiny_dataset, "--table=~/train.csv", "--json")
+    assert "low_information" in ended.stdout, ended.stderr
+
+
 def test_training_from_a_page_follows_no_links_out_of_the_folder(
     tiny_dataset: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
