@@ -64,7 +64,10 @@ def read_dataset(
     """
     from har_core.dataset.columns import parse_columns
     from har_core.dataset.table import open_dataset
+    from har_core.scale.sources.locations import is_remote
 
+    if table is not None and is_remote(str(table)):
+        raise HarError(f"{table} is not on this machine, as the table of a dataset's folder must.")
     if old_table is not None:
         if table is not None:
             raise HarError("--csv is the old name of --table; give one of them.")

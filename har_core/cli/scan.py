@@ -26,7 +26,7 @@ from har_core.cli.options import (
 )
 from har_core.cli.terminal import ended_by_interrupt, progress_bar, stderr, write_output
 from har_core.errors import NoTableError
-from har_core.scale.sources.locations import local_path
+from har_core.scale.sources.locations import is_remote, local_path
 from har_core.settings import DATASET
 from har_core.storage.paths import expanded, is_file, is_folder
 from har_core.wording import counted
@@ -100,7 +100,7 @@ def scan(
         raise typer.BadParameter(f"name what to scan, or set {DATASET.name}.")
     check_address(engine, address)
     outputs = (csv_file, json_file)
-    elsewhere = to or column or engine is not Engine.LOCAL
+    elsewhere = to or column or engine is not Engine.LOCAL or (table and is_remote(table))
     with ended_by_interrupt("Interrupted. What was measured is kept; scan again to go on."):
         if len(given) == 1 and not elsewhere and (read := _as_dataset(given[0], table, columns)):
             warn_of_spellings(read, Path(given[0]), table, columns)

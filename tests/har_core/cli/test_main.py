@@ -331,6 +331,7 @@ def test_pattern_and_stdin_are_read(run, photos, monkeypatch):
         (("predict", "x.jpg", "--explain", "-"), "--explain takes no -"),
         (("unpack", ".", "--output", "-"), "--output takes no -"),
         (("evaluate", "--dataset", ".", "--csv"), "'--csv' requires an argument"),
+        (("evaluate", "--dataset", ".", "--table", "s3://b/c.csv"), "s3://b/c.csv is not on this"),
         (("predict", "--", "x.jpg", ""), "An argument is empty"),
         (("predict", "--nonsense", "--model", "", ""), "No such option: --nonsense"),
         (("compare", "tiny", "other", "--verdict", "--split", "test"), "leave out --split"),

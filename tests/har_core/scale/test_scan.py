@@ -265,6 +265,9 @@ def test_bucket_is_scanned_and_evaluated_as_a_folder_is(
     assert len(found[0]) > 10 and found[0]["label"].notna().any()
     pd.testing.assert_frame_equal(found[1], found[0])
     assert measured[0]["n"] > 8 and measured[1] == measured[0]
+    table = tmp_path / "here.csv"
+    har("scan", here, "--table", labels[address], "--csv", table)
+    pd.testing.assert_frame_equal(by_name(pd.read_csv(table)).drop(columns="filename"), found[0])
 
 
 def test_what_is_known_of_an_input_is_written_beside_what_was_measured() -> None:
