@@ -32,7 +32,7 @@ from tests.dashboard_process import running_dashboard
 
 REPEATS: Final = 6
 WANTED_MS: Final = 60
-# Section or tab, a widget's key, the values that it takes in turn (None: two of its options).
+# Section, a widget's key, the values that it takes in turn (None: two of its options).
 Change = tuple[str, str, Sequence[Value] | None]
 
 
@@ -51,7 +51,7 @@ class Part:
     page : str
         Its name in the address.
     section_key : str
-        Of the widget that chooses a section or tab.
+        Of the widget that chooses a section.
     changes : tuple
         See `Change`.
     """
