@@ -165,7 +165,8 @@ class _TensorFlowSteps:
             optimizer.apply(gradients, variables)
             return value
 
-        self._step = tf.function(step, reduce_retracing=True)
+        # Nothing in it depends on a tensor's value: converting its code would only take longer.
+        self._step = tf.function(step, reduce_retracing=True, autograph=False)
 
     def step(self, batch: Any, size: int, rate: Any) -> Any:
         self._rate.assign(rate)
