@@ -2,6 +2,7 @@ import dataclasses
 import itertools
 import json
 import shlex
+import shutil
 from functools import partial
 
 import numpy as np
@@ -23,12 +24,13 @@ from har_core.model.manifest import (
 )
 from har_core.model.records import recorded_cross_validation
 from har_core.progress import silent
+from har_core.settings import shipped
 from har_core.training import run
 from har_core.training.learning import stages
 from har_core.training.preparation import prepare_dataset
 from har_core.training.publication import NotPublishedError
-from har_core.training.run import train, train_network
-from har_core.training.run_folder import NETWORK_FILE, RunFolder
+from har_core.training.run import train
+from har_core.training.run_folder import RunFolder
 from har_core.training.settings import TrainingSettings
 from har_core.training.trainer import Trainer
 from tests.drawing import CLASS_NAMES, write_dataset, write_small_backbone
@@ -52,10 +54,9 @@ class Killed(BaseException):
 
 @pytest.fixture(scope="module")
 def runs(tmp_path_factory):
-    """Train once in one go and once with a kill and a resumption, on the same pictures.
+    """Train in one go, and go on from what a kill after the first epoch would have left.
 
-    The second is trained as where there is no TensorFlow, and published by the command that it
-    says; the first is that of a teacher, which is not.
+    Both as where there is no TensorFlow; the second is published by the command that it says.
     """
     root = tmp_path_factory.mktemp("training") / "with a space"
     dataset = write_dataset(root / "dataset", per_class=10)
@@ -65,9 +66,9 @@ def runs(tmp_path_factory):
     settings = dataclasses.replace(SETTINGS, backbone_weights=str(backbone))
     epochs_after = []
 
-    def kill_after_first_fine_tuning_epoch(row):
-        if row["stage"] == "fine-tuning":
-            raise Killed
+    def leave_as_a_kill_would(row):
+        if (row["stage"], row["epoch"]) == ("fine-tuning", 1):
+            shutil.copytree(root / "straight", root / "runs")
 
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("HAR_MODELS_DIR", str(root / "models"))
@@ -77,11 +78,16 @@ def runs(tmp_path_factory):
             "validation_quality",
             lambda *of: {**measured(*of), "validation_calibrated_log_loss": float(next(losses))},
         )
-        train_network(dataset, RunFolder(root / "straight"), settings)
         patch.setattr(run, "runs_tensorflow", lambda: False)
+        with pytest.raises(NotPublishedError):
+            train(
+                dataset,
+                "trained",
+                settings,
+                runs_dir=root / "straight",
+                on_epoch=leave_as_a_kill_would,
+            )
         start = partial(train, dataset, "trained", runs_dir=root / "runs")
-        with pytest.raises(Killed):
-            start(settings, on_epoch=kill_after_first_fine_tuning_epoch)
         with pytest.raises(HarError, match="--resume"):
             start(settings)
         with pytest.raises(NotPublishedError) as done:
@@ -101,13 +107,14 @@ def test_resumed_run_repeats_no_epoch_and_ends_like_an_uninterrupted_one(runs):
     root, resumed, epochs_after = runs
     assert epochs_after == [("fine-tuning", 2)]
     assert resumed.training["settings"]["seed"] == SETTINGS.seed
-    straight, trained = root / "straight", root / "models" / "trained"
-    logs = [pd.read_csv(folder / TRAINING_LOG_FILE) for folder in (straight, trained)]
-    assert logs[0]["stage"].tolist() == ["head", "fine-tuning", "fine-tuning"]
+    straight, trained = RunFolder(root / "straight" / "trained"), root / "models" / "trained"
+    logs = [pd.DataFrame(straight.read_checkpoint().log), pd.read_csv(trained / TRAINING_LOG_FILE)]
+    for log in logs:
+        assert log["stage"].tolist() == ["head", "fine-tuning", "fine-tuning"]
     np.testing.assert_allclose(logs[0]["training_loss"], logs[1]["training_loss"], rtol=2e-3)
     # The weights also tell whether the optimiser's moments and moving average came back.
-    first, second = load_network(straight / NETWORK_FILE), load_network(trained / KERAS_FILE)
-    for a, b in zip(first.get_weights(), second.get_weights(), strict=True):
+    first, second = straight.read_best("fine-tuning"), load_network(trained / KERAS_FILE)
+    for a, b in zip(first, second.get_weights(), strict=True):
         np.testing.assert_allclose(a, b, rtol=0, atol=2e-5)
 
 
@@ -122,14 +129,20 @@ def test_few_validation_photographs_choose_no_epoch(runs):
     assert "The last epoch was kept" in (folder / MODEL_CARD_FILE).read_text()
 
 
-def test_bundle_is_complete_and_predicts_as_recorded(runs, tmp_path, monkeypatch):
-    """With the real network; fine-tuned at its end, which spares compiling the way back."""
-    root, *_ = runs
-    monkeypatch.setenv("HAR_MODELS_DIR", str(tmp_path / "models"))
-    settings = dataclasses.replace(SETTINGS, epochs=1, frozen_blocks=14)
-    trained = train(root / "dataset", "trained", settings, runs_dir=tmp_path / "runs")
-    folder = tmp_path / "models" / "trained"
-    assert bundle.verify_bundle(folder) == trained
+def check_that_it_predicts_as_recorded(folder, dataset):
+    trained = bundle.verify_bundle(folder)
+    predictions = pd.read_parquet(folder / PREDICTIONS_FILE)
+    assert np.ptp(predictions[list(CLASS_NAMES)], axis=0).max() > 0.01  # it tells them apart
+    photo = predictions[predictions["split"] == "test"].iloc[0]
+    served = load_model(folder).predict(dataset / "train" / photo["filename"])
+    recorded = photo[list(CLASS_NAMES)].to_numpy(float) ** (1 / trained.temperature)
+    recorded /= recorded.sum()
+    np.testing.assert_allclose(list(served.probabilities.values()), recorded, atol=1e-4)
+
+
+def test_bundle_is_complete_and_predicts_as_recorded(runs):
+    root, trained, *_ = runs
+    folder = root / "models" / "trained"
     predictions = pd.read_parquet(folder / PREDICTIONS_FILE)
     splits = pd.read_parquet(folder / SPLITS_FILE)
     assert trained.class_names == CLASS_NAMES
@@ -144,11 +157,24 @@ def test_bundle_is_complete_and_predicts_as_recorded(runs, tmp_path, monkeypatch
     assert "24 photographs for training" in card
     assert "Drawn, not photographed." in card
     assert splits.groupby("duplicate_group")["split"].nunique().max() == 1
-    photo = predictions[predictions["split"] == "test"].iloc[0]
-    served = load_model(folder).predict(root / "dataset" / "train" / photo["filename"])
-    recorded = photo[list(CLASS_NAMES)].to_numpy(float) ** (1 / trained.temperature)
-    recorded /= recorded.sum()
-    np.testing.assert_allclose(list(served.probabilities.values()), recorded, atol=1e-4)
+    check_that_it_predicts_as_recorded(folder, root / "dataset")
+
+
+def test_real_network_predicts_as_recorded(runs, tmp_path, monkeypatch):
+    """It is fine-tuned at its end, which spares compiling the way back."""
+    root, *_ = runs
+    monkeypatch.setenv("HAR_MODELS_DIR", str(tmp_path / "models"))
+    settings = dataclasses.replace(
+        SETTINGS,
+        backbone_weights=str(shipped("models") / "cnn_lstm_har15" / KERAS_FILE),
+        head_epochs=0,
+        epochs=1,
+        frozen_blocks=14,
+    )
+    trained = train(root / "dataset", "trained", settings, runs_dir=tmp_path / "runs")
+    folder = tmp_path / "models" / "trained"
+    assert bundle.verify_bundle(folder) == trained
+    check_that_it_predicts_as_recorded(folder, root / "dataset")
 
 
 def test_network_that_goes_on_from_another_sees_other_crops(runs, tmp_path, monkeypatch):
@@ -250,21 +276,22 @@ def test_what_was_learned_from_measures_no_run_that_goes_on(tiny_models, tmp_pat
         prepared = prepare_dataset(dataset, tmp_path, seed=seed)
         (base / SPLITS_FILE).write_bytes(prepared.table.drop(columns="path").to_parquet())
 
-    def kill(row):
-        raise Killed
+    def kill(what, done, total):
+        if what == "Computing features":  # the first thing that learning does
+            raise Killed
 
     backbone = write_small_backbone(tmp_path / "backbone.keras")
     settings = dataclasses.replace(SETTINGS, splits_of=str(base), backbone_weights=str(backbone))
     split_by(0)
     start = partial(train, dataset, "on", settings, runs_dir=tmp_path / "runs")
     with pytest.raises(Killed):
-        start(on_epoch=kill)
+        start(progress=kill)
     split_by(1)
     with pytest.raises(DatasetError, match="not split as it was"):
-        start(resume=True, on_epoch=kill)
+        start(resume=True, progress=kill)
     split_by(0)
     with pytest.raises(Killed):
-        start(resume=True, on_epoch=kill)
+        start(resume=True, progress=kill)
 
 
 def test_nothing_to_resume_is_said(tmp_path, monkeypatch):
