@@ -23,6 +23,7 @@ _TOGETHER = {
     "Keras": (
         "tests/har_core/keras_io/",
         "tests/har_core/model/test_importing.py",
+        "tests/har_core/model/test_classifier.py",
         "tests/har_core/export/test_formats.py",
     ),
 }
