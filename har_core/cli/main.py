@@ -14,7 +14,13 @@ import typer
 from typer.core import TyperGroup
 
 from har_core.cli.exit_codes import ExitCode
-from har_core.cli.options import check_places, stand_alone, with_optional_values
+from har_core.cli.options import (
+    check_places,
+    name_places,
+    stand_alone,
+    with_homes,
+    with_optional_values,
+)
 from har_core.cli.terminal import nowhere, stderr
 from har_core.errors import HarError
 from har_core.settings import DISTRIBUTION
@@ -46,6 +52,7 @@ class _Commands(TyperGroup):
         if command is None or ctx.resilient_parsing:  # while a shell completes the line
             return name, command, arguments
         arguments = with_optional_values(arguments, stand_alone(command.params))
+        arguments = with_homes(arguments, name_places(command.params))
         own = type(ctx)(command, info_name=name, parent=ctx)
         given, _, _ = command.make_parser(own).parse_args(list(arguments))
         check_places(command.params, given)  # as texts: Path("") is the present folder

@@ -3,6 +3,7 @@
 import os
 from collections.abc import Container, Iterable, Mapping, Sequence
 from enum import StrEnum
+from itertools import pairwise
 from pathlib import Path
 from typing import Annotated, Any, Final
 
@@ -69,7 +70,7 @@ def labels_option(meaning: str) -> Any:
 def _path_or_uri(text: str) -> str:
     from har_core.scale.sources.locations import local_path  # few commands need it
 
-    return os.path.expanduser(local_path(text))  # noqa: PTH111 (or a URI)
+    return local_path(text)
 
 
 def with_optional_values(arguments: Sequence[str], options: Container[str]) -> list[str]:
@@ -101,6 +102,34 @@ def stand_alone(parameters: Iterable[Any]) -> set[str]:
     return {name for p in parameters if p.metavar == _FILE_OR_STDOUT for name in p.opts}
 
 
+def with_homes(arguments: Sequence[str], options: Container[str]) -> list[str]:
+    """Read ``~`` as the home folder, which a shell leaves as it is behind ``=``.
+
+    Parameters
+    ----------
+    arguments : sequence of str
+        What stands behind the command.
+    options : container of str
+        Those that name a place, see `name_places`.
+    """
+    end = [*arguments, "--"].index("--")  # what follows are no options
+    result: list[str] = []
+    for before, argument in pairwise(["", *arguments[:end]]):
+        name, equals, value = argument.partition("=")
+        if equals and name in options:
+            argument = name + equals + os.path.expanduser(value)  # noqa: PTH111 (may be a URI)
+        elif before in options:
+            argument = os.path.expanduser(argument)  # noqa: PTH111
+        result.append(argument)
+    return [*result, *arguments[end:]]
+
+
+def name_places(parameters: Iterable[Any]) -> set[str]:
+    """Return the options of a command that name a file or folder."""
+    options = (p for p in parameters if p.param_type_name == "option")
+    return {name for p in options if _is_place(p) for name in p.opts}
+
+
 def check_places(parameters: Iterable[Any], given: Mapping[str, Any]) -> None:
     """Refuse what names no file or folder: nothing at all, or ``-`` where that is no stream.
 
@@ -122,14 +151,21 @@ def check_places(parameters: Iterable[Any], given: Mapping[str, Any]) -> None:
             if "" in texts:
                 raise HarError("An argument is empty; is a variable not set? Here is '.'")
             continue
-        is_path = parameter.type.name == "path"
-        if not (is_path or parameter.metavar in (*_FILES, *_NO_STREAMS)):
+        if not _is_place(parameter):
             continue
         name = parameter.opts[0]
         if "" in texts:
             raise HarError(f"{name} is empty; is a variable not set?")
-        if "-" in texts and (is_path or parameter.metavar in _NO_STREAMS):
+        if "-" in texts and _is_no_stream(parameter):
             raise HarError(f"{name} takes no -, which is a stream; one called so is ./-")
+
+
+def _is_place(parameter: Any) -> bool:
+    return _is_no_stream(parameter) or parameter.metavar in _FILES
+
+
+def _is_no_stream(parameter: Any) -> bool:
+    return parameter.type.name == "path" or parameter.metavar in _NO_STREAMS
 
 
 def check_address(engine: Engine, address: str | None) -> None:

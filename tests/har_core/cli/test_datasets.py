@@ -170,6 +170,24 @@ def test_the_table_of_a_dataset_may_lie_at_home(
     assert "low_information" in ended.stdout, ended.stderr
 
 
+@pytest.mark.parametrize(
+    "command",
+    [
+        "scan photos --json=~/out",
+        "scan photos --json ~/out",
+        "review --dataset=~/photos --export=~/out",
+        "merge-labels --dataset=~/photos --table=~/photos/train.csv --output=~/out",
+    ],
+)
+def test_a_tilde_that_the_shell_left_is_the_home(
+    tiny_dataset: Path, monkeypatch: pytest.MonkeyPatch, command: str
+) -> None:
+    monkeypatch.setenv("HOME", str(tiny_dataset.parent))
+    tiny_dataset.rename(tiny_dataset.with_name("photos"))
+    ended = har(*command.split(), folder=tiny_dataset.parent)
+    assert (tiny_dataset.parent / "out").is_file(), ended.stderr
+
+
 def test_training_from_a_page_follows_no_links_out_of_the_folder(
     tiny_dataset: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
