@@ -197,6 +197,8 @@ def test_what_are_no_results_is_said(page: str, results: str, says: str) -> None
 def test_labels_that_a_uri_names_are_read_again_when_they_change(
     place: Path, tmp_path: Path, scheme: str
 ) -> None:
+    if scheme == "memory":  # a storage of fsspec's, for which the extra `scale` is wanted
+        pytest.importorskip("aiohttp", reason="the extra scale (requirements-scale.txt)")
     table = f"{scheme}://{tmp_path}/labels.csv"
     lines = (place / "labels.csv").read_text().splitlines(keepends=True)
     address = {"results": str(place / "made"), "labels": table}
