@@ -156,8 +156,7 @@ def dataset_view(folder: str, model_folder: Path | None) -> DatasetView:
             outside.run(place.progress, done / total, f"{what}: {done:,} of {total:,}")
 
     if not is_file(scan_cache_path()):
-        with ScanCache(may_forget=True):  # made later, it would be a change to what is shown
-            pass
+        ScanCache(may_forget=True).close()  # made later, it would be a change to what is shown
     view = _load_view(_identity(dataset, model_folder), dataset, report)
     place.empty()
     return view

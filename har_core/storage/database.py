@@ -59,8 +59,12 @@ class CacheDatabase:
     def __enter__(self) -> Self:
         return self
 
-    def __exit__(self, kind: object, error: BaseException | None, trace: object) -> None:
+    def close(self) -> None:
+        """Let go of the file."""
         self._db.close()
+
+    def __exit__(self, kind: object, error: BaseException | None, trace: object) -> None:
+        self.close()
         if _is_damage(error) and _is_removed(self.path):
             raise DatasetError(
                 f"The cache {self.path} was damaged ({error}) and has been removed. Start again: "
