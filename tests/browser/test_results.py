@@ -75,6 +75,7 @@ def test_from_a_job_to_its_photographs_and_its_confusions(
     expect(dialog.get_by_role("button", name="Next")).to_be_enabled()
     assert faults_in_both_schemes(page) == []
     page.keyboard.press("Escape")
+    expect(dialog).to_be_hidden()
 
     page.get_by_role("radio", name="Map").click()
     expect(page.get_by_text("A random sample: 4,000 of 19,800 photographs")).to_be_visible()
