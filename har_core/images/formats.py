@@ -39,7 +39,11 @@ PHOTO_SUFFIXES: Final = tuple(suffix for entry in PHOTO_FORMATS for suffix in en
 FORMATS_IN_WORDS: Final = (
     ", ".join(entry.name for entry in PHOTO_FORMATS[:-1]) + f" or {PHOTO_FORMATS[-1].name}"
 )
-_LEFT_BEHIND: Final = ("thumbs.db", "ehthumbs.db", "desktop.ini", "__macosx")
+_LEFT_BEHIND: Final = (
+    *("thumbs.db", "ehthumbs.db", "desktop.ini", "__macosx"),
+    # Of disks and network storage: thumbnails, what was deleted or lost.
+    *("@eadir", "#recycle", "$recycle.bin", "system volume information", "lost+found"),
+)
 
 
 def is_photograph_name(name: str) -> bool:

@@ -68,7 +68,11 @@ def test_usual_names_of_photographs(name):
 
 
 @pytest.mark.parametrize(
-    "name", ["._a.jpg", ".DS_Store", "Thumbs.db", "THUMBS.DB", "desktop.ini", "__MACOSX", ".a.jpg"]
+    "name",
+    [
+        *("._a.jpg", ".DS_Store", "Thumbs.db", "THUMBS.DB", "desktop.ini", "__MACOSX", ".a.jpg"),
+        *("@eaDir", "#recycle", "$RECYCLE.BIN", "System Volume Information", "lost+found"),
+    ],
 )
 def test_what_systems_leave_behind_is_passed_over(name):
     assert is_passed_over(name)
