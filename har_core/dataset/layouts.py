@@ -16,6 +16,10 @@ from har_core.wording import counted
 CSV_FILE: Final = "train.csv"
 # Of ImageFolder, as the library datasets reads it.
 METADATA: Final = "metadata"
+# Folders that say what is in them, as YOLO's train/images, where no other is beside them.
+_ONLY_PHOTOGRAPHS: Final = frozenset(
+    ("images", "image", "imgs", "img", "photos", "pictures", "jpegimages", "frames")
+)
 _HEADINGS_SHOWN: Final = 8
 _OWN_RESULTS: Final = (
     {"is_unreadable_issue"},
@@ -159,18 +163,24 @@ def find_class_folders(files: DatasetFiles) -> ClassFolders | None:
     """
     folders = {file: file.split("/")[:-1] for file in files.walk() if files.is_photograph(file)}
     shared = _shared_folders(folders.values())
-    labels: dict[str, str] = {}
+    below: dict[str, list[str]] = {}
     splits: dict[str, str] = {}
     for file, parts in folders.items():
-        below = parts[shared:]
-        at = next((n for n, part in enumerate(below) if split_of_word(part)), None)
-        rest = below if at is None else below[at + 1 :]
-        if rest:
-            labels[file] = rest[0]
-            if at is not None:
-                splits[file] = split_of_word(below[at])
+        names = list(map(split_of_word, parts[shared:]))
+        split = next(filter(None, names), "")
+        start = names.index(split) if split else 0
+        while split and names[start : start + 1] == [split]:  # seg_train/seg_train/CLASS
+            start += 1
+        if rest := parts[shared + start :]:
+            below[file] = rest
+            if split:
+                splits[file] = split
     if splits:  # what lies beside the folders of the splits is none of theirs
-        labels = {file: label for file, label in labels.items() if file in splits}
+        below = {file: rest for file, rest in below.items() if file in splits}
+    if {rest[0].casefold() for rest in below.values()} <= _ONLY_PHOTOGRAPHS:
+        below = {file: rest[1:] for file, rest in below.items() if len(rest) > 1}
+        splits = {file: split for file, split in splits.items() if file in below}
+    labels = {file: rest[0] for file, rest in below.items()}
     if len(set(labels.values())) < 2 and not splits:
         return None
     if not labels:

@@ -20,6 +20,10 @@ _SPLIT_OF_WORD: Final = {
     **dict.fromkeys(("validation", "valid", "val", "dev"), "validation"),
     **dict.fromkeys(("test", "testing"), "test"),
 }
+# What people write around such a word: training_set, seg_train, train2017.
+_AROUND_SPLIT: Final = re.compile(
+    r"(?:(?:seg|images?|imgs?)[ _-])?([a-z]+?)(?:[ _-]?(?:set|data|dataset|images?|imgs?|\d+))?"
+)
 _ELSEWHERE: Final = re.compile(r"[A-Za-z]:|/|~")
 _PLAIN: Final = re.compile(r"[\w-][\w. -]*")  # no folder in it
 _ADDRESS: Final = re.compile(r"[A-Za-z][A-Za-z0-9+.-]+://")
@@ -58,8 +62,9 @@ class Matches:
 
 
 def split_of_word(word: str) -> str:
-    """Return the split that a word such as ``Val`` or ``testing`` names, ``""`` if none."""
-    return _SPLIT_OF_WORD.get(word.strip().casefold(), "")
+    """Return the split that a name such as ``Val`` or ``test_set`` means, ``""`` if none."""
+    found = _AROUND_SPLIT.fullmatch(word.strip().casefold())
+    return _SPLIT_OF_WORD.get(found[1], "") if found else ""
 
 
 def split_of_folder(folder: str) -> str:

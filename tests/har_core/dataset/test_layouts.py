@@ -102,6 +102,40 @@ def test_splits_above_class_folders_are_used(tmp_path: Path) -> None:
     assert "2 photographs in no such folder are passed over" in open_dataset(tmp_path).notes[0]
 
 
+@pytest.mark.parametrize(
+    ("training", "test"),
+    [
+        ("training_set", "test_set"),
+        ("seg_train/seg_train", "seg_test/seg_test"),
+        ("train2017", "testing-images"),
+        ("train/images", "valid/images"),
+    ],
+)
+def test_splits_are_known_by_what_people_call_their_folders(
+    tmp_path: Path, training: str, test: str
+) -> None:
+    write_photos(tmp_path, [f"{part}/{label}/1.jpg" for part in (training, test) for label in "ab"])
+    rows = open_dataset(tmp_path).rows
+    assert list(rows["label"]) == ["a", "b", "a", "b"]
+    assert set(rows["split"]) == {"train", "validation" if "valid" in test else "test"}
+
+
+@pytest.mark.parametrize(
+    "folders", [("train/images", "valid/images"), ("train2017", "val2017"), ("images/train",)]
+)
+def test_folders_of_nothing_but_photographs_are_no_classes(
+    tmp_path: Path, folders: tuple[str, ...]
+) -> None:
+    write_photos(tmp_path, [f"{folder}/{n}.jpg" for folder in folders for n in range(2)])
+    with pytest.raises(DatasetError, match=r"There is no .*train\.csv"):
+        open_dataset(tmp_path)
+
+
+def test_classes_may_be_called_photos_beside_others(tmp_path: Path) -> None:
+    write_photos(tmp_path, [f"train/{label}/1.jpg" for label in ("drawings", "photos")])
+    assert list(open_dataset(tmp_path).rows["label"]) == ["drawings", "photos"]
+
+
 def test_folders_within_a_class_belong_to_it(tmp_path: Path) -> None:
     write_photos(tmp_path, [f"train/{label}/clip{n}/0.jpg" for label in "ab" for n in range(2)])
     assert list(open_dataset(tmp_path).rows["label"]) == ["a", "a", "b", "b"]
