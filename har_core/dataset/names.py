@@ -27,7 +27,8 @@ _AROUND_SPLIT: Final = re.compile(
 _ELSEWHERE: Final = re.compile(r"[A-Za-z]:|/|~")
 _PLAIN: Final = re.compile(r"[\w-][\w. -]*")  # no folder in it
 _ADDRESS: Final = re.compile(r"[A-Za-z][A-Za-z0-9+.-]+://")
-_SUFFIX: Final = re.compile("(?:" + "|".join(map(re.escape, PHOTO_SUFFIXES)) + ")$", re.IGNORECASE)
+# Also twice, as where a system hides the first.
+_SUFFIX: Final = re.compile("(?:" + "|".join(map(re.escape, PHOTO_SUFFIXES)) + ")+$", re.IGNORECASE)
 _SHOWN: Final = 3
 
 MISSING: Final = "missing"
@@ -39,6 +40,14 @@ _DIFFERENCES: Final[dict[str, Callable[[str], str]]] = {
     "the Unicode form (NFC or NFD)": lambda name: unicodedata.normalize("NFC", name),
     "capital letters": str.casefold,
     "the suffix": lambda name: _SUFFIX.sub("", name),
+    # Spreadsheets take them from numbers.
+    "leading zeros": lambda name: (
+        name.lstrip("0") or "0" if name.isdecimal() else name
+    ),
+    # Windows puts one before a path that is copied from a file's properties.
+    "marks that cannot be seen": lambda name: "".join(
+        letter for letter in name if unicodedata.category(letter) != "Cf"
+    ),
 }
 
 

@@ -162,6 +162,10 @@ NFC = unicodedata.normalize("NFC", "épée.jpg")
         ("a.jpg", "a.jpeg", "the suffix"),
         ("7", "7.png", "the suffix"),
         ("a.jpg", "a", "the suffix"),
+        ("a.jpg", "a.jpg.jpg", "the suffix"),
+        ("a.jpg.png", "a.jpg", "the suffix"),
+        ("7", "0007", "leading zeros"),
+        ("7", "0007.png", "the suffix and leading zeros"),
         ("IMAGE_1.JPG", "Image_1.jpg", "capital letters"),
         ("Image_1.PNG", "image_1.jpg", "capital letters and the suffix"),
         (NFC, NFD, "the Unicode form (NFC or NFD)"),
@@ -190,6 +194,7 @@ def test_folders_in_capital_letters_are_found(tmp_path: Path) -> None:
         (["train/a.png", "train/a.webp"], ["a.jpg"]),
         (["train/Image.jpg", "train/image.jpg"], ["IMAGE.jpg"]),
         (["train/a.png"], ["a.jpg", "a.bmp"]),
+        (["train/07.png", "train/007.png"], ["7"]),
     ],
 )
 def test_what_is_ambiguous_is_not_guessed(
