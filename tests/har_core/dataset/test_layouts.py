@@ -136,6 +136,13 @@ def test_classes_may_be_called_photos_beside_others(tmp_path: Path) -> None:
     assert list(open_dataset(tmp_path).rows["label"]) == ["drawings", "photos"]
 
 
+@pytest.mark.parametrize("suffix", ["", ".1", ".dat", ".jpg_large", ".jpg?w=640"])
+def test_photographs_of_a_class_are_known_by_their_content(tmp_path: Path, suffix: str) -> None:
+    write_photos(tmp_path, [f"{label}/{label}{suffix}" for label in "ab"])
+    (tmp_path / "a" / f"note{suffix}").write_text("no photograph")
+    assert list(open_dataset(tmp_path).rows["label"]) == ["a", "b"]
+
+
 def test_folders_within_a_class_belong_to_it(tmp_path: Path) -> None:
     write_photos(tmp_path, [f"train/{label}/clip{n}/0.jpg" for label in "ab" for n in range(2)])
     assert list(open_dataset(tmp_path).rows["label"]) == ["a", "a", "b", "b"]
