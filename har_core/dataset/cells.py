@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     import pyarrow.parquet as pq
 
 # Of tables; a dataset's folder is searched for these.
-TABLE_SUFFIXES: Final = (".csv", ".tsv", ".txt", ".parquet", ".jsonl")
+TABLE_SUFFIXES: Final = (".csv", ".tsv", ".txt", ".parquet", ".jsonl", ".json")
 _DELIMITERS: Final = ",;\t|"
 _PARQUET: Final = b"PAR1"
 _OFFICE: Final = (b"PK\3\4", b"\xd0\xcf\x11\xe0")
@@ -30,6 +30,7 @@ _UTF_16: Final = (b"\xff\xfe", b"\xfe\xff")
 _BINARY: Final = frozenset(map(chr, (*range(32), 0xFEFF))) - set("\t\n\r\f\v\x1a")
 _BYTE_ORDER_MARK: Final = "\ufeff"
 _JSON: Final = re.compile(r"\s*(\[\s*)?\{")
+_NEXT_OBJECT: Final = re.compile(r"[\s,]*(?=\{)")
 _HEAD_BYTES: Final = 64 * 2**10
 # As text in memory: 30 columns of a million photographs.
 _MOST_CELLS: Final = 30_000_000
@@ -93,11 +94,11 @@ def read_headings(path: Path) -> list[str] | None:
                 return _parquet_headings(path)
             file.seek(0)
             head = file.read(_HEAD_BYTES)
-        if len(head) == _HEAD_BYTES:  # whole lines only
+        if len(head) == _HEAD_BYTES and b"\n" in head:  # whole lines only
             head = head[: head.rindex(b"\n") + 1]
             head += b"\0" * (head.startswith(b"\xff\xfe"))  # a line break of UTF-16 has two bytes
         return _headings_of(_text_of(head, path.name)[0])
-    except (OSError, ValueError, csv.Error, DatasetError):
+    except (OSError, ValueError, RecursionError, csv.Error, DatasetError):
         return None
 
 
@@ -107,14 +108,28 @@ def _headings_of(text: str) -> list[str] | None:
     Lines that cannot be read, or a cell whose end is not here, make no other file of a table of
     photographs; in a text of any other kind they tell that it is none.
     """
-    if _JSON.match(text):
-        return _read_json(text, "").headings
+    if found := _JSON.match(text):
+        return _headings_of_list(text, found.end(1)) if found[1] else _read_json(text, "").headings
     text, delimiter = _dialect(text)
-    rows = csv.reader(io.StringIO(text), delimiter=delimiter)
-    headings = [heading.strip() for heading in next(filter(None, rows), [])]
+    rows = csv.reader(io.StringIO(text), delimiter=delimiter, skipinitialspace=True)
+    headings = [heading.strip() for heading in next(filter(any, rows), [])]
+    if _is_quoted_line(headings):
+        return _headings_of(headings[0])
     if has_filenames(headings):
         return headings
     return headings if all(len(row) <= len(headings) for row in rows) else None
+
+
+def _headings_of_list(text: str, at: int) -> list[str]:
+    """Return the headings of the objects that are whole, from a position in a list on."""
+    headings: dict[str, None] = {}
+    try:
+        while found := _NEXT_OBJECT.match(text, at):
+            row, at = json.JSONDecoder().raw_decode(text, found.end())
+            headings |= dict.fromkeys(heading.strip() for heading in row)
+    except ValueError:  # the list goes on
+        pass
+    return list(headings)
 
 
 def _parse(data: bytes, name: str) -> Cells:
@@ -147,7 +162,7 @@ def _text_of(data: bytes, name: str) -> tuple[str, str]:
                 note = "it is not UTF-8, so it is read as Windows-1252"
     except UnicodeDecodeError as error:
         raise DatasetError(f"{name} cannot be read as a table: {_what_it_is(data)}.") from error
-    text = text.lstrip(_BYTE_ORDER_MARK)
+    text = text.lstrip(_BYTE_ORDER_MARK).removesuffix("\x1a")  # as old programs end a text
     if unfit := _BINARY.intersection(text[:_HEAD_BYTES]):
         what = _what_it_is(data)
         if unfit.isdisjoint({"\0", _BYTE_ORDER_MARK}):
@@ -188,8 +203,9 @@ def _dialect(text: str) -> tuple[str, str]:
     first, _, rest = text.lstrip("\r\n").partition("\n")
     if first.strip().lower().startswith("sep=") and len(first.strip()) <= len("sep=,"):
         return rest, first.strip()[4:] or "\t"  # as spreadsheets tell each other
-    # The one that makes the most of the first line.
-    return text, max(_DELIMITERS, key=lambda mark: len(next(csv.reader([first], delimiter=mark))))
+    rows = {mark: next(csv.reader([first], delimiter=mark)) for mark in _DELIMITERS}
+    # The one that makes a known heading, or else the most, of the first line.
+    return text, max(_DELIMITERS, key=lambda mark: (has_filenames(rows[mark]), len(rows[mark])))
 
 
 def _read_delimited(text: str, note: str) -> Cells:
@@ -197,13 +213,29 @@ def _read_delimited(text: str, note: str) -> Cells:
     # With the names as its header pandas would take the first column for an index where rows end
     # in one delimiter more than the header.
     table = pd.read_csv(
-        io.StringIO(text), sep=delimiter, header=None, dtype=str, keep_default_na=False
+        io.StringIO(text),
+        sep=delimiter,
+        header=None,
+        dtype=str,
+        keep_default_na=False,
+        skipinitialspace=f'{delimiter} "' in text,
     )
-    headings = [heading.strip() for heading in table.iloc[0]]
-    values = table.iloc[1:]
     # Spreadsheets leave rows of nothing but delimiters behind.
-    values = values[values.ne("").any(axis=1)].reset_index(drop=True)
-    return Cells(headings, values, note)
+    table = table[table.ne("").any(axis=1)].reset_index(drop=True)
+    if table.empty:
+        raise ValueError("it is empty")
+    headings = [heading.strip() for heading in table.iloc[0]]
+    if _is_quoted_line(headings):
+        return _read_delimited("\n".join(table[0]), note)
+    return Cells(headings, table.iloc[1:].reset_index(drop=True), note)
+
+
+def _is_quoted_line(headings: list[str]) -> bool:
+    """Tell whether each line is one cell in quotation marks, as spreadsheets turn a table into."""
+    only = headings[0] if len(headings) == 1 else ""
+    return any(
+        has_filenames(next(csv.reader([only], delimiter=mark))) for mark in _DELIMITERS
+    ) and (not has_filenames(headings))
 
 
 def _read_json(text: str, note: str) -> Cells:
@@ -212,6 +244,11 @@ def _read_json(text: str, note: str) -> Cells:
     for where, row in _json_values(text):
         if not isinstance(row, dict):
             raise ValueError(f"{where} is no JSON object")
+        if row and all(isinstance(value, (dict, list)) for value in row.values()):
+            raise ValueError(
+                f"{where} holds lists or objects only; write a list with one object for each "
+                'photograph: {"filename": …, "label": …}'
+            )
         rows.append({heading.strip(): _as_text(value) for heading, value in row.items()})
     headings = list(dict.fromkeys(heading for row in rows for heading in row))
     _check_size(len(rows), len(headings))

@@ -1,12 +1,15 @@
 """Which column of a table holds the photographs' names, and which their labels."""
 
 from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Final
 
+import pandas as pd
+
 from har_core.dataset.slips import spelling_key
 from har_core.errors import DatasetError, UnclearTableError, some_of
+from har_core.images.formats import is_photograph_name
 from har_core.wording import counted
 
 # In the order in which they are tried.
@@ -35,14 +38,15 @@ LABEL_HEADINGS: Final = (
     "labels",
     "class",
     "class_name",
-    "classname",
+    "class_label",
     "label_name",
     "category",
     "target",
     "action",
     "activity",
 )
-_WRITTEN_FOR_NONE: Final = ("nan", "<na>", "n/a", "#n/a")
+_WRITTEN_FOR_NONE: Final = ("nan", "<na>", "n/a", "#n/a", "null")
+_FLAGS: Final = ("0", "1", "0.0", "1.0")
 _ROLES: Final = {"filename": FILENAME_HEADINGS, "label": LABEL_HEADINGS}
 
 
@@ -107,6 +111,9 @@ def choose_columns(
     """
     chosen = chosen or {}
     keys = [spelling_key(heading) for heading in headings]
+    first = next(filter(is_photograph_name, headings), None)
+    if first is not None and _usual("filename", keys) is None:
+        raise DatasetError(without_headings(name, first))
     lowered = [heading.lower() for heading in headings]
     repeated = sorted(heading for heading, n in Counter(lowered).items() if heading and n > 1)
     if repeated:
@@ -114,7 +121,7 @@ def choose_columns(
             f"{name} has more than one column {' and '.join(repeated)}; keep one of each."
         )
     found: dict[str, int] = {}
-    for role, usual in _ROLES.items():
+    for role in _ROLES:
         if role in chosen:
             if spelling_key(chosen[role]) not in keys:
                 raise DatasetError(
@@ -123,9 +130,9 @@ def choose_columns(
             found[role] = keys.index(spelling_key(chosen[role]))
             continue
         taken = {spelling_key(heading) for heading in chosen.values()}
-        known = [key for key in usual if key in keys and key not in taken]
-        if known:
-            found[role] = keys.index(known[0])
+        position = _usual(role, ["" if key in taken else key for key in keys])
+        if position is not None:
+            found[role] = position
     if "filename" not in found:
         missing = [role for role in _ROLES if role not in found]
         columns = f"column{'s' if len(missing) > 1 else ''} {' and '.join(missing)}"
@@ -140,21 +147,46 @@ def choose_columns(
     return Columns(found["filename"], found.get("label"), _note(headings, found, chosen))
 
 
-def doubt_about_labels(headings: Sequence[str], found: Columns, labels: Iterable[str]) -> str:
-    """Say where labels may not be what they seem: none at all, or "NaN"; "" if nothing is odd."""
+def without_headings(name: str, first: str) -> str:
+    """Say that a table begins with a photograph instead of headings."""
+    return f"{name} begins with {first}, not with headings; put the line filename,label above it."
+
+
+def doubt_about_labels(headings: Sequence[str], found: Columns, values: pd.DataFrame) -> str:
+    """Say where labels may not be what they seem, ``""`` if nothing is odd.
+
+    There may be none, or one column for each class; "NaN"; or numbers whose names are beside them.
+    """
+    others = [n for n, h in enumerate(headings) if h and n not in (found.filename, found.label)]
     if found.label is None:
-        others = [h for n, h in enumerate(headings) if h and n != found.filename]
         if not others:
             return ""
+        flags = [n for n in others if values[n].str.strip().isin(_FLAGS).all()]
+        if len(flags) > 1:
+            return (
+                f"its columns {some_of([headings[n] for n in flags], 6)} hold 0 or 1, as one for "
+                "each class would; write the classes' names into one column label"
+            )
         return (
-            f"none of its columns {some_of(others, 6)} is "
+            f"none of its columns {some_of([headings[n] for n in others], 6)} is "
             "read as label (--columns label=… names one)"
         )
-    odd = [label for label in labels if label.strip().casefold() in _WRITTEN_FOR_NONE]
+    labels = values[found.label]
+    odd = [
+        label
+        for label in labels.unique()
+        if label.strip().casefold() in _WRITTEN_FOR_NONE or label.strip() == "None"
+    ]
     if not odd:
-        return ""
+        named = next((headings[n] for n in others if _are_names_of(labels, values[n])), "")
+        return (
+            f"its labels are numbers, which {named!r} has names for (--columns label=… names it)"
+            if named
+            else ""
+        )
+    n_odd = int(labels.isin(odd).sum())
     return (
-        f"{counted(len(odd), 'row has', 'rows have')} the label {odd[0].strip()!r}, as programs "
+        f"{counted(n_odd, 'row has', 'rows have')} the label {odd[0].strip()!r}, as programs "
         "write a missing one; leave the cell empty if there is none"
     )
 
@@ -170,8 +202,30 @@ def has_labels(headings: Sequence[str], chosen: Mapping[str, str] | None = None)
 
 
 def _has(role: str, headings: Sequence[str], chosen: Mapping[str, str]) -> bool:
-    wanted = (spelling_key(chosen[role]),) if role in chosen else _ROLES[role]
-    return not {*wanted}.isdisjoint(map(spelling_key, headings))
+    keys = [spelling_key(heading) for heading in headings]
+    return spelling_key(chosen[role]) in keys if role in chosen else _usual(role, keys) is not None
+
+
+def _usual(role: str, keys: Sequence[str]) -> int | None:
+    """Return the first column with a usual heading, words apart (``image_path``) before joined."""
+    for spelled in (str, _joined):
+        found = list(map(spelled, keys))
+        known = next((key for key in map(spelled, _ROLES[role]) if key in found), None)
+        if known is not None:
+            return found.index(known)
+    return None
+
+
+def _joined(key: str) -> str:
+    return key.replace("_", "")
+
+
+def _are_names_of(numbers: pd.Series, names: pd.Series) -> bool:
+    """Tell whether a column has a name of its own for each number in another, in several rows."""
+    if not numbers.str.strip().str.isdecimal().all() or names.str.strip().str.isdecimal().any():
+        return False
+    n_pairs = len(pd.DataFrame({"number": numbers, "name": names}).drop_duplicates())
+    return 1 < n_pairs == numbers.nunique() == names.nunique() < len(numbers)
 
 
 def _note(headings: Sequence[str], found: Mapping[str, int], chosen: Mapping[str, str]) -> str:

@@ -335,8 +335,7 @@ def _read_cells(
     found = choose_columns(cells.headings, name, columns)
     if cells.values.empty and not may_be_empty:
         raise DatasetError(f"{name} has no rows.")
-    labels = () if found.label is None else cells.values[found.label]
-    guessed = (cells.note, found.note, doubt_about_labels(cells.headings, found, labels))
+    guessed = (cells.note, found.note, doubt_about_labels(cells.headings, found, cells.values))
     return cells, found, [f"{note}." for note in guessed if note]
 
 

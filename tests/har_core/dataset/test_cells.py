@@ -2,6 +2,7 @@
 
 import gzip
 import io
+import json
 import re
 import time
 from pathlib import Path
@@ -54,6 +55,71 @@ def test_line_that_names_the_delimiter_is_none_of_the_table() -> None:
 
 def test_rows_of_delimiters_alone_are_left_out() -> None:
     assert cells(b"filename;label\na.jpg;x\n;\n;\n")[1] == [["a.jpg", "x"]]
+    assert cells(b";\n;\nfilename;label\na.jpg;x\n")[:2] == (
+        ["filename", "label"],
+        [["a.jpg", "x"]],
+    )
+    with pytest.raises(DatasetError, match="it is empty"):
+        cells(b";\n;\n")
+
+
+@pytest.mark.parametrize(
+    "data",
+    [
+        b'filename, label\na.jpg, "x, y"\n',
+        b'"filename,label"\n"a.jpg,""x, y"""\n',  # a table that a spreadsheet took for one column
+        b"filename;label\na.jpg;x, y\n\x1a",
+    ],
+)
+def test_quirks_of_programs_are_no_part_of_the_cells(tmp_path: Path, data: bytes) -> None:
+    assert cells(data)[:2] == (["filename", "label"], [["a.jpg", "x, y"]])
+    (tmp_path / "t.csv").write_bytes(data)
+    assert read_headings(tmp_path / "t.csv") == ["filename", "label"]
+
+
+def test_the_delimiter_is_the_one_that_makes_known_headings() -> None:
+    data = b"filename;label;size (w, h, d, n)\na.jpg;x;1\n"
+    assert cells(data)[0] == ["filename", "label", "size (w, h, d, n)"]
+
+
+@pytest.mark.parametrize(
+    "data",
+    [
+        {"filename": {"0": "a.jpg"}, "label": {"0": "x"}},  # as pandas writes it if not told
+        {"columns": ["filename", "label"], "data": [["a.jpg", "x"]]},
+        {"images": [{"file_name": "a.jpg"}], "annotations": []},
+    ],
+)
+def test_an_object_of_columns_is_no_photograph(data: dict[str, object]) -> None:
+    with pytest.raises(DatasetError, match="line 1 holds lists or objects only; write a list with"):
+        cells(json.dumps(data).encode())
+
+
+@pytest.mark.parametrize(
+    ("headings", "found"),
+    [
+        (["ImagePath", "ClassName"], (0, 1)),
+        (["Class Label", "Image File"], (1, 0)),
+        (["imagepath", "image_name", "label"], (1, 2)),  # words apart before joined
+    ],
+)
+def test_headings_may_be_written_without_spaces(headings: list[str], found: tuple[int]) -> None:
+    columns = choose_columns(headings, "t.csv")
+    assert (columns.filename, columns.label) == found
+
+
+def test_numbers_whose_names_are_beside_them_are_said(tiny_dataset: Path) -> None:
+    table = pd.read_csv(tiny_dataset / "train.csv")
+    named = table.assign(label=table["label"].factorize()[0], label_name=table["label"])
+    named.to_csv(tiny_dataset / "train.csv", index=False)
+    assert open_dataset(tiny_dataset).notes == (
+        "train.csv: its labels are numbers, which 'label_name' has names for (--columns label=… "
+        "names it).",
+    )
+    named.drop(columns="label_name").assign(size=range(len(named))).to_csv(
+        tiny_dataset / "train.csv", index=False
+    )
+    assert open_dataset(tiny_dataset).notes == ()
 
 
 def test_parquet_is_read_whatever_its_name(tmp_path: Path) -> None:
@@ -144,10 +210,15 @@ def test_labels_that_may_not_be_meant_are_said(tiny_dataset: Path) -> None:
         "train.csv: 1 row has the label 'NaN', as programs write a missing one; leave the cell "
         "empty if there is none.",
     )
-    table.write_text("filename,running,sitting\nrunning_0.jpg,1,0\n")
+    table.write_text("filename,running,sitting\nrunning_0.jpg,yes,no\n")
     assert open_dataset(tiny_dataset).notes == (
         "train.csv: none of its columns running, sitting is read as label (--columns label=… "
         "names one).",
+    )
+    table.write_text("filename, running, sitting\nrunning_0.jpg, 1, 0\n")
+    assert open_dataset(tiny_dataset).notes == (
+        "train.csv: its columns running, sitting hold 0 or 1, as one for each class would; write "
+        "the classes' names into one column label.",
     )
 
 
