@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
 _NOTES_SHOWN: Final = 6
 # Of `har_core.dataset.cells`, whose import would slow down every command.
-TABLE_SUFFIXES: Final = (".csv", ".tsv", ".parquet", ".jsonl")
+TABLE_SUFFIXES: Final = (".csv", ".tsv", ".parquet", ".jsonl", ".json")
 DECISIONS_FILE: Final = "har_decisions.json"  # of `har_core.dataset.decisions`, likewise
 # Of `har_core.scale`, likewise: what says what the rows of a folder are, and what is of them.
 _ROWS_FILES: Final = ("_results.json", "_scan.json")

@@ -7,10 +7,11 @@ from pathlib import Path
 from typing import Final
 
 from har_core.dataset.cells import TABLE_SUFFIXES, read_headings
-from har_core.dataset.columns import has_filenames, has_labels
+from har_core.dataset.columns import has_filenames, has_labels, without_headings
 from har_core.dataset.files import PHOTO_FOLDER, DatasetFiles, folders_unread, links_refused
 from har_core.dataset.names import split_of_folder, split_of_word
 from har_core.errors import NoTableError, UnclearTableError, some_of
+from har_core.images.formats import is_photograph_name
 from har_core.wording import counted
 
 CSV_FILE: Final = "train.csv"
@@ -21,10 +22,16 @@ _ONLY_PHOTOGRAPHS: Final = frozenset(
     ("images", "image", "imgs", "img", "photos", "pictures", "jpegimages", "frames")
 )
 _HEADINGS_SHOWN: Final = 8
+# Of tables in other folders than the dataset's own.
+_BELOW: Final = (".csv", ".tsv", ".jsonl", ".json")
+_OWN_FAILURES: Final = {"filename", "error"}
+_MOST_BELOW: Final = 100  # more are annotations, one for each photograph
+_OTHER_TABLES: Final = (".xlsx", ".xls", ".ods", ".csv.gz", ".csv.zip", ".ndjson", ".feather")
 _OWN_RESULTS: Final = (
     {"is_unreadable_issue"},
     {"prediction", "confidence"},
     {"action_1"},
+    {"action", "all_predictions"},
     {"decision", "new_label"},
 )
 
@@ -98,7 +105,8 @@ def find_layout(
 
     In this order: the given table; ``train.csv``; the only table with filenames and labels in the
     folder, under usual headings or those that `columns` names; ``metadata.csv`` or ``.jsonl`` in
-    the folders of splits; one folder for each class; the only table with filenames alone.
+    the folders of splits; one folder for each class; the only table with filenames alone; the only
+    one with filenames and labels further down.
 
     Raises
     ------
@@ -143,8 +151,25 @@ def find_layout(
             f"{some_of(unlabelled)}. Say which one: --table {unlabelled[0]}",
             tables=unlabelled,
         )
+    below = _tables_below(files, columns)
+    fitting = [file for file, found in below.items() if has_labels(found, columns)]
+    if len(fitting) == 1:
+        source = _source(files, files.root / fitting[0])
+        return Layout((source,), note=f"Using {fitting[0]}; there is no {CSV_FILE}.")
+    if fitting:
+        raise UnclearTableError(
+            f"Several tables below {files.root} have filenames and labels: {some_of(fitting)}. Say "
+            f"which one: --table {shlex.quote(fitting[0])}",
+            tables=fitting,
+        )
     message = _nothing_found(files, {name: headings[name] or [] for name in names})
-    if columned := [name for name in names if len(headings[name] or []) > 1]:
+    if below:
+        message += f" No column is known to hold the labels of {some_of(below)}."
+    if columned := [
+        name
+        for name in names
+        if len(headings[name] or []) > 1 and not any(map(is_photograph_name, headings[name] or []))
+    ]:
         only = (headings[columned[0]] or []) if len(columned) == 1 else []
         raise UnclearTableError(message, tables=columned, headings=list(filter(None, only)))
     raise NoTableError(message)
@@ -230,9 +255,14 @@ def _source(files: DatasetFiles, table: Path) -> TableSource:
         home = "."
     home = "" if home == "." else home
     words = table.stem.lower().replace("-", "_").replace(".", "_").replace(" ", "_").split("_")
-    split = next(filter(None, map(split_of_word, words)), "")
-    folders = [name for name in files.folders("") if split and split_of_word(name) == split]
-    return TableSource(table, home, folders[0] if folders else PHOTO_FOLDER, split_of_folder(home))
+    split = next(filter(None, map(split_of_word, words)), split_of_word(PHOTO_FOLDER))
+    beside = [f"{home}/{name}" for name in files.folders(home)] if home else []
+    folders = (
+        folder
+        for folder in (*beside, *files.folders(""))
+        if split_of_word(folder.rpartition("/")[2]) == split
+    )
+    return TableSource(table, home, next(folders, PHOTO_FOLDER), split_of_folder(home))
 
 
 def is_label_table(path: Path) -> bool:
@@ -243,9 +273,19 @@ def is_label_table(path: Path) -> bool:
     return headings is not None and _names_photographs(headings)
 
 
+def _tables_below(files: DatasetFiles, columns: Mapping[str, str] | None) -> dict[str, list[str]]:
+    """Return the tables with filenames in the folders below, and their headings."""
+    below = [file for file in files.walk() if "/" in file and file.lower().endswith(_BELOW)]
+    if len(below) > _MOST_BELOW:
+        return {}
+    headings = {file: read_headings(Path(files.path(file) or "")) or [] for file in sorted(below)}
+    return {file: found for file, found in headings.items() if _names_photographs(found, columns)}
+
+
 def _names_photographs(headings: list[str], columns: Mapping[str, str] | None = None) -> bool:
     lowered = {heading.lower() for heading in headings}
-    return has_filenames(headings, columns) and not any(own <= lowered for own in _OWN_RESULTS)
+    is_own = lowered == _OWN_FAILURES or any(own <= lowered for own in _OWN_RESULTS)
+    return has_filenames(headings, columns) and not is_own
 
 
 def _note(classes: ClassFolders) -> str:
@@ -276,7 +316,12 @@ def _nothing_found(files: DatasetFiles, headings: Mapping[str, list[str]]) -> st
             f"{CSV_FILE}, with the columns filename,label, and a folder of photographs "
             f"({PHOTO_FOLDER}). {wanted}"
         )
-    if names:
+    if unread := [name for name in files.files("") if name.lower().endswith(_OTHER_TABLES)]:
+        message += f" Not read: {some_of(unread)}; save the table as CSV."
+    begun = {n: next(filter(is_photograph_name, found), "") for n, found in headings.items()}
+    if any(begun.values()):
+        message = " ".join(without_headings(n, first) for n, first in begun.items() if first)
+    elif names:
         there = some_of(
             f"{name} ({', '.join(filter(None, found[:_HEADINGS_SHOWN])) or 'no headings'})"
             for name, found in headings.items()

@@ -41,9 +41,7 @@ _DIFFERENCES: Final[dict[str, Callable[[str], str]]] = {
     "capital letters": str.casefold,
     "the suffix": lambda name: _SUFFIX.sub("", name),
     # Spreadsheets take them from numbers.
-    "leading zeros": lambda name: (
-        name.lstrip("0") or "0" if name.isdecimal() else name
-    ),
+    "leading zeros": lambda name: name.lstrip("0") or "0" if name.isdecimal() else name,
     # Windows puts one before a path that is copied from a file's properties.
     "marks that cannot be seen": lambda name: "".join(
         letter for letter in name if unicodedata.category(letter) != "Cf"

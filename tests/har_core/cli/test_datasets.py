@@ -27,7 +27,7 @@ def inputs(tiny_dataset: Path, tiny_models: Path, tmp_path: Path) -> Path:
     (tiny_dataset / "notes.json").write_text("{}")
     (tmp_path / "link.csv").symlink_to(tiny_dataset / "train.csv")
     (tmp_path / "photo.html").symlink_to(tiny_dataset / "train" / "running_0.jpg")
-    os.link(tiny_dataset / "train.csv", tmp_path / "hard link.json")
+    os.link(tiny_dataset / "train.csv", tmp_path / "hard link.html")
     (tmp_path / "renamed.txt").write_bytes(photo_bytes())
     return tmp_path
 
@@ -39,7 +39,7 @@ def inputs(tiny_dataset: Path, tiny_models: Path, tmp_path: Path) -> Path:
         ("dataset/../dataset/train.csv", "table of photographs"),
         ("dataset/old labels.csv", "table of photographs"),
         ("link.csv", "table of photographs"),
-        ("hard link.json", "is read by this command"),
+        ("hard link.html", "is read by this command"),
         ("dataset/train/running_0.jpg", "name of a photograph"),
         ("new.jpg", "name of a photograph"),
         ("photo.html", "is a photograph"),

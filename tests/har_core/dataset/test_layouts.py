@@ -9,8 +9,9 @@ import pytest
 
 from har_core.dataset.decisions import labels_csv
 from har_core.dataset.files import find_photographs
+from har_core.dataset.layouts import is_label_table
 from har_core.dataset.table import load_dataset, open_dataset
-from har_core.errors import DatasetError, UnclearTableError
+from har_core.errors import DatasetError, NoTableError, UnclearTableError
 from tests.drawing import CLASS_NAMES, photo_bytes
 
 
@@ -57,6 +58,70 @@ def test_several_tables_that_fit_are_named(tiny_dataset: Path) -> None:
     assert len(open_dataset(tiny_dataset, tiny_dataset / "labels.csv").rows) == 12
 
 
+@pytest.mark.parametrize(
+    ("table", "photographs"),
+    [
+        ("annotations/labels.csv", "images"),
+        ("train/labels.csv", "train"),
+        ("DataSet/Training_set.csv", "DataSet/train"),  # as it unpacks, into a folder of its own
+    ],
+)
+def test_the_only_table_further_down_is_found(tmp_path: Path, table: str, photographs: str) -> None:
+    other = "DataSet/test/1.jpg" if table.startswith("DataSet") else "test/3.jpg"
+    write_photos(tmp_path, [f"{photographs}/1.jpg", f"{photographs}/2.jpg", other])
+    (tmp_path / table).parent.mkdir(exist_ok=True)
+    (tmp_path / table).write_text("filename,label\n1.jpg,a\n2.jpg,b\n")
+    (tmp_path / "README.txt").write_text("About these photographs.\nThey are drawn.\n")
+    (tmp_path / photographs / "classes.csv").write_text("number,name\n0,a\n1,b\n")
+    dataset = open_dataset(tmp_path)
+    paths = [str(tmp_path / photographs / name) for name in ("1.jpg", "2.jpg")]
+    assert list(dataset.rows["path"]) == paths
+    assert dataset.notes == (f"Using {table}; there is no train.csv.",)
+
+
+def test_several_tables_further_down_are_named_and_those_without_labels(tmp_path: Path) -> None:
+    write_photos(tmp_path, ["train/1.jpg"])
+    (tmp_path / "train" / "_classes.csv").write_text("filename, a, b\n1.jpg, 1, 0\n")
+    with pytest.raises(NoTableError, match=r"to hold the labels of train/_classes\.csv\.$"):
+        open_dataset(tmp_path)
+    for name in ("a.csv", "b.csv"):
+        (tmp_path / "train" / name).write_text("filename,label\n1.jpg,a\n")
+    with pytest.raises(UnclearTableError, match=r"--table train/a\.csv") as error:
+        open_dataset(tmp_path)
+    assert error.value.tables == ("train/a.csv", "train/b.csv")
+    assert open_dataset(tmp_path, "train/b.csv").rows["path"].notna().all()
+
+
+@pytest.mark.parametrize("name", ["labels.xlsx", "train.csv.gz"])
+def test_tables_that_are_not_read_are_named(tmp_path: Path, name: str) -> None:
+    write_photos(tmp_path, ["train/1.jpg"])
+    (tmp_path / name).write_bytes(b"PK\3\4")
+    with pytest.raises(DatasetError, match=rf"Not read: {name}; save the table as CSV\."):
+        open_dataset(tmp_path)
+
+
+def test_a_list_in_json_is_found(tmp_path: Path) -> None:
+    names = [f"{n:04}.jpg" for n in range(3_000)]  # more than is read for its headings
+    write_photos(tmp_path, [f"train/{name}" for name in names[:2]])
+    rows = [{"filename": name, "label": "a", "note": "of a long text"} for name in names]
+    (tmp_path / "labels.json").write_text(json.dumps(rows))
+    (tmp_path / "classes.json").write_text('{"0": "a"}')
+    assert open_dataset(tmp_path).tables == (tmp_path / "labels.json",)
+
+
+def test_a_table_without_headings_is_told_to_need_them(tmp_path: Path) -> None:
+    """A photograph taken for a heading would be lost."""
+    write_photos(tmp_path, ["train/1.jpg", "train/2.jpg"])
+    (tmp_path / "labels.csv").write_text("1.jpg;a\n2.jpg;b\n")
+    said = r"labels\.csv begins with 1\.jpg, not with headings; put the line filename,label above"
+    with pytest.raises(DatasetError, match=said) as error:
+        open_dataset(tmp_path)
+    assert not isinstance(error.value, UnclearTableError)
+    chosen = {"filename": "1.jpg", "label": "a"}
+    with pytest.raises(DatasetError, match=said):
+        open_dataset(tmp_path, "labels.csv", columns=chosen)
+
+
 def test_the_only_table_with_the_columns_that_are_named_is_found(tiny_dataset: Path) -> None:
     text = (tiny_dataset / "train.csv").read_text().replace("filename,label", "Datei,Etikett")
     (tiny_dataset / "train.csv").rename(tiny_dataset / "Etiketten.csv")
@@ -77,6 +142,10 @@ def test_results_of_the_program_are_no_tables_of_labels(tiny_dataset: Path) -> N
     (tiny_dataset / "p.csv").write_text("filename,label,prediction,confidence\na,b,b,0.5\n")
     (tiny_dataset / "decisions.csv").write_text("filename,label,decision,new_label\na,b,exclude,\n")
     (tiny_dataset / "actions.csv").write_text("file,action_1,confidence_1,error\na,b,0.5,\n")
+    failed, found = {"filename": "a", "error": "b"}, {"filename": "c", "action": "d"}
+    for name, rows in (("failed", [failed]), ("both", [failed, found | {"all_predictions": {}}])):
+        (tiny_dataset / f"{name}.json").write_text(json.dumps(rows))
+        assert not is_label_table(tiny_dataset / f"{name}.json")
     assert open_dataset(tiny_dataset).tables == (tiny_dataset / "labels.csv",)
 
 
