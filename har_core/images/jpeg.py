@@ -6,12 +6,36 @@ import numpy as np
 import simplejpeg
 from PIL import Image
 
+# Beginnings of frames (ITU-T T.81, table B.1; T.87) that are not decoded, and what they are.
+_NOT_DECODED: Final = {
+    **dict.fromkeys((0xC3, 0xCB), "without loss"),
+    **dict.fromkeys((0xC5, 0xC6, 0xC7, 0xCD, 0xCE, 0xCF), "in several sizes"),
+    0xF7: "of the kind JPEG-LS",
+}
+_EXTENDED: Final = (0xC1, 0xC2, 0xC9, 0xCA)  # may have 12 bits
+_WITHOUT_LENGTH: Final = (0x01, *range(0xD0, 0xDA))
 _COLOURS: Final = {"RGB": "RGB", "L": "GRAY", "CMYK": "CMYK"}
 
 
 def warns_of_damage(message: str) -> bool:
     """Tell whether a message of libjpeg's is a warning of damage, after which it goes on."""
     return "corrupt jpeg data" in message.lower()
+
+
+def name_rare_kind(data: bytes) -> str:
+    """Say what makes a JPEG one of those that are not decoded; ``""`` for an ordinary one."""
+    at = 2
+    while data[at : at + 1] == b"\xff" and at + 4 < len(data):
+        marker = data[at + 1]
+        if marker in _NOT_DECODED:
+            return _NOT_DECODED[marker]
+        if marker in _EXTENDED:
+            return "of 12 bits a channel" if data[at + 4] == 12 else ""
+        if marker in _WITHOUT_LENGTH or marker == 0xFF:
+            at += 1 if marker == 0xFF else 2
+        else:
+            at += 2 + int.from_bytes(data[at + 2 : at + 4], "big")
+    return ""
 
 
 def reduction_for(size: tuple[int, int], side: int) -> int:

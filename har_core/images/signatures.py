@@ -140,6 +140,8 @@ def identify_content(data: bytes) -> FileKind:
     for signature, description in _NO_IMAGES:
         if head.startswith(signature):
             return FileKind("other", description)
+    if head and not head.strip(b"\0"):
+        return FileKind("other", "a row of zero bytes (an interrupted copy leaves such)")
     return _identify_text(head)
 
 

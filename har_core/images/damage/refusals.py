@@ -6,6 +6,7 @@ from typing import Final
 from har_core.errors import InvalidImageError
 from har_core.images.damage.text import CHANGED_AS_TEXT, format_before, looks_converted
 from har_core.images.formats import FORMATS_IN_WORDS
+from har_core.images.jpeg import name_rare_kind
 from har_core.images.signatures import ZIP_ARCHIVES, identify_content
 
 # An object's address says nothing to a reader.
@@ -41,6 +42,11 @@ def explain_failure(data: bytes, error: Exception) -> InvalidImageError:
     if kind.category == "image":
         return InvalidImageError(
             f"The file is {kind.description}, which is not read; save it as JPEG or PNG.",
+            "unsupported_format",
+        )
+    if kind.description == "JPEG" and (rare := name_rare_kind(data)):
+        return InvalidImageError(
+            f"The file is a JPEG {rare}, which is not read; save it as an ordinary JPEG or PNG.",
             "unsupported_format",
         )
     before = kind.description if kind.category == "readable" else format_before(data)

@@ -439,12 +439,32 @@ def _zip_bytes() -> bytes:
         (b"P6\n2 2\n255\n" + bytes(12), "PPM", "unsupported_format"),
         (b"bplist00" + bytes(9), "iCloud leaves", "not_an_image"),
         (b"\0\0\1\0\1\0", "icon", "unsupported_format"),
+        (bytes(5_000), "a row of zero bytes", "not_an_image"),
     ],
 )
 def test_mislabelled_file_is_refused_by_what_it_is(data, named, reason):
     with pytest.raises(InvalidImageError, match=named) as caught:
         decode_image(data)
     assert caught.value.reason == (reason or "unsupported_format")
+
+
+@pytest.mark.parametrize(
+    ("marker", "bits", "named"),
+    [
+        (0xC1, 12, "a JPEG of 12 bits a channel"),  # as medical devices write it
+        (0xC3, 8, "a JPEG without loss"),
+        (0xC3, 16, "a JPEG without loss"),
+        (0xC5, 8, "a JPEG in several sizes"),
+        (0xF7, 8, "a JPEG of the kind JPEG-LS"),
+    ],
+)
+def test_rare_kinds_of_jpeg_are_not_called_damaged(marker, bits, named):
+    data = encode(corner_picture(), "JPEG")
+    at = data.index(b"\xff\xc0")
+    rare = data[: at + 1] + bytes([marker]) + data[at + 2 : at + 4] + bytes([bits]) + data[at + 5 :]
+    with pytest.raises(InvalidImageError, match=f"{named}, which is not read") as caught:
+        decode_image(rare)
+    assert caught.value.reason == "unsupported_format"
 
 
 def test_real_image_of_another_format_is_refused():
