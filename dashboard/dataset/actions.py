@@ -29,7 +29,7 @@ def show_key_figures(view: DatasetView) -> None:
         bold_count(len(view.class_names), "class", "classes"),
     ]
     if not view.photographs_missing:
-        missing = int((photographs["path"].isna() & photographs["listed"]).sum())
+        missing = view.n_missing
         unlisted = int((~photographs["listed"]).sum())
         figures += [
             f"**{photographs['size_bytes'].sum() / 1e6:,.0f}** MB",

@@ -102,6 +102,11 @@ class DatasetView:
         return sorted(set(self.photographs["label"].unique()) - {""})
 
     @cached_property
+    def n_missing(self) -> int:
+        """How many photographs the table lists that are not there."""
+        return int((self.photographs["path"].isna() & self.photographs["listed"]).sum())
+
+    @cached_property
     def sha256_by_name(self) -> dict[str, str]:
         """The sha256 of the photographs' files by filename, of those that can be read."""
         known = self.photographs[self.photographs["sha256"].fillna("").ne("")]

@@ -155,7 +155,7 @@ def nearest_of_class(
     ndarray of int64
         Nearest first.
     """
-    others = (labels.to_numpy(dtype=object) == class_name) & (groups != groups[position])
+    others = labels.eq(class_name).to_numpy() & (groups != groups[position])
     candidates = np.flatnonzero(others)
     distances = squared_distances(components[[position]], components[candidates])[0]
     return candidates[np.argsort(distances, kind="stable")[:n]]
