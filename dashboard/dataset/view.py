@@ -110,7 +110,7 @@ class DatasetView:
     def sha256_by_name(self) -> dict[str, str]:
         """The sha256 of the photographs' files by filename, of those that can be read."""
         known = self.photographs[self.photographs["sha256"].fillna("").ne("")]
-        return dict(zip(known["filename"], known["sha256"], strict=True))
+        return dict(zip(known["filename"].tolist(), known["sha256"].tolist(), strict=True))
 
     @cached_property
     def analysed(self) -> pd.DataFrame:

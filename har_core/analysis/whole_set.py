@@ -195,7 +195,7 @@ def _path(manifest: BundleManifest, photographs: pd.DataFrame) -> Path:
     network = [manifest.files.get(ONNX_FILE, ""), manifest.preprocessing, *manifest.class_names]
     identity = hashlib.sha256(f"{_VERSION} {network}\n".encode())
     for column in ("sha256", "label"):
-        identity.update("\n".join(usable[column]).encode(errors="surrogateescape") + b"\0")
+        identity.update("\n".join(usable[column].tolist()).encode(errors="surrogateescape") + b"\0")
     return cache_dir() / "analyses" / f"{manifest.name}-{identity.hexdigest()[:16]}.npz"
 
 

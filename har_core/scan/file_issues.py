@@ -93,12 +93,13 @@ class WrongExtension(IssueKind):
     def score(self, photographs: pd.DataFrame) -> np.ndarray:
         """Return 0 or 1; content that cannot be identified is not judged, nor a bare name."""
         content = photographs["content"].fillna("").replace("unknown data", "")
+        names = photographs["filename"].tolist()  # a tenth of the time of iterating in pandas
         return np.array(
             [
                 float(name.lower().endswith(_SUFFIXES.get(c, ("\0",))))
                 if c and "." in name.rsplit("/", 1)[-1]
                 else np.nan
-                for name, c in zip(photographs["filename"], content, strict=True)
+                for name, c in zip(names, content.tolist(), strict=True)
             ]
         )
 
