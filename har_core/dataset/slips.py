@@ -160,9 +160,12 @@ def suggest_spellings(labels: pd.Series) -> dict[str, str]:
 def spelling_key(name: str) -> str:
     """Return what names share that differ only in case, spaces, hyphens and underscores.
 
-    An accent of its own (NFD, as in names of folders from a Mac) counts as the letter with it.
+    An accent of its own (NFD, as in names of folders from a Mac) counts as the letter with it, a
+    letter of full width as the usual one, and a mark that cannot be seen (of copied text) as none.
     """
-    letters = unicodedata.normalize("NFC", name.casefold())
+    letters = unicodedata.normalize("NFKC", name.casefold())
+    if not letters.isprintable():
+        letters = "".join(sign for sign in letters if unicodedata.category(sign) != "Cf")
     return "_".join(letters.replace("-", " ").replace("_", " ").split())
 
 

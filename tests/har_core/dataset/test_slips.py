@@ -8,6 +8,7 @@ import pytest
 from har_core.dataset.decisions import labels_csv
 from har_core.dataset.slips import (
     ClassBalance,
+    describe_variants,
     find_label_slips,
     fix_label_slips,
     suggest_spellings,
@@ -87,6 +88,15 @@ def test_uploaded_table_that_is_none_is_refused_with_reason() -> None:
     ):
         with pytest.raises(DatasetError, match=reason):
             read_table(BytesIO(content))
+
+
+@pytest.mark.parametrize(
+    "written", ["running\u200b", "\ufeffrunning", "run\u00adning", "\uff52unning", "\u00a0running"]
+)
+def test_letters_that_look_the_same_are_a_variant(written: str) -> None:
+    labels = pd.Series(["running", "running", written])
+    assert suggest_spellings(labels)[written] == "running"
+    assert repr(written) in describe_variants(labels)
 
 
 def test_accents_of_their_own_are_a_variant_and_a_missing_label_is_none() -> None:
