@@ -16,7 +16,7 @@ from har_core.storage.paths import real
 PHOTO_FOLDER: Final = "train"
 _MAX_FOLDERS: Final = 20_000
 # One may lie beside every photograph: to read them all would take long.
-_ANNOTATIONS: Final = (".txt", ".xml", ".json", ".csv")
+ANNOTATIONS: Final = (".txt", ".xml", ".json", ".csv")
 
 
 def may_follow_links(folder: Path) -> bool:
@@ -182,7 +182,7 @@ def _is_photograph(name: str, path: str) -> bool:
     """Tell by the name, or by the content of a file whose name says nothing."""
     if is_photograph_name(name):
         return True
-    return not name.lower().endswith(_ANNOTATIONS) and identify_file(path).category == "readable"
+    return not name.lower().endswith(ANNOTATIONS) and identify_file(path).category == "readable"
 
 
 def find_dataset(folder: str | Path) -> Path:

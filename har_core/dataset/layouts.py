@@ -8,7 +8,13 @@ from typing import Final
 
 from har_core.dataset.cells import TABLE_SUFFIXES, read_headings
 from har_core.dataset.columns import has_filenames, has_labels, without_headings
-from har_core.dataset.files import PHOTO_FOLDER, DatasetFiles, folders_unread, links_refused
+from har_core.dataset.files import (
+    ANNOTATIONS,
+    PHOTO_FOLDER,
+    DatasetFiles,
+    folders_unread,
+    links_refused,
+)
 from har_core.dataset.names import split_of_folder, split_of_word
 from har_core.errors import NoTableError, UnclearTableError, some_of
 from har_core.images.formats import is_photograph_name
@@ -69,11 +75,14 @@ class ClassFolders:
         File to split; empty where the folders name none.
     n_loose : int
         Photographs that lie in no class's folder.
+    others : tuple of str
+        Files in folders that are neither photographs nor annotations of these.
     """
 
     labels: Mapping[str, str]
     splits: Mapping[str, str]
     n_loose: int = 0
+    others: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -186,7 +195,8 @@ def find_class_folders(files: DatasetFiles) -> ClassFolders | None:
     ClassFolders or None
         None if there are fewer than two classes, or one without a split.
     """
-    folders = {file: file.split("/")[:-1] for file in files.walk() if files.is_photograph(file)}
+    every = list(files.walk())
+    folders = {file: file.split("/")[:-1] for file in every if files.is_photograph(file)}
     shared = _shared_folders(folders.values())
     below: dict[str, list[str]] = {}
     splits: dict[str, str] = {}
@@ -211,7 +221,9 @@ def find_class_folders(files: DatasetFiles) -> ClassFolders | None:
     if not labels:
         return None
     several = len(set(splits.values())) > 1
-    return ClassFolders(labels, splits if several else {}, len(folders) - len(labels))
+    beside = (file for file in every if "/" in file and file not in folders)
+    others = tuple(file for file in beside if not file.lower().endswith(ANNOTATIONS))
+    return ClassFolders(labels, splits if several else {}, len(folders) - len(labels), others)
 
 
 def _shared_folders(folders: Iterable[list[str]]) -> int:
@@ -299,6 +311,10 @@ def _note(classes: ClassFolders) -> str:
     if classes.n_loose:
         are = "photograph in no such folder is", "photographs in no such folder are"
         note += f"; {counted(classes.n_loose, *are)} passed over"
+    if classes.others:
+        are = "file that is no photograph is", "files that are no photographs are"
+        note += f"; {counted(len(classes.others), *are)} passed over ({classes.others[0]}"
+        note += ", …)" if len(classes.others) > 1 else ")"
     return f"{note}."
 
 

@@ -212,6 +212,20 @@ def test_photographs_of_a_class_are_known_by_their_content(tmp_path: Path, suffi
     assert list(open_dataset(tmp_path).rows["label"]) == ["a", "b"]
 
 
+def test_files_of_a_class_that_are_no_photographs_are_said(tmp_path: Path) -> None:
+    write_photos(tmp_path, ["a/1.jpg", "b/1.jpg"])
+    (tmp_path / "a" / "1.txt").write_text("an annotation")
+    (tmp_path / "LICENSE").write_text("of no class")
+    (tmp_path / "b" / "2.mp4").write_bytes(b"\0\0\0\x18ftypmp42")
+    note = "There is no train.csv: the labels are the names of 2 folders; 1 file that is no "
+    assert open_dataset(tmp_path).notes == (f"{note}photograph is passed over (b/2.mp4).",)
+    (tmp_path / "c").mkdir()
+    (tmp_path / "c" / "3.CR3").write_bytes(b"\0\0\0\x18ftypcrx ")
+    assert "2 files that are no photographs are passed over (b/2.mp4, …)" in str(
+        open_dataset(tmp_path).notes
+    )
+
+
 def test_folders_within_a_class_belong_to_it(tmp_path: Path) -> None:
     write_photos(tmp_path, [f"train/{label}/clip{n}/0.jpg" for label in "ab" for n in range(2)])
     assert list(open_dataset(tmp_path).rows["label"]) == ["a", "a", "b", "b"]
