@@ -32,7 +32,7 @@ _HEADINGS_SHOWN: Final = 8
 _BELOW: Final = (".csv", ".tsv", ".jsonl", ".json")
 _OWN_FAILURES: Final = {"filename", "error"}
 _MOST_BELOW: Final = 100  # more are annotations, one for each photograph
-_OTHER_TABLES: Final = (".xlsx", ".xls", ".ods", ".csv.gz", ".csv.zip", ".ndjson", ".feather")
+OTHER_TABLES: Final = (".xlsx", ".xls", ".ods", ".csv.gz", ".csv.zip", ".ndjson", ".feather")
 _OWN_RESULTS: Final = (
     {"is_unreadable_issue"},
     {"prediction", "confidence"},
@@ -277,6 +277,11 @@ def _source(files: DatasetFiles, table: Path) -> TableSource:
     return TableSource(table, home, next(folders, PHOTO_FOLDER), split_of_folder(home))
 
 
+def not_read(tables: Iterable[str]) -> str:
+    """Say that there are tables in forms that are not read."""
+    return f"Not read: {some_of(tables)}; save the table as CSV."
+
+
 def is_label_table(path: Path) -> bool:
     """Tell whether a file is a table of photographs, and none of this program's results."""
     if not path.name.lower().endswith(TABLE_SUFFIXES):
@@ -332,8 +337,8 @@ def _nothing_found(files: DatasetFiles, headings: Mapping[str, list[str]]) -> st
             f"{CSV_FILE}, with the columns filename,label, and a folder of photographs "
             f"({PHOTO_FOLDER}). {wanted}"
         )
-    if unread := [name for name in files.files("") if name.lower().endswith(_OTHER_TABLES)]:
-        message += f" Not read: {some_of(unread)}; save the table as CSV."
+    if unread := [name for name in files.files("") if name.lower().endswith(OTHER_TABLES)]:
+        message += f" {not_read(unread)}"
     begun = {n: next(filter(is_photograph_name, found), "") for n, found in headings.items()}
     if any(begun.values()):
         message = " ".join(without_headings(n, first) for n, first in begun.items() if first)

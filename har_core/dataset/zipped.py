@@ -7,7 +7,7 @@ from typing import IO, Final
 
 from har_core.dataset.cells import TABLE_SUFFIXES
 from har_core.dataset.embedded import tables_with_photographs, unpack_photographs
-from har_core.dataset.layouts import CSV_FILE
+from har_core.dataset.layouts import CSV_FILE, OTHER_TABLES, not_read
 from har_core.dataset.names import split_of_word
 from har_core.dataset.table import open_dataset
 from har_core.errors import ZIP_DAMAGE, DatasetError, UnclearTableError
@@ -98,6 +98,8 @@ def unpack_dataset(
         return destination
     root = str(destination.resolve())
     message = str(fault).replace(f"{root}/", "").replace(root, "the ZIP archive")
+    if unread := [e.filename for e in entries if e.filename.lower().endswith(OTHER_TABLES)]:
+        message += f" {not_read(unread)}"
     raise DatasetError(f"The ZIP archive cannot be used. {message}") from fault
 
 

@@ -150,6 +150,7 @@ def damaged() -> io.BytesIO:
         (damaged, "no usable ZIP"),
         (encrypted, "encrypted"),
         (lambda: zipped({"a.jpg": b"x"}), "There is no train.csv"),
+        (lambda: zipped({"a.jpg": b"x", "t.xlsx": b"PK"}), r"Not read: t\.xlsx; save the table"),
         (lambda: zipped({"a.csv": CSV, "b.csv": CSV, "a.jpg": b"x"}), "a.csv, b.csv"),
         (lambda: zipped({"train.csv": CSV}), "no photographs"),
         (lambda: zipped({"train.csv": CSV, "a.jpg": b"1", "./a.jpg": b"2"}), "twice"),
