@@ -214,7 +214,7 @@ def decide(
     *,
     sha256: Mapping[str, str] | None = None,
 ) -> Decisions:
-    """Add one step and write the file.
+    """Add one step, unless all that it decides holds already, and write the file.
 
     Parameters
     ----------
@@ -232,7 +232,7 @@ def decide(
     Returns
     -------
     Decisions
-        With the new step.
+        With what holds then.
 
     Raises
     ------
@@ -265,9 +265,22 @@ def decide_together(folder: str | Path, steps: Sequence[Decision]) -> Decisions:
         checked.append(step)
     with _lock, folder_to_oneself(real(folder)):
         decisions = load_decisions(folder)
-        if not checked:
+        if not _changes(decisions, checked):
             return decisions
         return _write(Decisions(decisions.path, (*decisions.steps, *checked)))
+
+
+def _changes(decisions: Decisions, steps: Sequence[Decision]) -> bool:
+    # A step that changes nothing, as of a second visitor, would make an undo that does nothing.
+    meant = {name: sha256 for step in steps for name, sha256 in step.photographs.items()}
+    current = decisions.about(meant).current
+    return any(
+        (held.action, held.label) != (step.action, step.label)
+        if (held := current.get(name))
+        else step.action != "keep"
+        for step in steps
+        for name in step.filenames
+    )
 
 
 def _sha256_of(folder: str | Path, filenames: Sequence[str]) -> tuple[str, ...]:

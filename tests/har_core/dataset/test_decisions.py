@@ -56,6 +56,19 @@ def test_undo_takes_back_one_step_after_another(tiny_dataset: Path) -> None:
     assert undo(tiny_dataset).steps == ()
 
 
+def test_a_decision_that_changes_nothing_leaves_no_step_to_undo(tiny_dataset: Path) -> None:
+    for _ in range(2):  # two visitors, or a click after the first has not been seen to work
+        decide(tiny_dataset, "relabel", ["sitting_0.jpg", "sitting_1.jpg"], "running")
+        decide(tiny_dataset, "keep", ["running_0.jpg"])
+    assert undo(tiny_dataset).current == {}
+    decide(tiny_dataset, "exclude", ["running_0.jpg"])
+    decide(tiny_dataset, "exclude", ["running_0.jpg", "running_1.jpg"])
+    assert undo(tiny_dataset).excluded == {"running_0.jpg"}
+    other = (tiny_dataset / "train" / "sitting_0.jpg").read_bytes()
+    (tiny_dataset / "train" / "running_0.jpg").write_bytes(other)
+    assert len(decide(tiny_dataset, "exclude", ["running_0.jpg"]).steps) == 2
+
+
 @pytest.mark.parametrize(
     ("absent", "instead"),
     [("_lock", contextlib.nullcontext()), ("folder_to_oneself", contextlib.nullcontext)],
