@@ -24,6 +24,7 @@ from har_core.model.bundle import list_bundles
 from har_core.training.efforts import EFFORTS, Effort
 from har_core.wording import counted
 
+_TABLES: Final = {"cleaned": "the cleaned table", "as it is": "the table as it is"}
 _TITLES: Final = {"quick": "Quick", "standard": "Standard", "full": "Full"}
 _MEANINGS: Final = {
     "quick": "a new head on what {base} sees; its network stays as it is",
@@ -65,12 +66,13 @@ def show_start(folder: str, base: Path, runs: list[Run]) -> None:
         chosen = cleaned
         st.markdown(f"Learns from {_describe(cleaned)}.")
     elif cleaned.relabelled or cleaned.excluded or cleaned.labelled:
-        titles = {
-            "cleaned": f"cleaned: {_describe(cleaned)}",
-            "as it is": f"the table as it is: {counted(as_it_is.photographs, 'photograph')}",
-        }
         which = st.radio(
-            "Learn from", list(titles), format_func=titles.__getitem__, key="train_table"
+            "Learn from",
+            list(_TABLES),
+            format_func=_TABLES.__getitem__,
+            # Not in the titles: the browser knows by these what is chosen.
+            captions=[_describe(cleaned), counted(as_it_is.photographs, "photograph")],
+            key="train_table",
         )
         chosen = cleaned if which == "cleaned" else as_it_is
     else:
