@@ -20,6 +20,7 @@ from har_core.wording import counted
 
 ROW_HEIGHT = 56
 _TABLE = "answers"  # "results" is the sidebar's
+_CHOSEN = "answer_shown"
 ROWS_SHOWN = 7.5  # half a row tells that there are more
 THRESHOLD_KEY = "min_confidence"
 _THRESHOLD_OF, _KEPT_THRESHOLD = "min_confidence_of", "kept_min_confidence"
@@ -170,10 +171,13 @@ def show_summary(
 def choose_from_table(good: list[tuple[Photo, ClassifiedPhoto]]) -> int:
     """Draw the table and return the position of the chosen photograph, at first the first."""
     rows = _rows_to_show(good)
-    chosen = _chosen_row(len(rows))
+    photos = [(photo.name, hash(photo.data)) for photo, _ in (good[row] for row in rows)]
+    key = f"{_TABLE} {hash(tuple(photos))}"  # of other rows another table: a cell is a position
+    chosen = _chosen_row(key, photos)
+    st.session_state[_CHOSEN] = photos[chosen]
     st.dataframe(
         results_table([good[row] for row in rows], chosen),
-        key=_TABLE,
+        key=key,
         hide_index=True,
         on_select="rerun",
         selection_mode="single-cell",
@@ -200,12 +204,14 @@ def choose_from_table(good: list[tuple[Photo, ClassifiedPhoto]]) -> int:
     return rows[chosen]
 
 
-def _chosen_row(n_rows: int) -> int:
-    """Return the row of the table that was clicked, at first the first."""
+def _chosen_row(key: str, photos: list[tuple[str, int]]) -> int:
+    """Return the row of the table that was clicked, or of what was shown before, else the first."""
     # Cells, because a click anywhere in a row counts; rows would want a click on their checkbox.
-    table = st.session_state.get(_TABLE)
-    cells = table["selection"]["cells"] if table else []
-    return cells[0][0] if cells and cells[0][0] < n_rows else 0
+    table = st.session_state.get(key)
+    if table and (cells := table["selection"]["cells"]):
+        return int(cells[0][0])
+    shown = st.session_state.get(_CHOSEN)
+    return photos.index(shown) if shown in photos else 0
 
 
 def _rows_to_show(good: list[tuple[Photo, ClassifiedPhoto]]) -> list[int]:

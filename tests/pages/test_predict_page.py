@@ -90,6 +90,18 @@ def test_several_photographs_get_a_table_and_the_bad_one_its_reason(app):
     assert chart(app)["y"][-1] == "clapping"
 
 
+def test_what_is_looked_at_stays_shown_when_others_come_and_go(app):
+    pictures = {label: photo_bytes(label) for label in CLASS_NAMES}
+    upload(app.run(), **pictures)
+    app.session_state[app.dataframe[0].key] = {"selection": {"cells": [(1, "action")]}}
+    app.run()
+    assert chart(app)["y"][-1] == CLASS_NAMES[1]
+    app.file_uploader[0].clear()
+    pictures.pop(CLASS_NAMES[0])
+    upload(app, **pictures, other=photo_bytes())
+    assert chart(app)["y"][-1] == CLASS_NAMES[1]
+
+
 def test_one_photograph_beside_a_bad_file_is_counted_in_the_singular(app):
     upload(app.run(), good=photo_bytes("running"), notes=b"text")
     assert headlines(app)[0] == "1 photograph classified"
