@@ -97,7 +97,9 @@ def read_headings(path: Path) -> list[str] | None:
         if len(head) == _HEAD_BYTES and b"\n" in head:  # whole lines only
             head = head[: head.rindex(b"\n") + 1]
             head += b"\0" * (head.startswith(b"\xff\xfe"))  # a line break of UTF-16 has two bytes
-        return _headings_of(_text_of(head, path.name)[0])
+        text = _text_of(head, path.name)[0]
+        lone = path.suffix.lower() == ".json" and "\n" not in text.strip() and text[:1] == "{"
+        return None if lone else _headings_of(text)  # a lone object is one photograph's annotation
     except (OSError, ValueError, RecursionError, csv.Error, DatasetError):
         return None
 

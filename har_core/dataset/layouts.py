@@ -1,7 +1,7 @@
 """How people lay out labelled photographs: where in a folder the labels are."""
 
 import shlex
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
@@ -201,17 +201,16 @@ def find_class_folders(files: DatasetFiles) -> ClassFolders | None:
     below: dict[str, list[str]] = {}
     splits: dict[str, str] = {}
     for file, parts in folders.items():
-        names = list(map(split_of_word, parts[shared:]))
-        split = next(filter(None, names), "")
-        start = names.index(split) if split else 0
-        while split and names[start : start + 1] == [split]:  # seg_train/seg_train/CLASS
-            start += 1
-        if rest := parts[shared + start :]:
+        inner = parts[shared:]
+        at = next((n for n, part in enumerate(inner) if split_of_word(part)), None)
+        if rest := inner if at is None else inner[at + 1 :]:
             below[file] = rest
-            if split:
-                splits[file] = split
+            if at is not None:
+                splits[file] = split_of_word(inner[at])
     if splits:  # what lies beside the folders of the splits is none of theirs
         below = {file: rest for file, rest in below.items() if file in splits}
+    if splits and all(_is_repeated(splits[file], rest) for file, rest in below.items()):
+        below = {file: rest[1:] for file, rest in below.items()}
     if {rest[0].casefold() for rest in below.values()} <= _ONLY_PHOTOGRAPHS:
         below = {file: rest[1:] for file, rest in below.items() if len(rest) > 1}
         splits = {file: split for file, split in splits.items() if file in below}
@@ -224,6 +223,11 @@ def find_class_folders(files: DatasetFiles) -> ClassFolders | None:
     beside = (file for file in every if "/" in file and file not in folders)
     others = tuple(file for file in beside if not file.lower().endswith(ANNOTATIONS))
     return ClassFolders(labels, splits if several else {}, len(folders) - len(labels), others)
+
+
+def _is_repeated(split: str, rest: Sequence[str]) -> bool:
+    """Tell whether a split's folder holds one of its own name: seg_train/seg_train/CLASS."""
+    return len(rest) > 1 and split_of_word(rest[0]) == split
 
 
 def _shared_folders(folders: Iterable[list[str]]) -> int:

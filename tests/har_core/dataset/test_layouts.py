@@ -14,6 +14,8 @@ from har_core.dataset.table import load_dataset, open_dataset
 from har_core.errors import DatasetError, NoTableError, UnclearTableError
 from tests.drawing import CLASS_NAMES, photo_bytes
 
+VEHICLES = ("bus", "train")
+
 
 def write_photos(root: Path, names: list[str]) -> None:
     for seed, name in enumerate(names):
@@ -106,6 +108,7 @@ def test_a_list_in_json_is_found(tmp_path: Path) -> None:
     rows = [{"filename": name, "label": "a", "note": "of a long text"} for name in names]
     (tmp_path / "labels.json").write_text(json.dumps(rows))
     (tmp_path / "classes.json").write_text('{"0": "a"}')
+    (tmp_path / "0000.json").write_text('{"imagePath": "0000.jpg", "label": "a"}')
     assert open_dataset(tmp_path).tables == (tmp_path / "labels.json",)
 
 
@@ -198,6 +201,16 @@ def test_folders_of_nothing_but_photographs_are_no_classes(
     write_photos(tmp_path, [f"{folder}/{n}.jpg" for folder in folders for n in range(2)])
     with pytest.raises(DatasetError, match=r"There is no .*train\.csv"):
         open_dataset(tmp_path)
+
+
+def test_a_class_may_be_called_like_its_split(tmp_path: Path) -> None:
+    write_photos(
+        tmp_path, [f"{s}/{label}/{s}.jpg" for s in ("train", "test") for label in VEHICLES]
+    )
+    rows = open_dataset(tmp_path).rows.set_index("filename")
+    assert rows["label"].to_dict() == {name: name.split("/")[1] for name in rows.index}
+    assert rows["split"].to_dict() == {name: name.split("/")[0] for name in rows.index}
+    assert len(rows) == 4
 
 
 def test_classes_may_be_called_photos_beside_others(tmp_path: Path) -> None:
