@@ -106,16 +106,15 @@ def _before_weights(network: Any, pixels: Any, passed: list[str]) -> Any:
 
     if isinstance(network, keras.Sequential):
         for layer in network.layers:
-            if isinstance(layer, keras.Model):
-                return _before_weights(layer, pixels, passed)
             if _has_learned(layer):
-                break
+                inside = isinstance(layer, keras.Model)
+                return _before_weights(layer, pixels, passed) if inside else pixels
             pixels = layer(pixels, training=False)
             _note(layer, passed)
         return pixels
     operations = [o for o in network.operations if not isinstance(o, keras.layers.InputLayer)]
     for position, operation in enumerate(operations):
-        if not (isinstance(operation, keras.Model) or _has_learned(operation)):
+        if not _has_learned(operation):
             continue
         # Not `operation.input`: of a model inside, that is its own.
         here = [node for nodes in network._nodes_by_depth.values() for node in nodes]
@@ -130,14 +129,23 @@ def _before_weights(network: Any, pixels: Any, passed: list[str]) -> Any:
 
 
 def _has_learned(operation: Any) -> bool:
+    """Tell whether there are weights in it; a model inside may only vary or scale pictures."""
     import keras
 
+    if isinstance(operation, keras.Model):
+        return any(map(_has_learned, operation.layers))
     return bool(getattr(operation, "weights", ())) and not isinstance(
         operation, keras.layers.Normalization
     )
 
 
 def _note(operation: Any, passed: list[str]) -> None:
+    import keras
+
+    if isinstance(operation, keras.Model):
+        for inner in operation.layers:
+            _note(inner, passed)
+        return
     kind = type(operation).__name__
     if not kind.startswith(("Random", "ZeroPadding", "InputLayer")):
         passed.append(kind)

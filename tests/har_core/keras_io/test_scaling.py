@@ -63,9 +63,16 @@ def scaling_themselves() -> dict[str, Any]:
     twice = network(layers.Rescaling(1 / 255))
     twice(keras.Input((SIDE, SIDE, 3)))  # has nodes that are not of the network around it
     called_twice = keras.Model(pixels, twice(pixels))
+    varied = keras.Sequential([layers.RandomFlip(), layers.RandomRotation(0.1)])
+    scaled = keras.Sequential([layers.Resizing(12, 12), layers.Rescaling(1 / 255)])
     return {
         "Rescaling": network(rescaling),
         "augmentation, then a model with Rescaling": network(inner),
+        "a model that only varies, then Rescaling": network(varied, layers.Rescaling(1 / 255)),
+        "a called model that only varies, then arithmetic": arithmetic(lambda x: varied(x) / 127.5),
+        "a model that only scales, then Normalization": network(
+            scaled, adapted(photographs()[:, :12, :12] / 255)
+        ),
         "Rescaling inside a model": nested,
         "Rescaling inside a called model": called,
         "Rescaling inside a model that is called twice": called_twice,
@@ -92,6 +99,9 @@ def scaling_themselves() -> dict[str, Any]:
     [
         "Rescaling",
         "augmentation, then a model with Rescaling",
+        "a model that only varies, then Rescaling",
+        "a called model that only varies, then arithmetic",
+        "a model that only scales, then Normalization",
         "Rescaling inside a model",
         "Rescaling inside a called model",
         "Rescaling inside a model that is called twice",
