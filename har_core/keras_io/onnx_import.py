@@ -15,7 +15,11 @@ from har_core.onnx_session import open_session
 from har_core.wording import counted
 
 _MOST_BYTES: Final = 2**31 - 1  # of one Protocol Buffers message
-_WITH_WEIGHTS: Final = ("Conv", "ConvInteger", "QLinearConv", "Gemm", "MatMul")
+_WITH_WEIGHTS: Final = (
+    *("Conv", "ConvInteger", "QLinearConv", "FusedConv", "Gemm", "FusedGemm"),
+    *("MatMul", "MatMulInteger", "QLinearMatMul", "FusedMatMul"),
+)
+_QUANTISING: Final = ("QuantizeLinear", "DequantizeLinear", "DynamicQuantizeLinear")
 # Operations that no graph of a network needs, or that only ONNX Runtime's own builds know, have
 # other domains; a graph that asks for them is not run.
 _DOMAINS: Final = ("", "ai.onnx", "ai.onnx.ml", "com.microsoft")
@@ -148,19 +152,20 @@ class OnnxGraph:
         import onnx
 
         graph = self._model.graph
-        constant = {tensor.name: tensor for tensor in graph.initializer}
-        constant |= {n.output[0]: n for n in graph.node if n.op_type == "Constant"}
-        first = next(
-            (
-                position
-                for position, node in enumerate(graph.node)
-                if node.op_type in _WITH_WEIGHTS and any(i in constant for i in node.input[1:])
-            ),
-            None,
-        )
-        if first is None:
+        constant = {tensor.name for tensor in graph.initializer}
+        made_by: dict[str, Any] = {}
+        for first, node in enumerate(graph.node):  # noqa: B007 - used behind the loop
+            if node.op_type in _WITH_WEIGHTS and constant.intersection(node.input[1:]):
+                break
+            made_by.update(dict.fromkeys(node.output, node))
+            # Weights may be stored in another type, order or number of bits.
+            if constant.issuperset(filter(None, node.input)):
+                constant.update(node.output)
+        else:
             return None
-        reaching = graph.node[first].input[0]
+        reaching = node.input[0]
+        while reaching in made_by and made_by[reaching].op_type in _QUANTISING:
+            reaching = made_by[reaching].input[0]
         stem = onnx.ModelProto()
         stem.CopyFrom(self._model)
         del stem.graph.output[:]
@@ -168,7 +173,8 @@ class OnnxGraph:
         passed = [
             node.op_type
             for node in graph.node[:first]
-            if node.op_type not in ("Constant", "Identity", "Transpose", "Cast", "Pad")
+            if not constant.intersection(node.output)
+            and node.op_type not in ("Identity", "Transpose", "Cast", "Pad", *_QUANTISING)
         ]
         run = _session(stem.SerializeToString(), self.source)
         return measure(run, self.input_size, passed)

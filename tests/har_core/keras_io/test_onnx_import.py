@@ -30,6 +30,8 @@ def write_graph(
     ending: str | None = None,
     outputs: int = 3,
     scaled_inside: bool = False,
+    kernel_stored: str | None = None,
+    quantised: bool = False,
     side: int = SIDE,
     domain: str = "",
     external: bool = False,
@@ -53,6 +55,9 @@ def write_graph(
     if scaled_inside:
         nodes.append(helper.make_node("Div", [last, "whole"], ["scaled"]))
         last = "scaled"
+    if quantised:
+        nodes += quantised_nodes(last, "step", "zero", "quantised")
+        last = "quantised"
     nodes += [
         helper.make_node("Conv", [last, "kernel"], ["map"], strides=[2, 2]),
         helper.make_node("Tanh", ["map"], ["active"], domain=domain),
@@ -72,16 +77,48 @@ def write_graph(
     if cast:
         nodes.append(helper.make_node("Cast", [result], ["cast"], to=cast))
         result = "cast"
+    tensors = [numpy_helper.from_array(np.float32(w), name) for name, w in weights.items()]
+    if quantised:
+        tensors += [numpy_helper.from_array(np.float32(0.01), "step")]
+        tensors += [numpy_helper.from_array(np.uint8(128), "zero")]
+    if kernel_stored:
+        nodes[:0] = stored_nodes(kernel_stored, tensors)
     graph = helper.make_graph(
         nodes,
         "exported",
         [helper.make_tensor_value_info("input.1", TensorProto.FLOAT, shape)],
         [helper.make_tensor_value_info(result, cast or TensorProto.FLOAT, [batch, outputs])],
-        [numpy_helper.from_array(np.float32(w), name) for name, w in weights.items()],
+        tensors,
     )
     opsets = [helper.make_opsetid("", 17), *([helper.make_opsetid(domain, 1)] if domain else [])]
     model = helper.make_model(graph, opset_imports=opsets, ir_version=8)
     onnx.save(model, path, save_as_external_data=external, location="w.data", size_threshold=0)
+
+
+def stored_nodes(how: str, tensors: list[onnx.TensorProto]) -> list[onnx.NodeProto]:
+    """Store the kernel in another form; return what makes the kernel of it."""
+    (kernel,) = (tensor for tensor in tensors if tensor.name == "kernel")
+    values = numpy_helper.to_array(kernel)
+    if how == "float16":
+        node = helper.make_node("Cast", ["stored"], ["kernel"], to=TensorProto.FLOAT)
+        stored = values.astype(np.float16)
+    elif how == "transposed":
+        node = helper.make_node("Transpose", ["stored"], ["kernel"], perm=[3, 2, 1, 0])
+        stored = np.ascontiguousarray(values.T)
+    else:
+        node = helper.make_node("DequantizeLinear", ["stored", "width"], ["kernel"])
+        tensors.append(numpy_helper.from_array(np.float32(0.03), "width"))
+        stored = np.clip(np.round(values / 0.03), -127, 127).astype(np.int8)
+    kernel.CopyFrom(numpy_helper.from_array(stored, "stored"))
+    return [node]
+
+
+def quantised_nodes(source: str, step: str, zero: str, result: str) -> list[onnx.NodeProto]:
+    """Return what makes 8 bits of values and values of these, as ONNX Runtime's tool does."""
+    return [
+        helper.make_node("QuantizeLinear", [source, step, zero], [f"{result} bits"]),
+        helper.make_node("DequantizeLinear", [f"{result} bits", step, zero], [result]),
+    ]
 
 
 def conditional_nodes(source: str, constant: str, result: str) -> list[onnx.NodeProto]:
@@ -172,9 +209,19 @@ def test_probabilities_stay_what_they_are(models, tmp_path):
     assert got == pytest.approx(expected(source, scale_pixels(pixels, "zero_to_one")), abs=1e-5)
 
 
-def test_scaling_inside_is_found_and_not_done_twice(models, tmp_path):
+@pytest.mark.parametrize(
+    "options",
+    [
+        {},
+        {"kernel_stored": "float16"},
+        {"kernel_stored": "transposed"},
+        {"kernel_stored": "8 bits"},
+        {"kernel_stored": "8 bits", "quantised": True},
+    ],
+)
+def test_scaling_inside_is_found_and_not_done_twice(options, models, tmp_path):
     source = tmp_path / "model.onnx"
-    write_graph(source, scaled_inside=True)
+    write_graph(source, scaled_inside=True, **options)
     with pytest.raises(ModelBundleError, match=r"scales pixels itself \(Div: black becomes 0"):
         import_model(source, class_file(tmp_path), name="it", preprocessing="zero_to_one")
     assert import_model(source, class_file(tmp_path), name="it").preprocessing == "none"
