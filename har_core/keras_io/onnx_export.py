@@ -96,10 +96,22 @@ def _convert(network: Any, input_shape: tuple[int | None, ...]) -> bytes:
         raise ModelBundleError(
             f"The network {network.name!r} cannot be converted to ONNX: {on_one_line(error)}."
         ) from error
+    _store_captured(model.graph, run.get_concrete_function())
     # tf2onnx calls the batch dimension "unk__123", with another number in each run.
     for value in (*model.graph.input, *model.graph.output):
         value.type.tensor_type.shape.dim[0].dim_param = "batch"
     return model.SerializeToString()
+
+
+def _store_captured(graph: Any, traced: Any) -> None:
+    """Store the constants, such as the means of a `Normalization`, that tf2onnx asks for."""
+    from onnx import numpy_helper
+
+    captured = {inner.name: outer for outer, inner in traced.graph.captures}
+    for value in [value for value in graph.input if value.name in captured]:
+        graph.input.remove(value)
+        array = np.asarray(captured[value.name])
+        graph.initializer.append(numpy_helper.from_array(array, value.name))
 
 
 def _largest_difference(network: Any, graph: bytes, probe: np.ndarray) -> float:

@@ -110,6 +110,18 @@ def test_operation_unknown_to_onnx_is_a_clear_error(probe, tmp_path):
     assert list(tmp_path.iterdir()) == []
 
 
+def test_constants_of_a_normalization_are_stored(tmp_path):
+    import keras
+
+    scaling = keras.layers.Normalization(mean=[0.1, 0.2, 0.3], variance=[1.0, 2.0, 3.0])
+    pixels = keras.Input((8, 8, 3))
+    mirrored = keras.ops.stack([scaling(pixels)[..., channel] for channel in (2, 1, 0)], axis=-1)
+    x = keras.layers.GlobalAveragePooling2D()(keras.layers.Conv2D(2, 3)(mirrored))
+    network = keras.Model(pixels, keras.layers.Dense(2, activation="softmax")(x))
+    probe = np.random.default_rng(0).uniform(-1, 1, (2, 8, 8, 3)).astype(np.float32)
+    assert export_onnx(network, tmp_path / "it.onnx", probe=probe) < 1e-4
+
+
 def test_probe_of_another_size_is_a_programming_error(network, tmp_path):
     with pytest.raises(ValueError, match=r"\(2, 16, 16, 3\)"):
         export_onnx(network, tmp_path / "model.onnx", probe=np.zeros((2, 16, 16, 3)))
