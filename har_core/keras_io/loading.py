@@ -17,9 +17,12 @@ from har_core.keras_io.legacy_graph import rebuild_network
 from har_core.keras_io.legacy_weights import group_in, load_archive_weights, load_weights
 from har_core.keras_io.operations import with_modules
 from har_core.keras_io.safety import Config, refuse_unsafe_config
+from har_core.storage.paths import is_file, is_folder
+from har_core.wording import counted
 
 _HDF5_SIGNATURE: Final = b"\x89HDF\r\n\x1a\n"
 _ZIP_SIGNATURE: Final = b"PK\3\4"
+_OF_PYTORCH: Final = (".pt", ".pth", ".safetensors", ".ckpt")
 _MAX_CONFIG_BYTES: Final = 64 * 2**20
 # Weights hardly shrink when they are compressed; what unpacks to more than this, and to more than
 # a hundred times of what is stored, is no network.
@@ -57,7 +60,7 @@ def load_network(path: str | Path) -> Any:
     path = Path(path)
     suffix = path.suffix.lower()
     if suffix not in KERAS_SUFFIXES:
-        raise ModelBundleError(f"{path} is no model file: its name must end in .keras or .h5.")
+        raise ModelBundleError(_other_kind(path, suffix))
     try:
         with path.open("rb") as file:
             head = file.read(1024)
@@ -67,11 +70,21 @@ def load_network(path: str | Path) -> Any:
     load_keras()
     network = _load_keras_archive(path) if suffix == ".keras" else _load_hdf5(path)
     inputs = getattr(network, "inputs", None)
-    if not inputs or len(inputs) != 1 or len(network.outputs) != 1:
+    if not inputs:
         raise ModelBundleError(
             f"The network in {path} must have one input and one output of known shape; build it "
             "with an Input layer and save it again."
         )
+    if len(inputs) != 1 or len(network.outputs) != 1:
+        raise ModelBundleError(
+            f"The network in {path} has {counted(len(inputs), 'input')} and "
+            f"{counted(len(network.outputs), 'output')}; only one of each is supported. Save what "
+            "gives the classes alone: keras.Model(model.inputs, model.outputs[0])"
+        )
+    if isinstance(getattr(network, "output", None), dict):
+        import keras
+
+        network = keras.Model(network.inputs, network.outputs[0], name=network.name)
     for layer in network._flatten_layers():
         if getattr(layer, "stateful", False):
             raise ModelBundleError(
@@ -79,6 +92,21 @@ def load_network(path: str | Path) -> Any:
                 "on the photographs before; build it with stateful=False and save it again."
             )
     return network
+
+
+def _other_kind(path: Path, suffix: str) -> str:
+    if suffix == ".pb" or is_file(path / "saved_model.pb"):
+        folder = path if is_folder(path) else path.parent
+        what, advice = "a SavedModel", f"python -m tf2onnx.convert --saved-model {folder}"
+    elif suffix == ".tflite":
+        what, advice = "a LiteRT file", f"python -m tf2onnx.convert --tflite {path}"
+    elif suffix in _OF_PYTORCH:
+        return f"{path} is of PyTorch, which is not read; use torch.onnx.export and import that."
+    else:
+        return f"{path} is no model file: its name must end in .keras, .h5 or .onnx."
+    return (
+        f"{path} is {what}, which is not read; make an ONNX graph of it: {advice} --output m.onnx"
+    )
 
 
 def _check_content(path: Path, head: bytes) -> None:

@@ -137,6 +137,10 @@ def find_model(name_or_path: str | os.PathLike[str] | None = None) -> Path:
                 return named.resolve()
     if is_folder(path) or (is_keras_file and is_file(path)):
         return path.resolve()
+    if is_file(path):
+        raise ModelBundleError(
+            f"{wanted} is a file and no bundle; make one of it with 'har import-model'."
+        )
     known = [e.name for e in bundle.list_bundles() if e.manifest is not None]
     raise ModelBundleError(
         f"There is no model {str(wanted)!r} in {bundle.models_dir()} and no such path; "

@@ -245,7 +245,10 @@ def test_truncated_file_is_damaged(path_fixture, request):
         ("m.h5", b"", "is empty"),
         ("m.keras", b"\x89HDF\r\n\x1a\n rest", r"content of a \.h5 file"),
         ("m.h5", b"PK\3\4 rest", r"content of a \.keras file"),
-        ("m.pb", b"anything", r"must end in \.keras or \.h5"),
+        ("m.txt", b"anything", r"must end in \.keras, \.h5 or \.onnx"),
+        ("m.pb", b"anything", r"a SavedModel, .* tf2onnx\.convert --saved-model"),
+        ("m.tflite", b"anything", r"tf2onnx\.convert --tflite .*m\.tflite --output"),
+        ("best.pt", b"PK\3\4 rest", r"torch\.onnx\.export"),
     ],
 )
 def test_other_content_is_named(name, content, message, tmp_path):
@@ -279,13 +282,40 @@ def test_hdf5_file_of_something_else_is_refused(tmp_path):
         load_network(tmp_path / "data.h5")
 
 
+def test_saved_model_is_refused_with_what_converts_it(tmp_path):
+    (tmp_path / "saved_model.pb").write_bytes(b"")
+    with pytest.raises(ModelBundleError, match=f"--saved-model {tmp_path} --output"):
+        load_network(tmp_path)
+
+
 def test_network_with_two_inputs_is_refused(tmp_path):
     import keras
 
     first, second = keras.Input((4,)), keras.Input((4,))
     keras.Model([first, second], keras.layers.Add()([first, second])).save(tmp_path / "two.keras")
-    with pytest.raises(ModelBundleError, match="one input and one output"):
+    with pytest.raises(ModelBundleError, match="has 2 inputs and 1 output"):
         load_network(tmp_path / "two.keras")
+
+
+def test_network_with_two_outputs_is_refused_with_how_to_take_one(tmp_path):
+    import keras
+
+    first = keras.Input((4,))
+    outputs = [keras.layers.Dense(2)(first), keras.layers.Dense(3)(first)]
+    keras.Model(first, outputs).save(tmp_path / "two.keras")
+    with pytest.raises(ModelBundleError, match=r"2 outputs; .*keras\.Model\(model\.inputs"):
+        load_network(tmp_path / "two.keras")
+
+
+def test_one_output_inside_a_dict_is_taken_out(tmp_path):
+    import keras
+
+    first = keras.Input((4,))
+    network = keras.Model(first, {"action": keras.layers.Dense(2)(first)})
+    network.save(tmp_path / "dict.keras")
+    given = np.ones((1, 4), np.float32)
+    expected = np.asarray(network(given)["action"])
+    assert np.asarray(load_network(tmp_path / "dict.keras")(given)) == pytest.approx(expected)
 
 
 def test_network_without_a_known_input_is_refused(tmp_path):

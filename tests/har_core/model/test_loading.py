@@ -91,6 +91,12 @@ def test_a_loaded_model_stays_what_it_is_when_its_file_is_replaced(tiny_models):
     )
 
 
+def test_a_file_that_is_no_bundle_is_not_called_missing(tmp_path):
+    (tmp_path / "model.onnx").write_bytes(b"")
+    with pytest.raises(ModelBundleError, match=r"model\.onnx is a file and no bundle; .*import-"):
+        load_model(tmp_path / "model.onnx")
+
+
 def test_a_bundle_may_be_named_like_a_keras_file(tiny_models):
     write_tiny_bundle(tiny_models, "tiny.h5")
     assert load_model("tiny.h5").name == "tiny.h5"
