@@ -16,7 +16,7 @@ def read_class_indices(path: str | Path) -> tuple[str, ...]:
         A JSON object in either common order: ``{"0": "calling", …}`` (index to name) or
         ``{"calling": 0, …}`` (name to index, as Keras' ``class_indices`` writes it), or one that
         holds the former as ``id2label`` (Hugging Face's ``config.json``); a JSON list of names; or
-        a ``.txt`` file with one name per line.
+        a ``.txt`` file with one name per line, each behind its index or not.
 
     Returns
     -------
@@ -33,9 +33,13 @@ def read_class_indices(path: str | Path) -> tuple[str, ...]:
         # "-sig": Windows tools put a byte order mark in front.
         text = path.read_text(encoding="utf-8-sig")
         if path.suffix.lower() == ".txt":
-            mapping: object = text.strip().splitlines()
+            mapping: object = _without_numbers(text.strip().splitlines())
         else:
             mapping = json.loads(text, object_pairs_hook=_dict_of_distinct_keys)
+    except UnicodeDecodeError as error:
+        raise ModelBundleError(
+            f"The class index file {path} is no text in UTF-8; save it as such."
+        ) from error
     except (OSError, ValueError, RecursionError) as error:
         why = getattr(error, "strerror", None) or error
         raise ModelBundleError(f"Cannot read the class index file {path}: {why}.") from error
@@ -87,6 +91,13 @@ def parse_class_indices(mapping: object, source: str = "class indices") -> tuple
     if len(set(names)) != len(names) or not all(name.strip() for name in names):
         raise ModelBundleError(f"{source} has empty or repeated class names: {list(names)}.")
     return names
+
+
+def _without_numbers(lines: list[str]) -> list[str]:
+    """Return names without the indices in front that Teachable Machine writes: ``0 calling``."""
+    parts = [line.split(maxsplit=1) for line in lines]
+    are_numbered = all(len(p) == 2 and p[0] == str(index) for index, p in enumerate(parts))
+    return [name for _, name in parts] if are_numbered else lines
 
 
 def _dict_of_distinct_keys(pairs: list[tuple[str, object]]) -> dict[str, object]:

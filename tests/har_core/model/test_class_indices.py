@@ -48,6 +48,7 @@ def test_names_that_are_numbers_belong_to_their_index():
     ("name", "text"),
     [
         ("labels.txt", "calling\r\nclapping\r\ncycling\r\n"),
+        ("labels.txt", "0 calling\n1 clapping\n2 cycling\n"),  # Teachable Machine
         ("names.json", '["calling", "clapping", "cycling"]'),
         ("config.json", '{"id2label": {"1": "clapping", "0": "calling", "2": "cycling"}, "a": 1}'),
     ],
@@ -55,6 +56,17 @@ def test_names_that_are_numbers_belong_to_their_index():
 def test_names_in_the_files_of_other_tools_are_read(name, text, tmp_path):
     (tmp_path / name).write_text(text)
     assert read_class_indices(tmp_path / name) == ("calling", "clapping", "cycling")
+
+
+def test_numbers_that_are_no_indices_stay_part_of_the_names(tmp_path):
+    (tmp_path / "labels.txt").write_text("1 hand\n2 hands\n")
+    assert read_class_indices(tmp_path / "labels.txt") == ("1 hand", "2 hands")
+
+
+def test_file_in_another_encoding_is_refused_with_advice(tmp_path):
+    (tmp_path / "labels.txt").write_bytes("läuft\n".encode("utf-16"))
+    with pytest.raises(ModelBundleError, match="no text in UTF-8; save it"):
+        read_class_indices(tmp_path / "labels.txt")
 
 
 def test_byte_order_mark_of_windows_is_skipped(tmp_path):
