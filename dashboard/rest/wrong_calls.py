@@ -14,6 +14,7 @@ _SHOWN: Final = 60
 _ADDRESS: Final = re.compile(r"\s*(https?|ftp|file|s3|gs)://", re.IGNORECASE)
 # Possessive: else a long text that is nearly base64 is tried in the square of its length.
 _BASE64: Final = re.compile(r"\s*(data:[^,]{0,100},|[A-Za-z0-9+/_-]{200,}+[A-Za-z0-9+/_=\s-]*+$)")
+_NO_TEXT: Final = re.compile(r"[\x00-\x08\ufffd]")
 _CONTENT_TYPES: Final = {
     "application/json": "This is JSON; neither base64 nor the address of a photograph is read. ",
     "application/x-www-form-urlencoded": "This form holds text only (curl -d sends such). ",
@@ -132,6 +133,11 @@ def _explain_text(text: str, field: str) -> str:
         return (
             f"The field '{field}' holds base64 text, which is not read: send the file's own bytes, "
             f"as with curl -F {field}=@photo.jpg"
+        )
+    if _NO_TEXT.search(text):
+        return (
+            f"The part '{field}' of the form has no filename, so that it is no file; give it one, "
+            f"as with form.append('{field}', content, 'photo.jpg')."
         )
     shown = text[:_SHOWN] + "…" * (len(text) > _SHOWN)
     name = shown if re.fullmatch(r"[\w./ -]{1,60}", text) else "photo.jpg"

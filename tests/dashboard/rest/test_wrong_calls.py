@@ -30,6 +30,7 @@ def test_photograph_with_what_disturbs_nothing_is_well(fields):
     [
         ([("file", "  ")], "There is no file in the field 'file'; fields received: 'file'."),
         ([("file", photo()), ("file", "b.jpg")], "The field 'file' holds the text 'b.jpg'"),
+        ([("file", "\xff\xd8\xff\xe0\0\x10JFIF")], "The part 'file' of the form has no filename"),
         ([("file", "B" * 5_000 + ".")], "The field 'file' holds the text 'BBB"),
         ([(f"{i}{'c' * 5_000}", photo()) for i in range(50)], "There is no file in the field"),
     ],
