@@ -8,6 +8,7 @@ import numpy as np
 
 from har_core.errors import ModelBundleError, on_one_line
 from har_core.keras_io.checks import LARGEST_SIDE, is_possible_side
+from har_core.keras_io.feature_outputs import FEATURE_OUTPUTS
 from har_core.keras_io.onnx_export import INPUT_NAME, OUTPUT_NAME
 from har_core.keras_io.outputs import Ending, OutputRule
 from har_core.keras_io.scaling import InnerScaling, measure
@@ -20,6 +21,7 @@ _WITH_WEIGHTS: Final = (
     *("MatMul", "MatMulInteger", "QLinearMatMul", "FusedMatMul"),
 )
 _QUANTISING: Final = ("QuantizeLinear", "DequantizeLinear", "DynamicQuantizeLinear")
+_CHANGING_NO_VALUE: Final = ("Identity", "Cast", "Flatten", "Squeeze", "Reshape", *_QUANTISING)
 # Operations that no graph of a network needs, or that only ONNX Runtime's own builds know, have
 # other domains; a graph that asks for them is not run.
 _DOMAINS: Final = ("", "ai.onnx", "ai.onnx.ml", "com.microsoft")
@@ -114,7 +116,7 @@ class OnnxGraph:
         name = self._output.name
         while name in made_by:
             node = made_by[name]
-            if node.op_type not in ("Identity", "Cast", "Flatten", "Squeeze", "Reshape"):
+            if node.op_type not in _CHANGING_NO_VALUE:
                 # A bias added to a product: a layer without activation.
                 before = made_by.get(node.input[0]) if node.op_type == "Add" else None
                 op = before.op_type if before is not None else node.op_type
@@ -217,6 +219,9 @@ def _read(path: Path) -> Any:
     try:
         # Weights outside are read only from the file's own folder; `onnx` checks their paths.
         model = onnx.load(str(path))
+        # What a bundle's graph gives beside the probabilities is found anew.
+        for output in [o for o in model.graph.output if o.name in FEATURE_OUTPUTS]:
+            model.graph.output.remove(output)
         onnx.checker.check_model(model)
     except OSError as error:
         raise ModelBundleError(f"Cannot read {path}: {error.strerror or error}.") from error

@@ -14,6 +14,7 @@ _ENDINGS: Final[dict[str, Ending]] = {
     "softmax": "softmax",
     "sigmoid": "sigmoid",
     "linear": "linear",
+    "log_softmax": "linear",  # of which a softmax makes the probabilities, too
 }
 Addition = Literal["none", "softmax", "two_classes", "sigmoid_and_two_classes"]
 
@@ -75,6 +76,8 @@ def rule_for_outputs(outputs: np.ndarray, ending: Ending, source: str | Path) ->
             "they look like independent probabilities (sigmoid); only one class per photograph is "
             "supported, so the network must be trained with a softmax at its end"
         )
+    elif ending == "softmax" and are_shares:
+        advice = "they are rounded; convert the network without rounding its softmax (to 8 bits)"
     else:
         advice = "the network must end in a softmax, or in a layer without activation (logits)"
     raise ModelBundleError(

@@ -82,6 +82,10 @@ def new_bundle_folder(
     if exists(folder) and not overwrite:
         instead = instead or "choose another name (--name) or overwrite it (--overwrite)"
         raise ModelBundleError(f"{folder} exists already; {instead}.")
+    if exists(folder) and not is_file(folder / MANIFEST_FILE):
+        raise ModelBundleError(
+            f"{folder} is no model bundle and is not overwritten; choose another name or move it."
+        )
     return folder
 
 

@@ -25,6 +25,7 @@ from har_core.model.manifest import (
     BundleManifest,
 )
 from har_core.storage.files import sha256_of_file
+from har_core.storage.paths import real
 
 _TOP: Final = 3
 PREPROCESSING_HELP: Final = (
@@ -101,6 +102,11 @@ def import_model(
     require_packages(source)
     root = None if models_folder is None else Path(models_folder)
     folder = bundle.new_bundle_folder(name, overwrite=overwrite, root=root)
+    for path in (source, class_indices):
+        if real(path).is_relative_to(real(folder)):
+            raise ModelBundleError(
+                f"{path} is read and would be replaced with its bundle; choose another name."
+            )
     if preprocessing is not None and preprocessing not in PREPROCESSINGS:
         raise ModelBundleError(
             f"The preprocessing must be {' or '.join(PREPROCESSINGS)}, not {preprocessing!r}."
@@ -120,7 +126,7 @@ def import_model(
     if rule.n_classes != len(class_names):
         raise ModelBundleError(
             f"{source} tells {rule.n_classes} classes apart, but {class_indices} names "
-            f"{len(class_names)}; give the class index file of this very model."
+            f"{len(class_names)}; give the class index file of this very model. {rule.note or ''}"
         )
     trial = None
     if photograph is not None and content is not None:

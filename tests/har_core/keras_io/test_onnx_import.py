@@ -32,6 +32,7 @@ def write_graph(
     scaled_inside: bool = False,
     kernel_stored: str | None = None,
     quantised: bool = False,
+    rounded: bool = False,
     side: int = SIDE,
     domain: str = "",
     external: bool = False,
@@ -70,6 +71,9 @@ def write_graph(
         nodes.append(helper.make_node(ending, ["output"], ["ended"]))
     shape = [batch, 3, side, side] if channels_first else [batch, side, side, 3]
     result = "ended" if ending else "output"
+    if rounded:
+        nodes += quantised_nodes(result, "step", "none", "rounded")
+        result = "rounded"
     if renamed:
         nodes += [helper.make_node("Identity", [result], [renamed])]
         nodes += [helper.make_node("Identity", [renamed], [f"{renamed} again"])]
@@ -78,9 +82,10 @@ def write_graph(
         nodes.append(helper.make_node("Cast", [result], ["cast"], to=cast))
         result = "cast"
     tensors = [numpy_helper.from_array(np.float32(w), name) for name, w in weights.items()]
-    if quantised:
-        tensors += [numpy_helper.from_array(np.float32(0.01), "step")]
+    if quantised or rounded:
+        tensors += [numpy_helper.from_array(np.float32(0.03), "step")]
         tensors += [numpy_helper.from_array(np.uint8(128), "zero")]
+        tensors += [numpy_helper.from_array(np.uint8(0), "none")]
     if kernel_stored:
         nodes[:0] = stored_nodes(kernel_stored, tensors)
     graph = helper.make_graph(
@@ -274,6 +279,7 @@ def test_broken_weights_are_called_so(models, tmp_path):
         ({"outputs": 4}, "tells 4 classes apart, but .* names 3"),
         ({"ending": "Sigmoid"}, "independent probabilities"),
         ({"ending": "Relu"}, "must end in a softmax"),
+        ({"ending": "Softmax", "rounded": True}, "rounded; .* without rounding its softmax"),
         ({"domain": "my.own"}, "operations of my.own"),
         ({"side": 0}, "only square RGB pictures of a fixed size"),
         ({"side": 100_000}, "S at most 4096"),

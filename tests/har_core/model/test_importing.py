@@ -18,6 +18,7 @@ from har_core.keras_io.loading import load_network
 from har_core.model import bundle
 from har_core.model.importing import import_model
 from har_core.model.loading import load_model
+from har_core.settings import shipped
 from tests.drawing import CLASS_NAMES, draw_photo, photo_bytes
 
 SIDE = 32
@@ -189,6 +190,7 @@ def test_network_that_onnx_cannot_express_is_served_through_keras(indices, model
         ({"activation": "relu"}, "must end in a softmax, or in a layer without activation"),
         ({"activation": "sigmoid"}, "sigmoid"),
         ({"outputs": 4}, "tells 4 classes apart, but .* names 3"),
+        ({"outputs": 1, "activation": "sigmoid"}, "names 3; .* one output .* second class"),
     ],
 )
 def test_network_that_does_not_fit_is_refused(network_options, message, indices, models, tmp_path):
@@ -306,6 +308,31 @@ def test_existing_bundle_is_replaced_only_on_request(source, indices, models, mo
     assert bundle.verify_bundle(models / "mine") == second != first
 
 
+def test_nothing_that_is_read_or_is_no_bundle_is_overwritten(source, indices, models):
+    options = {"preprocessing": "zero_to_one", "name": "mine", "overwrite": True}
+    (models / "mine").mkdir(parents=True)
+    (models / "mine" / "thesis.txt").write_text("years of work")
+    with pytest.raises(ModelBundleError, match="mine is no model bundle and is not overwritten"):
+        import_model(source, indices, **options)
+    (models / "mine" / "thesis.txt").rename(models / "thesis.txt")
+    (models / "mine").rmdir()
+    import_model(source, indices, **options)
+    with pytest.raises(ModelBundleError, match=r"model\.onnx is read and would be replaced"):
+        import_model(models / "mine" / "model.onnx", indices, **options)
+    with pytest.raises(ModelBundleError, match=r"class_indices\.json is read and would be repl"):
+        import_model(source, models / "mine" / "class_indices.json", **options)
+
+
+def test_graph_of_the_shipped_bundle_is_imported_again(models):
+    shipped_bundle = shipped("models/cnn_lstm_har15")
+    graph, names = shipped_bundle / "model.onnx", shipped_bundle / "class_indices.json"
+    import_model(graph, names, preprocessing="minus_one_to_one", name="again")
+    picture = np.asarray(draw_photo("running").resize((224, 224)))[np.newaxis]
+    expected = load_model(shipped_bundle).predict_probabilities(picture, raw=True)
+    got = load_model("again").predict_probabilities(picture, raw=True)
+    assert got == pytest.approx(expected, abs=1e-4)
+
+
 def test_invalid_name_and_missing_files_are_refused(source, indices, models, tmp_path):
     with pytest.raises(ModelBundleError, match="cannot be a model name"):
         import_model(source, indices, preprocessing="zero_to_one", name="../mine")
@@ -335,8 +362,9 @@ def test_plain_keras_file_without_class_names_is_refused_with_advice(source):
         load_model(source)
 
 
-def test_logits_get_a_softmax_and_it_is_said(indices, models, tmp_path):
-    logits = small_network(activation=None)
+@pytest.mark.parametrize("activation", [None, "log_softmax"])
+def test_logits_get_a_softmax_and_it_is_said(activation, indices, models, tmp_path):
+    logits = small_network(activation=activation)
     logits.save(tmp_path / "logits.keras")
     manifest = import_model(
         tmp_path / "logits.keras", indices, preprocessing="zero_to_one", name="mine"
