@@ -38,17 +38,13 @@ def _freeze(n_modules: int) -> None:
     gc.freeze()
 
 
-@st.cache_data(
-    max_entries=400,
-    show_spinner=False,
-    hash_funcs={ActionModel: lambda model: model.manifest.to_json()},
-)
+_BY_MANIFEST: Final[dict[str | type, Any]] = {ActionModel: lambda model: model.manifest.to_json()}
+
+
+@st.cache_data(max_entries=400, show_spinner=False, hash_funcs=_BY_MANIFEST)
 def classified(model: ActionModel, data: bytes) -> ClassifiedPhoto | InvalidImageError:
     """Classify a photograph once per model; see `dashboard.classification.classify_photo`."""
     return classify_photo(model, data)
-
-
-_BY_MANIFEST: Final[dict[str | type, Any]] = {ActionModel: lambda model: model.manifest.to_json()}
 
 
 @st.cache_data(max_entries=200, show_spinner=False, hash_funcs=_BY_MANIFEST)
