@@ -13,7 +13,6 @@ from har_core.model.manifest import BundleManifest, read_manifest
 from har_core.model.records import recorded_cross_validation
 
 SourceName = Literal["model", "regression", "neighbours", "duplicates"]
-SOURCES: Final[tuple[SourceName, ...]] = ("model", "regression", "neighbours", "duplicates")
 _HELD_OUT: Final = ("", "validation", "test")
 
 
@@ -63,7 +62,7 @@ def collect_opinions(
     Returns
     -------
     list of Opinions
-        In the order of `SOURCES`; a source that says nothing is left out.
+        In the order of `SourceName`; a source that says nothing is left out.
     """
     manifest = read_manifest(model_folder)
     usable = photographs.loc[analysis.table.index]
