@@ -6,7 +6,7 @@ import numpy as np
 from PIL import Image
 
 Preprocessing = Literal["none", "zero_to_one", "minus_one_to_one", "caffe", "torch"]
-PREPROCESSINGS: tuple[str, ...] = get_args(Preprocessing)
+PREPROCESSINGS: tuple[Preprocessing, ...] = get_args(Preprocessing)
 
 # Of the photographs of ImageNet, RGB; in [0, 255] as Caffe's networks take them, in [0, 1] as
 # PyTorch's do (`keras.applications.imagenet_utils.preprocess_input`).

@@ -3,7 +3,7 @@
 import dataclasses
 import tempfile
 from pathlib import Path
-from typing import Any, Final, cast
+from typing import Any, Final
 
 import numpy as np
 
@@ -117,9 +117,7 @@ def import_model(
         raise ModelBundleError(f"{class_indices} has no class {expect!r} that could be expected.")
     content = None if photograph is None else read_bytes(photograph)
     candidate = open_candidate(source)
-    scaling, notes = choose_preprocessing(
-        candidate, cast(Preprocessing | None, preprocessing), scaled_before=scaled_before
-    )
+    scaling, notes = choose_preprocessing(candidate, preprocessing, scaled_before=scaled_before)
     probe = scale_pixels(probe_pictures(candidate.input_size), scaling)
     rule = rule_for_outputs(candidate.run(probe), candidate.ending(), source)
     notes += [rule.note] if rule.note else []
@@ -246,7 +244,7 @@ def _answers(
     """Return the most probable classes of a photograph under every scaling."""
     answers: _Answers = {}
     for scaling in PREPROCESSINGS:
-        pixels = scale_pixels(picture[np.newaxis], cast(Preprocessing, scaling))
+        pixels = scale_pixels(picture[np.newaxis], scaling)
         (row,) = apply_rule(rule, candidate.run(pixels))
         best = np.argsort(row)[::-1][:_TOP]
         answers[scaling] = [(class_names[index], round(float(row[index]), 4)) for index in best]
