@@ -135,8 +135,8 @@ def opened_dataset(folder: str) -> Dataset:
     dataset = _open(str(root), reading, tuple(map(file_stamp, watched)))
     if _sources.get(root) != dataset.sources:
         _sources[root] = dataset.sources
-        while len(_sources) > _REMEMBERED:
-            _sources.pop(next(iter(_sources)))
+        for oldest in list(_sources)[:-_REMEMBERED]:
+            _sources.pop(oldest, None)  # another visitor's thread may have done so
     return dataset
 
 

@@ -28,6 +28,7 @@ from har_core.model.bundle import (
 )
 from har_core.model.manifest import MANIFEST_FILE, BundleManifest, check_bundle_name, read_manifest
 from har_core.storage.files import write_atomically
+from har_core.storage.locks import folder_to_oneself
 from har_core.training.efforts import NO_CHANGES, Effort, check_changes, fine_tunable
 from har_core.training.events import is_running, read_events
 from har_core.training.run_folder import RunFolder
@@ -260,8 +261,9 @@ def start_run(
 def resume_run(run: Run) -> Run:
     """Go on with a run that was stopped, interrupted or failed; at most an epoch is repeated."""
     # Here and below: a page may have been drawn before another one did something about the run.
-    present = find_run(run.id)
-    return run if present is None or present.state not in CUT_OFF else _launch(present)
+    with folder_to_oneself(run.folder):
+        present = find_run(run.id)
+        return run if present is None or present.state not in CUT_OFF else _launch(present)
 
 
 def stop_run(run: Run) -> None:
@@ -277,10 +279,11 @@ def stop_run(run: Run) -> None:
 
 def remove_run(run: Run) -> None:
     """Forget a run that is not at work, with its model unless that is used."""
-    present = find_run(run.id)
-    if present is not None and present.state not in ACTIVE:
-        shutil.rmtree(_checkpoints() / run.name, ignore_errors=True)
-        shutil.rmtree(run.folder, ignore_errors=True)
+    with folder_to_oneself(run.folder):
+        present = find_run(run.id)
+        if present is not None and present.state not in ACTIVE:
+            shutil.rmtree(_checkpoints() / run.name, ignore_errors=True)
+            shutil.rmtree(run.folder, ignore_errors=True)
 
 
 def use_model(run: Run) -> None:
@@ -291,25 +294,30 @@ def use_model(run: Run) -> None:
     HarError
         If there is none, or the models' folder cannot be written.
     """
-    present = find_run(run.id)
-    if present is None:
-        raise HarError(f"The run {run.name} is gone: somebody discarded its model.")
-    if not present.used:
-        target = models_dir() / run.name
-        staging = models_dir() / f".{run.name}.taken"
-        restore_interrupted_replacement(target)
-        if target.exists():
-            raise ModelBundleError(f"{target} exists already; rename or remove it first.")
-        try:
-            models_dir().mkdir(parents=True, exist_ok=True)
-            shutil.rmtree(staging, ignore_errors=True)
-            shutil.copytree(run.model, staging)
-            staging.rename(target)
-        except OSError as error:
-            raise ModelBundleError(f"Cannot write {target}: {error.strerror or error}.") from error
-        _record(replace(present, used=True))
-        shutil.rmtree(run.folder / "models", ignore_errors=True)
+    with folder_to_oneself(run.folder):
+        present = find_run(run.id)
+        if present is None:
+            raise HarError(f"The run {run.name} is gone: somebody discarded its model.")
+        if not present.used:
+            _take_over(present)
     choose_default(run.name)
+
+
+def _take_over(run: Run) -> None:
+    target = models_dir() / run.name
+    staging = models_dir() / f".{run.name}.taken"
+    restore_interrupted_replacement(target)
+    if target.exists():
+        raise ModelBundleError(f"{target} exists already; rename or remove it first.")
+    try:
+        models_dir().mkdir(parents=True, exist_ok=True)
+        shutil.rmtree(staging, ignore_errors=True)
+        shutil.copytree(run.model, staging)
+        staging.rename(target)
+    except OSError as error:
+        raise ModelBundleError(f"Cannot write {target}: {error.strerror or error}.") from error
+    _record(replace(run, used=True))
+    shutil.rmtree(run.folder / "models", ignore_errors=True)
 
 
 def _checkpoints() -> Path:

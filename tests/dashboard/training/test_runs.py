@@ -4,9 +4,11 @@ import errno
 import fcntl
 import json
 import os
+import shutil
 import signal
 import time
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import asdict
 from pathlib import Path
@@ -269,11 +271,21 @@ def test_a_page_of_before_neither_removes_nor_starts_nor_kills_what_is_at_work_a
     assert done == [(789, signal.SIGTERM)]
 
 
-def test_what_another_page_has_discarded_or_used_is_said_or_left_alone(start, base: Path) -> None:
+def test_what_another_page_has_discarded_or_used_is_said_or_left_alone(
+    start, base: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     seen = wait_for(start("better"), has_ended)
     again = find_run(seen.id)
     assert again is not None and again.state == "finished"
-    use_model(again)
+    copy = shutil.copytree
+
+    def slowly(*where: Path) -> Path:
+        time.sleep(0.2)
+        return copy(*where)
+
+    monkeypatch.setattr(shutil, "copytree", slowly)
+    with ThreadPoolExecutor() as visitors:  # who click at once
+        list(visitors.map(use_model, [again] * 3))
     choose_default("tiny")
     use_model(seen)
     assert find_model().name == "better"
