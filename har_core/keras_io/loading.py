@@ -2,6 +2,7 @@
 
 import io
 import json
+import shlex
 import shutil
 import tempfile
 import zipfile
@@ -97,15 +98,16 @@ def load_network(path: str | Path) -> Any:
 def _other_kind(path: Path, suffix: str) -> str:
     if suffix == ".pb" or is_file(path / "saved_model.pb"):
         folder = path if is_folder(path) else path.parent
-        what, advice = "a SavedModel", f"python -m tf2onnx.convert --saved-model {folder}"
+        what, given = "a SavedModel", f"--saved-model {shlex.quote(str(folder))}"
     elif suffix == ".tflite":
-        what, advice = "a LiteRT file", f"python -m tf2onnx.convert --tflite {path}"
+        what, given = "a LiteRT file", f"--tflite {shlex.quote(str(path))}"
     elif suffix in _OF_PYTORCH:
         return f"{path} is of PyTorch, which is not read; use torch.onnx.export and import that."
     else:
         return f"{path} is no model file: its name must end in .keras, .h5 or .onnx."
     return (
-        f"{path} is {what}, which is not read; make an ONNX graph of it: {advice} --output m.onnx"
+        f"{path} is {what}, which is not read; make an ONNX graph of it: "
+        f"python -m tf2onnx.convert {given} --output m.onnx"
     )
 
 

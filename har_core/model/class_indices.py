@@ -97,7 +97,9 @@ def _without_numbers(lines: list[str]) -> list[str]:
     """Return names without the indices in front that Teachable Machine writes: ``0 calling``."""
     parts = [line.split(maxsplit=1) for line in lines]
     are_numbered = all(len(p) == 2 and p[0] == str(index) for index, p in enumerate(parts))
-    return [name for _, name in parts] if are_numbered else lines
+    names = [name for _, name in parts] if are_numbered else lines
+    # What is then the same was a count: 0 people, 1 person, 2 people.
+    return names if len(set(names)) == len(names) else lines
 
 
 def _dict_of_distinct_keys(pairs: list[tuple[str, object]]) -> dict[str, object]:

@@ -102,8 +102,9 @@ def import_model(
     require_packages(source)
     root = None if models_folder is None else Path(models_folder)
     folder = bundle.new_bundle_folder(name, overwrite=overwrite, root=root)
+    own_names = real(folder / CLASS_INDICES_FILE)  # which the new bundle holds, too
     for path in (source, class_indices):
-        if real(path).is_relative_to(real(folder)):
+        if real(path) != own_names and real(path).is_relative_to(real(folder)):
             raise ModelBundleError(
                 f"{path} is read and would be replaced with its bundle; choose another name."
             )
@@ -124,7 +125,8 @@ def import_model(
     if rule.n_classes != len(class_names):
         raise ModelBundleError(
             f"{source} tells {rule.n_classes} classes apart, but {class_indices} names "
-            f"{len(class_names)}; give the class index file of this very model. {rule.note or ''}"
+            f"{len(class_names)}; give the class index file of this very model."
+            + (f" {rule.note}" if rule.note else "")
         )
     trial = None
     if photograph is not None and content is not None:

@@ -248,6 +248,7 @@ def test_truncated_file_is_damaged(path_fixture, request):
         ("m.txt", b"anything", r"must end in \.keras, \.h5 or \.onnx"),
         ("m.pb", b"anything", r"a SavedModel, .* tf2onnx\.convert --saved-model"),
         ("m.tflite", b"anything", r"tf2onnx\.convert --tflite .*m\.tflite --output"),
+        ("my m.tflite", b"anything", r"--tflite '.*/my m\.tflite' --output"),
         ("best.pt", b"PK\3\4 rest", r"torch\.onnx\.export"),
     ],
 )

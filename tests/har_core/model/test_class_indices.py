@@ -58,9 +58,12 @@ def test_names_in_the_files_of_other_tools_are_read(name, text, tmp_path):
     assert read_class_indices(tmp_path / name) == ("calling", "clapping", "cycling")
 
 
-def test_numbers_that_are_no_indices_stay_part_of_the_names(tmp_path):
-    (tmp_path / "labels.txt").write_text("1 hand\n2 hands\n")
-    assert read_class_indices(tmp_path / "labels.txt") == ("1 hand", "2 hands")
+@pytest.mark.parametrize(
+    "names", [("1 hand", "2 hands"), ("0 people", "1 person", "2 people"), ("0 calling", "2 b")]
+)
+def test_numbers_that_are_no_indices_stay_part_of_the_names(names, tmp_path):
+    (tmp_path / "labels.txt").write_text("\n".join(names))
+    assert read_class_indices(tmp_path / "labels.txt") == names
 
 
 def test_file_in_another_encoding_is_refused_with_advice(tmp_path):

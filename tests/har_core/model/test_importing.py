@@ -189,7 +189,7 @@ def test_network_that_onnx_cannot_express_is_served_through_keras(indices, model
     [
         ({"activation": "relu"}, "must end in a softmax, or in a layer without activation"),
         ({"activation": "sigmoid"}, "sigmoid"),
-        ({"outputs": 4}, "tells 4 classes apart, but .* names 3"),
+        ({"outputs": 4}, r"tells 4 classes apart, but .* names 3; .* model\.$"),
         ({"outputs": 1, "activation": "sigmoid"}, "names 3; .* one output .* second class"),
     ],
 )
@@ -319,8 +319,11 @@ def test_nothing_that_is_read_or_is_no_bundle_is_overwritten(source, indices, mo
     import_model(source, indices, **options)
     with pytest.raises(ModelBundleError, match=r"model\.onnx is read and would be replaced"):
         import_model(models / "mine" / "model.onnx", indices, **options)
-    with pytest.raises(ModelBundleError, match=r"class_indices\.json is read and would be repl"):
-        import_model(source, models / "mine" / "class_indices.json", **options)
+    (models / "mine" / "labels.txt").write_text("\n".join(CLASS_NAMES[:3]))
+    with pytest.raises(ModelBundleError, match=r"labels\.txt is read and would be replaced"):
+        import_model(source, models / "mine" / "labels.txt", **options)
+    # The new bundle holds the same again.
+    import_model(source, models / "mine" / "class_indices.json", **options)
 
 
 def test_graph_of_the_shipped_bundle_is_imported_again(models):
