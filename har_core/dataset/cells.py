@@ -234,10 +234,10 @@ def _read_delimited(text: str, note: str) -> Cells:
 
 def _is_quoted_line(headings: list[str]) -> bool:
     """Tell whether each line is one cell in quotation marks, as spreadsheets turn a table into."""
-    only = headings[0] if len(headings) == 1 else ""
-    return any(
-        has_filenames(next(csv.reader([only], delimiter=mark))) for mark in _DELIMITERS
-    ) and (not has_filenames(headings))
+    if len(headings) != 1 or has_filenames(headings):
+        return False
+    cells = (next(csv.reader(io.StringIO(headings[0]), delimiter=mark), []) for mark in _DELIMITERS)
+    return any(map(has_filenames, cells))
 
 
 def _read_json(text: str, note: str) -> Cells:

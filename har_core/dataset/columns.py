@@ -38,12 +38,13 @@ LABEL_HEADINGS: Final = (
     "labels",
     "class",
     "class_name",
-    "class_label",
+    "classname",
     "label_name",
     "category",
     "target",
     "action",
     "activity",
+    "class_label",
 )
 _WRITTEN_FOR_NONE: Final = ("nan", "<na>", "n/a", "#n/a", "null")
 _FLAGS: Final = ("0", "1", "0.0", "1.0")

@@ -77,6 +77,11 @@ def test_quirks_of_programs_are_no_part_of_the_cells(tmp_path: Path, data: bytes
     assert read_headings(tmp_path / "t.csv") == ["filename", "label"]
 
 
+def test_a_heading_of_two_lines_is_read(tmp_path: Path) -> None:
+    data = b'"file\nname"\na.jpg\n'
+    assert cells(data)[:2] == (["file\nname"], [["a.jpg"]])
+
+
 def test_the_delimiter_is_the_one_that_makes_known_headings() -> None:
     data = b"filename;label;size (w, h, d, n)\na.jpg;x;1\n"
     assert cells(data)[0] == ["filename", "label", "size (w, h, d, n)"]
@@ -101,6 +106,7 @@ def test_an_object_of_columns_is_no_photograph(data: dict[str, object]) -> None:
         (["ImagePath", "ClassName"], (0, 1)),
         (["Class Label", "Image File"], (1, 0)),
         (["imagepath", "image_name", "label"], (1, 2)),  # words apart before joined
+        (["file", "classname", "class_label", "category", "target"], (0, 1)),
     ],
 )
 def test_headings_may_be_written_without_spaces(headings: list[str], found: tuple[int]) -> None:
