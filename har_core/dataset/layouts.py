@@ -28,10 +28,11 @@ _ONLY_PHOTOGRAPHS: Final = frozenset(
     ("images", "image", "imgs", "img", "photos", "pictures", "jpegimages", "frames")
 )
 _HEADINGS_SHOWN: Final = 8
+_JSON: Final = ".json"  # of annotations and settings, more often than of a table
 # Of tables in other folders than the dataset's own.
-_BELOW: Final = (".csv", ".tsv", ".jsonl", ".json")
+_BELOW: Final = (".csv", ".tsv", ".jsonl")
 _OWN_FAILURES: Final = {"filename", "error"}
-_MOST_BELOW: Final = 100  # more are annotations, one for each photograph
+_MOST_ELSEWHERE: Final = 100  # more are annotations, one for each photograph
 OTHER_TABLES: Final = (".xlsx", ".xls", ".ods", ".csv.gz", ".csv.zip", ".ndjson", ".feather")
 _OWN_RESULTS: Final = (
     {"is_unreadable_issue"},
@@ -115,7 +116,7 @@ def find_layout(
     In this order: the given table; ``train.csv``; the only table with filenames and labels in the
     folder, under usual headings or those that `columns` names; ``metadata.csv`` or ``.jsonl`` in
     the folders of splits; one folder for each class; the only table with filenames alone; the only
-    one with filenames and labels further down.
+    one with filenames and labels further down, or in ``.json``.
 
     Raises
     ------
@@ -126,7 +127,7 @@ def find_layout(
     """
     if table is not None:
         return Layout((_source(files, table),))
-    names = sorted(name for name in files.files("") if name.lower().endswith(TABLE_SUFFIXES))
+    names = sorted(filter(_is_table_name, files.files("")))
     headings = {name: read_headings(Path(files.files("")[name])) for name in names}
     naming = [n for n, found in headings.items() if found and _names_photographs(found, columns)]
     fitting = [n for n in naming if has_labels(headings[n] or [], columns)]
@@ -160,26 +161,33 @@ def find_layout(
             f"{some_of(unlabelled)}. Say which one: --table {unlabelled[0]}",
             tables=unlabelled,
         )
-    below = _tables_below(files, columns)
-    fitting = [file for file, found in below.items() if has_labels(found, columns)]
+    return _find_elsewhere(files, columns, {name: headings[name] or [] for name in names})
+
+
+def _find_elsewhere(
+    files: DatasetFiles, columns: Mapping[str, str] | None, headings: Mapping[str, list[str]]
+) -> Layout:
+    """Find the only table further down or in ``.json``; else say what there is instead."""
+    found = _tables_elsewhere(files, columns)
+    fitting = [file for file in found if has_labels(found[file], columns)]
     if len(fitting) == 1:
         source = _source(files, files.root / fitting[0])
         return Layout((source,), note=f"Using {fitting[0]}; there is no {CSV_FILE}.")
     if fitting:
         raise UnclearTableError(
-            f"Several tables below {files.root} have filenames and labels: {some_of(fitting)}. Say "
-            f"which one: --table {shlex.quote(fitting[0])}",
+            f"Several tables in and below {files.root} have filenames and labels: "
+            f"{some_of(fitting)}. Say which one: --table {shlex.quote(fitting[0])}",
             tables=fitting,
         )
-    message = _nothing_found(files, {name: headings[name] or [] for name in names})
-    if below:
-        message += f" No column is known to hold the labels of {some_of(below)}."
+    message = _nothing_found(files, headings)
+    if found:
+        message = f"No column is known to hold the labels of {some_of(found)}. {message}"
     if columned := [
         name
-        for name in names
-        if len(headings[name] or []) > 1 and not any(map(is_photograph_name, headings[name] or []))
+        for name, there in headings.items()
+        if len(there) > 1 and not any(map(is_photograph_name, there))
     ]:
-        only = (headings[columned[0]] or []) if len(columned) == 1 else []
+        only = headings[columned[0]] if len(columned) == 1 else []
         raise UnclearTableError(message, tables=columned, headings=list(filter(None, only)))
     raise NoTableError(message)
 
@@ -256,8 +264,7 @@ def _split_metadata(files: DatasetFiles) -> Iterable[TableSource]:
             if not split_of_word(name):
                 continue
             for file in sorted(files.files(home)):
-                stem, dot, suffix = file.lower().rpartition(".")
-                if stem == METADATA and dot + suffix in TABLE_SUFFIXES:
+                if _is_table_name(file) and Path(file).stem.lower() == METADATA:
                     path = Path(files.files(home)[file])
                     yield TableSource(path, home, home, split_of_word(name))
                     break
@@ -275,9 +282,10 @@ def _source(files: DatasetFiles, table: Path) -> TableSource:
     beside = [f"{home}/{name}" for name in files.folders(home)] if home else []
     folders = (
         folder
-        for folder in (*beside, *files.folders(""))
+        for folder in (*sorted(beside, key=len), *sorted(files.folders(""), key=len))
         if split_of_word(folder.rpartition("/")[2]) == split
     )
+    # The plainest, train before image_train.
     return TableSource(table, home, next(folders, PHOTO_FOLDER), split_of_folder(home))
 
 
@@ -294,12 +302,22 @@ def is_label_table(path: Path) -> bool:
     return headings is not None and _names_photographs(headings)
 
 
-def _tables_below(files: DatasetFiles, columns: Mapping[str, str] | None) -> dict[str, list[str]]:
-    """Return the tables with filenames in the folders below, and their headings."""
-    below = [file for file in files.walk() if "/" in file and file.lower().endswith(_BELOW)]
-    if len(below) > _MOST_BELOW:
+def _is_table_name(name: str) -> bool:
+    return name.lower().endswith(TABLE_SUFFIXES) and not name.lower().endswith(_JSON)
+
+
+def _tables_elsewhere(
+    files: DatasetFiles, columns: Mapping[str, str] | None
+) -> dict[str, list[str]]:
+    """Return the tables with filenames in the folders below or in JSON, and their headings."""
+    others = [
+        file
+        for file in files.walk()
+        if file.lower().endswith((_JSON, *_BELOW) if "/" in file else _JSON)
+    ]
+    if len(others) > _MOST_ELSEWHERE:
         return {}
-    headings = {file: read_headings(Path(files.path(file) or "")) or [] for file in sorted(below)}
+    headings = {file: read_headings(Path(files.path(file) or "")) or [] for file in sorted(others)}
     return {file: found for file, found in headings.items() if _names_photographs(found, columns)}
 
 

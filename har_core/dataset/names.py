@@ -22,13 +22,15 @@ _SPLIT_OF_WORD: Final = {
 }
 # What people write around such a word: training_set, seg_train, train2017.
 _AROUND_SPLIT: Final = re.compile(
-    r"(?:(?:seg|images?|imgs?)[ _-])?([a-z]+?)(?:[ _-]?(?:set|data|dataset|images?|imgs?|\d+))?"
+    r"(?:(?:seg|images?|imgs?)[ _-])?([a-z]+?)(?:[ _-]?(?:set|data|dataset|images?|imgs?|\d{4}))?"
 )
 _ELSEWHERE: Final = re.compile(r"[A-Za-z]:|/|~")
 _PLAIN: Final = re.compile(r"[\w-][\w. -]*")  # no folder in it
 _ADDRESS: Final = re.compile(r"[A-Za-z][A-Za-z0-9+.-]+://")
-# Also twice, as where a system hides the first.
-_SUFFIX: Final = re.compile("(?:" + "|".join(map(re.escape, PHOTO_SUFFIXES)) + ")+$", re.IGNORECASE)
+_ONE_SUFFIX: Final = f"(?:{'|'.join(map(re.escape, PHOTO_SUFFIXES))})"
+_SUFFIX: Final = re.compile(f"{_ONE_SUFFIX}$", re.IGNORECASE)
+# Twice, as where a system hides the first.
+_SUFFIXES: Final = re.compile(f"{_ONE_SUFFIX}+$", re.IGNORECASE)
 _SHOWN: Final = 3
 
 MISSING: Final = "missing"
@@ -39,7 +41,7 @@ _DIFFERENCES: Final[dict[str, Callable[[str], str]]] = {
     "escapes such as %20": unquote,
     "the Unicode form (NFC or NFD)": lambda name: unicodedata.normalize("NFC", name),
     "capital letters": str.casefold,
-    "the suffix": lambda name: _SUFFIX.sub("", name),
+    "the suffix": lambda name: _SUFFIXES.sub("", name),
     # Spreadsheets take them from numbers.
     "leading zeros": lambda name: name.lstrip("0") or "0" if name.isdecimal() else name,
     # Windows puts one before a path that is copied from a file's properties.
@@ -86,8 +88,8 @@ def match_names(
 
     A path's folders count. Where they do not exist here (another machine's), the end of the path
     decides, or the base name, if that means one file and no other split's. A name that no file has
-    means the one that differs only in suffix, capital letters, Unicode form or escapes, if there
-    is one and no other row means it.
+    means the one that differs only in suffix, capital letters, Unicode form or escapes, or else in
+    what `relaxed` overlooks, if there is one and no other row means it.
 
     Parameters
     ----------
@@ -141,10 +143,11 @@ def _match_loosely(
             if len(parts) > 1:
                 moved.append(row)
             continue
-        if not problem:
-            found, problem = search.anywhere(parts, elsewhere, relaxed, taken)
-            if found:
-                alike[found].append(row)
+        for key in (_nearly_same, relaxed):
+            if not (found or problem):
+                found, problem = search.anywhere(parts, elsewhere, key, taken)
+        if found:
+            alike[found].append(row)
         matches.problems[row] = problem or MISSING
     moved_files = {matches.files[row] for row in moved}
     for file, rows in alike.items():
@@ -184,6 +187,11 @@ def _notes(
 
 def _same(name: str) -> str:
     return name
+
+
+def _nearly_same(name: str) -> str:
+    """Return what names share that differ in less than `relaxed` overlooks."""
+    return _SUFFIX.sub("", unicodedata.normalize("NFC", unquote(name)).casefold())
 
 
 def relaxed(name: str) -> str:

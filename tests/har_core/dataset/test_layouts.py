@@ -3,6 +3,7 @@
 import errno
 import json
 import os
+import shutil
 from pathlib import Path
 
 import pytest
@@ -84,7 +85,7 @@ def test_the_only_table_further_down_is_found(tmp_path: Path, table: str, photog
 def test_several_tables_further_down_are_named_and_those_without_labels(tmp_path: Path) -> None:
     write_photos(tmp_path, ["train/1.jpg"])
     (tmp_path / "train" / "_classes.csv").write_text("filename, a, b\n1.jpg, 1, 0\n")
-    with pytest.raises(NoTableError, match=r"to hold the labels of train/_classes\.csv\.$"):
+    with pytest.raises(NoTableError, match=r"to hold the labels of train/_classes\.csv\. There"):
         open_dataset(tmp_path)
     for name in ("a.csv", "b.csv"):
         (tmp_path / "train" / name).write_text("filename,label\n1.jpg,a\n")
@@ -110,6 +111,23 @@ def test_a_list_in_json_is_found(tmp_path: Path) -> None:
     (tmp_path / "classes.json").write_text('{"0": "a"}')
     (tmp_path / "0000.json").write_text('{"imagePath": "0000.jpg", "label": "a"}')
     assert open_dataset(tmp_path).tables == (tmp_path / "labels.json",)
+
+
+def test_json_counts_as_a_table_only_where_nothing_else_has_the_labels(tmp_path: Path) -> None:
+    write_photos(tmp_path, ["train/a/1.jpg", "train/b/2.jpg"])
+    rows = json.dumps([{"image": "1.jpg", "label": "c"}])
+    for name in ("metadata.json", "labels.json", "train/metadata.json"):
+        (tmp_path / name).write_text(rows)
+    assert list(open_dataset(tmp_path).rows["label"]) == ["a", "b"]
+    (tmp_path / "labels.csv").write_text("image,label\n1.jpg,d\n")
+    assert open_dataset(tmp_path).tables == (tmp_path / "labels.csv",)
+
+
+@pytest.mark.parametrize("other", ["image_train", "imgs_train"])
+def test_photographs_are_looked_for_in_the_plainest_folder(tiny_dataset: Path, other: str) -> None:
+    shutil.copytree(tiny_dataset / "train", tiny_dataset / other)
+    paths = open_dataset(tiny_dataset).rows["path"]
+    assert {Path(path).parent for path in paths} == {tiny_dataset / "train"}
 
 
 def test_a_table_without_headings_is_told_to_need_them(tmp_path: Path) -> None:
@@ -237,6 +255,12 @@ def test_files_of_a_class_that_are_no_photographs_are_said(tmp_path: Path) -> No
     assert "2 files that are no photographs are passed over (b/2.mp4, …)" in str(
         open_dataset(tmp_path).notes
     )
+
+
+@pytest.mark.parametrize("take", ["test", "dev ", "training_"])
+def test_numbered_takes_are_no_splits(tmp_path: Path, take: str) -> None:
+    write_photos(tmp_path, [f"{label}/{take}{n}/0.jpg" for label in "ab" for n in (1, 2)])
+    assert list(open_dataset(tmp_path).rows["label"]) == ["a", "a", "b", "b"]
 
 
 def test_folders_within_a_class_belong_to_it(tmp_path: Path) -> None:

@@ -184,6 +184,19 @@ def test_a_name_that_differs_a_little_is_found_and_the_cause_said(
     ]
 
 
+@pytest.mark.parametrize(
+    ("listed", "file", "other"),
+    [("a", "a.jpg", "a.jpg.png"), ("a.png", "a.jpg", "a.jpg.jpg"), ("7", "7.png", "0007.jpg")],
+)
+def test_the_file_that_differs_less_is_meant(
+    tmp_path: Path, listed: str, file: str, other: str
+) -> None:
+    assert matched(tmp_path, [file, f"masks/{other}"], [listed]).files == [file]
+    assert matched(tmp_path, [f"train/{file}", f"train/{other}"], [listed]).files == [
+        f"train/{file}"
+    ]
+
+
 def test_folders_in_capital_letters_are_found(tmp_path: Path) -> None:
     assert matched(tmp_path, ["train/a/1.jpg"], ["Train/A/1.JPG"]).files == ["train/a/1.jpg"]
 
