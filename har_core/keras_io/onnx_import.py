@@ -166,7 +166,7 @@ class OnnxGraph:
         else:
             return None
         reaching = node.input[0]
-        while reaching in made_by and made_by[reaching].op_type in _QUANTISING:
+        while reaching in made_by and _only_rounds(made_by[reaching], made_by):
             reaching = made_by[reaching].input[0]
         stem = onnx.ModelProto()
         stem.CopyFrom(self._model)
@@ -176,7 +176,8 @@ class OnnxGraph:
             node.op_type
             for node in graph.node[:first]
             if not constant.intersection(node.output)
-            and node.op_type not in ("Identity", "Transpose", "Cast", "Pad", *_QUANTISING)
+            and node.op_type not in ("Identity", "Transpose", "Cast", "Pad")
+            and not _only_rounds(node, made_by)
         ]
         run = _session(stem.SerializeToString(), self.source)
         return measure(run, self.input_size, passed)
@@ -211,6 +212,14 @@ class OnnxGraph:
         content = self._model.SerializeToString()
         _session(content, self.source)
         return content
+
+
+def _only_rounds(node: Any, made_by: dict[str, Any]) -> bool:
+    """Tell whether values stay what they are but for the bits that they are stored in."""
+    if node.op_type != "DequantizeLinear":
+        return node.op_type in _QUANTISING
+    before = made_by.get(node.input[0])
+    return before is not None and before.op_type in _QUANTISING
 
 
 def _read(path: Path) -> Any:

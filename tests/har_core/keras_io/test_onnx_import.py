@@ -235,6 +235,22 @@ def test_scaling_inside_is_found_and_not_done_twice(options, models, tmp_path):
     assert got == pytest.approx(softmax(expected(source, pixels.astype(np.float32))), abs=1e-5)
 
 
+def test_bytes_that_are_read_as_values_are_scaled(models, tmp_path):
+    source = tmp_path / "model.onnx"
+    write_graph(source, scaled_inside=True)
+    model = onnx.load(source)
+    (division,) = (node for node in model.graph.node if node.op_type == "Div")
+    at = list(model.graph.node).index(division)
+    model.graph.node.insert(
+        at, helper.make_node("Cast", [division.input[0]], ["bytes"], to=TensorProto.UINT8)
+    )
+    division.CopyFrom(helper.make_node("DequantizeLinear", ["bytes", "share"], division.output))
+    model.graph.initializer.append(numpy_helper.from_array(np.float32(1 / 255), "share"))
+    onnx.save(model, source)
+    with pytest.raises(ModelBundleError, match=r"itself \(DequantizeLinear: black becomes 0"):
+        import_model(source, class_file(tmp_path), name="it", preprocessing="zero_to_one")
+
+
 def test_scaling_is_asked_for_with_the_usual_one(models, tmp_path):
     write_graph(tmp_path / "model.onnx")
     with pytest.raises(ModelBundleError, match="PyTorch are usually trained with torch"):
