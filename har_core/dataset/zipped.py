@@ -171,7 +171,12 @@ def _targets(
     archive: zipfile.ZipFile, entries: list[zipfile.ZipInfo]
 ) -> dict[PurePosixPath, zipfile.ZipInfo]:
     """Return where each table and photograph goes, relative to the destination."""
-    paths = {entry: PurePosixPath(entry.filename.replace("\\", "/")) for entry in entries}
+    paths = {
+        entry: PurePosixPath(entry.filename.replace("\\", "/"))
+        for entry in entries
+        # Annotations, as of COCO, are larger than any list of labels.
+        if not (entry.filename.lower().endswith(".json") and entry.file_size > MAX_BYTES)
+    }
     tables = [entry for entry, path in paths.items() if path.suffix.lower() in TABLE_SUFFIXES]
     photographs = [
         entry

@@ -193,3 +193,12 @@ def test_damage_anywhere_is_a_message(tmp_path, compression):
         except DatasetError:
             failed += 1
     assert failed > 100
+
+
+def test_annotations_larger_than_any_table_are_ignored(tmp_path, monkeypatch):
+    monkeypatch.setattr("har_core.dataset.zipped.MAX_BYTES", 100_000)
+    annotations = b'{"images": [' + b" " * 100_000 + b"]}"
+    archive = zipped({"a/1.jpg": photo_bytes(), "b/2.jpg": photo_bytes(), "all.json": annotations})
+    unpack_dataset(archive, tmp_path)
+    assert not (tmp_path / "all.json").exists()
+    assert list(load_dataset(tmp_path)["label"]) == ["a", "b"]
