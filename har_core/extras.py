@@ -2,15 +2,17 @@
 
 import os
 import re
+import signal
 import sys
 import tempfile
 import threading
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from importlib.util import find_spec
-from typing import Final
+from typing import Any, Final
 
 from har_core.errors import HarError, ModelBundleError
+from har_core.interrupts import held_back
 
 # TensorFlow 2.21 says this on any machine without a GPU, however little it was asked to log.
 _NO_GPU: Final = re.compile(
@@ -65,6 +67,13 @@ def load_keras() -> None:
             import tensorflow as tf
 
             tf.config.list_physical_devices()  # says it, too, when it is first asked
+
+
+def load_onnx() -> Any:
+    """Import ONNX and return it; an interrupt waits, which would end the process inside its C++."""
+    with held_back(signal.SIGINT, signal.SIGTERM):
+        import onnx
+    return onnx
 
 
 @contextmanager

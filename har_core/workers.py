@@ -5,10 +5,11 @@ A fork of a process with threads (a dashboard, ONNX Runtime) can hang.
 
 import multiprocessing
 import signal
-import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
+
+from har_core.interrupts import held_back
 
 
 def worker_context(preload: str) -> Any:
@@ -40,19 +41,12 @@ def ctrl_c_held_back() -> Iterator[None]:
     if not hasattr(signal, "pthread_sigmask"):
         yield
         return
-    # Another thread may get it, and let Python interrupt this one all the same.
-    is_main = threading.current_thread() is threading.main_thread()
-    held: list[int] = []
-    handler = is_main and signal.signal(signal.SIGINT, lambda number, _: held.append(number))
-    before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
-    try:
-        yield
-    finally:
-        signal.pthread_sigmask(signal.SIG_SETMASK, before)
-        if is_main:
-            signal.signal(signal.SIGINT, handler or signal.SIG_DFL)
-        if held:
-            signal.raise_signal(signal.SIGINT)
+    with held_back(signal.SIGINT):  # another thread may get it, and interrupt this one all the same
+        before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
+        try:
+            yield
+        finally:
+            signal.pthread_sigmask(signal.SIG_SETMASK, before)
 
 
 def end_at_ctrl_c() -> None:

@@ -11,6 +11,7 @@ import numpy as np
 import pandas as pd
 
 from har_core.errors import DatasetError, InvalidImageError, ModelBundleError
+from har_core.extras import load_onnx
 from har_core.images.decoding import decode_square, read_bytes
 from har_core.images.preprocessing import scale_pixels
 from har_core.keras_io.feature_outputs import as_kept, last_feature_map
@@ -73,8 +74,7 @@ class FeatureNetwork:
     """
 
     def __init__(self, folder: Path) -> None:
-        import onnx
-
+        onnx = load_onnx()
         self.manifest = bundle.verify_bundle(folder)
         if ONNX_FILE not in self.manifest.files:
             raise ModelBundleError(

@@ -6,6 +6,7 @@ from typing import Any, Final, NamedTuple, TypeVar
 import numpy as np
 
 from har_core.errors import ModelBundleError
+from har_core.extras import load_onnx
 
 MAP_OUTPUT: Final = "feature_map"
 MEANS_OUTPUT: Final = "feature_means"
@@ -65,8 +66,7 @@ def add_feature_outputs(graph: bytes) -> bytes:
     ModelBundleError
         If the graph has no feature map.
     """
-    import onnx
-
+    onnx = load_onnx()
     model = onnx.load_from_string(graph)
     if {output.name for output in model.graph.output}.issuperset(FEATURE_OUTPUTS):
         return graph

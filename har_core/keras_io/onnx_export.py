@@ -6,6 +6,7 @@ from typing import Any, Final
 import numpy as np
 
 from har_core.errors import ModelBundleError, on_one_line
+from har_core.extras import load_onnx
 from har_core.onnx_session import open_session
 from har_core.storage.files import write_atomically
 from har_core.wording import counted
@@ -79,6 +80,8 @@ def _single_input_shape(network: Any) -> tuple[int | None, ...]:
 
 def _convert(network: Any, input_shape: tuple[int | None, ...]) -> bytes:
     import tensorflow as tf
+
+    load_onnx()
     import tf2onnx
 
     # A traced function, not `tf2onnx.convert.from_keras`: that one relies on attributes that

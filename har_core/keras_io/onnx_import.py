@@ -7,6 +7,7 @@ from typing import Any, Final
 import numpy as np
 
 from har_core.errors import ModelBundleError, on_one_line
+from har_core.extras import load_onnx
 from har_core.keras_io.checks import LARGEST_SIDE, is_possible_side
 from har_core.keras_io.feature_outputs import FEATURE_OUTPUTS
 from har_core.keras_io.onnx_export import INPUT_NAME, OUTPUT_NAME
@@ -50,8 +51,7 @@ class OnnxGraph:
     """
 
     def __init__(self, path: str | Path) -> None:
-        import onnx
-
+        onnx = load_onnx()
         self.source = Path(path)
         # So that what is added has names of its own. (Constants used inside an If would be lost.)
         self._model = onnx.compose.add_prefix(

@@ -11,6 +11,7 @@ from PIL import Image, ImageFilter
 from PIL.PngImagePlugin import PngInfo
 
 from har_core.errors import ModelBundleError
+from har_core.extras import load_onnx
 from har_core.model.classifier import ActionModel, ImageSource
 from har_core.model.engine import no_answer
 from har_core.model.manifest import ONNX_FILE
@@ -244,7 +245,7 @@ def _sigmoid(z: np.ndarray) -> np.ndarray:
 @lru_cache(maxsize=4)
 def _read_head(path: Path, modified_ns: int) -> _Head | None:
     """Read the weights of an LSTM head from a graph; None if it ends otherwise."""
-    import onnx
+    onnx = load_onnx()
     from onnx import numpy_helper
 
     try:

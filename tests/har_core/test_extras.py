@@ -53,3 +53,28 @@ def test_stderr_comes_back_after_two_threads_at_once(capfd):
     other.join()
     os.write(2, b"heard")
     assert capfd.readouterr().err == "heard"
+
+
+# ONNX's C++ makes its enumerations by Python's code.
+INTERRUPTED = """
+import enum, os, signal, sys
+make = enum.EnumType.__new__
+
+def interrupted(kind, name, *rest, **more):
+    if rest[1].get("__module__", "").startswith("onnx.onnx_cpp2py_export"):
+        os.kill(os.getpid(), signal.SIGTERM)
+    return make(kind, name, *rest, **more)
+
+enum.EnumType.__new__ = interrupted
+signal.signal(signal.SIGTERM, signal.default_int_handler)
+from har_core.extras import load_onnx
+try:
+    load_onnx()
+except KeyboardInterrupt:
+    print("onnx" in sys.modules)
+"""
+
+
+def test_an_interrupt_waits_until_onnx_is_loaded():
+    ran = subprocess.run([sys.executable, "-c", INTERRUPTED], capture_output=True, text=True)
+    assert (ran.returncode, ran.stdout, ran.stderr) == (0, "True\n", "")

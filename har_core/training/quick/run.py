@@ -16,6 +16,7 @@ from har_core.dataset.table import Location
 from har_core.errors import DatasetError, ModelBundleError, some_of
 from har_core.evaluation.answers import FEW_PHOTOGRAPHS
 from har_core.evaluation.calibration import fit_temperature, negative_log_likelihood
+from har_core.extras import load_onnx
 from har_core.images.reading import Photograph, read_photographs
 from har_core.model.bundle import new_bundle_folder
 from har_core.model.manifest import ONNX_FILE, BundleManifest, read_manifest
@@ -85,8 +86,7 @@ def train_quick(
     ModelBundleError
         If the earlier model has no usable network, or the bundle exists.
     """
-    import onnx
-
+    onnx = load_onnx()
     destination = new_bundle_folder(name, overwrite=overwrite)
     old = read_manifest(base)
     if ONNX_FILE not in old.files:
