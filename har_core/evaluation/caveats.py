@@ -26,8 +26,9 @@ def caveats(
     Returns
     -------
     list of str
-        Photographs that the model was trained or tuned on (by file hash), labels and classes that
-        do not match, rows that were left out, another network than the present one.
+        Photographs that the model was trained or tuned on (by file hash), or that the model whose
+        network it has may have been; labels and classes that do not match, rows that were left
+        out, another network than the present one.
     """
     result = evaluation.raw
     found = []
@@ -37,7 +38,7 @@ def caveats(
             f"This evaluation was made with an earlier model of the name {manifest.name}; evaluate "
             "the set again."
         )
-    found += _overlap(evaluation, splits)
+    found += _overlap(evaluation, splits, manifest.training.get("base", ""))
     if len(evaluation.skipped):
         why = why_skipped(evaluation.skipped)
         left_out = counted(
@@ -65,7 +66,8 @@ def why_skipped(skipped: pd.DataFrame) -> str:
     return some_of(f"{n:,} × {reason}" for reason, n in skipped["reason"].value_counts().items())
 
 
-def _overlap(evaluation: Evaluation, splits: pd.DataFrame | None) -> list[str]:
+def _overlap(evaluation: Evaluation, splits: pd.DataFrame | None, base: str) -> list[str]:
+    """Compare with the model's record; `base` is the model whose network it has, ``""`` if none."""
     sha256 = evaluation.raw.sha256
     unknown = int((sha256 == "").sum())
     if splits is None or unknown == len(sha256):
@@ -86,5 +88,10 @@ def _overlap(evaluation: Evaluation, splits: pd.DataFrame | None) -> list[str]:
         found.append(
             f"Of {unknown:,} of {counted(evaluation.raw.n, 'photograph')} it is not known "
             f"whether the model was trained on {'it' if unknown == 1 else 'them'}."
+        )
+    elif base and (n := int((~were_seen(sha256, splits, set(splits["split"]))).sum())):
+        found.append(
+            f"Of {n:,} of {counted(evaluation.raw.n, 'photograph')} it is not known here whether "
+            f"{base}, whose network this model has, was trained on {'it' if n == 1 else 'them'}."
         )
     return found

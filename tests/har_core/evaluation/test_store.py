@@ -84,6 +84,16 @@ def test_bundle_splits_are_read_with_groups_and_hashes(folder, table):
     assert seen.startswith(f"{tuned.raw.n} of {tuned.raw.n} photographs")
 
 
+def test_what_the_network_learned_elsewhere_is_not_known(folder):
+    own = read_evaluation(folder, "test")
+    bundle.update_manifest(folder, training={"effort": "quick", "base": "older"})
+    assert find_caveats(own, folder) == []
+    others = np.array([f"{n:064}" for n in range(2)] + [*own.raw.sha256[2:]], dtype=object)
+    elsewhere = replace(own, name="mine", raw=replace(own.raw, sha256=others))
+    (found,) = find_caveats(elsewhere, folder)
+    assert found.startswith(f"Of 2 of {own.raw.n} photographs it is not known here whether older,")
+
+
 def test_the_stored_temperature_applies_to_what_is_read(folder):
     raw = read_evaluation(folder, "test").raw.probabilities
     before = evaluation_stamp(folder, "test")
