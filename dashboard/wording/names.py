@@ -3,7 +3,9 @@
 import re
 from collections.abc import Sequence
 from html import escape
+from itertools import accumulate
 from typing import Final
+from unicodedata import east_asian_width
 
 from har_core import Prediction
 from har_core.model.manifest import BundleManifest
@@ -55,11 +57,20 @@ def chart_names(class_names: Sequence[str]) -> list[str]:
 
 def tick_names(class_names: Sequence[str]) -> list[str]:
     """Return names for the ticks of an axis: of long ones beginning and end, which fit a phone."""
+    return [chart_text(_shortened(name)) for name in _told_apart(class_names)]
+
+
+def _shortened(name: str) -> str:
+    if _beginning(name, _MOST_LETTERS) == name:
+        return name
     half = _MOST_LETTERS // 2
-    return [
-        chart_text(name if len(name) <= _MOST_LETTERS else f"{name[:half]}…{name[1 - half :]}")
-        for name in _told_apart(class_names)
-    ]
+    return f"{_beginning(name, half)}…{_beginning(name[::-1], half - 1)[::-1]}"
+
+
+def _beginning(text: str, n_letters: int) -> str:
+    # Chinese, Japanese and Korean letters are as wide as two others.
+    ends = accumulate(2 if east_asian_width(letter) in "FW" else 1 for letter in text)
+    return text[: sum(end <= n_letters for end in ends)]
 
 
 def _told_apart(class_names: Sequence[str]) -> list[str]:

@@ -25,6 +25,7 @@ from tests.evaluated import draw_predictions
 NUMBERS, DAYS = ("10", "2", "1"), ("2024-02-01", "2024-01-01", "2023-05-05")
 HUNTING_DOG = "African hunting dog, hyena dog, Cape hunting dog, Lycaon pictus"
 LONG = (HUNTING_DOG, f"{HUNTING_DOG} < & >", "cat")
+CHINESE = "在公园里一边走路一边看手机的年轻人和他们的小狗在阳光下慢慢前行"  # as wide as 64 letters
 
 
 def noise(names: tuple[str, ...]) -> go.Figure:
@@ -74,6 +75,12 @@ def test_a_long_name_leaves_room_for_its_bar_and_is_told_whole_below_the_mouse(f
 def test_a_long_name_leaves_room_for_the_matrix() -> None:
     axes = confusion_figure(np.eye(3, dtype=np.int64), LONG).layout
     assert all(len(unescape(text)) <= 32 for text in (*axes.xaxis.ticktext, *axes.yaxis.ticktext))
+
+
+@pytest.mark.parametrize("name", [CHINESE, CHINESE[:17]])
+def test_a_name_of_wide_letters_is_as_wide_as_another(name: str) -> None:
+    figure = even_bars(["cat", name, CHINESE[:16]])
+    assert set(figure.layout.yaxis.ticktext) == {"cat", f"{name[:8]}…{name[-7:]}", CHINESE[:16]}
 
 
 @pytest.mark.parametrize("figure", ["probabilities", "balance", "noise", "issues"])
