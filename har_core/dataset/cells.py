@@ -6,6 +6,7 @@ import json
 import re
 from collections import Counter
 from collections.abc import Iterator
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
@@ -125,12 +126,10 @@ def _headings_of(text: str) -> list[str] | None:
 def _headings_of_list(text: str, at: int) -> list[str]:
     """Return the headings of the objects that are whole, from a position in a list on."""
     headings: dict[str, None] = {}
-    try:
+    with suppress(ValueError):  # where the head of a file ends, the list may go on
         while found := _NEXT_OBJECT.match(text, at):
             row, at = json.JSONDecoder().raw_decode(text, found.end())
             headings |= dict.fromkeys(heading.strip() for heading in row)
-    except ValueError:  # the list goes on
-        pass
     return list(headings)
 
 

@@ -10,6 +10,7 @@ from typing import Final, TypeAlias
 from urllib.parse import unquote
 
 from har_core.dataset.files import PHOTO_FOLDER, DatasetFiles
+from har_core.dataset.slips import without_marks
 from har_core.errors import some_of
 from har_core.images.formats import PHOTO_SUFFIXES
 from har_core.storage.paths import exists
@@ -45,9 +46,7 @@ _DIFFERENCES: Final[dict[str, Callable[[str], str]]] = {
     # Spreadsheets take them from numbers.
     "leading zeros": lambda name: name.lstrip("0") or "0" if name.isdecimal() else name,
     # Windows puts one before a path that is copied from a file's properties.
-    "marks that cannot be seen": lambda name: "".join(
-        letter for letter in name if unicodedata.category(letter) != "Cf"
-    ),
+    "marks that cannot be seen": without_marks,
 }
 
 

@@ -164,9 +164,14 @@ def spelling_key(name: str) -> str:
     letter of full width as the usual one, and a mark that cannot be seen (of copied text) as none.
     """
     letters = unicodedata.normalize("NFKC", name.casefold())
-    if not letters.isprintable():
-        letters = "".join(sign for sign in letters if unicodedata.category(sign) != "Cf")
-    return "_".join(letters.replace("-", " ").replace("_", " ").split())
+    return "_".join(without_marks(letters).replace("-", " ").replace("_", " ").split())
+
+
+def without_marks(text: str) -> str:
+    """Leave out what cannot be seen and has no width, such as the direction of writing."""
+    if text.isprintable():
+        return text
+    return "".join(sign for sign in text if unicodedata.category(sign) != "Cf")
 
 
 def fix_label_slips(table: pd.DataFrame) -> pd.DataFrame:
