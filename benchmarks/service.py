@@ -7,7 +7,7 @@ import subprocess
 import threading
 import time
 from collections.abc import Callable, Iterator
-from contextlib import AbstractContextManager, ExitStack, contextmanager
+from contextlib import AbstractContextManager, ExitStack, closing, contextmanager, suppress
 from pathlib import Path
 from statistics import median
 from tempfile import TemporaryDirectory
@@ -201,13 +201,9 @@ def ready_after(start: float, address: str, process: subprocess.Popen) -> float:
     """Wait until ``/health`` answers 200, and return the seconds since `start`."""
     while process.poll() is None:
         connection = http.client.HTTPConnection(address, timeout=5)
-        try:
+        with closing(connection), suppress(OSError):  # nobody listens yet
             connection.request("GET", "/health")
             if connection.getresponse().status == 200:
                 return time.perf_counter() - start
-        except OSError:
-            pass
-        finally:
-            connection.close()
         time.sleep(0.02)
     raise RuntimeError("The server ended at once.")
