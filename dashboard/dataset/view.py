@@ -23,7 +23,7 @@ from har_core.model.records import (
     held_out_predictions,
     match_probabilities,
     match_splits,
-    read_splits,
+    read_lineage,
 )
 from har_core.progress import Progress
 from har_core.scan.cache import ScanCache, scan_cache_path
@@ -241,7 +241,7 @@ def _splits(
     if model_folder is None or manifest is None:
         return ""
     try:
-        recorded = read_splits(model_folder)
+        recorded = read_lineage(model_folder)
     except ModelBundleError:
         return ""  # the sidebar and the Predict page say what is wrong with the model
     return "" if recorded is None else match_splits(photographs["sha256"], recorded)

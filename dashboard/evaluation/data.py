@@ -24,7 +24,7 @@ from har_core.evaluation.store import (
     thumbnails_path,
 )
 from har_core.model.manifest import read_manifest
-from har_core.model.records import read_splits
+from har_core.model.records import read_lineage, unrecorded_ancestors
 from har_core.storage.paths import expanded
 
 Stamp = tuple[int, ...]
@@ -48,7 +48,8 @@ def find_caveats(folder: Path, name: str) -> list[str]:
 @st.cache_data(max_entries=20, show_spinner=False)
 def _caveats(folder: str, name: str, stamp: Stamp) -> list[str]:
     evaluation = load_evaluation(Path(folder), name)
-    return caveats(evaluation, read_manifest(folder), read_splits(folder))
+    splits, unrecorded = read_lineage(folder), unrecorded_ancestors(folder)
+    return caveats(evaluation, read_manifest(folder), splits, unrecorded)
 
 
 def fitted_temperature(folder: Path) -> float:

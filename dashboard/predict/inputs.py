@@ -14,7 +14,7 @@ from dashboard.wording.names import human_name
 from har_core.errors import InvalidImageError
 from har_core.images.decoding import MAX_BYTES, read_bytes
 from har_core.images.thumbnails import thumbnail
-from har_core.model.records import match_splits, read_splits
+from har_core.model.records import match_splits, read_lineage
 from har_core.storage.checksums import sha256_of_photograph
 from har_core.wording import counted
 
@@ -72,7 +72,7 @@ def show_random_photo(folder: str, model: Path | None) -> None:
         return
     drawn = present.sample(min(len(present), _DRAWN))
     drawn["split"] = ""
-    if model is not None and (splits := read_splits(model)) is not None:
+    if model is not None and (splits := read_lineage(model)) is not None:
         drawn["split"] = match_splits(drawn["path"].map(sha256_of_photograph), splits)
     row = drawn.loc[drawn["split"].eq("train").idxmin()]  # the first that is not, if there is one
     try:

@@ -17,7 +17,7 @@ from har_core.dataset.table import Dataset
 from har_core.errors import DatasetError, HarError
 from har_core.model.bundle import list_bundles
 from har_core.model.manifest import ONNX_FILE
-from har_core.model.records import read_splits
+from har_core.model.records import read_lineage
 from har_core.scale.labels import LABEL, SHA256, LabelTable, read_label_table
 from har_core.scale.models import fingerprint
 from har_core.scale.opened.labels import JoinedLabels, count_among, join_labels
@@ -139,7 +139,7 @@ def _seen_before(table: ResultsTable, joined: JoinedLabels) -> str:
             continue
         if fingerprint(entry.manifest, table.info.precision) != table.info.fingerprint:
             continue
-        splits = read_splits(entry.path)
+        splits = read_lineage(entry.path)
         if splits is None:
             break
         seen = splits.loc[splits["split"].isin(["train", "validation"]), "sha256"]

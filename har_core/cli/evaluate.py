@@ -245,7 +245,7 @@ def _run(
     from har_core.dataset.table import load_dataset
     from har_core.evaluation.caveats import caveats
     from har_core.evaluation.run import evaluate_dataset
-    from har_core.model.records import read_splits, rows_of_split
+    from har_core.model.records import read_lineage, rows_of_split, unrecorded_ancestors
 
     loaded, folder = load_model(model), find_model(model)
     table = load_dataset(dataset)
@@ -262,7 +262,8 @@ def _run(
             folder=str(dataset.folder),
             progress=lambda done, total: report(f"Evaluating {loaded.name}", done, total),
         )
-    return evaluation, caveats(evaluation, loaded.manifest, read_splits(folder))
+    splits, unrecorded = read_lineage(folder), unrecorded_ancestors(folder)
+    return evaluation, caveats(evaluation, loaded.manifest, splits, unrecorded)
 
 
 def _thumbnails_of(dataset: "Dataset") -> Callable[[str], bytes | None]:

@@ -1,5 +1,7 @@
 """What a reader must know before believing an evaluation."""
 
+from collections.abc import Sequence
+
 import numpy as np
 import pandas as pd
 
@@ -11,7 +13,10 @@ from har_core.wording import are, counted
 
 
 def caveats(
-    evaluation: Evaluation, manifest: BundleManifest, splits: pd.DataFrame | None
+    evaluation: Evaluation,
+    manifest: BundleManifest,
+    splits: pd.DataFrame | None,
+    unrecorded: Sequence[str] = (),
 ) -> list[str]:
     """Say in plain words what makes the numbers of an evaluation less than they seem.
 
@@ -21,13 +26,15 @@ def caveats(
     manifest : BundleManifest
         Of the model as it is now.
     splits : DataFrame or None
-        From `read_splits`.
+        From `har_core.model.records.read_lineage`.
+    unrecorded : sequence of str
+        From `har_core.model.records.unrecorded_ancestors`.
 
     Returns
     -------
     list of str
-        Photographs that the model was trained or tuned on (by file hash), or that the model whose
-        network it has may have been; labels and classes that do not match, rows that were left
+        Photographs that the model was trained or tuned on (by file hash), or that a model that it
+        builds on may have been; labels and classes that do not match, rows that were left
         out, another network than the present one.
     """
     result = evaluation.raw
@@ -38,7 +45,7 @@ def caveats(
             f"This evaluation was made with an earlier model of the name {manifest.name}; evaluate "
             "the set again."
         )
-    found += _overlap(evaluation, splits, manifest.training.get("base", ""))
+    found += _overlap(evaluation, splits, unrecorded)
     if len(evaluation.skipped):
         why = why_skipped(evaluation.skipped)
         left_out = counted(
@@ -66,8 +73,9 @@ def why_skipped(skipped: pd.DataFrame) -> str:
     return some_of(f"{n:,} × {reason}" for reason, n in skipped["reason"].value_counts().items())
 
 
-def _overlap(evaluation: Evaluation, splits: pd.DataFrame | None, base: str) -> list[str]:
-    """Compare with the model's record; `base` is the model whose network it has, ``""`` if none."""
+def _overlap(
+    evaluation: Evaluation, splits: pd.DataFrame | None, unrecorded: Sequence[str]
+) -> list[str]:
     sha256 = evaluation.raw.sha256
     unknown = int((sha256 == "").sum())
     if splits is None or unknown == len(sha256):
@@ -89,9 +97,10 @@ def _overlap(evaluation: Evaluation, splits: pd.DataFrame | None, base: str) -> 
             f"Of {unknown:,} of {counted(evaluation.raw.n, 'photograph')} it is not known "
             f"whether the model was trained on {'it' if unknown == 1 else 'them'}."
         )
-    elif base and (n := int((~were_seen(sha256, splits, set(splits["split"]))).sum())):
+    elif unrecorded and (n := int((~were_seen(sha256, splits, set(splits["split"]))).sum())):
         found.append(
             f"Of {n:,} of {counted(evaluation.raw.n, 'photograph')} it is not known here whether "
-            f"{base}, whose network this model has, was trained on {'it' if n == 1 else 'them'}."
+            f"{some_of(unrecorded)}, on which this model builds, learned from "
+            f"{'it' if n == 1 else 'them'}."
         )
     return found

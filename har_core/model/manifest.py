@@ -27,6 +27,7 @@ Precision = Literal["float32", "int8"]
 GRAPH_FILES: Final[dict[Precision, str]] = {"float32": ONNX_FILE, "int8": INT8_ONNX_FILE}
 SPLITS_FILE: Final = "splits.parquet"
 UNLABELLED_FILE: Final = "unlabelled.parquet"
+INHERITED_FILE: Final = "inherited.parquet"
 PREDICTIONS_FILE: Final = "evaluation/predictions.parquet"
 CROSS_VALIDATED_FILE: Final = "evaluation/cross_validated.parquet"
 TRAINING_LOG_FILE: Final = "training_log.csv"

@@ -10,10 +10,14 @@ import pandas as pd
 from har_core.errors import DatasetError, ModelBundleError
 from har_core.model.manifest import (
     CROSS_VALIDATED_FILE,
+    INHERITED_FILE,
+    KERAS_FILE,
+    MANIFEST_FILE,
     PREDICTIONS_FILE,
     SPLITS_FILE,
     UNLABELLED_FILE,
     BundleManifest,
+    read_manifest,
 )
 from har_core.model.temperature import apply_temperature
 from har_core.progress import Progress, silent
@@ -22,6 +26,7 @@ from har_core.storage.paths import is_file
 from har_core.wording import counted
 
 _SPLIT_COLUMNS: Final = ("filename", "label", "split", "duplicate_group", "sha256")
+INHERITED_COLUMNS: Final = ("sha256", "split", "duplicate_group")
 SEVERAL_SPLITS: Final = " + "
 
 
@@ -73,6 +78,64 @@ def read_splits(folder: str | Path) -> pd.DataFrame | None:
     further = read_parquet(unlabelled, ("filename", "sha256"))
     further = further.assign(label="", split="train", duplicate_group=-1 - np.arange(len(further)))
     return pd.concat([splits, further[list(_SPLIT_COLUMNS)]], ignore_index=True)
+
+
+def read_lineage(folder: str | Path) -> pd.DataFrame | None:
+    """Read the splits of a model and of those that it builds on.
+
+    Parameters
+    ----------
+    folder : str or Path
+        Of the bundle, or of a training run.
+
+    Returns
+    -------
+    DataFrame or None
+        As of `read_splits`. What only earlier models have met comes last, with their splits, the
+        name and label ``""``. Groups are numbered anew.
+
+    Raises
+    ------
+    ModelBundleError
+        If a file cannot be read or lacks a column.
+    """
+    splits, path = read_splits(folder), Path(folder) / INHERITED_FILE
+    if splits is None or not is_file(path):
+        return splits
+    inherited = read_parquet(path, INHERITED_COLUMNS).assign(filename="", label="")
+    return join_records([splits, inherited[list(_SPLIT_COLUMNS)]])
+
+
+def join_records(records: Sequence[pd.DataFrame]) -> pd.DataFrame:
+    """Put records under each other, of which each has near-duplicate groups of its own."""
+    joined = pd.concat(records, keys=range(len(records)), names=["record", None])
+    joined["duplicate_group"] = joined.groupby(["record", "duplicate_group"]).ngroup()
+    return joined.reset_index(drop=True)
+
+
+def unrecorded_ancestors(folder: str | Path) -> list[str]:
+    """Name the models that one builds on and of whose photographs nothing is known here.
+
+    Parameters
+    ----------
+    folder : str or Path
+        Of the bundle; one of a training run, which has no manifest, names none.
+
+    Raises
+    ------
+    ModelBundleError
+        If the manifest cannot be read.
+    """
+    if not is_file(Path(folder) / MANIFEST_FILE):
+        return []
+    manifest = read_manifest(folder)
+    training = manifest.training
+    if INHERITED_FILE in manifest.files:
+        return list(training.get("unrecorded", ()))
+    # Bundles from before that was recorded.
+    weights = Path(str((training.get("settings") or {}).get("backbone_weights")))
+    base = training.get("base") or (weights.parent.name if weights.name == KERAS_FILE else "")
+    return [str(base)] if base else []
 
 
 def match_splits(sha256: pd.Series, splits: pd.DataFrame) -> pd.Series:

@@ -17,7 +17,7 @@ from har_core.evaluation.store import Evaluation
 from har_core.model.fields import ERROR, REASON
 from har_core.model.loading import find_model
 from har_core.model.manifest import BundleManifest, read_manifest
-from har_core.model.records import match_splits, read_splits
+from har_core.model.records import match_splits, read_lineage, read_splits, unrecorded_ancestors
 from har_core.progress import Progress, silent
 from har_core.scale.labels import NONE, SHA256, FoundLabels, LabelTable, read_label_table
 from har_core.scale.models import fingerprint
@@ -68,7 +68,8 @@ def evaluate_results(
     """
     info = results.read_info()
     labels = read_label_table(table, columns)
-    bundle, splits, notes = _records(info, model)
+    bundle, folder, notes = _model(info, model)
+    splits = None if folder is None else read_splits(folder)
     if split is not None and splits is None:
         raise DatasetError(
             f"Which photographs are those of {split!r}? {info.model!r} records no splits; leave "
@@ -91,13 +92,14 @@ def evaluate_results(
         "Near duplicates among the photographs count as independent, except exact copies and those "
         "that the model's training found: if there are many, the intervals are too narrow."
     )
-    return evaluation, [*caveats(evaluation, bundle, splits), *notes]
+    lineage, unrecorded = None, []
+    if folder is not None:
+        lineage, unrecorded = read_lineage(folder), unrecorded_ancestors(folder)
+    return evaluation, [*caveats(evaluation, bundle, lineage, unrecorded), *notes]
 
 
-def _records(
-    info: ResultsInfo, model: str | None
-) -> tuple[BundleManifest, pd.DataFrame | None, list[str]]:
-    """Return what is known of the model that answered, and of what it was trained on."""
+def _model(info: ResultsInfo, model: str | None) -> tuple[BundleManifest, Path | None, list[str]]:
+    """Return what is known of the model that answered, and where it is."""
     stranger = BundleManifest(info.model, "", 1, "none", info.class_names)
     try:
         folder = find_model(model or info.model)
@@ -106,7 +108,7 @@ def _records(
         return stranger, None, [f"The model {info.model!r} that answered is not here."]
     if fingerprint(manifest, info.precision) != info.fingerprint:
         return stranger, None, [f"{folder} is another model than the one that answered."]
-    return manifest, read_splits(folder), []
+    return manifest, folder, []
 
 
 @dataclass

@@ -2,12 +2,22 @@
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
 
+import pandas as pd
+
+from har_core.dataset.splits import SPLITS
 from har_core.errors import ModelBundleError
 from har_core.model.loading import find_model
-from har_core.model.manifest import CROSS_VALIDATED_FILE, KERAS_FILE, SPLITS_FILE
-from har_core.model.records import read_parquet, read_splits, were_seen
+from har_core.model.manifest import CROSS_VALIDATED_FILE, INHERITED_FILE, KERAS_FILE, SPLITS_FILE
+from har_core.model.records import (
+    INHERITED_COLUMNS,
+    join_records,
+    read_lineage,
+    read_parquet,
+    unrecorded_ancestors,
+    were_seen,
+)
 from har_core.settings import shipped
 from har_core.storage.paths import is_file
 from har_core.training.preparation import PreparedDataset
@@ -15,6 +25,7 @@ from har_core.wording import counted
 
 SHIPPED: Final = "shipped"
 _SHIPPED_MODEL: Final = "cnn_lstm_har15"
+_RANKS: Final = {name: rank for rank, name in enumerate(SPLITS)}
 
 
 def bundle_of_weights(weights: str) -> Path | None:
@@ -38,8 +49,8 @@ def shipped_backbone(prepared: PreparedDataset) -> str:
 
 def knows_labels(folder: Path, prepared: PreparedDataset) -> bool:
     """Tell whether a bundle has, or may have, learned from any of the photographs."""
-    splits = read_splits(folder)
-    if splits is None:
+    splits = read_lineage(folder)
+    if splits is None or unrecorded_ancestors(folder):
         return True
     return bool(were_seen(prepared.table["sha256"], splits, ["train", "validation"]).any())
 
@@ -79,12 +90,53 @@ def check_held_out(folder: Path, prepared: PreparedDataset, *, splits_of: str = 
 
 def _n_leaking(folder: Path, prepared: PreparedDataset) -> int:
     """Count the held-out photographs that a bundle has learned from."""
-    splits = read_splits(folder)
+    splits = read_lineage(folder)
     if splits is None:
         return 0
     is_held_out = prepared.table["split"].isin(["validation", "test"])
     held_out = prepared.table.loc[is_held_out, "sha256"]
     return int(were_seen(held_out, splits, ["train"]).sum())
+
+
+def inheritance(
+    ancestors: Sequence[Path], table: pd.DataFrame
+) -> tuple[dict[str, bytes], dict[str, Any]]:
+    """Return what a new bundle records of the photographs that only its ancestors have met.
+
+    Parameters
+    ----------
+    ancestors : sequence of Path
+        Bundles, or folders of runs, whose networks the new one goes on from or learns from.
+    table : DataFrame
+        ``sha256`` of the photographs in the new bundle's own record.
+
+    Returns
+    -------
+    files : dict of str to bytes
+        ``inherited.parquet``; nothing without ancestors.
+    record : dict of str to object
+        For the manifest's training record: names of ancestors of which nothing is known.
+
+    Raises
+    ------
+    ModelBundleError
+        If a record cannot be read.
+    """
+    if not ancestors:
+        return {}, {}
+    lineages = {folder: read_lineage(folder) for folder in ancestors}
+    unrecorded = {folder.resolve().name for folder, known in lineages.items() if known is None}
+    for folder in ancestors:
+        unrecorded.update(unrecorded_ancestors(folder))
+    columns = list(INHERITED_COLUMNS)
+    known = [record[columns] for record in lineages.values() if record is not None]
+    met = join_records([pd.DataFrame(columns=columns), *known])
+    met = met[met["sha256"].ne("") & ~met["sha256"].isin(table["sha256"])]
+    # What one ancestor has learned from is learned, whatever it is to another.
+    met = met.sort_values("split", key=lambda names: names.map(_RANKS), kind="stable")
+    met = met.drop_duplicates("sha256")
+    content = met.to_parquet(index=False, compression="zstd")
+    return {INHERITED_FILE: content}, {"unrecorded": sorted(unrecorded)}
 
 
 def find_cross_validation(folders: Sequence[Path], prepared: PreparedDataset) -> bytes | None:

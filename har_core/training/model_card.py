@@ -109,6 +109,7 @@ def format_quick_card(manifest: BundleManifest, result: EvaluationResult) -> str
     """Write the card of a model whose head alone was trained; see `format_model_card`."""
     training = manifest.training
     n = ", ".join(f"{count} in {split}" for split, count in training["photographs"].items())
+    learned = "is known to have learned" if training["unrecorded"] else "learned"
     return f"""# {manifest.name}
 
 {manifest.architecture}. Output: the probability of each of {len(manifest.class_names)} actions: \
@@ -117,7 +118,7 @@ def format_quick_card(manifest: BundleManifest, result: EvaluationResult) -> str
 ## How good it is
 
 Measured on the test split of {counted(manifest.metrics["n"], "photograph")}, which neither \
-this head nor `{training["base"]}` learned from; 95 % intervals by bootstrap over \
+this head nor `{training["base"]}` {learned} from; 95 % intervals by bootstrap over \
 near-duplicate groups:
 
 | metric | value (95 % interval) |

@@ -17,7 +17,7 @@ from har_core.errors import DatasetError, some_of
 from har_core.images.reading import Photograph, read_photographs
 from har_core.model.fields import check_class_names
 from har_core.model.loading import find_model
-from har_core.model.records import read_splits
+from har_core.model.records import read_lineage
 from har_core.progress import Progress, silent
 from har_core.storage.disk_arrays import make_disk_array
 from har_core.training.run_folder import PIXELS_FILE
@@ -152,7 +152,7 @@ def prepare_dataset(
     prints = np.stack(fingerprints)
     pairs, _ = near_duplicate_pairs(prints)
     usable["duplicate_group"] = duplicate_groups(len(usable), pairs)
-    recorded = read_splits(find_model(splits_of)) if splits_of else None
+    recorded = read_lineage(find_model(splits_of)) if splits_of else None
     usable["sha256"] = hashes
     split_anew = recorded is None and "split" not in usable
     class_names = check_labels(usable["label"], usable["duplicate_group"] if split_anew else None)

@@ -14,7 +14,7 @@ import numpy as np
 import pandas as pd
 
 from har_core.errors import ZIP_DAMAGE, HarError
-from har_core.model.manifest import SPLITS_FILE
+from har_core.model.manifest import INHERITED_FILE, SPLITS_FILE
 from har_core.storage.files import write_atomically
 from har_core.storage.paths import exists, is_file, is_folder
 
@@ -31,7 +31,7 @@ NETWORK_FILE: Final = "network.keras"
 _OWN: Final = (
     *(_STATE, _SETTINGS, _LOG, "best_*.npz"),
     *(PIXELS_FILE, UNLABELLED_PIXELS_FILE, FEATURES_FILE, JUDGED_FILE, OPINIONS_FILE),
-    *(NETWORK_FILE, SPLITS_FILE),
+    *(NETWORK_FILE, SPLITS_FILE, INHERITED_FILE),
 )
 _DAMAGE: Final = (OSError, KeyError, TypeError, *ZIP_DAMAGE)
 

@@ -19,8 +19,9 @@ from har_core.model.manifest import (
 from har_core.progress import EpochReport, Progress
 from har_core.storage.disk_arrays import make_disk_array
 from har_core.storage.paths import exists
-from har_core.training.ancestry import bundle_of_weights, check_held_out
+from har_core.training.ancestry import bundle_of_weights, check_held_out, inheritance
 from har_core.training.cross_validation import cross_validate
+from har_core.training.distillation.teachers import teacher_folder
 from har_core.training.forward import decode_photographs, run_in_batches
 from har_core.training.learning.augmentation import prepare_pixels
 from har_core.training.learning.learner import Learner, on_accelerator
@@ -97,12 +98,17 @@ class Trainer:
         """Leave the network in the run's folder, with a record of what it has seen."""
         splits = self.prepared.table[["filename", "label", "split", "duplicate_group", "sha256"]]
         self.run.write(SPLITS_FILE, splits.to_parquet(index=False, compression="zstd"))
+        inherited, _ = inheritance(self._ancestors(), splits)
+        for name, content in inherited.items():
+            self.run.write(name, content)
         self.run.write_network(self.network)
 
     def write_bundle(self, destination: Path, overwrite: bool) -> BundleManifest:
         """Evaluate the network on the test split, for the first time, and write the bundle."""
         judged, unlabelled = self.run.path / JUDGED_FILE, self.views.unlabelled.table
-        further = {CROSS_VALIDATED_FILE: judged.read_bytes()} if exists(judged) else {}
+        further, unrecorded = inheritance(self._ancestors(), self.prepared.table)
+        if exists(judged):
+            further[CROSS_VALIDATED_FILE] = judged.read_bytes()
         if len(unlabelled):
             further[UNLABELLED_FILE] = unlabelled.to_parquet(index=False, compression="zstd")
         return publish(
@@ -115,12 +121,18 @@ class Trainer:
                 seconds=sum(row["seconds"] for row in self.stages.reached.log),
                 origin=self.origin,
                 n_unlabelled=len(unlabelled),
-            ),
+            )
+            | unrecorded,
             log=self.stages.reached.log,
             further_files=further,
             overwrite=overwrite,
             progress=self.progress,
         )
+
+    def _ancestors(self) -> list[Path]:
+        """Return the folders of the models that this one goes on from or learns from."""
+        teachers = map(teacher_folder, self.settings.teachers)
+        return [*teachers, *([self.origin] if self.origin is not None else [])]
 
     def _train_head(self) -> None:
         """Stage 1: the head learns from features that the frozen backbone gives once."""

@@ -18,7 +18,7 @@ from har_core.evaluation.comparison import (
 )
 from har_core.evaluation.result import EvaluationResult
 from har_core.evaluation.store import read_evaluation
-from har_core.model.records import read_splits
+from har_core.model.records import read_lineage, unrecorded_ancestors
 from har_core.wording import counted
 
 Outcome = Literal["better", "worse", "not distinguishable"]
@@ -47,6 +47,8 @@ class Verdict:
     n_left_out : int
         Test photographs of either that the other one's training has used, or that look like such
         a photograph; or that only one of them was tested on.
+    unrecorded : tuple of str
+        Models that one of the two builds on and of whose photographs nothing is known.
     """
 
     old: str
@@ -56,6 +58,7 @@ class Verdict:
     labels: LabelChoice
     n_relabelled: int
     n_left_out: int
+    unrecorded: tuple[str, ...]
 
     @property
     def difference(self) -> Interval:
@@ -78,9 +81,10 @@ class Verdict:
         p = self.test.p_value
         p_value = f"p = {p:.3f}" if p >= 0.001 else "p < 0.001"
         n = self.comparison.results[self.old].n
+        learned = "is known to have learned" if self.unrecorded else "has learned"
         numbers = (
             f"right on {after} instead of {before} of {counted(n, 'photograph')} that neither "
-            f"has learned from ({value} points, 95 % interval {low} to {high}; {p_value})"
+            f"{learned} from ({value} points, 95 % interval {low} to {high}; {p_value})"
         ).replace("-", "−")
         if self.outcome == "not distinguishable":
             return f"{self.new} and {self.old} are not distinguishable: {numbers}."
@@ -156,12 +160,13 @@ def judge_models(old: Path, new: Path, *, labels: LabelChoice = "corrected") -> 
         labels,
         n_relabelled=int(differing.sum()),
         n_left_out=len(everything) - len(chosen),
+        unrecorded=tuple(sorted({name for f in (old, new) for name in unrecorded_ancestors(f)})),
     )
 
 
 def _tainted(folders: Iterable[Path]) -> set[str]:
     """Return the contents that one of the models has learned from, and all that look like them."""
-    records = [read_splits(folder) for folder in folders]
+    records = [read_lineage(folder) for folder in folders]
     known = [record for record in records if record is not None]
     seen = set().union(*(r.loc[r["split"].isin(_LEARNED_FROM), "sha256"].tolist() for r in known))
     alike: set[str] = set()

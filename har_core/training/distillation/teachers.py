@@ -107,6 +107,12 @@ class Opinions:
         return np.asarray(row, np.float32)
 
 
+def teacher_folder(name: str) -> Path:
+    """Return where a teacher lies: a bundle, or a run that ended with a network."""
+    run = RunFolder(name)
+    return run.path if run.has_network else find_model(name)
+
+
 def _network_of(name: str, class_names: tuple[str, ...]) -> tuple[Path, int]:
     """Return a teacher's Keras file and the size of the photographs that it learned from."""
     run = RunFolder(name)

@@ -20,9 +20,10 @@ from har_core.extras import load_onnx
 from har_core.images.reading import Photograph, read_photographs
 from har_core.model.bundle import new_bundle_folder
 from har_core.model.manifest import ONNX_FILE, BundleManifest, read_manifest
-from har_core.model.records import read_splits
+from har_core.model.records import read_lineage, read_splits
 from har_core.progress import EpochReport, Progress, silent
 from har_core.storage.checksums import sha256_of_files
+from har_core.training.ancestry import inheritance
 from har_core.training.model_card import format_quick_card
 from har_core.training.preparation import (
     STORED_SIZE,
@@ -111,6 +112,7 @@ def train_quick(
     progress("Writing the model", 0, 1)
     validation, test = prepared.rows_of("validation"), prepared.rows_of("test")
     probabilities = head.probabilities(vectors[np.concatenate([validation, test])])
+    inherited, unrecorded = inheritance([base], table)
     draft = BundleManifest(
         name=name,
         architecture=f"The network of {old.name} → mean of its last feature map → softmax",
@@ -122,6 +124,7 @@ def train_quick(
             "effort": QUICK,
             "base": old.name,
             "base_network": old.files[ONNX_FILE],
+            **unrecorded,
             "seed": seed,
             "photographs": {s: int(n) for s, n in table["split"].value_counts().items()},
             "skipped": prepared.skipped.to_dict("records"),
@@ -138,7 +141,7 @@ def train_quick(
         replace_head(onnx.load(base / ONNX_FILE), head).SerializeToString(),
         card=format_quick_card,
         log=log,
-        further_files={},
+        further_files=inherited,
         overwrite=overwrite,
         progress=progress,
     )
@@ -152,12 +155,11 @@ def _prepare(
     rows = rows_to_train_on(dataset, csv)
     hashes = sha256_of_files(rows["path"].tolist(), progress)
     table = rows.assign(sha256=hashes)
-    recorded = read_splits(base)
-    table, skipped = _grouped(table, recorded, progress)
+    table, skipped = _grouped(table, read_splits(base), progress)
     check_skipped(skipped, len(rows))
     class_names = check_labels(table["label"])
     check_no_class_lost(rows["label"], class_names)
-    return split_dataset(table, skipped, class_names, recorded, base=base.name, seed=seed)
+    return split_dataset(table, skipped, class_names, read_lineage(base), base=base.name, seed=seed)
 
 
 def _grouped(

@@ -58,7 +58,7 @@ def test_decisions_travel_and_a_quick_model_learns_from_them(run, tmp_path: Path
 
     compared = run("compare", "old", "new", "--verdict")
     assert compared.returncode == 0, compared.stderr
-    assert "photographs that neither has learned from" in compared.stdout
+    assert "photographs that neither is known to have learned from" in compared.stdout
     assert run("compare", "old", "new").returncode == 2
     assert run("train", "--dataset", here, "--name", "x", "--base", "old").returncode == 2
     useless = run("train", "--dataset", here, "--name", "x", "--effort", "quick", "--epochs", 3)

@@ -19,8 +19,13 @@ from har_core.evaluation.store import (
     thumbnails_path,
 )
 from har_core.model import bundle
-from har_core.model.manifest import PREDICTIONS_FILE, SPLITS_FILE, read_manifest
-from har_core.model.records import read_splits
+from har_core.model.manifest import (
+    INHERITED_FILE,
+    PREDICTIONS_FILE,
+    SPLITS_FILE,
+    read_manifest,
+)
+from har_core.model.records import read_lineage, unrecorded_ancestors
 from har_core.model.temperature import apply_temperature
 from tests.evaluated import HAR_CLASSES, draw_table, write_evaluated_bundle
 
@@ -55,7 +60,8 @@ def test_evaluations_of_version_1_0_are_found_in_the_cache_and_moved(folder, tmp
 
 
 def find_caveats(evaluation: Evaluation, folder) -> list[str]:
-    return caveats(evaluation, read_manifest(folder), read_splits(folder))
+    lineage, unrecorded = read_lineage(folder), unrecorded_ancestors(folder)
+    return caveats(evaluation, read_manifest(folder), lineage, unrecorded)
 
 
 def rewrite_predictions(folder, change) -> None:
@@ -92,6 +98,16 @@ def test_what_the_network_learned_elsewhere_is_not_known(folder):
     elsewhere = replace(own, name="mine", raw=replace(own.raw, sha256=others))
     (found,) = find_caveats(elsewhere, folder)
     assert found.startswith(f"Of 2 of {own.raw.n} photographs it is not known here whether older,")
+    met = pd.DataFrame({"sha256": others[:2], "split": ["train", "test"], "duplicate_group": 0})
+    inherited = {INHERITED_FILE: met.to_parquet()}
+    bundle.update_bundle(folder, inherited, training={"base": "older", "unrecorded": []})
+    (found,) = find_caveats(elsewhere, folder)
+    assert found.startswith(f"1 of {own.raw.n} photographs is among those that the model was train")
+    stranger = replace(elsewhere.raw, sha256=np.array(["?", *others[1:]], dtype=object))
+    assert find_caveats(replace(elsewhere, raw=stranger), folder) == []
+    bundle.update_manifest(folder, training={"base": "older", "unrecorded": ["oldest"]})
+    (found,) = find_caveats(replace(elsewhere, raw=stranger), folder)
+    assert found.startswith(f"Of 1 of {own.raw.n} photographs it is not known here whether oldest,")
 
 
 def test_the_stored_temperature_applies_to_what_is_read(folder):

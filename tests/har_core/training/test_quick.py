@@ -11,11 +11,24 @@ import pytest
 
 from har_core.analysis.features import FeatureNetwork
 from har_core.dataset.splits import inherited_split
+from har_core.dataset.table import load_dataset
 from har_core.errors import DatasetError, HarError, ModelBundleError
 from har_core.model import bundle
-from har_core.model.loading import load_model
-from har_core.model.manifest import KERAS_FILE, BundleManifest, read_manifest
-from har_core.model.records import read_splits
+from har_core.model.loading import find_model, load_model
+from har_core.model.manifest import (
+    KERAS_FILE,
+    MODEL_CARD_FILE,
+    SPLITS_FILE,
+    BundleManifest,
+    read_manifest,
+)
+from har_core.model.records import (
+    match_splits,
+    read_lineage,
+    read_splits,
+    unrecorded_ancestors,
+)
+from har_core.storage.files import sha256_of_file
 from har_core.training.efforts import check_changes, effort_settings, fine_tunable
 from har_core.training.model_card import summarise
 from har_core.training.preparation import split_dataset
@@ -159,6 +172,48 @@ def test_photographs_that_one_model_has_learned_from_do_not_judge(
     assert verdict.n_left_out > 0
     with pytest.raises(DatasetError, match="itself"):
         judge_models(models / "first", models / "first")
+
+
+def test_what_an_earlier_model_learned_from_measures_no_later_one(
+    base: Path, mislabelled: Path, tmp_path: Path
+) -> None:
+    """Two trainings in a row, the first without the photographs that the base knows."""
+    table = load_dataset(mislabelled)
+    known = table.groupby("label").head(4).reset_index(drop=True)
+    known["split"] = np.resize(["train", "test", "validation", "train"], len(known))
+    known["sha256"] = [sha256_of_file(path) for path in known["path"]]
+    known["duplicate_group"] = range(len(known))
+    (base / SPLITS_FILE).write_bytes(known.drop(columns="path").to_parquet())
+    others = tmp_path / "others.csv"
+    table[~table["filename"].isin(known["filename"])][["filename", "label"]].to_csv(
+        others, index=False
+    )
+    first = train_quick(mislabelled, "first", base, csv=others)
+    assert first.training["unrecorded"] == []
+    assert unrecorded_ancestors(base.parent / "first") == []
+    assert "neither this head nor `tiny` learned from" in card_of(first)
+    train_quick(mislabelled, "second", base.parent / "first")
+    second = read_splits(base.parent / "second")
+    assert second is not None
+    kept = second.set_index("sha256")["split"]
+    assert kept[known["sha256"]].tolist() == known["split"].tolist()
+    lineage = read_lineage(base.parent / "first")
+    assert lineage is not None and len(lineage) == len(table)
+    assert match_splits(known["sha256"], lineage).tolist() == known["split"].tolist()
+
+
+def test_that_nothing_is_known_of_a_base_is_recorded(base: Path, mislabelled: Path) -> None:
+    first = train_quick(mislabelled, "first", base)
+    assert first.training["unrecorded"] == ["tiny"]
+    assert "neither this head nor `tiny` is known to have learned from" in card_of(first)
+    train_quick(mislabelled, "second", base.parent / "first")
+    assert unrecorded_ancestors(base.parent / "second") == ["tiny"]
+    verdict = judge_models(base.parent / "first", base.parent / "second")
+    assert "neither is known to have learned from" in verdict.sentence
+
+
+def card_of(manifest: BundleManifest) -> str:
+    return (find_model(manifest.name) / MODEL_CARD_FILE).read_text()
 
 
 def test_models_without_a_common_class_are_said_to_have_none(

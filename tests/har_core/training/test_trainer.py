@@ -22,7 +22,12 @@ from har_core.model.manifest import (
     SPLITS_FILE,
     TRAINING_LOG_FILE,
 )
-from har_core.model.records import recorded_cross_validation
+from har_core.model.records import (
+    match_splits,
+    read_lineage,
+    read_splits,
+    recorded_cross_validation,
+)
 from har_core.progress import silent
 from har_core.settings import shipped
 from har_core.training import run
@@ -33,7 +38,7 @@ from har_core.training.run import train
 from har_core.training.run_folder import RunFolder
 from har_core.training.settings import TrainingSettings
 from har_core.training.trainer import Trainer
-from tests.drawing import CLASS_NAMES, write_dataset, write_small_backbone
+from tests.drawing import CLASS_NAMES, photo_bytes, write_dataset, write_small_backbone
 
 SETTINGS = TrainingSettings(
     backbone_weights="random",
@@ -191,6 +196,25 @@ def test_network_that_goes_on_from_another_sees_other_crops(runs, tmp_path, monk
     on, again = first_draws(earlier), first_draws(earlier)
     np.testing.assert_array_equal(on, again)
     assert not np.array_equal(on, first_draws(root / "backbone.keras"))
+
+
+def test_network_that_goes_on_from_another_records_what_that_has_met(runs, tmp_path, monkeypatch):
+    root, *_ = runs
+    monkeypatch.setenv("HAR_MODELS_DIR", str(root / "models"))
+    dataset = tmp_path / "dataset"
+    for label in CLASS_NAMES:
+        (dataset / label).mkdir(parents=True)
+        for seed in range(50, 54):
+            (dataset / label / f"{seed}.jpg").write_bytes(photo_bytes(label, seed))
+    earlier = root / "models" / "trained"
+    settings = dataclasses.replace(
+        SETTINGS, backbone_weights=str(earlier / KERAS_FILE), head_epochs=0, epochs=1
+    )
+    later = train(dataset, "later", settings, runs_dir=tmp_path / "runs")
+    assert later.training["unrecorded"] == []
+    known, met = read_splits(earlier), read_lineage(root / "models" / "later")
+    assert match_splits(known["sha256"], met).tolist() == known["split"].tolist()
+    assert len(met) == len(known) + 12
 
 
 def test_weights_that_are_gone_from_a_bundle_are_named(runs, tmp_path, monkeypatch):

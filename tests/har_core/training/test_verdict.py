@@ -8,6 +8,9 @@ import pandas as pd
 import pytest
 
 from har_core.errors import DatasetError
+from har_core.model import bundle
+from har_core.model.manifest import INHERITED_FILE
+from har_core.model.records import read_splits
 from har_core.training.verdict import Verdict, judge_models
 from tests.drawing import CLASS_NAMES
 from tests.evaluated import write_evaluated_bundle
@@ -70,6 +73,20 @@ def test_a_model_is_better_or_worse_only_where_chance_hardly_explains_it(
     assert points in verdict.sentence
     assert re.search(r"right on \d+\.\d % instead of \d+\.\d % of", verdict.sentence)
     assert f"of {N} photographs" in verdict.sentence and verdict.n_left_out == 0
+
+
+def test_what_a_model_s_ancestors_may_have_learned_is_said(tmp_path: Path) -> None:
+    old, new = write(tmp_path, "old", 5), write(tmp_path, "new", 0)
+    assert "photographs that neither has learned from" in judge_models(old, new).sentence
+    bundle.update_manifest(new, training={"base": "imported"})
+    verdict = judge_models(old, new)
+    assert verdict.unrecorded == ("imported",)
+    assert "photographs that neither is known to have learned from" in verdict.sentence
+    tested = read_splits(new)
+    assert tested is not None
+    met = tested.assign(split=["train", "validation", *["test"] * (N - 2)])
+    bundle.update_bundle(new, {INHERITED_FILE: met.iloc[:3].to_parquet()}, training={})
+    assert judge_models(old, new).n_left_out == 2
 
 
 def test_classes_are_listed_by_how_much_they_changed(tmp_path: Path) -> None:
