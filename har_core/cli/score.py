@@ -94,7 +94,7 @@ def score(
             progress=report,
         )
     _print_summary(status, to, precision)
-    if status.errors or status.troubles:
+    if status.errors or status.failed_before or status.troubles:
         raise typer.Exit(ExitCode.INCOMPLETE)
 
 
@@ -105,6 +105,8 @@ def _print_summary(status: "JobStatus", to: str, precision: Precision) -> None:
         print(
             f"{counted(status.answered, 'photograph')} of {status.listed:,} had been scored before."
         )
+    if status.failed_before:
+        print(f"{status.failed_before:,} of them cannot be used; the column 'error' says why.")
     if status.total:
         rate = f", {status.total / status.elapsed_s:,.1f} a second" if status.elapsed_s else ""
         bits = " with 8 bits" if precision is Precision.INT8 else ""

@@ -37,22 +37,24 @@ class Answered:
     STALE: ClassVar[int] = 1
     """There is one, but of another state of the file, or of a failure that may be over."""
     DONE: ClassVar[int] = 2
+    FAILED: ClassVar[int] = 3
+    """As `DONE`, but the row says why there is no answer."""
 
     def __init__(self, folder: PartsFolder) -> None:
         found = [_read_state(folder, part) for part in folder.parts()]
         keys = np.concatenate([state.keys for state in found]) if found else np.empty(0, "S16")
         order = np.argsort(keys, kind="stable")
         self._keys = keys[order]
-        self._sizes, self._mtimes, self._etags, self._passing = (
+        self._sizes, self._mtimes, self._etags, self._failed, self._passing = (
             np.concatenate([state[column] for state in found])[order] if found else np.empty(0)
-            for column in range(1, 5)
+            for column in range(1, 6)
         )
         self.n = len(keys)
         self.newest_ns = max((state.written_ns for state in found), default=0)
         self.not_listed = frozenset(uri for state in found for uri in state.not_listed)
 
     def look_up(self, keys: np.ndarray, items: Sequence[Item]) -> np.ndarray:
-        """Return `NEW`, `STALE` or `DONE` for each item.
+        """Return `NEW`, `STALE`, `DONE` or `FAILED` for each item.
 
         Parameters
         ----------
@@ -75,7 +77,8 @@ class Answered:
         for stored, values in given:
             new = np.asarray(values)
             same &= (new == UNKNOWN) | (new == stored[place])
-        state[there] = np.where(same[there], self.DONE, self.STALE)
+        done = np.where(self._failed[place], self.FAILED, self.DONE)
+        state[there] = np.where(same, done, self.STALE)[there]
         return state
 
 
@@ -84,6 +87,7 @@ class _State(NamedTuple):
     sizes: np.ndarray
     mtimes: np.ndarray
     etags: np.ndarray
+    failed: np.ndarray
     passing: np.ndarray
     written_ns: int
     not_listed: list[str]
@@ -100,6 +104,7 @@ def _read_state(folder: PartsFolder, part: Part) -> _State:
         sizes,
         mtimes,
         np.array(etags, np.int64),
+        rows[REASON].is_valid().to_numpy(),
         passing,
         folder.written_ns(rows),
         [uri for uri, reason in zip(uris, reasons, strict=True) if reason == NOT_LISTED],

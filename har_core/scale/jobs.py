@@ -138,6 +138,7 @@ def run_job(
         with Plan(items(), answered, listing) as plan:
             status.listed, status.total = plan.listed, plan.pending
             status.answered = plan.listed - plan.pending
+            status.failed_before = plan.failed
             writer.write("running")
             if plan.pending:
                 with contextlib.closing(_pool(work, where)) as pool:

@@ -41,6 +41,8 @@ class Plan:
     replacing : int
         Those of them that have a row already: of another state of the file, or of a failure that
         may be over.
+    failed : int
+        Inputs that are not to be done though their rows are without an answer.
     after_ns : int
         When the newest of the rows that are there was written.
     """
@@ -48,7 +50,7 @@ class Plan:
     def __init__(self, items: Iterator[Item], answered: Answered, report: Progress) -> None:
         # Without a name, so that a kill leaves nothing behind.
         self._file = tempfile.TemporaryFile()  # noqa: SIM115 - closed by `close`
-        self.listed = self.repeated = self.pending = self.replacing = 0
+        self.listed = self.repeated = self.pending = self.replacing = self.failed = 0
         self.after_ns = answered.newest_ns
         try:
             self._skip = self._spool(items, answered, report)
@@ -71,17 +73,16 @@ class Plan:
         import pyarrow as pa
 
         keys: list[np.ndarray] = []
-        pending: list[np.ndarray] = []
+        states: list[np.ndarray] = []
         with pa.ipc.new_stream(self._file, items_schema()) as out:
             for chunk in _chunks(items):
                 chunk_keys = uri_keys(item.uri for item in chunk)
                 state = answered.look_up(chunk_keys, chunk)
-                wanted = np.flatnonzero(state != Answered.DONE)
-                self.replacing += int((state == Answered.STALE).sum())
+                wanted = np.flatnonzero(state < Answered.DONE)
                 if len(wanted):
                     out.write_table(items_table([chunk[i] for i in wanted]))
                 keys.append(chunk_keys)
-                pending.append(state != Answered.DONE)
+                states.append(state)
                 self.listed += len(chunk)
                 report("Listing photographs", self.listed, self.listed)
         every = np.concatenate(keys) if keys else np.empty(0, "S16")
@@ -90,7 +91,11 @@ class Plan:
         again[first] = False
         self.repeated = int(again.sum())
         self.listed -= self.repeated
-        skip = again[np.concatenate(pending)] if pending else again
+        every_state = np.concatenate(states) if states else np.empty(0, int)
+        self.replacing, self.failed = (
+            int((every_state[~again] == state).sum()) for state in (Answered.STALE, Answered.FAILED)
+        )
+        skip = again[every_state < Answered.DONE]
         self.pending = int((~skip).sum())
         return skip
 

@@ -81,6 +81,8 @@ class JobStatus(Status):
     answered : int
         Inputs that had a row already.
     total : int
+    failed_before : int
+        How many of these are without an answer.
         Inputs to be done by this job.
     done, errors : int
         Inputs done, and how many of these without an answer.
@@ -107,6 +109,7 @@ class JobStatus(Status):
     listed: int = 0
     answered: int = 0
     total: int = 0
+    failed_before: int = 0
     done: int = 0
     errors: int = 0
     restarts: int = 0

@@ -23,6 +23,7 @@ from har_core.scale.scoring import score
 from har_core.scale.status import read_status
 from tests.drawing import CLASS_NAMES, photo_bytes, write_tiny_bundle
 from tests.har_core.scale.conftest import rows_of
+from tests.command_line import har
 
 
 def test_rows_are_what_a_prediction_alone_says(
@@ -277,3 +278,13 @@ def test_model_without_features_is_said_to_be_one_and_what_helps(
     with pytest.raises(HarError, match=r"'tiny' gives no features\. 'har calibrate tiny --data"):
         score([str(photographs)], str(tmp_path / "results"), with_features=True)
     assert not (tmp_path / "results").exists()
+
+
+def test_command_says_every_time_that_some_cannot_be_used(
+    photographs: Path, inline: None, tmp_path: Path
+) -> None:
+    arguments = ["score", str(photographs), str(photographs / "more"), "--to", str(tmp_path / "to")]
+    first, again = (har(*arguments) for _ in range(2))
+    assert (first.returncode, again.returncode) == (1, 1)
+    assert "90 photographs of 90 had been scored before" in again.stdout
+    assert "6 of them cannot be used" in again.stdout
