@@ -234,10 +234,12 @@ class PartsFolder:
         import pyarrow as pa
         import pyarrow.parquet as pq
 
-        path = f"{self._folder}/{part.name}"
         try:
-            with pq.ParquetFile(path, filesystem=self._fs) as file:
-                return file.read(None if columns is None else list(columns))
+            with self._fs.open_input_file(f"{self._folder}/{part.name}") as file:
+                if part.size not in (0, file.size()):
+                    raise FileNotFoundError
+                with pq.ParquetFile(file) as table:
+                    return table.read(None if columns is None else list(columns))
         except FileNotFoundError as error:
             raise DatasetError(
                 f"{self.location}/{part.name} is gone: a job has replaced its rows; try again."

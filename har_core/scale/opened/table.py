@@ -148,7 +148,7 @@ class ResultsTable:
 
         def load(number: int) -> pd.DataFrame:
             wanted = np.flatnonzero(place == number)
-            table = self._read_part(number, columns)
+            table = self.results.read_part(self.parts[number], columns)
             found = table.take(rows[wanted] - self._starts[number]).to_pandas()
             return found.set_axis(wanted)
 
@@ -179,28 +179,18 @@ class ResultsTable:
             If a part cannot be read.
         """
 
-        def work(number: int, start: int) -> Found:
-            table = self._read_part(number, columns)
+        def work(part: Part, start: int) -> Found:
+            table = self.results.read_part(part, columns)
             return do(slice(start, start + len(table)), table)
 
         with ThreadPoolExecutor(_READERS) as pool:
-            yield from pool.map(work, range(len(self.parts)), self._starts.tolist())
+            yield from pool.map(work, self.parts, self._starts.tolist())
 
     @cached_property
     def digest(self) -> np.ndarray:
         """Which photograph each row is of, uint64, shape (N,); see `digests_of`."""
         found = self.map_parts(("sha256",), lambda _, part: digests_of(part["sha256"]))
         return np.concatenate([np.empty(0, np.uint64), *found])
-
-    def _read_part(self, number: int, columns: Sequence[str]) -> Any:
-        part = self.parts[number]
-        table = self.results.read_part(part, columns)
-        if len(table) != len(self._held[number].chunk.action):
-            raise DatasetError(
-                f"{self.results.location}/{part.name} has other rows now: a job has replaced some; "
-                "try again."
-            )
-        return table
 
     def containing(self, text: str) -> np.ndarray:
         """Tell in which rows the URI has a text, in either case; bool, shape (N,)."""

@@ -14,13 +14,14 @@ from har_core.evaluation.run import evaluate_dataset
 from har_core.model.loading import load_model
 from har_core.model.manifest import SPLITS_FILE
 from har_core.scale.evaluating import evaluate_results
-from har_core.scale.labels import read_label_table, read_own_labels
+from har_core.scale.labels import LabelTable, read_label_table, read_own_labels
 from har_core.scale.results import Results
 from har_core.scale.scoring import score
 from har_core.scale.sources.listing import list_sources
 from har_core.storage.checksums import sha256_of_file
 from tests.drawing import CLASS_NAMES
 from tests.har_core.scale.made_up import write_made_up_results
+from tests.made_results import write_results
 
 
 def test_metrics_are_those_of_running_the_model(
@@ -165,3 +166,22 @@ def test_intervals_do_not_depend_on_how_many_resamples_are_drawn_at_once(
     expected = resampled_totals(statistics, np.arange(50), 40)
     monkeypatch.setattr(bootstrap, "_WEIGHTS_AT_ONCE", 150)
     assert np.array_equal(resampled_totals(statistics, np.arange(50), 40), expected)
+
+
+def test_rows_that_a_job_removes_meanwhile_do_not_move_labels(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    labels = write_results(tmp_path / "results", 30, part_rows=10)
+    labels.rename("label").rename_axis("sha256").reset_index().to_csv(tmp_path / "labels.csv")
+    results = Results(str(tmp_path / "results"))
+    find_in = LabelTable.find_in
+
+    def find_and_settle(self: LabelTable, *arguments: object) -> object:
+        found = find_in(self, *arguments)  # type: ignore[arg-type]
+        first = results.parts()[0]
+        results.replace_part(first, results.read_part(first).slice(1))
+        return found
+
+    monkeypatch.setattr(LabelTable, "find_in", find_and_settle)
+    with pytest.raises(DatasetError, match="a job has replaced its rows; try again"):
+        evaluate_results(results, tmp_path / "labels.csv")

@@ -77,6 +77,7 @@ def test_folder_is_of_a_job_at_work_or_with_rows(tmp_path: Path) -> None:
 def test_part_that_a_server_did_not_give_is_not_to_be_deleted_at_once(tmp_path: Path) -> None:
     write_results(tmp_path, 3)
     results = Results(str(tmp_path))
+    (tmp_path / results.parts()[0].name).write_bytes(b"nothing")
     (part,) = results.parts()
     (tmp_path / part.name).write_bytes(b"nothing")
     for is_local, todo in ((True, "Delete it"), (False, "Try again; if it is damaged, delete it")):
