@@ -15,6 +15,7 @@ from typing import Final, Generic, Literal, TypeVar
 
 from har_core.errors import HarError
 from har_core.scale.parts import PartsFolder
+from har_core.storage.names import printable
 
 JOB_FILE: Final = "_job.json"
 State = Literal["listing", "running", "done", "failed", "stopped"]
@@ -213,9 +214,9 @@ class StatusFile(Generic[S]):
             self.status.state = state or self.status.state
             self.status.message = message
             self.status.updated = now()
-            text = json.dumps(dataclasses.asdict(self.status), indent=2, ensure_ascii=False) + "\n"
+            text = json.dumps(dataclasses.asdict(self.status), indent=2, ensure_ascii=False)
             with contextlib.suppress(OSError, HarError):
-                self._folder.write(self._name, text.encode())
+                self._folder.write(self._name, f"{printable(text)}\n".encode())
 
 
 class StatusWriter(StatusFile[JobStatus]):

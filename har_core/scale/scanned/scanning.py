@@ -108,4 +108,4 @@ def _digest(sources: Sequence[str], column: str | None) -> str:
         source if is_remote(source) else os.path.abspath(local_path(source))  # noqa: PTH100
         for source in sources
     ]
-    return hashlib.sha256("\0".join([*here, column or ""]).encode()).hexdigest()[:16]
+    return hashlib.sha256(os.fsencode("\0".join([*here, column or ""]))).hexdigest()[:16]

@@ -18,7 +18,7 @@ from har_core.scale.sources.locations import (
     is_remote,
     open_file,
 )
-from har_core.storage.names import storable
+from har_core.storage.names import real_path, storable
 from har_core.storage.paths import exists, is_folder
 from har_core.wording import are, counted
 
@@ -324,11 +324,12 @@ def _named(uri: str, cells: Iterator[list[str | None]]) -> Iterator[Item]:
 
 def base_folder(folder: str, first: str) -> str:
     """Return a table's folder, or the one below it that holds its first photograph."""
-    if is_remote(folder) or is_remote(first) or exists(f"{folder}/{first}"):
+    if is_remote(folder) or is_remote(first) or exists(real_path(f"{folder}/{first}")):
         return folder
-    below = sorted(f"{folder}/{name}" for name in os.listdir(folder))  # noqa: PTH208
-    found = (path for path in below if is_folder(path) and exists(f"{path}/{first}"))
-    return next(found, folder)
+    here = real_path(folder)
+    below = sorted(name for name in os.listdir(here) if is_folder(f"{here}/{name}"))  # noqa: PTH208
+    found = (name for name in below if exists(real_path(f"{here}/{name}/{first}")))
+    return next((f"{folder}/{storable(name)}" for name in found), folder)
 
 
 def _chosen(headings: list[str], column: str | None, known: tuple[str, ...], uri: str) -> str:

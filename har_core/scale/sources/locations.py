@@ -197,14 +197,17 @@ def open_file(uri: str) -> tuple[Any, int]:
     mtime_ns : int
         In nanoseconds since 1970; -1 if it is not known.
     """
-    filesystem, path = open_filesystem(real_path(uri))
+    if not is_remote(uri):
+        import pyarrow as pa
+
+        here = os.fsencode(local_path(real_path(uri)))  # a name may be no Unicode
+        return pa.OSFile(here), os.stat(here).st_mtime_ns  # noqa: PTH116
+    filesystem, path = open_filesystem(uri)
 
     def opened() -> tuple[Any, int]:
         mtime_ns = filesystem.get_file_info(path).mtime_ns
         return filesystem.open_input_file(path), -1 if mtime_ns is None else mtime_ns
 
-    if not is_remote(uri):
-        return opened()
     file, mtime_ns = with_retries(opened, uri)
     return io.BufferedReader(_Served(file, uri), _READ_AHEAD), mtime_ns
 

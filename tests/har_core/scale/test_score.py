@@ -17,8 +17,10 @@ import pytest
 from har_core.errors import DatasetError, HarError
 from har_core.model.loading import load_model
 from har_core.model.manifest import NOVELTY_FILE, ONNX_FILE, read_manifest
+from har_core.scale.evaluating import evaluate_results
 from har_core.scale.models import fingerprint
 from har_core.scale.results import INFO_FILE, Results, results_schema
+from har_core.scale.scanned.scanning import scan_sources
 from har_core.scale.scoring import score
 from har_core.scale.status import read_status
 from tests.drawing import CLASS_NAMES, photo_bytes, write_tiny_bundle
@@ -288,3 +290,26 @@ def test_command_says_every_time_that_some_cannot_be_used(
     assert (first.returncode, again.returncode) == (1, 1)
     assert "90 photographs of 90 had been scored before" in again.stdout
     assert "6 of them cannot be used" in again.stdout
+
+
+def test_sources_and_results_below_a_name_that_is_no_unicode(inline: None, tmp_path: Path) -> None:
+    folder = tmp_path / os.fsdecode(b"caf\xe9")
+    try:
+        (folder / "in").mkdir(parents=True)
+    except OSError:
+        pytest.skip("this disk wants Unicode")
+    (folder / "in" / "a.jpg").write_bytes(photo_bytes("running"))
+    (folder / "list.txt").write_text("in/a.jpg\n")
+    (folder / "table.csv").write_text("filename,label\na.jpg,running\n")
+    with tarfile.open(folder / "b.tar", "w") as archive:
+        archive.add(folder / "in" / "a.jpg", "a.jpg")
+    for source in (folder, folder / "list.txt", folder / "table.csv", folder / "b.tar"):
+        status = score([str(source)], str(tmp_path / "results"))
+        assert (status.listed, status.errors) == (1, 0), source
+    found = read_status(Results(str(tmp_path / "results")))
+    assert found is not None and found.sources == [f"{tmp_path}/caf%E9/b.tar"]
+    evaluation, _ = evaluate_results(Results(str(tmp_path / "results")), folder / "table.csv")
+    assert evaluation.raw.n == 1
+    assert scan_sources([str(folder)]).measured == 1
+    with pytest.raises(HarError, match="There is no"):
+        score([str(folder / "nothing")], str(tmp_path / "results"))
