@@ -4,7 +4,7 @@ import contextlib
 import time
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Final
+from typing import IO, Final
 
 from har_core.errors import HarError
 from har_core.scale.sources.locations import is_remote, local_path
@@ -39,30 +39,20 @@ def hold_job(results: str) -> Iterator[None]:
     except OSError as error:
         raise HarError(f"Cannot write {results}: {error.strerror or error}.") from error
     with lock as job:
-        try:
-            fcntl.flock(job, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except OSError as error:
+        if not _locked(job, fcntl.LOCK_EX | fcntl.LOCK_NB):
             raise HarError(
                 f"Another job is writing to {results}; wait for its end, or name another folder."
-            ) from error
+            )
         with (folder / _WORKERS).open("a+") as workers:
-            _wait_for(workers.fileno(), results)
+            end = time.monotonic() + _LINGER_S
+            while not _locked(workers, fcntl.LOCK_EX | fcntl.LOCK_NB):
+                if time.monotonic() > end:
+                    raise HarError(
+                        f"Workers of a job that was killed still write to {results}; end them "
+                        "first."
+                    )
+                time.sleep(0.05)
         yield
-
-
-def _wait_for(file: int, results: str) -> None:
-    end = time.monotonic() + _LINGER_S
-    while True:
-        try:
-            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except OSError as error:
-            if time.monotonic() > end:
-                raise HarError(
-                    f"Workers of a job that was killed still write to {results}; end them first."
-                ) from error
-            time.sleep(0.05)
-        else:
-            return
 
 
 @contextlib.contextmanager
@@ -72,5 +62,16 @@ def hold_shared(results: str) -> Iterator[None]:
         yield
         return
     with (Path(local_path(results)) / _WORKERS).open("a+") as file:
-        fcntl.flock(file, fcntl.LOCK_SH)
+        _locked(file, fcntl.LOCK_SH)
         yield
+
+
+def _locked(file: IO[str], how: int) -> bool:
+    """Lock a file, and tell whether nobody else has; where a file system knows no locks, nobody."""
+    try:
+        fcntl.flock(file, how)
+    except BlockingIOError:
+        return False
+    except OSError:  # of some disks that are mounted from elsewhere
+        pass
+    return True

@@ -367,3 +367,13 @@ def test_nobody_waits_for_a_path_that_never_opens(path: str, tmp_path: Path) -> 
     (tmp_path / "loop").symlink_to("loop")
     with pytest.raises(HarError, match=r"^Cannot open the source: \S"):
         with_retries((tmp_path / path).read_bytes, "the source", wait=1e6)
+
+
+def test_disk_without_locks_is_written_to(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def refuse(*arguments: object) -> None:
+        raise OSError(errno.ENOLCK, os.strerror(errno.ENOLCK))
+
+    monkeypatch.setattr(locks.fcntl, "flock", refuse)
+    results = str(tmp_path / "results")
+    with hold_job(results), hold_shared(results):
+        pass
