@@ -147,11 +147,20 @@ class PartsFolder:
                 path.unlink(missing_ok=True)
 
     def parts(self, shard: str = "") -> list[Part]:
-        """Return the parts, of one shard or of all, by name."""
+        """Return the parts, of one shard or of all, by name.
+
+        Raises
+        ------
+        HarError
+            If they cannot be listed.
+        """
         from pyarrow import fs
 
         selector = fs.FileSelector(self._folder, allow_not_found=True)
-        listed = with_retries(lambda: self._fs.get_file_info(selector), self.location)
+        try:
+            listed = with_retries(lambda: self._fs.get_file_info(selector), self.location)
+        except OSError as error:
+            raise DatasetError(f"Cannot list {self.location}: {error}.") from error
         found = (
             _parse(info)
             for info in sorted(listed, key=lambda info: info.base_name)

@@ -377,3 +377,16 @@ def test_disk_without_locks_is_written_to(tmp_path: Path, monkeypatch: pytest.Mo
     results = str(tmp_path / "results")
     with hold_job(results), hold_shared(results):
         pass
+
+
+def test_folder_that_cannot_be_listed_is_said(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folder = PartsFolder(str(tmp_path))
+
+    def refuse(*arguments: object) -> None:
+        raise PermissionError(13, "Permission denied")
+
+    monkeypatch.setattr("har_core.scale.parts.with_retries", refuse)
+    with pytest.raises(HarError, match=r"^Cannot list .*Permission denied"):
+        folder.parts()
