@@ -283,7 +283,7 @@ def _base(uri: str, names: Any) -> str:
 def _choose(headings: list[str], name: str, columns: Mapping[str, str] | None) -> tuple[str, str]:
     """Return the headings of the photographs' names and of their labels."""
     columns = dict(columns or {})
-    known = {heading.lower(): heading for heading in reversed(headings)}
+    known = {heading.strip().lower(): heading for heading in reversed(headings)}
     usual = next((known[key] for key in (SHA256, *ADDRESS_HEADINGS) if key in known), None)
     if usual is not None:
         columns.setdefault("filename", usual)

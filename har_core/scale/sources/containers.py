@@ -205,7 +205,7 @@ def photographs_column(uri: str, column: str | None = None) -> tuple[str, bool]:
 def _headings(head: bytes) -> tuple[list[str], str]:
     """Return the headings of a CSV file by its beginning, and what separates its columns."""
     text = head.decode("utf-8-sig", errors="replace").lstrip("\r\n")
-    line = re.split("[\r\n]", text, maxsplit=1)[0].strip(" ")
+    line = re.split("[\r\n]", text, maxsplit=1)[0]
     delimiter = max(",;\t|", key=line.count)
     return next(csv.reader([line], delimiter=delimiter)), delimiter
 
@@ -256,7 +256,7 @@ def open_table(uri: str) -> tuple[list[str], Callable[[list[str]], Iterator[Any]
         convert = arrow_csv.ConvertOptions(
             include_columns=names, column_types=dict.fromkeys(names, pa.string())
         )
-        parse = arrow_csv.ParseOptions(delimiter=delimiter)
+        parse = arrow_csv.ParseOptions(delimiter=delimiter, newlines_in_values=True)
         with (
             file,
             arrow_csv.open_csv(file, parse_options=parse, convert_options=convert) as batches,
@@ -337,7 +337,7 @@ def _chosen(headings: list[str], column: str | None, known: tuple[str, ...], uri
         if column in headings:
             return column
         raise HarError(f"{uri} has no column {column!r}; there are {', '.join(headings)}.")
-    by_name = {heading.lower(): heading for heading in reversed(headings)}
+    by_name = {heading.strip().lower(): heading for heading in reversed(headings)}
     found = next((by_name[name] for name in known if name in by_name), None)
     if found is None:
         raise HarError(

@@ -185,3 +185,15 @@ def test_rows_that_a_job_removes_meanwhile_do_not_move_labels(
     monkeypatch.setattr(LabelTable, "find_in", find_and_settle)
     with pytest.raises(DatasetError, match="a job has replaced its rows; try again"):
         evaluate_results(results, tmp_path / "labels.csv")
+
+
+def test_names_with_line_breaks_beside_labels_are_read(tmp_path: Path) -> None:
+    caption = "a caption\n" * 20_000  # so that Arrow reads in several pieces
+    lines = [f'{i}.jpg,"{caption}",x\n' for i in range(40)]
+    (tmp_path / "labels.csv").write_text("filename,caption,label\n" + "".join(lines))
+    assert len(read_label_table(tmp_path / "labels.csv")) == 40
+
+
+def test_blank_behind_the_headings_is_none_of_a_name(tmp_path: Path) -> None:
+    (tmp_path / "labels.csv").write_text("filename,label \na.jpg,x\n")
+    assert read_label_table(tmp_path / "labels.csv").names == ("x",)
