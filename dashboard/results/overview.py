@@ -65,27 +65,15 @@ def _show_figures(table: ResultsTable, n: int) -> None:
     )
     with st.grid(4, min_column_width=150, gap="small"):
         for title, count, of, meaning in figures:
-            if of:
-                share = counted_share(count / of)
-                st.metric(
-                    title,
-                    f"{count:,}",
-                    share,
-                    delta_color="off",
-                    delta_arrow="off",
-                    help=meaning,
-                    border=True,
-                )
-            else:
-                st.metric(
-                    title,
-                    "–",
-                    "the model cannot tell",
-                    delta_color="off",
-                    delta_arrow="off",
-                    help=meaning,
-                    border=True,
-                )
+            st.metric(
+                title,
+                f"{count:,}" if of else "–",
+                counted_share(count / of) if of else "the model cannot tell",
+                delta_color="off",
+                delta_arrow="off",
+                help=meaning,
+                border=True,
+            )
 
 
 def _show_errors(table: ResultsTable) -> None:

@@ -24,7 +24,7 @@ from har_core import Prediction
 from har_core.images.thumbnails import thumbnails
 from har_core.scale.labels import NONE
 from har_core.scale.opened.table import VERDICTS, ResultsTable
-from har_core.scale.sources.locations import is_remote, local_path
+from har_core.scale.sources.locations import is_remote
 from har_core.storage.checksums import sha256_of_photograph
 
 _SHOWN_PROBABILITIES: Final = 6
@@ -118,8 +118,7 @@ def picture_path(uri: str, sha256: object) -> str | None:
     """Return the path of a scored photograph on this machine, None unless it is there unchanged."""
     if is_remote(uri) or not isinstance(sha256, str):
         return None
-    path = local_path(uri)
-    return path if sha256_of_photograph(path) == sha256 else None
+    return uri if sha256_of_photograph(uri) == sha256 else None
 
 
 def _last_name(uri: str) -> str:

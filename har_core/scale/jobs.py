@@ -27,7 +27,7 @@ from har_core.scale.status import BEAT_S, JobStatus, StatusWriter
 from har_core.scale.working import Shard, Work
 
 Engine = Literal["local", "ray"]
-_BEAT_S: Final = 1.0
+_WAIT_S: Final = 1.0
 # A photograph that ends its worker when it is tried alone, so often, is not tried again.
 _CRASHES: Final = 2
 _CAREFUL_FROM: Final = 2
@@ -199,7 +199,7 @@ class _Supervisor:
         """Return when every shard is done."""
         self._fill()
         while self._running or self._again or not self._exhausted:
-            for event in self._pool.wait(_BEAT_S):
+            for event in self._pool.wait(_WAIT_S):
                 self._handle(event)
             self._fill()
             self._tell()

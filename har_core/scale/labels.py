@@ -1,6 +1,6 @@
 """Labels of very many photographs: a table of them, joined with rows by what tells these apart."""
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
@@ -113,7 +113,7 @@ class LabelTable:
         return (SHA256,) if self.by_sha256 else (SHA256, "uri")
 
     @classmethod
-    def of(cls, table: pd.DataFrame, folder: str = "") -> "LabelTable":
+    def of(cls, table: pd.DataFrame) -> "LabelTable":
         """Take the labels from a table with `LABEL`, and ``sha256``, ``uri`` or ``filename``.
 
         Raises
@@ -122,7 +122,7 @@ class LabelTable:
             If it lacks them, or has no label.
         """
         key, label = _choose(list(table.columns), "the table of labels", None)
-        return _build(key, _text(table[key]), _text(table[label]), folder)
+        return _build(key, _text(table[key]), _text(table[label]), "")
 
     def find_in(
         self, tables: Iterable[Any], digests: np.ndarray | None = None
@@ -200,7 +200,7 @@ def read_label_table(path: str | Path, columns: Mapping[str, str] | None = None)
     uri = str(path) if is_remote(str(path)) else storable(real(local_path(str(path))))
     headings, read = open_table(uri)
     key, label = _choose(headings, str(path), columns)
-    keys, labels = _read(uri, [key, label])
+    keys, labels = _columns(uri, read, [key, label])
     if not len(keys):
         raise DatasetError(f"{path} has no rows.")
     return _build(key, keys, labels, "" if key.lower() == SHA256 else _base(uri, keys))
@@ -235,7 +235,7 @@ def read_own_labels(
     keys, labels = [], []
     for uri in tables:
         try:
-            headings, _ = open_table(uri)
+            headings, read = open_table(uri)
         except SourceDamagedError:
             continue  # listing its photographs says so
         if LABEL not in chosen and not has_labels(headings):
@@ -243,11 +243,11 @@ def read_own_labels(
         photographs, inside = photographs_column(uri, chosen.get("filename"))
         _, label = _choose(headings, uri, {**chosen, "filename": photographs})
         if inside:
-            (given,) = _read(uri, [label])
+            (given,) = _columns(uri, read, [label])
             cells = (cell_uri(uri, row) for row in range(len(given)))
             kept, given = _labelled(pa.chunked_array([pa.array(cells, pa.string())]), given)
         else:
-            named, given = _read(uri, [photographs, label])
+            named, given = _columns(uri, read, [photographs, label])
             kept, given = _labelled(named, given)
             kept = _addresses(kept, _base(uri, named))
         keys += kept.chunks
@@ -259,11 +259,10 @@ def read_own_labels(
     return _build("uri", pa.chunked_array(keys), pa.chunked_array(labels), "")
 
 
-def _read(uri: str, names: list[str]) -> list[Any]:
-    """Return columns of a table as text."""
+def _columns(uri: str, read: Callable[[list[str]], Iterator[Any]], names: list[str]) -> list[Any]:
+    """Return columns of a table as text, read by what `open_table` returned."""
     import pyarrow as pa
 
-    _, read = open_table(uri)
     try:
         batches = list(read(names))
     except (OSError, ValueError, pa.ArrowException) as error:

@@ -269,13 +269,6 @@ class PartsFolder:
         for part in self.parts():
             yield self.read_part(part, columns)
 
-    def n_rows(self) -> int:
-        """Return the number of rows, from the ends of the files alone."""
-        import pyarrow.parquet as pq
-
-        paths = [f"{self._folder}/{part.name}" for part in self.parts()]
-        return sum(pq.read_metadata(path, filesystem=self._fs).num_rows for path in paths)
-
     def read_text(self, name: str) -> str | None:
         """Return a small file's text; None if it is not there."""
 

@@ -81,9 +81,9 @@ class JobStatus(Status):
         Different inputs found.
     answered : int
         Inputs that had a row already.
-    total : int
     failed_before : int
         How many of these are without an answer.
+    total : int
         Inputs to be done by this job.
     done, errors : int
         Inputs done, and how many of these without an answer.
@@ -109,8 +109,8 @@ class JobStatus(Status):
     state: State = field(default="listing", kw_only=True)
     listed: int = 0
     answered: int = 0
-    total: int = 0
     failed_before: int = 0
+    total: int = 0
     done: int = 0
     errors: int = 0
     restarts: int = 0

@@ -47,7 +47,7 @@ class RayPool:
         self._ray = ray
         on_termination = signal.getsignal(signal.SIGTERM)
         try:
-            ray.init(address or "local", log_to_driver=False, logging_level="ERROR", num_cpus=None)
+            ray.init(address or "local", log_to_driver=False, logging_level="ERROR")
         except (ConnectionError, RuntimeError, ValueError) as error:
             raise HarError(f"Cannot reach the Ray cluster {address}: {error}.") from error
         if threading.current_thread() is threading.main_thread():  # Ray has put its own in place

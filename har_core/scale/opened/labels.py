@@ -60,7 +60,7 @@ def join_labels(table: ResultsTable, labels: LabelTable) -> JoinedLabels:
     DatasetError
         If no row has a label, or the table's sha256 are none.
     """
-    parts = () if labels.by_sha256 else (part for _, part in table.read_all(("uri",)))
+    parts = () if labels.by_sha256 else table.map_parts(("uri",), lambda _, part: part)
     found, digest = labels.find_in(parts, table.digest)
     if (found.label == NONE).all():
         raise DatasetError(

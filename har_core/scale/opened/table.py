@@ -106,7 +106,7 @@ class ResultsTable:
         numbers = [self.reasons.index(name) for name in item.reasons]
         return np.array([*numbers, NONE], np.int16)[item.chunk.reason]
 
-    @property
+    @cached_property
     def identity(self) -> tuple[str, int, int]:
         """The same for equal rows of the same folder, and only for those."""
         return (self.results.location, self.n, hash(self.parts))
@@ -158,10 +158,6 @@ class ResultsTable:
             found = list(pool.map(load, numbers.tolist()))
         return pd.concat(found).sort_index()
 
-    def read_all(self, columns: Sequence[str]) -> Iterator[tuple[slice, Any]]:
-        """Yield the numbers of the rows of one part after another, and their Arrow table."""
-        yield from self.map_parts(columns, lambda rows, table: (rows, table))
-
     def map_parts(
         self, columns: Sequence[str], do: Callable[[slice, Any], Found]
     ) -> Iterator[Found]:
@@ -196,11 +192,10 @@ class ResultsTable:
         """Tell in which rows the URI has a text, in either case; bool, shape (N,)."""
         import pyarrow.compute as pc
 
-        found = np.zeros(self.n, bool)
-        for rows, table in self.read_all(("uri",)):
-            hits = pc.match_substring(table["uri"], text, ignore_case=True)
-            found[rows] = hits.to_numpy()
-        return found
+        def look(_: slice, table: Any) -> np.ndarray:
+            return pc.match_substring(table["uri"], text, ignore_case=True).to_numpy()
+
+        return np.concatenate([np.empty(0, bool), *self.map_parts(("uri",), look)])
 
 
 def results_at(location: str) -> Results:

@@ -23,9 +23,9 @@ from har_core.scale.results import INFO_FILE, Results, results_schema
 from har_core.scale.scanned.scanning import scan_sources
 from har_core.scale.scoring import score
 from har_core.scale.status import read_status
+from tests.command_line import har
 from tests.drawing import CLASS_NAMES, photo_bytes, write_tiny_bundle
 from tests.har_core.scale.conftest import rows_of
-from tests.command_line import har
 
 
 def test_rows_are_what_a_prediction_alone_says(

@@ -79,7 +79,6 @@ def test_part_that_a_server_did_not_give_is_not_to_be_deleted_at_once(tmp_path: 
     results = Results(str(tmp_path))
     (tmp_path / results.parts()[0].name).write_bytes(b"nothing")
     (part,) = results.parts()
-    (tmp_path / part.name).write_bytes(b"nothing")
     for is_local, todo in ((True, "Delete it"), (False, "Try again; if it is damaged, delete it")):
         results.is_local = is_local
         with pytest.raises(DatasetError, match=f"^Cannot read .*{todo} and score again"):
