@@ -12,7 +12,7 @@ except ImportError:  # Windows; there only the threads of one process wait for e
 
 
 @contextlib.contextmanager
-def folder_to_oneself(folder: Path) -> Iterator[None]:
+def folder_to_oneself(folder: Path, *, wait: bool = True) -> Iterator[None]:
     """Wait until no other process of this machine is in here with this folder.
 
     The lock is on the folder itself, which may be read-only, and goes with the process.
@@ -21,11 +21,22 @@ def folder_to_oneself(folder: Path) -> Iterator[None]:
     ----------
     folder : Path
         Where there is none, or its file system knows no locks, nobody waits.
+    wait : bool, default True
+        Without, one that another process is in here with is an error.
+
+    Raises
+    ------
+    BlockingIOError
+        Without `wait`.
     """
     with contextlib.ExitStack() as stack:
         if fcntl is not None:
-            with contextlib.suppress(OSError, ValueError):
+            try:
                 opened = os.open(folder, os.O_RDONLY)
                 stack.callback(os.close, opened)
-                fcntl.flock(opened, fcntl.LOCK_EX)
+                fcntl.flock(opened, fcntl.LOCK_EX | (0 if wait else fcntl.LOCK_NB))
+            except BlockingIOError:
+                raise
+            except (OSError, ValueError):
+                pass
         yield

@@ -13,7 +13,7 @@ from har_core.progress import EpochReport, Progress, silent
 from har_core.training.ancestry import SHIPPED, shipped_backbone
 from har_core.training.preparation import prepare_dataset
 from har_core.training.publication import NotPublishedError, package_versions, runs_tensorflow
-from har_core.training.run_folder import RunFolder, check_resume
+from har_core.training.run_folder import RunFolder
 from har_core.training.settings import TrainingSettings
 from har_core.training.trainer import Trainer
 
@@ -81,16 +81,17 @@ def train(
         "if it is the run that the bundle was made of"
     )
     destination = new_bundle_folder(name, overwrite=overwrite, instead=kept if resume else "")
-    trainer = _started(dataset, run, settings, csv, resume, progress, on_epoch)
-    trainer.learn()
-    if not runs_tensorflow():
-        raise NotPublishedError(
-            "The training is done. Its ONNX graph needs TensorFlow; publish the model with the "
-            "same options of the dataset by KERAS_BACKEND=tensorflow "
-            f"har publish {quote(str(run.path))} --dataset {quote(str(dataset))}"
-        )
-    manifest = trainer.write_bundle(destination, overwrite)
-    run.remove()
+    with run.begun(resume):
+        trainer = _started(dataset, run, settings, csv, progress, on_epoch)
+        trainer.learn()
+        if not runs_tensorflow():
+            raise NotPublishedError(
+                "The training is done. Its ONNX graph needs TensorFlow; publish the model with the "
+                "same options of the dataset by KERAS_BACKEND=tensorflow "
+                f"har publish {quote(str(run.path))} --dataset {quote(str(dataset))}"
+            )
+        manifest = trainer.write_bundle(destination, overwrite)
+        run.remove()
     return manifest
 
 
@@ -117,10 +118,10 @@ def train_network(
     """
     if run.has_network:
         return
-    resume = run.read_settings() is not None
-    trainer = _started(dataset, run, settings, csv, resume, progress, on_epoch)
-    trainer.learn()
-    trainer.keep_network()
+    with run.begun(resume=run.read_settings() is not None):
+        trainer = _started(dataset, run, settings, csv, progress, on_epoch)
+        trainer.learn()
+        trainer.keep_network()
 
 
 def _started(
@@ -128,13 +129,11 @@ def _started(
     run: RunFolder,
     settings: TrainingSettings | None,
     csv: str | Path | None,
-    resume: bool,
     progress: Progress,
     on_epoch: EpochReport,
 ) -> Trainer:
     """Return the trainer of a new run, or of the one that the folder holds."""
     recorded = run.read_settings()
-    check_resume([run], resume)
     if recorded is not None:
         try:
             settings = TrainingSettings.from_dict(recorded["settings"])
@@ -144,7 +143,6 @@ def _started(
                 "folder to start anew."
             ) from error
     settings = settings or TrainingSettings()
-    run.make()
     try:
         prepared = prepare_dataset(
             dataset,

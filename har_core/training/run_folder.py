@@ -5,7 +5,8 @@ import io
 import json
 import shutil
 import tempfile
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Final
@@ -16,6 +17,7 @@ import pandas as pd
 from har_core.errors import ZIP_DAMAGE, HarError
 from har_core.model.manifest import INHERITED_FILE, SPLITS_FILE
 from har_core.storage.files import write_atomically
+from har_core.storage.locks import folder_to_oneself
 from har_core.storage.paths import exists, is_file, is_folder
 
 _STATE: Final = "checkpoint.npz"
@@ -73,6 +75,28 @@ class RunFolder:
 
     def __init__(self, path: str | Path) -> None:
         self.path = Path(path)
+
+    @contextmanager
+    def begun(self, resume: bool) -> Iterator[None]:
+        """Begin or go on with a run, as the only process that does.
+
+        Raises
+        ------
+        HarError
+            See `check_resume` and `make`; or if another process is at work on it.
+        """
+        if resume:
+            check_resume([self], resume)
+        self.make()
+        with ExitStack() as stack:
+            try:
+                stack.enter_context(folder_to_oneself(self.path, wait=False))
+            except BlockingIOError:
+                raise HarError(
+                    f"Another process is at work on {self.path}; wait for its end."
+                ) from None
+            check_resume([self], resume)
+            yield
 
     def make(self) -> None:
         """Make the folder; one that holds anything but a run's files is left alone.

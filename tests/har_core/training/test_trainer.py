@@ -30,6 +30,7 @@ from har_core.model.records import (
 )
 from har_core.progress import silent
 from har_core.settings import shipped
+from har_core.storage.locks import folder_to_oneself
 from har_core.training import run
 from har_core.training.learning import stages
 from har_core.training.preparation import prepare_dataset
@@ -316,6 +317,29 @@ def test_what_was_learned_from_measures_no_run_that_goes_on(tiny_models, tmp_pat
     split_by(0)
     with pytest.raises(Killed):
         start(resume=True, progress=kill)
+
+
+def test_run_that_a_process_is_at_work_on_is_neither_begun_nor_gone_on_with(tmp_path, monkeypatch):
+    monkeypatch.setenv("HAR_MODELS_DIR", str(tmp_path / "models"))
+
+    def kill(*_):
+        raise Killed
+
+    dataset = write_dataset(tmp_path / "dataset")
+    start = partial(train, dataset, "mine", runs_dir=tmp_path / "runs", progress=kill)
+    at_work = RunFolder(tmp_path / "runs" / "mine")
+    at_work.make()
+    with folder_to_oneself(at_work.path):
+        with pytest.raises(HarError, match="Another process is at work on"):
+            start(SETTINGS)  # while that one reads the photographs
+        at_work.write_settings({"settings": dataclasses.asdict(SETTINGS), "dataset": "any"})
+        for resume in (False, True):
+            with pytest.raises(HarError, match="Another process is at work on"):
+                start(SETTINGS, resume=resume)
+    with pytest.raises(HarError, match="--resume"):
+        start(SETTINGS)
+    with pytest.raises(Killed):
+        start(resume=True)
 
 
 def test_nothing_to_resume_is_said(tmp_path, monkeypatch):
