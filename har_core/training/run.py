@@ -3,6 +3,7 @@
 import dataclasses
 from pathlib import Path
 from shlex import quote
+from typing import Final
 
 from har_core.dataset.table import Location
 from har_core.errors import DatasetError, HarError
@@ -16,6 +17,15 @@ from har_core.training.publication import NotPublishedError, package_versions, r
 from har_core.training.run_folder import RunFolder
 from har_core.training.settings import TrainingSettings
 from har_core.training.trainer import Trainer
+
+# What a run that goes on may not find changed, and what then to say of it.
+_CHANGED: Final = {
+    "dataset": "is not the dataset that the run in {run} was started on: photographs or labels "
+    "changed",
+    "split": "is not split as it was when the run in {run} was started, so that what was learned "
+    "from would measure the model",
+    "unlabelled": "does not hold the photographs that it did when the run in {run} was started",
+}
 
 
 def train(
@@ -158,29 +168,24 @@ def _started(
             settings = dataclasses.replace(settings, backbone_weights=weights)
         settings = settings.for_photographs(len(prepared.rows_of("train")))
         trainer = Trainer(prepared, settings, run, progress, on_epoch)
+        found = {
+            "dataset": prepared.fingerprint,
+            "split": prepared.split_fingerprint,
+            "unlabelled": trainer.views.unlabelled.fingerprint,
+        }
         if recorded is None:
             run.write_settings(
-                {
-                    "settings": dataclasses.asdict(settings),
-                    "dataset": prepared.fingerprint,
-                    "split": prepared.split_fingerprint,
-                    **package_versions(),
-                }
+                {"settings": dataclasses.asdict(settings), **found, **package_versions()}
             )
     except BaseException:
         if recorded is None:  # nothing to resume yet
             run.remove()
         raise
-    if recorded is not None and recorded["dataset"] != prepared.fingerprint:
-        raise DatasetError(
-            f"{dataset} is not the dataset that the run in {run.path} was started on: photographs "
-            "or labels changed. Remove the run folder to start anew."
-        )
-    # Runs of before this was recorded may go on.
-    if recorded is not None and recorded.get("split") not in (None, prepared.split_fingerprint):
-        raise DatasetError(
-            f"{dataset} is not split as it was when the run in {run.path} was started, so "
-            "that what was learned from would measure the model. Remove the run folder to start "
-            "anew."
-        )
+    for what, changed in _CHANGED.items():
+        # Runs of before it was recorded may go on.
+        if recorded is not None and recorded.get(what, found[what]) != found[what]:
+            place = settings.unlabelled if what == "unlabelled" else dataset
+            raise DatasetError(
+                f"{place} {changed.format(run=run.path)}. Remove the run folder to start anew."
+            )
     return trainer

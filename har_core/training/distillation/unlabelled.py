@@ -1,5 +1,6 @@
 """Photographs without labels: what teachers think of them is all that is learned from them."""
 
+import hashlib
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
@@ -23,6 +24,11 @@ class Unlabelled:
 
     table: pd.DataFrame
     pixels: np.ndarray
+
+    @property
+    def fingerprint(self) -> str:
+        """The sha256 over all contents, in their order, by which teachers' opinions are kept."""
+        return hashlib.sha256("".join(self.table["sha256"]).encode()).hexdigest()
 
 
 NOTHING: Final = Unlabelled(

@@ -1,6 +1,7 @@
 """Recipes: read, refused where they are wrong, and made end to end, over an interruption."""
 
 import dataclasses
+import re
 from pathlib import Path
 
 import pandas as pd
@@ -103,6 +104,10 @@ def test_recipe_is_made_end_to_end_over_a_kill(tmp_path, monkeypatch):
         )
     refused = CliRunner().invoke(application(), options)
     assert "--resume" in str(refused.exception)
+    draw_photo("running", seed=300).save(more / "between.jpg")
+    refused = CliRunner().invoke(application(), [*options, "--resume"])
+    assert re.search(r"more does not hold the photographs that it did", str(refused.exception))
+    (more / "between.jpg").unlink()
     result = CliRunner().invoke(application(), [*options, "--resume"])
     assert result.exit_code == 0, result.output
     folder = tmp_path / "models" / "made"
