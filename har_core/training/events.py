@@ -107,7 +107,7 @@ def _in_words(error: BaseException) -> str:
     if isinstance(error, MemoryError):
         return "There was not enough memory. Close other programs, or choose less effort."
     if isinstance(error, OSError) and error.strerror:
-        return f"{error.strerror}: {error.filename}."
+        return f"{error.strerror}: {error.filename}." if error.filename else f"{error.strerror}."
     return "It stopped because of an internal error; its log has details."
 
 

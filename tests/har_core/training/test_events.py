@@ -42,6 +42,7 @@ def test_events_tell_how_a_run_ended_and_a_cut_line_is_left_out(tmp_path: Path) 
             OSError(28, "No space left on device", "/runs/a"),
             r"^No space left on device: /runs/a\.$",
         ),
+        (OSError(28, "No space left on device"), r"^No space left on device\.$"),
         (ZeroDivisionError("secret"), "internal error; its log"),
     ],
 )
