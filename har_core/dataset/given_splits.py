@@ -15,7 +15,12 @@ _OF_LEARNED: Final = f"{NEAR_DUPLICATE}the earlier model has learned from"
 
 
 def split_of_folders(
-    table: pd.DataFrame, recorded: pd.DataFrame | None, *, seed: int = 0
+    table: pd.DataFrame,
+    recorded: pd.DataFrame | None,
+    *,
+    validation: float = 0.1,
+    test: float = 0.1,
+    seed: int = 0,
 ) -> np.ndarray:
     """Take over the splits of a dataset's folders; what an earlier model knows stays where it was.
 
@@ -25,7 +30,7 @@ def split_of_folders(
         ``label``, ``sha256``, ``duplicate_group`` and ``split`` of each photograph.
     recorded : DataFrame or None
         ``sha256`` and ``split`` of the earlier model.
-    seed : int
+    validation, test, seed : float, float, int
         See `split_as_given`.
 
     Returns
@@ -33,14 +38,21 @@ def split_of_folders(
     ndarray of str, shape (N,)
         See `split_as_given`.
     """
-    labels, groups, given = table["label"], table["duplicate_group"], table["split"]
-    if recorded is None:
-        return split_as_given(labels, groups, given, seed=seed)
-    known = table["sha256"].isin(recorded["sha256"])
-    given = given.mask(
-        known, pd.Series(inherited_split(table[known], recorded), table.index[known])
+    given, known = table["split"], pd.Series(False, table.index)
+    if recorded is not None:
+        known = table["sha256"].isin(recorded["sha256"])
+        given = given.mask(
+            known, pd.Series(inherited_split(table[known], recorded), table.index[known])
+        )
+    return split_as_given(
+        table["label"],
+        table["duplicate_group"],
+        given,
+        known=known,
+        validation=validation,
+        test=test,
+        seed=seed,
     )
-    return split_as_given(labels, groups, given, known=known, seed=seed)
 
 
 def left_out(table: pd.DataFrame) -> pd.DataFrame:
@@ -57,6 +69,8 @@ def split_as_given(
     given: Sequence[str],
     *,
     known: Sequence[bool] = (),
+    validation: float = 0.1,
+    test: float = 0.1,
     seed: int = 0,
 ) -> np.ndarray:
     """Take over the splits of a dataset, and draw from training what it lacks.
@@ -75,7 +89,7 @@ def split_as_given(
     known : sequence of bool, optional
         Which ones an earlier model has seen, their splits being its: nothing is drawn of them and
         of their near duplicates.
-    seed : int
+    validation, test, seed : float, float, int
         Of what is drawn: as by `har_core.dataset.splits.stratified_group_split`.
 
     Returns
@@ -103,7 +117,9 @@ def split_as_given(
     seen = table["group"].isin(table.loc[is_known, "group"])
     training = table[(table["split"] == "train") & ~seen]
     if missing and len(training):
-        drawn = stratified_group_split(training["label"], training["group"], seed=seed)
+        drawn = stratified_group_split(
+            training["label"], training["group"], validation=validation, test=test, seed=seed
+        )
         table.loc[training.index, "split"] = np.where(np.isin(drawn, missing), drawn, "train")
     lost = sorted(set(table["label"]) - set(table.loc[table["split"] == "train", "label"]))
     if lost:

@@ -162,7 +162,9 @@ def prepare_dataset(
     )
     if not len(split.rows_of("validation")):  # that bundle has learned from its own
         rows = split.table[split.table["split"] == "train"]
-        apart = stratified_group_split(rows["label"], rows["duplicate_group"], seed=seed)
+        apart = stratified_group_split(
+            rows["label"], rows["duplicate_group"], validation=shares[0], seed=seed
+        )
         split.table.loc[rows.index[apart == "validation"], "split"] = "validation"
     return PreparedDataset(split.table, split.skipped, class_names, pixels[: len(usable)], prints)
 
@@ -198,11 +200,10 @@ def split_dataset(
         See `check_split`.
     """
     given = "split" in usable
-    if given:
-        split = split_of_folders(usable, recorded, seed=seed)
-    else:
-        validation, test = shares
-        split = inherited_split(usable, recorded, validation=validation, test=test, seed=seed)
+    validation, test = shares
+    split = (split_of_folders if given else inherited_split)(
+        usable, recorded, validation=validation, test=test, seed=seed
+    )
     table = usable.assign(split=split)
     skipped = pd.concat([skipped, left_out(table)])
     check_split(table, class_names, base, given=given)

@@ -30,6 +30,8 @@ def test_a_split_that_lacks_is_drawn_from_training(given_too: str) -> None:
     assert (split[:60] == other).sum() == 6
     assert set(split) == {"train", "validation", "test"}
     assert (split == given_too).sum() == 20
+    split = split_as_given(labels, range(80), given, validation=0.2, test=0.2)
+    assert (split[:60] == other).sum() == 12
 
 
 def test_what_folders_split_is_not_refused_for_a_split_that_nobody_draws() -> None:

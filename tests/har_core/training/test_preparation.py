@@ -182,6 +182,8 @@ def test_fine_tuning_of_a_network_that_has_seen_all_says_which_effort_can(tmp_pa
     assert len(prepared.rows_of("test")) == len(prepared.rows_of("validation")) == 3
     with pytest.raises(ModelBundleError, match=r"--effort quick, which needs none, or --effort fu"):
         check_held_out(base, prepared, splits_of=str(base))
+    wanted = prepare_dataset(dataset, tmp_path, splits_of=str(base), shares=(0.4, 0.1))
+    assert len(wanted.rows_of("validation")) == 6
     namesake = shutil.copytree(base, tmp_path / "elsewhere" / base.name)
     with pytest.raises(ModelBundleError, match="was trained on 3 of the 6 photographs"):
         check_held_out(namesake, prepared, splits_of=str(base))
