@@ -40,7 +40,7 @@ def split_of_folders(
     """
     given, known = table["split"], pd.Series(False, table.index)
     if recorded is not None:
-        known = table["sha256"].isin(recorded["sha256"])
+        known = table["sha256"].isin(recorded.loc[recorded["split"].ne(""), "sha256"])
         given = given.mask(
             known, pd.Series(inherited_split(table[known], recorded), table.index[known])
         )

@@ -109,6 +109,20 @@ def test_what_resembles_what_an_earlier_model_has_learned_from_does_not_measure(
     assert left_out(table.assign(split=split))["reason"].str.endswith("measured by").all()
 
 
+def test_what_an_earlier_model_has_left_out_is_left_out_again() -> None:
+    table = pd.DataFrame(
+        {
+            "label": list("aaabbb"),
+            "sha256": list("uvwxyz"),
+            "duplicate_group": [0, 0, 1, 2, 3, 4],
+            "split": ["test", "train", "train", "test", "train", "validation"],
+        }
+    )
+    first = split_of_folders(table, None)
+    assert list(first) == ["test", "", "train", "test", "train", "validation"]
+    assert list(split_of_folders(table, table.assign(split=first))) == list(first)
+
+
 def test_a_class_without_training_photographs_is_named() -> None:
     with pytest.raises(DatasetError, match="class 'b'"):
         split_as_given(["a", "a", "a", "b"], range(4), ["train", "validation", "test", "test"])
