@@ -62,6 +62,12 @@ class SplitDataset:
         """The sha256 over all contents and the split of each: what is learned from may not move."""
         return _checksum(self.table[["sha256", "split"]].sort_values(["sha256", "split"]))
 
+    @property
+    def counts(self) -> dict[str, int]:
+        """How many photographs each split has; those that are left out are not counted."""
+        splits = self.table.loc[self.table["split"].ne(""), "split"]
+        return {str(split): int(n) for split, n in splits.value_counts().items()}
+
     def rows_of(self, split: str) -> np.ndarray:
         """Return the row numbers of a split, ascending, int64."""
         return np.flatnonzero(self.table["split"].to_numpy() == split)

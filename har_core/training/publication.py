@@ -250,9 +250,7 @@ def training_record(
     if origin is not None:
         values["backbone_weights"] = f"{origin.name}/{values['backbone_weights']}"
     values["teachers"] = [Path(name).name for name in settings.teachers]
-    photographs = {
-        str(split): int(n) for split, n in prepared.table["split"].value_counts().items()
-    }
+    photographs = prepared.counts
     if n_unlabelled:
         photographs["unlabelled"] = n_unlabelled
     return {

@@ -9,7 +9,9 @@ from har_core.model.manifest import SPLITS_FILE
 from har_core.storage.checksums import sha256_of_file
 from har_core.training.ancestry import check_held_out
 from har_core.training.preparation import STORED_SIZE, prepare_dataset
+from har_core.training.publication import training_record
 from har_core.training.quick.run import train_quick
+from har_core.training.settings import TrainingSettings
 from tests.drawing import CLASS_NAMES, photo_bytes, write_dataset
 
 
@@ -69,6 +71,8 @@ def test_splits_of_folders_are_used_and_copies_of_what_measures_left_out(tmp_pat
     assert len(by_split["validation"]) == 3
     assert list(prepared.skipped["filename"]) == ["train/running/copy.jpg"]
     assert prepared.skipped["reason"].iloc[0].startswith("near duplicate")
+    record = training_record(TrainingSettings(), prepared, seconds=1)
+    assert record["photographs"] == {"train": 33, "test": 12, "validation": 3}
 
 
 def test_why_a_photograph_is_not_found_is_said(tmp_path):
