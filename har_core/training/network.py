@@ -85,33 +85,6 @@ def split_at_features(network: Any) -> tuple[Any, Any]:
     return keras.Model(network.input, sequence), keras.Model(sequence, network.output)
 
 
-def resize_input(network: Any, size: int) -> Any:
-    """Return the same network, sharing all layers, for pixels of another size.
-
-    The convolutions fit any size, and the LSTM any number of cells: training one trains both.
-
-    Parameters
-    ----------
-    network : keras.Model
-        From `build_network`.
-    size : int
-        Side of the input in pixels, a multiple of 16; at 160, the sequence has 25 cells.
-
-    Returns
-    -------
-    keras.Model
-    """
-    import keras
-
-    def share(layer: Any) -> Any:
-        if layer.name == SEQUENCE_LAYER:
-            return keras.layers.Reshape((-1, _FEATURE_SHAPE[-1]), name=SEQUENCE_LAYER)
-        return layer
-
-    pixels = keras.Input((size, size, 3), name="pixels")
-    return keras.models.clone_model(network, input_tensors=pixels, clone_function=share)
-
-
 def _load_backbone(weights: str | Path) -> tuple[Any, list[Any] | None]:
     """Return the backbone, and the weights of the LSTM that came with it, if one did."""
     import keras

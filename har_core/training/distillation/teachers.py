@@ -16,7 +16,7 @@ from har_core.storage.disk_arrays import make_disk_array
 from har_core.storage.paths import exists
 from har_core.training.ancestry import check_held_out
 from har_core.training.learning.augmentation import augment
-from har_core.training.network import PREPROCESSING, resize_input
+from har_core.training.network import PREPROCESSING, training_twin
 from har_core.training.preparation import PreparedDataset
 from har_core.training.run_folder import NETWORK_FILE, RunFolder
 
@@ -50,14 +50,9 @@ class Teachers:
             network = load_network(path)
             if network.output_shape[-1] != len(prepared.class_names):
                 raise ModelBundleError(f"The teacher {name!r} tells other classes apart.")
-            try:
-                resized = network if network.input_shape[1] == size else resize_input(network, size)
-            except Exception as error:  # Keras raises whatever a layer meets
-                raise ModelBundleError(
-                    f"The teacher {name!r} cannot take photographs of {size} pixels: its head is "
-                    "made for another size."
-                ) from error
-            self._networks.append((resized, size))
+            if network.input_shape[1] != size:  # a run's, which learned from another size
+                network = training_twin(network)
+            self._networks.append((network, size))
 
     def probabilities(self, pixels: np.ndarray, draws: np.ndarray) -> np.ndarray:
         """Return the mean probabilities, float32 (N, C), of augmented photographs.

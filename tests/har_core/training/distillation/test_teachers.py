@@ -13,7 +13,7 @@ from har_core.training.learning.augmentation import (
     draw_augmentations,
     unchanged,
 )
-from har_core.training.network import resize_input
+from har_core.training.network import training_twin
 from har_core.training.preparation import prepare_dataset
 from har_core.training.run_folder import RunFolder
 from tests.drawing import draw_photo
@@ -24,14 +24,14 @@ def prepared(tiny_dataset, tmp_path):
     return prepare_dataset(tiny_dataset, tmp_path)
 
 
-def write_teacher(folder, seed, *, flat=False):
+def write_teacher(folder, seed):
     """Write a bundle around a tiny Keras network, and return that."""
     import keras
 
     keras.utils.set_random_seed(seed)
     pixels = keras.Input((224, 224, 3))
     x = keras.layers.Conv2D(4, 32, strides=32)(pixels)
-    x = keras.layers.Flatten()(x) if flat else keras.layers.GlobalAveragePooling2D()(x)
+    x = keras.layers.GlobalAveragePooling2D()(x)
     network = keras.Model(pixels, keras.layers.Dense(3, activation="softmax")(x))
     network.save(folder / "network.keras")
     name = f"teacher{seed}"
@@ -57,7 +57,7 @@ def test_each_teacher_judges_at_its_own_size(tiny_models, prepared, tmp_path):
     teachers = Teachers(["teacher1", run_of(tmp_path / "t", networks[1], 160)], prepared)
     given = teachers.probabilities(PIXELS, unchanged(4))
     expected = [
-        resize_input(network, size).predict_on_batch(
+        training_twin(network).predict_on_batch(
             scale_pixels(
                 np.stack([resize_image(pixels, size) for pixels in PIXELS]), "minus_one_to_one"
             )
@@ -83,13 +83,6 @@ def test_opinions_are_asked_for_once_and_outlive_a_kill(tiny_models, prepared, t
     np.testing.assert_array_equal(again.of(1, 2, PIXELS, draws), first)
     with pytest.raises(AssertionError, match="asked again"):
         again.of(0, 0, PIXELS, draws)
-
-
-def test_teacher_that_fits_one_size_only_is_refused_at_once(tiny_models, prepared, tmp_path):
-    network = write_teacher(tiny_models, 1, flat=True)
-    Teachers(["teacher1"], prepared)
-    with pytest.raises(ModelBundleError, match="cannot take photographs of 160 pixels"):
-        Teachers([run_of(tmp_path / "t", network, 160)], prepared)
 
 
 def test_damaged_teacher_is_refused(tiny_models, prepared):
