@@ -1,6 +1,7 @@
 """Reading an ONNX graph from elsewhere: square RGB pictures in, probabilities out."""
 
 from collections.abc import Callable
+from functools import cached_property
 from pathlib import Path
 from typing import Any, Final
 
@@ -16,7 +17,6 @@ from har_core.keras_io.scaling import InnerScaling, measure
 from har_core.onnx_session import open_session
 from har_core.wording import counted
 
-_MOST_BYTES: Final = 2**31 - 1  # of one Protocol Buffers message
 _WITH_WEIGHTS: Final = (
     *("Conv", "ConvInteger", "QLinearConv", "FusedConv", "Gemm", "FusedGemm"),
     *("MatMul", "MatMulInteger", "QLinearMatMul", "FusedMatMul"),
@@ -124,6 +124,10 @@ class OnnxGraph:
             name = node.input[0]
         return "unknown"
 
+    @cached_property
+    def _run_as_it_is(self) -> Callable[[np.ndarray], np.ndarray]:
+        return _session(self._model.SerializeToString(), self.source)
+
     def run(self, pixels: np.ndarray) -> np.ndarray:
         """Map scaled pixels, float32 (N, S, S, 3), to the outputs, float32 (N, C).
 
@@ -132,7 +136,7 @@ class OnnxGraph:
         ModelBundleError
             If ONNX Runtime cannot run the graph, or not for several pictures at once.
         """
-        run = _session(self._model.SerializeToString(), self.source)
+        run = self._run_as_it_is
         outputs = run(pixels)
         if outputs.ndim != 2 or len(outputs) != len(pixels):
             raise ModelBundleError(
@@ -242,8 +246,6 @@ def _read(path: Path) -> Any:
             f"{path} is refused: it holds operations of {', '.join(foreign)}, whose code would "
             "have to come from elsewhere."
         )
-    if model.ByteSize() > _MOST_BYTES:
-        raise ModelBundleError(f"{path} is larger than 2 GB with its weights.")
     return model
 
 
