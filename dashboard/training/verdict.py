@@ -23,7 +23,7 @@ from har_core.evaluation.comparison import disagreements
 from har_core.evaluation.totals import HEADLINE_METRICS, METRIC_TITLES
 from har_core.images.thumbnails import thumbnails
 from har_core.model.loading import find_model
-from har_core.training.verdict import LabelChoice, Verdict
+from har_core.training.verdict import Verdict
 from har_core.wording import counted
 
 _SHOWN: Final = 12
@@ -37,7 +37,6 @@ def show_verdict(run: Run) -> None:
     st.header(f"Compare {escape_markdown(run.name)} with {escape_markdown(old.name)}", anchor=False)
     try:
         verdict = load_verdict(old, new)
-        labels: LabelChoice = "corrected"
         if verdict.n_relabelled:
             chosen = st.segmented_control(
                 "Test labels",
@@ -47,8 +46,8 @@ def show_verdict(run: Run) -> None:
                 format_func={"corrected": "as corrected", "original": "as they were"}.__getitem__,
                 key=f"labels {run.id}",
             )
-            labels = "original" if chosen == "original" else "corrected"
-            verdict = load_verdict(old, new, labels)
+            if chosen == "original":
+                verdict = load_verdict(old, new, "original")
     except HarError as error:
         st.warning(escape_markdown(str(error)), icon=":material/info:")
         _show_buttons(run)
@@ -56,7 +55,7 @@ def show_verdict(run: Run) -> None:
     show, icon = VERDICT_BOXES[verdict.outcome]
     show(escape_markdown(verdict.sentence), icon=icon)
     _show_buttons(run, worse=verdict.outcome == "worse")
-    _show_caveats(verdict, labels)
+    _show_caveats(verdict)
     metrics, classes = st.columns([2, 1], gap="medium")
     with metrics:
         _show_metrics(verdict)
@@ -116,9 +115,9 @@ def _use(run: Run) -> None:
         st.toast(f"{escape_markdown(run.name)} answers from now on.", icon=":material/check:")
 
 
-def _show_caveats(verdict: Verdict, labels: LabelChoice) -> None:
+def _show_caveats(verdict: Verdict) -> None:
     if verdict.n_relabelled:
-        which = "as corrected" if labels == "corrected" else "as they were before"
+        which = "as corrected" if verdict.labels == "corrected" else "as they were before"
         st.warning(
             f"{counted(verdict.n_relabelled, 'test photograph')} got another label in between; the "
             f"numbers here are of the labels {which}.\n\n"
