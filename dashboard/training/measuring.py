@@ -17,6 +17,7 @@ from PIL import Image
 from dashboard.jobs.registry import Job
 from dashboard.training.machine import behind_others, training_environment
 from har_core.errors import HarError
+from har_core.extras import require_training_extra
 from har_core.model.manifest import KERAS_FILE, read_manifest
 from har_core.storage.cache import cache_dir
 from har_core.storage.files import write_atomically
@@ -67,8 +68,9 @@ def measure_speed(base: Path, job: Job) -> TrainingSpeed:
     Raises
     ------
     HarError
-        If the network cannot be fine-tuned, or the training fails.
+        If TensorFlow is not installed, the network cannot be fine-tuned, or the training fails.
     """
+    require_training_extra("Measuring a training")
     effort_settings("standard", base)  # a model that cannot be fine-tuned says so at once
     with tempfile.TemporaryDirectory(prefix="har-speed-") as place:
         folder = Path(place)
