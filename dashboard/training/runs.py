@@ -156,7 +156,7 @@ class Run:
         return sum(
             event["time"] - before["time"]
             for before, event in pairwise(self.events)
-            if event["event"] not in ("waiting", "started")
+            if before["event"] != "waiting" and event["event"] not in ("waiting", "started")
         )
 
     def manifest(self) -> BundleManifest | None:

@@ -344,6 +344,9 @@ def test_a_run_that_went_on_took_as_long_as_it_was_at_work(base: Path) -> None:
     words = [("waiting", 0), ("started", 10), ("epoch", 70), ("waiting", 500), ("started", 1000)]
     run = write_run([{"event": event, "time": float(time)} for event, time in words])
     assert run.seconds is None
-    EventLog(run.folder / "events.jsonl").write("finished", time=1030.0)
+    log = EventLog(run.folder / "events.jsonl")
+    for event, at in (("epoch", 1020), ("waiting", 2000), ("stopped", 3000), ("started", 4000)):
+        log.write(event, time=float(at))
+    log.write("finished", time=4010.0)
     ended = find_run(run.id)
-    assert ended is not None and ended.seconds == 60 + 30
+    assert ended is not None and ended.seconds == 60 + 20 + 10
