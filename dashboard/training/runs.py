@@ -307,15 +307,17 @@ def _take_over(run: Run) -> None:
     target = models_dir() / run.name
     staging = models_dir() / f".{run.name}.taken"
     restore_interrupted_replacement(target)
-    if target.exists():
+    if not target.exists():
+        try:
+            models_dir().mkdir(parents=True, exist_ok=True)
+            shutil.rmtree(staging, ignore_errors=True)
+            shutil.copytree(run.model, staging)
+            staging.rename(target)
+        except OSError as error:
+            raise ModelBundleError(f"Cannot write {target}: {error.strerror or error}.") from error
+    # A kill may come between this and the record.
+    elif read_manifest(target) != read_manifest(run.model):
         raise ModelBundleError(f"{target} exists already; rename or remove it first.")
-    try:
-        models_dir().mkdir(parents=True, exist_ok=True)
-        shutil.rmtree(staging, ignore_errors=True)
-        shutil.copytree(run.model, staging)
-        staging.rename(target)
-    except OSError as error:
-        raise ModelBundleError(f"Cannot write {target}: {error.strerror or error}.") from error
     _record(replace(run, used=True))
     shutil.rmtree(run.folder / "models", ignore_errors=True)
 

@@ -294,6 +294,21 @@ def test_what_another_page_has_discarded_or_used_is_said_or_left_alone(
         use_model(seen)
 
 
+def test_what_a_kill_left_among_the_models_is_taken_over_all_the_same(
+    start, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    run = wait_for(start("better"), has_ended)
+    with monkeypatch.context() as patch:
+        patch.setattr("dashboard.training.runs._record", lambda _: None)
+        patch.setattr(shutil, "rmtree", lambda *_, **__: None)
+        use_model(run)  # all but its end
+    seen = find_run(run.id)
+    assert seen is not None and seen.state == "finished"
+    use_model(seen)
+    used = find_run(run.id)
+    assert used is not None and used.state == "used"
+
+
 def test_time_left_is_that_of_what_it_does_now(base: Path) -> None:
     def progress(what: str, done: int, time: float) -> dict:
         return {"event": "progress", "what": what, "done": done, "total": 1000, "time": time}
