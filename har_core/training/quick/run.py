@@ -126,7 +126,7 @@ def train_quick(
             "base_network": old.files[ONNX_FILE],
             **unrecorded,
             "seed": seed,
-            "photographs": {s: int(n) for s, n in table["split"].value_counts().items()},
+            "photographs": prepared.counts,
             "skipped": prepared.skipped.to_dict("records"),
             "dataset_fingerprint": prepared.fingerprint,
             "training_seconds": round(time.monotonic() - started),

@@ -276,6 +276,7 @@ def test_new_photograph_that_resembles_what_is_learned_and_what_is_measured_is_l
     nothing = pd.DataFrame(columns=["filename", "label", "reason"])
     found = split_dataset(table, nothing, ("run",), recorded, base="base", seed=0)
     assert found.table["split"][:4].tolist() == ["test", "train", "", "train"]
+    assert found.counts == {"train": 3, "test": 1}
     assert found.skipped["filename"].tolist() == ["c"]
     assert "measured by" in found.skipped["reason"].iloc[0]
 
