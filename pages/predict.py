@@ -18,7 +18,7 @@ from dashboard.predict.answers import (
 )
 from dashboard.predict.inputs import photos_handed_in, show_example
 from dashboard.predict.results import Photo
-from dashboard.widgets.first_steps import first_steps
+from dashboard.widgets.first_steps import Step, first_steps
 from har_core import ActionModel, InvalidImageError
 
 # On a phone or tablet all lies in one column: then the answers come first, and what was handed in
@@ -33,11 +33,10 @@ ANSWER_FIRST = """<style>@media (max-width: 960px) {
 { order: -1; } }</style>"""
 
 
-def guide() -> None:
-    match first_steps():
+def take_step(step: Step) -> None:
+    match step:
         case "sample":
             show_example()
-            st.rerun(scope="fragment")
         case "dataset":
             st.switch_page("../pages/dataset.py")
         case "evaluation":
@@ -80,7 +79,7 @@ def predict(model: ActionModel) -> None:
         if photos:
             st.html(ANSWER_FIRST)
         else:
-            guide()
+            first_steps(take_step)
     if not photos:
         with answers:
             st.header(f"It can tell {len(model.class_names)} actions apart", anchor=False)

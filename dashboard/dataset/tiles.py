@@ -70,17 +70,14 @@ def show_tiles(
         )
     names = rows["filename"].tolist()
     _, selected = gallery(
-        tiles, key=key, selectable=selectable, on_opened=lambda: _open(key, names)
+        tiles, key=key, selectable=selectable, on_opened=lambda name: _open(name, names)
     )
     return selected
 
 
-def _open(key: str, names: list[str]) -> None:
-    gallery_state = st.session_state.get(key)
-    if gallery_state is None:  # it was gone already when a tile of it was clicked
-        return
+def _open(name: str, names: list[str]) -> None:
     st.session_state[BROWSING] = names
-    st.query_params[PHOTO_PARAMETER] = gallery_state["opened"]
+    st.query_params[PHOTO_PARAMETER] = name
     st.rerun()  # all of the page, which opens it
 
 

@@ -55,10 +55,7 @@ def _offer_samples() -> None:
         Tile(id=name, title=human_name(name), picture=thumbnail(_EXAMPLES / f"{name}.jpg"))
         for name in (*PEOPLE, *OTHERS)
     ]
-    chosen, _ = gallery(tiles, key="samples", tile_width=96)
-    if chosen is not None:
-        _show_sample(chosen)
-        st.rerun(scope="fragment")
+    gallery(tiles, key="samples", tile_width=96, on_opened=_show_sample)
 
 
 def show_random_photo(folder: str, model: Path | None) -> None:

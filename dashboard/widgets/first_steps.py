@@ -1,6 +1,7 @@
 """Three first steps for a new visitor; once dismissed, the browser remembers it for good."""
 
-from typing import Final, Literal
+from collections.abc import Callable
+from typing import Any, Final, Literal
 
 import streamlit as st
 
@@ -59,11 +60,15 @@ export default function (component) {
 """
 
 _first_steps = st.components.v2.component("har_first_steps", html=_HTML, css=_CSS, js=_JS)
+_KEY: Final = "first_steps"
 
 
-def first_steps() -> Step | None:
-    """Draw the three steps, unless this browser has dismissed them; return the one clicked now."""
-    chosen: Step | None = _first_steps(
-        key="first_steps", data={"steps": _STEPS}, on_chosen_change=lambda: None
-    ).chosen
-    return chosen
+def first_steps(on_chosen: Callable[[Step], None]) -> None:
+    """Draw the three steps, unless this browser has dismissed them; a click calls `on_chosen`."""
+
+    def tell() -> None:
+        state: Any = st.session_state.get(_KEY) or {}
+        if (chosen := state.get("chosen")) in _STEPS:  # a browser says so
+            on_chosen(chosen)
+
+    _first_steps(key=_KEY, data={"steps": _STEPS}, on_chosen_change=tell)

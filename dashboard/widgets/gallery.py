@@ -194,7 +194,7 @@ def gallery(
     key: str,
     selectable: bool = False,
     tile_width: int = 150,
-    on_opened: Callable[[], None] = lambda: None,
+    on_opened: Callable[[str], None] = lambda name: None,
 ) -> tuple[str | None, list[str]]:
     """Draw a gallery.
 
@@ -209,7 +209,7 @@ def gallery(
     tile_width : int, default 150
         Least width of a tile in pixels; as many as fit stand in a row.
     on_opened : callable, optional
-        Called before the page runs again; what was opened is in the session's state.
+        Called with the filename that was clicked, before the page runs again.
 
     Returns
     -------
@@ -219,6 +219,12 @@ def gallery(
         Filenames whose box is ticked, only those shown.
     """
     shown = {tile.id for tile in tiles}
+
+    def tell() -> None:
+        opened = (st.session_state.get(key) or {}).get("opened")
+        if opened in shown:  # a browser says so, perhaps of a gallery that is gone by now
+            on_opened(opened)
+
     state = st.session_state.get(key) or {}
     selected = [name for name in state.get("selected") or [] if name in shown]
     result = _gallery(
@@ -229,11 +235,11 @@ def gallery(
             "selectable": selectable,
             "tileWidth": tile_width,
         },
-        on_opened_change=on_opened,
+        on_opened_change=tell,
         on_selected_change=lambda: None,
     )
     chosen = [name for name in result.selected or [] if name in shown]
-    return result.opened, chosen
+    return result.opened if result.opened in shown else None, chosen
 
 
 def _as_data(tile: Tile) -> dict[str, object]:

@@ -1,11 +1,13 @@
 import io
 import json
+import os
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
 import pytest
 from PIL import Image
+from streamlit.proto.WidgetStates_pb2 import WidgetState, WidgetStates
 from streamlit.testing.v1 import AppTest
 
 from dashboard import explanation
@@ -142,6 +144,32 @@ def test_eight_small_samples_are_offered_until_something_is_handed_in(app):
     next(button for button in app.button if button.label == "Try an example").click().run()
     assert not [c for c in app.get("bidi_component") if "tiles" in c.proto.json]
     next(button for button in app.button if button.label == "Clear").click().run()
+    assert headlines(app) == ["It can tell 3 actions apart"]
+
+
+def tell(app, holds, event, value):
+    """Let a browser say what was clicked in a component that holds something."""
+    (component,) = [c for c in app.get("bidi_component") if holds in c.proto.json]
+    trigger = f"$$STREAMLIT_INTERNAL_KEY_{component.proto.id}__events"
+    told = json.dumps([{"event": event, "value": value}])
+    app._run(WidgetStates(widgets=[WidgetState(id=trigger, json_trigger_value=told)]))
+
+
+@pytest.mark.parametrize(
+    ("holds", "event", "value", "shown"),
+    [("tiles", "opened", "cat", "cat"), ("steps", "chosen", "sample", "cycling")],
+)
+def test_a_sample_is_shown_also_where_the_whole_page_runs(app, holds, event, value, shown):
+    tell(app.run(), holds, event, value)
+    assert not app.exception
+    assert rf"{shown}\.jpg" in texts(app)
+
+
+def test_no_file_but_a_sample_can_be_asked_for(app, tmp_path):
+    (tmp_path / "secret.jpg").write_bytes(photo_bytes("running"))
+    secret = os.path.relpath(tmp_path / "secret", inputs._EXAMPLES)
+    tell(app.run(), "tiles", "opened", secret)
+    assert not app.exception
     assert headlines(app) == ["It can tell 3 actions apart"]
 
 

@@ -42,7 +42,7 @@ def a_table() -> None:
 
 
 def a_gallery() -> None:
-    gallery([Tile("a.jpg", "running")], key="tiles", on_opened=lambda: tiles._open("tiles", []))
+    gallery([Tile("a.jpg", "running")], key="tiles", on_opened=lambda name: tiles._open(name, []))
 
 
 def a_matrix() -> None:
