@@ -69,7 +69,10 @@ def show_one(
 
 
 @st.fragment
-def predict(model: ActionModel) -> None:
+def predict() -> None:
+    model = sidebar.chosen_model()  # as it is now: another tab may have changed its threshold
+    if model is None:
+        return
     above = st.container()
     everything = st.container(key="all_handed_in")
     inputs, answers = everything.columns([5, 6], gap="large")
@@ -108,6 +111,4 @@ def predict(model: ActionModel) -> None:
 
 st.title("What is the person doing?", anchor=False)
 st.markdown("Drop in one photograph or many. They are read in memory and never stored.")
-chosen = sidebar.chosen_model()
-if chosen:
-    predict(chosen)
+predict()

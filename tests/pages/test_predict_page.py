@@ -25,6 +25,7 @@ from tests.drawing import (
     write_tiny_bundle,
 )
 from tests.guarded import checkerboard, write_guarded_bundle
+from tests.parts import run_its_part
 from tests.patience import PATIENCE_S
 from tests.stale import say_again
 
@@ -379,6 +380,16 @@ def test_slider_begins_with_the_models_threshold_and_changes_the_answer(guarded_
     assert guarded_app.slider(key="min_confidence").value == 0
     guarded_app.slider(key="min_confidence").set_value(1.0).run()
     assert "the model itself always answers" in texts(guarded_app)
+
+
+def test_a_threshold_that_is_stored_meanwhile_is_obeyed_by_the_part_alone(guarded_app, tiny_models):
+    guarded_app.query_params["model"] = "guarded"
+    upload(guarded_app.run(), running=photo_bytes("running"))
+    assert "cannot tell" not in headlines(guarded_app)[0]
+    store_abstention(tiny_models / "guarded", 1.0)
+    run_its_part(guarded_app.toggle(key="part").set_value(True))
+    assert not guarded_app.exception
+    assert any("cannot tell" in line for line in headlines(guarded_app))
 
 
 def test_a_threshold_outlasts_an_unusable_photograph(guarded_app):
