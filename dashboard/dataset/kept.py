@@ -20,7 +20,7 @@ from har_core.dataset.kept import (
     kept_name,
     remove_dataset,
 )
-from har_core.errors import DatasetError
+from har_core.errors import DatasetError, HarError
 
 MAX_ZIP_MB: Final = 200  # as server.maxUploadSize in .streamlit/config.toml
 _PREFIX: Final = "keep/"
@@ -72,15 +72,16 @@ def show_upload() -> None:
         return
     try:
         name = check_kept_name(name.strip() or _name_of(files[0].name))
-    except DatasetError as error:
+        archive_file = zip_of(files) if source == _AS_FOLDER else io.BytesIO(files[0].getvalue())
+        start_job(
+            f"{_PREFIX}{name}",
+            f"Keeping {name}",
+            lambda job: keep_dataset(archive_file, name, progress=job.report_step),
+            shared=False,
+        )
+    except HarError as error:
         st.error(escape_markdown(str(error)))
         return
-    archive_file = zip_of(files) if source == _AS_FOLDER else io.BytesIO(files[0].getvalue())
-    start_job(
-        f"{_PREFIX}{name}",
-        f"Keeping {name}",
-        lambda job: keep_dataset(archive_file, name, progress=job.report_step),
-    )
     st.rerun()
 
 

@@ -61,7 +61,8 @@ def _start(shown: Shown, what: str, find: Callable[[], tuple[Sequence[Path], lis
         return judged, [labels[i] for i in judged.read] if labels else []
 
     try:
-        start_job(f"{_PREFIX}{shown.manifest.name}/{what}", f"Judging {what}", work)
+        key = f"{_PREFIX}{shown.manifest.name}/{what}"
+        start_job(key, f"Judging {what}", work, shared=False)  # it may be another folder
     except HarError as error:
         st.error(escape_markdown(str(error)))
 

@@ -2,6 +2,7 @@
 
 import io
 import tempfile
+from collections.abc import Callable
 from pathlib import Path
 
 import pandas as pd
@@ -28,8 +29,9 @@ def start_folder_evaluation(model: Path, name: str, folder: Location, csv: str |
 
     Raises
     ------
-    DatasetError
-        If the name or the folder cannot be used; later errors fail the job.
+    HarError
+        If the name or the folder cannot be used, or a set is being evaluated under the name; later
+        errors fail the job.
     """
     _check(model, name)
     table = load_dataset(folder, csv)
@@ -41,7 +43,7 @@ def start_folder_evaluation(model: Path, name: str, folder: Location, csv: str |
         keep_evaluation(evaluation)
         return model.name, name
 
-    return start_job(_key(model, name), _title(model, name), work)
+    return _start(model, name, work)
 
 
 def start_zip_evaluation(model: Path, name: str, archive: bytes) -> Job:
@@ -52,8 +54,8 @@ def start_zip_evaluation(model: Path, name: str, archive: bytes) -> Job:
 
     Raises
     ------
-    DatasetError
-        If the name cannot be used; later errors fail the job.
+    HarError
+        If the name cannot be used, or a set is being evaluated under it; later errors fail the job.
     """
     _check(model, name)
 
@@ -65,7 +67,7 @@ def start_zip_evaluation(model: Path, name: str, archive: bytes) -> Job:
         keep_evaluation(evaluation, pictures)
         return model.name, name
 
-    return start_job(_key(model, name), _title(model, name), work)
+    return _start(model, name, work)
 
 
 def start_same_evaluation(model: Path, name: str, shown: Evaluation, files: EvaluatedFiles) -> Job:
@@ -125,8 +127,10 @@ def _check(model: Path, name: str) -> None:
     check_class_names(read_manifest(model).class_names)  # or nothing could be kept at the end
 
 
-def _key(model: Path, name: str) -> str:
-    return f"{JOB_PREFIX}{model.name}/{name}"
+def _start(model: Path, name: str, work: Callable[[Job], tuple[str, str]]) -> Job:
+    # What is being evaluated under this name may be another set.
+    key = f"{JOB_PREFIX}{model.name}/{name}"
+    return start_job(key, _title(model, name), work, shared=False)
 
 
 def _title(model: Path, name: str) -> str:

@@ -137,7 +137,12 @@ _lock = threading.Lock()
 
 
 def start_job(
-    key: str, title: str, work: Callable[[Job], Any], *, if_cancelled: str = "nothing was kept"
+    key: str,
+    title: str,
+    work: Callable[[Job], Any],
+    *,
+    if_cancelled: str = "nothing was kept",
+    shared: bool = True,
 ) -> Job:
     """Start work in the background, unless a job of that key is running already.
 
@@ -154,20 +159,34 @@ def start_job(
         Streamlit function. A `HarError` fails the job with its message.
     if_cancelled : str
         What then becomes of the work so far, for people.
+    shared : bool, default True
+        Whether a running job of that key does this very work, so that nothing is to be started.
 
     Returns
     -------
     Job
         The started one, or the one that is running.
+
+    Raises
+    ------
+    HarError
+        If one is running that is not `shared`.
     """
     with _lock:
         current = _jobs.get(key)
         if current is not None and current.state == "running":
-            return current
+            if shared:
+                return current
+            raise HarError(f"“{current.title}” has not ended yet. Wait for it, then start this.")
         job = Job(key, title, if_cancelled)
         _jobs[key] = job
     threading.Thread(target=job._run, args=(work,), name=f"job {key}", daemon=True).start()
     return job
+
+
+def is_at_work(prefix: str, *, exact: bool = False) -> bool:
+    """Tell whether one of the jobs that `find_jobs` returns is running."""
+    return any(job.state == "running" for job in find_jobs(prefix, exact=exact))
 
 
 def find_jobs(prefix: str, *, exact: bool = False) -> list[Job]:

@@ -767,6 +767,19 @@ def test_photographs_are_uploaded_opened_and_removed(
     assert not kept_datasets()
 
 
+def test_an_upload_under_a_name_that_another_one_is_getting_says_so(tiny_models: Path) -> None:
+    go_on = threading.Event()
+    job = start_job("keep/beach", "Keeping beach", lambda job: go_on.wait(PATIENCE_S))
+    page = open_page()
+    page.file_uploader(key="upload_zip").upload("beach.zip", b"other photographs")
+    page.button(key="FormSubmitter:upload-Keep these").click().run()
+    assert not page.exception
+    assert "Keeping beach" in page.error[0].value
+    go_on.set()
+    assert job.wait(PATIENCE_S)
+    dismiss_job(job)
+
+
 def test_a_folder_is_packed_with_its_folders() -> None:
     files = []
     for name in ("mine/train.csv", "mine/train/a.jpg"):

@@ -9,7 +9,7 @@ from PIL import Image
 from dashboard.evaluation.jobs import start_folder_evaluation, start_zip_evaluation
 from dashboard.evaluation.new_set import MAX_ZIP_MB
 from dashboard.jobs.registry import dismiss_job, find_jobs
-from har_core.errors import DatasetError
+from har_core.errors import DatasetError, HarError
 from har_core.evaluation.store import (
     delete_evaluation,
     list_evaluations,
@@ -55,6 +55,17 @@ def test_a_folder_is_evaluated_and_kept_with_its_place(model, tiny_dataset):
     evaluation = read_evaluation(model, "twelve")
     assert evaluation.folder == str(tiny_dataset)
     assert evaluation.result.correct.all()
+
+
+def test_another_set_under_a_name_that_is_being_evaluated_is_refused(model, tiny_dataset, tmp_path):
+    folder = write_dataset(tmp_path / "larger", per_class=30)
+    job = start_folder_evaluation(model, "mine", str(folder), None)
+    with pytest.raises(HarError, match="Evaluating tiny on mine"):
+        start_folder_evaluation(model, "mine", str(tiny_dataset), None)
+    with pytest.raises(HarError, match="Evaluating tiny on mine"):
+        start_zip_evaluation(model, "mine", b"")
+    assert job.wait(PATIENCE_S)
+    assert read_evaluation(model, "mine").raw.n == 90
 
 
 def test_a_cancelled_evaluation_keeps_nothing(model, tmp_path):

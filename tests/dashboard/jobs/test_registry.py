@@ -3,7 +3,7 @@ import threading
 import pytest
 
 from dashboard.jobs.registry import Job, dismiss_job, find_jobs, start_job
-from har_core.errors import DatasetError
+from har_core.errors import DatasetError, HarError
 from tests.patience import PATIENCE_S
 
 
@@ -52,6 +52,18 @@ def test_a_key_runs_once_at_a_time():
     again = start_job("test/once", "Third", lambda job: None)
     assert again is not first
     again.wait(PATIENCE_S)
+
+
+def test_other_work_of_a_key_is_not_passed_over_in_silence():
+    go_on = threading.Event()
+    first = start_job("test/other", "Keeping beach", lambda job: go_on.wait(PATIENCE_S))
+    with pytest.raises(HarError, match="Keeping beach"):
+        start_job("test/other", "Keeping beach", lambda job: None, shared=False)
+    assert find_jobs("test/other") == [first]
+    go_on.set()
+    first.wait(PATIENCE_S)
+    again = start_job("test/other", "Keeping beach", lambda job: None, shared=False)
+    assert again.wait(PATIENCE_S)
 
 
 def test_cancelling_stops_the_work_at_its_next_step_and_cleans_up():
