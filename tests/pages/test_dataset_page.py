@@ -7,6 +7,7 @@ import shutil
 import threading
 import zipfile
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -20,9 +21,11 @@ from dashboard.dataset import actions
 from dashboard.dataset import suspects as dataset_suspects
 from dashboard.dataset import view as views
 from dashboard.dataset.kept import zip_of
+from dashboard.dataset.review import unlabelled
 from dashboard.dataset.review.queue import load_queue
 from dashboard.dataset.view import dataset_view
 from dashboard.jobs.registry import dismiss_job, find_jobs, start_job
+from har_core.analysis.labelling import choose_to_label
 from har_core.analysis.suspects import LabelSuspects, find_label_suspects
 from har_core.analysis.whole_set import analyse_photographs
 from har_core.dataset.decisions import decide, load_decisions, undo
@@ -42,6 +45,7 @@ from har_core.model.temperature import apply_temperature
 from har_core.scan.scanning import scan_dataset
 from tests.drawing import CLASS_NAMES, colour_network, photo_bytes, write_dataset
 from tests.evaluated import draw_table, write_evaluated_bundle
+from tests.parts import run_its_part
 from tests.patience import PATIENCE_S
 from tests.stale import say_again
 
@@ -818,6 +822,23 @@ def test_unlabelled_photographs_are_labelled_with_the_same_keys(
     assert len(decided.excluded) == 1
     undo(analysed)
     page = open_page(analysed, "Review", review_kind="unlabelled")
+    assert "**1** of 1 · 0 decided" in asked(page)
+
+
+def test_after_a_batch_of_unlabelled_photographs_the_next_one_is_asked_about(
+    analysed: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(unlabelled, "choose_to_label", partial(choose_to_label, n=2))
+    for number in range(3):
+        (analysed / "train" / f"new_{number}.jpg").write_bytes(photo_bytes("running", 90 + number))
+    analyse_photographs(bundle.models_dir() / "tiny", scan_dataset(analysed, workers=1))
+    page = open_page(analysed, "Review", review_kind="unlabelled")
+    for _ in range(2):
+        review_button(page, 2).click().run()
+    assert "All 2 are decided" in asked(page)
+    assert "1 photograph more without a label" in asked(page)
+    run_its_part(page.button(key="review_next_batch").click())
+    assert not page.exception
     assert "**1** of 1 · 0 decided" in asked(page)
 
 

@@ -280,6 +280,7 @@ def _show_unlabelled() -> None:
 def _start_batch(view: DatasetView) -> None:
     start_batch(view)
     st.session_state[_AT] = 0
+    st.rerun()  # all of the page, which chooses them
 
 
 def _go(at: int) -> None:
