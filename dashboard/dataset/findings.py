@@ -110,7 +110,8 @@ def _show_groups(view: DatasetView, rows: pd.DataFrame, issue: str) -> None:
     selected += show_groups(view, groups, key=issue, note=_compare)
     if len(alone):
         st.markdown("**Listed more than once, under different labels**")
-        selected += show_tiles(view, alone.head(PAGE_SIZE), key="listed_twice")
+        page = choose_page(len(alone), PAGE_SIZE, "listed_twice_page")
+        selected += show_tiles(view, alone.iloc[page], key="listed_twice")
     with bar:
         show_decision_bar(view, selected, key="finding")
 

@@ -256,6 +256,19 @@ def test_findings_are_counted_and_named(dataset: Path) -> None:
     assert "**3** photographs (12" in texts(page)
 
 
+def test_every_photograph_that_is_listed_under_two_labels_can_be_seen(
+    unscanned: Path, tmp_path: Path
+) -> None:
+    folder = write_dataset(tmp_path / "twice", per_class=9)
+    table = pd.read_csv(folder / "train.csv")
+    again = table.assign(label=np.roll(table["label"], 9))
+    pd.concat([table, again]).to_csv(folder / "train.csv", index=False)
+    scan_dataset(folder, workers=1)
+    page = open_page(folder, "Findings", finding="label_conflict")
+    (pages,) = page.get("pagination")
+    assert pages.proto.num_pages == 2
+
+
 def test_browser_filters_by_name_class_and_finding(dataset: Path) -> None:
     page = open_page(dataset, "Photographs")
     assert "**25** photographs" in texts(page)
