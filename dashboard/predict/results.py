@@ -80,26 +80,24 @@ def results_table(
 
 
 def results_csv(photos: Sequence[tuple[Photo, ClassifiedPhoto]]) -> bytes:
-    """Return results as UTF-8 CSV: filename, action, confidence, verdict, probabilities.
+    """Return results, at least one, as UTF-8 CSV: filename, action, confidence, verdict, classes.
 
     The verdict's columns are those of the command line; then one for each class.
     """
     rows = [
-        {
-            FILENAME: neutralise_formula(photo.name),
-            ACTION: neutralise_formula(result.prediction.action),
-            CONFIDENCE: result.prediction.confidence,
-            **{
-                field: neutralise_formula(cell)
-                for field, cell in zip(
-                    VERDICT_FIELDS, verdict_cells(result.prediction), strict=True
-                )
-            },
-            **{neutralise_formula(n): p for n, p in result.prediction.probabilities.items()},
-        }
+        (
+            neutralise_formula(photo.name),
+            neutralise_formula(result.prediction.action),
+            result.prediction.confidence,
+            *map(neutralise_formula, verdict_cells(result.prediction)),
+            *result.prediction.probabilities.values(),
+        )
         for photo, result in photos
     ]
-    return pd.DataFrame(rows).to_csv(index=False, float_format="%.6f").encode()
+    classes = map(neutralise_formula, photos[0][1].prediction.probabilities)
+    # Not by name: a class may be called like another column.
+    table = pd.DataFrame(rows, columns=[FILENAME, ACTION, CONFIDENCE, *VERDICT_FIELDS, *classes])
+    return table.to_csv(index=False, float_format="%.6f").encode()
 
 
 def result_json(photo: Photo, prediction: Prediction, model_name: str) -> bytes:

@@ -6,9 +6,9 @@ import numpy as np
 from PIL import Image
 
 import har_core
-from dashboard.classification import classify_photo
+from dashboard.classification import ClassifiedPhoto, classify_photo
 from dashboard.predict.results import Photo, result_json, results_csv, results_table
-from har_core import InvalidImageError
+from har_core import InvalidImageError, Prediction
 from tests.drawing import CLASS_NAMES, encode, photo_bytes
 
 
@@ -70,6 +70,16 @@ def test_csv_holds_every_probability_and_no_formula(tiny_models):
     for row, (_, result) in zip(rows, photos, strict=True):
         got = [float(row[name]) for name in CLASS_NAMES]
         assert np.allclose(got, list(result.prediction.probabilities.values()), atol=1e-6)
+
+
+def test_a_class_may_be_called_like_a_column_of_the_csv():
+    prediction = Prediction.from_probabilities(("confidence", "running"), np.array([0.2, 0.8]))
+    photos = [(Photo("a.jpg", b""), ClassifiedPhoto(prediction, b"", "", 0.0))]
+    headings, row = csv.reader(io.StringIO(results_csv(photos).decode()))
+    assert headings[:3] == ["filename", "action", "confidence"]
+    assert row[:3] == ["a.jpg", "running", "0.800000"]
+    assert headings[-2:] == ["confidence", "running"]
+    assert row[-2:] == ["0.200000", "0.800000"]
 
 
 def test_json_has_the_field_names_of_the_api(tiny_models):
