@@ -16,7 +16,7 @@ from dashboard.widgets.sections import run_again
 from dashboard.wording.metrics import cell_title
 from dashboard.wording.names import counted_share, escape_markdown, human_name, markdown_name
 from har_core.evaluation.confusion import Share, confusion_shares, most_confused_pairs
-from har_core.storage.spreadsheets import neutralise_formulas
+from har_core.storage.spreadsheets import neutralise_formula
 from har_core.wording import counted
 
 _CHART: Final = "confusion"
@@ -138,39 +138,39 @@ def _figure(
 
 
 def _show_table(result: Confusions, share: Share, order: np.ndarray, hide_right: bool) -> None:
-    names = [result.class_names[i] for i in order]
+    # A button over the table saves it as CSV.
+    columns = {neutralise_formula(name): name for name in (result.class_names[i] for i in order)}
     values = confusion_shares(result.confusion, share)[np.ix_(order, order)]
     if share != "count":
         values = 100 * values
     if hide_right:
         np.fill_diagonal(values, np.nan)
-    readable = [human_name(name) for name in names]
     if _TABLE not in st.session_state:  # drawn anew, without a cell
         st.session_state[_TOLD] = []
     st.dataframe(
-        neutralise_formulas(pd.DataFrame(values, index=readable, columns=names)),
+        pd.DataFrame(values, index=list(map(human_name, columns)), columns=list(columns)),
         key=_TABLE,
-        on_select=lambda: _choose_cell_of_table(result.class_names, names),
+        on_select=lambda: _choose_cell_of_table(result.class_names, columns),
         selection_mode="single-cell",
-        height="content" if len(names) <= _SIDE_BY_SIDE_UP_TO else 560,
+        height="content" if len(columns) <= _SIDE_BY_SIDE_UP_TO else 560,
         alt=_ALT,
         column_config={
-            name: st.column_config.NumberColumn(
-                human_name(name), format="%d" if share == "count" else "%.0f %%", width="small"
+            column: st.column_config.NumberColumn(
+                human_name(column), format="%d" if share == "count" else "%.0f %%", width="small"
             )
-            for name in names
+            for column in columns
         },
     )
 
 
-def _choose_cell_of_table(class_names: tuple[str, ...], names: list[str]) -> None:
+def _choose_cell_of_table(class_names: tuple[str, ...], columns: dict[str, str]) -> None:
     cells = st.session_state[_TABLE]["selection"]["cells"]
     # A browser that has not heard that the table is gone tells of its cell once more.
     told, st.session_state[_TOLD] = st.session_state.get(_TOLD), cells
     if cells and cells != told:
         row, column = cells[0]
-        if column in names:
-            choose_cell(class_names, (names[row], column))
+        if column in columns:
+            choose_cell(class_names, (list(columns.values())[row], columns[column]))
             run_again(_CELL)
 
 
