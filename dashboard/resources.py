@@ -41,7 +41,8 @@ def _freeze(n_modules: int) -> None:
 _BY_MANIFEST: Final[dict[str | type, Any]] = {ActionModel: lambda model: model.manifest.to_json()}
 
 
-@st.cache_data(max_entries=400, show_spinner=False, hash_funcs=_BY_MANIFEST)
+# Of more photographs than these at a time, each run of the page would classify all anew.
+@st.cache_data(max_entries=1_000, show_spinner=False, hash_funcs=_BY_MANIFEST)
 def classified(model: ActionModel, data: bytes) -> ClassifiedPhoto | InvalidImageError:
     """Classify a photograph once per model; see `dashboard.classification.classify_photo`."""
     return classify_photo(model, data)

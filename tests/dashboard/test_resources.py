@@ -2,7 +2,9 @@ import gc
 import types
 import weakref
 
+import har_core
 from dashboard import resources
+from har_core import InvalidImageError
 
 
 class Looped:
@@ -20,3 +22,17 @@ def test_what_modules_hold_is_looked_at_by_no_collection_once_a_page_has_run(mon
     resources.spare_the_collector()
     gc.collect()
     assert looped() is None
+
+
+def test_a_thousand_photographs_are_classified_once(tiny_models, monkeypatch):
+    asked = []
+
+    def classify(model, data):
+        asked.append(data)
+        return InvalidImageError("The file is empty.", "empty")
+
+    monkeypatch.setattr(resources, "classify_photo", classify)
+    model, photos = har_core.load_model(), [b"photo %d" % number for number in range(1000)]
+    for data in photos * 2:
+        resources.classified(model, data)
+    assert asked == photos
