@@ -17,6 +17,8 @@ show_override()
 runs = list_runs()
 # Whatever is at work, has just ended or was killed is what people come here for.
 opened = next((run for run in runs if run.id == st.query_params.get(OPENED)), None)
+if opened is None:
+    st.query_params.pop(OPENED, None)  # of one that is gone
 opened = opened or next((run for run in runs if run.state in OPENED_BY_ITSELF), None)
 if opened is not None:
     if opened.state in ("finished", "used"):

@@ -295,6 +295,21 @@ def test_a_training_is_stopped_as_soon_as_it_has_said_who_it_is(
     assert stopped == [(os.getpid(), signal.SIGTERM)]
 
 
+def test_the_address_keeps_no_run_that_is_gone(tiny_models: Path) -> None:
+    run = Run("20260101-000000-mine", "mine", "quick", str(tiny_models / "tiny"), "photos")
+    run.folder.mkdir(parents=True)
+    (run.folder / "run.json").write_text(json.dumps(asdict(run)))
+    EventLog(run.folder / "events.jsonl").write("failed", error="It was dark.")
+    page = open_page()
+    page.query_params["run"] = run.id
+    page.run()
+    assert "mine" in headers(page)
+    assert page.query_params["run"] == run.id
+    page.button(key=f"remove {run.id}").click().run()
+    assert not page.exception
+    assert "run" not in page.query_params
+
+
 def test_a_selected_version_is_that_one_only(tiny_models: Path) -> None:
     run = Run("20260101-000000-mine", "mine", "quick", str(tiny_models / "tiny"), "photos")
     run.folder.mkdir(parents=True)
