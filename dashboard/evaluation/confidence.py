@@ -10,6 +10,7 @@ from dashboard.charts.style import NO_TOOLBAR
 from dashboard.evaluation import data
 from dashboard.evaluation.foreign import show_foreign
 from dashboard.evaluation.shown import Shown
+from dashboard.widgets.messages import show_failure
 from dashboard.wording.glossary import GLOSSARY
 from dashboard.wording.metrics import (
     abstention_sentence,
@@ -117,15 +118,13 @@ def _show_temperature(shown: Shown, fitted: float, after: EvaluationResult) -> N
         help="Stores it in the model: the Predict page and the REST API then give the calibrated "
         "probabilities. Which action comes first never changes.",
     )
-    if error := st.session_state.pop("store_temperature_error", None):
-        st.error(escape_markdown(error))
 
 
 def _store_temperature(shown: Shown, temperature: float) -> None:
     try:
         store_temperature(shown.folder, temperature)
     except HarError as error:
-        st.session_state["store_temperature_error"] = str(error)
+        show_failure(error)
 
 
 @st.fragment
@@ -171,13 +170,12 @@ def _show_abstention(shown: Shown) -> None:
         args=(shown, threshold),
         help=f"{says}. Stored in the model: the Predict page, REST and the command line obey it.",
     )
-    if error := st.session_state.pop("store_abstention_error", None):
-        st.error(escape_markdown(error))
 
 
 def _store_abstention(shown: Shown, threshold: float) -> None:
     try:
         store_abstention(shown.folder, threshold)
     except HarError as error:
-        st.session_state["store_abstention_error"] = str(error)
+        show_failure(error)
+        return
     st.rerun()  # the whole page: all of it shows the model
