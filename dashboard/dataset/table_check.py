@@ -49,7 +49,7 @@ def show_table_check() -> bool:
     """Take an uploaded table and show what it says by itself; tell whether there is one."""
     file = st.file_uploader(
         "A table with the columns filename,label",
-        type=["csv", "tsv", "txt", "jsonl"],
+        type=["csv", "tsv", "txt", "json", "jsonl", "parquet"],
         key="table",
         max_upload_size=20,
     )
@@ -61,7 +61,7 @@ def show_table_check() -> bool:
         st.error(escape_markdown(str(error)))
         return True
     st.markdown(f"**{counted(len(table), 'row')}, {counted(fixed['label'].nunique(), 'label')}**")
-    show_slips(table, slips, columns)
+    _show_slips(fixed, slips, columns)
     if slips:
         st.caption("What follows counts the fixed table.")
     show_class_balance(fixed["label"])
@@ -74,8 +74,7 @@ def _check(content: bytes) -> tuple[pd.DataFrame, dict[str, str], LabelSlips, pd
     return table, columns, find_label_slips(table), fix_label_slips(table)
 
 
-def show_slips(table: pd.DataFrame, slips: LabelSlips, columns: Mapping[str, str]) -> None:
-    """Draw the slips of a table and offer it fixed."""
+def _show_slips(fixed: pd.DataFrame, slips: LabelSlips, columns: Mapping[str, str]) -> None:
     if not slips:
         st.success(
             "No slips: every row has a label, spelled in one way, and its own filename.",
@@ -126,7 +125,7 @@ def show_slips(table: pd.DataFrame, slips: LabelSlips, columns: Mapping[str, str
             )
         st.download_button(
             "Fixed train.csv",
-            lambda: labels_csv(fix_label_slips(table), columns).encode(),
+            lambda: labels_csv(fixed, columns).encode(),
             file_name="train_fixed.csv",
             mime="text/csv",
             icon=":material/build:",
