@@ -7,7 +7,7 @@ import streamlit as st
 
 from dashboard.dataset.view import DatasetView
 from dashboard.jobs.own_process import run_apart
-from dashboard.jobs.registry import Job, find_jobs, start_job
+from dashboard.jobs.registry import Job, is_at_work, start_job
 from dashboard.jobs.view import JobEnd, show_jobs
 from dashboard.wording.names import bold_count, escape_markdown
 from har_core.analysis.whole_set import analyse_photographs
@@ -49,7 +49,7 @@ def offer_scan(view: DatasetView, *, findings_shown: bool = False) -> None:
     Above its findings a scan that is done needs no notice that leads to them.
     """
     key = f"scan/{view.folder}"
-    if not view.scanned and not _is_running(key):
+    if not view.scanned and not is_at_work(key, exact=True):
         _offer_first_scan(view)
     opening = _open_findings if view.scanned else None  # not where photographs were added since
     end = JobEnd(_describe_scan, opening, "See the findings", is_shown=findings_shown)
@@ -96,7 +96,8 @@ def ask_for_scan() -> None:
 
 def _describe_scan(job: Job) -> str:
     n_photographs, n_found = job.result
-    return f"{counted(n_photographs, 'photograph')} scanned, {n_found or 'none'} with findings."
+    found = f"{n_found:,}" if n_found else "none"
+    return f"{counted(n_photographs, 'photograph')} scanned, {found} with findings."
 
 
 def _open_findings(job: Job) -> None:
@@ -105,7 +106,7 @@ def _open_findings(job: Job) -> None:
 
 def offer_rescan(view: DatasetView) -> None:
     """Draw a small button that looks for photographs that changed in place."""
-    if view.scanned and not _is_running(f"scan/{view.folder}"):
+    if view.scanned and not is_at_work(f"scan/{view.folder}", exact=True):
         st.button(
             "Scan again",
             type="tertiary",
@@ -123,7 +124,7 @@ def offer_analysis(view: DatasetView) -> None:
         st.info("This needs a model; choose or train one.", icon=":material/model_training:")
         return
     key = _analysis_key(view.folder, view.model_folder)
-    if view.analysis is None and not _is_running(key):
+    if view.analysis is None and not is_at_work(key, exact=True):
         _offer_first_analysis(view, view.model_folder)
     show_jobs(key, JobEnd(_describe_analysis), exact=True)
 
@@ -162,10 +163,6 @@ def _describe_analysis(job: Job) -> str:
 def _analysis_key(folder: Path, model_folder: Path) -> str:
     # The whole path: models outside the models folder may share a name.
     return f"analysis/{folder}/{model_folder}"
-
-
-def _is_running(key: str) -> bool:
-    return any(job.state == "running" for job in find_jobs(key, exact=True))
 
 
 def start_scan(dataset: Dataset) -> None:

@@ -12,7 +12,7 @@ import numpy as np
 import pandas as pd
 import streamlit as st
 
-from dashboard.jobs.registry import find_jobs
+from dashboard.jobs.registry import is_at_work
 from dashboard.resources import Reading, file_stamp, opened_dataset, reading_of
 from dashboard.widgets.sections import runs_alone
 from har_core.analysis.whole_set import Analysis, load_analysis
@@ -170,10 +170,9 @@ def dataset_view(folder: str, model_folder: Path | None) -> DatasetView:
 def _identity(dataset: Dataset, model_folder: Path | None) -> Identity:
     manifest_file = model_folder / MANIFEST_FILE if model_folder else None
     # A scan writes all the time, and says something new only at its end.
-    scanning = any(job.state == "running" for job in find_jobs("scan/"))
     watched = (
         *dataset.sources,
-        *([] if scanning else [scan_cache_path()]),
+        *([] if is_at_work("scan/") else [scan_cache_path()]),
         cache_dir() / "analyses",
         manifest_file or dataset.folder,
     )

@@ -8,7 +8,7 @@ from typing import Final
 
 import streamlit as st
 
-from dashboard.jobs.registry import find_jobs, start_job
+from dashboard.jobs.registry import is_at_work, start_job
 from dashboard.jobs.view import JobEnd, show_jobs
 from dashboard.resources import opened_dataset
 from dashboard.training.advanced import chosen_settings, describe_settings, show_settings
@@ -117,7 +117,7 @@ def show_start(folder: str, base: Path, runs: list[Run]) -> None:
 def _offer_measurement(base: Path, *, again: bool) -> None:
     """Offer to measure how fast this machine trains, where no earlier training tells it."""
     show_jobs(JOB, JobEnd(lambda job: "This machine's speed is known now."), exact=True)
-    if not any(job.state == "running" for job in find_jobs(JOB, exact=True)):
+    if not is_at_work(JOB, exact=True):
         st.button(
             f"Measure standard and full on this machine{' again' if again else ''}",
             type="tertiary",
