@@ -18,10 +18,9 @@ from har_core.scale.sources.containers import (
     photographs_column,
 )
 from har_core.scale.sources.items import address_of
-from har_core.scale.sources.locations import SourceDamagedError, is_remote, local_path
+from har_core.scale.sources.locations import SourceDamagedError, absolute_path, is_remote
 from har_core.storage.checksums import digests_of
 from har_core.storage.names import storable
-from har_core.storage.paths import real
 
 SHA256: Final = "sha256"
 LABEL: Final = "label"
@@ -197,7 +196,7 @@ def read_label_table(path: str | Path, columns: Mapping[str, str] | None = None)
     DatasetError
         If it cannot be read, lacks a column, or has no label.
     """
-    uri = str(path) if is_remote(str(path)) else storable(real(local_path(str(path))))
+    uri = str(path) if is_remote(str(path)) else storable(absolute_path(str(path)))
     headings, read = open_table(uri)
     key, label = _choose(headings, str(path), columns)
     keys, labels = _columns(uri, read, [key, label])

@@ -16,7 +16,7 @@ from har_core.scale.scanned.findings import judge_scan, write_findings
 from har_core.scale.scanned.folder import ScanFolder
 from har_core.scale.scanned.measuring import measure_sources
 from har_core.scale.sources.listing import Matches, tables_among
-from har_core.scale.sources.locations import is_remote, local_path
+from har_core.scale.sources.locations import absolute_path, is_remote
 from har_core.storage.cache import cache_dir
 
 
@@ -104,8 +104,5 @@ def scan_sources(
 
 
 def _digest(sources: Sequence[str], column: str | None) -> str:
-    here = [
-        source if is_remote(source) else os.path.abspath(local_path(source))  # noqa: PTH100
-        for source in sources
-    ]
+    here = [source if is_remote(source) else absolute_path(source) for source in sources]
     return hashlib.sha256(os.fsencode("\0".join([*here, column or ""]))).hexdigest()[:16]

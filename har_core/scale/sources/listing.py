@@ -17,8 +17,8 @@ from har_core.scale.sources.containers import TABLE_SUFFIXES, list_table, list_t
 from har_core.scale.sources.items import Item, item_named, local_item, remote_item
 from har_core.scale.sources.locations import (
     SourceDamagedError,
+    absolute_path,
     is_remote,
-    local_path,
     open_file,
     open_filesystem,
     with_retries,
@@ -108,7 +108,7 @@ def _nothing_in(source: str) -> str:
         return f"The tar file {source} holds no photographs."
     beside = [".tar"]  # a bucket is not listed twice
     if not is_remote(source):
-        folder = _absolute(source)
+        folder = absolute_path(source)
         beside = os.listdir(folder) if is_folder(folder) else []  # noqa: PTH208
     hint = ""
     if any(name.lower().endswith((".tar", *TABLE_SUFFIXES)) for name in beside):
@@ -137,7 +137,7 @@ def tables_among(sources: Sequence[str]) -> tuple[list[str] | None, dict[str, Ma
             known[source] = _matches(source)
             found += [entry.path for entry in known[source].found]
         else:
-            found.append(source if is_remote(source) else storable(_absolute(source)))
+            found.append(source if is_remote(source) else storable(absolute_path(source)))
     if not found or not all(uri.lower().endswith(TABLE_SUFFIXES) for uri in found):
         return None, known
     return found, known
@@ -151,17 +151,13 @@ def files_among(sources: Sequence[str]) -> Iterator[str]:
         if _is_pattern(source):
             yield from (entry.path for entry in _matches(source).found)
         else:
-            yield _absolute(source)
-
-
-def _absolute(source: str) -> str:
-    return os.path.abspath(os.path.expanduser(local_path(source)))  # noqa: PTH100, PTH111
+            yield absolute_path(source)
 
 
 def _is_pattern(source: str) -> bool:
     if is_remote(source):
         return not source.startswith("http") and glob.has_magic(open_filesystem(source)[1])
-    path = _absolute(source)
+    path = absolute_path(source)
     return glob.has_magic(path) and not is_file(path) and not is_folder(path)
 
 
@@ -173,7 +169,7 @@ def _matches(source: str) -> Matches:
         found = [
             Entry(storable(entry.path), entry.is_folder)
             for entry in matching_here(
-                _absolute(source),
+                absolute_path(source),
                 lambda folder, error: troubles.append(_unlisted(folder, error)),
                 lambda folder: listed.append(storable(folder)),
             )
@@ -202,7 +198,7 @@ def _list_source(
         yield from _list_matches(source, column, whole, known or _matches(source))
     elif is_remote(source):
         yield from _list_remote(source, column, whole)
-    elif is_folder(path := _absolute(source)):
+    elif is_folder(path := absolute_path(source)):
         yield from _below(path, whole)
     elif is_file(path):
         yield from _list_file(storable(path), column, whole)

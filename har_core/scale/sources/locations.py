@@ -55,6 +55,11 @@ def local_path(uri: str) -> str:
     return uri if "\0" in path else path
 
 
+def absolute_path(location: str) -> str:
+    """Return the absolute path of a location on this machine; links in it are not followed."""
+    return os.path.abspath(os.path.expanduser(local_path(location)))  # noqa: PTH100, PTH111
+
+
 def open_filesystem(uri: str) -> tuple[Any, str]:
     """Return the ``pyarrow.fs.FileSystem`` of a location, and the location's path in it.
 

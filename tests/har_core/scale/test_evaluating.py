@@ -78,6 +78,18 @@ def test_labels_are_found_however_a_path_is_written(tmp_path: Path, named: str) 
         assert labels.find(uris, np.zeros(2, np.uint64)).label.tolist() == [0, 1]
 
 
+def test_labels_below_a_link_are_those_of_photographs_below_it(tmp_path: Path) -> None:
+    for folder in "ab":  # so that the base name alone would not do
+        (tmp_path / "disk" / folder).mkdir(parents=True)
+        (tmp_path / "disk" / folder / "1.jpg").write_bytes(b"")
+    (tmp_path / "disk" / "labels.csv").write_text("filename,label\na/1.jpg,x\nb/1.jpg,y\n")
+    link = tmp_path / "link"
+    link.symlink_to(tmp_path / "disk")
+    uris = pa.chunked_array([[item.uri for item in list_sources([str(link)])]])
+    found = read_label_table(link / "labels.csv").find(uris, np.zeros(2, np.uint64))
+    assert found.label.tolist() == [0, 1]
+
+
 def test_the_base_name_of_a_uri_from_elsewhere_is_decoded(tmp_path: Path) -> None:
     table = tmp_path / "labels.csv"
     table.write_text("filename,label\nfile:///elsewhere/a%20b.jpg,x\n")
