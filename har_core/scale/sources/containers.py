@@ -241,7 +241,7 @@ def open_table(uri: str) -> tuple[list[str], Callable[[list[str]], Iterator[Any]
                 classes = class_names_of(table.schema_arrow)
         else:
             headings, delimiter = _headings(head)
-    except (OSError, csv.Error, pa.ArrowException) as error:
+    except (OSError, ValueError, csv.Error, pa.ArrowException) as error:
         raise _unreadable_table(uri, error) from error
 
     def read(names: list[str]) -> Iterator[Any]:

@@ -154,6 +154,8 @@ def with_retries(action: Callable[[], T], what: str, *, wait: float = _FIRST_WAI
         except Exception as error:
             if is_refused(error):
                 raise PermissionError(str(error)) from error
+            if isinstance(error, ValueError):  # of pyarrow: a name that none can have
+                raise HarError(f"Cannot open {what}: {error}.") from error
             if isinstance(error, OSError) and error.errno in _IMPOSSIBLE:
                 raise HarError(f"Cannot open {what}: {os.strerror(error.errno)}.") from error
             if attempt == _TRIES - 1:

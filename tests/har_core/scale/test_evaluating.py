@@ -209,3 +209,8 @@ def test_names_with_line_breaks_beside_labels_are_read(tmp_path: Path) -> None:
 def test_blank_behind_the_headings_is_none_of_a_name(tmp_path: Path) -> None:
     (tmp_path / "labels.csv").write_text("filename,label \na.jpg,x\n")
     assert read_label_table(tmp_path / "labels.csv").names == ("x",)
+
+
+def test_table_whose_name_no_disk_takes_is_said() -> None:
+    with pytest.raises(DatasetError, match="Cannot read the table"):
+        read_label_table("/labels\0.csv")

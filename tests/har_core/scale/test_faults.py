@@ -362,7 +362,7 @@ def test_bucket_that_answers_503_gives_the_same_rows(
     pd.testing.assert_frame_equal(table[columns], there[columns])
 
 
-@pytest.mark.parametrize("path", ["n" * 300, "loop", "."])
+@pytest.mark.parametrize("path", ["n" * 300, "loop", ".", "\0"])
 def test_nobody_waits_for_a_path_that_never_opens(path: str, tmp_path: Path) -> None:
     (tmp_path / "loop").symlink_to("loop")
     with pytest.raises(HarError, match=r"^Cannot open the source: \S"):
