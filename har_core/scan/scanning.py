@@ -21,6 +21,7 @@ import pandas as pd
 from har_core.dataset.duplicates import DUPLICATE_CORRELATION, pairs_of_thumbnails
 from har_core.dataset.table import Location, open_dataset
 from har_core.errors import DatasetError
+from har_core.images.fingerprints import FINGERPRINT_SIDE
 from har_core.progress import Progress, silent
 from har_core.scan.cache import FileStamp, ScanCache
 from har_core.scan.duplicates import add_duplicates
@@ -285,6 +286,6 @@ def _near_duplicates(hashes: Sequence[str], store: ScanCache) -> tuple[np.ndarra
     if found is None:
         thumbnails = store.load_thumbnails(hashes)
         stacked = np.array([thumbnails[sha256] for sha256 in hashes], np.uint8)
-        found = pairs_of_thumbnails(stacked.reshape(len(hashes), -1))
+        found = pairs_of_thumbnails(stacked.reshape(-1, FINGERPRINT_SIDE**2))
         store.store_pairs(key, *found)
     return found

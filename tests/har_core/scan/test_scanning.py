@@ -282,6 +282,17 @@ def test_plain_pictures_are_no_duplicates_of_each_other(tmp_path: Path) -> None:
 
 
 def test_hundreds_of_copies_of_one_photograph_do_not_pair_up(tmp_path: Path) -> None:
+def test_a_dataset_without_anything_to_compare_is_scanned(tmp_path: Path) -> None:
+    folder = write_scenes(tmp_path / "dataset", 2)
+    (folder / "train" / "scene_0.jpg").write_bytes(encode(Image.new("RGB", (300, 200)), quality=90))
+    (folder / "train" / "scene_1.jpg").write_bytes(b"no picture")
+    for _ in range(2):  # measured, and remembered
+        findings = scan_dataset(folder)
+        assert "low_information" in issues_of(findings, "scene_0.jpg")
+        assert "unreadable" in issues_of(findings, "scene_1.jpg")
+        assert findings["duplicate_group"].isna().all()
+
+
     folder = write_scenes(tmp_path / "dataset", 3)
     data = (folder / "train" / "scene_0.jpg").read_bytes()
     for copy in range(300):
