@@ -1,5 +1,6 @@
 """What a file really is, told from its first bytes: to say why it is no photograph."""
 
+import codecs
 import os
 from pathlib import Path
 from typing import Final, NamedTuple
@@ -166,10 +167,9 @@ def _identify_text(head: bytes) -> FileKind:
         return FileKind("other", _POINTER)
     if start.startswith((b"<svg", b"<?xml", b"<!--")) and b"<svg" in start:
         return FileKind("image", "an SVG drawing")
-    # The kilobyte may end inside a character, hence "ignore" for its last three bytes only.
-    text = head[:-3].decode("utf-8", "replace") + head[-3:].decode("utf-8", "ignore")
-    if head.startswith((b"\xff\xfe", b"\xfe\xff")):
-        text = head.decode("utf-16", "replace")
+    encoding = "utf-16" if head.startswith((b"\xff\xfe", b"\xfe\xff")) else "utf-8-sig"
+    # As the beginning of a text: the kilobyte may end inside a character.
+    text = codecs.getincrementaldecoder(encoding)("replace").decode(head)
     if text and all(c.isprintable() or c.isspace() for c in text) and "\ufffd" not in text:
         return FileKind("other", TEXT)
     return FileKind("unknown", "unknown data")

@@ -22,6 +22,15 @@ def test_every_format_is_known_by_content_and_decoded(entry):
     assert np.abs(decoded - np.asarray(photo)).mean() < 12
 
 
+@pytest.mark.parametrize("encoding", ["utf-8", "utf-8-sig", "utf-16"])
+@pytest.mark.parametrize("character", ["é", "語", "🚲"])
+def test_a_text_is_known_wherever_its_last_characters_lie(character, encoding):
+    for before in range(1016, 1024):
+        text = "a" * (before // (2 if encoding == "utf-16" else 1)) + character + "bc"
+        for data in (text.encode(encoding), text[-4:].encode(encoding)):
+            assert identify_content(data) == ("other", "a text file")
+
+
 @pytest.mark.parametrize("image_format", ["HEIF", "AVIF", "JPEG2000"])
 @pytest.mark.parametrize("kept", [0.02, 0.3, 0.6, 0.9])
 def test_new_formats_that_are_cut_short_are_refused(image_format, kept):
