@@ -88,7 +88,7 @@ class DatasetFiles:
         for part in () if folder in self._paths else folder.split("/"):
             self._list(known)
             known = f"{known}/{part}" if known else part
-            if known not in self._paths:
+            if not part or known not in self._paths:
                 return False
         return True
 

@@ -44,8 +44,8 @@ def test_an_absolute_name_is_no_photograph_of_a_folder_of_that_name(tiny_dataset
     )  # its folder is called as one of the system's
     inside.parent.mkdir()
     inside.write_bytes(b"x")
-    names = [str(secret), f"{inside.parent.name}/a.jpg"]
-    assert find_photographs(tiny_dataset, names) == [None, str(inside)]
+    names = [str(secret), f"/{inside.parent.name}/a.jpg", f"{inside.parent.name}/a.jpg"]
+    assert find_photographs(tiny_dataset, names) == [None, None, str(inside)]
 
 
 def test_missing_folder_and_table_are_said(tmp_path):
