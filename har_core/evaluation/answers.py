@@ -14,6 +14,7 @@ from har_core.evaluation.store import list_evaluations, read_evaluation
 from har_core.model.answers import AnswerRules
 from har_core.model.bundle import update_bundle
 from har_core.model.manifest import MODEL_CARD_FILE, BundleManifest, checked_manifest, read_manifest
+from har_core.storage.locks import folder_to_oneself
 from har_core.storage.paths import is_file
 
 # An answer that is less sure than this is more likely wrong than right.
@@ -189,30 +190,22 @@ def store_temperature(folder: str | Path, temperature: float) -> BundleManifest:
         If the recorded predictions are unusable.
     """
     folder = Path(folder)
-    before = read_manifest(folder)
-    checked_manifest(folder, dataclasses.replace(before, temperature=temperature))
-    # The map of confidence and the answer sets follow the temperature.
-    rules = refit_rules(folder, before, temperature) if before.answers else before.rules
-    metrics = dict(before.metrics)
-    if metrics.get("split") == "test":
-        metrics |= read_evaluation(folder, "test").raw.calibrated(temperature, rules).headline()
-    changes: dict[str, Any] = {"temperature": temperature, "metrics": metrics}
-    if before.answers:
-        changes["answers"] = rules.to_dict()
-    card = folder / MODEL_CARD_FILE
-    files = {}
-    if is_file(card):
-        after = dataclasses.replace(before, **changes)
-        try:
-            text = card.read_text(encoding="utf-8")
-        except (OSError, ValueError) as error:
-            raise ModelBundleError(f"Cannot read {card}: {error}.") from error
-        files[MODEL_CARD_FILE] = updated_card(text, before, after).encode()
-    return update_bundle(folder, files, **changes)
+    with folder_to_oneself(folder):
+        before = read_manifest(folder)
+        checked_manifest(folder, dataclasses.replace(before, temperature=temperature))
+        # The map of confidence and the answer sets follow the temperature.
+        rules = refit_rules(folder, before, temperature) if before.answers else before.rules
+        metrics = dict(before.metrics)
+        if metrics.get("split") == "test":
+            metrics |= read_evaluation(folder, "test").raw.calibrated(temperature, rules).headline()
+        changes: dict[str, Any] = {"temperature": temperature, "metrics": metrics}
+        if before.answers:
+            changes["answers"] = rules.to_dict()
+        return _store(folder, before, changes)
 
 
 def store_abstention(folder: str | Path, abstain_below: float) -> BundleManifest:
-    """Let a model abstain below a confidence, wherever it answers from now on.
+    """Let a model abstain below a confidence, wherever it answers from now on; its README says so.
 
     Parameters
     ----------
@@ -226,5 +219,22 @@ def store_abstention(folder: str | Path, abstain_below: float) -> BundleManifest
     ModelBundleError
         If the bundle cannot be read or written, or the value is outside [0, 1].
     """
-    rules = dataclasses.replace(read_manifest(folder).rules, abstain_below=abstain_below)
-    return update_bundle(Path(folder), {}, answers=rules.to_dict())
+    folder = Path(folder)
+    with folder_to_oneself(folder):
+        before = read_manifest(folder)
+        rules = dataclasses.replace(before.rules, abstain_below=abstain_below)
+        return _store(folder, before, {"answers": rules.to_dict()})
+
+
+def _store(folder: Path, before: BundleManifest, changes: dict[str, Any]) -> BundleManifest:
+    """Change fields of a bundle's manifest, and what its README says of them."""
+    after = checked_manifest(folder, dataclasses.replace(before, **changes))
+    card = folder / MODEL_CARD_FILE
+    files = {}
+    if is_file(card):
+        try:
+            text = card.read_text(encoding="utf-8")
+        except (OSError, ValueError) as error:
+            raise ModelBundleError(f"Cannot read {card}: {error}.") from error
+        files[MODEL_CARD_FILE] = updated_card(text, before, after).encode()
+    return update_bundle(folder, files, **changes)

@@ -1,12 +1,14 @@
 """Another temperature changes everything that follows from it, and nothing else."""
 
 import shutil
+from concurrent.futures import ThreadPoolExecutor, wait
 from pathlib import Path
 
 import pandas as pd
 import pytest
 
 from har_core.errors import ModelBundleError
+from har_core.evaluation import answers
 from har_core.evaluation.answers import refit_rules, store_abstention, store_temperature
 from har_core.evaluation.documents import answers_text, metric_rows, temperature_words
 from har_core.evaluation.store import read_evaluation
@@ -81,6 +83,38 @@ def test_a_chosen_threshold_of_abstention_outlasts_whatever_is_fitted_again(tmp_
         store_abstention(folder, 0.8)
     assert rules.abstain_below == 0.8
     assert store_temperature(folder, 2.0).rules.abstain_below == 0.8
+
+
+def test_the_readme_says_below_what_it_abstains_now(tmp_path):
+    folder = copy_shipped(tmp_path)
+    before = (folder / MODEL_CARD_FILE).read_text()
+    assert "It abstains below a confidence of 50%. " in before
+    after = store_abstention(folder, 0.8)
+    assert bundle.verify_bundle(folder) == after
+    card = (folder / MODEL_CARD_FILE).read_text()
+    assert card == before.replace("a confidence of 50%", "a confidence of 80%")
+    after = store_temperature(folder, 1.25)
+    assert answers_text(after.rules) in (folder / MODEL_CARD_FILE).read_text()
+    with pytest.raises(ModelBundleError, match="answers"):
+        store_abstention(folder, 2.0)
+
+
+def test_what_two_visitors_store_at_once_is_kept(tmp_path, monkeypatch):
+    write_evaluated_bundle(tmp_path, draw_table(300))
+    folder = tmp_path / "drawn"
+    store_abstention(folder, 0.6)
+    with ThreadPoolExecutor() as pool:
+        others = []
+
+        def fit_meanwhile(*arguments):
+            others.append(pool.submit(store_abstention, folder, 0.8))
+            wait(others, timeout=0.2)
+            return refit_rules(*arguments)
+
+        monkeypatch.setattr(answers, "refit_rules", fit_meanwhile)
+        store_temperature(folder, 2.0)
+    after = bundle.verify_bundle(folder)
+    assert (after.temperature, after.rules.abstain_below) == (2.0, 0.8)
 
 
 def test_metrics_of_another_split_than_test_stay(tmp_path):
