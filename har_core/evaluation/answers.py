@@ -11,7 +11,7 @@ import numpy as np
 from har_core.errors import ModelBundleError
 from har_core.evaluation.documents import updated_card
 from har_core.evaluation.store import list_evaluations, read_evaluation
-from har_core.model.answers import AnswerRules
+from har_core.model.answers import NO_RULES, AnswerRules
 from har_core.model.bundle import update_bundle
 from har_core.model.manifest import MODEL_CARD_FILE, BundleManifest, checked_manifest, read_manifest
 from har_core.storage.locks import folder_to_oneself
@@ -47,7 +47,7 @@ def fit_rules(labels: np.ndarray, probabilities: np.ndarray, split: str) -> Answ
     """
     n = len(labels)
     if n < FEW_PHOTOGRAPHS:
-        return AnswerRules()
+        return NO_RULES
     largest = probabilities.max(axis=1)
     correct = probabilities.argmax(axis=1) == labels
     mapped = AnswerRules(confidence=_choose_map(largest, correct))
@@ -76,13 +76,12 @@ def refit_rules(folder: Path, manifest: BundleManifest, temperature: float) -> A
     temperature : float
         That the model answers with, or is to answer with.
     """
-    rules = AnswerRules(abstain_below=ABSTAIN_BELOW)
+    rules = NO_RULES
     if "validation" in list_evaluations(folder, manifest):
         held_out = read_evaluation(folder, "validation").raw.calibrated(temperature)
         rules = fit_rules(held_out.labels, held_out.probabilities, "validation")
-    if manifest.answers:
-        rules = dataclasses.replace(rules, abstain_below=manifest.rules.abstain_below)
-    return rules
+    chosen = manifest.rules.abstain_below if manifest.answers else ABSTAIN_BELOW
+    return dataclasses.replace(rules, abstain_below=chosen)
 
 
 def fit_set_threshold(labels: np.ndarray, probabilities: np.ndarray) -> float:

@@ -9,10 +9,16 @@ import pytest
 
 from har_core.errors import ModelBundleError
 from har_core.evaluation import answers
-from har_core.evaluation.answers import refit_rules, store_abstention, store_temperature
+from har_core.evaluation.answers import (
+    ABSTAIN_BELOW,
+    refit_rules,
+    store_abstention,
+    store_temperature,
+)
 from har_core.evaluation.documents import answers_text, metric_rows, temperature_words
 from har_core.evaluation.store import read_evaluation
 from har_core.model import bundle
+from har_core.model.answers import AnswerRules
 from har_core.model.manifest import MODEL_CARD_FILE, PREDICTIONS_FILE, read_manifest
 from tests.drawing import write_tiny_bundle
 from tests.evaluated import draw_table, write_evaluated_bundle
@@ -115,6 +121,15 @@ def test_what_two_visitors_store_at_once_is_kept(tmp_path, monkeypatch):
         store_temperature(folder, 2.0)
     after = bundle.verify_bundle(folder)
     assert (after.temperature, after.rules.abstain_below) == (2.0, 0.8)
+
+
+@pytest.mark.parametrize("n", [0, 99])
+def test_where_nobody_has_chosen_the_usual_threshold_of_abstention_holds(tmp_path, n):
+    table = draw_table(n + 10).assign(split=["validation"] * n + ["test"] * 10)
+    write_evaluated_bundle(tmp_path, table)
+    folder = tmp_path / "drawn"
+    rules = refit_rules(folder, read_manifest(folder), 1.0)
+    assert rules == AnswerRules(abstain_below=ABSTAIN_BELOW)
 
 
 def test_metrics_of_another_split_than_test_stay(tmp_path):
