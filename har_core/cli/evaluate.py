@@ -252,6 +252,7 @@ def _run(
     with progress_bar() as report:
         if split and "split" in table:
             table = rows_of_own_split(table, split)
+            split = str(table["split"].iloc[0])  # not a variant of its name, such as val
         elif split:
             recorded_by = find_model(splits_of) if splits_of else folder
             table = rows_of_split(table, recorded_by, split, report)

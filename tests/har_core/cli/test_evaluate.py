@@ -68,6 +68,19 @@ def test_the_page_and_the_command_line_write_the_same_fields_of_metrics(dataset,
     assert (shown["dataset"], shown["split"], shown["evaluation"]) == (None, "test", "test")
 
 
+def test_a_variant_of_a_split_s_name_is_recorded_as_that_split(dataset, tmp_path):
+    folder, metrics = tmp_path / "folders", tmp_path / "metrics.json"
+    for seed, split in enumerate(("train", "val")):
+        for label in CLASS_NAMES:
+            place = folder / split / label
+            place.mkdir(parents=True)
+            (place / "a.jpg").write_bytes(photo_bytes(label, 50 + seed))
+    arguments = ("--dataset", folder, "--split", "val", "--json", metrics)
+    assert run("evaluate", "--model", "good", *arguments).exit_code == 0
+    body = json.loads(metrics.read_text())
+    assert (body["n"], body["split"], body["evaluation"]) == (3, "validation", "validation")
+
+
 def test_models_that_are_not_there_are_said_before_others_are_run(dataset, monkeypatch):
     monkeypatch.setattr(evaluate, "_run", None)
     with pytest.raises(HarError, match="There is no model 'godo'"):
