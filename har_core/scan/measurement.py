@@ -19,6 +19,7 @@ from har_core.storage.names import real_path
 MEASUREMENT_VERSION: Final = 2
 _BRIGHTNESS_WEIGHTS: Final = np.array([0.241, 0.691, 0.068], np.float32)
 _LEVELS_PER_GREY: Final = 8
+_PIXELS_AT_ONCE: Final = 2**18  # all of 50 megapixels would take a gigabyte and more
 _SHARPNESS_SIDE: Final = 256
 _REBLUR_RADIUS: Final = 5  # an 11-pixel box, as in skimage.measure.blur_effect
 
@@ -132,6 +133,8 @@ def measure_usable(data: bytes) -> Measurement:
     picture = Image.fromarray(image)
     brightness, dark_end, light_end = measure_brightness(picture)
     thumbnail = grey_thumbnail(image)
+    pixels = hashlib.sha256(b"%d %d " % (width, height))
+    pixels.update(image.data)
     return Measurement(
         sha256=hashlib.sha256(data).hexdigest(),
         reason="",
@@ -139,7 +142,7 @@ def measure_usable(data: bytes) -> Measurement:
         size_bytes=len(data),
         width=width,
         height=height,
-        pixels=hashlib.sha256(b"%d %d " % (width, height) + image.tobytes()).hexdigest(),
+        pixels=pixels.hexdigest(),
         thumbnail=thumbnail.tobytes(),
         plain=not normalise_thumbnails(thumbnail[np.newaxis]).any(),
         colourless=_is_colourless(image),
@@ -169,15 +172,17 @@ def measure_brightness(picture: Image.Image) -> tuple[float, float, float]:
     dark_end, light_end : float
         5th and 99th percentile over the pixels, in [0, 1].
     """
-    values = np.asarray(picture).reshape(-1, 3).astype(np.float32)
-    mean = np.reshape(picture.histogram(), (3, 256)) @ np.arange(256) / len(values)
-    np.square(values, out=values)
-    levels = np.sqrt(values @ _BRIGHTNESS_WEIGHTS) * _LEVELS_PER_GREY
-    histogram = np.bincount(levels.astype(np.int16), minlength=1)
-    cumulative = np.cumsum(histogram)
-    ranks = np.array([0.05, 0.99]) * (len(values) - 1)
-    dark_end, light_end = np.searchsorted(cumulative, ranks, side="right") + 0.5
+    pixels = np.asarray(picture).reshape(-1, 3)
+    mean = np.reshape(picture.histogram(), (3, 256)) @ np.arange(256) / len(pixels)
     scale = 255 * _LEVELS_PER_GREY
+    histogram = np.zeros(scale + 1, np.int64)
+    for start in range(0, len(pixels), _PIXELS_AT_ONCE):
+        squares = np.square(pixels[start : start + _PIXELS_AT_ONCE], dtype=np.float32)
+        levels = np.sqrt(squares @ _BRIGHTNESS_WEIGHTS) * _LEVELS_PER_GREY
+        histogram += np.bincount(levels.astype(np.int16), minlength=scale + 1)
+    cumulative = np.cumsum(histogram)
+    ranks = np.array([0.05, 0.99]) * (len(pixels) - 1)
+    dark_end, light_end = np.searchsorted(cumulative, ranks, side="right") + 0.5
     brightness = float(np.sqrt(np.square(mean) @ _BRIGHTNESS_WEIGHTS.astype(np.float64)) / 255)
     return brightness, min(float(dark_end / scale), 1.0), min(float(light_end / scale), 1.0)
 

@@ -17,6 +17,7 @@ import pytest
 from PIL import Image, ImageFilter, ImageOps
 
 from har_core.errors import DatasetError
+from har_core.scan import measurement
 from har_core.scan import scanning as scan_module
 from har_core.scan.issues import (
     ISSUE_KINDS,
@@ -281,7 +282,6 @@ def test_plain_pictures_are_no_duplicates_of_each_other(tmp_path: Path) -> None:
     assert not findings["is_exact_duplicates_issue"].any()
 
 
-def test_hundreds_of_copies_of_one_photograph_do_not_pair_up(tmp_path: Path) -> None:
 def test_a_dataset_without_anything_to_compare_is_scanned(tmp_path: Path) -> None:
     folder = write_scenes(tmp_path / "dataset", 2)
     (folder / "train" / "scene_0.jpg").write_bytes(encode(Image.new("RGB", (300, 200)), quality=90))
@@ -293,6 +293,7 @@ def test_a_dataset_without_anything_to_compare_is_scanned(tmp_path: Path) -> Non
         assert findings["duplicate_group"].isna().all()
 
 
+def test_hundreds_of_copies_of_one_photograph_do_not_pair_up(tmp_path: Path) -> None:
     folder = write_scenes(tmp_path / "dataset", 3)
     data = (folder / "train" / "scene_0.jpg").read_bytes()
     for copy in range(300):
@@ -360,9 +361,12 @@ def test_command_exits_with_0_when_clean_1_when_found_2_when_it_cannot_run(
 
 
 @pytest.mark.parametrize("seed", range(4))
-def test_brightness_and_entropy_agree_with_cleanvision(seed: int) -> None:
+def test_brightness_and_entropy_agree_with_cleanvision(
+    seed: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
     from cleanvision.issue_managers.image_property import BrightnessProperty, EntropyProperty
 
+    monkeypatch.setattr(measurement, "_PIXELS_AT_ONCE", 1_000)
     scene = draw_scene(seed).point(lambda value: value * (seed + 1) // 4)
     measured = measure_photograph(encode(scene, "PNG"))
     expected = BrightnessProperty("dark").calculate(scene) | EntropyProperty().calculate(scene)
