@@ -1,5 +1,6 @@
 """Datasets that were uploaded: kept in the data folder under a name, until they are removed."""
 
+import contextlib
 import re
 import shutil
 import tempfile
@@ -122,8 +123,9 @@ def remove_dataset(name: str) -> None:
 def _clear_leftovers() -> None:
     """Remove what was being unpacked or removed when a process was killed, a day ago or more."""
     for path in (*_home().glob(".unpacking-*"), *_home().glob(".removed-*")):
-        if time.time() - path.stat().st_mtime > _LEFT_OVER_S:
-            shutil.rmtree(path, ignore_errors=True)
+        with contextlib.suppress(FileNotFoundError):  # somebody else removes them, too
+            if time.time() - path.stat().st_mtime > _LEFT_OVER_S:
+                shutil.rmtree(path, ignore_errors=True)
 
 
 def _home() -> Path:

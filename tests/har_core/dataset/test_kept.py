@@ -76,8 +76,10 @@ def test_what_a_kill_left_behind_goes_after_a_day() -> None:
         (home / name / "train").mkdir(parents=True)
         then = time.time() - age_s
         os.utime(home / name, (then, then))
+    # As one that somebody else removes just then.
+    (home / ".removed-gone").symlink_to(home / "nowhere")
     keep_dataset(photographs(), "new")
-    assert {path.name for path in home.iterdir()} == {".unpacking-now", "new"}
+    assert {path.name for path in home.iterdir()} == {".unpacking-now", ".removed-gone", "new"}
 
 
 def test_what_is_cancelled_leaves_nothing() -> None:
