@@ -26,15 +26,11 @@ def may_follow_links(folder: Path) -> bool:
     ``HAR_LINKED_DATASETS``, which are separated as in ``PATH``. A folder that a visitor names is
     none of these, so its links are not followed out of it.
     """
-    allowed = LINKED_DATASETS.value.split(os.pathsep)
-    try:
-        real = folder.resolve()
-        if DATASET.value and Path(DATASET.value).expanduser().resolve() == real:
-            return True
-        roots = [Path(root).expanduser().resolve() for root in allowed if root.strip()]
-    except (OSError, RuntimeError, ValueError):
-        return False
-    return any(real.is_relative_to(root) for root in roots)
+    here = real(folder)
+    if DATASET.value and here == real(DATASET.value):
+        return True
+    roots = filter(str.strip, LINKED_DATASETS.value.split(os.pathsep))
+    return any(here.is_relative_to(real(root)) for root in roots)
 
 
 class DatasetFiles:

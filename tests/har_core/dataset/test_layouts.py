@@ -344,7 +344,7 @@ def test_links_into_a_cache_are_followed_only_where_the_operator_says_so(
     monkeypatch.setenv("HAR_DATASET", str(tiny_dataset))
     assert open_dataset(tiny_dataset).rows["path"].notna().all()
     monkeypatch.delenv("HAR_DATASET")
-    monkeypatch.setenv("HAR_LINKED_DATASETS", f"/nowhere:{tmp_path}")
+    monkeypatch.setenv("HAR_LINKED_DATASETS", f"/nowhere:~nobody-of-that-name/x:{tmp_path}")
     assert open_dataset(tiny_dataset).rows["path"].notna().all()
 
 
