@@ -61,7 +61,7 @@ class AnswerRules:
             numbers = [rules.abstain_below, rules.set_coverage, *np.ravel(points)]
             if rules.set_threshold is not None:
                 numbers.append(rules.set_threshold)
-            usable = all(0 <= float(number) <= 1 for number in numbers)
+            usable = all(0 <= number <= 1 for number in numbers)
         except TypeError as error:
             raise ValueError(str(error)) from error
         falls = any(b[0] <= a[0] or b[1] < a[1] for a, b in itertools.pairwise(points))

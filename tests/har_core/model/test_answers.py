@@ -52,12 +52,14 @@ def test_rules_survive_their_file():
     [
         {"abstain_below": 2},
         {"abstain_below": "high"},
+        {"abstain_below": "0.5"},
         {"confidence": [[0, 0.5], [1, 0.4]]},
         {"confidence": [[0.5, 0.5]]},
         {"confidence": [[0, 0], [0, 1]]},
         {"confidence": [[0, 0], [1, 1.2]]},
         {"confidence": 3},
         {"set_threshold": -0.1},
+        {"set_threshold": "0.1"},
         {"unheard_of": 1},
     ],
 )
