@@ -9,7 +9,13 @@ from typing import Final
 
 import pandas as pd
 
-from har_core.dataset.decisions import Action, Decision, Decisions, load_decisions
+from har_core.dataset.decisions import (
+    Action,
+    Decision,
+    Decisions,
+    cleaned_table,
+    load_decisions,
+)
 from har_core.dataset.names import split_of_folder
 from har_core.dataset.table import Dataset, read_table
 from har_core.errors import DatasetError
@@ -70,22 +76,17 @@ def cleaned_dataset(dataset: Dataset) -> tuple[Dataset, str]:
     names = [name for name in decisions.current if name in paths]
     hashes = sha256_of_files([paths[name] for name in names])
     decisions = decisions.about(dict(zip(names, hashes, strict=True)))
-    rows = dataset.rows[~dataset.rows["filename"].isin(decisions.excluded)].copy()
-    relabelled = {n: label for n, label in decisions.relabelled.items() if n in paths}
-    given = zip(rows["filename"], rows["label"], strict=True)
-    rows["label"] = [relabelled.get(name, label) for name, label in given]
-    added = [name for name in relabelled if name in dataset.unlisted]
-    extra = pd.DataFrame(
-        [(name, relabelled[name], dataset.unlisted[name], "") for name in added],
-        columns=["filename", "label", "path", "problem"],
-    )
+    rows = cleaned_table(dataset.rows, decisions, dataset.unlisted)
+    added = rows.index[rows["path"].eq("")]  # what is missing has None
+    rows.loc[added, "path"] = rows.loc[added, "filename"].map(dataset.unlisted)
     if "split" in rows:  # of its folder; what no split's folder holds is learned from
-        folders = [Path(path).relative_to(dataset.folder).parent for path in extra["path"]]
-        extra["split"] = [split_of_folder(folder.as_posix()) or "train" for folder in folders]
-    if added:
-        rows = pd.concat([rows, extra], ignore_index=True)
+        folders = [
+            Path(path).relative_to(dataset.folder).parent for path in rows.loc[added, "path"]
+        ]
+        rows.loc[added, "split"] = [split_of_folder(f.as_posix()) or "train" for f in folders]
+    n_relabelled = sum(name in paths for name in decisions.relabelled)
     n_excluded = len(dataset.rows) + len(added) - len(rows)
-    said = f"{len(relabelled):,} relabelled, {n_excluded:,} excluded by the review."
+    said = f"{n_relabelled:,} relabelled, {n_excluded:,} excluded by the review."
     labelled = rows["label"].ne("")
     if labelled.any() and not labelled.all():
         said += f" Left out: {counted(int((~labelled).sum()), 'row')} without a label."
