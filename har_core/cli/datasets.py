@@ -21,9 +21,9 @@ if TYPE_CHECKING:
     from har_core.dataset.table import Dataset
 
 _NOTES_SHOWN: Final = 6
-# Of `har_core.dataset.cells`, whose import would slow down every command.
+# Those of `har_core.dataset.cells`, whose import would slow down every command, but for .txt: notes
+# and annotations lie beside photographs.
 TABLE_SUFFIXES: Final = (".csv", ".tsv", ".parquet", ".jsonl", ".json")
-DECISIONS_FILE: Final = "har_decisions.json"  # of `har_core.dataset.decisions`, likewise
 # Of `har_core.scale`, likewise: what says what the rows of a folder are, and what is of them.
 _ROWS_FILES: Final = ("_results.json", "_scan.json")
 _OF_ROWS: Final = ("_*", "part-*.parquet")
@@ -152,6 +152,8 @@ def check_outputs(
 
 
 def _check_target(target: Path, is_there: bool) -> None:
+    from har_core.dataset.files import DECISIONS_FILE
+
     if target.name.lower().endswith(PHOTO_SUFFIXES):
         raise HarError(
             f"{target} is the name of a photograph, not of a result; write the options behind the "

@@ -36,7 +36,6 @@ if TYPE_CHECKING:
     from har_core.evaluation.store import Evaluation
 
 ReportRenderer = Callable[["Evaluation", list[str], Callable[[str], bytes | None]], str]
-TRAIN_CSV: Final = "train.csv"
 REPORT_RENDERERS: Final = "har_core.report_renderers"
 
 app = typer.Typer()
@@ -132,6 +131,7 @@ def _evaluate_results(
     json_file: str | None,
 ) -> None:
     from har_core.dataset.columns import parse_columns
+    from har_core.dataset.layouts import CSV_FILE
     from har_core.evaluation.documents import metrics_json
     from har_core.scale.analyses import followed
     from har_core.scale.evaluating import evaluate_results
@@ -139,7 +139,7 @@ def _evaluate_results(
 
     if table is None and dataset is None:
         raise typer.BadParameter("name the --table of the labels, or the --dataset.")
-    labels = table or Path(dataset or "", TRAIN_CSV)
+    labels = table or Path(dataset or "", CSV_FILE)
     check_outputs([json_file], [labels])
     results = Results(location)
     with (

@@ -15,7 +15,7 @@ from typing import Any, Final, Literal, get_args
 
 import pandas as pd
 
-from har_core.dataset.files import PHOTO_FOLDER, find_photographs
+from har_core.dataset.files import DECISIONS_FILE, PHOTO_FOLDER, find_photographs
 from har_core.errors import DatasetError
 from har_core.storage.checksums import sha256_of_files
 from har_core.storage.data import work_dir
@@ -25,7 +25,6 @@ from har_core.storage.paths import is_file, real
 from har_core.storage.spreadsheets import neutralise_formula, table_csv
 from har_core.wording import counted
 
-DECISIONS_FILE: Final = "har_decisions.json"
 Action = Literal["exclude", "relabel", "confirm", "keep"]
 _FORMAT: Final = 1
 _lock = threading.Lock()

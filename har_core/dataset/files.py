@@ -14,6 +14,7 @@ from har_core.storage.names import printable, storable
 from har_core.storage.paths import real
 
 PHOTO_FOLDER: Final = "train"
+DECISIONS_FILE: Final = "har_decisions.json"
 _MAX_FOLDERS: Final = 20_000
 # One may lie beside every photograph: to read them all would take long.
 ANNOTATIONS: Final = (".txt", ".xml", ".json", ".csv")

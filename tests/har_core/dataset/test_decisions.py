@@ -17,7 +17,6 @@ from har_core.dataset.decision_tables import (
     read_decisions_csv,
 )
 from har_core.dataset.decisions import (
-    DECISIONS_FILE,
     Decision,
     cleaned_table,
     decide,
@@ -27,6 +26,7 @@ from har_core.dataset.decisions import (
     load_decisions,
     undo,
 )
+from har_core.dataset.files import DECISIONS_FILE
 from har_core.dataset.table import load_dataset, open_dataset
 from har_core.errors import DatasetError
 from har_core.storage.checksums import sha256_of_photograph
