@@ -33,7 +33,6 @@ def review(
         typer.Option(
             "--import",
             metavar="FILE",
-            exists=False,
             help="Take over decisions from such a CSV: columns filename, decision ('right as it "
             "is', 'relabel' or 'exclude') and new_label; a row with neither is not decided yet.",
         ),

@@ -79,7 +79,7 @@ def parse_columns(text: str | None) -> dict[str, str]:
         If it is written in another way.
     """
     chosen: dict[str, str] = {}
-    for part in (text or "").split(",") if text else []:
+    for part in text.split(",") if text else []:
         role, equals, heading = part.partition("=")
         role = role.strip().lower()
         if role not in _ROLES or not equals or not heading.strip() or role in chosen:

@@ -101,7 +101,7 @@ def read_decisions_csv(path: str | Path) -> list[Decision]:
     Parameters
     ----------
     path : str or Path
-        Columns ``filename`` (any path; its base name counts), ``decision`` and ``new_label``, as
+        Columns ``filename`` (as in the dataset's table), ``decision`` and ``new_label``, as
         `decisions_csv` writes them, and if they are there ``time`` and ``sha256``. A row with a
         new label and no decision relabels; one with neither is passed over. A table without rows
         holds no decision.

@@ -40,7 +40,7 @@ class Decision:
         ``"confirm"`` says that a photograph is right as it is, so that nobody is asked again;
         ``"keep"`` takes back whatever was decided before.
     filenames : tuple of str
-        Base names.
+        As `har_core.dataset.files.name_of_file` calls the photographs.
     label : str
         The new label of ``"relabel"``, else ``""``.
     time : str
@@ -221,7 +221,7 @@ def decide(
         Dataset folder.
     action : {"exclude", "relabel", "confirm", "keep"}
     filenames : sequence of str
-        Base names.
+        See `Decision`.
     label : str
         Needed to relabel.
     sha256 : mapping of str to str, optional
@@ -350,8 +350,8 @@ def cleaned_table(
 def labels_csv(table: pd.DataFrame, columns: Mapping[str, str] = MappingProxyType({})) -> str:
     """Return a table of labels as CSV that is safe in a spreadsheet and still names the files.
 
-    A filename such as ``=1.jpg`` becomes ``train/=1.jpg``: no formula, and the base name, which
-    is what counts, stays. Other texts of that kind get an apostrophe in all their rows.
+    A filename such as ``=1.jpg`` becomes ``train/=1.jpg``, which is no formula and means the same
+    file. Other texts of that kind get an apostrophe in all their rows.
 
     Parameters
     ----------

@@ -1,4 +1,4 @@
-"""How good is a classifier? Every number follows from labels, probabilities and filenames alone."""
+"""How good is a classifier? Every number follows from labels, probabilities and groups alone."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
