@@ -17,9 +17,7 @@ from har_core.training.run_folder import RunFolder
 
 def cross_validate(
     prepared: PreparedDataset,
-    features: np.ndarray,
-    validation_features: np.ndarray,
-    test_features: Callable[[], np.ndarray],
+    mean_features: Callable[[], np.ndarray],
     *,
     origin: Path | None,
     teachers: Sequence[str],
@@ -34,10 +32,9 @@ def cross_validate(
     Parameters
     ----------
     prepared : PreparedDataset
-    features, validation_features : ndarray, shape (N, 49, 1280)
-        Of the training and the validation photographs.
-    test_features : callable
-        Gives those of the test photographs, if they are needed.
+    mean_features : callable
+        Gives those of the training, the validation and the test photographs, (N, 1280), if they
+        are needed.
     origin : Path or None
         Bundle that the backbone comes from.
     teachers : sequence of str
@@ -56,16 +53,10 @@ def cross_validate(
     if record is not None or (origin is not None and knows_labels(origin, prepared)):
         return record
     rows = np.concatenate([prepared.rows_of(s) for s in ("train", "validation", "test")])
-    pooled = np.concatenate(
-        [
-            block.mean(axis=1, dtype=np.float32)
-            for block in (features, validation_features, test_features())
-        ]
-    )
     table = prepared.table.loc[rows, ["filename", "label", "sha256"]]
     try:
         probabilities, class_names = cross_validated_probabilities(
-            pooled,
+            mean_features(),
             table["label"].to_numpy(dtype=str),
             prepared.table.loc[rows, "duplicate_group"].to_numpy(),
             progress=progress,

@@ -45,17 +45,15 @@ def run_in_batches(
     what, progress : str and callable, optional
         What is being done, and what is called with that, done and total.
     """
-    outputs = [np.empty((0, *model.output_shape[1:]), np.float32)]
+    outputs = np.empty((len(inputs), *model.output_shape[1:]), np.float32)
     for start in range(0, len(inputs), _BATCH):
         batch = inputs[start : start + _BATCH]
         # Calling the model directly would keep every layer's output of the batch in memory.
-        outputs.append(
-            np.asarray(
-                model.predict_on_batch(batch if scaled else scale_pixels(batch, PREPROCESSING))
-            )
+        outputs[start : start + len(batch)] = model.predict_on_batch(
+            batch if scaled else scale_pixels(batch, PREPROCESSING)
         )
         progress(what, start + len(batch), len(inputs))
-    return np.concatenate(outputs)
+    return outputs
 
 
 def validation_quality(probabilities: np.ndarray, labels: np.ndarray) -> dict[str, float]:

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pandas as pd
 
 from har_core.extras import load_keras
 from har_core.images.preprocessing import resize_image
@@ -84,7 +85,9 @@ class Trainer:
             dropout=settings.dropout,
             head=settings.head,
         )
-        self._validation_pixels = self._decode("validation")
+        self._validation_pixels = decode_photographs(
+            self._paths("validation"), "Reading the validation split", progress
+        )
         labels = prepared.label_indices[prepared.rows_of("validation")]
         self.stages = Stages(run, self.network, labels, progress, on_epoch)
 
@@ -142,12 +145,16 @@ class Trainer:
             return
         backbone, head = split_at_features(self.network)
         features = self._compute_features(backbone)
-        validation_features = self._run_on("validation", backbone, self._validation_pixels)
+        validation_features = self._on_validation(backbone)
         judged = cross_validate(
             self.prepared,
-            features,
-            validation_features,
-            lambda: self._run_on("test", backbone, self._decode("test")),
+            lambda: np.concatenate(
+                [
+                    features.mean(axis=1, dtype=np.float32),
+                    validation_features.mean(axis=1),
+                    self._means_of_test(backbone),
+                ]
+            ),
             origin=self.origin,
             teachers=self.settings.teachers,
             progress=self.progress,
@@ -205,7 +212,7 @@ class Trainer:
 
         def validate() -> np.ndarray:
             self.network.set_weights(twin.get_weights())
-            return self._run_on("validation", self.network, self._validation_pixels)
+            return self._on_validation(self.network)
 
         self.stages.learn(
             FINE_TUNING_STAGE,
@@ -230,11 +237,22 @@ class Trainer:
             self.progress("Computing features", start + len(chosen), len(rows))
         return features
 
-    def _run_on(self, split: str, model: Any, pixels: np.ndarray) -> np.ndarray:
-        """Run the network, or its backbone, on the decoded photographs of a held-out split."""
-        what = f"Running on the {split} split"
-        return run_in_batches(model, pixels, scaled=False, what=what, progress=self.progress)
+    def _means_of_test(self, backbone: Any) -> np.ndarray:
+        """Return the mean features, (N, 1280), of the test photographs, a batch at a time."""
+        paths, size = self._paths("test"), self.settings.batch_size
+        means = []
+        for start in range(0, len(paths), size):
+            pixels = decode_photographs(paths.iloc[start : start + size])
+            means.append(run_in_batches(backbone, pixels, scaled=False).mean(axis=1))
+            self.progress("Running on the test split", start + len(pixels), len(paths))
+        return np.concatenate(means)
 
-    def _decode(self, split: str) -> np.ndarray:
-        paths = self.prepared.table["path"].iloc[self.prepared.rows_of(split)]
-        return decode_photographs(paths, f"Reading the {split} split", self.progress)
+    def _on_validation(self, model: Any) -> np.ndarray:
+        """Run the network, or its backbone, on the validation photographs."""
+        what = "Running on the validation split"
+        return run_in_batches(
+            model, self._validation_pixels, scaled=False, what=what, progress=self.progress
+        )
+
+    def _paths(self, split: str) -> pd.Series:
+        return self.prepared.table["path"].iloc[self.prepared.rows_of(split)]
