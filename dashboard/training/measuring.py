@@ -79,7 +79,9 @@ def measure_speed(base: Path, job: Job) -> TrainingSpeed:
         started = time.time()
         _train(folder, base, events, job)
         speed = speed_of(read_events(events), round(0.8 * n), time.time() - started)
-    write_atomically(_path(base, make=True), json.dumps(asdict(speed)).encode())
+    path = _path(base)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    write_atomically(path, json.dumps(asdict(speed)).encode())
     return speed
 
 
@@ -135,9 +137,6 @@ def _write_pictures(folder: Path) -> int:
     return _CLASSES * _PER_CLASS
 
 
-def _path(base: Path, *, make: bool = False) -> Path:
+def _path(base: Path) -> Path:
     network = read_manifest(fine_tunable(base)).files.get(KERAS_FILE, "")[:16]
-    path = cache_dir() / "training-speed" / f"{network}-{os.cpu_count() or 1}.json"
-    if make:
-        path.parent.mkdir(parents=True, exist_ok=True)
-    return path
+    return cache_dir() / "training-speed" / f"{network}-{os.cpu_count() or 1}.json"

@@ -71,7 +71,7 @@ def _rebuild(item: Config, name: str) -> Rebuilt:
         return _sequential(config) if class_name == "Sequential" else _functional(config)
     name = item.get("name") or config.get("name") or name
     if class_name in _OPERATIONS:
-        return Rebuilt(name, _operation(class_name, config, name), kind=class_name)
+        return Rebuilt(name, _operation(config, name), kind=class_name)
     if class_name == "InputLayer":
         raise ModelBundleError(f"the input {name!r} stands where no input can be")
     return _layer(class_name, config, name)
@@ -93,7 +93,7 @@ def _layer(class_name: str, config: Config, name: str) -> Rebuilt:
     return Rebuilt(name, built, tuple(part for part in parts if part.parts), kind=kind)
 
 
-def _operation(class_name: str, config: Config, name: str) -> Any:
+def _operation(config: Config, name: str) -> Any:
     function = config.get("function")
     compute = operation_named(function)
     if compute is None:

@@ -64,7 +64,7 @@ def rule_for_outputs(outputs: np.ndarray, ending: Ending, source: str | Path) ->
     count = outputs.shape[1]
     are_shares = outputs.min() >= 0 and outputs.max() <= 1 + _SUM_TOLERANCE
     if count == 1:
-        return _rule_for_one(outputs, ending, source, are_shares)
+        return _rule_for_one(ending, source, are_shares)
     sums = outputs.sum(axis=1)
     if are_shares and np.abs(sums - 1).max() <= _SUM_TOLERANCE:
         return OutputRule("none", count)
@@ -87,9 +87,7 @@ def rule_for_outputs(outputs: np.ndarray, ending: Ending, source: str | Path) ->
     )
 
 
-def _rule_for_one(
-    outputs: np.ndarray, ending: Ending, source: str | Path, are_shares: bool
-) -> OutputRule:
+def _rule_for_one(ending: Ending, source: str | Path, are_shares: bool) -> OutputRule:
     meaning = "probability of the second class (index 1); the first has the rest"
     if ending == "sigmoid" or (ending == "unknown" and are_shares):
         note = f"The network has one output (sigmoid), taken for the {meaning}."

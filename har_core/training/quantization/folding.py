@@ -96,10 +96,6 @@ def normalised_convolution(normalisation: Any) -> Any:
     return source
 
 
-def _names(layer: Any) -> list[str]:
-    return [weight.name for weight in layer.weights]
-
-
 def _call(layer: Any, *inputs: Any, mask: Any = None, **settings: Any) -> Any:
     """Call what takes a layer's place; normalisation alone is called with a mask, always None."""
     return layer(*inputs, **settings)
@@ -110,7 +106,7 @@ def _folded(convolution: Any, normalisation: Any) -> list[np.ndarray]:
     import keras
 
     kernel, *bias = convolution.get_weights()
-    of_normalisation = dict(zip(_names(normalisation), normalisation.get_weights(), strict=True))
+    of_normalisation = {weight.name: weight.numpy() for weight in normalisation.weights}
     factor = 1 / np.sqrt(of_normalisation["moving_variance"] + np.float64(normalisation.epsilon))
     factor = factor * of_normalisation.get("gamma", 1.0)
     offset = ((bias[0] if bias else 0.0) - of_normalisation["moving_mean"]) * factor
