@@ -145,7 +145,7 @@ def file_stamp(path: Path) -> tuple[int, int]:
     """Return what changes when a file or folder does; zeros where there is none."""
     try:
         status = Path(real_path(path)).stat()
-    except OSError:
+    except (OSError, ValueError):  # ValueError: a zero byte
         return (0, 0)
     return (status.st_mtime_ns, status.st_size)
 

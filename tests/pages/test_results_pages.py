@@ -211,9 +211,10 @@ def test_labels_that_a_uri_names_are_read_again_when_they_change(
     assert len(set(found)) == 2
 
 
-def test_wrong_labels_are_said_and_the_answers_stay(place: Path) -> None:
-    app = open_page("evaluation", results=str(place / "made"), labels="/no/labels.csv")
-    assert "Cannot read the table /no/labels" in app.error[0].value
+@pytest.mark.parametrize("labels", ["/no/labels.csv", "/no/\0.csv"])
+def test_wrong_labels_are_said_and_the_answers_stay(place: Path, labels: str) -> None:
+    app = open_page("evaluation", results=str(place / "made"), labels=labels)
+    assert "Cannot read the table /no/" in app.error[0].value
     assert "Clear answers" in values(app)
 
 

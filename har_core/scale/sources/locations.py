@@ -108,7 +108,7 @@ def _bucket_filesystem(kind: str, bucket: str) -> Any:
         elif not (os.environ.get("AWS_REGION") or os.environ.get("AWS_DEFAULT_REGION")):
             options["region"] = fs.resolve_s3_region(bucket)
         return fs.S3FileSystem(**options)
-    except OSError as error:
+    except (OSError, ValueError) as error:
         raise HarError(f"Cannot reach the bucket {bucket}: {error}.") from error
 
 
