@@ -47,6 +47,20 @@ new MutationObserver(() => {
 </script>"""
 _HEAD: Final = b"<head>"
 _TITLE: Final = b"<title>Streamlit</title>"
+_ROOT: Final = b'<div id="root"></div>'
+# What is seen until the first script draws, in the theme's colours; soon enough nothing is.
+_WAITING: Final = """<div id="root">
+<style>
+#waiting { position: fixed; inset: 0; display: grid; place-content: center; text-align: center;
+  background: #fbfaf7; color: #0b1519; font: 1rem/1.6 system-ui, sans-serif }
+#waiting p { margin: 0 1rem; animation: 0s 0.4s both waiting }
+#waiting b { font: 600 1.4rem/1.4 Charter, "Iowan Old Style", "Palatino Linotype", Georgia, serif }
+@keyframes waiting { from { visibility: hidden } }
+@media (prefers-color-scheme: dark) { #waiting { background: #12191d; color: #e4e9e8 } }
+</style>
+<noscript><style>#waiting { display: none }</style></noscript>
+<div id="waiting" role="status"><p><b>TITLE</b><br>Loading …</p></div>
+</div>"""
 # Of a request for the document, which must come whole, new and not compressed to be completed.
 _NOT_PASSED_ON: Final = (b"accept-encoding", b"if-none-match", b"if-modified-since", b"range")
 _COMPRESSED: Final = (".js", ".css")
@@ -57,8 +71,9 @@ _QUALITY: Final = 6
 class PagesDocument:
     """ASGI middleware that completes the HTML document of Streamlit's pages.
 
-    It names the product before the first script runs, says where the server is, lets each thing
-    that a visitor does be one step of the browser's history, and names messages.
+    It names the product before the first script runs, shows that the page is on its way, says where
+    the server is, lets each thing that a visitor does be one step of the browser's history, and
+    names messages.
 
     Parameters
     ----------
@@ -71,6 +86,7 @@ class PagesDocument:
     def __init__(self, app: ASGIApp, title: str) -> None:
         self._app = app
         self._title = f"<title>{escape(title)}</title>".encode()
+        self._waiting = _WAITING.replace("TITLE", escape(title)).encode()
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer a request; anything but an HTML document passes unchanged."""
@@ -107,6 +123,7 @@ class PagesDocument:
 
     def _completed(self, document: bytes) -> bytes:
         document = document.replace(_HEAD, _HEAD + _SCRIPT, 1)
+        document = document.replace(_ROOT, self._waiting, 1)
         return document.replace(_TITLE, self._title, 1)
 
 

@@ -1,6 +1,8 @@
 """The document names the product and the server; scripts are compressed once, for later visits."""
 
 import asyncio
+import tomllib
+from pathlib import Path
 
 import brotli
 import pytest
@@ -12,9 +14,10 @@ from starlette.routing import Route
 from starlette.testclient import TestClient
 from starlette_compress import CompressMiddleware
 
+import dashboard
 from dashboard.delivery import KeptScripts, PagesDocument
 
-DOCUMENT = "<html><head><title>Streamlit</title></head><body></body></html>"
+DOCUMENT = '<html><head><title>Streamlit</title></head><body><div id="root"></div></body></html>'
 SCRIPT = "const answer = 42\n" * 4000
 
 
@@ -58,6 +61,18 @@ def test_document_names_the_product_and_the_server(client):
     assert answer.text.index("BACKEND_BASE_URL") < answer.text.index("<title>")
     assert "etag" not in answer.headers
     assert int(answer.headers["content-length"]) == len(answer.content)
+
+
+def test_page_is_seen_to_be_on_its_way_in_the_colours_of_the_theme(client):
+    document = client.get("/dataset", headers={"accept": "text/html"}).text
+    root = document[document.index('<div id="root">') :]
+    assert "<b>A &amp; B</b><br>Loading …" in root
+    config = Path(dashboard.__file__).parent / ".streamlit" / "config.toml"
+    themes = tomllib.loads(config.read_text())["theme"]
+    light, dark = root.split("prefers-color-scheme: dark")
+    for part, name in ((light, "light"), (dark, "dark")):
+        for colour in ("backgroundColor", "textColor"):
+            assert themes[name][colour] in part
 
 
 def test_head_of_a_document_promises_no_wrong_length(client):
