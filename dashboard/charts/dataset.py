@@ -308,8 +308,7 @@ def noise_by_class(by_class: pd.DataFrame) -> go.Figure:
     figure.update_layout(bargap=0.32)
     bar_axis(figure, max(100 * high.max(), 1), [text["text"] for text in texts])
     class_axis(figure, class_names)
-    fewer = "with fewer contradicted labels"
-    say_left_out(figure, len(by_class) - len(table), (f"class {fewer}", f"classes {fewer}"))
+    say_left_out(figure, len(by_class) - len(table), ("class with fewer", "classes with fewer"))
     return figure
 
 

@@ -17,6 +17,8 @@ CONTEXT: Final = "rgba(128, 142, 148, 0.55)"
 GRID: Final = "rgba(128, 142, 148, 0.2)"
 LINE_COLOURS: Final = (ACCENT, "#d08a2e", "#5a6fa8", "#b3523f", "#8a6a9c", "#6c8f4e")
 _LETTER: Final = 7  # pixels, of a number beside a bar
+_AXIS: Final = 52  # pixels, of an axis' numbers and title
+_NOTE: Final = 26  # pixels, of a line below a figure
 Nouns = tuple[str, str]  # of one and of several
 _MORE: Final = ("more class", "more classes")
 BETWEEN_THESE: Final = ("class between these", "classes between these")
@@ -59,18 +61,21 @@ def say_left_out(figure: go.Figure, n_left_out: int, which: Nouns = _MORE) -> No
     """Say below a figure how many rows are not drawn; nothing if all are."""
     if n_left_out <= 0:
         return
-    margin = figure.layout.margin.b or 0
-    figure.update_layout(height=figure.layout.height + 26, margin_b=margin + 26)
+    layout = figure.layout
+    below = 4 if layout.xaxis.visible is False else _AXIS
+    layout.update(height=layout.height + _NOTE, margin_b=below + _NOTE)
     figure.add_annotation(
         text=f"{counted(n_left_out, *which)} {are(n_left_out)} not drawn",
         showarrow=False,
-        x=0,
+        # Ends at the figure's edge: on a phone the rows' names leave too little room beside them.
+        x=1,
         y=0,
         xref="paper",
         yref="paper",
-        xanchor="left",
+        xanchor="right",
         yanchor="top",
-        yshift=-4,
+        xshift=layout.margin.r,
+        yshift=-below,
         name="left out",
     )
 

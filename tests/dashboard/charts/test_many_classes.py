@@ -56,7 +56,7 @@ FIGURES = {
     ),
     "noise": (
         lambda: noise_by_class(noise()),
-        "960 classes with fewer contradicted labels are not drawn",
+        "960 classes with fewer are not drawn",
     ),
     "per class": (lambda: per_class_figure(per_class()), "960 classes between these are not drawn"),
 }
@@ -69,6 +69,16 @@ def test_a_figure_of_a_thousand_classes_is_short_and_says_so(name: str) -> None:
     assert figure.layout.height < 1300
     said = [a.text for a in figure.layout.annotations if a.name == "left out"]
     assert said == [says]
+
+
+@pytest.mark.parametrize("name", ["distribution", "per class", "noise", "even"])
+def test_what_is_left_out_is_said_below_the_axis_up_to_the_figures_edge(name: str) -> None:
+    figure: go.Figure = FIGURES[name][0]()
+    (note,) = figure.select_annotations({"name": "left out"})
+    has_axis = name in ("distribution", "per class")
+    assert note.yshift <= (-50 if has_axis else -4)
+    assert figure.layout.margin.b + note.yshift >= 20  # there is room for it
+    assert (note.x, note.xanchor, note.xshift) == (1, "right", figure.layout.margin.r)
 
 
 def test_one_class_that_is_not_drawn_is_one() -> None:
