@@ -6,6 +6,7 @@ import pandas as pd
 import streamlit as st
 
 from dashboard.charts.dataset import issue_counts
+from dashboard.charts.style import NO_TOOLBAR
 from dashboard.dataset.decision_bar import show_decision_bar
 from dashboard.dataset.tiles import OUTLIER_MEANING, PAGE_SIZE, issue_title, show_groups, show_tiles
 from dashboard.dataset.view import DatasetView, section
@@ -34,7 +35,7 @@ def show_findings(view: DatasetView) -> None:
         st.plotly_chart(
             issue_counts([(issue_title(name), n) for name, n in found.items()]),
             key="issue_counts",
-            config={"displayModeBar": False},
+            config=NO_TOOLBAR,
             alt="Photographs with each kind of finding",
         )
     with explanation:

@@ -7,13 +7,13 @@ import plotly.graph_objects as go
 import streamlit as st
 
 from dashboard.charts.dataset import class_balance, distribution_by_class, size_scatter
+from dashboard.charts.style import NO_TOOLBAR
 from dashboard.dataset.view import BY_IDENTITY, DatasetView, section
 from dashboard.wording.glossary import GLOSSARY
 from dashboard.wording.names import counted_share, escape_markdown, human_name
 from har_core.dataset.slips import ClassBalance
 from har_core.dataset.splits import SPLITS
 
-_STATIC: Final = {"displayModeBar": False}
 _PROPERTIES: Final = {
     "Aspect ratio": ("Width ÷ height", ""),
     "File size": ("Kilobytes", " KB"),
@@ -78,7 +78,7 @@ def _show_counts(counts: pd.DataFrame, by_split: pd.DataFrame | None) -> None:
     st.plotly_chart(
         _balance_figure(counts, shares=measure == "Shares", by_name=order == "By name"),
         key="class_balance",
-        config=_STATIC,
+        config=NO_TOOLBAR,
         alt="Photographs of each class",
     )
 
@@ -137,7 +137,7 @@ def show_image_properties(view: DatasetView) -> None:
         st.plotly_chart(
             _size_figure(view, chosen, side),
             key="size_scatter",
-            config=_STATIC,
+            config=NO_TOOLBAR,
             alt="Width and height of the photographs",
         )
     with spread:
@@ -148,7 +148,7 @@ def show_image_properties(view: DatasetView) -> None:
         st.plotly_chart(
             _property_figure(view, name),
             key="property_by_class",
-            config=_STATIC,
+            config=NO_TOOLBAR,
             alt=f"{name} by class: median, quartiles, 5th and 95th percentile",
         )
         st.caption("Box: half of the photographs. Whiskers: 5th to 95th percentile.")

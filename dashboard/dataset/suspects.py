@@ -7,6 +7,7 @@ import plotly.graph_objects as go
 import streamlit as st
 
 from dashboard.charts.dataset import noise_by_class
+from dashboard.charts.style import NO_TOOLBAR
 from dashboard.dataset.decision_bar import report_failure, show_decision_bar
 from dashboard.dataset.suggestions import remember_suggestions, remembered_suggestions
 from dashboard.dataset.tiles import PAGE_SIZE, show_tiles
@@ -69,7 +70,7 @@ def show_suspects(view: DatasetView) -> None:
         st.plotly_chart(
             _noise_figure(view, source),
             key="noise_by_class",
-            config={"displayModeBar": False},
+            config=NO_TOOLBAR,
             alt=f"Estimated share of labels that the {judge} contradicts, by class",
         )
         st.caption(

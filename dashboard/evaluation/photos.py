@@ -8,6 +8,7 @@ import streamlit as st
 
 from dashboard import sidebar
 from dashboard.charts.bars import probability_bars
+from dashboard.charts.style import NO_TOOLBAR
 from dashboard.evaluation.files import SMALL_HINT, EvaluatedFiles
 from dashboard.evaluation.relabelling import show_relabelling
 from dashboard.explanation import show_explanation
@@ -18,6 +19,7 @@ from dashboard.widgets.opened_photo import (
     show_large_picture,
     show_step_buttons,
 )
+from dashboard.widgets.paging import choose_page
 from dashboard.wording.names import escape_markdown, human_name, markdown_name, percent
 from har_core import Prediction
 from har_core.evaluation.result import EvaluationResult
@@ -63,14 +65,13 @@ class EvaluatedPhotos:
         if rows.empty:
             st.caption("No photographs.")
             return
-        n_pages = -(-len(rows) // page_size)
+        above = st.container()
         # Other photographs, such as another cell's, begin with their first page.
         page_key = f"{key}_page_{hash(tuple(rows['filename']))}"
-        page = int(st.session_state.get(page_key, 1))
-        shown = rows.iloc[(page - 1) * page_size : page * page_size]
+        shown = rows.iloc[choose_page(len(rows), page_size, page_key)]
         pictures = self.files.thumbnails(shown["filename"].tolist())
         if not any(pictures):
-            st.caption(
+            above.caption(
                 f":material/folder_open: {self.files.why_missing(shown['filename'].iloc[0])}"
             )
         tiles = [
@@ -83,9 +84,8 @@ class EvaluatedPhotos:
             )
             for (_, row), picture in zip(shown.iterrows(), pictures, strict=True)
         ]
-        opened, _ = gallery(tiles, key=key, tile_width=tile_width)
-        if n_pages > 1:
-            st.pagination(n_pages, key=page_key)
+        with above:
+            opened, _ = gallery(tiles, key=key, tile_width=tile_width)
         if opened is not None:
             st.session_state[_OPENED] = (key, opened)
             st.session_state[_BROWSING] = list(shown["filename"])
@@ -134,7 +134,7 @@ def _draw(photos: EvaluatedPhotos, filename: str) -> None:
         st.plotly_chart(
             probability_bars(Prediction(prediction.action, prediction.confidence, top)),
             key="opened_probabilities",
-            config={"displayModeBar": False},
+            config=NO_TOOLBAR,
             alt="The most probable actions",
         )
         dataset = sidebar.chosen_dataset()

@@ -8,6 +8,7 @@ import streamlit as st
 from plotly.graph_objects import Figure
 
 from dashboard.charts.bars import probability_bars
+from dashboard.charts.style import NO_TOOLBAR
 from dashboard.classification import ClassifiedPhoto
 from dashboard.predict.part import choose_part
 from dashboard.predict.results import Photo, result_json, results_csv, results_table
@@ -95,7 +96,7 @@ def choose_threshold(model: ActionModel) -> float:
 def show_chart(figure: Figure, alt: str) -> None:
     """Draw the chart of probabilities in its one place."""
     # One key for all, so that the browser changes the bars of a chart that is there already.
-    st.plotly_chart(figure, key="probabilities", config={"displayModeBar": False}, alt=alt)
+    st.plotly_chart(figure, key="probabilities", config=NO_TOOLBAR, alt=alt)
 
 
 def _origin(split: str) -> str:

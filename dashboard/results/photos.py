@@ -9,9 +9,11 @@ import pandas as pd
 import streamlit as st
 
 from dashboard.charts.bars import probability_bars
+from dashboard.charts.style import NO_TOOLBAR
 from dashboard.widgets.gallery import Tile, gallery
 from dashboard.widgets.messages import errors_said
 from dashboard.widgets.opened_photo import neighbour, show_large_picture, show_step_buttons
+from dashboard.widgets.paging import choose_page
 from dashboard.wording.answers import VERDICT_WORDS
 from dashboard.wording.names import (
     escape_markdown,
@@ -62,11 +64,10 @@ class ScoredPhotos:
         page_size, tile_width : int
             Tiles per page; least width of a tile in pixels.
         """
-        pages = -(-len(rows) // page_size)
+        above = st.container()
         # Other photographs, such as another cell's, begin with their first page.
         page_key = f"page {key} {hash(rows.tobytes())}"
-        page = int(st.session_state.get(page_key) or 1)
-        shown = rows[(page - 1) * page_size : page * page_size]
+        shown = rows[choose_page(len(rows), page_size, page_key)]
         facts = self.table.read(shown, ("uri", "sha256"))
         paths = [picture_path(*fact) for fact in facts[["uri", "sha256"]].itertuples(index=False)]
         tiles = [
@@ -81,9 +82,8 @@ class ScoredPhotos:
                 shown.tolist(), facts["uri"], thumbnails(paths), strict=True
             )
         ]
-        opened, _ = gallery(tiles, key=f"gallery {key}", tile_width=tile_width)
-        if pages > 1:
-            st.pagination(pages, key=page_key)
+        with above:
+            opened, _ = gallery(tiles, key=f"gallery {key}", tile_width=tile_width)
         if opened is not None:
             numbers = dict(zip(facts["uri"], shown.tolist(), strict=True))
             st.session_state[_OPENED] = (key, numbers[opened])
@@ -180,7 +180,7 @@ def _show_answer(photos: ScoredPhotos, row: int, facts: pd.Series) -> None:
     st.plotly_chart(
         probability_bars(shown),
         key="scored_probabilities",
-        config={"displayModeBar": False},
+        config=NO_TOOLBAR,
         alt="The most probable actions",
     )
     if isinstance(facts["warning"], str):
