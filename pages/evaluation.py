@@ -28,18 +28,6 @@ from har_core.model.bundle import list_bundles
 from har_core.model.manifest import read_manifest
 
 EVALUATION_KEY = "evaluation"
-OVERVIEW = "Overview"
-SECTIONS = (
-    OVERVIEW,
-    confusions.TITLE,
-    "Classes",
-    "Curves",
-    "Confidence",
-    "Errors",
-    "Audit",
-    "Compare",
-    "Evaluate another set",
-)
 
 
 def open_evaluation(job: Job) -> None:
@@ -80,14 +68,13 @@ def show_evaluation(folder: Path, names: list[str]) -> None:
     for caveat in caveats:
         st.warning(escape_markdown(caveat), icon=":material/warning:")
 
-    section = choose_section(SECTIONS, confusions.VIEW_KEY)
     usable = [(entry, entry.manifest) for entry in list_bundles() if entry.manifest is not None]
     # Models of the same classes first: one of them is what a comparison starts with.
     usable.sort(key=lambda item: item[1].class_names != shown.manifest.class_names)
     others = {entry.name: entry.path for entry in list_trials() if entry.path != folder}
     others |= {entry.name: entry.path for entry, _ in usable if entry.name != folder.name}
     draw = {
-        OVERVIEW: lambda: show_overview(shown),
+        "Overview": lambda: show_overview(shown),
         confusions.TITLE: lambda: confusions.show_confusions(shown),
         "Classes": lambda: show_classes(shown),
         "Curves": lambda: show_curves(shown),
@@ -97,7 +84,7 @@ def show_evaluation(folder: Path, names: list[str]) -> None:
         "Compare": lambda: show_comparison(shown, others),
         "Evaluate another set": lambda: show_new_evaluation(folder, names),
     }
-    draw[section]()
+    draw[choose_section(list(draw), confusions.VIEW_KEY)]()
 
 
 st.title("How good is the model?", anchor=False)
