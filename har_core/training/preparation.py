@@ -1,7 +1,7 @@
 """Turning a dataset folder into what training reads: pixels in one array, and the split."""
 
 import hashlib
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
@@ -136,25 +136,21 @@ def prepare_dataset(
     HarError
         If the disk is full.
     DatasetError
-        See `rows_to_train_on`, `check_skipped`, `check_labels` and `check_split`.
+        See `rows_to_train_on`, `read_rows`, `check_labels` and `check_split`.
     """
     table = rows_to_train_on(folder, csv)
     shape = (len(table), STORED_SIZE, STORED_SIZE, 3)
     pixels = make_disk_array(Path(store) / PIXELS_FILE, shape, np.uint8)
     fingerprints: list[np.ndarray] = []
     hashes: list[str] = []
-    reasons: dict[int, str] = {}
-    for row, found in enumerate(read_photographs(table["path"].tolist(), STORED_SIZE)):
-        if isinstance(found, Photograph):
-            pixels[len(hashes)] = found.square
-            fingerprints.append(found.fingerprint)
-            hashes.append(found.sha256)
-        else:
-            reasons[row] = str(found or table["problem"].iloc[row])
-        progress("Reading photographs", row + 1, len(table))
-    skipped = table.loc[list(reasons), ["filename", "label"]].assign(reason=list(reasons.values()))
-    check_skipped(skipped, len(table))
-    usable = table.drop(index=list(reasons)).reset_index(drop=True)
+
+    def keep(photograph: Photograph) -> None:
+        pixels[len(hashes)] = photograph.square
+        fingerprints.append(photograph.fingerprint)
+        hashes.append(photograph.sha256)
+
+    skipped = read_rows(table, keep, "Reading photographs", progress)
+    usable = table.drop(index=skipped.index).reset_index(drop=True)
     prints = np.stack(fingerprints)
     pairs, _ = near_duplicate_pairs(prints)
     usable["duplicate_group"] = duplicate_groups(len(usable), pairs)
@@ -281,28 +277,45 @@ def check_no_class_lost(labels: Iterable[str], class_names: Iterable[str]) -> No
         raise DatasetError(f"No usable photograph is left of the class {some_of(map(repr, lost))}.")
 
 
-def check_skipped(skipped: pd.DataFrame, n_rows: int) -> None:
-    """Refuse a dataset of which too much cannot be used.
+def read_rows(
+    table: pd.DataFrame, keep: Callable[[Photograph], object], what: str, progress: Progress
+) -> pd.DataFrame:
+    """Read the photographs of a table, and refuse one of which too much cannot be used.
 
     Parameters
     ----------
-    skipped : DataFrame
-        ``filename``, ``label``, ``reason``.
-    n_rows : int
-        Of the dataset.
+    table : DataFrame
+        From `rows_to_train_on`.
+    keep : callable
+        Called with each photograph that can be used, in the order of the table.
+    what, progress : str and callable
+        What is being done, and what is called with that, done and total.
+
+    Returns
+    -------
+    DataFrame
+        ``filename``, ``label`` and ``reason`` of the others; index as `table`.
 
     Raises
     ------
     DatasetError
-        If it is more than 5 % of the rows; the message lists them.
+        If they are more than 5 % of the rows; the message lists them.
     """
-    if len(skipped) <= MAX_UNUSABLE_SHARE * n_rows:
-        return
+    reasons: dict[int, str] = {}
+    for row, found in enumerate(read_photographs(table["path"].tolist(), STORED_SIZE)):
+        if isinstance(found, Photograph):
+            keep(found)
+        else:
+            reasons[row] = str(found or table["problem"].iloc[row])
+        progress(what, row + 1, len(table))
+    skipped = table.loc[list(reasons), ["filename", "label"]].assign(reason=list(reasons.values()))
+    if len(skipped) <= MAX_UNUSABLE_SHARE * len(table):
+        return skipped
     listed = "\n".join(
         f"  {row.filename}: {row.reason}" for row in skipped.head(_LISTED).itertuples()
     )
     more = f"\n  … and {len(skipped) - _LISTED} more" if len(skipped) > _LISTED else ""
     raise DatasetError(
-        f"{len(skipped):,} of {counted(n_rows, 'photograph')} cannot be used, more than "
+        f"{len(skipped):,} of {counted(len(table), 'photograph')} cannot be used, more than "
         f"{MAX_UNUSABLE_SHARE:.0%}; mend the table or the folder first:\n{listed}{more}"
     )

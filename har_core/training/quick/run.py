@@ -17,7 +17,6 @@ from har_core.errors import DatasetError, ModelBundleError, some_of
 from har_core.evaluation.answers import FEW_PHOTOGRAPHS
 from har_core.evaluation.calibration import fit_temperature, negative_log_likelihood
 from har_core.extras import load_onnx
-from har_core.images.reading import Photograph, read_photographs
 from har_core.model.bundle import new_bundle_folder
 from har_core.model.manifest import ONNX_FILE, BundleManifest, read_manifest
 from har_core.model.records import read_lineage, read_splits
@@ -26,10 +25,9 @@ from har_core.storage.checksums import sha256_of_files
 from har_core.training.ancestry import inheritance
 from har_core.training.model_card import format_quick_card
 from har_core.training.preparation import (
-    STORED_SIZE,
     SplitDataset,
     check_no_class_lost,
-    check_skipped,
+    read_rows,
     rows_to_train_on,
     split_dataset,
 )
@@ -156,7 +154,6 @@ def _prepare(
     hashes = sha256_of_files(rows["path"].tolist(), progress)
     table = rows.assign(sha256=hashes)
     table, skipped = _grouped(table, read_splits(base), progress)
-    check_skipped(skipped, len(rows))
     class_names = check_labels(table["label"])
     check_no_class_lost(rows["label"], class_names)
     return split_dataset(table, skipped, class_names, read_lineage(base), base=base.name, seed=seed)
@@ -176,19 +173,15 @@ def _grouped(
         if groups.notna().all() and table["sha256"].ne("").all():
             nothing = pd.DataFrame(columns=["filename", "label", "reason"])
             return table.assign(duplicate_group=groups.astype(np.int64)), nothing
-    fingerprints: dict[int, np.ndarray] = {}
-    reasons: dict[int, str] = {}
-    for row, found in enumerate(read_photographs(table["path"].tolist(), STORED_SIZE)):
-        if isinstance(found, Photograph):
-            fingerprints[row] = found.fingerprint
-        else:
-            reasons[row] = str(found or table["problem"].iloc[row])
-        progress("Looking for near duplicates", row + 1, len(table))
-    skipped = table.loc[list(reasons), ["filename", "label"]].assign(reason=list(reasons.values()))
-    if not fingerprints:
-        raise DatasetError("The dataset has no usable photographs.")
-    usable = table.loc[list(fingerprints)].reset_index(drop=True)
-    pairs, _ = near_duplicate_pairs(np.stack(list(fingerprints.values())))
+    fingerprints: list[np.ndarray] = []
+    skipped = read_rows(
+        table,
+        lambda photograph: fingerprints.append(photograph.fingerprint),
+        "Looking for near duplicates",
+        progress,
+    )
+    usable = table.drop(index=skipped.index).reset_index(drop=True)
+    pairs, _ = near_duplicate_pairs(np.stack(fingerprints))
     usable["duplicate_group"] = duplicate_groups(len(usable), pairs)
     return usable, skipped
 
