@@ -29,10 +29,11 @@ FEATURES_FILE: Final = "features.npy"
 JUDGED_FILE: Final = "cross_validated.parquet"
 OPINIONS_FILE: Final = "opinions.npy"
 NETWORK_FILE: Final = "network.keras"
+# Gigabytes that only a run at work needs.
+_ARRAYS: Final = (PIXELS_FILE, UNLABELLED_PIXELS_FILE, FEATURES_FILE, OPINIONS_FILE)
 # What may be in a run's folder; anything else is somebody else's.
 _OWN: Final = (
-    *(_STATE, _SETTINGS, _LOG, "best_*.npz"),
-    *(PIXELS_FILE, UNLABELLED_PIXELS_FILE, FEATURES_FILE, JUDGED_FILE, OPINIONS_FILE),
+    *(_STATE, _SETTINGS, _LOG, "best_*.npz", JUDGED_FILE, *_ARRAYS),
     *(NETWORK_FILE, SPLITS_FILE, INHERITED_FILE),
 )
 _DAMAGE: Final = (OSError, KeyError, TypeError, *ZIP_DAMAGE)
@@ -197,7 +198,7 @@ class RunFolder:
         return is_file(self.path / NETWORK_FILE)
 
     def write_network(self, network: Any) -> None:
-        """Keep the trained network, a `keras.Model`; the run is done then.
+        """Keep the trained network, a `keras.Model`; the run is done then, and needs little room.
 
         Raises
         ------
@@ -207,6 +208,8 @@ class RunFolder:
         with tempfile.TemporaryDirectory() as folder:
             network.save(Path(folder) / NETWORK_FILE)
             self.write(NETWORK_FILE, (Path(folder) / NETWORK_FILE).read_bytes())
+        for name in _ARRAYS:
+            (self.path / name).unlink(missing_ok=True)
 
     def write(self, name: str, content: bytes) -> None:
         """Replace a file of the folder.

@@ -102,6 +102,8 @@ def test_recipe_is_made_end_to_end_over_a_kill(tmp_path, monkeypatch):
         train_recipe(
             dataset, "made", recipe, runs_dir=runs, on_epoch=kill_after_the_students_first_epoch
         )
+    assert (runs / "made" / "pixels.npy").exists()
+    assert not list((runs / "made-teacher1").glob("*.npy"))  # of seven teachers they are 14 GB
     refused = CliRunner().invoke(application(), options)
     assert "--resume" in str(refused.exception)
     draw_photo("running", seed=300).save(more / "between.jpg")
