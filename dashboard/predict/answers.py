@@ -1,6 +1,5 @@
 """A photograph's answer: picture, chart, words, and the table of many."""
 
-import os
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
@@ -17,6 +16,7 @@ from dashboard.widgets import tab_memory
 from dashboard.wording.answers import advice, headline, set_sentence
 from dashboard.wording.names import escape_markdown, human_name, markdown_name, percent
 from har_core import ActionModel, InvalidImageError
+from har_core.threads import cores
 from har_core.wording import counted
 
 ROW_HEIGHT = 56
@@ -35,7 +35,7 @@ def classify_all(
         return [classified(model, photos[0].data)]
     results = []
     bar = st.progress(0.0)
-    with ThreadPoolExecutor(min(4, os.cpu_count() or 1)) as pool:
+    with ThreadPoolExecutor(min(4, cores())) as pool:
         for result in pool.map(lambda photo: classified(model, photo.data), photos):
             results.append(result)
             bar.progress(len(results) / len(photos), f"{len(results)} of {len(photos)}")

@@ -2,7 +2,6 @@
 
 import asyncio
 import base64
-import os
 from collections.abc import Callable
 from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
@@ -61,14 +60,13 @@ from har_core.model.explanation import explain as explain_photo
 from har_core.model.explanation import overlay
 from har_core.model.loading import find_model
 from har_core.model.manifest import NOVELTY_FILE
+from har_core.threads import cores
 
 Result = TypeVar("Result")
 
 # Decoding and inference leave the event loop to the pages' websockets. With one worker more than
 # cores no core waits for its next photograph while an answer is written.
-_WORKERS: Final = ThreadPoolExecutor(
-    min(4, (os.cpu_count() or 1) + 1), thread_name_prefix="predict"
-)
+_WORKERS: Final = ThreadPoolExecutor(min(4, cores() + 1), thread_name_prefix="predict")
 _LOADER: Final = ThreadPoolExecutor(1, thread_name_prefix="load-model")
 # Other models are loaded beside the workers, or requests for one that takes seconds would hold
 # them all; each is loaded once, whoever asks.

@@ -8,6 +8,7 @@ from typing import Final
 from dashboard.trials import runs_folder
 from har_core.errors import HarError
 from har_core.settings import MODELS_DIR, checkout
+from har_core.threads import cores
 from har_core.training.efforts import Effort
 from har_core.wording import counted
 
@@ -68,7 +69,7 @@ def training_environment(models: Path) -> dict[str, str]:
     models : Path
         Folder for the model that it makes, which is on trial until somebody uses it.
     """
-    threads = str(max(1, (os.cpu_count() or 1) - 1))
+    threads = str(max(1, cores() - 1))
     names = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "TF_NUM_INTRAOP_THREADS")
     found = (str(checkout() or ""), os.environ.get("PYTHONPATH"))
     path = os.pathsep.join(filter(None, found))

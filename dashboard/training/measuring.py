@@ -1,7 +1,6 @@
 """How fast this machine trains: a small training of drawn pictures, measured once per network."""
 
 import json
-import os
 import subprocess
 import sys
 import tempfile
@@ -21,6 +20,7 @@ from har_core.extras import require_training_extra
 from har_core.model.manifest import KERAS_FILE, read_manifest
 from har_core.storage.cache import cache_dir
 from har_core.storage.files import write_atomically
+from har_core.threads import cores
 from har_core.training.efforts import effort_settings, fine_tunable
 from har_core.training.events import read_events
 
@@ -139,4 +139,4 @@ def _write_pictures(folder: Path) -> int:
 
 def _path(base: Path) -> Path:
     network = read_manifest(fine_tunable(base)).files.get(KERAS_FILE, "")[:16]
-    return cache_dir() / "training-speed" / f"{network}-{os.cpu_count() or 1}.json"
+    return cache_dir() / "training-speed" / f"{network}-{cores()}.json"

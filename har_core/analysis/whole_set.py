@@ -1,7 +1,6 @@
 """A model's view of a whole dataset: doubtful labels, outliers and a map, computed once."""
 
 import hashlib
-import os
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -21,7 +20,7 @@ from har_core.model.manifest import ONNX_FILE, BundleManifest, read_manifest
 from har_core.model.temperature import apply_temperature
 from har_core.progress import Progress, silent
 from har_core.storage.cache import cache_dir, load_arrays, store_arrays
-from har_core.threads import limited_threads
+from har_core.threads import cores, limited_threads
 
 _VERSION: Final = 7
 _STORED: Final = (
@@ -129,7 +128,7 @@ def analyse_photographs(
     groups = group_numbers(photographs)
     # Half of the processor stays free for pages. More threads than free cores are also slower by
     # far than fewer: each step waits for the last of them.
-    with limited_threads(max(1, (os.cpu_count() or 1) // 2)):
+    with limited_threads(max(1, cores() // 2)):
         probabilities, class_names = np.zeros((0, 0)), np.array([], dtype=str)
         try:
             probabilities, class_names = cross_validated_probabilities(

@@ -20,6 +20,7 @@ from har_core.model.novelty.detector import Novelty, NoveltyDetector
 from har_core.model.prediction import Prediction
 from har_core.model.temperature import apply_temperature
 from har_core.progress import silent
+from har_core.threads import cores
 from har_core.wording import counted
 
 ImageSource = bytes | str | os.PathLike[str] | np.ndarray
@@ -152,7 +153,7 @@ class ActionModel:
         list of Prediction or InvalidImageError
             In the order of `sources`; the error of an unusable photograph stands in its place.
         """
-        n_cores = os.cpu_count() or 1
+        n_cores = cores()
         size = batch_size or max(1, min(self._engine.batch_size, -(-len(sources) // n_cores)))
         batches = [sources[start : start + size] for start in range(0, len(sources), size)]
         results: list[Prediction | InvalidImageError] = []

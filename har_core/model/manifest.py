@@ -3,7 +3,6 @@
 import contextlib
 import dataclasses
 import json
-import os
 import re
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -17,6 +16,7 @@ from har_core.images.preprocessing import PREPROCESSINGS, Preprocessing
 from har_core.keras_io.checks import is_possible_side
 from har_core.model.answers import AnswerRules
 from har_core.storage.files import sha256_of_file
+from har_core.threads import cores
 
 MANIFEST_FILE: Final = "bundle.json"
 CLASS_INDICES_FILE: Final = "class_indices.json"
@@ -218,7 +218,7 @@ def verifying(
     manifest = read_manifest(folder)
     order = sorted(manifest.files, key=lambda name: name not in first)
     # Hashing leaves Python's interpreter to the block, and so should it one of the cores.
-    with ThreadPoolExecutor(max(1, (os.cpu_count() or 2) - 1)) as pool:
+    with ThreadPoolExecutor(max(1, cores() - 1)) as pool:
         checks = {name: pool.submit(_verify_file, folder, manifest, name) for name in order}
 
         def wait_for(*names: str) -> None:

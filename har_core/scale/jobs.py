@@ -16,7 +16,7 @@ from har_core.errors import HarError
 from har_core.model.fields import REASON
 from har_core.progress import Progress, silent
 from har_core.scale.answered import Answered, settle
-from har_core.scale.engines.local import LocalPool, cores
+from har_core.scale.engines.local import LocalPool
 from har_core.scale.engines.pool import Event, Pool
 from har_core.scale.parts import PartsFolder
 from har_core.scale.plan import Plan
@@ -25,6 +25,7 @@ from har_core.scale.sources.listing import Whole
 from har_core.scale.sources.locations import is_remote, local_path
 from har_core.scale.status import BEAT_S, JobStatus, StatusWriter
 from har_core.scale.working import Shard, Work
+from har_core.threads import cores
 
 Engine = Literal["local", "ray"]
 _WAIT_S: Final = 1.0

@@ -29,6 +29,7 @@ from har_core.scan.issues import find_issues
 from har_core.scan.measurement import Measurement, is_readable, measure_file
 from har_core.storage.names import real_path
 from har_core.storage.paths import is_folder
+from har_core.threads import cores
 from har_core.workers import ctrl_c_held_back, end_at_ctrl_c, worker_context
 
 _CHUNK: Final = 64
@@ -212,7 +213,7 @@ def _measure_in_parallel(
     if not paths:
         return
     chunks = [paths[start : start + _CHUNK] for start in range(0, len(paths), _CHUNK)]
-    with _make_executor(workers or os.cpu_count() or 1, len(paths)) as executor:
+    with _make_executor(workers or cores(), len(paths)) as executor:
         try:
             with ctrl_c_held_back():
                 pending: set[Future[dict[str, Measurement]]] = {

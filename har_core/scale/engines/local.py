@@ -14,19 +14,13 @@ from typing import Any, Final
 from har_core.scale.engines.pool import Event
 from har_core.scale.locks import hold_shared
 from har_core.scale.working import Problem, Report, Shard, Work, Worker, problem_of
+from har_core.threads import cores
 from har_core.workers import ctrl_c_held_back, worker_context
 
 _READY = "ready"
 _FINISHED = "finished"
 # For a batch and a part; what hangs longer is killed.
 _LAST_WORDS_S: Final = 10.0
-
-
-def cores() -> int:
-    """Return how many cores this process may use."""
-    if hasattr(os, "sched_getaffinity"):
-        return len(os.sched_getaffinity(0))
-    return os.cpu_count() or 1
 
 
 class LocalPool:

@@ -1,7 +1,6 @@
 """What nobody foresaw costs a photograph or a try, is told, and blames no good photograph."""
 
 import multiprocessing
-import os
 import signal
 import struct
 from collections.abc import Callable, Iterator
@@ -191,11 +190,6 @@ def test_a_shard_for_a_worker_that_died_just_now_ends_no_job() -> None:
     theirs.close()
     pool._workers = [(None, mine)]
     pool.submit(0, Shard("job000000", []))
-
-
-def test_there_is_a_worker_for_each_core_that_may_be_used(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(os, "sched_getaffinity", lambda _: {1, 3, 9}, raising=False)
-    assert local.cores() == 3
 
 
 def test_what_a_worker_says_at_its_end_is_told_apart() -> None:

@@ -213,6 +213,18 @@ def test_worker_processes_measure_the_same_as_threads(
     pd.testing.assert_frame_equal(by_processes, by_threads)
 
 
+def test_there_is_a_worker_for_each_core_that_may_be_used(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    make, asked = scan_module._make_executor, []
+    monkeypatch.setattr(os, "sched_getaffinity", lambda _: {1, 3, 9}, raising=False)
+    monkeypatch.setattr(
+        scan_module, "_make_executor", lambda n, files: (asked.append(n), make(1, files))[1]
+    )
+    scan_dataset(write_scenes(tmp_path / "dataset", 2))
+    assert asked == [3]
+
+
 def test_worker_processes_leave_what_they_do_when_the_rest_is_dropped(tmp_path: Path) -> None:
     folder = write_scenes(tmp_path / "dataset", 1)
     paths = [tmp_path / f"{n}.jpg" for n in range(1_000)]
