@@ -8,7 +8,7 @@ import streamlit as st
 
 from dashboard.evaluation.files import EvaluatedFiles
 from dashboard.resources import file_stamp
-from har_core.dataset.files import find_photographs
+from har_core.dataset.files import PHOTO_FOLDER, find_photographs
 from har_core.errors import DatasetError
 from har_core.evaluation.answers import refit_rules
 from har_core.evaluation.calibration import fit_temperature
@@ -141,9 +141,11 @@ def evaluated_files(evaluation: Evaluation, dataset: str | None) -> EvaluatedFil
     """
     kept = bool(evaluation.folder) or evaluation.name in BUNDLE_SPLITS
     found: dict[str, str] = {}
+    below = {name.rpartition("/")[0] for name in evaluation.raw.filenames.tolist()} | {""}
+    places = sorted(below | {f"{PHOTO_FOLDER}/{place}" for place in below})
     for folder in (dataset, evaluation.folder):  # the last one wins
         if folder and kept:
-            stamps = tuple(file_stamp(expanded(folder) / name) for name in ("", "train"))
+            stamps = tuple(file_stamp(expanded(folder) / place) for place in places)
             identity = (evaluation.model, evaluation.name, evaluation.created, evaluation.raw.n)
             found.update(_photograph_paths(folder, identity, stamps, evaluation.raw.filenames))
     raw = evaluation.raw
