@@ -194,6 +194,8 @@ def test_newer_model_is_served_soon_but_not_looked_for_by_every_request(
     assert answering() == "tiny"
     monkeypatch.setattr(default_model, "ASK_EVERY_S", 0)
     assert answering() == "newer"
+    assert answering() == "newer"
+    assert 'har_model_in_use{model="newer"} 1.0' in client.get("/metrics").text
 
 
 def test_model_that_another_of_its_name_replaces_is_loaded_again(client, tiny_models):
