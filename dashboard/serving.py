@@ -33,7 +33,8 @@ def serve(host: str, port: int, base_path: str = "") -> None:
         # It would ask a server outside for this machine's address.
         "logger.hideWelcomeMessage": "true",
     }
-    shown = "localhost" if host in ("0.0.0.0", "::") else host
+    shown = f"[{host}]" if ":" in host else host
+    shown = "localhost" if host in ("0.0.0.0", "::") else shown
     print(f"Pages and REST API: http://{shown}:{port}/{base_path.strip('/')}", flush=True)
     flags = [word for name, value in options.items() for word in (f"--{name}", str(value))]
     script = str(Path(__file__).with_name("app.py"))

@@ -40,6 +40,17 @@ def test_serve_takes_address_port_and_prefix(started: list[str]) -> None:
     assert options["--server.baseUrlPath"] == "har"
 
 
+@pytest.mark.parametrize(
+    ("host", "shown"), [("::1", "[::1]"), ("::", "localhost"), ("127.0.0.1", "127.0.0.1")]
+)
+def test_serve_says_an_address_that_a_browser_opens(
+    started: list[str], monkeypatch: pytest.MonkeyPatch, host: str, shown: str
+) -> None:
+    monkeypatch.setattr(serving, "_check_address", lambda *_: None)  # not every machine has IPv6
+    said = CliRunner().invoke(application(), ["serve", "--host", host, "--port", "80"])
+    assert said.output == f"Pages and REST API: http://{shown}:80/\n"
+
+
 def test_serve_says_where_and_asks_nobody_outside(started: list[str]) -> None:
     said = CliRunner().invoke(
         application(), ["serve", "--host", "0.0.0.0", "--port", "80", "--base-path", "/har/"]
