@@ -16,9 +16,8 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
-from har_core.dataset.files import list_photographs
 from har_core.dataset.table import load_dataset
-from har_core.scan.scanning import scan_dataset
+from har_core.scan.scanning import list_rows, scan_dataset
 
 
 def seconds_of(work: Callable[[], object]) -> float:
@@ -61,7 +60,7 @@ def main() -> None:
         dataset = arguments.dataset
         if arguments.sample:
             dataset = copy_sample(dataset, arguments.sample, folder / "sample")
-        paths = sorted(list_photographs(dataset).values())
+        paths = sorted(list_rows(dataset)["path"].dropna())
         for path in paths:  # so that neither pays for the disk
             Path(path).read_bytes()
         alone, first, second = [], [], []

@@ -13,7 +13,7 @@ from benchmarks.bench_predict import small_jpeg
 from benchmarks.peers.running import BareThroughput
 from benchmarks.table import Row, at_least
 from benchmarks.wanted import COMMAND, PREDICT_BATCH
-from har_core.dataset.files import list_photographs
+from har_core.scan.scanning import list_rows
 
 N: Final = 2000
 ROUNDS: Final = 8
@@ -64,7 +64,7 @@ def photographs(folder: Path) -> list[Path]:
     """Return the dataset's first photographs, or write as many copies of the example."""
     dataset = os.environ.get("HAR_DATASET", "").strip()
     if dataset:
-        return [Path(path) for path in sorted(list_photographs(Path(dataset)).values())[:N]]
+        return [Path(path) for path in sorted(list_rows(dataset)["path"].dropna())[:N]]
     paths = [folder / f"{number}.jpg" for number in range(N)]
     for path in paths:
         path.write_bytes(small_jpeg())

@@ -29,11 +29,10 @@ from har_core.analysis.outliers import find_outliers, score_outliers
 from har_core.analysis.suspects import cross_validated_probabilities, find_label_suspects
 from har_core.analysis.whole_set import group_numbers
 from har_core.dataset.duplicates import pairs_of_thumbnails
-from har_core.dataset.files import list_photographs
 from har_core.images.decoding import decode_image
 from har_core.images.fingerprints import grey_thumbnail
 from har_core.model.loading import find_model
-from har_core.scan.scanning import scan_dataset
+from har_core.scan.scanning import list_rows, scan_dataset
 from tests.dashboard_process import ROOT
 
 KINDS = ("dark", "light", "blurry", "low_information", "odd_size", "odd_aspect_ratio", "grayscale")
@@ -63,7 +62,7 @@ def compare_scans(dataset: Path, arguments: argparse.Namespace) -> tuple[list[di
     """Compare a whole scan with cleanvision, and with imagededup's search for duplicates."""
     from cleanvision import Imagelab
 
-    paths = sorted(list_photographs(dataset).values())
+    paths = sorted(list_rows(dataset)["path"].dropna())
     names = ("scan", "duplicates", "search", "cleanvision", "imagededup", "imagededup's search")
     taken: dict[str, list[float]] = {name: [] for name in names}
     duplicates = {}

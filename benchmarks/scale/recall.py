@@ -18,10 +18,10 @@ from har_core.dataset.duplicates import (
     hashed_pairs,
     near_duplicate_pairs,
 )
-from har_core.dataset.files import list_photographs
 from har_core.errors import InvalidImageError
 from har_core.images.decoding import decode_image
 from har_core.images.fingerprints import FINGERPRINT_SIDE, grey_thumbnail
+from har_core.scan.scanning import list_rows
 
 NEAR = DUPLICATE_CORRELATION + 0.02
 
@@ -29,7 +29,7 @@ NEAR = DUPLICATE_CORRELATION + 0.02
 def thumbnails_of(dataset: Path) -> np.ndarray:
     """Return the thumbnails of a dataset's photographs, uint8 (N, 1024), without exact copies."""
     found = []
-    for path in sorted(list_photographs(dataset).values()):
+    for path in sorted(list_rows(dataset)["path"].dropna()):
         try:
             found.append(grey_thumbnail(decode_image(Path(path).read_bytes())))
         except InvalidImageError:

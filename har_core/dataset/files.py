@@ -202,28 +202,6 @@ def find_dataset(folder: str | Path) -> Path:
     return path
 
 
-def list_photographs(folder: str | Path) -> dict[str, str]:
-    """List the photographs directly in a dataset's ``train/``, by their suffix.
-
-    Returns
-    -------
-    dict of str to str
-        Base name to absolute path; links that lead out of the folder are followed only where
-        `har_core.dataset.files.may_follow_links`.
-
-    Raises
-    ------
-    DatasetError
-        If ``train/`` is missing or holds no photograph.
-    """
-    root = find_dataset(folder)
-    files = DatasetFiles(root, follow_links=may_follow_links(root))
-    names = files.photographs(PHOTO_FOLDER)
-    if not names:
-        raise DatasetError(no_photographs(files, PHOTO_FOLDER))
-    return {name: files.files(PHOTO_FOLDER)[name] for name in names}
-
-
 def find_photographs(folder: str | Path, filenames: Sequence[str]) -> list[str | None]:
     """Return the absolute paths of a dataset's photographs by what `name_of_file` calls them.
 
