@@ -87,7 +87,6 @@ class Scene:
         shirt: str,
         trousers: str,
         hair: str = HAIR,
-        skin: str = SKIN,
         face: Point = (1.0, 0.0, 0.3),
         bare: bool = False,
     ) -> None:
@@ -102,20 +101,20 @@ class Scene:
             leg = j["hip"] + 0.09 * sign * across
             knee, foot, elbow, hand = (j[f"{n}_{side}"] for n in ("knee", "foot", "elbow", "hand"))
             self.add(limb(leg, knee, 0.085, 0.062), trousers)
-            self.add(limb(knee, foot, 0.058, 0.04), skin if bare else trousers, 0.03)
+            self.add(limb(knee, foot, 0.058, 0.04), SKIN if bare else trousers, 0.03)
             toe = foot + 0.14 * forward * np.array([1, 0, 1]) + np.array([0, -0.035, 0])
             self.add(limb(foot + np.array([0, -0.025, 0]), toe, 0.045, 0.036), DARK)
             self.add(limb(shoulder, elbow, 0.062, 0.048), shirt, 0.02)
-            self.add(limb(elbow, hand, 0.042, 0.03), skin, 0.012)
-            self.add(ball(hand, (0.045, 0.045, 0.045)), skin, 0.02)
+            self.add(limb(elbow, hand, 0.042, 0.03), SKIN, 0.012)
+            self.add(ball(hand, (0.045, 0.045, 0.045)), SKIN, 0.02)
         chest = j["neck"] - 0.17 * up
         self.add(limb(j["hip"], chest, 0.125, 0.145), shirt, 0.03)
         for sign in (1, -1):
             part = chest + 0.075 * sign * across
             self.add(limb(j["hip"] + 0.05 * sign * across, part + 0.06 * up, 0.1, 0.1), shirt, 0.04)
-        self.add(limb(j["neck"] - 0.03 * up, j["head"], 0.052, 0.055), skin, 0.02)
-        self.add(ball(j["head"], (0.095, 0.122, 0.1)), skin, 0.02)
-        self.add(ball(j["head"] + 0.1 * forward - 0.012 * up, (0.02, 0.024, 0.018)), skin, 0.015)
+        self.add(limb(j["neck"] - 0.03 * up, j["head"], 0.052, 0.055), SKIN, 0.02)
+        self.add(ball(j["head"], (0.095, 0.122, 0.1)), SKIN, 0.02)
+        self.add(ball(j["head"] + 0.1 * forward - 0.012 * up, (0.02, 0.024, 0.018)), SKIN, 0.015)
         self.add(ball(j["head"] - 0.03 * forward + 0.03 * up, (0.104, 0.118, 0.108)), hair)
         for sign in (1, -1):
             eye = j["head"] + 0.088 * forward + 0.02 * up + 0.036 * sign * across
