@@ -11,9 +11,9 @@ from dashboard.charts.style import (
     FAINT,
     MOST_ROWS,
     MUTED,
-    TRANSPARENT,
     Nouns,
     bar_axis,
+    bare_layout,
     class_axis,
     say_left_out,
 )
@@ -131,10 +131,7 @@ def stacked_bars(
     )
     has_legend = len(drawn.columns) > 1
     figure.update_layout(
-        height=_BAR_HEIGHT * len(drawn) + (54 if has_legend else 16),
-        margin={"l": 0, "t": 6, "b": 4},
-        paper_bgcolor=TRANSPARENT,
-        plot_bgcolor=TRANSPARENT,
+        bare_layout(_BAR_HEIGHT * len(drawn) + (54 if has_legend else 16)),
         barmode="stack",
         bargap=0.32,
         showlegend=has_legend,
@@ -163,14 +160,7 @@ def _class_bars(class_names: Sequence[str], values: Sequence[float]) -> go.Figur
             marker_cornerradius=3,
         )
     )
-    figure.update_layout(
-        height=_BAR_HEIGHT * len(class_names) + 16,
-        margin={"l": 0, "t": 4, "b": 4},
-        bargap=0.32,
-        paper_bgcolor=TRANSPARENT,
-        plot_bgcolor=TRANSPARENT,
-        showlegend=False,
-    )
+    figure.update_layout(bare_layout(_BAR_HEIGHT * len(class_names) + 16), bargap=0.32)
     # From 0 to 100 %, so that a long bar means a sure answer.
     bar_axis(figure, 1, [percent(1)])
     class_axis(figure, upwards)

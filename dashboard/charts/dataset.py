@@ -15,6 +15,7 @@ from dashboard.charts.style import (
     MUTED,
     TRANSPARENT,
     bar_axis,
+    bare_layout,
     class_axis,
     say_left_out,
 )
@@ -109,7 +110,7 @@ def size_scatter(
                 hovertemplate="%{x} × %{y} pixels: %{hovertext}<extra></extra>",
             )
         )
-    _layout(figure, height=380)
+    figure.update_layout(bare_layout(380))
     if input_side is not None:
         for add in (figure.add_vline, figure.add_hline):
             add(input_side, line={"color": _GREY_INK, "dash": "dot", "width": 1})
@@ -189,7 +190,7 @@ def distribution_by_class(
             f"%{{customdata[1]:{form}}} and %{{customdata[2]:{form}}}{unit}<extra></extra>"
         ),
     )
-    _layout(figure, height=_BAR_HEIGHT * len(quantiles) + 60)
+    figure.update_layout(bare_layout(_BAR_HEIGHT * len(quantiles) + 60))
     figure.update_xaxes(title=title)
     class_axis(figure, class_names)
     say_left_out(figure, n_classes - len(quantiles), BETWEEN_THESE)
@@ -241,7 +242,7 @@ def photo_map(
                 hovertemplate="%{text}<extra>%{meta}</extra>",
             )
         )
-    _layout(figure, height=560)
+    figure.update_layout(bare_layout(560))
     figure.update_layout(
         dragmode="lasso",
         showlegend=True,
@@ -304,8 +305,7 @@ def noise_by_class(by_class: pd.DataFrame) -> go.Figure:
     ]
     # All at once: Plotly checks those that are there again with each that is added.
     figure.update_layout(annotations=texts)
-    _layout(figure, height=_BAR_HEIGHT * len(ordered) + 16)
-    figure.update_layout(bargap=0.32)
+    figure.update_layout(bare_layout(_BAR_HEIGHT * len(ordered) + 16), bargap=0.32)
     bar_axis(figure, max(100 * high.max(), 1), [text["text"] for text in texts])
     class_axis(figure, class_names)
     say_left_out(figure, len(by_class) - len(table), ("class with fewer", "classes with fewer"))
@@ -329,18 +329,7 @@ def issue_counts(counts: Sequence[tuple[str, int]]) -> go.Figure:
             hovertemplate="%{y}: %{x:,}<extra></extra>",
         )
     )
-    _layout(figure, height=_BAR_HEIGHT * len(ordered) + 16)
-    figure.update_layout(bargap=0.32)
+    figure.update_layout(bare_layout(_BAR_HEIGHT * len(ordered) + 16), bargap=0.32)
     bar_axis(figure, max([*values, 1]), texts)
     figure.update_yaxes(automargin=True, fixedrange=True, ticksuffix="  ", showgrid=False)
     return figure
-
-
-def _layout(figure: go.Figure, *, height: int) -> None:
-    figure.update_layout(
-        height=height,
-        margin={"l": 0, "r": 8, "t": 6, "b": 4},
-        paper_bgcolor=TRANSPARENT,
-        plot_bgcolor=TRANSPARENT,
-        showlegend=False,
-    )
