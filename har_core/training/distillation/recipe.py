@@ -4,7 +4,7 @@ import dataclasses
 import tomllib
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
 from har_core.dataset.table import Location
 from har_core.errors import HarError
@@ -15,6 +15,10 @@ from har_core.training.learning.augmentation import AugmentationSettings
 from har_core.training.run import train, train_network
 from har_core.training.run_folder import RunFolder, check_resume
 from har_core.training.settings import TrainingSettings
+
+_USUAL: Final = TrainingSettings()
+# What TOML may have in the place of some types.
+_STAND_INS: Final[dict[Any, Any]] = {float: (int, float), tuple: list}
 
 
 @dataclass(frozen=True)
@@ -52,19 +56,20 @@ def read_recipe(path: str | Path) -> Recipe:
     except (OSError, ValueError) as error:
         raise HarError(f"Cannot read the recipe {path}: {error}.") from error
     unknown = sorted(set(content) - {"shared", "teacher", "student", "expected"})
-    teachers = content.get("teacher", [])
-    if unknown or "student" not in content or not isinstance(teachers, list):
+    shared, teachers = content.get("shared", {}), content.get("teacher", [])
+    student: Any = content.get("student")
+    tables = [shared, student, *teachers] if isinstance(teachers, list) else [None]
+    if unknown or not all(isinstance(table, dict) for table in tables):
         raise HarError(
             f"{path} is no recipe: it needs a table [student], and may have [[teacher]], [shared] "
             "and [expected]" + (f", but not [{unknown[0]}]." if unknown else ".")
         )
-    shared = content.get("shared", {})
     return Recipe(
         tuple(
             _settings({**shared, **values}, f"{path}, teacher {number}")
             for number, values in enumerate(teachers, start=1)
         ),
-        _settings({**shared, **content["student"]}, f"{path}, student"),
+        _settings({**shared, **student}, f"{path}, student"),
     )
 
 
@@ -129,13 +134,17 @@ def train_recipe(
 
 
 def _settings(values: dict[str, Any], where: str) -> TrainingSettings:
-    known = {field.name for field in dataclasses.fields(TrainingSettings)}
     augmentation = values.pop("augmentation", {})
-    strengths = {field.name for field in dataclasses.fields(AugmentationSettings)}
-    unknown = sorted(set(values) - known) + sorted(set(augmentation) - strengths)
-    if unknown:
-        raise HarError(f"{where}: there is no setting {unknown[0]!r}.")
+    if not isinstance(augmentation, dict):
+        raise HarError(f"{where}: the setting 'augmentation' cannot be {augmentation!r}.")
+    for given, usual in ((values, vars(_USUAL)), (augmentation, vars(_USUAL.augmentation))):
+        for name, value in given.items():
+            if name not in usual:
+                raise HarError(f"{where}: there is no setting {name!r}.")
+            kind = type(usual[name])
+            if not isinstance(value, _STAND_INS.get(kind, kind)):
+                raise HarError(f"{where}: the setting {name!r} cannot be {value!r}.")
     try:
         return TrainingSettings(**values, augmentation=AugmentationSettings(**augmentation))
-    except (HarError, TypeError) as error:
+    except HarError as error:
         raise HarError(f"{where}: {error}") from error

@@ -68,7 +68,12 @@ def test_recipe_of_the_shipped_model_has_seven_teachers_and_a_patient_student():
         ("[student]\nepoch = 3", "student: there is no setting 'epoch'"),
         ("[student]\n[[teacher]]\naugmentation = {mixin = 1}", "teacher 1: .* 'mixin'"),
         ("[student]\ndropout = 3", "student: .*dropout must be"),
-        ("[student]\nepochs = '3'", "student"),
+        ("[student]\nepochs = '3'", "student: the setting 'epochs' cannot be '3'"),
+        ("[student]\nepochs = 3.0", "student: the setting 'epochs' cannot be 3.0"),
+        ("[student]\naugmentation = 3", "student: the setting 'augmentation' cannot be 3"),
+        ("[student]\naugmentation = {mixup = ''}", "student: the setting 'mixup' cannot be ''"),
+        ("student = 3", "needs a table \\[student\\]"),
+        ("shared = 3\n[student]", "may have .* \\[shared\\]"),
         ("[student", "Cannot read the recipe"),
     ],
 )
