@@ -77,10 +77,11 @@ class Views:
     def batches(self, epoch: int) -> Iterator[Batch]:
         """Yield the batches of an epoch."""
         settings, lesson = self._settings, self.lesson
-        views = settings.views or settings.epochs
+        views = settings.epochs
         order = np.arange(lesson.steps)
         opinions = None
         if self._teachers is not None:
+            views = settings.views or views
             shape = (views, lesson.steps, settings.batch_size, self.targets.shape[1])
             opinions = Opinions(self._teachers, self._opinions, shape)
             if settings.views:
