@@ -132,6 +132,28 @@ def share_interval(value: float, replicates: np.ndarray, n_groups: int) -> Inter
     return wilson_interval(round(value * n_groups), n_groups)
 
 
+def difference_interval(value: float, replicates: np.ndarray, n_groups: int) -> Interval:
+    """Return the interval of a paired difference of two metrics that count right answers.
+
+    Where two models are right on the same photographs, they are in every resample, and a
+    percentile interval would claim certainty; there, the share of groups on which they differ may
+    be as high as Wilson's score interval reaches where none of `n_groups` does.
+
+    Parameters
+    ----------
+    value : float
+        In [-1, 1], on the photographs themselves.
+    replicates : ndarray of float, shape (B,)
+        On each resample.
+    n_groups : int
+        Near-duplicate groups among the photographs.
+    """
+    if np.ptp(replicates):
+        return percentile_interval(value, replicates, lowest=-1.0)
+    reach = wilson_interval(0, n_groups).high
+    return Interval(value, max(value - reach, -1.0), min(value + reach, 1.0))
+
+
 def wilson_interval(found: int, n: int) -> Interval:
     """Return the share found among n observations with its score interval.
 

@@ -7,9 +7,9 @@ import numpy as np
 import pandas as pd
 
 from har_core.errors import DatasetError
-from har_core.evaluation.bootstrap import Interval, percentile_interval
+from har_core.evaluation.bootstrap import Interval, difference_interval, percentile_interval
 from har_core.evaluation.result import EvaluationResult
-from har_core.evaluation.totals import HEADLINE_METRICS
+from har_core.evaluation.totals import HEADLINE_METRICS, counts_right_answers
 from har_core.wording import counted
 
 
@@ -227,15 +227,19 @@ def _differences(result: EvaluationResult, baseline: EvaluationResult) -> dict[s
     values, base_values = result.totals.headline(), baseline.totals.headline()
     samples = result.resampled_totals.headline()
     base_samples = baseline.resampled_totals.headline()
-    return {
-        name: percentile_interval(
-            float(values[name][0] - base_values[name][0]),
-            samples[name] - base_samples[name],
-            centred=name == "ece",
-            lowest=-np.inf,
-        )
-        for name in HEADLINE_METRICS
-    }
+    n_groups, n_classes = len(np.unique(result.groups)), len(result.class_names)
+    is_other = not np.array_equal(result.probabilities, baseline.probabilities)
+    differences: dict[str, Interval] = {}
+    for name in HEADLINE_METRICS:
+        value = float(values[name][0] - base_values[name][0])
+        replicates = samples[name] - base_samples[name]
+        if is_other and counts_right_answers(name, n_classes):
+            differences[name] = difference_interval(value, replicates, n_groups)
+        else:
+            differences[name] = percentile_interval(
+                value, replicates, centred=name == "ece", lowest=-np.inf
+            )
+    return differences
 
 
 def _check_labels_agree(

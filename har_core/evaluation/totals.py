@@ -16,6 +16,8 @@ METRIC_TITLES: Final = {
     "log_loss": "Log loss",
     "ece": "Expected calibration error",
 }
+# Of at most so many classes the right one is always among the first three.
+_TRIVIAL_TOP3: Final = 3
 CLASS_METRICS: Final = ("precision", "recall", "f1")
 
 
@@ -63,6 +65,11 @@ class MetricTotals:
         return _share(2 * self.class_hits, self.class_predictions + self.class_labels)
 
 
+def counts_right_answers(metric: str, n_classes: int) -> bool:
+    """Tell whether a headline metric is a share in [0, 1] that depends on the answers."""
+    return metric in ("top1", "macro_f1") or (metric == "top3" and n_classes > _TRIVIAL_TOP3)
+
+
 def headline_intervals(
     totals: MetricTotals, resampled: MetricTotals, n_groups: int
 ) -> dict[str, Interval]:
@@ -81,10 +88,10 @@ def headline_intervals(
     intervals: dict[str, Interval] = {}
     for name in HEADLINE_METRICS:
         value, samples = float(values[name][0]), replicates[name]
-        if name in ("log_loss", "ece"):
-            intervals[name] = percentile_interval(value, samples, centred=name == "ece")
-        else:
+        if counts_right_answers(name, len(totals.class_hits)):
             intervals[name] = share_interval(value, samples, n_groups)
+        else:
+            intervals[name] = percentile_interval(value, samples, centred=name == "ece")
     return intervals
 
 

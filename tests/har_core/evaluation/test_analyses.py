@@ -18,7 +18,7 @@ from sklearn.metrics import (
 )
 
 from har_core.errors import DatasetError
-from har_core.evaluation.bootstrap import percentile_interval
+from har_core.evaluation.bootstrap import percentile_interval, wilson_interval
 from har_core.evaluation.calibration import reliability_bins
 from har_core.evaluation.comparison import (
     PermutationTest,
@@ -358,6 +358,30 @@ def test_identical_models_do_not_differ():
     for interval in comparison.differences["b"].values():
         assert interval == (0, 0, 0)
     assert comparison.tests["b"].p_value == 1
+
+
+def test_models_that_are_right_on_the_same_photographs_may_differ_all_the_same():
+    labels = np.arange(40) % 4
+    sure = evaluate(labels, np.eye(4)[labels] * 0.6 + 0.1, np.arange(40) // 2)
+    sure = replace(sure, sha256=np.array(digests(sure.filenames)))
+    unsure = replace(sure, probabilities=np.eye(4)[labels] * 0.2 + 0.2)
+    differences = compare_models({"a": sure, "b": unsure}).differences["b"]
+    reach = wilson_interval(0, 20).high  # pairs of copies are one observation each
+    assert differences["top1"] == pytest.approx((0, -reach, reach))
+    assert differences["top3"] == pytest.approx((0, -reach, reach))
+    wrong = replace(sure, probabilities=np.eye(4)[(labels + 1) % 4] * 0.6 + 0.1)
+    differences = compare_models({"a": sure, "b": wrong}).differences["b"]
+    assert differences["top1"] == pytest.approx((-1, -1, reach - 1))
+
+
+def test_top_three_of_three_classes_is_certain():
+    labels = np.arange(9) % 3
+    first = evaluate(labels, np.eye(3)[labels] * 0.7 + 0.1)
+    assert first.headline_intervals["top3"] == (1, 1, 1)
+    assert first.headline_intervals["top1"].low < 0.8
+    first = replace(first, sha256=np.array(digests(first.filenames)))
+    second = replace(first, probabilities=np.eye(3)[(labels + 1) % 3] * 0.7 + 0.1)
+    assert compare_models({"a": first, "b": second}).differences["b"]["top3"] == (0, 0, 0)
 
 
 def test_incomparable_evaluations_are_refused():
