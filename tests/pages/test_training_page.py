@@ -278,6 +278,26 @@ def test_whoever_watched_a_training_is_told_anywhere_and_led_to_the_comparison(
     assert page.selectbox(key="model").value == "mine"
 
 
+def test_a_verdict_is_given_by_the_labels_that_are_chosen(tiny_models: Path) -> None:
+    run = Run("20260101-000000-mine", "mine", "quick", str(tiny_models / "old"), "photos")
+    split = ["test"] * 8 + ["train"] * 4
+    table = pd.DataFrame({"filename": [f"{n}.jpg" for n in range(12)], "split": split})
+    for folder, name, first in (
+        (tiny_models, "old", "running"),
+        (run.folder / "models", "mine", "sitting"),
+    ):
+        labelled = table.assign(label=[first, *["clapping"] * 11])
+        write_evaluated_bundle(folder, labelled, CLASS_NAMES, name=name)
+    (run.folder / "run.json").write_text(json.dumps(asdict(run)))
+    with recorded_run(EventLog(run.folder / "events.jsonl"), run.folder, "mine"):
+        pass
+    page = open_page()
+    assert "of the labels as corrected." in "".join(w.value for w in page.warning)
+    page.segmented_control(key=f"labels {run.id}").set_value("original").run()
+    assert not page.exception
+    assert "of the labels as they were before." in "".join(w.value for w in page.warning)
+
+
 def test_a_training_is_stopped_as_soon_as_it_has_said_who_it_is(
     tiny_models: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
