@@ -10,6 +10,7 @@ from dashboard.widgets.messages import show_failure
 from dashboard.wording.names import escape_markdown, markdown_name
 from har_core.dataset.decisions import decide, load_decisions
 from har_core.errors import DatasetError
+from har_core.storage.checksums import sha256_of_photograph
 
 
 def show_relabelling(path: str, dataset: str, class_names: Sequence[str]) -> None:
@@ -30,7 +31,8 @@ def show_relabelling(path: str, dataset: str, class_names: Sequence[str]) -> Non
         if names.empty:
             return
         filename = str(names.iloc[0])
-        decision = load_decisions(dataset).current.get(filename)
+        decisions = load_decisions(dataset).about({filename: sha256_of_photograph(path)})
+        decision = decisions.current.get(filename)
     except DatasetError as error:
         st.caption(escape_markdown(str(error)))
         return

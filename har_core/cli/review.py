@@ -65,8 +65,12 @@ def review(
     har review --dataset DataSet --import decisions.csv
     har review --dataset DataSet --next next.csv
     """
-    from har_core.dataset.decision_tables import decisions_csv, read_decisions_csv
-    from har_core.dataset.decisions import decide_together, load_decisions
+    from har_core.dataset.decision_tables import (
+        decisions_about,
+        decisions_csv,
+        read_decisions_csv,
+    )
+    from har_core.dataset.decisions import decide_together
 
     read = read_dataset(dataset, table, columns=columns)
     check_outputs([export, next_file], [import_file] if import_file else [], read)
@@ -79,7 +83,7 @@ def review(
         strangers = [name for step in steps for name in step.filenames if name not in known]
         kept = [step.among(known) for step in steps]
         decide_together(read.folder, [step for step in kept if step.filenames])
-    decisions = load_decisions(read.folder)
+    decisions = decisions_about(read)
     if export is not None:
         given = read.rows.drop_duplicates("filename").set_index("filename")["label"]
         write_output(export, decisions_csv(decisions, given.to_dict()))

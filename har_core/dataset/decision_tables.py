@@ -64,18 +64,26 @@ def decisions_csv(decisions: Decisions, given_labels: Mapping[str, str]) -> str:
     return table_csv(pd.DataFrame(rows, columns=list(_COLUMNS)).map(escape_formula))
 
 
+def decisions_about(dataset: Dataset) -> Decisions:
+    """Return what was decided about the photographs of a dataset, not about what they replaced."""
+    decisions, paths = load_decisions(dataset.folder), _paths(dataset)
+    names = [name for name in decisions.current if name in paths]
+    hashes = sha256_of_files([paths[name] for name in names])
+    return decisions.about(dict(zip(names, hashes, strict=True)))
+
+
+def _paths(dataset: Dataset) -> dict[str, str | None]:
+    listed = dataset.rows.drop_duplicates("filename").set_index("filename")["path"]
+    return dict(dataset.unlisted) | listed.to_dict()
+
+
 def cleaned_dataset(dataset: Dataset) -> tuple[Dataset, str]:
     """Return a dataset as its decisions leave it, and what that changed, in a sentence.
 
     A decision about a photograph that another one has replaced since does not count. Rows that
     nobody has labelled are left out, unless there is no label at all.
     """
-    decisions = load_decisions(dataset.folder)
-    paths = dataset.rows.drop_duplicates("filename").set_index("filename")["path"].to_dict()
-    paths = dict(dataset.unlisted) | paths
-    names = [name for name in decisions.current if name in paths]
-    hashes = sha256_of_files([paths[name] for name in names])
-    decisions = decisions.about(dict(zip(names, hashes, strict=True)))
+    decisions, paths = decisions_about(dataset), _paths(dataset)
     rows = cleaned_table(dataset.rows, decisions, dataset.unlisted)
     added = rows.index[rows["path"].eq("")]  # what is missing has None
     rows.loc[added, "path"] = rows.loc[added, "filename"].map(dataset.unlisted)

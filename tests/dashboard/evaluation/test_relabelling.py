@@ -5,6 +5,7 @@ from pathlib import Path
 from streamlit.testing.v1 import AppTest
 
 from har_core.dataset.decisions import load_decisions
+from tests.drawing import photo_bytes
 from tests.patience import PATIENCE_S
 
 
@@ -24,6 +25,11 @@ def test_a_photograph_is_relabelled_confirmed_and_taken_back(tiny_dataset: Path)
     app.button(key="evaluated_keep running_1.jpg").click().run()
     assert load_decisions(tiny_dataset).current == {}
     assert "keeps the labels" in app.caption[0].value
+    app.button(key="evaluated_exclude running_1.jpg").click().run()
+    assert [badge.value for badge in app.markdown if "Excluded" in badge.value]
+    (tiny_dataset / "train" / "running_1.jpg").write_bytes(photo_bytes("running", 77))
+    app.run()  # that was about another photograph
+    assert not [badge.value for badge in app.markdown if "Excluded" in badge.value]
 
 
 def test_a_photograph_that_is_not_listed_is_not_offered(tiny_dataset: Path) -> None:

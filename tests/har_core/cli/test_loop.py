@@ -139,3 +139,14 @@ def test_what_to_label_next_is_written_filled_in_and_taken_over(
     rows = pd.read_csv(StringIO(review("--next", "-"))).set_index("filename")
     assert rows.index.tolist() == ["running_0.jpg"]
     assert "running" not in set(rows["suggested"])  # there is none any more to learn from
+
+
+def test_what_was_decided_about_a_photograph_before_is_not_exported(
+    run, tiny_dataset: Path, tmp_path: Path
+) -> None:
+    decide(tiny_dataset, "exclude", ["running_0.jpg", "running_1.jpg"])
+    (tiny_dataset / "train" / "running_0.jpg").write_bytes(photo_bytes("running", 77))
+    table = tmp_path / "decisions.csv"
+    done = run("review", "--dataset", tiny_dataset, "--export", table)
+    assert "0 relabelled, 1 excluded" in done.stdout
+    assert pd.read_csv(table)["filename"].tolist() == ["running_1.jpg"]
