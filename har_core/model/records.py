@@ -154,7 +154,8 @@ def match_splits(sha256: pd.Series, splits: pd.DataFrame) -> pd.Series:
         Index as `sha256`; ``""`` where no split is recorded, and ``"test + train"`` for a
         photograph of which copies are recorded in both.
     """
-    pairs = splits.loc[splits["sha256"].ne(""), ["sha256", "split"]].drop_duplicates()
+    recorded = splits["sha256"].ne("") & splits["split"].ne("")  # a copy may be left out
+    pairs = splits.loc[recorded, ["sha256", "split"]].drop_duplicates()
     repeated = pairs["sha256"].duplicated(keep=False)
     once = pairs[~repeated].set_index("sha256")["split"]
     several = pairs[repeated].sort_values("split").groupby("sha256")["split"].agg(_joined)
@@ -202,7 +203,7 @@ def rows_of_split(
         raise DatasetError(
             f"The model {folder.name!r} does not record its splits; leave out --split."
         )
-    names = sorted(splits["split"].unique())
+    names = sorted(set(splits["split"]) - {""})
     if split not in names:
         raise DatasetError(f"There is no split {split!r}; the model records {', '.join(names)}.")
     sha256 = pd.Series(sha256_of_files(table["path"].tolist(), progress), index=table.index)

@@ -122,6 +122,15 @@ def test_copies_recorded_in_several_splits_are_in_no_single_one() -> None:
     assert matched.tolist() == ["test + train", "test + validation"]
 
 
+def test_a_copy_that_is_left_out_leaves_a_photograph_in_its_split(tmp_path: Path) -> None:
+    splits = SPLITS.assign(sha256=["A", "B", "B", "C"], split=["train", "test", "", ""])
+    assert match_splits(pd.Series(["A", "B", "C"]), splits).tolist() == ["train", "test", ""]
+    write_bundle(tmp_path, splits=parquet(splits))
+    for name in ("", "other"):
+        with pytest.raises(DatasetError, match="the model records test, train"):
+            rows_of_split(pd.DataFrame({"filename": [], "path": []}), tmp_path / "m", name)
+
+
 def test_photographs_without_a_known_content_were_never_seen() -> None:
     unknown = pd.concat([SPLITS, SPLITS.head(1).assign(sha256="")])
     assert were_seen(["A", "B", "", "C"], unknown, ["train"]).tolist() == [True] + [False] * 3
