@@ -67,7 +67,8 @@ def decisions_csv(decisions: Decisions, given_labels: Mapping[str, str]) -> str:
 def decisions_about(dataset: Dataset) -> Decisions:
     """Return what was decided about the photographs of a dataset, not about what they replaced."""
     decisions, paths = load_decisions(dataset.folder), _paths(dataset)
-    names = [name for name in decisions.current if name in paths]
+    decided = {name for step in decisions.steps for name in step.filenames}
+    names = sorted(decided & paths.keys())
     hashes = sha256_of_files([paths[name] for name in names])
     return decisions.about(dict(zip(names, hashes, strict=True)))
 

@@ -13,6 +13,7 @@ import pytest
 from har_core.dataset import decisions as decisions_module
 from har_core.dataset.decision_tables import (
     cleaned_dataset,
+    decisions_about,
     decisions_csv,
     read_decisions_csv,
 )
@@ -141,6 +142,21 @@ def test_decision_belongs_to_a_photograph_not_to_the_next_of_its_name(tiny_datas
     (photos / "running_0.jpg").write_bytes(first)
     decisions = load_decisions(tiny_dataset).about(present(tiny_dataset))
     assert decisions.excluded == {"running_0.jpg", "running_1.jpg"}
+
+
+def test_what_was_taken_back_of_another_photograph_still_holds_for_the_first(
+    tiny_dataset: Path,
+) -> None:
+    path = tiny_dataset / "train" / "running_0.jpg"
+    first = path.read_bytes()
+    decide(tiny_dataset, "exclude", ["running_0.jpg"])
+    path.write_bytes(photo_bytes("running", 77))
+    decide(tiny_dataset, "relabel", ["running_0.jpg"], "sitting")
+    decide(tiny_dataset, "keep", ["running_0.jpg"])
+    dataset = open_dataset(tiny_dataset)
+    assert not decisions_about(dataset).current
+    path.write_bytes(first)
+    assert decisions_about(dataset).excluded == {"running_0.jpg"}
 
 
 def test_decision_means_what_was_looked_at_not_what_has_its_name_meanwhile(
