@@ -91,8 +91,8 @@ def read_lineage(folder: str | Path) -> pd.DataFrame | None:
     Returns
     -------
     DataFrame or None
-        As of `read_splits`. What only earlier models have met comes last, with their splits, the
-        name and label ``""``. Groups are numbered anew.
+        As of `read_splits`. What only earlier models have met or learned from comes last, with
+        their splits, the name and label ``""``. Groups are numbered anew.
 
     Raises
     ------

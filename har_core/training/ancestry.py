@@ -9,7 +9,13 @@ import pandas as pd
 from har_core.dataset.splits import SPLITS
 from har_core.errors import ModelBundleError
 from har_core.model.loading import find_model
-from har_core.model.manifest import CROSS_VALIDATED_FILE, INHERITED_FILE, KERAS_FILE, SPLITS_FILE
+from har_core.model.manifest import (
+    CROSS_VALIDATED_FILE,
+    INHERITED_FILE,
+    KERAS_FILE,
+    MANIFEST_FILE,
+    SPLITS_FILE,
+)
 from har_core.model.records import (
     INHERITED_COLUMNS,
     join_records,
@@ -25,14 +31,17 @@ from har_core.wording import counted
 
 SHIPPED: Final = "shipped"
 _SHIPPED_MODEL: Final = "cnn_lstm_har15"
-_RANKS: Final = {name: rank for rank, name in enumerate(SPLITS)}
+# What was left out counts like a test photograph: nothing was learned from it.
+_RANKS: Final = {"": len(SPLITS) - 1} | {name: rank for rank, name in enumerate(SPLITS)}
 
 
 def bundle_of_weights(weights: str) -> Path | None:
     """Return the bundle that a setting ``backbone_weights`` points into, or None."""
     path = Path(weights)
-    lies_in_one = is_file(path) and is_file(path.parent / SPLITS_FILE)
-    return path.parent if lies_in_one and weights not in ("imagenet", "random") else None
+    # A training run's folder has no manifest, and an imported model's records no splits.
+    lies_in_one = any(is_file(path.parent / name) for name in (MANIFEST_FILE, SPLITS_FILE))
+    is_weights = is_file(path) and weights not in ("imagenet", "random")
+    return path.parent if is_weights and lies_in_one else None
 
 
 def shipped_backbone(prepared: PreparedDataset) -> str:
@@ -101,14 +110,16 @@ def _n_leaking(folder: Path, prepared: PreparedDataset) -> int:
 def inheritance(
     ancestors: Sequence[Path], table: pd.DataFrame
 ) -> tuple[dict[str, bytes], dict[str, Any]]:
-    """Return what a new bundle records of the photographs that only its ancestors have met.
+    """Return what a new bundle records of the photographs that its ancestors have met.
+
+    That is those that it does not record itself, or as less than what they were to an ancestor.
 
     Parameters
     ----------
     ancestors : sequence of Path
         Bundles, or folders of runs, whose networks the new one goes on from or learns from.
     table : DataFrame
-        ``sha256`` of the photographs in the new bundle's own record.
+        ``sha256``, ``split`` and ``duplicate_group`` of the new bundle's own record.
 
     Returns
     -------
@@ -130,11 +141,11 @@ def inheritance(
         unrecorded.update(unrecorded_ancestors(folder))
     columns = list(INHERITED_COLUMNS)
     known = [record[columns] for record in lineages.values() if record is not None]
-    met = join_records([pd.DataFrame(columns=columns), *known])
-    met = met[met["sha256"].ne("") & ~met["sha256"].isin(table["sha256"])]
-    # What one ancestor has learned from is learned, whatever it is to another.
+    met = join_records([table[columns], *known])
+    # What one model has learned from is learned, whatever it is to another; its own come first.
     met = met.sort_values("split", key=lambda names: names.map(_RANKS), kind="stable")
-    met = met.drop_duplicates("sha256")
+    met = met[met["sha256"].ne("")].drop_duplicates("sha256")
+    met = met[met.index >= len(table)]
     content = met.to_parquet(index=False, compression="zstd")
     return {INHERITED_FILE: content}, {"unrecorded": sorted(unrecorded)}
 

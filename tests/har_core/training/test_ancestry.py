@@ -1,10 +1,12 @@
 from pathlib import Path
 
+import pandas as pd
 import pytest
 
 from har_core.errors import ModelBundleError
 from har_core.model.manifest import (
     CROSS_VALIDATED_FILE,
+    INHERITED_FILE,
     KERAS_FILE,
     SPLITS_FILE,
 )
@@ -13,6 +15,7 @@ from har_core.training.ancestry import (
     bundle_of_weights,
     check_held_out,
     find_cross_validation,
+    inheritance,
     knows_labels,
     shipped_backbone,
 )
@@ -44,6 +47,32 @@ def test_keywords_are_no_files_of_the_current_folder(tiny_models, prepared, monk
     assert bundle_of_weights("imagenet") is None
     assert bundle_of_weights("random") is None
     assert bundle_of_weights("model.keras") == Path()
+
+
+def test_nothing_is_known_of_a_network_whose_bundle_records_no_splits(tiny_models):
+    keras_file = tiny_models / "tiny" / KERAS_FILE
+    keras_file.write_bytes(b"")
+    origin = bundle_of_weights(str(keras_file))
+    assert origin == tiny_models / "tiny"
+    assert inheritance([origin], record(a="train"))[1] == {"unrecorded": ["tiny"]}
+    keras_file.rename(tiny_models / KERAS_FILE)
+    assert bundle_of_weights(str(tiny_models / KERAS_FILE)) is None
+
+
+def record(**splits):
+    given = {"filename": list(splits), "sha256": list(splits), "split": list(splits.values())}
+    return pd.DataFrame(given).assign(label="running", duplicate_group=0)
+
+
+def test_what_an_ancestor_has_learned_from_is_recorded_whatever_it_is_to_the_new_model(tmp_path):
+    old = record(a="train", b="test", c="validation", d="train", e="test")
+    old.to_parquet(tmp_path / SPLITS_FILE)
+    # A copy of a test photograph is left out here, but has been learned from all the same.
+    new = record(a="", b="", c="test", d="train", f="test")
+    files, _ = inheritance([tmp_path], new)
+    (tmp_path / INHERITED_FILE).write_bytes(files[INHERITED_FILE])
+    met = pd.read_parquet(tmp_path / INHERITED_FILE).set_index("sha256")["split"]
+    assert met.to_dict() == {"a": "train", "c": "validation", "e": "test"}
 
 
 def test_model_that_saw_held_out_photographs_is_refused(tiny_models, prepared):
