@@ -208,8 +208,11 @@ def _from_server(item: Item) -> bytes:
     filesystem, path = open_filesystem(item.uri)
 
     def read() -> Any:
-        with filesystem.open_input_stream(path) as stream:
-            return stream.read(MAX_BYTES + 1)
+        try:
+            with filesystem.open_input_stream(path) as stream:
+                return stream.read(MAX_BYTES + 1)
+        except ValueError as error:  # of an address that can be none
+            raise InvalidImageError(f"Cannot open {item.uri}: {error}.", "unreadable") from error
 
     try:
         return with_retries(read, item.uri)

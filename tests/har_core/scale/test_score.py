@@ -139,15 +139,17 @@ def test_photographs_behind_a_web_server_are_scored(inline: None, tmp_path: Path
     with ThreadingHTTPServer(("127.0.0.1", 0), partial(Quiet, directory=folder)) as server:
         threading.Thread(target=server.serve_forever, daemon=True).start()
         address = f"http://127.0.0.1:{server.server_port}"
-        (tmp_path / "list.txt").write_text(f"{address}/a.jpg\n{address}/gone.jpg\n")
+        wrong = "http://[no/address.jpg"
+        (tmp_path / "list.txt").write_text(f"{address}/a.jpg\n{address}/gone.jpg\n{wrong}\n")
         score([f"{address}/"], str(tmp_path / "listed"))
         score([str(tmp_path / "list.txt")], str(tmp_path / "named"))
         server.shutdown()
     listed, named = rows_of(tmp_path / "listed"), rows_of(tmp_path / "named")
     assert listed["action"].fillna("none").tolist() == ["sitting", "none"]
     assert listed["reason"].fillna("").tolist() == ["", "not_an_image"]
-    assert named["action"].fillna("none").tolist() == ["sitting", "none"]
+    assert named["action"].fillna("none").tolist() == ["sitting", "none", "none"]
     assert named["error"].iloc[1] == f"There is no {address}/gone.jpg."
+    assert str(named["error"].iloc[2]).startswith(f"Cannot open {wrong}: ")
 
 
 def test_input_that_is_named_twice_has_one_row(
