@@ -316,7 +316,9 @@ def _take_over(run: Run) -> None:
         except OSError as error:
             raise ModelBundleError(f"Cannot write {target}: {error.strerror or error}.") from error
     # A kill may come between this and the record.
-    elif read_manifest(target) != read_manifest(run.model):
+    elif read_manifest(run.model) not in [
+        entry.manifest for entry in list_bundles(models_dir()) if entry.name == run.name
+    ]:
         raise ModelBundleError(f"{target} exists already; rename or remove it first.")
     _record(replace(run, used=True))
     shutil.rmtree(run.folder / "models", ignore_errors=True)

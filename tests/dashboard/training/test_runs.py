@@ -309,6 +309,16 @@ def test_what_a_kill_left_among_the_models_is_taken_over_all_the_same(
     assert used is not None and used.state == "used"
 
 
+def test_what_is_no_model_is_not_replaced_and_said_to_be_in_the_way(
+    start, tiny_models: Path
+) -> None:
+    run = wait_for(start("better"), has_ended)
+    (tiny_models / "better").mkdir()
+    with pytest.raises(HarError, match="better exists already; rename or remove it first"):
+        use_model(run)
+    assert list((tiny_models / "better").iterdir()) == []
+
+
 def test_time_left_is_that_of_what_it_does_now(base: Path) -> None:
     def progress(what: str, done: int, time: float) -> dict:
         return {"event": "progress", "what": what, "done": done, "total": 1000, "time": time}
