@@ -84,11 +84,24 @@ class RunFolder:
         Raises
         ------
         HarError
-            See `check_resume` and `make`; or if another process is at work on it.
+            See `check_resume`, `make` and `alone`.
         """
         if resume:
             check_resume([self], resume)
         self.make()
+        with self.alone():
+            check_resume([self], resume)
+            yield
+
+    @contextmanager
+    def alone(self) -> Iterator[None]:
+        """Be at work on the run, as the only process that is.
+
+        Raises
+        ------
+        HarError
+            If another one is.
+        """
         with ExitStack() as stack:
             try:
                 stack.enter_context(folder_to_oneself(self.path, wait=False))
@@ -96,7 +109,6 @@ class RunFolder:
                 raise HarError(
                     f"Another process is at work on {self.path}; wait for its end."
                 ) from None
-            check_resume([self], resume)
             yield
 
     def make(self) -> None:

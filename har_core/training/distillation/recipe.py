@@ -113,6 +113,9 @@ def train_recipe(
     numbers = range(1, len(recipe.teachers) + 1)
     runs = [RunFolder(Path(runs_dir) / f"{name}-teacher{number}") for number in numbers]
     student_run = RunFolder(Path(runs_dir) / name)
+    for run in (*runs, student_run):
+        with run.alone():
+            pass  # else it would be taken for interrupted
     check_resume([*runs, student_run], resume)
     for run, settings in zip(runs, recipe.teachers, strict=True):
         train_network(dataset, run, settings, csv=csv, progress=progress, on_epoch=on_epoch)

@@ -2,6 +2,7 @@
 
 import dataclasses
 import re
+from functools import partial
 from pathlib import Path
 
 import pandas as pd
@@ -13,7 +14,9 @@ from har_core.errors import HarError
 from har_core.model import bundle
 from har_core.model.manifest import SPLITS_FILE, TRAINING_LOG_FILE, UNLABELLED_FILE
 from har_core.model.records import read_splits
+from har_core.storage.locks import folder_to_oneself
 from har_core.training.distillation.recipe import read_recipe, train_recipe
+from har_core.training.run_folder import RunFolder
 from tests.drawing import draw_photo, write_dataset, write_small_backbone
 
 SHIPPED = Path(__file__).parents[4] / "recipes" / "har15.toml"
@@ -81,6 +84,25 @@ def test_recipe_that_makes_no_sense_is_refused_by_name(tmp_path, content, messag
     (tmp_path / "r.toml").write_text(content)
     with pytest.raises(HarError, match=message):
         read_recipe(tmp_path / "r.toml")
+
+
+def test_recipe_that_a_process_is_at_work_on_is_neither_begun_nor_gone_on_with(
+    tmp_path, monkeypatch
+):
+    monkeypatch.setenv("HAR_MODELS_DIR", str(tmp_path / "models"))
+    (tmp_path / "r.toml").write_text("[[teacher]]\n[student]\n")
+    start = partial(
+        train_recipe, tmp_path, "made", read_recipe(tmp_path / "r.toml"), runs_dir=tmp_path / "runs"
+    )
+    at_work = RunFolder(tmp_path / "runs" / "made-teacher1")
+    at_work.make()
+    at_work.write_settings({"settings": {}, "dataset": "any"})
+    with folder_to_oneself(at_work.path):
+        for resume in (False, True):
+            with pytest.raises(HarError, match="Another process is at work on .*made-teacher1"):
+                start(resume=resume)
+    with pytest.raises(HarError, match="--resume"):
+        start()
 
 
 def test_recipe_is_made_end_to_end_over_a_kill(tmp_path, monkeypatch):
