@@ -99,7 +99,7 @@ def test_recipe_that_a_process_is_at_work_on_is_neither_begun_nor_gone_on_with(
     at_work.write_settings({"settings": {}, "dataset": "any"})
     with folder_to_oneself(at_work.path):
         for resume in (False, True):
-            with pytest.raises(HarError, match="Another process is at work on .*made-teacher1"):
+            with pytest.raises(HarError, match=r"Another process is at work on .*made-teacher1"):
                 start(resume=resume)
     with pytest.raises(HarError, match="--resume"):
         start()
