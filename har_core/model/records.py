@@ -103,6 +103,8 @@ def read_lineage(folder: str | Path) -> pd.DataFrame | None:
     if splits is None or not is_file(path):
         return splits
     inherited = read_parquet(path, INHERITED_COLUMNS).assign(filename="", label="")
+    # Such as a test photograph of an earlier model that this one learned from without its label.
+    inherited.loc[were_seen(inherited["sha256"], splits, ["train"]), "split"] = "train"
     return join_records([splits, inherited[list(_SPLIT_COLUMNS)]])
 
 

@@ -11,6 +11,7 @@ from har_core.errors import DatasetError, ModelBundleError
 from har_core.model import bundle
 from har_core.model.manifest import (
     CROSS_VALIDATED_FILE,
+    INHERITED_FILE,
     ONNX_FILE,
     PREDICTIONS_FILE,
     SPLITS_FILE,
@@ -23,6 +24,7 @@ from har_core.model.records import (
     match_probabilities,
     match_splits,
     predicted_splits,
+    read_lineage,
     read_predictions,
     read_splits,
     recorded_cross_validation,
@@ -216,3 +218,15 @@ def test_photographs_learned_from_without_labels_are_training_photographs(tmp_pa
     assert match_splits(pd.Series(["A", "U", "X"]), splits).tolist() == ["train", "train", ""]
     assert were_seen(["U", "B"], splits, ["train"]).tolist() == [True, False]
     assert splits["duplicate_group"].nunique() == 5  # b and d are one group, u and v are none
+
+
+def test_what_was_learned_from_without_its_label_is_no_test_photograph_of_an_ancestor(
+    tmp_path: Path,
+) -> None:
+    unlabelled = pd.DataFrame({"filename": ["u.jpg"], "sha256": ["U"]})
+    write_bundle(tmp_path, splits=parquet(SPLITS), unlabelled=parquet(unlabelled))
+    met = SPLITS.assign(sha256=["U", "V", "W", "X"], split="test")
+    met.to_parquet(tmp_path / "m" / INHERITED_FILE)
+    lineage = read_lineage(tmp_path / "m")
+    assert lineage is not None
+    assert match_splits(pd.Series(["U", "V"]), lineage).tolist() == ["train", "test"]
