@@ -70,8 +70,6 @@ def _locked(file: IO[str], how: int) -> bool:
     """Lock a file, and tell whether nobody else has; where a file system knows no locks, nobody."""
     try:
         fcntl.flock(file, how)
-    except BlockingIOError:
-        return False
-    except OSError:  # of some disks that are mounted from elsewhere
-        pass
+    except OSError as error:  # another one is of disks that are mounted from elsewhere
+        return not isinstance(error, BlockingIOError)
     return True

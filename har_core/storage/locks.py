@@ -35,8 +35,7 @@ def folder_to_oneself(folder: Path, *, wait: bool = True) -> Iterator[None]:
                 opened = os.open(folder, os.O_RDONLY)
                 stack.callback(os.close, opened)
                 fcntl.flock(opened, fcntl.LOCK_EX | (0 if wait else fcntl.LOCK_NB))
-            except BlockingIOError:
-                raise
-            except (OSError, ValueError):
-                pass
+            except (OSError, ValueError) as error:
+                if isinstance(error, BlockingIOError):
+                    raise
         yield

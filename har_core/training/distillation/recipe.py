@@ -2,6 +2,7 @@
 
 import dataclasses
 import tomllib
+from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
@@ -113,10 +114,10 @@ def train_recipe(
     numbers = range(1, len(recipe.teachers) + 1)
     runs = [RunFolder(Path(runs_dir) / f"{name}-teacher{number}") for number in numbers]
     student_run = RunFolder(Path(runs_dir) / name)
-    for run in (*runs, student_run):
-        with run.alone():
-            pass  # else it would be taken for interrupted
-    check_resume([*runs, student_run], resume)
+    with ExitStack() as at_work:  # one that another process is at work on is not interrupted
+        for run in (*runs, student_run):
+            at_work.enter_context(run.alone())
+        check_resume([*runs, student_run], resume)
     for run, settings in zip(runs, recipe.teachers, strict=True):
         train_network(dataset, run, settings, csv=csv, progress=progress, on_epoch=on_epoch)
     teachers = tuple(str(run.path) for run in runs)
