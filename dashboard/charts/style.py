@@ -40,13 +40,8 @@ def base_layout(height: int) -> dict[str, object]:
 
 def bare_layout(height: int) -> dict[str, object]:
     """Return the layout of a figure of this height in CSS pixels that fills its whole width."""
-    return {
-        "height": height,
-        "margin": {"l": 0, "r": 8, "t": 6, "b": 4},
-        "paper_bgcolor": TRANSPARENT,
-        "plot_bgcolor": TRANSPARENT,
-        "showlegend": False,
-    }
+    margin = {"l": 0, "r": 8, "t": 6, "b": 4}
+    return {**base_layout(height), "margin": margin, "showlegend": False}
 
 
 def class_axis(figure: go.Figure, class_names: Sequence[str]) -> None:

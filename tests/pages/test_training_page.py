@@ -315,11 +315,16 @@ def test_a_training_is_stopped_as_soon_as_it_has_said_who_it_is(
     assert stopped == [(os.getpid(), signal.SIGTERM)]
 
 
-def test_the_address_keeps_no_run_that_is_gone(tiny_models: Path) -> None:
-    run = Run("20260101-000000-mine", "mine", "quick", str(tiny_models / "tiny"), "photos")
+def failed_run(models: Path) -> Run:
+    run = Run("20260101-000000-mine", "mine", "quick", str(models / "tiny"), "photos")
     run.folder.mkdir(parents=True)
     (run.folder / "run.json").write_text(json.dumps(asdict(run)))
     EventLog(run.folder / "events.jsonl").write("failed", error="It was dark.")
+    return run
+
+
+def test_the_address_keeps_no_run_that_is_gone(tiny_models: Path) -> None:
+    run = failed_run(tiny_models)
     page = open_page()
     page.query_params["run"] = run.id
     page.run()
@@ -331,10 +336,7 @@ def test_the_address_keeps_no_run_that_is_gone(tiny_models: Path) -> None:
 
 
 def test_a_selected_version_is_that_one_only(tiny_models: Path) -> None:
-    run = Run("20260101-000000-mine", "mine", "quick", str(tiny_models / "tiny"), "photos")
-    run.folder.mkdir(parents=True)
-    (run.folder / "run.json").write_text(json.dumps(asdict(run)))
-    EventLog(run.folder / "events.jsonl").write("failed", error="It was dark.")
+    failed_run(tiny_models)
     page = open_page()
     selected = selecting(page, "mine")
     assert "mine" in headers(send(page, selected))
