@@ -1,11 +1,11 @@
 """Scan, duplicates and analysis against the programs that look for the same: time and findings.
 
     python -m benchmarks.peers.findings DATASET [--sample N] [--workers N] [--rounds N]
-                                  [--imagededup PYTHON]
+                                  [--imagededup PYTHON] [--fastdup PYTHON]
 
 The same photographs, the same workers, in turns; the best time of each counts. imagededup needs
-PyTorch, so it runs in an environment of its own, whose Python is named. Labels and outliers are
-judged by the same features, which are made before.
+PyTorch and fastdup NumPy 1, so each runs in an environment of its own, whose Python is named.
+Labels and outliers are judged by the same features, which are made before.
 """
 
 import argparse
@@ -15,6 +15,7 @@ import os
 import subprocess
 import tempfile
 import time
+from collections import defaultdict
 from collections.abc import Iterable
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -36,7 +37,6 @@ from har_core.scan.scanning import list_rows, scan_dataset
 from tests.dashboard_process import ROOT
 
 KINDS = ("dark", "light", "blurry", "low_information", "odd_size", "odd_aspect_ratio", "grayscale")
-PEER = ROOT / "benchmarks" / "peers" / "imagededup_pairs.py"
 
 
 def main() -> None:
@@ -47,6 +47,7 @@ def main() -> None:
     parser.add_argument("--workers", type=int, default=os.cpu_count() or 1)
     parser.add_argument("--rounds", type=int, default=2)
     parser.add_argument("--imagededup", type=Path, help="Python of its environment")
+    parser.add_argument("--fastdup", type=Path, help="Python of its environment")
     arguments = parser.parse_args()
     with tempfile.TemporaryDirectory() as temporary:
         os.environ["HAR_CACHE_DIR"] = temporary
@@ -59,13 +60,12 @@ def main() -> None:
 
 
 def compare_scans(dataset: Path, arguments: argparse.Namespace) -> tuple[list[dict], list[dict]]:
-    """Compare a whole scan with cleanvision, and with imagededup's search for duplicates."""
+    """Compare a whole scan with cleanvision and fastdup, and with imagededup's duplicates."""
     from cleanvision import Imagelab
 
     paths = sorted(list_rows(dataset)["path"].dropna())
-    names = ("scan", "duplicates", "search", "cleanvision", "imagededup", "imagededup's search")
-    taken: dict[str, list[float]] = {name: [] for name in names}
-    duplicates = {}
+    taken: defaultdict[str, list[float]] = defaultdict(list)
+    pairs_of: dict[str, set[frozenset]] = {}
     for number in range(arguments.rounds):
         lab = Imagelab(filepaths=paths, verbose=False)
         cache = dataset.parent / f"{number}.sqlite"
@@ -78,12 +78,13 @@ def compare_scans(dataset: Path, arguments: argparse.Namespace) -> tuple[list[di
 
         taken["scan"].append(seconds_of(scan))
         taken["cleanvision"].append(seconds_of(find))
+        for peer in ("imagededup", "fastdup"):
+            if python := getattr(arguments, peer):
+                said = _said_by(peer, python, dataset / "train", arguments.workers)
+                taken[peer].append(said["seconds"])
+                taken[f"{peer}'s search"].append(said.get("search", np.nan))
+                pairs_of[peer] = {frozenset(pair) for pair in said["pairs"]}
         if arguments.imagededup:
-            command = [arguments.imagededup, PEER, dataset / "train", str(arguments.workers)]
-            said = subprocess.run(command, check=True, capture_output=True, text=True).stdout
-            duplicates = json.loads(said.splitlines()[-1])
-            taken["imagededup"].append(duplicates["seconds"])
-            taken["imagededup's search"].append(duplicates["search"])
             start = time.perf_counter()
             thumbnails = thumbnails_of(paths, arguments.workers)
             middle = time.perf_counter()
@@ -109,14 +110,16 @@ def compare_scans(dataset: Path, arguments: argparse.Namespace) -> tuple[list[di
             "cleanvision", "pairs of duplicates", ours | exact, _pairs(itertools.chain(*sets))
         )
     )
-    if duplicates:
-        theirs = {frozenset(pair) for pair in duplicates["pairs"]}
-        named = {frozenset(Path(path).name for path in pair) for pair in ours | exact}
-        found.append(_agreement("imagededup", "pairs of duplicates", named, theirs))
+    named = {frozenset(Path(path).name for path in pair) for pair in ours | exact}
+    found += [
+        _agreement(peer, "pairs of duplicates", named, theirs) for peer, theirs in pairs_of.items()
+    ]
     times = [
         _time("scan, 16 kinds", "cleanvision, default kinds", taken["scan"], taken["cleanvision"])
     ]
-    if duplicates:
+    if arguments.fastdup:
+        times.append(_time("scan, 16 kinds", "fastdup, its run", taken["scan"], taken["fastdup"]))
+    if arguments.imagededup:
         peer = "imagededup, PHash"
         times += [
             _time("scan, 16 kinds", f"{peer}, duplicates", taken["scan"], taken["imagededup"]),
@@ -126,6 +129,14 @@ def compare_scans(dataset: Path, arguments: argparse.Namespace) -> tuple[list[di
             _time("search alone", f"{peer}: search", taken["search"], taken["imagededup's search"]),
         ]
     return times, found
+
+
+def _said_by(peer: str, python: Path, folder: Path, workers: int) -> dict:
+    script = ROOT / "benchmarks" / "peers" / f"{peer}_pairs.py"
+    done = subprocess.run(
+        [python, script, folder, str(workers)], check=True, capture_output=True, text=True
+    )
+    return json.loads(done.stdout.splitlines()[-1])
 
 
 def compare_analyses(photographs: pd.DataFrame, rounds: int) -> tuple[list[dict], list[dict]]:
