@@ -11,7 +11,9 @@ def keras_2_files(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Return a folder of networks as Keras 2 wrote them, each with its answers (``.npy``)."""
     folder = tmp_path_factory.mktemp("keras_2")
     with tarfile.open(ARCHIVE) as archive:
-        archive.extractall(folder, filter="data")
+        # Python before 3.11.4, as Debian 12 has it, knows no filters.
+        archive.extraction_filter = getattr(tarfile, "data_filter", None)
+        archive.extractall(folder)
     return folder
 
 
