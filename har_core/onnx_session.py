@@ -1,6 +1,9 @@
 """How ONNX Runtime is asked to run a graph."""
 
+import os
 from typing import Any
+
+from har_core.threads import cores
 
 
 def open_session(
@@ -30,6 +33,8 @@ def open_session(
     import onnxruntime
 
     options = onnxruntime.SessionOptions()
+    if not threads and cores() < (os.cpu_count() or 1):
+        threads = cores()  # by itself it takes those that a container may not use, too
     options.intra_op_num_threads = threads
     options.add_session_config_entry("session.x64quantprecision", "1")
     if not optimised:

@@ -1,11 +1,15 @@
 """Only cores that may be used count, and limits of threads that overlap leave none behind."""
 
 import os
+from pathlib import Path
 
 import numpy as np
+import onnxruntime
 import pytest
 from threadpoolctl import threadpool_info
 
+from har_core import onnx_session
+from har_core import threads as module
 from har_core.threads import cores, limited_threads
 
 
@@ -16,7 +20,49 @@ def threads() -> list[int]:
 
 def test_only_cores_that_may_be_used_count(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(os, "sched_getaffinity", lambda _: {1, 3, 9}, raising=False)
+    monkeypatch.setattr(module, "_CONTROL_GROUP", Path("nowhere"))
     assert cores() == 3
+
+
+@pytest.mark.parametrize(
+    ("files", "expected"),
+    [
+        ({}, 8),
+        ({"cpu.max": "max 100000\n"}, 8),
+        ({"cpu.max": "200000 100000\n"}, 2),
+        ({"cpu.max": "150000 100000\n"}, 2),
+        ({"cpu.max": "5000 100000\n"}, 1),
+        ({"cpu.max": "6400000 100000\n"}, 8),
+        ({"cpu.max": ""}, 8),
+        ({"cpu.max": "200000 0"}, 8),
+        ({"cpu/cpu.cfs_quota_us": "-1\n", "cpu/cpu.cfs_period_us": "100000\n"}, 8),
+        ({"cpu/cpu.cfs_quota_us": "300000\n", "cpu/cpu.cfs_period_us": "100000\n"}, 3),
+        ({"cpu/cpu.cfs_quota_us": "300000\n"}, 8),
+    ],
+)
+def test_a_containers_share_of_the_cores_counts(
+    files: dict[str, str], expected: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name, text in files.items():
+        (tmp_path / name).parent.mkdir(exist_ok=True)
+        (tmp_path / name).write_text(text)
+    monkeypatch.setattr(os, "sched_getaffinity", lambda _: set(range(8)), raising=False)
+    monkeypatch.setattr(module, "_CONTROL_GROUP", tmp_path)
+    assert cores() == expected
+
+
+@pytest.mark.parametrize(("allowed", "asked", "expected"), [(2, 0, 2), (2, 1, 1), (8, 0, 0)])
+def test_a_network_takes_no_threads_for_cores_that_the_process_may_not_use(
+    allowed: int, asked: int, expected: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    sessions: list[onnxruntime.SessionOptions] = []
+    monkeypatch.setattr(os, "cpu_count", lambda: 8)
+    monkeypatch.setattr(onnx_session, "cores", lambda: allowed)
+    monkeypatch.setattr(
+        onnxruntime, "InferenceSession", lambda _, options, **__: sessions.append(options)
+    )
+    onnx_session.open_session(b"", threads=asked)
+    assert sessions[0].intra_op_num_threads == expected
 
 
 def test_overlapping_limits_are_all_taken_back() -> None:
