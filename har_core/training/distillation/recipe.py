@@ -146,7 +146,9 @@ def _settings(values: dict[str, Any], where: str) -> TrainingSettings:
             if name not in usual:
                 raise HarError(f"{where}: there is no setting {name!r}.")
             kind = type(usual[name])
-            if not isinstance(value, _STAND_INS.get(kind, kind)):
+            fits = isinstance(value, _STAND_INS.get(kind, kind))
+            # True and false are whole numbers to Python.
+            if not fits or isinstance(value, bool) is not (kind is bool):
                 raise HarError(f"{where}: the setting {name!r} cannot be {value!r}.")
     try:
         return TrainingSettings(**values, augmentation=AugmentationSettings(**augmentation))

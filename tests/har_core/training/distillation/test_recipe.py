@@ -73,6 +73,8 @@ def test_recipe_of_the_shipped_model_has_seven_teachers_and_a_patient_student():
         ("[student]\ndropout = 3", "student: .*dropout must be"),
         ("[student]\nepochs = '3'", "student: the setting 'epochs' cannot be '3'"),
         ("[student]\nepochs = 3.0", "student: the setting 'epochs' cannot be 3.0"),
+        ("[student]\nepochs = true", "student: the setting 'epochs' cannot be True"),
+        ("[student]\ndropout = false", "student: the setting 'dropout' cannot be False"),
         ("[student]\naugmentation = 3", "student: the setting 'augmentation' cannot be 3"),
         ("[student]\naugmentation = {mixup = ''}", "student: the setting 'mixup' cannot be ''"),
         ("student = 3", "needs a table \\[student\\]"),
