@@ -154,7 +154,8 @@ def compare_analyses(photographs: pd.DataFrame, rounds: int) -> tuple[list[dict]
 
     def our_labels() -> None:
         probabilities, names = cross_validated_probabilities(vectors, labels, groups)
-        ranking = find_label_suspects(pd.Series(labels), probabilities, names.tolist()).ranking
+        found = find_label_suspects(pd.Series(labels), probabilities, names.tolist(), groups)
+        ranking = found.ranking
         results["our labels"] = ranking.index[ranking["is_label_issue"]].to_numpy()
 
     def our_outliers() -> None:

@@ -17,6 +17,7 @@ from dashboard.widgets.paging import choose_page
 from dashboard.wording.glossary import GLOSSARY
 from dashboard.wording.names import escape_markdown, human_name, percent
 from har_core.analysis.suspects import N_FOLDS, LabelSuspects, find_label_suspects
+from har_core.analysis.whole_set import group_numbers
 from har_core.dataset.decisions import Decision, decide_together
 from har_core.errors import ModelBundleError
 from har_core.model.records import (
@@ -151,14 +152,30 @@ def _recorded(view: DatasetView, source: str) -> pd.DataFrame | None:
 @st.cache_data(max_entries=8, show_spinner="Ranking labels …", hash_funcs=BY_IDENTITY)
 def _rank(view: DatasetView, source: str) -> LabelSuspects:
     labels = view.photographs["label"]
+    # Before the scan only copies are known.
+    scanned = "duplicate_group" in view.photographs
+    numbers = (
+        group_numbers(view.photographs) if scanned else view.photographs["sha256"].factorize()[0]
+    )
+    groups = pd.Series(numbers, index=labels.index)
     known = _recorded(view, source)
     if known is not None:
-        return find_label_suspects(labels.loc[known.index], known.to_numpy(), list(known.columns))
+        return find_label_suspects(
+            labels.loc[known.index],
+            known.to_numpy(),
+            list(known.columns),
+            groups.loc[known.index].to_numpy(),
+        )
     if view.analysis is None:
         raise ValueError(f"The model records nothing for {source!r}.")
     analysis = view.analysis
     judged = labels.iloc[analysis.labelled]
-    return find_label_suspects(judged, analysis.probabilities, list(analysis.class_names))
+    return find_label_suspects(
+        judged,
+        analysis.probabilities,
+        list(analysis.class_names),
+        groups.iloc[analysis.labelled].to_numpy(),
+    )
 
 
 @st.cache_resource(max_entries=8, show_spinner=False, hash_funcs=BY_IDENTITY)

@@ -42,7 +42,8 @@ class LabelSuspects:
     by_class : DataFrame
         Index: class. ``photographs``, ``suspects``, ``noise`` (estimated share of photographs with
         this label to which the probabilities give another class, in [0, 1]: wrong labels, and
-        actions that overlap) with ``noise_low`` and ``noise_high`` (95 % interval, Wilson 1927).
+        actions that overlap) with ``noise_low`` and ``noise_high`` (95 % interval, Wilson 1927, of
+        as many observations as near-duplicate groups leave, Kish 1965).
     """
 
     ranking: pd.DataFrame
@@ -50,7 +51,7 @@ class LabelSuspects:
 
 
 def find_label_suspects(
-    labels: pd.Series, probabilities: np.ndarray, class_names: Sequence[str]
+    labels: pd.Series, probabilities: np.ndarray, class_names: Sequence[str], groups: np.ndarray
 ) -> LabelSuspects:
     """Rank labels by how much out-of-sample probabilities contradict them.
 
@@ -65,6 +66,8 @@ def find_label_suspects(
         Of a model that has not seen the photograph; rows sum to 1.
     class_names : sequence of str
         Of the C columns.
+    groups : ndarray of int, shape (N,)
+        Near-duplicate group of each; its photographs are one observation.
 
     Returns
     -------
@@ -104,7 +107,10 @@ def find_label_suspects(
         },
         index=labels.index,
     ).sort_values(["is_label_issue", "label_score"], ascending=[False, True], kind="stable")
-    return LabelSuspects(ranking, _by_class(ranking, names, np.clip(noise, 0, 1)))
+    sizes = pd.Series(1, index=pd.MultiIndex.from_arrays([codes, groups])).groupby(level=[0, 1])
+    squares = sizes.size().pow(2).groupby(level=0).sum().to_numpy()
+    observations = np.bincount(codes) ** 2 / squares
+    return LabelSuspects(ranking, _by_class(ranking, names, np.clip(noise, 0, 1), observations))
 
 
 def disputed_labels(
@@ -126,30 +132,34 @@ def disputed_labels(
         return find_label_issues(codes, probabilities, filter_by=rule, n_jobs=1)
 
 
-def _by_class(ranking: pd.DataFrame, names: np.ndarray, noise: np.ndarray) -> pd.DataFrame:
+def _by_class(
+    ranking: pd.DataFrame, names: np.ndarray, noise: np.ndarray, observations: np.ndarray
+) -> pd.DataFrame:
     """Sum up a ranking; see `LabelSuspects`."""
     of_class = ranking.groupby("label")["is_label_issue"]
+    low, high = _wilson_interval(noise, observations)
     table = pd.DataFrame(
         {
             "photographs": of_class.size().reindex(names).to_numpy(int),
             "suspects": of_class.sum().reindex(names).to_numpy(int),
             "noise": noise,
+            "noise_low": low,
+            "noise_high": high,
         },
         index=pd.Index(names, name="label"),
     )
-    ends = [
-        _wilson_interval(share * n, n)
-        for share, n in zip(noise, table["photographs"].to_numpy(), strict=True)
-    ]
-    table["noise_low"], table["noise_high"] = np.array(ends).T
     return table.sort_values("noise", ascending=False)
 
 
-def _wilson_interval(found: float, n: int) -> tuple[float, float]:
-    from scipy.stats import binomtest
+def _wilson_interval(shares: np.ndarray, n: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Return the ends of the intervals of shares of `n` observations, which may be no integers."""
+    from scipy.special import ndtri
 
-    interval = binomtest(round(found), int(n)).proportion_ci(method="wilson")
-    return float(interval.low), float(interval.high)
+    square = ndtri(0.975) ** 2
+    middle = shares + square / (2 * n)
+    reach = np.sqrt(square * (shares * (1 - shares) / n + square / (4 * n**2)))
+    low, high = ((middle + side * reach) / (1 + square / n) for side in (-1, 1))
+    return np.clip(low, 0, shares), np.clip(high, shares, 1)
 
 
 def _nothing_to_judge() -> LabelSuspects:

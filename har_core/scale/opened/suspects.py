@@ -154,7 +154,7 @@ def find_suspects(
         components, probabilities = _judge(rows, basis, models, class_names, fold, progress)
     progress("Ranking labels", 0, 1)
     series = pd.Series(given, index=rows.number)
-    found = find_label_suspects(series, probabilities, list(class_names))
+    found = find_label_suspects(series, probabilities, list(class_names), groups)
     worst = found.ranking[found.ranking["is_label_issue"]]
     suspects = rows.describe(worst, given, components, groups, neighbours, progress)
     alike = int((np.bincount(groups)[groups] > 1).sum())

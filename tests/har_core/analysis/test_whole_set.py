@@ -14,7 +14,11 @@ from PIL import Image
 from har_core.analysis import features
 from har_core.analysis import whole_set as analysis_module
 from har_core.analysis.features import FeatureNetwork, compute_features
-from har_core.analysis.suspects import cross_validated_probabilities, find_label_suspects
+from har_core.analysis.suspects import (
+    _wilson_interval,
+    cross_validated_probabilities,
+    find_label_suspects,
+)
 from har_core.analysis.whole_set import (
     analyse_photographs,
     arrange,
@@ -138,7 +142,9 @@ def test_analysis_finds_the_wrong_label_and_is_remembered(
     assert analysis.table[["x", "y"]].notna().all().all()
     assert analysis.table["outlier_score"].between(0, 1).all()
     labels = photographs["label"].iloc[analysis.labelled]
-    suspects = find_label_suspects(labels, analysis.probabilities, list(analysis.class_names))
+    suspects = find_label_suspects(
+        labels, analysis.probabilities, list(analysis.class_names), np.arange(len(labels))
+    )
     worst = suspects.ranking.iloc[0]
     assert photographs.loc[worst.name, "filename"] == "clapping_3.jpg"
     assert (worst["label"], worst["suggested"]) == ("running", "clapping")
@@ -273,7 +279,7 @@ def test_map_and_outliers_need_no_labels(model: Path, photographs: pd.DataFrame)
 
 def test_without_photographs_there_are_no_suspects() -> None:
     nobody = pd.Series([], dtype=object)
-    suspects = find_label_suspects(nobody, np.zeros((0, 3)), CLASS_NAMES)
+    suspects = find_label_suspects(nobody, np.zeros((0, 3)), CLASS_NAMES, np.zeros(0, int))
     assert suspects.ranking.empty
     assert suspects.by_class.empty
 
@@ -325,11 +331,45 @@ def test_estimated_noise_of_a_class_is_near_the_planted_share() -> None:
     probabilities = np.full((1500, 3), 0.03)
     probabilities[np.arange(1500), truth] = 0.94
     names = np.array(CLASS_NAMES)
-    suspects = find_label_suspects(pd.Series(names[given]), probabilities, CLASS_NAMES)
+    suspects = find_label_suspects(
+        pd.Series(names[given]), probabilities, CLASS_NAMES, np.arange(1500)
+    )
     planted = wrong.sum() / (given == 1).sum()
     assert suspects.by_class.loc["running", "noise"] == pytest.approx(planted, abs=0.03)
     assert suspects.by_class.loc["sitting", "noise"] == pytest.approx(0, abs=0.02)
     assert set(np.flatnonzero(wrong)) == set(suspects.ranking.index[: wrong.sum()])
+
+
+def test_copies_of_photographs_make_no_share_of_doubtful_labels_surer() -> None:
+    rng = np.random.default_rng(0)
+    truth = np.repeat([0, 1], 60)
+    given = np.where(rng.random(120) < 0.2, 1 - truth, truth)
+    said = np.full((120, 2), 0.05)
+    said[np.arange(120), truth] = 0.95
+    names = np.array(["a", "b"])
+
+    def shares(copies: int, groups: np.ndarray) -> pd.DataFrame:
+        labels = pd.Series(np.repeat(names[given], copies))
+        found = find_label_suspects(labels, np.repeat(said, copies, axis=0), ["a", "b"], groups)
+        return found.by_class[["noise", "noise_low", "noise_high"]]
+
+    once = shares(1, np.arange(120))
+    pd.testing.assert_frame_equal(shares(9, np.repeat(np.arange(120), 9)), once)
+    width = once["noise_high"] - once["noise_low"]
+    surer = shares(9, np.arange(9 * 120))
+    assert (surer["noise_high"] - surer["noise_low"] < width / 2).all()
+    # A photograph that half of its class are copies of counts as much as they do.
+    lopsided = shares(1, np.where(np.arange(120) < 60, 0, np.arange(120)))
+    assert (lopsided["noise_high"] - lopsided["noise_low"] > width).all()
+
+
+def test_interval_of_a_share_of_doubtful_labels_is_wilsons() -> None:
+    from scipy.stats import binomtest
+
+    low, high = _wilson_interval(np.array([0.0, 0.1, 1.0]), np.array([20, 40, 7]))
+    for place, (found, n) in enumerate([(0, 20), (4, 40), (7, 7)]):
+        ends = binomtest(found, n).proportion_ci(method="wilson")
+        assert (low[place], high[place]) == pytest.approx((ends.low, ends.high), abs=1e-9)
 
 
 @pytest.mark.parametrize("number", [1, 5, 6])
@@ -360,7 +400,11 @@ def test_threads_take_turns_with_cleanlab_which_works_on_its_modules_variables(
     rng = np.random.default_rng(0)
     labels, said = pd.Series(rng.choice(CLASS_NAMES, 90)), rng.dirichlet(np.ones(3), 90)
     with ThreadPoolExecutor(4) as pool:
-        list(pool.map(lambda _: find_label_suspects(labels, said, CLASS_NAMES), range(4)))
+        list(
+            pool.map(
+                lambda _: find_label_suspects(labels, said, CLASS_NAMES, np.arange(90)), range(4)
+            )
+        )
 
 
 def test_thumbnail_is_made_once_and_again_when_the_file_changes(
