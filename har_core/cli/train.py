@@ -201,7 +201,8 @@ def train(
         read = _cleaned(read)
     from har_core.training.publication import NotPublishedError
 
-    if effort is not None:
+    # A run that goes on has its base in its settings; the default may be another one by now.
+    if effort is not None and not (resume and effort is not EffortName.quick):
         from har_core.training.efforts import train_with_effort
 
         run = partial(train_with_effort, effort.value, read, name, find_model(base), changes=given)
@@ -261,6 +262,7 @@ def publish(
     KERAS_BACKEND=tensorflow har publish runs/mine --dataset DataSet
     """
     require_training_extra("Publishing")
+    from har_core.training.run import check_trained
     from har_core.training.run import train as run_training
     from har_core.training.run_folder import RunFolder
 
@@ -271,6 +273,7 @@ def publish(
                 "bundle is written."
             )
         raise HarError(f"There is no run in {run}; name the folder that `har train` wrote.")
+    check_trained(RunFolder(run))
     read = read_dataset(dataset, table, None, columns, follow_links=links)
     if cleaned:
         read = _cleaned(read)

@@ -12,6 +12,7 @@ from har_core.model.bundle import new_bundle_folder
 from har_core.model.manifest import BundleManifest
 from har_core.progress import EpochReport, Progress, silent
 from har_core.training.ancestry import SHIPPED, shipped_backbone
+from har_core.training.learning.stages import is_trained
 from har_core.training.preparation import prepare_dataset
 from har_core.training.publication import NotPublishedError, package_versions, runs_tensorflow
 from har_core.training.run_folder import RunFolder
@@ -134,6 +135,41 @@ def train_network(
         trainer.keep_network()
 
 
+def check_trained(run: RunFolder) -> None:
+    """Refuse to publish a run that was interrupted, instead of training it on.
+
+    Parameters
+    ----------
+    run : RunFolder
+        That holds one.
+
+    Raises
+    ------
+    HarError
+        With what to do.
+    """
+    settings, reached = _recorded_settings(run), run.read_checkpoint()
+    if settings is None or (reached is not None and is_trained(reached, settings)):
+        return
+    said = "no epoch" if reached is None else f"epoch {reached.epochs_done} of its {reached.stage}"
+    raise HarError(
+        f"{run.path} is not trained to its end: {said} is done. Train on by the command that began "
+        "it and --resume."
+    )
+
+
+def _recorded_settings(run: RunFolder) -> TrainingSettings | None:
+    """Return the settings that a run began with, None where there is no run."""
+    recorded = run.read_settings()
+    try:
+        return None if recorded is None else TrainingSettings.from_dict(recorded["settings"])
+    except (KeyError, TypeError) as error:
+        raise HarError(
+            f"{run.path} was recorded by another version of this program ({error}). Remove the "
+            "folder to start anew."
+        ) from error
+
+
 def _started(
     dataset: Location,
     run: RunFolder,
@@ -144,15 +180,7 @@ def _started(
 ) -> Trainer:
     """Return the trainer of a new run, or of the one that the folder holds."""
     recorded = run.read_settings()
-    if recorded is not None:
-        try:
-            settings = TrainingSettings.from_dict(recorded["settings"])
-        except (KeyError, TypeError) as error:
-            raise HarError(
-                f"{run.path} was recorded by another version of this program ({error}). Remove the "
-                "folder to start anew."
-            ) from error
-    settings = settings or TrainingSettings()
+    settings = _recorded_settings(run) or settings or TrainingSettings()
     try:
         prepared = prepare_dataset(
             dataset,

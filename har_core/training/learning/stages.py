@@ -16,6 +16,7 @@ from har_core.training.learning.learner import Learner
 from har_core.training.learning.optimization import cosine_learning_rate
 from har_core.training.learning.views import Batch
 from har_core.training.run_folder import Checkpoint, RunFolder
+from har_core.training.settings import TrainingSettings
 
 HEAD_STAGE: Final = "head"
 FINE_TUNING_STAGE: Final = "fine-tuning"
@@ -140,6 +141,13 @@ class Stages:
             return self.reached.best_loss
         self.run.write_best(row["stage"], self.network.get_weights())
         return loss
+
+
+def is_trained(reached: Checkpoint, settings: TrainingSettings) -> bool:
+    """Tell whether all epochs of a run are done."""
+    last = FINE_TUNING_STAGE if settings.epochs else HEAD_STAGE
+    epochs = settings.epochs or settings.head_epochs
+    return reached.stage == last and reached.epochs_done >= epochs
 
 
 def _check_numbers(what: str, row: dict[str, Any]) -> None:

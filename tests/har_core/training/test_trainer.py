@@ -36,7 +36,7 @@ from har_core.training.learning import stages
 from har_core.training.preparation import prepare_dataset
 from har_core.training.publication import NotPublishedError
 from har_core.training.run import train
-from har_core.training.run_folder import RunFolder
+from har_core.training.run_folder import Checkpoint, RunFolder
 from har_core.training.settings import TrainingSettings
 from har_core.training.trainer import Trainer
 from tests.drawing import CLASS_NAMES, photo_bytes, write_dataset, write_small_backbone
@@ -261,6 +261,7 @@ def test_run_whose_bundle_is_there_is_not_advised_to_take_a_name_that_has_no_run
     run = RunFolder(tmp_path / "trained")
     run.make()
     run.write_settings({"settings": dataclasses.asdict(SETTINGS), "dataset": "any"})
+    run.write_checkpoint(Checkpoint("fine-tuning", SETTINGS.epochs, 0.5))
     (tmp_path / "a.toml").write_text("[[teacher]]\n[student]\n")
     resumed = ["train", "--name", "trained", "--runs-dir", str(tmp_path), "--resume"]
     arguments = {
@@ -274,6 +275,45 @@ def test_run_whose_bundle_is_there_is_not_advised_to_take_a_name_that_has_no_run
         )
     assert "--name" not in str(refused.value)
     assert (f"rename {run.path}" in str(refused.value)) == (command != "recipe")
+
+
+@pytest.mark.parametrize(
+    ("epochs", "reached", "said"),
+    [
+        (2, None, "no epoch is done"),
+        (2, Checkpoint("head", 1, 0.5), "epoch 1 of its head is done"),
+        (2, Checkpoint("fine-tuning", 1, 0.5), "epoch 1 of its fine-tuning is done"),
+        (2, Checkpoint("fine-tuning", 2, 0.5), None),
+        (0, Checkpoint("head", 1, 0.5), None),
+    ],
+)
+def test_only_a_run_that_is_trained_to_its_end_is_published(
+    epochs, reached, said, tmp_path, monkeypatch
+):
+    monkeypatch.setattr(run, "train", lambda *_, **__: pytest.fail("published"))
+    settings = dataclasses.replace(SETTINGS, epochs=epochs)
+    folder = RunFolder(tmp_path / "mine")
+    folder.make()
+    folder.write_settings({"settings": dataclasses.asdict(settings), "dataset": "any"})
+    if reached is not None:
+        folder.write_checkpoint(reached)
+    dataset = write_dataset(tmp_path / "dataset")
+    command = ["publish", str(folder.path), "--dataset", str(dataset)]
+    with pytest.raises((HarError, pytest.fail.Exception)) as ended:
+        CliRunner().invoke(application(), command, catch_exceptions=False)
+    assert (said or "published") in str(ended.value)
+
+
+def test_effort_goes_on_without_the_model_that_it_began_with(tmp_path, monkeypatch):
+    """Neither its name is asked for, nor has the newest model anything to do with it."""
+    monkeypatch.setenv("HAR_MODELS_DIR", str(tmp_path / "models"))
+    asked = []
+    monkeypatch.setattr(run, "train", lambda *of, **options: asked.append(options) or 1 / 0)
+    command = ["train", "--name", "mine", "--runs-dir", str(tmp_path), "--effort", "standard"]
+    command += ["--dataset", str(write_dataset(tmp_path / "dataset")), "--resume"]
+    with pytest.raises(ZeroDivisionError):
+        CliRunner().invoke(application(), command, catch_exceptions=False)
+    assert asked[0]["resume"]
 
 
 def test_existing_bundle_is_not_overwritten_unasked(runs, monkeypatch):
