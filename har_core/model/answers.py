@@ -61,12 +61,14 @@ class AnswerRules:
             numbers = [rules.abstain_below, rules.set_coverage, *np.ravel(points)]
             if rules.set_threshold is not None:
                 numbers.append(rules.set_threshold)
-            usable = all(0 <= number <= 1 for number in numbers)
+            usable = all(0 <= number <= 1 for number in numbers) and type(rules.n) is int
         except TypeError as error:
             raise ValueError(str(error)) from error
         falls = any(b[0] <= a[0] or b[1] < a[1] for a, b in itertools.pairwise(points))
         if not usable or falls or len(points) == 1:
-            raise ValueError("its answers hold a number outside [0, 1] or a map that falls")
+            raise ValueError(
+                "its answers hold a number outside [0, 1], a map that falls or no count"
+            )
         return cls(**{**body, "confidence": points})
 
     def shown(self, probabilities: np.ndarray) -> np.ndarray:

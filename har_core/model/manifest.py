@@ -171,14 +171,41 @@ def _parse_manifest(body: dict[str, Any], path: Path) -> BundleManifest:
         "created": isinstance(manifest.created, str),
         "files": isinstance(manifest.files, dict)
         and all(isinstance(v, str) for v in manifest.files.values()),
+        "architecture": isinstance(manifest.architecture, str),
         "training": isinstance(manifest.training, dict),
         "metrics": isinstance(manifest.metrics, dict),
         "answers": _are_rules(manifest.answers),
     }
     wrong = [name for name, valid in checks.items() if not valid]
+    if not wrong:
+        wrong = [*_wrong_in_training(manifest.training), *_wrong_in_metrics(manifest.metrics)]
     if wrong:
         raise ModelBundleError(f"{path} has an invalid value for {', '.join(wrong)}.")
     return dataclasses.replace(manifest, class_names=tuple(names))
+
+
+def _wrong_in_training(training: dict[str, Any]) -> Iterator[str]:
+    """Yield what a run's record holds of another kind than those who read it expect."""
+    counts = training.get("photographs", {})
+    if not (isinstance(counts, dict) and all(type(n) is int for n in counts.values())):
+        yield "training.photographs"
+    names = training.get("unrecorded", [])
+    if not (isinstance(names, list) and all(isinstance(name, str) for name in names)):
+        yield "training.unrecorded"
+    if not isinstance(training.get("settings") or {}, dict):
+        yield "training.settings"
+
+
+def _wrong_in_metrics(metrics: dict[str, Any]) -> Iterator[str]:
+    values = {name: value for name, value in metrics.items() if name not in ("split", "n")}
+    if not (type(metrics.get("n", 0)) is int and (not values or "n" in metrics)):
+        yield "metrics.n"
+    if not (isinstance(metrics.get("split", ""), str) and (not values or "split" in metrics)):
+        yield "metrics.split"
+    for name, value in values.items():
+        ends = [value.get(key) for key in ("value", "low", "high")] if type(value) is dict else []
+        if not (ends and all(isinstance(end, int | float) for end in ends)):
+            yield f"metrics.{name}"
 
 
 def _are_rules(answers: Any) -> bool:

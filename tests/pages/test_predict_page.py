@@ -281,7 +281,7 @@ def test_model_outside_the_models_folder_can_be_the_default(app, monkeypatch, tm
 
 
 def test_default_model_may_share_its_name_with_another(app, monkeypatch, tmp_path):
-    metrics = {"split": "test", "n": 50, "top1": {"value": 0.8}}
+    metrics = {"split": "test", "n": 50, "top1": {"value": 0.8, "low": 0.7, "high": 0.9}}
     write_tiny_bundle(tmp_path / "elsewhere", "tiny", metrics=metrics)
     outer = str((tmp_path / "elsewhere" / "tiny").resolve())
     monkeypatch.setenv("HAR_MODEL", outer)

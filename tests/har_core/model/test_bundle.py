@@ -11,6 +11,8 @@ from har_core.model.loading import load_model
 from har_core.model.manifest import MANIFEST_FILE, BundleManifest, read_manifest
 from har_core.storage.files import write_atomically
 
+METRIC = {"value": 0.8, "low": 0.7, "high": 0.9}
+
 
 @pytest.fixture
 def models(tmp_path) -> Path:
@@ -257,6 +259,21 @@ def test_bundle_that_cannot_be_restored_does_not_spoil_the_list(models, monkeypa
         ({"files": ["model.onnx"]}, "invalid value for files"),
         ({"files": {"model.onnx": 1}}, "invalid value for files"),
         ({"training": None, "metrics": []}, "invalid value for training, metrics"),
+        ({"architecture": None}, "invalid value for architecture"),
+        ({"training": {"unrecorded": None}}, r"invalid value for training\.unrecorded"),
+        ({"training": {"unrecorded": "older"}}, r"invalid value for training\.unrecorded"),
+        ({"training": {"unrecorded": [1]}}, r"invalid value for training\.unrecorded"),
+        ({"training": {"photographs": 10}}, r"invalid value for training\.photographs"),
+        ({"training": {"photographs": {"a": "1"}}}, r"invalid value for training\.photographs"),
+        ({"training": {"settings": "mine"}}, r"invalid value for training\.settings"),
+        ({"metrics": {"n": "3", "split": 1}}, r"invalid value for metrics\.n, metrics\.split"),
+        ({"metrics": {"top1": METRIC}}, r"invalid value for metrics\.n, metrics\.split"),
+        ({"metrics": {"n": 3, "split": "test", "top1": 0.8}}, r"invalid value for metrics\.top1"),
+        (
+            {"metrics": {"n": 3, "split": "test", "top1": {**METRIC, "low": None}}},
+            r"invalid value for metrics\.top1",
+        ),
+        ({"answers": {"n": "many"}}, "invalid value for answers"),
     ],
 )
 def test_invalid_manifest_names_the_field(models, changes, message):
