@@ -11,6 +11,8 @@ from har_core.images.decoding import MAX_BYTES, read_bytes, too_large
 from har_core.scale.sources.contents import ContainerReader
 from har_core.scale.sources.items import UNKNOWN, Item
 from har_core.scale.sources.locations import (
+    BUCKETS,
+    NoAddressError,
     SourceLostError,
     is_remote,
     open_filesystem,
@@ -205,7 +207,12 @@ def _of_the_disk(error: Exception) -> bool:
 def _from_server(item: Item) -> bytes:
     if item.size > MAX_BYTES:
         raise too_large(item.size)
-    filesystem, path = open_filesystem(item.uri)
+    try:
+        filesystem, path = open_filesystem(item.uri)
+    except NoAddressError as error:
+        raise InvalidImageError(str(error), "unreadable") from error
+    if "/" not in path and item.uri.lower().startswith(BUCKETS):
+        raise InvalidImageError(f"{item.uri} names no photograph in its bucket.", "unreadable")
 
     def read() -> Any:
         try:

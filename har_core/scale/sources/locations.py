@@ -22,6 +22,9 @@ _FILE: Final = re.compile(r"file:(?://[^/]*(?=/)|(?=/(?!/)))", re.IGNORECASE)
 # S3 three times each.
 _TRIES: Final = 6
 _FIRST_WAIT_S: Final = 0.5
+BUCKETS: Final = ("s3", "gs", "gcs")
+# More than S3's rules allow today: old buckets and other servers have such names.
+_BUCKET: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9._:-]{1,254}", re.ASCII)
 _READ_AHEAD: Final = 2**16
 # Of paths that this machine's file system will never open, however long one waits.
 _IMPOSSIBLE: Final = frozenset({errno.ENAMETOOLONG, errno.ELOOP, errno.EISDIR, errno.EINVAL})
@@ -30,6 +33,10 @@ T = TypeVar("T")
 
 class SourceLostError(HarError):
     """Photographs cannot be reached any more: a folder vanished, a server stopped answering."""
+
+
+class NoAddressError(HarError):
+    """There can be nothing at a location: no such kind of it, no bucket can be called so."""
 
 
 class SourceDamagedError(DatasetError):
@@ -72,8 +79,10 @@ def open_filesystem(uri: str) -> tuple[Any, str]:
 
     Raises
     ------
+    NoAddressError
+        If there is no such kind of location, or its bucket has a name that none can have.
     HarError
-        If there is no such kind of location, or it needs a package that is not installed.
+        If it needs a package that is not installed, or cannot be reached.
     """
     if not is_remote(uri):
         from pyarrow import fs
@@ -81,9 +90,12 @@ def open_filesystem(uri: str) -> tuple[Any, str]:
         return fs.LocalFileSystem(), os.path.abspath(local_path(uri))  # noqa: PTH100
     scheme, rest = uri.split("://", 1)
     scheme = scheme.lower()
-    if scheme in ("s3", "gs", "gcs"):
+    if scheme in BUCKETS:
+        bucket = rest.split("/", 1)[0]
+        if not _BUCKET.fullmatch(bucket):
+            raise NoAddressError(f"Cannot open {uri}: no bucket can be called {bucket!r}.")
         kind = "s3" if scheme == "s3" else "gs"
-        return _bucket_filesystem(kind, rest.split("/", 1)[0]), rest.rstrip("/")
+        return _bucket_filesystem(kind, bucket), rest.rstrip("/")
     filesystem, strip = _fsspec_filesystem(scheme)
     return filesystem, strip(uri)
 
@@ -121,7 +133,9 @@ def _fsspec_filesystem(scheme: str) -> tuple[Any, Callable[[str], str]]:
 
     try:
         found = fsspec.filesystem(scheme)
-    except (ImportError, ValueError) as error:
+    except ValueError as error:
+        raise NoAddressError(f"Cannot read {scheme}:// locations: {error}.") from error
+    except ImportError as error:
         raise HarError(f"Cannot read {scheme}:// locations: {error}.") from error
     return fs.PyFileSystem(fs.FSSpecHandler(found)), found._strip_protocol
 

@@ -188,6 +188,27 @@ def test_damaged_column_of_paths_costs_its_row_group(tmp_path: Path) -> None:
     assert "1 of 3 row groups cannot be read" in items[-1].trouble
 
 
+def test_address_that_is_none_costs_its_row_of_a_table(
+    bucket: tuple[str, Callable[[], None]], contents: list[bytes], inline: None, tmp_path: Path
+) -> None:
+    address, _ = bucket
+    (tmp_path / "a.jpg").write_bytes(contents[0])
+    wrong = {
+        "foo://there/a.jpg": "Protocol not known: foo",
+        "s3://what a bucket!/a.jpg": "no bucket can be called 'what a bucket!'",
+        "gs://?/a.jpg": "no bucket can be called '?'",
+        "s3:///a.jpg": "no bucket can be called ''",
+        address: "names no photograph in its bucket",
+        "s3://not-there/a.jpg": "There is no s3://not-there/a.jpg",
+    }
+    (tmp_path / "table.csv").write_text("\n".join(["uri", "a.jpg", *wrong]))
+    rows = rows_after(str(tmp_path / "table.csv"), str(tmp_path / "results")).set_index("uri")
+    for uri, said in wrong.items():
+        assert said in rows.loc[uri, "error"]
+        assert rows.loc[uri, "reason"] == "unreadable"
+    assert rows["error"].isna().sum() == 1
+
+
 @pytest.mark.parametrize("suffix", ["csv", "txt"])
 def test_name_that_is_no_text_is_one_row(suffix: str, inline: None, tmp_path: Path) -> None:
     odd = b"caf\xe9.jpg"
