@@ -12,7 +12,7 @@ from dashboard.wording.names import human_name
 from har_core import Prediction
 from har_core.model.fields import ACTION, CONFIDENCE, FILENAME, VERDICT_FIELDS
 from har_core.model.prediction import prediction_record, verdict_cells
-from har_core.storage.spreadsheets import neutralise_formula
+from har_core.storage.spreadsheets import escape_formula, neutralise_formula
 
 
 @dataclass(frozen=True)
@@ -87,14 +87,15 @@ def results_csv(photos: Sequence[tuple[Photo, ClassifiedPhoto]]) -> bytes:
     rows = [
         (
             neutralise_formula(photo.name),
-            neutralise_formula(result.prediction.action),
+            escape_formula(result.prediction.action),
             result.prediction.confidence,
             *map(neutralise_formula, verdict_cells(result.prediction)),
             *result.prediction.probabilities.values(),
         )
         for photo, result in photos
     ]
-    classes = map(neutralise_formula, photos[0][1].prediction.probabilities)
+    # Two classes may differ by an apostrophe alone.
+    classes = map(escape_formula, photos[0][1].prediction.probabilities)
     # Not by name: a class may be called like another column.
     table = pd.DataFrame(rows, columns=[FILENAME, ACTION, CONFIDENCE, *VERDICT_FIELDS, *classes])
     return table.to_csv(index=False, float_format="%.6f").encode()

@@ -16,7 +16,7 @@ from dashboard.widgets.sections import run_again
 from dashboard.wording.metrics import cell_title
 from dashboard.wording.names import counted_share, escape_markdown, human_name, markdown_name
 from har_core.evaluation.confusion import Share, confusion_shares, most_confused_pairs
-from har_core.storage.spreadsheets import neutralise_formula
+from har_core.storage.spreadsheets import escape_formula
 from har_core.wording import counted
 
 _CHART: Final = "confusion"
@@ -138,8 +138,8 @@ def _figure(
 
 
 def _show_table(result: Confusions, share: Share, order: np.ndarray, hide_right: bool) -> None:
-    # A button over the table saves it as CSV.
-    columns = {neutralise_formula(name): name for name in (result.class_names[i] for i in order)}
+    # A button over the table saves it as CSV. Two classes may differ by an apostrophe alone.
+    columns = {escape_formula(name): name for name in (result.class_names[i] for i in order)}
     values = confusion_shares(result.confusion, share)[np.ix_(order, order)]
     if share != "count":
         values = 100 * values

@@ -72,6 +72,14 @@ def test_csv_holds_every_probability_and_no_formula(tiny_models):
         assert np.allclose(got, list(result.prediction.probabilities.values()), atol=1e-6)
 
 
+def test_classes_that_differ_by_an_apostrophe_differ_in_the_csv():
+    prediction = Prediction.from_probabilities(("=sum", "'=sum"), np.array([0.2, 0.8]))
+    photos = [(Photo("a.jpg", b""), ClassifiedPhoto(prediction, b"", "", 0.0))]
+    headings, row = csv.reader(io.StringIO(results_csv(photos).decode()))
+    assert headings[-2:] == ["'=sum", "''=sum"]
+    assert row[1] == "''=sum"
+
+
 def test_a_class_may_be_called_like_a_column_of_the_csv():
     prediction = Prediction.from_probabilities(("confidence", "running"), np.array([0.2, 0.8]))
     photos = [(Photo("a.jpg", b""), ClassifiedPhoto(prediction, b"", "", 0.0))]
