@@ -8,7 +8,7 @@ from typing import Final
 from PIL import Image
 
 from har_core import ActionModel, InvalidImageError, Prediction
-from har_core.images.decoding import decode_photograph
+from har_core.images.decoding import decode_image, decode_photograph
 from har_core.images.thumbnails import data_uri
 
 # Fills its place on the page, arrives at once.
@@ -18,14 +18,12 @@ _THUMBNAIL_SIZE: Final = (120, 80)
 
 @dataclass(frozen=True)
 class ClassifiedPhoto:
-    """What a page shows of one photograph.
+    """What a page shows of one photograph among many.
 
     Parameters
     ----------
     prediction : Prediction
         The model's answer.
-    preview : bytes
-        The picture as a JPEG of at most 640×440 pixels.
     thumbnail : str
         A small JPEG as a data URI, for tables.
     seconds : float
@@ -33,7 +31,6 @@ class ClassifiedPhoto:
     """
 
     prediction: Prediction
-    preview: bytes
     thumbnail: str
     seconds: float
 
@@ -43,7 +40,7 @@ class ClassifiedPhoto:
 
 
 def classify_photo(model: ActionModel, data: bytes) -> ClassifiedPhoto | InvalidImageError:
-    """Decode a photograph once, classify it, and make its preview.
+    """Decode a photograph once, classify it, and make its thumbnail.
 
     Parameters
     ----------
@@ -59,21 +56,30 @@ def classify_photo(model: ActionModel, data: bytes) -> ClassifiedPhoto | Invalid
     """
     start = time.perf_counter()
     try:
-        # One recipe for the network's input everywhere; the preview wants more pixels.
-        decoded = decode_photograph(
-            data, side=model.manifest.input_size, min_side=min(_PREVIEW_SIZE)
-        )
+        # One recipe for the network's input everywhere, which is more than a thumbnail needs.
+        side = model.manifest.input_size
+        decoded = decode_photograph(data, side=side, min_side=side)
         assert decoded.image is not None and decoded.square is not None
         prediction = replace(model.predict(decoded.square), warning=decoded.warning)
     except InvalidImageError as error:
         return error
     seconds = time.perf_counter() - start
     image = Image.fromarray(decoded.image)
-    image.thumbnail(_PREVIEW_SIZE, Image.Resampling.BILINEAR)
-    preview = _jpeg(image)
     image.thumbnail(_THUMBNAIL_SIZE)
-    thumbnail = data_uri(_jpeg(image))
-    return ClassifiedPhoto(prediction, preview, thumbnail, seconds)
+    return ClassifiedPhoto(prediction, data_uri(_jpeg(image)), seconds)
+
+
+def make_preview(data: bytes) -> bytes:
+    """Return a photograph as a JPEG of at most 640×440 pixels.
+
+    Raises
+    ------
+    InvalidImageError
+        See `har_core.images.decoding.decode_image`.
+    """
+    image = Image.fromarray(decode_image(data, min_side=min(_PREVIEW_SIZE)))
+    image.thumbnail(_PREVIEW_SIZE, Image.Resampling.BILINEAR)
+    return _jpeg(image)
 
 
 def _jpeg(image: Image.Image) -> bytes:

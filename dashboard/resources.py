@@ -10,7 +10,7 @@ from typing import Any, Final
 import pandas as pd
 import streamlit as st
 
-from dashboard.classification import ClassifiedPhoto, classify_photo
+from dashboard.classification import ClassifiedPhoto, classify_photo, make_preview
 from dashboard.widgets import tab_memory
 from har_core import ActionModel, InvalidImageError
 from har_core.dataset.files import PHOTO_FOLDER, find_dataset
@@ -41,11 +41,18 @@ def _freeze(n_modules: int) -> None:
 _BY_MANIFEST: Final[dict[str | type, Any]] = {ActionModel: lambda model: model.manifest.to_json()}
 
 
-# Of more photographs than these at a time, each run of the page would classify all anew.
-@st.cache_data(max_entries=1_000, show_spinner=False, hash_funcs=_BY_MANIFEST)
+# Of more photographs than these at a time, each run of the page would classify all anew. Each takes
+# some kilobytes.
+@st.cache_data(max_entries=20_000, show_spinner=False, hash_funcs=_BY_MANIFEST)
 def classified(model: ActionModel, data: bytes) -> ClassifiedPhoto | InvalidImageError:
     """Classify a photograph once per model; see `dashboard.classification.classify_photo`."""
     return classify_photo(model, data)
+
+
+@st.cache_data(max_entries=100, show_spinner=False)
+def preview_of(data: bytes) -> bytes:
+    """Make a photograph's preview once; see `dashboard.classification.make_preview`."""
+    return make_preview(data)
 
 
 @st.cache_data(max_entries=200, show_spinner=False, hash_funcs=_BY_MANIFEST)

@@ -53,7 +53,7 @@ def show_one(
 ) -> None:
     """Draw a photograph and its answer, or those of a part of it."""
     with picture:
-        asked = show_picture(photo, result)
+        asked = show_picture(photo)
     found = result if asked is photo else classify_all(model, [asked])[0]
     with answer:
         if isinstance(found, InvalidImageError):

@@ -11,7 +11,7 @@ from dashboard.charts.style import NO_TOOLBAR
 from dashboard.classification import ClassifiedPhoto
 from dashboard.predict.part import choose_part
 from dashboard.predict.results import Photo, result_json, results_csv, results_table
-from dashboard.resources import classified
+from dashboard.resources import classified, preview_of
 from dashboard.widgets import tab_memory
 from dashboard.wording.answers import advice, headline, set_sentence
 from dashboard.wording.names import escape_markdown, human_name, markdown_name, percent
@@ -43,7 +43,7 @@ def classify_all(
     return results
 
 
-def show_picture(photo: Photo, result: ClassifiedPhoto) -> Photo:
+def show_picture(photo: Photo) -> Photo:
     """Draw one photograph, and offer to look at a part of it; return what to answer for."""
     place = st.container()
     is_part = st.toggle(
@@ -53,9 +53,9 @@ def show_picture(photo: Photo, result: ClassifiedPhoto) -> Photo:
     )
     with place:
         if is_part:
-            return choose_part(photo, result.preview)
+            return choose_part(photo, preview_of(photo.data))
         if not photo.on_screen:
-            st.image(result.preview, width="content", alt=f"The photograph {photo.name}")
+            st.image(preview_of(photo.data), width="content", alt=f"The photograph {photo.name}")
             st.caption(escape_markdown(photo.name))
     return photo
 

@@ -1,12 +1,13 @@
 import csv
 import io
 import json
+import pickle
 
 import numpy as np
 from PIL import Image
 
 import har_core
-from dashboard.classification import ClassifiedPhoto, classify_photo
+from dashboard.classification import ClassifiedPhoto, classify_photo, make_preview
 from dashboard.predict.results import Photo, result_json, results_csv, results_table
 from har_core import InvalidImageError, Prediction
 from tests.drawing import CLASS_NAMES, encode, photo_bytes
@@ -30,19 +31,25 @@ def test_table_on_the_page_holds_no_formula_because_its_toolbar_saves_it_as_csv(
 
 
 def test_preview_is_small_and_keeps_the_shape(tiny_models):
-    _, result = classified(size=(3000, 2000))
-    assert Image.open(io.BytesIO(result.preview)).size == (640, 427)
-    assert len(result.preview) < 100_000
+    photo, result = classified(size=(3000, 2000))
+    preview = make_preview(photo.data)
+    assert Image.open(io.BytesIO(preview)).size == (640, 427)
+    assert len(preview) < 100_000
     assert result.thumbnail.startswith("data:image/jpeg;base64,")
     assert len(result.thumbnail) < 10_000
 
 
-def test_preview_shows_the_picture_upright(tiny_models):
+def test_preview_shows_the_picture_upright():
     image = Image.new("RGB", (60, 30), "white")
     exif = image.getexif()
     exif[0x0112] = 6  # orientation: turn by 90 degrees
-    result = classify_photo(har_core.load_model(), encode(image, "JPEG", exif=exif))
-    assert Image.open(io.BytesIO(result.preview)).size == (30, 60)
+    preview = make_preview(encode(image, "JPEG", exif=exif))
+    assert Image.open(io.BytesIO(preview)).size == (30, 60)
+
+
+def test_many_photographs_are_kept_in_little_memory(tiny_models):
+    _, result = classified(size=(3000, 2000))
+    assert len(pickle.dumps(result)) < 10_000
 
 
 def test_unusable_file_is_returned_as_its_error(tiny_models):
@@ -82,7 +89,7 @@ def test_classes_that_differ_by_an_apostrophe_differ_in_the_csv():
 
 def test_a_class_may_be_called_like_a_column_of_the_csv():
     prediction = Prediction.from_probabilities(("confidence", "running"), np.array([0.2, 0.8]))
-    photos = [(Photo("a.jpg", b""), ClassifiedPhoto(prediction, b"", "", 0.0))]
+    photos = [(Photo("a.jpg", b""), ClassifiedPhoto(prediction, "", 0.0))]
     headings, row = csv.reader(io.StringIO(results_csv(photos).decode()))
     assert headings[:3] == ["filename", "action", "confidence"]
     assert row[:3] == ["a.jpg", "running", "0.800000"]
