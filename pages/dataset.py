@@ -13,6 +13,7 @@ from dashboard.dataset.actions import (
 )
 from dashboard.dataset.browser import show_browser
 from dashboard.dataset.cleanup import show_cleanup
+from dashboard.dataset.decision_bar import read_decisions
 from dashboard.dataset.findings import show_findings
 from dashboard.dataset.kept import show_kept, show_upload
 from dashboard.dataset.leakage import show_leakage
@@ -26,7 +27,6 @@ from dashboard.dataset.view import DatasetView, dataset_view
 from dashboard.results.sections import show_as_dataset
 from dashboard.widgets.sections import choose_section
 from dashboard.wording.names import escape_markdown
-from har_core.dataset.decisions import load_decisions
 from har_core.errors import DatasetError, UnclearTableError
 
 SECTIONS = (
@@ -69,7 +69,7 @@ def show_section(view: DatasetView, section: str) -> None:
 def show_dataset(folder: str) -> None:
     try:
         view = dataset_view(folder, sidebar.chosen_model_folder())
-        load_decisions(view.folder)  # a damaged file is reported before anything relies on it
+        read_decisions(view)  # a damaged file is reported before anything relies on it
     except DatasetError as error:
         st.error(escape_markdown(str(error)), icon=":material/folder_off:")
         if isinstance(error, UnclearTableError):

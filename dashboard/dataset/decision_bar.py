@@ -6,10 +6,18 @@ from typing import Any, Final
 
 import streamlit as st
 
-from dashboard.dataset.view import DatasetView
+from dashboard.dataset.view import BY_IDENTITY, DatasetView
+from dashboard.resources import file_stamp
 from dashboard.widgets.messages import show_failure
 from dashboard.wording.names import escape_markdown, human_name, markdown_name
-from har_core.dataset.decisions import Decision, Decisions, decide, load_decisions, undo
+from har_core.dataset.decisions import (
+    Decision,
+    Decisions,
+    decide,
+    decisions_path,
+    load_decisions,
+    undo,
+)
 from har_core.errors import DatasetError
 from har_core.wording import counted
 
@@ -43,9 +51,25 @@ def what_was_done(steps: Sequence[Decision]) -> str:
 def current_decisions(view: DatasetView) -> Decisions:
     """Return what was decided about these photographs; nothing if the file is damaged."""
     try:
-        return load_decisions(view.folder).about(view.sha256_by_name)
+        return read_decisions(view)
     except DatasetError:
         return Decisions(view.folder)  # the page says above what is wrong with the file
+
+
+def read_decisions(view: DatasetView) -> Decisions:
+    """Read what was decided about these photographs once, and again when the file changes.
+
+    Raises
+    ------
+    DatasetError
+        If the file is damaged.
+    """
+    return _decisions(view, file_stamp(decisions_path(view.folder)))
+
+
+@st.cache_resource(max_entries=4, show_spinner=False, hash_funcs=BY_IDENTITY)
+def _decisions(view: DatasetView, stamp: tuple[int, int]) -> Decisions:
+    return load_decisions(view.folder).about(view.sha256_by_name)
 
 
 def show_decision_bar(

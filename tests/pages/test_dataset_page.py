@@ -28,6 +28,7 @@ from dashboard.jobs.registry import dismiss_job, find_jobs, start_job
 from har_core.analysis.labelling import choose_to_label
 from har_core.analysis.suspects import LabelSuspects, find_label_suspects
 from har_core.analysis.whole_set import analyse_photographs
+from har_core.dataset import decisions
 from har_core.dataset.decisions import decide, load_decisions, undo
 from har_core.dataset.kept import kept_datasets
 from har_core.model import bundle
@@ -950,6 +951,26 @@ def test_columns_with_unusual_headings_can_be_chosen(unscanned: Path) -> None:
     page.segmented_control(key="section").set_value("Clean up").run()
     (command,) = page.code
     assert " --columns 'filename=picture of,label=deed' --cleaned" in command.value
+
+
+def test_decisions_are_read_once_until_they_change(
+    dataset: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    read: list[str] = []
+    parse = decisions._parse_step
+    monkeypatch.setattr(
+        decisions, "_parse_step", lambda step: read.append(step["action"]) or parse(step)
+    )
+    decide(dataset, "exclude", ["running_0.jpg"])
+    page = open_page(dataset, "Findings")
+    assert read == ["exclude"]
+    decide(dataset, "confirm", ["copy.jpg"])
+    read.clear()
+    page.run()
+    assert not page.exception
+    assert read == ["exclude", "confirm"]
+    page.segmented_control(key="section").set_value("Clean up").run()
+    assert "confirmed copy" in texts(page)
 
 
 def test_all_that_a_filter_holds_is_decided_and_undone_as_one(dataset: Path) -> None:
