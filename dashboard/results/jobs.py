@@ -164,11 +164,12 @@ def _show_progress(status: JobStatus) -> None:
 def _show_figures(job: FoundJob, status: JobStatus) -> None:
     rate = f"{status.done / status.elapsed_s:,.1f}" if status.elapsed_s else "–"
     done, failed = _WORDS[job.command]
+    in_vain = status.errors + status.failed_before  # as the reasons below count them
     figures = (
         ("Photographs", _short(status.listed), f"{_short(status.answered)} before"),
         (done, _short(status.done), f"in {duration(status.elapsed_s)}"),
         ("On average", rate, "a second"),
-        (failed, _short(status.errors), _share(status.errors, status.done)),
+        (failed, _short(in_vain), _share(in_vain, status.done + status.answered)),
         ("Workers replaced", _short(status.restarts), "after they died"),
     )
     with st.grid(5, min_column_width=140, gap="small"):

@@ -267,6 +267,14 @@ def test_a_running_job_shows_its_rate_and_its_end(tmp_path: Path) -> None:
     assert "Listing" in app.get("progress")[0].proto.text
 
 
+def test_what_is_without_answer_is_counted_in_all_rows(tmp_path: Path) -> None:
+    write_results(tmp_path / "again", 400)
+    edit(tmp_path / "again", answered=300, failed_before=3, done=100, errors=1)
+    app = open_page("jobs", jobs_in=str(tmp_path / "again"))
+    (shown,) = [metric for metric in app.metric if metric.label == "No answer"]
+    assert (shown.value, shown.delta) == ("4", "1.00\N{NO-BREAK SPACE}%")
+
+
 def test_scans_are_listed_with_what_they_found(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
