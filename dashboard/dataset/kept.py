@@ -11,7 +11,7 @@ import streamlit as st
 from dashboard import sidebar
 from dashboard.jobs.registry import Job, start_job
 from dashboard.jobs.view import JobEnd, show_jobs
-from dashboard.widgets.messages import show_failure
+from dashboard.widgets.messages import offer_deletion, show_failure
 from dashboard.wording.names import escape_markdown
 from har_core.dataset.kept import (
     check_kept_name,
@@ -143,17 +143,14 @@ def _open(folder: Path) -> None:
 
 
 def _offer_removal(name: str, *, key: str) -> None:
-    with st.popover("Remove", icon=":material/delete:", type="tertiary"):
-        st.markdown(
-            "Its photographs go, and what was decided about them. Evaluations and models stay."
-        )
-        st.button(
-            f"Remove {escape_markdown(name)}",
-            key=key,
-            icon=":material/delete:",
-            on_click=_remove,
-            args=(name,),
-        )
+    offer_deletion(
+        "Remove",
+        name,
+        "Its photographs go, and what was decided about them. Evaluations and models stay.",
+        key=key,
+        on_click=_remove,
+        args=(name,),
+    )
 
 
 def _remove(name: str) -> None:

@@ -8,7 +8,7 @@ import streamlit as st
 from dashboard import sidebar
 from dashboard.evaluation.jobs import start_folder_evaluation, start_zip_evaluation
 from dashboard.resources import opened_dataset
-from dashboard.widgets.messages import show_failure
+from dashboard.widgets.messages import offer_deletion, show_failure
 from dashboard.wording.names import escape_markdown
 from har_core.dataset.layouts import CSV_FILE
 from har_core.dataset.table import Dataset
@@ -85,11 +85,11 @@ def _list_kept_evaluations(folder: Path, kept: list[str]) -> None:
     for name in kept:
         with st.container(horizontal=True, vertical_alignment="center", width=620):
             st.markdown(escape_markdown(name))
-            st.button(
+            offer_deletion(
                 "Delete",
+                name,
+                "Its answers go, for everybody. The model and the folder's photographs stay.",
                 key=f"delete_{name}",
-                icon=":material/delete:",
-                type="tertiary",
                 on_click=_delete,
                 args=(model, name),
             )

@@ -20,7 +20,7 @@ from dashboard.training.runs import (
     stop_run,
 )
 from dashboard.training.watching import seen, watch
-from dashboard.widgets.messages import show_failure
+from dashboard.widgets.messages import offer_deletion, show_failure
 from dashboard.wording.names import escape_markdown
 from har_core.errors import HarError
 
@@ -98,12 +98,14 @@ def _show_state(run: Run) -> None:
                     on_click=_resume,
                     args=(run,),
                 )
-                st.button(
+                offer_deletion(
                     "Remove",
-                    icon=":material/delete:",
+                    run.name,
+                    "What it has learned so far goes with it.",
                     key=f"remove {run.id}",
                     on_click=remove_run,
                     args=(run,),
+                    quiet=False,
                 )
 
 

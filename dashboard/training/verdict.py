@@ -13,7 +13,7 @@ from dashboard.training.runs import Run, remove_run, use_model
 from dashboard.training.start import OPENED
 from dashboard.training.watching import seen
 from dashboard.widgets.gallery import Tile, gallery
-from dashboard.widgets.messages import show_failure
+from dashboard.widgets.messages import offer_deletion, show_failure
 from dashboard.widgets.verdict import VERDICT_BOXES, load_verdict
 from dashboard.wording.glossary import GLOSSARY
 from dashboard.wording.metrics import metric_value, signed_difference
@@ -93,13 +93,14 @@ def _show_buttons(run: Run, *, worse: bool = False) -> None:
                 query_params={"model": run.name},
             )
         else:
-            st.button(
+            offer_deletion(
                 "Discard",
-                icon=":material/delete:",
+                run.name,
+                "This model is deleted; the present one stays.",
                 key=f"discard {run.id}",
                 on_click=remove_run,
                 args=(run,),
-                help="Deletes this model; the present one stays.",
+                quiet=False,
             )
 
 

@@ -467,6 +467,14 @@ def test_a_copied_bundle_deletes_the_evaluation_that_it_shows(app, model):
     assert list_evaluations(model, read_manifest(model)) == ["test", "validation"]
 
 
+def test_a_click_alone_deletes_no_evaluation(app, model):
+    keep_evaluation(replace(read_evaluation(model, "test"), name="again"))
+    view(app, "Evaluate another set")
+    asked = [block for block in app.main if block.type == "popover"]
+    (question,) = [block for block in asked if block.proto.popover.label == "Delete"]
+    assert question.button[0].key == "delete_again"
+
+
 def test_an_evaluation_that_cannot_be_deleted_is_said_so(app, model):
     path = keep_evaluation(replace(read_evaluation(model, "test"), name="again"))
     path.unlink()
