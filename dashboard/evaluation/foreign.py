@@ -37,11 +37,12 @@ def show_foreign(shown: Shown) -> None:
     with st.form("foreign", width=620):
         folder = st.text_input("Folder with pictures of other things", key="foreign_folder")
         if st.form_submit_button("Judge them", icon=":material/play_arrow:") and folder:
-            _start(shown, "other things", lambda: (list_pictures(folder), []))
+            _start(shown, "other things", folder.strip(), lambda: (list_pictures(folder), []))
     dataset = sidebar.chosen_dataset()
     if dataset and st.button("Count false alarms on the test photographs", key="false_alarms"):
         opened = opened_dataset(dataset)  # here, where it is known how it is to be read
-        _start(shown, "test photographs", lambda: _test_photographs(shown, opened))
+        place = str(opened.folder)
+        _start(shown, "test photographs", place, lambda: _test_photographs(shown, opened))
     prefix = f"{_PREFIX}{shown.manifest.name}/"
     show_jobs(prefix)
     for job in find_jobs(prefix):
@@ -54,23 +55,27 @@ def _test_photographs(shown: Shown, dataset: Dataset) -> tuple[list[Path], list[
     return [Path(path) for path in table["path"]], list(table["label"])
 
 
-def _start(shown: Shown, what: str, find: Callable[[], tuple[Sequence[Path], list[str]]]) -> None:
-    def work(job: Job) -> tuple[JudgedPictures, list[str]]:
+def _start(
+    shown: Shown, what: str, place: str, find: Callable[[], tuple[Sequence[Path], list[str]]]
+) -> None:
+    def work(job: Job) -> tuple[str, JudgedPictures, list[str]]:
         paths, labels = find()
         judged = judge_pictures(load_model(shown.folder), paths, progress=job.report)
-        return judged, [labels[i] for i in judged.read] if labels else []
+        return place, judged, [labels[i] for i in judged.read] if labels else []
 
     try:
         key = f"{_PREFIX}{shown.manifest.name}/{what}"
-        start_job(key, f"Judging {what}", work, shared=False)  # it may be another folder
+        start_job(key, f"Judging {what} in {place}", work, shared=False)  # it may be another folder
     except HarError as error:
         st.error(escape_markdown(str(error)))
 
 
-def _show_result(judged: JudgedPictures, labels: list[str]) -> None:
+def _show_result(place: str, judged: JudgedPictures, labels: list[str]) -> None:
     n, share = len(judged.flagged), judged.flagged.mean()
+    where = f"in {escape_markdown(place)}"  # another visitor may have chosen it
     if labels:
-        st.markdown(f"**False alarms: {counted_share(share)} of {counted(n, 'test photograph')}.**")
+        what = counted(n, "test photograph")
+        st.markdown(f"**False alarms: {counted_share(share)} of {what}** {where}.")
         table = pd.DataFrame({"action": map(human_name, labels), "flagged": judged.flagged})
         by_class = table.groupby("action")["flagged"].agg(["mean", "size"]).sort_values("mean")
         by_class["mean"] *= 100
@@ -85,8 +90,8 @@ def _show_result(judged: JudgedPictures, labels: list[str]) -> None:
     else:
         area = judged.auroc
         st.markdown(
-            f"**Called foreign: {counted_share(share)} of {counted(n, 'picture')}.** Area under "
-            f"the ROC curve against validation photographs: {area.value:.3f} "
+            f"**Called foreign: {counted_share(share)} of {counted(n, 'picture')}** {where}. Area "
+            f"under the ROC curve against validation photographs: {area.value:.3f} "
             f"({area.low:.3f} – {area.high:.3f})."
         )
     counts, edges = np.histogram(judged.novelty, bins=20, range=(0, 1))
