@@ -3,7 +3,7 @@
 import re
 from collections.abc import Sequence
 from html import escape
-from itertools import accumulate
+from itertools import accumulate, chain, takewhile
 from typing import Final
 from unicodedata import east_asian_width
 
@@ -56,8 +56,38 @@ def chart_names(class_names: Sequence[str]) -> list[str]:
 
 
 def tick_names(class_names: Sequence[str]) -> list[str]:
-    """Return names for the ticks of an axis: of long ones beginning and end, which fit a phone."""
-    return [chart_text(_shortened(name)) for name in _told_apart(class_names)]
+    """Return names for the ticks of an axis, no two the same.
+
+    Of long ones beginning and end, which fit a phone; of those that are the same there, the
+    beginning and where they differ; where that is not enough, their number on the axis.
+    """
+    names = _told_apart(class_names)
+    short = [_shortened(name) for name in names]
+    for alike in _same(short):
+        first, last = (choose(names[i] for i in alike) for choose in (min, max))
+        same = takewhile(lambda pair: pair[0] == pair[1], zip(first, last, strict=False))
+        at = len(list(same))
+        for i in alike:
+            short[i] = _shortened_around(names[i], at)
+    for i in chain.from_iterable(_same(short)):
+        short[i] = f"{_beginning(short[i], _MOST_LETTERS - 6)}… {i + 1}"
+    return [chart_text(name) for name in short]
+
+
+def _same(texts: Sequence[str]) -> list[list[int]]:
+    """Return the positions of each text that there is more than once."""
+    found: dict[str, list[int]] = {}
+    for position, text in enumerate(texts):
+        found.setdefault(text, []).append(position)
+    return [positions for positions in found.values() if len(positions) > 1]
+
+
+def _shortened_around(name: str, at: int) -> str:
+    """Shorten a name to its beginning and what follows `at`, from the word's beginning on."""
+    word = name.rfind(" ", 0, at) + 1
+    rest = name[word if at - word < 8 else at :]
+    shown = _beginning(rest, _MOST_LETTERS - 12)
+    return f"{_beginning(name, 10)}…{shown}{'…' if shown != rest else ''}"
 
 
 def _shortened(name: str) -> str:

@@ -17,6 +17,7 @@ from dashboard.charts.dataset import (
     noise_by_class,
 )
 from dashboard.charts.ranking import per_class_figure
+from dashboard.wording.names import tick_names
 from har_core import Prediction
 from har_core.evaluation.result import EvaluationResult
 from tests.evaluated import draw_predictions
@@ -70,6 +71,30 @@ def test_a_long_name_leaves_room_for_its_bar_and_is_told_whole_below_the_mouse(f
     assert len(set(drawn.layout.yaxis.tickvals)) == len(LONG)
     told = [text for trace in drawn.data for text in trace.hovertext or ()]
     assert figure == "even" or f"{HUNTING_DOG} &lt; &amp; &gt;" in told
+
+
+CUP = "young person sitting in the {} and holding a {} cup in both hands"
+SERIES = "the same beginning of a name, then {} and the same end again"
+
+
+def test_long_names_that_differ_in_their_middle_are_told_apart() -> None:
+    short = tick_names([CUP.format("kitchen", "red"), CUP.format("garden", "red"), "cat"])
+    assert short == ["young pers…kitchen and holding …", "young pers…garden and holding a…", "cat"]
+
+
+@pytest.mark.parametrize(
+    "names",
+    [
+        [CUP.format(where, what) for where in ("kitchen", "garden") for what in ("red", "blue")],
+        [SERIES.format(number) for number in range(1200)],
+        [f"{CHINESE[:20]}{letter}{CHINESE[20:]}" for letter in "一二三"],
+        [f"{HUNTING_DOG}{number * ' and so on'}{HUNTING_DOG}" for number in range(12)],
+    ],
+)
+def test_no_two_long_names_of_an_axis_are_shortened_to_the_same(names: list[str]) -> None:
+    short = tick_names(names)
+    assert len(set(short)) == len(names)
+    assert all(len(name) <= 32 for name in short)
 
 
 def test_a_long_name_leaves_room_for_the_matrix() -> None:
