@@ -17,7 +17,6 @@ _RIGHT_SCALE: Final = ((0.0, "rgba(15, 117, 115, 0.10)"), (1.0, RIGHT))
 _WRONG_SCALE: Final = ((0.0, "rgba(200, 96, 22, 0.10)"), (1.0, WRONG))
 # Counts fit into the cells up to here; beyond, hovering tells them.
 MOST_CLASSES_WITH_TEXT: Final = 20
-_MOST_COLUMN_LABELS: Final = 60
 _MOST_ROW_LABELS: Final = 120
 # On a light page, cells need to be strong to carry white text.
 _WHITE_TEXT_FROM: Final = 0.8
@@ -170,7 +169,11 @@ def _style_confusion(figure: go.Figure, labels: list[str]) -> None:
         "tickmode": "array",
         "automargin": True,
     }
-    shown = _every(labels, _MOST_COLUMN_LABELS)
+    shown = _every(labels, n)
+    if n > MOST_CLASSES_WITH_TEXT:
+        # Of categories Plotly labels as many as the page's width has room for.
+        shown = {"type": "category", "tickmode": "auto", "categoryarray": list(range(n))}
+        shown["labelalias"] = {str(column): label for column, label in enumerate(labels)}
     figure.update_xaxes({**axis, **shown}, title="predicted", side="top")
     # Upright where they would lie over each other.
     figure.update_xaxes({"tickangle": -90} if n > 8 else {"autotickangles": [0, -90]})
