@@ -110,5 +110,7 @@ def predict() -> None:
 
 
 st.title("What is the person doing?", anchor=False)
-st.markdown("Drop in one photograph or many. They are read in memory and never stored.")
+st.markdown(
+    "Drop in one photograph or many, or paste one. They are read in memory and never stored."
+)
 predict()

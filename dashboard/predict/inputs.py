@@ -5,6 +5,7 @@ from pathlib import Path
 import streamlit as st
 
 from dashboard import sidebar
+from dashboard.predict.pasting import take_pasted
 from dashboard.predict.results import Photo
 from dashboard.resources import opened_dataset
 from dashboard.widgets import tab_memory
@@ -123,6 +124,7 @@ def photos_handed_in() -> list[Photo]:
             key=uploader,
             label_visibility="collapsed",
         )
+        take_pasted(uploader)
         st.session_state[_HELD] = bool(files)
         if held_files and not files:
             _forget_uploads()

@@ -1,3 +1,4 @@
+import base64
 import json
 import re
 
@@ -6,7 +7,7 @@ from playwright.sync_api import TimeoutError as PlaywrightTimeoutError
 from playwright.sync_api import expect
 
 from tests.browser.conftest import BACKGROUNDS, PHONE, visit, wait_until_drawn
-from tests.drawing import CLASS_NAMES, photo_bytes
+from tests.drawing import CLASS_NAMES, draw_photo, encode, photo_bytes
 
 pytestmark = pytest.mark.browser
 
@@ -63,6 +64,25 @@ def take_photograph(page):
 
 def upload(page, *pictures):
     page.set_input_files("input[type=file]", list(pictures))
+
+
+# What "Copy image" does.
+COPY = """async data => {
+  const picture = await (await fetch(`data:image/png;base64,${data}`)).blob()
+  await navigator.clipboard.write([new ClipboardItem({ "image/png": picture })])
+}"""
+
+
+def test_a_copied_picture_can_be_pasted(context, page):
+    open_page(page)
+    context.grant_permissions(["camera", "clipboard-read", "clipboard-write"])
+    for label in ("running", "sitting"):
+        picture = encode(draw_photo(label), "PNG")
+        page.evaluate(COPY, base64.b64encode(picture).decode())
+        page.keyboard.press("Control+V")
+        if label == "running":
+            expect(page.get_by_role("heading", name="Almost certainly running")).to_be_visible()
+    expect(page.get_by_role("heading", name="2 photographs classified")).to_be_visible()
 
 
 def test_uploaded_picture_shows_action_and_chart_and_gives_json(page):
