@@ -3,6 +3,7 @@
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from shlex import quote
 from typing import Any, Final
 
 import numpy as np
@@ -20,7 +21,8 @@ from har_core.scale.sources.containers import (
 from har_core.scale.sources.items import address_of
 from har_core.scale.sources.locations import SourceDamagedError, absolute_path, is_remote
 from har_core.storage.checksums import digests_of
-from har_core.storage.names import storable
+from har_core.storage.names import real_path, storable
+from har_core.storage.paths import is_folder
 
 SHA256: Final = "sha256"
 LABEL: Final = "label"
@@ -197,6 +199,11 @@ def read_label_table(path: str | Path, columns: Mapping[str, str] | None = None)
         If it cannot be read, lacks a column, or has no label.
     """
     uri = str(path) if is_remote(str(path)) else storable(absolute_path(str(path)))
+    if not is_remote(uri) and is_folder(real_path(uri)):
+        raise DatasetError(
+            f"{path} is a folder, not a table of labels. If it is a dataset, "
+            f"har scan {quote(str(path))} --csv FILE writes one."
+        )
     headings, read = open_table(uri)
     key, label = _choose(headings, str(path), columns)
     keys, labels = _columns(uri, read, [key, label])

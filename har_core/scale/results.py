@@ -144,9 +144,12 @@ class Results(PartsFolder):
             return info
         found = self.read_info()
         if dataclasses.replace(found, created=info.created, model=info.model) != info:
-            instead = "name another folder"
+            say = []
             if found.model == info.model and found.precision != info.precision:
-                instead += f", or say --precision {found.precision}"
+                say.append(f"--precision {found.precision}")
+            if found.model == info.model and found.n_features > info.n_features:
+                say.append("--features")
+            instead = "name another folder" + (f", or say {' '.join(say)}" if say else "")
             raise DatasetError(
                 f"{self.location} holds answers of {_described(found)}, not of {_described(info)}; "
                 f"{instead}."

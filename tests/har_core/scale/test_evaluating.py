@@ -1,5 +1,6 @@
 """What a RESULTS folder says of a model is what running the model says."""
 
+import dataclasses
 from pathlib import Path
 
 import numpy as np
@@ -15,7 +16,7 @@ from har_core.model.loading import load_model
 from har_core.model.manifest import SPLITS_FILE
 from har_core.scale.evaluating import evaluate_results
 from har_core.scale.labels import LabelTable, read_label_table, read_own_labels
-from har_core.scale.results import Results
+from har_core.scale.results import Results, ResultsInfo
 from har_core.scale.scoring import score
 from har_core.scale.sources.listing import list_sources
 from har_core.storage.checksums import sha256_of_file
@@ -209,6 +210,24 @@ def test_names_with_line_breaks_beside_labels_are_read(tmp_path: Path) -> None:
 def test_blank_behind_the_headings_is_none_of_a_name(tmp_path: Path) -> None:
     (tmp_path / "labels.csv").write_text("filename,label \na.jpg,x\n")
     assert read_label_table(tmp_path / "labels.csv").names == ("x",)
+
+
+def test_dataset_in_the_place_of_a_table_of_labels_is_told_how_to_become_one(
+    tmp_path: Path,
+) -> None:
+    with pytest.raises(DatasetError, match=rf"is a folder.*har scan {tmp_path} --csv FILE"):
+        read_label_table(tmp_path)
+
+
+def test_results_with_features_say_by_what_they_go_on(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    results = Results(str(tmp_path / "results"))
+    info = ResultsInfo("m", "f" * 64, ("a", "b"), n_features=0, created="2026-01-01T00:00:00+00:00")
+    results.create(dataclasses.replace(info, n_features=1280))
+    monkeypatch.setattr(Results, "claim", lambda *_, **__: False)  # as if there were rows
+    with pytest.raises(DatasetError, match="name another folder, or say --features"):
+        results.create(info)
 
 
 def test_table_whose_name_no_disk_takes_is_said() -> None:
