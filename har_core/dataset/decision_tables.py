@@ -18,7 +18,7 @@ from har_core.dataset.decisions import (
 )
 from har_core.dataset.names import split_of_folder
 from har_core.dataset.table import Dataset, read_table
-from har_core.errors import DatasetError
+from har_core.errors import DatasetError, UnclearTableError
 from har_core.storage.checksums import sha256_of_files
 from har_core.storage.spreadsheets import escape_formula, restore_formula, table_csv
 from har_core.wording import counted
@@ -31,6 +31,10 @@ _WORDS: Final[dict[Action, str]] = {
 }
 _ACTIONS: Final = {word: action for action, word in _WORDS.items()}
 _COLUMNS: Final = ("filename", "label", "decision", "new_label", "time", "sha256")
+_HAS: Final = (
+    "a table of decisions has the columns filename, decision and new_label, as 'review --export' "
+    "writes them."
+)
 _LISTED: Final = 5
 
 
@@ -126,14 +130,14 @@ def read_decisions_csv(path: str | Path) -> list[Decision]:
         If the file cannot be read, lacks a column, or a row holds no decision that is known; the
         message names the first such rows, and nothing was taken over.
     """
-    table, _ = read_table(path, may_be_empty=True)
+    try:
+        table, _ = read_table(path, may_be_empty=True, may_lack_labels=True)
+    except UnclearTableError as error:  # what it advises is of datasets
+        raise DatasetError(f"{path} lacks the column filename; {_HAS}") from error
     table = table.rename(columns=str.lower)
     missing = [name for name in ("decision", "new_label") if name not in table.columns]
     if missing:
-        raise DatasetError(
-            f"{path} lacks the column {' and '.join(missing)}; a table of decisions has the "
-            "columns filename, label, decision and new_label, as 'review --export' writes them."
-        )
+        raise DatasetError(f"{path} lacks the column {' and '.join(missing)}; {_HAS}")
     words = table["decision"].str.strip().str.lower()
     labels = table["new_label"].str.strip().map(restore_formula)
     # Whoever fills in a label has decided; a row with neither waits to be.

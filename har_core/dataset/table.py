@@ -228,7 +228,7 @@ def load_dataset(folder: Location, csv: str | Path | None = None) -> pd.DataFram
 
 
 def read_table(
-    csv: str | Path | BytesIO, *, may_be_empty: bool = False
+    csv: str | Path | BytesIO, *, may_be_empty: bool = False, may_lack_labels: bool = False
 ) -> tuple[pd.DataFrame, dict[str, str]]:
     """Read a table with all its columns, as they are but for ``filename``.
 
@@ -239,6 +239,8 @@ def read_table(
         of labels.
     may_be_empty : bool
         Take a table without rows, too.
+    may_lack_labels : bool
+        Take a table without a column of labels, too.
 
     Returns
     -------
@@ -246,7 +248,7 @@ def read_table(
         All columns str, nameless ones left out. The columns of filenames and labels, however they
         are headed, are ``filename`` (as listed, with ``/``, without ``train/``) and ``label``.
     columns : dict of str to str
-        ``"filename"`` and ``"label"`` to the headings of these.
+        ``"filename"`` and, if there is one, ``"label"`` to the headings of these.
 
     Raises
     ------
@@ -256,13 +258,15 @@ def read_table(
     """
     cells, found, _ = _read_cells(csv, None, may_be_empty=may_be_empty)
     headings = list(cells.headings)
-    if found.label is None:
+    if found.label is None and not may_lack_labels:
         name = "The table" if isinstance(csv, BytesIO) else str(csv)
         raise DatasetError(
             f"{name} lacks the column label; it has {', '.join(filter(None, headings))}. The first "
             "line must be: filename,label"
         )
-    places = {"filename": found.filename, "label": found.label}
+    places = {"filename": found.filename}
+    if found.label is not None:
+        places["label"] = found.label
     columns = {role: headings[place] for role, place in places.items()}
     for role, place in places.items():
         headings[place] = role

@@ -369,6 +369,17 @@ def test_names_and_labels_with_apostrophes_of_their_own_are_taken_over_as_they_a
     assert taken.relabelled == here.relabelled
 
 
+def test_table_of_decisions_needs_no_labels_and_is_told_what_it_lacks(
+    tiny_dataset: Path, tmp_path: Path
+) -> None:
+    table = tmp_path / "decisions.csv"
+    table.write_text("filename,decision,new_label\nrunning_0.jpg,exclude,\n")
+    assert decide_together(tiny_dataset, read_decisions_csv(table)).excluded == {"running_0.jpg"}
+    table.write_text("uri,decision,new_label\nrunning_0.jpg,exclude,\n")
+    with pytest.raises(DatasetError, match="lacks the column filename; a table of decisions has"):
+        read_decisions_csv(table)
+
+
 def test_an_export_before_the_first_decision_is_taken_over_as_none(tiny_dataset: Path) -> None:
     table = tiny_dataset / "decisions.csv"
     table.write_text(decisions_csv(load_decisions(tiny_dataset), {}))
