@@ -14,10 +14,12 @@ from typing import Any, Final
 from har_core.errors import HarError, ModelBundleError
 from har_core.interrupts import held_back
 
-# TensorFlow 2.21 says this on any machine without a GPU, however little it was asked to log.
-_NO_GPU: Final = re.compile(
+# TensorFlow 2.21 says this on any machine without a GPU, and of an ordinary processor, however
+# little it was asked to log.
+_CHATTER: Final = re.compile(
     rb"WARNING: All log messages before absl|"
-    rb"[IE]\d{4} .*(Could not find cuda drivers|failed call to cuInit)"
+    rb"[IE]\d{4} .*"
+    rb"(Could not find cuda drivers|failed call to cuInit|oneDNN custom operations are on)"
 )
 _redirecting = threading.Lock()  # stderr is the whole process's
 _TRAINING: Final = ("tensorflow", "keras", "tf2onnx", "h5py")
@@ -57,10 +59,10 @@ def require_scale_extra(purpose: str, packages: Sequence[str]) -> None:
 
 
 def load_keras() -> None:
-    """Import Keras and its backend, and keep from the terminal that there is no GPU."""
+    """Import Keras and its backend, and keep from the terminal what it says of the machine."""
     if "keras" in sys.modules:
         return
-    with _without(_NO_GPU):
+    with _without(_CHATTER):
         import keras
 
         if keras.backend.backend() == "tensorflow":

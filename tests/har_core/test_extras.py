@@ -12,6 +12,7 @@ SAID = b"""\
 WARNING: All log messages before absl::InitializeLog() is called are written to STDERR
 I0000 00:00:1795782689.312045   12936 cudart_stub.cc:31] Could not find cuda drivers on your machine
 a line that somebody needs
+I0000 00:00:1795869999.631675   17916 port.cc:153] oneDNN custom operations are on. You may see
 E0000 00:00:1795782708.175831   12936 cuda_platform.cc:52] failed call to cuInit: INTERNAL: CUDA
 """
 KERAS = f"""
@@ -26,7 +27,7 @@ class backend:
 @pytest.mark.parametrize(
     ("before", "left"), [("", b"a line that somebody needs\n"), ("os.close(2)", b"")]
 )
-def test_only_missing_gpus_are_not_spoken_of(tmp_path, before, left):
+def test_only_what_machines_are_like_is_not_spoken_of(tmp_path, before, left):
     (tmp_path / "keras.py").write_text(KERAS)
     code = f"import os\n{before}\nfrom har_core.extras import load_keras\nload_keras()"
     path = os.pathsep.join([str(tmp_path), *sys.path])
