@@ -198,6 +198,8 @@ def _write(photographs: "pd.DataFrame", csv_file: str | None, json_file: str | N
         write_output(json_file, findings_json(photographs))
     if "-" not in (csv_file, json_file):
         _print_summary(photographs)
+        if not csv_file and any_issue(photographs).any():
+            stderr.print("Which photographs they are: --csv FILE, or har serve's Dataset page.")
     if any_issue(photographs).any():
         raise typer.Exit(ExitCode.INCOMPLETE)
 

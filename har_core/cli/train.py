@@ -205,7 +205,10 @@ def train(
     if effort is not None and not (resume and effort is not EffortName.quick):
         from har_core.training.efforts import train_with_effort
 
-        run = partial(train_with_effort, effort.value, read, name, find_model(base), changes=given)
+        earlier = find_model(base)
+        if effort is not EffortName.full:
+            stderr.print(f"Goes on from the model {earlier.name}.")
+        run = partial(train_with_effort, effort.value, read, name, earlier, changes=given)
     elif recipe is not None:
         from har_core.training.distillation.recipe import read_recipe, train_recipe
 

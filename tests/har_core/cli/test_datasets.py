@@ -277,6 +277,7 @@ def test_spelling_variants_are_said_with_the_command_that_merges_them(
     monkeypatch.setenv("HAR_CACHE_DIR", str(tmp_path / "cache"))
     scanned = CliRunner().invoke(application(), ["scan", str(tiny_dataset), *given])
     said = " ".join(scanned.stderr.split())
+    assert "Which photographs they are" not in said
     assert "'Running' (2) and 'running' (2)" in said or "'running' (2) and 'Running' (2)" in said
     assert "'SITTING' (1) and 'sitting' (3)" in said
     command, options = said.split("To make them one: har ")[1].split(", then ")
@@ -291,3 +292,12 @@ def test_spelling_variants_are_said_with_the_command_that_merges_them(
     command = ["merge-labels", "--dataset", str(tiny_dataset), "--output", str(table), *given]
     refused = CliRunner().invoke(application(), command)
     assert isinstance(refused.exception, HarError)
+
+
+def test_scan_says_where_the_photographs_with_findings_are_named(tiny_dataset: Path) -> None:
+    (tiny_dataset / "train" / "running_0.jpg").write_bytes(b"nothing")
+    scanned = CliRunner().invoke(application(), ["scan", str(tiny_dataset)])
+    assert "Which photographs they are: --csv FILE" in scanned.stderr
+    table = str(tiny_dataset / "findings.csv")
+    scanned = CliRunner().invoke(application(), ["scan", str(tiny_dataset), "--csv", table])
+    assert "Which photographs" not in scanned.stderr

@@ -54,6 +54,7 @@ def test_decisions_travel_and_a_quick_model_learns_from_them(run, tmp_path: Path
     trained = run("train", "--dataset", here, "--name", "new", *options)
     assert trained.returncode == 0, trained.stderr
     assert "4 relabelled, 1 excluded" in trained.stderr
+    assert "Goes on from the model old." in trained.stderr
     assert json.loads(events.read_text().splitlines()[-1])["event"] == "finished"
 
     compared = run("compare", "old", "new", "--verdict")
