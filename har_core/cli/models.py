@@ -13,12 +13,15 @@ from har_core.errors import HarError, ModelBundleError
 from har_core.model import bundle
 from har_core.model.loading import find_model
 from har_core.model.manifest import (
+    CLASS_INDICES_FILE,
     NOVELTY_FILE,
     ONNX_FILE,
     BundleManifest,
+    read_manifest,
 )
 from har_core.settings import shipped
 from har_core.storage.names import one_line
+from har_core.storage.paths import is_file
 from har_core.wording import counted
 
 app = typer.Typer()
@@ -285,3 +288,10 @@ def export(
     if written.difference is not None:
         equal = f"; its probabilities differ from the bundle's by at most {written.difference:.1g}"
     stderr.print(f"Wrote {written.path} ({written.n_bytes / 1e6:.1f} MB){equal}.")
+    if equal and is_file(written.path):  # a network alone says nothing of this
+        manifest = read_manifest(folder)
+        stderr.print(
+            f"It takes RGB of {manifest.input_size} × {manifest.input_size} pixels, scaled "
+            f"{manifest.preprocessing}; its classes are in the order of "
+            f"{folder / CLASS_INDICES_FILE}."
+        )
