@@ -88,6 +88,8 @@ def evaluate_results(
     if labels.contradicted:
         left_out = counted(labels.contradicted, "photograph")
         notes.append(f"Left out: {left_out} with several labels.")
+    if found.unmatched:
+        notes.append(f"Labels of photographs that are not among these: {found.unmatched:,}.")
     notes.append(
         "Near duplicates among the photographs count as independent, except exact copies and those "
         "that the model's training found: if there are many, the intervals are too narrow."

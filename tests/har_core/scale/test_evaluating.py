@@ -43,6 +43,7 @@ def test_metrics_are_those_of_running_the_model(
         )
     assert found.skipped["reason"].tolist() == ["unreadable photograph (not_an_image)"]
     assert any("not known which photographs" in warning for warning in warnings)
+    assert "Labels of photographs that are not among these: 1." in warnings
 
 
 @pytest.mark.parametrize("by", ["path", "base name", "sha256"])
