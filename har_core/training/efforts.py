@@ -162,10 +162,17 @@ def check_changes(effort: Effort, changes: Mapping[str, Any]) -> None:
     TrainingSettings().changed(changes)
 
 
-def fine_tunable(base: Path) -> Path:
+def fine_tunable(base: Path, behind: str = "") -> Path:
     """Return the bundle whose network fine-tuning goes on from: a model's own, or its base's.
 
     A quick model has the network of the model that it goes on from.
+
+    Parameters
+    ----------
+    base : Path
+        Bundle.
+    behind : str
+        Name of the model that was asked for, if it is another one.
 
     Raises
     ------
@@ -177,9 +184,11 @@ def fine_tunable(base: Path) -> Path:
         return base
     origin = manifest.training.get("base")
     if not origin:
+        named = f"{manifest.name!r}, behind {behind!r}," if behind else f"{manifest.name!r}"
         raise ModelBundleError(
-            f"The model {manifest.name!r} has no {KERAS_FILE}, so it cannot be fine-tuned; choose "
+            f"The model {named} has no {KERAS_FILE}, so it cannot be fine-tuned; choose "
             "quick training or another model."
         )
     beside = base.parent / str(origin)
-    return fine_tunable(beside if is_folder(beside) else find_model(str(origin)))
+    network = beside if is_folder(beside) else find_model(str(origin))
+    return fine_tunable(network, behind or manifest.name)

@@ -286,8 +286,10 @@ def test_fine_tuning_goes_on_from_the_network_behind_a_quick_model(
     base: Path, mislabelled: Path
 ) -> None:
     train_quick(mislabelled, "quick", base)
-    with pytest.raises(ModelBundleError, match=r"'tiny' has no model\.keras"):
+    with pytest.raises(ModelBundleError, match=r"'tiny', behind 'quick', has no model\.keras"):
         fine_tunable(base.parent / "quick")
+    with pytest.raises(ModelBundleError, match=r"'tiny' has no model\.keras"):
+        fine_tunable(base)
     manifest = read_manifest(base)
     files = {name: (base / name).read_bytes() for name in manifest.files}
     bundle.write_bundle(base, manifest, {**files, KERAS_FILE: b"keras"}, overwrite=True)
