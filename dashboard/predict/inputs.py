@@ -124,7 +124,6 @@ def photos_handed_in() -> list[Photo]:
             key=uploader,
             label_visibility="collapsed",
         )
-        take_pasted(uploader)
         st.session_state[_HELD] = bool(files)
         if held_files and not files:
             _forget_uploads()
@@ -145,6 +144,7 @@ def photos_handed_in() -> list[Photo]:
                     help="A random photograph of the dataset, with the label it was given; if "
                     "there is one, one that the model has not learned from.",
                 )
+            take_pasted(uploader)  # here it takes no line of its own
     if files:
         _keep([Photo(file.name, file.getvalue()) for file in files])
     elif kept := st.session_state.get(_UPLOADED) or st.session_state.get(_SAMPLE):

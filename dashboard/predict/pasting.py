@@ -30,4 +30,4 @@ def take_pasted(uploader: str) -> None:
     uploader : str
         Its key.
     """
-    _component(key="paste", data={"uploader": uploader}, height=1)
+    _component(key="paste", data={"uploader": uploader}, width=1, height=1)
