@@ -79,6 +79,13 @@ def _mention_keras_file() -> None:
         )
 
 
+def _remove_quotation_marks() -> None:
+    """Take a path as it was meant that Windows' *Copy as path* or a shell has put into them."""
+    folder = str(st.session_state[DATASET_KEY]).strip()
+    if len(folder) > 2 and folder[0] == folder[-1] and folder[0] in "\"'":
+        st.session_state[DATASET_KEY] = folder[1:-1]
+
+
 def pick_dataset() -> None:
     """Draw the field for the dataset folder, which starts with ``HAR_DATASET``."""
     st.session_state.setdefault(DATASET_KEY, DATASET.value)
@@ -87,6 +94,7 @@ def pick_dataset() -> None:
         "Dataset folder",
         key=DATASET_KEY,
         persist_state="session",
+        on_change=_remove_quotation_marks,
         placeholder="/path/to/DataSet",
         help="A folder on the server with `train.csv` (filename,label) and `train/`, with another "
         "table, or with one folder of photographs for each class. Optional.",

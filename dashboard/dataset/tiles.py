@@ -112,4 +112,4 @@ def placeholder_text(row: pd.Series) -> str:
     if not isinstance(row["path"], str):
         return "file missing"
     reason = row.get("reason")
-    return reason_in_words(reason) if isinstance(reason, str) and reason else "no picture"
+    return reason_in_words(reason) if isinstance(reason, str) and reason else "unreadable"

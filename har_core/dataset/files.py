@@ -198,7 +198,9 @@ def find_dataset(folder: str | Path) -> Path:
         reason = getattr(error, "strerror", None) or error
         raise DatasetError(f"There is no dataset folder {folder}: {reason}.") from error
     if not is_folder:
-        raise DatasetError(f"There is no dataset folder {path}.")
+        is_file = path.is_file()
+        hint = f" It is a file; name the folder that it is in: {path.parent}." if is_file else ""
+        raise DatasetError(f"There is no dataset folder {path}.{hint}")
     return path
 
 

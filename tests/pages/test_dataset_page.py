@@ -362,7 +362,7 @@ def test_opened_photograph_names_its_findings(
 def test_file_that_is_no_picture_can_be_opened_before_the_scan(unscanned: Path) -> None:
     (unscanned / "train" / "running_1.jpg").write_bytes(b"<html>")
     page = open_page(unscanned, "Photographs", photo="running_1.jpg")
-    assert "There is no picture to show: no picture" in texts(page)
+    assert "There is no picture to show: unreadable" in texts(page)
 
 
 def test_job_of_a_folder_with_a_longer_name_is_not_this_ones(unscanned: Path) -> None:
@@ -512,6 +512,15 @@ def test_damaged_decisions_are_reported_instead_of_overwritten(dataset: Path) ->
     page = open_page(dataset)
     assert "Cannot read the decisions" in texts(page).replace("\\", "")
     assert path.read_text() == "{"
+
+
+@pytest.mark.parametrize("mark", ["'", '"'])
+def test_a_folder_may_be_pasted_in_quotation_marks(unscanned: Path, mark: str) -> None:
+    page = open_page(unscanned, "Overview")
+    page.sidebar.text_input(key="dataset").set_value(f"{mark}{unscanned}{mark}").run()
+    assert not page.exception
+    assert page.sidebar.text_input(key="dataset").value == str(unscanned)
+    assert "There is no dataset folder" not in texts(page)
 
 
 def test_vanished_folder_is_a_message(tmp_path: Path, tiny_models: Path) -> None:

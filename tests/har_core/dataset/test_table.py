@@ -55,6 +55,10 @@ def test_missing_folder_and_table_are_said(tmp_path):
         load_dataset("~nobody-of-that-name/DataSet")
     with pytest.raises(DatasetError, match="filename,label"):
         load_dataset(tmp_path)
+    table = tmp_path / "train.csv"
+    table.touch()
+    with pytest.raises(DatasetError, match=f"name the folder that it is in: {tmp_path}"):
+        load_dataset(table)
 
 
 @pytest.mark.parametrize("name", ["a" * 300, "nul\0character"])
