@@ -6,6 +6,7 @@ import sys
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
+from weakref import WeakKeyDictionary
 
 import pandas as pd
 import streamlit as st
@@ -38,7 +39,18 @@ def _freeze(n_modules: int) -> None:
     gc.freeze()
 
 
-_BY_MANIFEST: Final[dict[str | type, Any]] = {ActionModel: lambda model: model.manifest.to_json()}
+# What tells a model from others; to write it anew for each of many photographs takes longer than
+# all else that a rerun does with them.
+_manifests: Final[WeakKeyDictionary[ActionModel, str]] = WeakKeyDictionary()
+
+
+def _manifest_of(model: ActionModel) -> str:
+    if (text := _manifests.get(model)) is None:
+        text = _manifests[model] = model.manifest.to_json()
+    return text
+
+
+_BY_MANIFEST: Final[dict[str | type, Any]] = {ActionModel: _manifest_of}
 
 
 # Of more photographs than these at a time, each run of the page would classify all anew. Each takes

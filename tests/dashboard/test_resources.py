@@ -5,6 +5,7 @@ import weakref
 import har_core
 from dashboard import resources
 from har_core import InvalidImageError
+from har_core.model.manifest import BundleManifest
 
 
 class Looped:
@@ -22,6 +23,15 @@ def test_what_modules_hold_is_looked_at_by_no_collection_once_a_page_has_run(mon
     resources.spare_the_collector()
     gc.collect()
     assert looped() is None
+
+
+def test_a_model_is_told_from_others_by_what_was_written_once(tiny_models, monkeypatch):
+    monkeypatch.setattr(resources, "classify_photo", lambda model, data: None)
+    model, written = har_core.load_model(), []
+    monkeypatch.setattr(BundleManifest, "to_json", lambda told: written.append(told) or told.name)
+    for number in range(10):
+        resources.classified(model, b"told %d" % number)
+    assert written == [model.manifest]
 
 
 def test_thousands_of_photographs_are_classified_once(tiny_models, monkeypatch):
