@@ -81,7 +81,7 @@ def test_csv_holds_every_probability_and_no_formula(tiny_models):
 
 def test_classes_that_differ_by_an_apostrophe_differ_in_the_csv():
     prediction = Prediction.from_probabilities(("=sum", "'=sum"), np.array([0.2, 0.8]))
-    photos = [(Photo("a.jpg", b""), ClassifiedPhoto(prediction, b"", "", 0.0))]
+    photos = [(Photo("a.jpg", b""), ClassifiedPhoto(prediction, "", 0.0))]
     headings, row = csv.reader(io.StringIO(results_csv(photos).decode()))
     assert headings[-2:] == ["'=sum", "''=sum"]
     assert row[1] == "''=sum"
