@@ -369,11 +369,21 @@ def test_nobody_waits_for_a_path_that_never_opens(path: str, tmp_path: Path) -> 
         with_retries((tmp_path / path).read_bytes, "the source", wait=1e6)
 
 
-def test_bucket_without_a_name_is_said(monkeypatch: pytest.MonkeyPatch) -> None:
-    for name in ("AWS_REGION", "AWS_DEFAULT_REGION", "AWS_ENDPOINT_URL", "AWS_ENDPOINT_URL_S3"):
-        monkeypatch.delenv(name, raising=False)
+def test_bucket_without_a_name_is_said() -> None:
     with pytest.raises(HarError, match="no bucket can be called ''"):
         open_filesystem("s3://")
+
+
+def test_bucket_that_cannot_be_reached_is_said(monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in ("AWS_REGION", "AWS_DEFAULT_REGION", "AWS_ENDPOINT_URL", "AWS_ENDPOINT_URL_S3"):
+        monkeypatch.delenv(name, raising=False)
+
+    def nowhere(bucket: str) -> str:
+        raise OSError("no such host")
+
+    monkeypatch.setattr("pyarrow.fs.resolve_s3_region", nowhere)
+    with pytest.raises(HarError, match="Cannot reach the bucket nobodys: no such host"):
+        open_filesystem("s3://nobodys/a.jpg")
 
 
 def test_disk_without_locks_is_written_to(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
