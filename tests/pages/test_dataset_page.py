@@ -6,6 +6,7 @@ import re
 import shutil
 import threading
 import zipfile
+from collections.abc import Iterator
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
@@ -84,9 +85,10 @@ def template(tmp_path_factory: pytest.TempPathFactory) -> Path:
     }
     manifest = BundleManifest("tiny", "colour", 224, "minus_one_to_one", CLASS_NAMES)
     bundle.write_bundle(folder / "models" / "tiny", manifest, files)
+    shutil.copytree(dataset, folder / "unscanned")
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("HAR_CACHE_DIR", str(folder / "cache"))
-        analyse_photographs(folder / "models" / "tiny", scan)
+        analyse_photographs(folder / "models" / "tiny", scan_dataset(dataset, workers=1))
     return folder
 
 
@@ -95,6 +97,23 @@ def environment(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("HAR_CACHE_DIR", str(tmp_path / "cache"))
     for name in ("HAR_DATASET", "HAR_MODEL"):
         monkeypatch.delenv(name, raising=False)
+
+
+@pytest.fixture
+def shared(template: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
+    """Return a dataset that is scanned and analysed, for tests that change nothing in it."""
+    monkeypatch.setenv("HAR_MODELS_DIR", str(template / "models"))
+    monkeypatch.setenv("HAR_CACHE_DIR", str(template / "cache"))
+    yield template / "photos"
+    assert load_decisions(template / "photos").steps == ()
+
+
+@pytest.fixture
+def shared_unscanned(template: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
+    """Return a dataset that nobody has scanned, for tests that change nothing in it."""
+    monkeypatch.setenv("HAR_MODELS_DIR", str(template / "models"))
+    yield template / "unscanned"
+    assert load_decisions(template / "unscanned").steps == ()
 
 
 @pytest.fixture
@@ -236,18 +255,18 @@ def test_after_photographs_are_added_only_these_are_said_to_be_left(dataset: Pat
 
 
 @pytest.mark.parametrize("section", SECTIONS)
-def test_every_section_opens_before_the_scan(unscanned: Path, section: str) -> None:
-    open_page(unscanned, section)
+def test_every_section_opens_before_the_scan(shared_unscanned: Path, section: str) -> None:
+    open_page(shared_unscanned, section)
 
 
 @pytest.mark.parametrize("section", SECTIONS)
-def test_every_section_opens_after_scan_and_analysis(analysed: Path, section: str) -> None:
-    page = open_page(analysed, section)
+def test_every_section_opens_after_scan_and_analysis(shared: Path, section: str) -> None:
+    page = open_page(shared, section)
     assert "first (above)" not in texts(page)
 
 
-def test_findings_are_counted_and_named(dataset: Path) -> None:
-    page = open_page(dataset, "Findings")
+def test_findings_are_counted_and_named(shared: Path) -> None:
+    page = open_page(shared, "Findings")
     assert page.pills(key="finding").options == ["Unreadable", "Exact duplicates"]
     bars = json.loads(page.get("plotly_chart")[0].proto.spec)["data"][0]
     assert dict(zip(bars["y"], bars["text"], strict=True)) == {
@@ -270,8 +289,8 @@ def test_every_photograph_that_is_listed_under_two_labels_can_be_seen(
     assert pages.proto.num_pages == 2
 
 
-def test_browser_filters_by_name_class_and_finding(dataset: Path) -> None:
-    page = open_page(dataset, "Photographs")
+def test_browser_filters_by_name_class_and_finding(shared: Path) -> None:
+    page = open_page(shared, "Photographs")
     assert "**25** photographs" in texts(page)
     page.text_input(key="browse_search").set_value("RUNNING_").run()
     assert "**8** photographs" in texts(page)
@@ -283,9 +302,9 @@ def test_browser_filters_by_name_class_and_finding(dataset: Path) -> None:
     assert "**25** photographs" in texts(page)
 
 
-def test_a_link_keeps_the_browsers_filters(dataset: Path) -> None:
+def test_a_link_keeps_the_browsers_filters(shared: Path) -> None:
     page = AppTest.from_file(str(ROOT / "dashboard" / "navigation.py"), default_timeout=PATIENCE_S)
-    page.session_state["dataset"] = str(dataset)
+    page.session_state["dataset"] = str(shared)
     page.switch_page("../pages/dataset.py")
     page.query_params["section"] = "Photographs"
     page.query_params["browse_search"] = "running"
@@ -341,8 +360,8 @@ def test_decision_about_a_photograph_that_was_replaced_is_kept_but_not_applied(
     assert "running" in cleanup
 
 
-def test_link_to_a_photograph_that_is_not_there_says_so(dataset: Path) -> None:
-    page = open_page(dataset, "Photographs", photo="*lost*.jpg")
+def test_link_to_a_photograph_that_is_not_there_says_so(shared: Path) -> None:
+    page = open_page(shared, "Photographs", photo="*lost*.jpg")
     assert r"There is no photograph \*lost\*" in texts(page)
     assert not [b for b in page.button if b.label == "Exclude"]
 
@@ -351,10 +370,8 @@ def test_link_to_a_photograph_that_is_not_there_says_so(dataset: Path) -> None:
     ("name", "finding"),
     [("copy.jpg", "Exact duplicates"), ("sitting_7.jpg", "Unreadable"), ("running_1.jpg", None)],
 )
-def test_opened_photograph_names_its_findings(
-    analysed: Path, name: str, finding: str | None
-) -> None:
-    page = texts(open_page(analysed, "Photographs", photo=name))
+def test_opened_photograph_names_its_findings(shared: Path, name: str, finding: str | None) -> None:
+    page = texts(open_page(shared, "Photographs", photo=name))
     assert ("No findings" in page) == (finding is None)
     assert finding is None or f":orange-badge[{finding}]" in page
 
@@ -380,8 +397,8 @@ def test_job_of_a_folder_with_a_longer_name_is_not_this_ones(unscanned: Path) ->
         dismiss_job(job)
 
 
-def test_an_outlier_is_a_finding(analysed: Path, template: Path) -> None:
-    view = dataset_view(str(analysed), template / "models" / "tiny")
+def test_an_outlier_is_a_finding(shared: Path, template: Path) -> None:
+    view = dataset_view(str(shared), template / "models" / "tiny")
     assert view.has_finding.sum() == 3
     outlier = view.photographs["filename"].eq("running_1.jpg")
     photographs = view.photographs.assign(is_outlier_issue=outlier)
@@ -410,8 +427,8 @@ def test_ranking_belongs_to_a_state_of_the_dataset_not_to_an_object(
     assert len(ranked) == 2
 
 
-def test_suspects_say_which_classes_are_too_small_to_judge(analysed: Path, template: Path) -> None:
-    view = dataset_view(str(analysed), template / "models" / "tiny")
+def test_suspects_say_which_classes_are_too_small_to_judge(shared: Path, template: Path) -> None:
+    view = dataset_view(str(shared), template / "models" / "tiny")
     assert view.analysis is not None
     assert "not judged" not in dataset_suspects._sources(view)["Whole set"]
     rows = view.analysis.labelled
@@ -446,16 +463,16 @@ def test_a_record_that_cannot_judge_these_labels_leaves_them_to_the_analysis(
 
 
 def test_overview_compares_sizes_with_the_models_own_input(
-    dataset: Path, template: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    shared: Path, template: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     source = template / "models" / "tiny"
     manifest = replace(read_manifest(source), input_size=160)
     files = {name: source / name for name in manifest.files}
     bundle.write_bundle(tmp_path / "models" / "tiny", manifest, files)
     monkeypatch.setenv("HAR_MODELS_DIR", str(tmp_path / "models"))
-    assert "none has a side below the network's 160 pixels" in texts(open_page(dataset))
+    assert "none has a side below the network's 160 pixels" in texts(open_page(shared))
     monkeypatch.setenv("HAR_MODELS_DIR", str(tmp_path / "none"))
-    page = open_page(dataset)
+    page = open_page(shared)
     assert "pixels." in texts(page)
     assert "network" not in texts(page)
 
@@ -481,8 +498,8 @@ def test_suggestions_exclude_the_surplus_in_one_click(dataset: Path) -> None:
     assert load_decisions(dataset).excluded >= {"sitting_7.jpg"}
 
 
-def test_leak_between_splits_is_reported(dataset: Path) -> None:
-    page = open_page(dataset, "Leakage")
+def test_leak_between_splits_is_reported(shared: Path) -> None:
+    page = open_page(shared, "Leakage")
     assert "Duplicates cross splits: 1 group, 2 photographs" in texts(page)
 
 
@@ -515,11 +532,11 @@ def test_damaged_decisions_are_reported_instead_of_overwritten(dataset: Path) ->
 
 
 @pytest.mark.parametrize("mark", ["'", '"'])
-def test_a_folder_may_be_pasted_in_quotation_marks(unscanned: Path, mark: str) -> None:
-    page = open_page(unscanned, "Overview")
-    page.sidebar.text_input(key="dataset").set_value(f"{mark}{unscanned}{mark}").run()
+def test_a_folder_may_be_pasted_in_quotation_marks(shared_unscanned: Path, mark: str) -> None:
+    page = open_page(shared_unscanned, "Overview")
+    page.sidebar.text_input(key="dataset").set_value(f"{mark}{shared_unscanned}{mark}").run()
     assert not page.exception
-    assert page.sidebar.text_input(key="dataset").value == str(unscanned)
+    assert page.sidebar.text_input(key="dataset").value == str(shared_unscanned)
     assert "There is no dataset folder" not in texts(page)
 
 
@@ -535,12 +552,12 @@ def test_impossible_folder_is_a_message(tiny_models: Path, name: str) -> None:
 
 
 def test_model_outside_the_models_folder_shows_what_it_knows(
-    dataset: Path, template: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    shared: Path, template: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     outer = shutil.copytree(template / "models" / "tiny", tmp_path / "elsewhere" / "outer")
     monkeypatch.setenv("HAR_MODELS_DIR", str(tmp_path / "none"))
     monkeypatch.setenv("HAR_MODEL", str(outer))
-    page = open_page(dataset, "Label suspects")
+    page = open_page(shared, "Label suspects")
     assert "needs a model" not in texts(page)
     assert "photographs that were held out" in texts(page)
 
@@ -555,7 +572,7 @@ def test_table_without_photographs_shows_its_balance(tmp_path: Path, tiny_models
     assert "Class balance" in [heading.value for heading in page.header]
 
 
-def test_without_a_dataset_the_model_tells_what_it_learned_from(unscanned: Path) -> None:
+def test_without_a_dataset_the_model_tells_what_it_learned_from(shared_unscanned: Path) -> None:
     page = open_page()
     assert "No dataset folder yet" in texts(page)
     assert "**25** photographs, **3** classes" in texts(page)
@@ -576,7 +593,9 @@ def test_uploaded_table_is_checked_and_fixed(tiny_models: Path) -> None:
     assert page.error
 
 
-def test_uploaded_table_takes_the_place_of_the_models_class_balance(unscanned: Path) -> None:
+def test_uploaded_table_takes_the_place_of_the_models_class_balance(
+    shared_unscanned: Path,
+) -> None:
     page = open_page()
     table = b"filename,label\n1.jpg,running\n2.jpg,running\n3.jpg,Sitting\n"
     page.file_uploader(key="table").upload("train.csv", table).run()
@@ -587,13 +606,13 @@ def test_uploaded_table_takes_the_place_of_the_models_class_balance(unscanned: P
 
 
 def test_damaged_predictions_do_not_hide_the_dataset(
-    analysed: Path, template: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    shared: Path, template: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     models = shutil.copytree(template / "models", tmp_path / "models")
     (models / "tiny" / PREDICTIONS_FILE).write_bytes(b"no parquet")
     monkeypatch.setenv("HAR_MODELS_DIR", str(models))
-    assert "25 photographs" in figures(open_page(analysed))
-    page = open_page(analysed, "Label suspects")
+    assert "25 photographs" in figures(open_page(shared))
+    page = open_page(shared, "Label suspects")
     assert "Cannot read" in page.error[0].value
     assert "doubtful, the most doubtful first" in texts(page)
 
@@ -994,8 +1013,8 @@ def test_all_that_a_filter_holds_is_decided_and_undone_as_one(dataset: Path) -> 
     assert load_decisions(dataset).steps == ()
 
 
-def test_what_is_excluded_in_bulk_can_be_looked_at_before(dataset: Path) -> None:
-    page = open_page(dataset, "Clean up")
+def test_what_is_excluded_in_bulk_can_be_looked_at_before(shared: Path) -> None:
+    page = open_page(shared, "Clean up")
     next(t for t in page.toggle if t.label == "Look at them").set_value(True).run()
     assert not page.exception
-    assert load_decisions(dataset).steps == ()
+    assert load_decisions(shared).steps == ()
