@@ -18,37 +18,43 @@ pytestmark = pytest.mark.browser
 
 IN_DIALOG = "document.activeElement.closest('[role=dialog]')"
 
-VIEWS = {
-    "predict": ("/", "What is the person doing?"),
-    "dataset": ("/dataset", "Know your photographs"),
-    "photographs": ("/dataset?section=Photographs", "Know your photographs"),
-    "an opened photograph": (
-        "/dataset?section=Photographs&photo=running_1.jpg",
-        "Know your photographs",
-    ),
-    "clean up": ("/dataset?section=Clean+up", "Know your photographs"),
-    "evaluation": ("/evaluation", "How good is the model?"),
-}
+
+def headed(page, name):
+    expect(page.get_by_role("heading", name=name)).to_be_visible(timeout=TIMEOUT_MS)
 
 
-@pytest.mark.parametrize("view", VIEWS)
-def test_axe_finds_nothing_serious(page, view):
-    address, heading = VIEWS[view]
-    page.goto(address)
-    expect(page.get_by_role("heading", name=heading)).to_be_visible(timeout=TIMEOUT_MS)
-    if view == "dataset":  # what lies below the mouse has another background
-        page.get_by_role("radio", name="Overview").hover()
-    assert faults_in_both_schemes(page) == []
-
-
-def test_axe_finds_nothing_serious_in_an_answer(page):
+def test_axe_finds_nothing_serious(page):
+    page.emulate_media(color_scheme="dark")  # followed from the beginning, and when it changes
     page.goto("/")
-    expect(page.get_by_role("heading", name="What is the person doing?")).to_be_visible()
+    headed(page, "What is the person doing?")
+    assert faults_in_both_schemes(page) == []
     page.locator("input[type=file]").set_input_files(
         {"name": "a.jpg", "mimeType": "image/jpeg", "buffer": photo_bytes("running")}
     )
     expect(page.get_by_role("img", name="The photograph a.jpg")).to_be_visible()
-    assert faults_in_both_schemes(page) == []
+    assert faults_in_both_schemes(page) == [], "an answer"
+
+    page.get_by_role("link", name="Dataset").click()
+    headed(page, "Know your photographs")
+    # What lies below the mouse has another background.
+    page.get_by_role("radio", name="Overview").hover()
+    assert faults_in_both_schemes(page) == [], "dataset"
+    page.get_by_role("radio", name="Photographs").click()
+    tile = page.get_by_role("button", name=re.compile("^Open running_1.jpg"))
+    expect(tile).to_be_visible()
+    assert faults_in_both_schemes(page) == [], "photographs"
+    tile.click()
+    dialog = page.get_by_role("dialog", name="running_1.jpg")
+    expect(dialog.get_by_text("The model says")).to_be_visible()
+    assert faults_in_both_schemes(page) == [], "an opened photograph"
+    page.keyboard.press("Escape")
+    page.get_by_role("radio", name="Clean up").click()
+    expect(page.get_by_text("12 of 12 rows are kept")).to_be_visible()
+    assert faults_in_both_schemes(page) == [], "clean up"
+
+    page.get_by_role("link", name="Evaluation").click()
+    headed(page, "How good is the model?")
+    assert faults_in_both_schemes(page) == [], "evaluation"
 
 
 # A message without its title, but with its description.

@@ -4,7 +4,8 @@ from itertools import pairwise
 
 import numpy as np
 import pytest
-from playwright.sync_api import Browser
+from playwright.sync_api import Browser, Page
+from plotly.offline import get_plotlyjs
 
 from dashboard.charts.confusion import confusion_figure
 from tests.browser.conftest import DESKTOP, PHONE, POLL_MS
@@ -16,15 +17,25 @@ COLUMNS = """[...document.querySelectorAll(".xtick text")].map(text => {
   return [text.textContent, left, right]
 })"""
 
+DRAW = """json => {
+  const { data, layout } = JSON.parse(json)
+  return Plotly.newPlot("chart", data, layout, { responsive: true }).then(() => null)
+}"""
 
-@pytest.mark.parametrize("n_classes", [30, 60, 200])
-def test_the_names_of_many_columns_do_not_lie_over_each_other(
-    browser: Browser, n_classes: int
-) -> None:
+
+def test_the_names_of_many_columns_do_not_lie_over_each_other(browser: Browser) -> None:
+    page = browser.new_page(viewport=DESKTOP)
+    page.set_content(f"<script>{get_plotlyjs()}</script><div id=chart></div>")
+    for n_classes in (30, 60, 200):
+        check_the_names_of_columns(page, n_classes)
+    page.close()
+
+
+def check_the_names_of_columns(page: Page, n_classes: int) -> None:
     names = [f"class {number}" for number in range(n_classes)]
     figure = confusion_figure(np.eye(n_classes, dtype=np.int64), names)
-    page = browser.new_page(viewport=DESKTOP)
-    page.set_content(figure.to_html(include_plotlyjs=True, config={"responsive": True}))
+    page.set_viewport_size(DESKTOP)
+    page.evaluate(DRAW, figure.to_json())
     drawn = f"document.querySelectorAll('.barlayer .point').length === {n_classes}"
     page.wait_for_function(drawn, polling=POLL_MS)
     n_labels = []
@@ -43,4 +54,3 @@ def test_the_names_of_many_columns_do_not_lie_over_each_other(
     wide, narrow = n_labels
     assert narrow >= 10
     assert wide == (n_classes if n_classes <= 60 else 100)
-    page.close()

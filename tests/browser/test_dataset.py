@@ -56,7 +56,7 @@ def test_filter_open_exclude_and_export(page: Page) -> None:
     expect(page.get_by_text("12 of 12 rows are kept")).to_be_visible()
 
 
-def test_a_link_shows_the_same_photographs_and_the_shift_key_ticks_a_range(page: Page) -> None:
+def test_a_link_shows_the_same_photographs_and_ticked_ones_are_relabelled(page: Page) -> None:
     page.goto("/dataset?section=Photographs")
     expect(tiles(page)).to_have_count(12)
     page.get_by_role("combobox", name="Class").click()
@@ -80,32 +80,8 @@ def test_a_link_shows_the_same_photographs_and_the_shift_key_ticks_a_range(page:
     expect(page.get_by_text("1 selected")).to_be_visible()
     boxes.nth(4).click(modifiers=["Shift"])
     expect(page.get_by_text("4 selected")).to_be_visible()
-
-
-def test_scan_is_told_in_every_tab_and_leads_to_its_findings(
-    page: Page, context: BrowserContext
-) -> None:
-    other = context.new_page()
-    other.goto("/dataset")
-    expect(other.get_by_role("button", name="Scan the photographs")).to_be_visible()
-    page.goto("/dataset")
-    page.get_by_role("button", name="Scan the photographs").click()
-    for tab in (page, other):
-        done = tab.get_by_text(re.compile("12 photographs scanned, .* with findings"))
-        expect(done).to_be_visible()
-    expect(other.get_by_role("button", name="Scan the photographs")).to_have_count(0)
-    other.close()
-    open_section(page, "Findings")
-    expect(
-        page.get_by_text("have at least one finding").or_(page.get_by_text("Nothing is wrong"))
-    ).to_be_visible()
-    expect(page.get_by_text("12 photographs scanned")).to_have_count(0)  # what it found is here
-
-
-def test_ticked_photographs_are_relabelled_together(page: Page) -> None:
-    page.goto("/dataset?section=Photographs")
-    for name in ("running_0.jpg", "running_1.jpg"):
-        page.get_by_label(f"Select {name}").check()
+    for number in (2, 3):
+        boxes.nth(number).click()
     expect(page.get_by_text("2 selected")).to_be_visible()
     page.get_by_role("button", name="Relabel to").click()
     page.get_by_role("menuitem", name="sitting").or_(
@@ -126,6 +102,26 @@ def test_ticked_photographs_are_relabelled_together(page: Page) -> None:
     for left in (2, 0):
         page.get_by_role("button", name="Undo").click()
         expect(page.get_by_text(f"{left} with a new label")).to_be_visible()
+
+
+def test_scan_is_told_in_every_tab_and_leads_to_its_findings(
+    page: Page, context: BrowserContext
+) -> None:
+    other = context.new_page()
+    other.goto("/dataset")
+    expect(other.get_by_role("button", name="Scan the photographs")).to_be_visible()
+    page.goto("/dataset")
+    page.get_by_role("button", name="Scan the photographs").click()
+    for tab in (page, other):
+        done = tab.get_by_text(re.compile("12 photographs scanned, .* with findings"))
+        expect(done).to_be_visible()
+    expect(other.get_by_role("button", name="Scan the photographs")).to_have_count(0)
+    other.close()
+    open_section(page, "Findings")
+    expect(
+        page.get_by_text("have at least one finding").or_(page.get_by_text("Nothing is wrong"))
+    ).to_be_visible()
+    expect(page.get_by_text("12 photographs scanned")).to_have_count(0)  # what it found is here
 
 
 PLACE_OF_A_POINT = """() => {

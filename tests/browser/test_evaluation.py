@@ -146,6 +146,21 @@ def test_each_cell_shows_exactly_its_photographs_and_is_one_step_of_the_history(
     page.go_back()
     expect(page.get_by_text("Most confused")).to_be_visible()
 
+    # The matrix is walked with the arrow keys.
+    page.get_by_role("button", name="Arrange").click()
+    page.get_by_text("As a table").click()
+    page.keyboard.press("Escape")
+    expect(page.get_by_text("As a table")).to_be_hidden()  # it would take the click for its own
+    wait_until_drawn(page)
+    grid = page.get_by_test_id("stDataFrame")
+    box = steady_box(grid)
+    page.mouse.click(box["x"] + box["width"] - 40, box["y"] + 52)
+    expect(page.get_by_role("button", name=re.compile("·"))).to_be_visible()
+    before = page.url
+    page.keyboard.press("ArrowLeft")
+    expect(page).not_to_have_url(before)
+    expect(page).to_have_url(re.compile("true=.*&predicted=.*"))
+
 
 def test_a_pair_and_a_link_are_one_step_each(page):
     page.goto("/evaluation?model=three")
@@ -214,7 +229,7 @@ def test_cells_of_a_hundred_classes_can_be_clicked(page, models):
     )
 
 
-def test_moving_the_threshold_changes_the_sentence_and_the_address(page, models):
+def test_a_threshold_is_moved_and_a_report_downloaded(page, models, browser, tmp_path):
     open_view(page, "three", "Confidence")
     expect(page.get_by_text("From 0.50 on the model answers")).to_be_visible()
     slider = page.get_by_role("slider")
@@ -230,9 +245,7 @@ def test_moving_the_threshold_changes_the_sentence_and_the_address(page, models)
     expect(page.get_by_text(text)).to_be_visible()
     expect(page).to_have_url(re.compile(r"threshold=0\.6"))
 
-
-def test_the_downloaded_report_opens_offline_with_its_plots(page, browser, tmp_path):
-    open_view(page, "three", "Classes")
+    # The report that is downloaded opens offline, with its plots.
     page.get_by_test_id("stPopoverButton").filter(has_text="Download").click()
     with page.expect_download() as download:
         page.get_by_role("button", name="Report (HTML, opens offline)").click()
@@ -267,20 +280,3 @@ def test_a_running_evaluation_survives_a_page_change(page, models, tmp_path_fact
     page.locator(".st-key-open-evaluate-three-other button").click()
     expect(page.get_by_text("three · other · 120 photographs")).to_be_visible()
     expect(page).to_have_url(re.compile("evaluation=other"))
-
-
-def test_the_matrix_is_walked_with_the_arrow_keys(page):
-    open_view(page, "three", "Confusions")
-    page.get_by_role("button", name="Arrange").click()
-    page.get_by_text("As a table").click()
-    page.keyboard.press("Escape")
-    expect(page.get_by_text("As a table")).to_be_hidden()  # it would take the click for its own
-    wait_until_drawn(page)
-    grid = page.get_by_test_id("stDataFrame")
-    box = steady_box(grid)
-    page.mouse.click(box["x"] + box["width"] - 40, box["y"] + 52)
-    expect(page.get_by_role("button", name=re.compile("·"))).to_be_visible()
-    before = page.url
-    page.keyboard.press("ArrowLeft")
-    expect(page).not_to_have_url(before)
-    expect(page).to_have_url(re.compile("true=.*&predicted=.*"))

@@ -16,7 +16,7 @@ def test_the_first_steps_lead_on_and_never_come_back(context, page):
     page.goto("/")
     steps.get_by_role("button", name="Open a dataset").click()
     expect(page.get_by_role("heading", name="Know your photographs")).to_be_visible()
-    page.goto("/")
+    page.get_by_role("link", name="Predict").click()
     steps.get_by_role("button", name="Got it").click()
     expect(steps).to_have_count(0)
     page.goto("/")

@@ -81,13 +81,18 @@ def score(models: Path, name: str) -> tuple[float, float]:
     return float(np.mean(right)), float(-np.log(np.maximum(of_truth, 1e-9)).mean())
 
 
+def go_to_section(page: Page, name: str) -> None:
+    page.get_by_role("radio", name=name).or_(page.get_by_role("button", name=name)).first.click()
+    wait_until_drawn(page)
+
+
 PRESS_AT_ONCE = """keys => keys.forEach(key => document.body.dispatchEvent(
   new KeyboardEvent("keydown", { key, code: `Digit${key}`, bubbles: true })))"""
 
 
 def review(page: Page, workplace: Workplace) -> None:
     """Decide with the keys alone, as somebody does who sees the pictures."""
-    page.goto("/dataset?section=Review")
+    go_to_section(page, "Review")
     decided = 0
     while not page.get_by_text("are decided").count():
         expect(page.get_by_text(f"· {decided} decided")).to_be_visible()
@@ -107,11 +112,6 @@ def review(page: Page, workplace: Workplace) -> None:
             page.keyboard.press("Enter")
         decided += 1
         expect(page.get_by_text(f"· {decided} decided")).to_be_visible()
-
-
-def go_to_section(page: Page, name: str) -> None:
-    page.get_by_role("radio", name=name).or_(page.get_by_role("button", name=name)).first.click()
-    wait_until_drawn(page)
 
 
 def decide_together_and_undo(page: Page, workplace: Workplace) -> None:

@@ -6,7 +6,7 @@ import pytest
 from playwright.sync_api import TimeoutError as PlaywrightTimeoutError
 from playwright.sync_api import expect
 
-from tests.browser.conftest import BACKGROUNDS, PHONE, visit, wait_until_drawn
+from tests.browser.conftest import PHONE, visit, wait_until_drawn
 from tests.drawing import CLASS_NAMES, draw_photo, encode, photo_bytes
 
 pytestmark = pytest.mark.browser
@@ -85,28 +85,30 @@ def test_a_copied_picture_can_be_pasted(context, page):
     expect(page.get_by_role("heading", name="2 photographs classified")).to_be_visible()
 
 
-def test_uploaded_picture_shows_action_and_chart_and_gives_json(page):
+def test_an_example_an_upload_and_several(page):
     open_page(page)
+    page.get_by_role("button", name="Try an example").click()
+    expect(page.get_by_role("img", name="The photograph cycling.jpg")).to_be_visible()
+    page.get_by_role("button", name="Surprise me").click()
+    expect(page.get_by_text("in the dataset", exact=False).first).to_be_visible()
+    expect(page.get_by_role("img", name="The photograph cycling.jpg")).to_be_hidden()
+
     upload(page, picture("photo.jpg", photo_bytes("running")))
-    expect(page.get_by_role("heading", name="Almost certainly running")).to_be_visible()
-    expect(page.locator(BAR_LABELS)).to_have_count(len(CLASS_NAMES))
-    expect(page.locator(CHART_NAMES).last).to_have_text("running")
     shown = page.get_by_role("img", name="The photograph photo.jpg")
     expect(shown).to_be_visible()
     expect(shown).to_have_js_property("naturalWidth", 275)
-
+    expect(page.get_by_role("heading", name="Almost certainly running")).to_be_visible()
+    expect(page.locator(BAR_LABELS)).to_have_count(len(CLASS_NAMES))
+    expect(page.locator(CHART_NAMES).last).to_have_text("running")
     with page.expect_download() as download:
         page.get_by_role("button", name="JSON").click()
     body = json.loads(download.value.path().read_text())
     assert (body["action"], body["model"]) == ("running", "tiny")
     assert download.value.suggested_filename == "photo.json"
 
-
-def test_several_pictures_get_a_table_and_the_bad_one_its_reason(page):
-    open_page(page)
+    # A bad one has its reason, the others a table.
     upload(
         page,
-        picture("first.jpg", photo_bytes("clapping")),
         picture("second.jpg", photo_bytes("sitting")),
         picture("notes.jpg", b"this is a text file"),
     )
@@ -114,32 +116,14 @@ def test_several_pictures_get_a_table_and_the_bad_one_its_reason(page):
     expect(page.get_by_text("1 could not be used")).to_be_visible()
     reason = page.get_by_role("paragraph").filter(has_text="not an image")
     expect(reason).to_contain_text("notes.jpg")
-    expect(page.get_by_role("img", name="The photograph first.jpg")).to_be_visible()
-
-
-def test_click_on_a_row_shows_its_picture(page):
-    open_page(page)
-    upload(
-        page,
-        picture("first.jpg", photo_bytes("clapping")),
-        picture("second.jpg", photo_bytes("sitting")),
-    )
-    expect(page.get_by_role("heading", name="Almost certainly clapping")).to_be_visible()
+    expect(shown).to_be_visible()
     table = page.get_by_test_id("stDataFrame")
     expect(table.locator("[role=gridcell]").first).to_be_attached()  # drawn, not just there
     header, row = 36, 56
+    wait_until_drawn(page)
     table.click(position={"x": table.bounding_box()["width"] / 3, "y": header + 1.5 * row})
     expect(page.get_by_role("heading", name="Almost certainly sitting")).to_be_visible()
     expect(page.get_by_role("img", name="The photograph second.jpg")).to_be_visible()
-
-
-def test_example_and_dataset_photograph_are_one_click_away(page):
-    open_page(page)
-    page.get_by_role("button", name="Try an example").click()
-    expect(page.get_by_role("img", name="The photograph cycling.jpg")).to_be_visible()
-    page.get_by_role("button", name="Surprise me").click()
-    expect(page.get_by_text("in the dataset", exact=False).first).to_be_visible()
-    expect(page.get_by_role("img", name="The photograph cycling.jpg")).to_be_hidden()
 
 
 def test_camera_is_asked_for_only_in_its_tab_and_its_shot_is_classified(context):
@@ -160,15 +144,6 @@ def classify_a_shot(page):
     take_photograph(page)
     # Chromium's stand-in for a camera is a green picture, like those drawn for "running".
     expect(page.get_by_role("heading", name="running")).to_be_visible()
-
-
-def test_page_follows_the_systems_appearance(page):
-    page.emulate_media(color_scheme="dark")
-    open_page(page)
-    app = page.get_by_test_id("stApp")
-    for scheme in ("dark", "light", "dark"):  # from the beginning, and when it changes
-        page.emulate_media(color_scheme=scheme)
-        expect(app).to_have_css("background-color", BACKGROUNDS[scheme])
 
 
 def test_phone_scrolls_only_down_cuts_no_label_and_shows_answers_before_what_was_handed_in(page):
