@@ -11,7 +11,7 @@ from dashboard.dataset.tiles import PAGE_SIZE, issue_title, show_tiles
 from dashboard.dataset.view import DatasetView, section
 from dashboard.widgets.filters import class_filter, say_none_match, search_filter
 from dashboard.widgets.paging import choose_page
-from dashboard.wording.names import bold_count, human_name, percent
+from dashboard.wording.names import bold_count, name_in_text, percent
 from har_core.dataset.splits import SPLITS
 from har_core.scan.issues import ISSUE_KINDS, issue_column
 
@@ -107,7 +107,7 @@ def show_browser(view: DatasetView) -> None:
 def _describe_prediction(row: pd.Series) -> str:
     if pd.isna(row["confidence"]):
         return "no prediction"
-    return f"model: {human_name(row['prediction'])} {percent(row['confidence'])}"
+    return f"model: {name_in_text(row['prediction'])} {percent(row['confidence'])}"
 
 
 def _finding_options(view: DatasetView) -> list[str]:

@@ -15,7 +15,7 @@ from dashboard.dataset.view import BY_IDENTITY, DatasetView, section
 from dashboard.widgets.filters import class_filter
 from dashboard.widgets.paging import choose_page
 from dashboard.wording.glossary import GLOSSARY
-from dashboard.wording.names import escape_markdown, human_name, percent
+from dashboard.wording.names import escape_markdown, human_name, name_in_text, percent
 from har_core.analysis.suspects import N_FOLDS, LabelSuspects, find_label_suspects
 from har_core.analysis.whole_set import group_numbers
 from har_core.dataset.decisions import Decision, decide_together
@@ -232,7 +232,7 @@ def _show_gallery(view: DatasetView, rows: pd.DataFrame, judge: str) -> None:
         view.photographs.loc[shown.index],
         key="suspect_gallery",
         note=lambda row: (
-            f"{judge}: {human_name(suggested[row.name])} "
+            f"{judge}: {name_in_text(suggested[row.name])} "
             f"{percent(shown.loc[row.name, 'suggested_probability'])}"
         ),
     )

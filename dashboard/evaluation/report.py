@@ -21,7 +21,7 @@ from dashboard.wording.metrics import (
     metric_value,
     what_was_measured,
 )
-from dashboard.wording.names import human_name
+from dashboard.wording.names import human_name, name_in_text
 from har_core.evaluation.bootstrap import N_RESAMPLES
 from har_core.evaluation.calibration import reliability_bins
 from har_core.evaluation.confusion import most_confused_pairs
@@ -204,7 +204,7 @@ def _mistakes(result: EvaluationResult, picture_of: Callable[[str], bytes | None
             shown = f'<img alt="" src="{source}">'
         figures.append(
             f"<figure>{shown}<figcaption><b>{escape(human_name(row.label))}</b>, taken for "
-            f"{escape(human_name(row.prediction))} ({row.confidence:.0%})<br>"
+            f"{escape(name_in_text(row.prediction))} ({row.confidence:.0%})<br>"
             f"<small>{escape(row.filename)}</small></figcaption></figure>"
         )
     return f'<h2>Its most confident mistakes</h2><div class="mistakes">{"".join(figures)}</div>'

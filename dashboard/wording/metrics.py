@@ -6,7 +6,7 @@ import numpy as np
 import pandas as pd
 
 from dashboard.wording.glossary import GLOSSARY
-from dashboard.wording.names import counted_share, human_name
+from dashboard.wording.names import counted_share, name_in_text
 from har_core.evaluation.bootstrap import Interval
 from har_core.evaluation.store import BUNDLE_SPLITS, Evaluation
 from har_core.wording import counted
@@ -151,9 +151,9 @@ def calibration_sentence(
 def cell_title(label: str | None, prediction: str | None) -> str:
     """Return what a filter by true and predicted class shows."""
     if label and label == prediction:
-        return f"{human_name(label)}, recognised"
+        return f"{name_in_text(label)}, recognised"
     if label and prediction:
-        return f"{human_name(label)} taken for {human_name(prediction)}"
+        return f"{name_in_text(label)} taken for {name_in_text(prediction)}"
     if label:
-        return f"every {human_name(label)}"
-    return f"everything taken for {human_name(prediction or '')}"
+        return f"every {name_in_text(label)}"
+    return f"everything taken for {name_in_text(prediction or '')}"

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from html import escape
 from itertools import accumulate, chain, takewhile
 from typing import Final
-from unicodedata import east_asian_width
+from unicodedata import bidirectional, east_asian_width
 
 from har_core import Prediction
 from har_core.model.manifest import BundleManifest
@@ -32,7 +32,18 @@ def human_name(class_name: str) -> str:
 
 def markdown_name(class_name: str) -> str:
     """Return a class name as people write it, for text that is Markdown."""
-    return escape_markdown(human_name(class_name))
+    return escape_markdown(name_in_text(class_name))
+
+
+def name_in_text(class_name: str) -> str:
+    """Return a class name as people write it, for text that goes on after it.
+
+    A number after Arabic or Hebrew would go to its other side, away from its percent sign.
+    """
+    name = human_name(class_name)
+    if any(bidirectional(letter) in ("R", "AL") for letter in name):
+        return f"\N{FIRST STRONG ISOLATE}{name}\N{POP DIRECTIONAL ISOLATE}"
+    return name
 
 
 def reason_in_words(reason: str) -> str:

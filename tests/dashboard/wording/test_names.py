@@ -93,3 +93,9 @@ def test_file_names_cannot_format_the_page():
 def test_why_a_file_is_no_photograph_is_said_without_code_words() -> None:
     assert wording.reason_in_words("html") == "web page"
     assert wording.reason_in_words("too_many_pixels") == "too many pixels"
+
+
+def test_a_number_after_an_arabic_name_keeps_its_side() -> None:
+    told = f"{wording.markdown_name('كتابة_الرسائل')} {wording.percent(0.8)}"
+    assert told.startswith("\N{FIRST STRONG ISOLATE}كتابة الرسائل\N{POP DIRECTIONAL ISOLATE} 80")
+    assert wording.markdown_name("走る") == "走る"
