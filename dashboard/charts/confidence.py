@@ -8,6 +8,7 @@ from plotly.subplots import make_subplots
 
 from dashboard.charts.confusion import RIGHT, WRONG
 from dashboard.charts.style import ACCENT, CONTEXT, GRID, base_layout, share_axes
+from dashboard.wording.metrics import metric_value
 from har_core.evaluation.calibration import ReliabilityBins
 from har_core.evaluation.selective import CoverageCurve
 from har_core.wording import counted
@@ -49,7 +50,7 @@ def reliability_figure(
             y=series.accuracy,
             hovertext=[counted(n, "photograph") for n in series.counts],
             mode="lines+markers",
-            name=f"{name} (ECE {series.calibration_error:.3f})",
+            name=f"{name} (ECE {metric_value('ece', series.calibration_error)})",
             line={"color": ACCENT if present else CONTEXT, "width": 2},
             marker={"size": 9 if present else 6, "symbol": "circle" if present else "diamond"},
             cliponaxis=False,
@@ -120,7 +121,7 @@ def coverage_figure(
             name=name,
             line={"color": colour, "width": 2.5 if line is curve else 1.5},
             hovertemplate=(
-                "from confidence %{customdata:.2f}<br>answers %{x:.1%}<br>right on %{y:.1%}"
+                "from confidence %{customdata:.0%}<br>answers %{x:.1%}<br>right on %{y:.1%}"
                 "<extra></extra>"
             ),
         )

@@ -18,7 +18,7 @@ from dashboard.wording.metrics import (
     metric_value,
     scope_sentence,
 )
-from dashboard.wording.names import escape_markdown, percent
+from dashboard.wording.names import escape_markdown, threshold_percent
 from har_core.errors import HarError
 from har_core.evaluation.answers import store_abstention, store_temperature
 from har_core.evaluation.calibration import reliability_bins
@@ -136,6 +136,7 @@ def _show_abstention(shown: Shown) -> None:
         1.0,
         0.5,
         0.01,
+        format="percent",
         key=THRESHOLD_KEY,
         bind="query-params",
     )
@@ -158,12 +159,18 @@ def _show_abstention(shown: Shown) -> None:
             confidence, in_scope, threshold, can_tell=NOVELTY_FILE in shown.manifest.files
         )
     )
-    says = f"Now it abstains below {percent(present)}" if present else "Now it always answers"
+    says = (
+        f"Now it abstains below {threshold_percent(present)}"
+        if present
+        else "Now it always answers"
+    )
     if abs(threshold - present) < 0.005:
         st.caption(f"{says}, on the Predict page, in REST and on the command line.")
         return
     st.button(
-        f"Let it abstain below {percent(threshold)}" if threshold else "Let it always answer",
+        f"Let it abstain below {threshold_percent(threshold)}"
+        if threshold
+        else "Let it always answer",
         key="store_abstention",
         icon=":material/pan_tool:",
         on_click=_store_abstention,

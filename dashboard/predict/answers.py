@@ -14,7 +14,7 @@ from dashboard.predict.results import Photo, result_json, results_csv, results_t
 from dashboard.resources import classified, preview_of
 from dashboard.widgets import tab_memory
 from dashboard.wording.answers import advice, headline, set_sentence
-from dashboard.wording.names import escape_markdown, human_name, markdown_name, percent
+from dashboard.wording.names import escape_markdown, human_name, markdown_name, threshold_percent
 from har_core import ActionModel, InvalidImageError
 from har_core.threads import cores
 from har_core.wording import counted
@@ -78,6 +78,7 @@ def choose_threshold(model: ActionModel) -> float:
     chosen = st.slider(
         "Answer only from this confidence on",
         *(0.0, 1.0, own, 0.01),
+        format="percent",
         key=THRESHOLD_KEY,
         bind="query-params",
         help="Below it the answer is that the model cannot tell.",
@@ -85,7 +86,7 @@ def choose_threshold(model: ActionModel) -> float:
     st.session_state[_KEPT_THRESHOLD] = (of_model, chosen)
     tab_memory.keep(_KEPT_THRESHOLD)
     if chosen != own:
-        itself = f"answers from {percent(own)} on" if own else "always answers"
+        itself = f"answers from {threshold_percent(own)} on" if own else "always answers"
         st.caption(
             f"Only on this page: the model itself {itself}. "
             "The section *Confidence* of *Evaluation* sets that."

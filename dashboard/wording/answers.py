@@ -2,7 +2,7 @@
 
 from typing import Final
 
-from dashboard.wording.names import certainty, hint, markdown_name, percent
+from dashboard.wording.names import certainty, hint, markdown_name, percent, threshold_percent
 from har_core import Prediction
 
 # What the batch table calls a verdict.
@@ -35,8 +35,8 @@ def advice(prediction: Prediction) -> str | None:
         return (
             f"Its best guess is {markdown_name(prediction.action)}, at "
             f"{percent(prediction.confidence)}; it answers from "
-            f"{percent(prediction.min_confidence)} on. One clearly visible person, doing one of "
-            "the actions in the chart, works best."
+            f"{threshold_percent(prediction.min_confidence)} on. One clearly visible person, doing "
+            "one of the actions in the chart, works best."
         )
     return hint(prediction)
 

@@ -6,7 +6,7 @@ import numpy as np
 import pandas as pd
 
 from dashboard.wording.glossary import GLOSSARY
-from dashboard.wording.names import counted_share, name_in_text
+from dashboard.wording.names import counted_share, name_in_text, threshold_percent
 from har_core.evaluation.bootstrap import Interval
 from har_core.evaluation.store import BUNDLE_SPLITS, Evaluation
 from har_core.wording import counted
@@ -79,10 +79,10 @@ def what_was_measured(evaluation: Evaluation) -> str:
 def abstention_sentence(threshold: float, coverage: float, accuracy: float) -> str:
     """Return what a confidence threshold does."""
     if coverage == 0:
-        return f"From {threshold:.2f} on the model answers no photograph at all."
+        return f"From {threshold_percent(threshold)} on the model answers no photograph at all."
     return (
-        f"From {threshold:.2f} on the model answers {counted_share(coverage)} of the photographs "
-        f"and is right on {counted_share(accuracy)} of those."
+        f"From {threshold_percent(threshold)} on the model answers {counted_share(coverage)} of "
+        f"the photographs and is right on {counted_share(accuracy)} of those."
     )
 
 

@@ -128,6 +128,11 @@ def percent(probability: float) -> str:
     return _spaced(f"{probability:.0%}")
 
 
+def threshold_percent(threshold: float) -> str:
+    """Return a chosen limit as a whole percentage, which may be 0 or 100."""
+    return _spaced(f"{threshold:.0%}")
+
+
 def counted_share(share: float) -> str:
     """Return a share of things that were counted: ``none``, ``all``, or as `percent`."""
     if share in (0, 1):

@@ -231,7 +231,7 @@ def test_cells_of_a_hundred_classes_can_be_clicked(page, models):
 
 def test_a_threshold_is_moved_and_a_report_downloaded(page, models, browser, tmp_path):
     open_view(page, "three", "Confidence")
-    expect(page.get_by_text("From 0.50 on the model answers")).to_be_visible()
+    expect(page.get_by_text("From 50\N{NO-BREAK SPACE}% on the model answers")).to_be_visible()
     slider = page.get_by_role("slider")
     slider.focus()
     for _ in range(10):
@@ -239,7 +239,7 @@ def test_a_threshold_is_moved_and_a_report_downloaded(page, models, browser, tmp
     result = read_evaluation(models / "three", "test").result
     answered = result.confidence >= 0.6
     text = (
-        f"From 0.60 on the model answers {answered.mean():.0%} of the photographs and is right on "
+        f"From 60% on the model answers {answered.mean():.0%} of the photographs and is right on "
         f"{result.correct[answered].mean():.0%} of those."
     ).replace("%", "\N{NO-BREAK SPACE}%")
     expect(page.get_by_text(text)).to_be_visible()

@@ -103,7 +103,7 @@ def test_a_visit_that_asks_for_honest_answers(page: Page) -> None:
     page.get_by_role("radio", name="Confidence").click()
     page.get_by_role("slider").press("End")
     page.get_by_role("button", name="Let it abstain below").click()
-    expect(page.get_by_text(re.compile(r"Now it abstains below >\s99"))).to_be_visible()
+    expect(page.get_by_text(re.compile(r"Now it abstains below 100\s%"))).to_be_visible()
     page.get_by_role("link", name="Predict").click()
     expect(page.get_by_text("1 photograph from before")).to_be_visible()
     expect(heading.filter(has_text="I cannot tell: perhaps running or")).to_be_visible()

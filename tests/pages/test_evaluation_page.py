@@ -248,7 +248,7 @@ def test_the_threshold_tells_coverage_and_accuracy(app, model):
     app.slider(key="threshold").set_value(0.8).run()
     answered = result.confidence >= 0.8
     sentence = (
-        f"From 0.80 on the model answers {answered.mean():.0%} of the photographs and is right on "
+        f"From 80% on the model answers {answered.mean():.0%} of the photographs and is right on "
         "all of those."
     )
     assert result.correct[answered].all()

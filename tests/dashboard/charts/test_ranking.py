@@ -6,6 +6,7 @@ from dashboard.charts.confusion import confusion_figure
 from dashboard.charts.ranking import per_class_figure, ranking_figure
 from dashboard.charts.results import reliability_bars
 from dashboard.charts.style import TRANSPARENT
+from dashboard.wording.metrics import metric_value
 from dashboard.wording.names import tick_names
 from har_core.evaluation.calibration import reliability_bins
 from har_core.evaluation.curves import DRAWN_POINTS
@@ -132,6 +133,7 @@ def test_reliability_and_coverage_show_every_photograph_once(result):
     assert sum(trace.y.sum() for trace in figure.data if trace.type == "bar") == result.n
     series = next(trace for trace in figure.data if trace.name.startswith("now"))
     assert list(series.hovertext) == [counted(n, "photograph") for n in bins.counts]
+    assert series.name == f"now (ECE {metric_value('ece', bins.calibration_error)})"
     curve = coverage_curve(result.confidence, result.correct)
     assert len(coverage_figure(curve, 0.5, 0.9).data) == 3
     assert len(coverage_figure(curve, 0.0, float("nan")).data) == 1

@@ -44,6 +44,7 @@ def test_foreign_advice_says_what_it_would_have_answered_and_never_that_nobody_i
 def test_unsure_advice_names_the_threshold():
     text = plain(advice(predict(0.45, 0.4, min_confidence=0.5)))
     assert "45 %" in text and "from 50 % on" in text
+    assert "from 100 % on" in plain(advice(predict(0.45, 0.4, min_confidence=1.0)))
 
 
 def test_clear_answer_needs_no_advice():

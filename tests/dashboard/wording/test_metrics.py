@@ -20,7 +20,7 @@ from har_core.evaluation.totals import METRIC_TITLES
 )
 def test_a_threshold_in_words(coverage, accuracy, sentence):
     told = wording.abstention_sentence(0.62, coverage, accuracy).replace("\N{NO-BREAK SPACE}", " ")
-    assert told.startswith("From 0.62 on the model ")
+    assert told.startswith("From 62 % on the model ")
     assert told.endswith(sentence)
 
 

@@ -99,3 +99,8 @@ def test_a_number_after_an_arabic_name_keeps_its_side() -> None:
     told = f"{wording.markdown_name('كتابة_الرسائل')} {wording.percent(0.8)}"
     assert told.startswith("\N{FIRST STRONG ISOLATE}كتابة الرسائل\N{POP DIRECTIONAL ISOLATE} 80")
     assert wording.markdown_name("走る") == "走る"
+
+
+def test_a_limit_may_be_none_or_all() -> None:
+    told = [plain(wording.threshold_percent(limit)) for limit in (0, 0.5, 1)]
+    assert told == ["0 %", "50 %", "100 %"]
