@@ -15,7 +15,13 @@ from dashboard.dataset.view import BY_IDENTITY, DatasetView, section
 from dashboard.widgets.filters import class_filter
 from dashboard.widgets.paging import choose_page
 from dashboard.wording.glossary import GLOSSARY
-from dashboard.wording.names import escape_markdown, human_name, name_in_text, percent
+from dashboard.wording.names import (
+    escape_markdown,
+    human_name,
+    markdown_name,
+    name_in_text,
+    percent,
+)
 from har_core.analysis.suspects import N_FOLDS, LabelSuspects, find_label_suspects
 from har_core.analysis.whole_set import group_numbers
 from har_core.dataset.decisions import Decision, decide_together
@@ -30,6 +36,8 @@ from har_core.wording import are, counted
 
 _HELD_OUT: Final = "Held-out photographs"
 _WHOLE_SET: Final = "Whole set"
+_ROOM: Final = 45  # letters; longer texts would push the other columns out of sight
+_TEXT_WIDTH: Final = 110  # pixels, then all columns fit
 # Whose opinion it is, which is not always the chosen model's.
 _JUDGES: Final = {_HELD_OUT: "model", _WHOLE_SET: "regression"}
 
@@ -80,9 +88,16 @@ def show_suspects(view: DatasetView) -> None:
         )
     with ranking:
         labels = counted(len(suspects.ranking), "label")
-        st.markdown(f"**{n:,}** of {labels} {are(n)} doubtful, the most doubtful first.")
+        if not n:
+            st.markdown(f"None of {labels} is doubtful.")
+            return
         chosen = class_filter("Given label", suspects.by_class.index, key="suspect_class")
+        # Between them: the table's buttons, which a phone always shows, lie over what is above it.
+        st.markdown(f"**{n:,}** of {labels} {are(n)} doubtful, the most doubtful first.")
         rows = _doubtful(suspects, chosen)
+        if rows.empty:
+            st.caption(f"None of them is labelled {markdown_name(chosen)}.")
+            return
         _show_table(view, source, chosen)
     _show_gallery(view, rows, _JUDGES[source])
 
@@ -114,8 +129,9 @@ def _sources(view: DatasetView) -> dict[str, str]:
         if view.photographs["split"].eq("train").any():
             text += (
                 " The features were learned from the training photographs and their labels, so "
-                "wrong labels among those are found less often; the held-out list is stricter."
+                "wrong labels among those are found less often"
             )
+            text += "; the held-out list is stricter." if sources else "."
         sources[_WHOLE_SET] = text
     return sources
 
@@ -205,6 +221,13 @@ def _table(view: DatasetView, source: str, label: str) -> pd.DataFrame:
 
 
 def _show_table(view: DatasetView, source: str, label: str) -> None:
+    table = _table(view, source, label)
+    longest = {n: table[n].str.len().max() for n in ("Photograph", "Given", "Suggested")}
+    texts = {
+        name: st.column_config.TextColumn(width=_TEXT_WIDTH)
+        for name, n_letters in longest.items()
+        if sum(longest.values()) > _ROOM and n_letters > _ROOM / 3
+    }
     given, suggested = (
         st.column_config.NumberColumn(
             format="%.0f %%", help="Probability of this label", width=width
@@ -212,11 +235,11 @@ def _show_table(view: DatasetView, source: str, label: str) -> None:
         for width in (70, 90)  # else the last column lies half outside
     )
     st.dataframe(
-        _table(view, source, label),
+        table,
         hide_index=True,
         height=320,
         key="suspect_table",
-        column_config={"Given %": given, "Suggested %": suggested},
+        column_config={**texts, "Given %": given, "Suggested %": suggested},
         alt="Doubtful labels, the most doubtful first",
     )
 

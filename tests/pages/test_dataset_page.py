@@ -551,6 +551,31 @@ def test_impossible_folder_is_a_message(tiny_models: Path, name: str) -> None:
     assert "There is no dataset folder" in texts(page)
 
 
+def test_without_doubtful_labels_there_is_no_table_of_them(
+    analysed: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def agree(labels: pd.Series, probabilities: np.ndarray, names, groups) -> LabelSuspects:
+        sure = np.eye(len(names))[[*map(names.index, labels)]]
+        return find_label_suspects(labels, sure, names, groups)
+
+    monkeypatch.setattr(dataset_suspects, "find_label_suspects", agree)
+    page = open_page(analysed, "Label suspects", suspect_source="Whole set")
+    assert "None of 24 labels is doubtful." in texts(page)
+    assert not page.dataframe
+    assert "Accept the suggestions" not in " ".join(button.label for button in page.button)
+
+
+def test_a_held_out_list_is_spoken_of_only_where_there_is_one(
+    analysed: Path, template: Path
+) -> None:
+    view = dataset_view(str(analysed), template / "models" / "tiny")
+    told = dataset_suspects._sources(view)["Whole set"]
+    assert told.endswith("found less often; the held-out list is stricter.")
+    learned = view.photographs.assign(split="train")
+    alone = replace(view, photographs=learned, identity=replace(view.identity, stamps=()))
+    assert dataset_suspects._sources(alone)["Whole set"].endswith("found less often.")
+
+
 def test_model_outside_the_models_folder_shows_what_it_knows(
     shared: Path, template: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -614,7 +639,7 @@ def test_damaged_predictions_do_not_hide_the_dataset(
     assert "25 photographs" in figures(open_page(shared))
     page = open_page(shared, "Label suspects")
     assert "Cannot read" in page.error[0].value
-    assert "doubtful, the most doubtful first" in texts(page)
+    assert "None of 24 labels is doubtful." in texts(page)
 
 
 def test_cross_validation_kept_from_training_judges_the_whole_set_without_an_analysis(
@@ -637,6 +662,10 @@ def test_cross_validation_kept_from_training_judges_the_whole_set_without_an_ana
     table = page.dataframe[0].value
     assert table["Photograph"].tolist() == ["running_3.jpg"]
     assert table["Suggested"].tolist() == ["clapping"]
+    page.selectbox(key="suspect_class").select("sitting").run()
+    assert "None of them is labelled sitting." in texts(page)
+    assert not page.dataframe
+    page.selectbox(key="suspect_class").select("").run()
     page.query_params["photo"] = "running_3.jpg"
     page.run()
     assert page.button(key="opened running_3.jpg_accept").label == "Accept “clapping” (disputed)"
