@@ -42,11 +42,8 @@ def show_leakage(view: DatasetView) -> None:
     st.caption(f"Splits {escape_markdown(source)}: {sizes}", help=GLOSSARY["near-duplicate group"])
     leaks = leaking_groups(view.photographs, split)
     if leaks.empty:
-        shared = view.photographs["duplicate_group"].nunique()
-        st.success(
-            f"No leak: {counted(shared, 'group')} of duplicates, each within one split.",
-            icon=":material/check_circle:",
-        )
+        n_groups = view.photographs["duplicate_group"].nunique()
+        st.success(no_leak(n_groups), icon=":material/check_circle:")
         return
     groups = leaks["duplicate_group"].astype(object).fillna(leaks["filename"])
     numbers = groups.unique()
@@ -68,6 +65,13 @@ def show_leakage(view: DatasetView) -> None:
     selected = show_groups(view, by_heading, key="leak", note=lambda row: str(split[row.name]))
     with bar:
         show_decision_bar(view, selected, key="leaks")
+
+
+def no_leak(n_groups: int) -> str:
+    """Return that no group of duplicates crosses splits, of so many groups."""
+    if not n_groups:
+        return "No leak: there are no duplicates."
+    return f"No leak: {counted(n_groups, 'group')} of duplicates, each within one split."
 
 
 @st.cache_resource(max_entries=4, show_spinner=False, hash_funcs=BY_IDENTITY)

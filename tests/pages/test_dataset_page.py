@@ -19,6 +19,7 @@ from streamlit.testing.v1 import AppTest
 from streamlit.testing.v1.element_tree import Button
 
 from dashboard.dataset import actions
+from dashboard.dataset import leakage as dataset_leakage
 from dashboard.dataset import suspects as dataset_suspects
 from dashboard.dataset import view as views
 from dashboard.dataset.kept import zip_of
@@ -501,6 +502,17 @@ def test_suggestions_exclude_the_surplus_in_one_click(dataset: Path) -> None:
 def test_leak_between_splits_is_reported(shared: Path) -> None:
     page = open_page(shared, "Leakage")
     assert "Duplicates cross splits: 1 group, 2 photographs" in texts(page)
+
+
+@pytest.mark.parametrize(
+    ("n", "told"),
+    [
+        (0, "No leak: there are no duplicates."),
+        (2, "No leak: 2 groups of duplicates, each within one split."),
+    ],
+)
+def test_no_duplicates_are_no_groups_that_keep_to_a_split(n: int, told: str) -> None:
+    assert dataset_leakage.no_leak(n) == told
 
 
 def test_photograph_listed_in_two_splits_is_a_leak(unscanned: Path, tmp_path: Path) -> None:
