@@ -23,6 +23,7 @@ from dashboard.wording.names import chart_name, chart_names, chart_text, tick_na
 from har_core.wording import counted
 
 _BAR_HEIGHT: Final = 26
+_NARROW_LETTERS: Final = 18  # of a class beside a list; Plotly cuts longer names there
 _GREY_INK: Final = "rgba(128, 142, 148, 0.9)"
 SPLIT_COLOURS: Final = {
     "train": ACCENT,
@@ -307,7 +308,7 @@ def noise_by_class(by_class: pd.DataFrame) -> go.Figure:
     figure.update_layout(annotations=texts)
     figure.update_layout(bare_layout(_BAR_HEIGHT * len(ordered) + 16), bargap=0.32)
     bar_axis(figure, max(100 * high.max(), 1), [text["text"] for text in texts])
-    class_axis(figure, class_names)
+    class_axis(figure, class_names, _NARROW_LETTERS)
     say_left_out(figure, len(by_class) - len(table), ("class with fewer", "classes with fewer"))
     return figure
 

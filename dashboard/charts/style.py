@@ -6,7 +6,7 @@ from typing import Final
 import numpy as np
 import plotly.graph_objects as go
 
-from dashboard.wording.names import chart_names, tick_names
+from dashboard.wording.names import MOST_LETTERS, chart_names, tick_names
 from har_core.wording import are, counted
 
 ACCENT: Final = "#1b8f89"
@@ -44,12 +44,14 @@ def bare_layout(height: int) -> dict[str, object]:
     return {**base_layout(height), "margin": margin, "showlegend": False}
 
 
-def class_axis(figure: go.Figure, class_names: Sequence[str]) -> None:
+def class_axis(
+    figure: go.Figure, class_names: Sequence[str], n_letters: int = MOST_LETTERS
+) -> None:
     """Let the vertical axis give each class a row; marks lie at its name from `chart_names`."""
     figure.update_yaxes(
         type="category",  # Plotly would take names such as 10 or 2024-01-01 for numbers and days
         tickvals=chart_names(class_names),
-        ticktext=tick_names(class_names),
+        ticktext=tick_names(class_names, n_letters),
         automargin=True,
         fixedrange=True,
         showgrid=False,

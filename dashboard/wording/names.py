@@ -21,7 +21,7 @@ _CERTAINTY: Final = (
 )
 _LOW_CONFIDENCE: Final = 0.40
 _CLOSE_CALL: Final = 0.15
-_MOST_LETTERS: Final = 32
+MOST_LETTERS: Final = 32
 _MARKDOWN_SPECIALS: Final = str.maketrans({c: f"\\{c}" for c in "\\`*_{}[]()<>#+-.!|$~:^&"})
 
 
@@ -66,22 +66,22 @@ def chart_names(class_names: Sequence[str]) -> list[str]:
     return [chart_text(name) for name in _told_apart(class_names)]
 
 
-def tick_names(class_names: Sequence[str]) -> list[str]:
-    """Return names for the ticks of an axis, no two the same.
+def tick_names(class_names: Sequence[str], n_letters: int = MOST_LETTERS) -> list[str]:
+    """Return names for the ticks of an axis, no two the same, of at most so many letters.
 
     Of long ones beginning and end, which fit a phone; of those that are the same there, the
     beginning and where they differ; where that is not enough, their number on the axis.
     """
     names = _told_apart(class_names)
-    short = [_shortened(name) for name in names]
+    short = [_shortened(name, n_letters) for name in names]
     for alike in _same(short):
         first, last = (choose(names[i] for i in alike) for choose in (min, max))
         same = takewhile(lambda pair: pair[0] == pair[1], zip(first, last, strict=False))
         at = len(list(same))
         for i in alike:
-            short[i] = _shortened_around(names[i], at)
+            short[i] = _shortened_around(names[i], at, n_letters)
     for i in chain.from_iterable(_same(short)):
-        short[i] = f"{_beginning(short[i], _MOST_LETTERS - 6)}… {i + 1}"
+        short[i] = f"{_beginning(short[i], n_letters - 6)}… {i + 1}"
     return [chart_text(name) for name in short]
 
 
@@ -93,18 +93,19 @@ def _same(texts: Sequence[str]) -> list[list[int]]:
     return [positions for positions in found.values() if len(positions) > 1]
 
 
-def _shortened_around(name: str, at: int) -> str:
+def _shortened_around(name: str, at: int, n_letters: int) -> str:
     """Shorten a name to its beginning and what follows `at`, from the word's beginning on."""
     word = name.rfind(" ", 0, at) + 1
     rest = name[word if at - word < 8 else at :]
-    shown = _beginning(rest, _MOST_LETTERS - 12)
-    return f"{_beginning(name, 10)}…{shown}{'…' if shown != rest else ''}"
+    begin = n_letters // 3
+    shown = _beginning(rest, n_letters - begin - 2)
+    return f"{_beginning(name, begin)}…{shown}{'…' if shown != rest else ''}"
 
 
-def _shortened(name: str) -> str:
-    if _beginning(name, _MOST_LETTERS) == name:
+def _shortened(name: str, n_letters: int) -> str:
+    if _beginning(name, n_letters) == name:
         return name
-    half = _MOST_LETTERS // 2
+    half = n_letters // 2
     return f"{_beginning(name, half)}…{_beginning(name[::-1], half - 1)[::-1]}"
 
 

@@ -108,6 +108,12 @@ def test_a_name_of_wide_letters_is_as_wide_as_another(name: str) -> None:
     assert set(figure.layout.yaxis.ticktext) == {"cat", f"{name[:8]}…{name[-7:]}", CHINESE[:16]}
 
 
+def test_beside_a_list_names_are_shorter() -> None:
+    names = [CUP.format("kitchen", "red"), CUP.format("garden", "red"), "cat"]
+    short = noise(names).layout.yaxis.ticktext
+    assert set(short) == {"young …kitchen an…", "young …garden and…", "cat"}
+
+
 @pytest.mark.parametrize("figure", ["probabilities", "balance", "noise", "issues"])
 def test_the_number_at_the_end_of_the_longest_bar_is_not_cut(figure: str) -> None:
     """A share of the width is less than a number needs on a phone."""
