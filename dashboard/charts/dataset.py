@@ -64,7 +64,8 @@ def class_balance(
     counts = counts.sort_index(ascending=False)
     if not by_name:
         counts = counts.loc[counts.sum(axis=1).sort_values(kind="stable").index]
-    which = ("more class", "more classes") if by_name else ("smaller class", "smaller classes")
+    alike = by_name or counts.sum(axis=1).nunique() == 1
+    which = ("more class", "more classes") if alike else ("smaller class", "smaller classes")
     return stacked_bars(counts, SPLIT_TITLES, SPLIT_COLOURS, shares=shares, left_out=which)
 
 

@@ -86,6 +86,11 @@ def test_one_class_that_is_not_drawn_is_one() -> None:
     assert note.text == "1 smaller class is not drawn"
 
 
+def test_classes_as_large_as_the_others_are_not_called_smaller() -> None:
+    (note,) = class_balance(counts().assign(**dict.fromkeys(counts(), 3))).layout.annotations
+    assert note.text == "960 more classes are not drawn"
+
+
 def test_the_largest_and_the_first_classes_are_drawn() -> None:
     assert "class 0999" in class_balance(counts()).data[0].y[-1]
     assert "class 0000" in class_balance(counts(), by_name=True).data[0].y[-1]
