@@ -140,6 +140,7 @@ def show_image_properties(view: DatasetView) -> None:
             config=NO_TOOLBAR,
             alt="Width and height of the photographs",
         )
+        st.caption("A mark for each size: the larger it is, the more photographs have it.")
     with spread:
         name = st.selectbox("Property by class", list(_PROPERTIES), key="property")
         if usable["label"].eq("").all():
