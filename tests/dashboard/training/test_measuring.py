@@ -1,14 +1,26 @@
 """A small training tells what larger ones take."""
 
+import itertools
 from pathlib import Path
 from types import SimpleNamespace
 
+import numpy as np
 import pytest
 
-from dashboard.training.estimate import estimate_seconds
+from dashboard.training.estimate import estimate_seconds, seconds_per_pass
 from dashboard.training.measuring import TrainingSpeed, speed_of
 from dashboard.training.runs import Run
 from har_core.errors import HarError
+
+
+class StillNetwork:
+    """Takes no time that the clock tells."""
+
+    manifest = SimpleNamespace(input_size=8)
+
+    def __init__(self, folder: Path) -> None: ...
+
+    def run(self, pixels: np.ndarray) -> None: ...
 
 
 def epoch(stage: str, seconds: float) -> dict:
@@ -24,6 +36,13 @@ def test_compiling_is_no_part_of_a_photographs_share() -> None:
     assert speed.seconds(100, small_epochs=2, epochs=4) == pytest.approx(60)
     with pytest.raises(HarError, match="ended early"):
         speed_of(tuning[:2], n=100, seconds=60)
+
+
+def test_other_work_of_the_machine_does_not_make_it_look_slow(tiny_models, monkeypatch) -> None:
+    clock = itertools.accumulate([0.0, 9.0, 0.0, 0.4, 0.0, 5.0, 0.0, 9.0])  # starts and ends
+    monkeypatch.setattr("time.perf_counter", lambda: next(clock))
+    monkeypatch.setattr("dashboard.training.estimate.FeatureNetwork", StillNetwork)
+    assert seconds_per_pass.__wrapped__(str(tiny_models / "tiny"), "") == pytest.approx(0.1)
 
 
 def test_what_was_measured_beats_what_is_estimated(tiny_models, monkeypatch) -> None:
