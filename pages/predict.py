@@ -22,13 +22,14 @@ from dashboard.widgets.first_steps import Step, first_steps
 from har_core import ActionModel, InvalidImageError
 
 # On a phone or tablet all lies in one column: then the answers come first, and what was handed in
-# comes last.
+# comes last; of a single photograph the picture follows its answer.
 ANSWER_FIRST = """<style>@media (max-width: 960px) {
 .st-key-all_handed_in > :first-child,
 .st-key-all_handed_in > :first-child > [data-testid="stHorizontalBlock"] { display: contents; }
 .st-key-all_handed_in > :first-child > * > [data-testid="stColumn"] { flex: none; width: 100%; }
 .st-key-all_handed_in > :first-child > * > [data-testid="stColumn"]:first-child { order: 1; }
 .st-key-all_handed_in > :first-child > * > [data-testid="stColumn"]:last-child { order: -1; }
+:has(> .st-key-one_picture) { order: -1; }
 .st-key-shown > * > [data-testid="stHorizontalBlock"] > [data-testid="stColumn"]:last-child
 { order: -1; } }</style>"""
 
@@ -98,7 +99,8 @@ def predict() -> None:
             least = choose_threshold(model)
     good = [(p, r.abstaining_below(least)) for p, r in outcomes if isinstance(r, ClassifiedPhoto)]
     if len(photos) == 1 and good:
-        show_one(model, *good[0], inputs, place, least)
+        picture = inputs.container(key="one_picture")
+        show_one(model, *good[0], picture, place, least)
         return
     with place:
         show_summary(good, bad)
