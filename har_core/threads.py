@@ -10,8 +10,8 @@ from typing import Any, Final
 
 _CONTROL_GROUP: Final = Path("/sys/fs/cgroup")
 _lock = threading.Lock()
-_users = 0
-_limits: Any = None
+_wanted: list[int] = []
+_before: Any = None
 
 
 def cores() -> int:
@@ -47,25 +47,28 @@ def _quota() -> float | None:
 def limited_threads(n: int) -> Iterator[None]:
     """Limit BLAS and OpenMP to some threads, in the whole process; for several jobs in it.
 
-    Of overlapping uses the first one's limit holds until the last one ends: a library's own limits
-    would be restored to those of another use, and stay.
+    Of overlapping uses the smallest limit holds, and none is left when the last one ends: a
+    library's own limits would be restored to those of another use, and stay.
 
     Parameters
     ----------
     n : int
         At least 1.
     """
-    global _users, _limits
+    global _before
     from threadpoolctl import threadpool_limits
 
     with _lock:
-        if not _users:
-            _limits = threadpool_limits(n)
-        _users += 1
+        limits = threadpool_limits(min([n, *_wanted]))
+        if not _wanted:
+            _before = limits
+        _wanted.append(n)
     try:
         yield
     finally:
         with _lock:
-            _users -= 1
-            if not _users:
-                _limits.restore_original_limits()
+            _wanted.remove(n)
+            if _wanted:
+                threadpool_limits(min(_wanted))
+            else:
+                _before.restore_original_limits()

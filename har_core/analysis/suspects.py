@@ -12,6 +12,7 @@ from har_core.analysis.folds import deal_folds, draw_to_learn
 from har_core.analysis.standardisation import fit_scaler
 from har_core.errors import DatasetError
 from har_core.progress import Progress, silent
+from har_core.threads import limited_threads
 from har_core.wording import counted
 
 N_FOLDS: Final = 5
@@ -342,11 +343,14 @@ def fit_regression(
     scaler = fit_scaler(features)
     regression = LogisticRegression(C=data_weight / len(features), max_iter=_MAX_ITERATIONS)
     scaled = scaler.transform(features)
-    if 2 * len(scaled) > scaled.shape[1]:  # finding the span would take longer than it saves
-        return make_pipeline(scaler, regression.fit(scaled, labels))
-    basis = _span(scaled)
-    rotate = FunctionTransformer(lambda rows: rows @ basis)
-    return make_pipeline(scaler, rotate, regression.fit(scaled @ basis, labels))
+    # Hundreds of products by a few classes' weights: threads wait for each other longer than they
+    # compute, beside other work twenty times as long.
+    with limited_threads(1):
+        if 2 * len(scaled) > scaled.shape[1]:  # finding the span would take longer than it saves
+            return make_pipeline(scaler, regression.fit(scaled, labels))
+        basis = _span(scaled)
+        rotate = FunctionTransformer(lambda rows: rows @ basis)
+        return make_pipeline(scaler, rotate, regression.fit(scaled @ basis, labels))
 
 
 def _span(rows: np.ndarray) -> np.ndarray:

@@ -16,6 +16,7 @@ from har_core.model.bundle import update_bundle
 from har_core.model.manifest import MODEL_CARD_FILE, BundleManifest, checked_manifest, read_manifest
 from har_core.storage.locks import folder_to_oneself
 from har_core.storage.paths import is_file
+from har_core.threads import limited_threads
 
 # An answer that is less sure than this is more likely wrong than right.
 ABSTAIN_BELOW: Final = 0.5
@@ -50,7 +51,9 @@ def fit_rules(labels: np.ndarray, probabilities: np.ndarray, split: str) -> Answ
         return NO_RULES
     largest = probabilities.max(axis=1)
     correct = probabilities.argmax(axis=1) == labels
-    mapped = AnswerRules(confidence=_choose_map(largest, correct))
+    # A hundred fits so small that a second thread waits for the first longer than it helps.
+    with limited_threads(1):
+        mapped = AnswerRules(confidence=_choose_map(largest, correct))
     shown = mapped.shown(probabilities)
     return AnswerRules(
         abstain_below=ABSTAIN_BELOW,

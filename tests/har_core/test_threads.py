@@ -1,16 +1,21 @@
 """Only cores that may be used count, and limits of threads that overlap leave none behind."""
 
 import os
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
 import onnxruntime
 import pytest
-from threadpoolctl import threadpool_info
+from sklearn.linear_model import LogisticRegression
+from threadpoolctl import threadpool_info, threadpool_limits
 
 from har_core import onnx_session
 from har_core import threads as module
+from har_core.analysis.suspects import fit_regression
+from har_core.evaluation.answers import fit_rules
 from har_core.threads import cores, limited_threads
+from har_core.training.quick.head import fit_linear_head
 
 
 def threads() -> list[int]:
@@ -75,3 +80,34 @@ def test_overlapping_limits_are_all_taken_back() -> None:
     assert set(threads()) == {1}
     second.__exit__(None, None, None)
     assert threads() == before
+
+
+def test_of_overlapping_limits_the_smallest_holds() -> None:
+    with threadpool_limits(4), limited_threads(3):
+        with limited_threads(1):
+            assert set(threads()) == {1}
+        assert set(threads()) == {3}
+
+
+LABELS = np.arange(200) % 2
+NUMBERS = np.random.default_rng(0).random((200, 8), dtype=np.float32)
+
+
+@pytest.mark.parametrize(
+    "fit",
+    [
+        lambda: fit_regression(NUMBERS, LABELS.astype(str)),
+        lambda: fit_linear_head(NUMBERS, LABELS),
+        lambda: fit_rules(LABELS, np.tile([0.7, 0.3], (200, 1)), "validation"),
+    ],
+    ids=["labels", "head", "answers"],
+)
+def test_a_regression_is_fitted_on_one_thread(
+    fit: Callable[[], object], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    used: list[int] = []
+    real = LogisticRegression.fit
+    monkeypatch.setattr(LogisticRegression, "fit", lambda *of: used.extend(threads()) or real(*of))
+    with threadpool_limits(2):
+        fit()
+    assert set(used) == {1}

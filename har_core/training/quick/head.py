@@ -11,6 +11,7 @@ from har_core.analysis.standardisation import fit_scaler
 from har_core.errors import ModelBundleError
 from har_core.keras_io.feature_outputs import as_the_opset_wants, last_feature_map
 from har_core.progress import silent
+from har_core.threads import limited_threads
 
 # Weight of the data against the penalty: C times the number of photographs, as of the regression
 # in `har_core.analysis.suspects`. On the public HAR set's test split, with the shipped network's
@@ -76,7 +77,8 @@ def fit_linear_head(
         with warnings.catch_warnings():
             # Each round but the last stops before it has converged; that is its purpose.
             warnings.simplefilter("ignore", ConvergenceWarning)
-            regression.fit(scaled, codes)
+            with limited_threads(1):  # threads would wait for each other longer than they compute
+                regression.fit(scaled, codes)
         head = _unscaled(regression, scaler)
         own = head.probabilities(features)[np.arange(len(codes)), codes]
         on_round(number, head, float(-np.log(np.maximum(own, 1e-12)).mean()))
