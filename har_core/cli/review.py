@@ -34,7 +34,8 @@ def review(
             "--import",
             metavar="FILE",
             help="Take over decisions from such a CSV: columns filename, decision ('right as it "
-            "is', 'relabel' or 'exclude') and new_label; a row with neither is not decided yet.",
+            "is', 'relabel' or 'exclude') and new_label; a row with neither is not decided yet. "
+            "One of 'har suspects --csv' is such a table, too.",
         ),
     ] = None,
     next_file: Annotated[
@@ -68,6 +69,7 @@ def review(
     from har_core.dataset.decision_tables import (
         decisions_about,
         decisions_csv,
+        named_as_in,
         read_decisions_csv,
     )
     from har_core.dataset.decisions import decide_together
@@ -79,7 +81,7 @@ def review(
     known = set(read.rows["filename"]) | set(read.unlisted)
     strangers: list[str] = []
     if import_file is not None:
-        steps = read_decisions_csv(import_file)
+        steps = named_as_in(read, read_decisions_csv(import_file))
         strangers = [name for step in steps for name in step.filenames if name not in known]
         kept = [step.among(known) for step in steps]
         decide_together(read.folder, [step for step in kept if step.filenames])

@@ -126,7 +126,10 @@ def suspects(
     csv_file: Annotated[
         str | None,
         typer.Option(
-            "--csv", metavar="[FILE]", help="The suspects, worst first, to a file or stdout."
+            "--csv",
+            metavar="[FILE]",
+            help="The suspects, worst first, to a file or stdout; with new_label or decision "
+            "filled in, 'har review --import' takes it.",
         ),
     ] = None,
     scan: Annotated[
@@ -181,6 +184,9 @@ def suspects(
             f"{counted(found.judged, 'label')} judged, {len(found.suspects):,} of them doubtful"
         )
         if csv_file:
+            places = found.suspects.columns.get_loc("label") + 1
+            for column in ("new_label", "decision"):  # for people to fill in, see `review --import`
+                found.suspects.insert(places, column, "")
             write_output(csv_file, table_csv(found.suspects))
         analysis.status.found = f"{judged}."
     if csv_file != "-":

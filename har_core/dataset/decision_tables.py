@@ -1,7 +1,8 @@
 """Decisions as a table: what one machine decided, for another one to take over."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
+from functools import partial
 from itertools import groupby
 from operator import itemgetter
 from pathlib import Path
@@ -32,8 +33,8 @@ _WORDS: Final[dict[Action, str]] = {
 _ACTIONS: Final = {word: action for action, word in _WORDS.items()}
 _COLUMNS: Final = ("filename", "label", "decision", "new_label", "time", "sha256")
 _HAS: Final = (
-    "a table of decisions has the columns filename, decision and new_label, as 'review --export' "
-    "writes them."
+    "a table of decisions has the columns filename (or uri), decision and new_label, as "
+    "'review --export' writes them."
 )
 _LISTED: Final = 5
 
@@ -114,10 +115,10 @@ def read_decisions_csv(path: str | Path) -> list[Decision]:
     Parameters
     ----------
     path : str or Path
-        Columns ``filename`` (as in the dataset's table), ``decision`` and ``new_label``, as
-        `decisions_csv` writes them, and if they are there ``time`` and ``sha256``. A row with a
-        new label and no decision relabels; one with neither is passed over. A table without rows
-        holds no decision.
+        Columns ``filename`` (as in the dataset's table; or ``uri``, see `named_as_in`),
+        ``decision`` and ``new_label``, as `decisions_csv` writes them, and if they are there
+        ``time`` and ``sha256``. A row with a new label and no decision relabels; one with neither
+        is passed over. A table without rows holds no decision.
 
     Returns
     -------
@@ -130,10 +131,7 @@ def read_decisions_csv(path: str | Path) -> list[Decision]:
         If the file cannot be read, lacks a column, or a row holds no decision that is known; the
         message names the first such rows, and nothing was taken over.
     """
-    try:
-        table, _ = read_table(path, may_be_empty=True, may_lack_labels=True)
-    except UnclearTableError as error:  # what it advises is of datasets
-        raise DatasetError(f"{path} lacks the column filename; {_HAS}") from error
+    table = _read(path)
     table = table.rename(columns=str.lower)
     missing = [name for name in ("decision", "new_label") if name not in table.columns]
     if missing:
@@ -164,3 +162,54 @@ def read_decisions_csv(path: str | Path) -> list[Decision]:
         step = Decision(action, together, label if action == "relabel" else "", time)
         steps.append(replace(step, sha256=contents) if known else step)
     return steps
+
+
+def _read(path: str | Path) -> pd.DataFrame:
+    read = partial(read_table, path, may_be_empty=True, may_lack_labels=True)
+    try:
+        return read()[0]
+    except UnclearTableError:
+        try:
+            return read(columns={"filename": "uri"})[0]
+        except DatasetError as error:  # what it advises is of datasets
+            raise DatasetError(f"{path} lacks the column filename; {_HAS}") from error
+
+
+def named_as_in(dataset: Dataset, steps: Sequence[Decision]) -> list[Decision]:
+    """Return decisions about photographs by the names that a dataset has for them.
+
+    Parameters
+    ----------
+    dataset : Dataset
+    steps : sequence of Decision
+        A name that is none in the dataset, such as the URI that the photograph was scored at, is
+        found by its sha256: of several copies the one whose name the URI ends with, else all.
+
+    Returns
+    -------
+    list of Decision
+        What is not found keeps its name.
+    """
+    paths = _paths(dataset)
+    sought = {
+        sha256
+        for step in steps
+        for name, sha256 in step.photographs.items()
+        if sha256 and name not in paths
+    }
+    if not sought:
+        return list(steps)
+    copies: dict[str, list[str]] = {}
+    for name, sha256 in zip(paths, sha256_of_files(list(paths.values())), strict=True):
+        if sha256 in sought:
+            copies.setdefault(sha256, []).append(name)
+    named = []
+    for step in steps:
+        photographs: dict[str, str] = {}
+        for name, sha256 in step.photographs.items():
+            found = [] if name in paths else copies.get(sha256, [])
+            same = [copy for copy in found if f"/{name}".endswith(f"/{copy}")]
+            photographs |= dict.fromkeys(same or found or [name], sha256)
+        known = tuple(photographs.values()) if step.sha256 else ()
+        named.append(replace(step, filenames=tuple(photographs), sha256=known))
+    return named

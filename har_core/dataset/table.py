@@ -228,7 +228,11 @@ def load_dataset(folder: Location, csv: str | Path | None = None) -> pd.DataFram
 
 
 def read_table(
-    csv: str | Path | BytesIO, *, may_be_empty: bool = False, may_lack_labels: bool = False
+    csv: str | Path | BytesIO,
+    *,
+    may_be_empty: bool = False,
+    may_lack_labels: bool = False,
+    columns: Mapping[str, str] | None = None,
 ) -> tuple[pd.DataFrame, dict[str, str]]:
     """Read a table with all its columns, as they are but for ``filename``.
 
@@ -241,6 +245,8 @@ def read_table(
         Take a table without rows, too.
     may_lack_labels : bool
         Take a table without a column of labels, too.
+    columns : mapping of str to str, optional
+        ``"filename"`` and ``"label"`` to the headings to take for these.
 
     Returns
     -------
@@ -256,7 +262,7 @@ def read_table(
         If the file cannot be read, has no rows, lacks one of the columns or has one twice, or if a
         row has more fields than the first line.
     """
-    cells, found, _ = _read_cells(csv, None, may_be_empty=may_be_empty)
+    cells, found, _ = _read_cells(csv, columns, may_be_empty=may_be_empty)
     headings = list(cells.headings)
     if found.label is None and not may_lack_labels:
         name = "The table" if isinstance(csv, BytesIO) else str(csv)
@@ -267,13 +273,13 @@ def read_table(
     places = {"filename": found.filename}
     if found.label is not None:
         places["label"] = found.label
-    columns = {role: headings[place] for role, place in places.items()}
+    chosen = {role: headings[place] for role, place in places.items()}
     for role, place in places.items():
         headings[place] = role
     values = cells.values.copy()
     values.columns = pd.Index(headings)
     table = values.loc[:, [bool(heading) for heading in headings]]
-    return table.assign(filename=table["filename"].map(_plain_name)), columns
+    return table.assign(filename=table["filename"].map(_plain_name)), chosen
 
 
 @dataclass(frozen=True, eq=False)

@@ -2,6 +2,7 @@
 
 import dataclasses
 import json
+import shutil
 from functools import partial
 from io import StringIO
 from pathlib import Path
@@ -13,6 +14,7 @@ from typer.testing import CliRunner
 from har_core.cli.main import application
 from har_core.cli.train import say_what_resuming_ignores
 from har_core.dataset.decisions import decide, load_decisions
+from har_core.settings import shipped
 from har_core.training.run_folder import RunFolder
 from har_core.training.settings import TrainingSettings
 from tests.command_line import har
@@ -151,3 +153,34 @@ def test_what_was_decided_about_a_photograph_before_is_not_exported(
     done = run("review", "--dataset", tiny_dataset, "--export", table)
     assert "0 relabelled, 1 excluded" in done.stdout
     assert pd.read_csv(table)["filename"].tolist() == ["running_1.jpg"]
+
+
+def test_suspects_are_filled_in_and_taken_over(run, tmp_path: Path) -> None:
+    here = write_dataset(tmp_path / "here", per_class=6)
+    shutil.copytree(here / "train", tmp_path / "bucket")
+    table = (
+        (here / "train.csv").read_text().replace("running_0.jpg,running", "running_0.jpg,sitting")
+    )
+    (here / "train.csv").write_text(table)
+    model = shipped("models") / "cnn_lstm_har15"  # it gives features
+    scored = run("score", "bucket", "--to", "results", "--features", "--model", model)
+    assert scored.returncode == 0, scored.stderr
+    run("suspects", "results", "--table", here / "train.csv", "--csv", "suspects.csv")
+    assert run("review", "--dataset", here, "--import", "suspects.csv").returncode == 0
+    assert not load_decisions(here).steps  # nothing is filled in yet
+    rows = pd.read_csv(tmp_path / "suspects.csv", dtype=str).fillna("").set_index("uri")
+    (wrong,) = (uri for uri in rows.index if uri.endswith("/running_0.jpg"))
+    rows.loc[wrong, "new_label"] = "running"
+    rows.to_csv(tmp_path / "suspects.csv")
+    shutil.copy(here / "train" / "running_0.jpg", here / "train" / "copy.jpg")
+    taken = run("review", "--dataset", here, "--import", "suspects.csv")
+    assert taken.returncode == 0, taken.stderr
+    assert load_decisions(here).relabelled == {"running_0.jpg": "running"}
+    (here / "train" / "running_0.jpg").unlink()
+    (here / "train" / "other.jpg").write_bytes((here / "train" / "copy.jpg").read_bytes())
+    table = (here / "train.csv").read_text().replace("running_0.jpg", "copy.jpg")
+    (here / "train.csv").write_text(table)
+    assert run("review", "--dataset", here, "--import", "suspects.csv").returncode == 0
+    assert {"copy.jpg", "other.jpg"} < set(load_decisions(here).relabelled)
+    rows.assign(sha256="0" * 64).to_csv(tmp_path / "suspects.csv")
+    assert run("review", "--dataset", here, "--import", "suspects.csv").returncode == 1

@@ -375,7 +375,7 @@ def test_table_of_decisions_needs_no_labels_and_is_told_what_it_lacks(
     table = tmp_path / "decisions.csv"
     table.write_text("filename,decision,new_label\nrunning_0.jpg,exclude,\n")
     assert decide_together(tiny_dataset, read_decisions_csv(table)).excluded == {"running_0.jpg"}
-    table.write_text("uri,decision,new_label\nrunning_0.jpg,exclude,\n")
+    table.write_text("name,decision,new_label\nrunning_0.jpg,exclude,\n")
     with pytest.raises(DatasetError, match="lacks the column filename; a table of decisions has"):
         read_decisions_csv(table)
 
