@@ -10,6 +10,7 @@ import streamlit as st
 
 from dashboard.resources import Reading, opened_dataset, read_as, reading_of
 from dashboard.widgets import folder_steps, tab_memory
+from dashboard.widgets.path_field import bare_path, path_field
 from dashboard.wording.names import accuracy, escape_markdown, short_accuracy
 from har_core import ActionModel, DatasetError, ModelBundleError, load_model
 from har_core.dataset.files import find_dataset
@@ -79,26 +80,18 @@ def _mention_keras_file() -> None:
         )
 
 
-def _remove_quotation_marks() -> None:
-    """Take a path as it was meant that Windows' *Copy as path* or a shell has put into them."""
-    folder = str(st.session_state[DATASET_KEY]).strip()
-    if len(folder) > 2 and folder[0] == folder[-1] and folder[0] in "\"'":
-        st.session_state[DATASET_KEY] = folder[1:-1]
-
-
 def pick_dataset() -> None:
     """Draw the field for the dataset folder, which starts with ``HAR_DATASET``."""
     st.session_state.setdefault(DATASET_KEY, DATASET.value)
     folder_steps.follow(DATASET_KEY)
-    folder = st.text_input(
+    folder = path_field(
         "Dataset folder",
         key=DATASET_KEY,
         persist_state="session",
-        on_change=_remove_quotation_marks,
         placeholder="/path/to/DataSet",
         help="A folder on the server with `train.csv` (filename,label) and `train/`, with another "
         "table, or with one folder of photographs for each class. Optional.",
-    ).strip()
+    )
     tab_memory.keep(DATASET_KEY)
     folder_steps.mount()
     if folder:
@@ -170,7 +163,7 @@ def pick_results() -> None:
     """
     if not chosen_results():
         return
-    st.text_input(
+    path_field(
         "Results",
         key=RESULTS_KEY,
         bind="query-params",
@@ -182,8 +175,8 @@ def pick_results() -> None:
 def chosen_results() -> str:
     """Return the location of the results that are open, ``""`` if none are."""
     if RESULTS_KEY in st.session_state:
-        return str(st.session_state[RESULTS_KEY] or "").strip()
-    return st.query_params.get(RESULTS_KEY, "").strip()
+        return bare_path(str(st.session_state[RESULTS_KEY] or ""))
+    return bare_path(st.query_params.get(RESULTS_KEY, ""))
 
 
 def chosen_model() -> ActionModel | None:

@@ -3,18 +3,19 @@
 import streamlit as st
 
 from dashboard.results.jobs import PLACE_KEY, show_place
+from dashboard.widgets.path_field import path_field
 from har_core.settings import RESULTS
 
 st.title("How far are the jobs?", anchor=False)
 st.session_state.setdefault(PLACE_KEY, RESULTS.value)
-place = st.text_input(
+place = path_field(
     "Results",
     key=PLACE_KEY,
     bind="query-params",
     placeholder="/path/to/results",
     help="A folder that `har score` or `har scan` writes to by `--to`, or one that holds such "
     "folders; on the server or in a bucket. It starts with `HAR_RESULTS`.",
-).strip()
+)
 if place:
     show_place(place)
 else:

@@ -10,7 +10,7 @@ from dashboard.dataset.decision_bar import current_decisions, show_decision_bar
 from dashboard.dataset.tiles import PAGE_SIZE, issue_title, show_tiles
 from dashboard.dataset.view import DatasetView, section
 from dashboard.widgets.filters import class_filter, say_none_match, search_filter
-from dashboard.widgets.paging import choose_page
+from dashboard.widgets.gallery import choose_page
 from dashboard.wording.names import bold_count, name_in_text, percent
 from har_core.dataset.splits import SPLITS
 from har_core.scan.issues import ISSUE_KINDS, issue_column

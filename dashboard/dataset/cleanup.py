@@ -17,7 +17,7 @@ from dashboard.dataset.decision_bar import (
 from dashboard.dataset.tiles import PAGE_SIZE, show_tiles
 from dashboard.dataset.view import DatasetView
 from dashboard.resources import reading_of
-from dashboard.widgets.paging import choose_page
+from dashboard.widgets.gallery import choose_page
 from dashboard.wording.names import escape_markdown, human_name
 from har_core.dataset.decision_tables import decisions_csv
 from har_core.dataset.decisions import Decisions, cleaned_table, labels_csv

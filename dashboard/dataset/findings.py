@@ -10,7 +10,7 @@ from dashboard.charts.style import NO_TOOLBAR
 from dashboard.dataset.decision_bar import show_decision_bar
 from dashboard.dataset.tiles import OUTLIER_MEANING, PAGE_SIZE, issue_title, show_groups, show_tiles
 from dashboard.dataset.view import DatasetView, section
-from dashboard.widgets.paging import choose_page
+from dashboard.widgets.gallery import choose_page
 from dashboard.wording.glossary import GLOSSARY
 from dashboard.wording.names import bold_count, counted_share, percent, reason_in_words, score_text
 from har_core.scan.issues import ISSUE_KINDS, count_issues, issue_column, score_column

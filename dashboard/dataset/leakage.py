@@ -6,7 +6,7 @@ import streamlit as st
 from dashboard.dataset.decision_bar import show_decision_bar
 from dashboard.dataset.tiles import show_groups
 from dashboard.dataset.view import BY_IDENTITY, DatasetView, section
-from dashboard.widgets.paging import choose_page
+from dashboard.widgets.gallery import choose_page
 from dashboard.wording.glossary import GLOSSARY
 from dashboard.wording.names import escape_markdown
 from har_core.dataset.splits import leaking_groups, split_columns

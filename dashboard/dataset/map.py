@@ -11,7 +11,7 @@ from dashboard.charts.style import ACCENT, MUTED
 from dashboard.dataset.decision_bar import show_decision_bar
 from dashboard.dataset.tiles import PAGE_SIZE, issue_title, show_tiles
 from dashboard.dataset.view import BY_IDENTITY, DatasetView, section
-from dashboard.widgets.paging import choose_page
+from dashboard.widgets.gallery import choose_page
 from dashboard.widgets.photo_map import REGION, chosen_region, show_hover_picture, show_points
 from dashboard.wording.glossary import GLOSSARY
 from har_core.images.thumbnails import thumbnail

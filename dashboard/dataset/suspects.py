@@ -13,7 +13,7 @@ from dashboard.dataset.suggestions import remember_suggestions, remembered_sugge
 from dashboard.dataset.tiles import PAGE_SIZE, show_tiles
 from dashboard.dataset.view import BY_IDENTITY, DatasetView, section
 from dashboard.widgets.filters import class_filter
-from dashboard.widgets.paging import choose_page
+from dashboard.widgets.gallery import choose_page
 from dashboard.wording.glossary import GLOSSARY
 from dashboard.wording.names import (
     escape_markdown,

@@ -13,6 +13,7 @@ from dashboard.evaluation.shown import Shown
 from dashboard.jobs.registry import Job, find_jobs, start_job
 from dashboard.jobs.view import show_jobs
 from dashboard.resources import opened_dataset
+from dashboard.widgets.path_field import path_field
 from dashboard.wording.names import counted_share, escape_markdown, human_name
 from har_core import load_model
 from har_core.dataset.table import Dataset, load_dataset
@@ -35,9 +36,11 @@ def show_foreign(shown: Shown) -> None:
         )
         return
     with st.form("foreign", width=620):
-        folder = st.text_input("Folder with pictures of other things", key="foreign_folder")
+        folder = path_field(
+            "Folder with pictures of other things", key="foreign_folder", in_form=True
+        )
         if st.form_submit_button("Judge them", icon=":material/play_arrow:") and folder:
-            _start(shown, "other things", folder.strip(), lambda: (list_pictures(folder), []))
+            _start(shown, "other things", folder, lambda: (list_pictures(folder), []))
     dataset = sidebar.chosen_dataset()
     if dataset and st.button("Count false alarms on the test photographs", key="false_alarms"):
         opened = opened_dataset(dataset)  # here, where it is known how it is to be read

@@ -9,6 +9,7 @@ from dashboard import sidebar
 from dashboard.evaluation.jobs import start_folder_evaluation, start_zip_evaluation
 from dashboard.resources import opened_dataset
 from dashboard.widgets.messages import offer_deletion, show_failure
+from dashboard.widgets.path_field import path_field
 from dashboard.wording.names import escape_markdown
 from har_core.dataset.layouts import CSV_FILE
 from har_core.dataset.table import Dataset
@@ -49,12 +50,13 @@ def show_new_evaluation(folder: Path, names: list[str]) -> None:
                 "The photographs are deleted once they are evaluated, but for a small picture each."
             )
         else:
-            set_folder = st.text_input(
-                "Folder", value=sidebar.chosen_dataset() or "", key="set_folder"
+            set_folder = path_field(
+                "Folder", value=sidebar.chosen_dataset() or "", key="set_folder", in_form=True
             )
-            csv = st.text_input(
+            csv = path_field(
                 "Table",
                 key="set_csv",
+                in_form=True,
                 placeholder=CSV_FILE,
                 help="Optional: the name of another table in the folder.",
             )
@@ -64,8 +66,7 @@ def show_new_evaluation(folder: Path, names: list[str]) -> None:
             if archive is not None:
                 start_zip_evaluation(folder, name.strip(), archive.getvalue())
             elif set_folder:
-                set_folder = set_folder.strip()
-                table = table_inside(set_folder, csv.strip()) if csv and csv.strip() else None
+                table = table_inside(set_folder, csv) if csv else None
                 location = set_folder if table else _opened(set_folder)
                 start_folder_evaluation(folder, name.strip(), location, table)
             else:

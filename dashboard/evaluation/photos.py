@@ -12,14 +12,13 @@ from dashboard.charts.style import NO_TOOLBAR
 from dashboard.evaluation.files import SMALL_HINT, EvaluatedFiles
 from dashboard.evaluation.relabelling import show_relabelling
 from dashboard.explanation import show_explanation
-from dashboard.widgets.gallery import Tile, gallery
+from dashboard.widgets.gallery import Tile, choose_page, gallery
 from dashboard.widgets.opened_photo import (
     PHOTO_PARAMETER,
     neighbour,
     show_large_picture,
     show_step_buttons,
 )
-from dashboard.widgets.paging import choose_page
 from dashboard.wording.names import escape_markdown, human_name, markdown_name, percent
 from har_core import Prediction
 from har_core.evaluation.result import EvaluationResult

@@ -14,6 +14,7 @@ from dashboard.results.overview import show_overview
 from dashboard.results.photos import ScoredPhotos
 from dashboard.widgets.confusions import show_confusions
 from dashboard.widgets.metric_tiles import show_metric_tiles
+from dashboard.widgets.path_field import path_field
 from dashboard.widgets.sections import choose_section
 from dashboard.wording.metrics import metric_interval, metric_value
 from dashboard.wording.names import escape_markdown
@@ -66,14 +67,14 @@ def show_evaluation(table: ResultsTable) -> None:
 
 
 def _pick_labels() -> str:
-    given = st.text_input(
+    given = path_field(
         "Table of labels",
         key=LABELS_KEY,
         bind="query-params",
         placeholder="/path/to/labels.parquet",
         help="CSV or Parquet on the server, with `label` and one of `sha256`, `uri`, `filename`. "
         "Empty: the labels of the dataset folder, if one is chosen.",
-    ).strip()
+    )
     return given or sidebar.chosen_dataset() or ""
 
 

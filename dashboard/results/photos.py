@@ -10,10 +10,9 @@ import streamlit as st
 
 from dashboard.charts.bars import probability_bars
 from dashboard.charts.style import NO_TOOLBAR
-from dashboard.widgets.gallery import Tile, gallery
+from dashboard.widgets.gallery import Tile, choose_page, gallery
 from dashboard.widgets.messages import errors_said
 from dashboard.widgets.opened_photo import neighbour, show_large_picture, show_step_buttons
-from dashboard.widgets.paging import choose_page
 from dashboard.wording.answers import VERDICT_WORDS
 from dashboard.wording.names import (
     escape_markdown,

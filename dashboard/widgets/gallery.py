@@ -1,4 +1,4 @@
-"""A grid of thumbnails: a click opens a photograph, boxes select several."""
+"""A grid of thumbnails, a page at a time: a click opens one, boxes select several."""
 
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
@@ -246,3 +246,10 @@ def _as_data(tile: Tile) -> dict[str, object]:
     data = asdict(tile)
     picture = data.pop("picture")
     return {**data, "source": data_uri(picture) if picture else ""}
+
+
+def choose_page(n: int, size: int, key: str) -> slice:
+    """Draw a choice among pages, unless there is only one; return which of `n` things it shows."""
+    pages = -(-n // size)
+    page = st.pagination(pages, key=key) if pages > 1 else 1
+    return slice((page - 1) * size, page * size)

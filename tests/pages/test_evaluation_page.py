@@ -624,13 +624,14 @@ def test_what_cannot_be_evaluated_is_said_at_once(app, dataset, name, folder, me
     assert find_jobs("evaluate/") == []
 
 
-def test_a_table_is_looked_for_in_the_folder_of_the_set(app, tiny_dataset):
+@pytest.mark.parametrize("mark", ["", "'", '"'])
+def test_a_table_is_looked_for_in_the_folder_of_the_set(app, tiny_dataset, mark):
     rows = (tiny_dataset / "train.csv").read_text().splitlines(keepends=True)
     (tiny_dataset / "other.csv").write_text("".join(rows[:6]))
     view(app, "Evaluate another set")
     app.text_input(key="set_name").set_value("five")
-    app.text_input(key="set_folder").set_value(str(tiny_dataset))
-    app.text_input(key="set_csv").set_value("other.csv")
+    app.text_input(key="set_folder").set_value(f"{mark}{tiny_dataset}{mark}")
+    app.text_input(key="set_csv").set_value(f"{mark}other.csv{mark}")
     app.form_submit_button[0].click().run()
     run_job(app)
     assert "Evaluating drawn on five: done" in texts(app)

@@ -85,6 +85,19 @@ def test_an_address_opens_results_and_a_click_closes_them(place: Path) -> None:
     assert "No dataset folder yet" in texts(app)
 
 
+@pytest.mark.parametrize("mark", ["'", '"'])
+def test_results_and_labels_may_be_pasted_in_quotation_marks(place: Path, mark: str) -> None:
+    results, labels = (f"{mark}{place / name}{mark}" for name in ("made", "labels.csv"))
+    app = open_page("evaluation", results=results, labels=labels)
+    assert "joined by sha256" in texts(app)
+    app.text_input(key="labels").set_value(f"{labels} ").run()
+    assert app.text_input(key="labels").value == str(place / "labels.csv")
+    app = open_page("jobs")
+    app.text_input(key="jobs_in").set_value(results).run()
+    assert not app.error and not app.exception and "made" in texts(app)
+    assert app.text_input(key="jobs_in").value == str(place / "made")
+
+
 def test_overview_names_the_filter_that_there_is_and_counts_what_is_tried_again(
     place: Path,
 ) -> None:

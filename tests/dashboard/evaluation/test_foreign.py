@@ -33,7 +33,7 @@ def test_a_result_names_the_folder_that_it_is_of(
     (folder / "board.png").write_bytes(checkerboard())
     kwargs = {"folder": str(tmp_path / "guarded")}
     app = AppTest.from_function(page, kwargs=kwargs, default_timeout=PATIENCE_S).run()
-    app.text_input(key="foreign_folder").set_value(str(folder))
+    app.text_input(key="foreign_folder").set_value(f'"{folder}"')
     app.button[0].click().run()
     (job,) = find_jobs("foreign/guarded/")
     assert job.wait(PATIENCE_S)
