@@ -45,12 +45,8 @@ def pick_model(page: str) -> None:
         st.session_state[MODEL_KEY] = asked
     st.session_state[_PAGE] = page
     if usable:
-        if asked and asked not in usable:
-            st.toast(
-                f"There is no model {escape_markdown(asked)} here (any more).",
-                icon=":material/model_training:",
-                duration="long",
-            )
+        wanted = (asked, st.session_state.get(MODEL_KEY))  # one that was deleted by hand, perhaps
+        lost = next((name for name in wanted if name and name not in usable), None)
         name = st.selectbox(
             "Model",
             list(usable),
@@ -58,6 +54,13 @@ def pick_model(page: str) -> None:
             key=MODEL_KEY,
             bind="query-params",
         )
+        if lost is not None:
+            st.toast(
+                f"There is no model {escape_markdown(lost)} here (any more): "
+                f"{escape_markdown(name)} answers.",
+                icon=":material/model_training:",
+                duration="long",
+            )
         st.caption(accuracy(usable[name]))
     _mention_keras_file()
     if len(entries) > 1 or (entries and not usable):

@@ -1,6 +1,7 @@
 import io
 import json
 import os
+import shutil
 from pathlib import Path
 
 import numpy as np
@@ -447,6 +448,22 @@ def test_a_dragged_box_moves_the_sliders(app, monkeypatch):
     assert state["part_across"] == (10, 20)
 
 
+@pytest.mark.parametrize("chosen", [True, False])
+def test_a_model_that_vanishes_while_it_is_open_is_named(app, tiny_models, chosen):
+    newest = shutil.copytree(tiny_models / "tiny", tiny_models / "newest")
+    manifest = newest / "bundle.json"
+    manifest.write_text(manifest.read_text().replace('"created": "2', '"created": "3'))
+    assert app.run().selectbox(key="model").value == "newest"
+    if chosen:
+        app.selectbox(key="model").select("tiny").run()
+    open_one, other = ("tiny", "newest") if chosen else ("newest", "tiny")
+    shutil.rmtree(tiny_models / open_one)
+    assert app.run().selectbox(key="model").value == other
+    said = f"There is no model {open_one} here (any more): {other} answers."
+    assert [toast.value for toast in app.toast] == [said]
+    assert not app.run().toast  # it is said once
+
+
 def test_part_holds_the_pixels_between_its_edges():
     cut = Image.open(io.BytesIO(part.cut_out(two_people(), (25, 75), (10, 60))))
     assert cut.size == (200, 100)
@@ -470,5 +487,7 @@ def test_what_was_handed_in_and_typed_survives_a_reload(app, tiny_dataset):
     stranger.session_state["tab_memory"] = {"token": "guessed"}
     stranger.query_params["model"] = "removed"
     assert headlines(stranger.run()) == ["It can tell 3 actions apart"]
-    assert [said.value for said in stranger.toast] == ["There is no model removed here (any more)."]
+    assert [said.value for said in stranger.toast] == [
+        "There is no model removed here (any more): tiny answers."
+    ]
     assert not stranger.run().toast  # it is said once
