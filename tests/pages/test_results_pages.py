@@ -231,6 +231,15 @@ def test_wrong_labels_are_said_and_the_answers_stay(place: Path, labels: str) ->
     assert "Clear answers" in values(app)
 
 
+def test_a_path_with_a_nul_character_is_said_in_plain_words(place: Path) -> None:
+    said = "no path can hold a NUL character."
+    for page, key in (("jobs", "jobs_in"), ("dataset", "results"), ("evaluation", "results")):
+        (error,) = open_page(page, **{key: "/no/\0made"}).error
+        assert error.value.replace("\\", "") == f"Cannot open /no/%00made: {said}"
+    app = open_page("evaluation", results=str(place / "made"), labels="/no/\0.csv")
+    assert app.error[0].value.replace("\\", "").endswith(said)
+
+
 def test_the_jobs_page_explains_itself_before_there_are_any(tmp_path: Path) -> None:
     assert "`har score SOURCE… --to RESULTS`" in texts(open_page("jobs"))
     assert "holds no results" in texts(open_page("jobs", jobs_in=str(tmp_path)))

@@ -13,7 +13,7 @@ from urllib.parse import unquote, urlsplit
 
 from har_core.errors import DatasetError, HarError
 from har_core.extras import require_scale_extra
-from har_core.storage.names import real_path
+from har_core.storage.names import one_line, real_path
 
 _SCHEME: Final = re.compile(r"([A-Za-z][A-Za-z0-9+.-]+)://")
 # Before the path: no host, or one, which is this.
@@ -25,6 +25,7 @@ _FIRST_WAIT_S: Final = 0.5
 BUCKETS: Final = ("s3", "gs", "gcs")
 # More than S3's rules allow today: old buckets and other servers have such names.
 _BUCKET: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9._:-]{1,254}", re.ASCII)
+_NO_NUL: Final = "no path can hold a NUL character"
 _READ_AHEAD: Final = 2**16
 # Of paths that this machine's file system will never open, however long one waits.
 _IMPOSSIBLE: Final = frozenset({errno.ENAMETOOLONG, errno.ELOOP, errno.EISDIR, errno.EINVAL})
@@ -80,10 +81,12 @@ def open_filesystem(uri: str) -> tuple[Any, str]:
     Raises
     ------
     NoAddressError
-        If there is no such kind of location, or its bucket has a name that none can have.
+        If there is no such kind of location, or its path or bucket has a name that none can have.
     HarError
         If it needs a package that is not installed, or cannot be reached.
     """
+    if "\0" in uri:
+        raise NoAddressError(f"Cannot open {one_line(uri)}: {_NO_NUL}.")
     if not is_remote(uri):
         from pyarrow import fs
 
@@ -221,6 +224,8 @@ def open_file(uri: str) -> tuple[Any, int]:
     if not is_remote(uri):
         import pyarrow as pa
 
+        if "\0" in uri:
+            raise ValueError(_NO_NUL)
         here = os.fsencode(local_path(real_path(uri)))  # a name may be no Unicode
         return pa.OSFile(here), os.stat(here).st_mtime_ns  # noqa: PTH116
     filesystem, path = open_filesystem(uri)

@@ -26,7 +26,7 @@ from har_core.scale.locks import hold_job, hold_shared
 from har_core.scale.parts import PartsFolder
 from har_core.scale.results import Results
 from har_core.scale.scoring import Scoring, score
-from har_core.scale.sources.locations import open_filesystem, with_retries
+from har_core.scale.sources.locations import NoAddressError, open_filesystem, with_retries
 from har_core.scale.status import StatusWriter, read_status
 from har_core.scale.working import Report, Shard
 from tests.command_line import har
@@ -372,6 +372,12 @@ def test_nobody_waits_for_a_path_that_never_opens(path: str, tmp_path: Path) -> 
 def test_bucket_without_a_name_is_said() -> None:
     with pytest.raises(HarError, match="no bucket can be called ''"):
         open_filesystem("s3://")
+
+
+@pytest.mark.parametrize("uri", ["/a\0.jpg", "s3://there/a\0.jpg", "https://there/\0.jpg"])
+def test_path_with_a_nul_character_is_no_address(uri: str) -> None:
+    with pytest.raises(NoAddressError, match=r"%00.*: no path can hold a NUL character\.$"):
+        open_filesystem(uri)
 
 
 def test_bucket_that_cannot_be_reached_is_said(monkeypatch: pytest.MonkeyPatch) -> None:
