@@ -37,7 +37,7 @@ class SourceLostError(HarError):
 
 
 class NoAddressError(HarError):
-    """There can be nothing at a location: no such kind of it, no bucket can be called so."""
+    """There can be nothing at a location: no such kind of it, or no such bucket."""
 
 
 class SourceDamagedError(DatasetError):
@@ -81,7 +81,7 @@ def open_filesystem(uri: str) -> tuple[Any, str]:
     Raises
     ------
     NoAddressError
-        If there is no such kind of location, or its path or bucket has a name that none can have.
+        If there is no such kind of location or bucket, or no path can be called so.
     HarError
         If it needs a package that is not installed, or cannot be reached.
     """
@@ -124,6 +124,8 @@ def _bucket_filesystem(kind: str, bucket: str) -> Any:
             options["region"] = fs.resolve_s3_region(bucket)
         return fs.S3FileSystem(**options)
     except (OSError, ValueError) as error:
+        if f"Bucket '{bucket}' not found" in str(error):  # pyarrow has no other word for it
+            raise NoAddressError(f"There is no bucket {bucket}.") from error
         raise HarError(f"Cannot reach the bucket {bucket}: {error}.") from error
 
 

@@ -209,6 +209,23 @@ def test_address_that_is_none_costs_its_row_of_a_table(
     assert rows["error"].isna().sum() == 1
 
 
+def test_bucket_that_does_not_exist_costs_its_rows_where_no_region_is_set(
+    contents: list[bytes], inline: None, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name in ("AWS_REGION", "AWS_DEFAULT_REGION", "AWS_ENDPOINT_URL", "AWS_ENDPOINT_URL_S3"):
+        monkeypatch.delenv(name, raising=False)
+
+    def missing(bucket: str) -> str:
+        raise OSError(f"Bucket '{bucket}' not found")
+
+    monkeypatch.setattr("pyarrow.fs.resolve_s3_region", missing)
+    (tmp_path / "a.jpg").write_bytes(contents[0])
+    (tmp_path / "table.csv").write_text("uri\na.jpg\ns3://never-made/b.jpg\n")
+    rows = rows_after(str(tmp_path / "table.csv"), str(tmp_path / "results")).set_index("uri")
+    assert rows.loc["s3://never-made/b.jpg", "error"] == "There is no bucket never-made."
+    assert rows["error"].isna().sum() == 1
+
+
 @pytest.mark.parametrize("suffix", ["csv", "txt"])
 def test_name_that_is_no_text_is_one_row(suffix: str, inline: None, tmp_path: Path) -> None:
     odd = b"caf\xe9.jpg"

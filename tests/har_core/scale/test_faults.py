@@ -362,6 +362,12 @@ def test_bucket_that_answers_503_gives_the_same_rows(
     pd.testing.assert_frame_equal(table[columns], there[columns])
 
 
+@pytest.fixture
+def no_region(monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in ("AWS_REGION", "AWS_DEFAULT_REGION", "AWS_ENDPOINT_URL", "AWS_ENDPOINT_URL_S3"):
+        monkeypatch.delenv(name, raising=False)
+
+
 @pytest.mark.parametrize("path", ["n" * 300, "loop", ".", "\0"])
 def test_nobody_waits_for_a_path_that_never_opens(path: str, tmp_path: Path) -> None:
     (tmp_path / "loop").symlink_to("loop")
@@ -380,10 +386,20 @@ def test_path_with_a_nul_character_is_no_address(uri: str) -> None:
         open_filesystem(uri)
 
 
-def test_bucket_that_cannot_be_reached_is_said(monkeypatch: pytest.MonkeyPatch) -> None:
-    for name in ("AWS_REGION", "AWS_DEFAULT_REGION", "AWS_ENDPOINT_URL", "AWS_ENDPOINT_URL_S3"):
-        monkeypatch.delenv(name, raising=False)
+def test_bucket_that_does_not_exist_is_said_where_its_region_is_asked_for(
+    no_region: None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def missing(bucket: str) -> str:
+        raise OSError(f"Bucket '{bucket}' not found")  # as pyarrow's ResolveS3BucketRegion says it
 
+    monkeypatch.setattr("pyarrow.fs.resolve_s3_region", missing)
+    with pytest.raises(NoAddressError, match=r"^There is no bucket nobodys\.$"):
+        open_filesystem("s3://nobodys/a.jpg")
+
+
+def test_bucket_that_cannot_be_reached_is_said(
+    no_region: None, monkeypatch: pytest.MonkeyPatch
+) -> None:
     def nowhere(bucket: str) -> str:
         raise OSError("no such host")
 
