@@ -19,9 +19,10 @@ _SCHEME: Final = re.compile(r"([A-Za-z][A-Za-z0-9+.-]+)://")
 # Before the path: no host, or one, which is this.
 _FILE: Final = re.compile(r"file:(?://[^/]*(?=/)|(?=/(?!/)))", re.IGNORECASE)
 # A server that answers "slow down" is asked again after 0.5, 1, 2, 4 and 8 s; pyarrow itself asks
-# S3 three times each.
+# S3 three times each, and Google for as long as that takes.
 _TRIES: Final = 6
 _FIRST_WAIT_S: Final = 0.5
+_ASK_GOOGLE: Final = timedelta(seconds=1)
 BUCKETS: Final = ("s3", "gs", "gcs")
 # More than S3's rules allow today: old buckets and other servers have such names.
 _BUCKET: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9._:-]{1,254}", re.ASCII)
@@ -109,7 +110,7 @@ def _bucket_filesystem(kind: str, bucket: str) -> Any:
 
     try:
         if kind == "gs":
-            return fs.GcsFileSystem(retry_time_limit=timedelta(minutes=1))
+            return fs.GcsFileSystem(retry_time_limit=_ASK_GOOGLE)
         # A part is small enough to be written by one request instead of three.
         options: dict[str, Any] = {
             "allow_delayed_open": True,

@@ -11,6 +11,7 @@ import sys
 import threading
 import time
 from collections.abc import Callable
+from datetime import timedelta
 from pathlib import Path
 
 import pandas as pd
@@ -26,6 +27,7 @@ from har_core.scale.locks import hold_job, hold_shared
 from har_core.scale.parts import PartsFolder
 from har_core.scale.results import Results
 from har_core.scale.scoring import Scoring, score
+from har_core.scale.sources import locations
 from har_core.scale.sources.locations import NoAddressError, open_filesystem, with_retries
 from har_core.scale.status import StatusWriter, read_status
 from har_core.scale.working import Report, Shard
@@ -395,6 +397,16 @@ def test_bucket_that_does_not_exist_is_said_where_its_region_is_asked_for(
     monkeypatch.setattr("pyarrow.fs.resolve_s3_region", missing)
     with pytest.raises(NoAddressError, match=r"^There is no bucket nobodys\.$"):
         open_filesystem("s3://nobodys/a.jpg")
+
+
+def test_nobody_waits_long_for_a_bucket_of_google_that_cannot_be_reached(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr("pyarrow.fs.GcsFileSystem", lambda **options: options)
+    locations._bucket_filesystem.cache_clear()
+    options, _ = open_filesystem("gs://nobodys/a.jpg")
+    locations._bucket_filesystem.cache_clear()
+    assert locations._TRIES * options["retry_time_limit"] < timedelta(seconds=15)
 
 
 def test_bucket_that_cannot_be_reached_is_said(
