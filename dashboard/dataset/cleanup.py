@@ -23,7 +23,7 @@ from har_core.dataset.decision_tables import decisions_csv
 from har_core.dataset.decisions import Decisions, cleaned_table, labels_csv
 from har_core.images.thumbnails import data_uri, thumbnails
 from har_core.scan.issues import findings_csv
-from har_core.storage.spreadsheets import neutralise_formulas
+from har_core.storage.spreadsheets import escape_formulas
 from har_core.wording import are, counted
 
 _LISTED: Final = 5
@@ -225,7 +225,7 @@ def _show_decided(view: DatasetView, decisions: Decisions) -> None:
         }
     )
     chosen = st.dataframe(
-        neutralise_formulas(table),
+        escape_formulas(table),
         hide_index=True,
         # Of other rows another table: ticks are positions.
         key=f"decisions {hash(tuple(names))}",

@@ -31,7 +31,7 @@ from har_core.model.records import (
     match_probabilities,
     recorded_cross_validation,
 )
-from har_core.storage.spreadsheets import neutralise_formulas
+from har_core.storage.spreadsheets import escape_formulas
 from har_core.wording import are, counted
 
 _HELD_OUT: Final = "Held-out photographs"
@@ -217,7 +217,7 @@ def _table(view: DatasetView, source: str, label: str) -> pd.DataFrame:
             "Suggested %": 100 * rows["suggested_probability"],
         }
     )
-    return neutralise_formulas(table)
+    return escape_formulas(table)
 
 
 def _show_table(view: DatasetView, source: str, label: str) -> None:

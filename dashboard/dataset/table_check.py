@@ -15,7 +15,7 @@ from har_core.dataset.table import read_table
 from har_core.errors import DatasetError, ModelBundleError
 from har_core.model.manifest import read_manifest
 from har_core.model.records import read_splits
-from har_core.storage.spreadsheets import neutralise_formulas
+from har_core.storage.spreadsheets import escape_formulas
 from har_core.wording import counted
 
 _SHOWN = 200
@@ -88,9 +88,7 @@ def _show_slips(fixed: pd.DataFrame, slips: LabelSlips, columns: Mapping[str, st
                 f"{counted(len(slips.variants), 'spelling variant')}. Offered: the most frequent "
                 "spelling."
             )
-            shown = neutralise_formulas(
-                slips.variants.assign(label=slips.variants["label"].map(repr))
-            )
+            shown = escape_formulas(slips.variants.assign(label=slips.variants["label"].map(repr)))
             st.dataframe(
                 shown.rename(
                     columns={"label": "Written as", "suggested": "Becomes", "rows": "Rows"}
@@ -102,7 +100,7 @@ def _show_slips(fixed: pd.DataFrame, slips: LabelSlips, columns: Mapping[str, st
         if len(slips.empty):
             st.markdown(f"{counted(len(slips.empty), 'row')} without a label. Offered: left out.")
             st.dataframe(
-                neutralise_formulas(slips.empty.head(_SHOWN)),
+                escape_formulas(slips.empty.head(_SHOWN)),
                 hide_index=True,
                 key="empty_labels",
                 alt="Rows without a label",
@@ -117,7 +115,7 @@ def _show_slips(fixed: pd.DataFrame, slips: LabelSlips, columns: Mapping[str, st
                 text += f", none where labels differ ({conflicts:,})"
             st.markdown(f"{text}.")
             st.dataframe(
-                neutralise_formulas(slips.repeated.head(_SHOWN)),
+                escape_formulas(slips.repeated.head(_SHOWN)),
                 hide_index=True,
                 key="repeated_names",
                 column_config={"conflict": "labels differ"},

@@ -13,7 +13,7 @@ from dashboard.wording.metrics import class_interval, class_metric
 from dashboard.wording.names import human_name, markdown_name
 from har_core.evaluation.curves import DRAWN_POINTS, macro_areas
 from har_core.evaluation.totals import CLASS_METRICS
-from har_core.storage.spreadsheets import neutralise_formulas
+from har_core.storage.spreadsheets import escape_formulas
 
 _BAR_WIDTH: Final = 132  # pixels; all columns fit beside the sidebar of a small notebook
 
@@ -40,7 +40,7 @@ def show_classes(shown: Shown) -> None:
         color="primary",
     )
     selection = st.dataframe(
-        neutralise_formulas(display),
+        escape_formulas(display),
         key="classes",
         hide_index=True,
         on_select="rerun",

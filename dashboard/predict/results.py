@@ -12,7 +12,7 @@ from dashboard.wording.names import human_name
 from har_core import Prediction
 from har_core.model.fields import ACTION, CONFIDENCE, FILENAME, VERDICT_FIELDS
 from har_core.model.prediction import prediction_record, verdict_cells
-from har_core.storage.spreadsheets import escape_formula, neutralise_formula
+from har_core.storage.spreadsheets import escape_formula
 
 
 @dataclass(frozen=True)
@@ -69,7 +69,7 @@ def results_table(
                 human_name(first),
                 100 * p_first,
                 VERDICT_WORDS[result.prediction.verdict],
-                neutralise_formula(photo.name),  # the page's table can be saved as CSV
+                escape_formula(photo.name),  # the page's table can be saved as CSV
                 human_name(second),
                 100 * p_second,
             )
@@ -86,15 +86,14 @@ def results_csv(photos: Sequence[tuple[Photo, ClassifiedPhoto]]) -> bytes:
     """
     rows = [
         (
-            neutralise_formula(photo.name),
+            escape_formula(photo.name),
             escape_formula(result.prediction.action),
             result.prediction.confidence,
-            *map(neutralise_formula, verdict_cells(result.prediction)),
+            *map(escape_formula, verdict_cells(result.prediction)),
             *result.prediction.probabilities.values(),
         )
         for photo, result in photos
     ]
-    # Two classes may differ by an apostrophe alone.
     classes = map(escape_formula, photos[0][1].prediction.probabilities)
     # Not by name: a class may be called like another column.
     table = pd.DataFrame(rows, columns=[FILENAME, ACTION, CONFIDENCE, *VERDICT_FIELDS, *classes])

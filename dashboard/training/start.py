@@ -6,6 +6,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Final
 
+import pandas as pd
 import streamlit as st
 
 from dashboard.jobs.registry import is_at_work, start_job
@@ -18,7 +19,6 @@ from dashboard.training.runs import ACTIVE, Run, start_run
 from dashboard.widgets.messages import show_failure
 from dashboard.wording.names import escape_markdown
 from har_core.dataset.decision_tables import cleaned_dataset
-from har_core.dataset.decisions import labels_csv
 from har_core.errors import DatasetError, HarError
 from har_core.model.bundle import list_bundles
 from har_core.training.efforts import EFFORTS, Effort
@@ -152,15 +152,20 @@ def _lessons(folder: str) -> tuple[_Lesson, _Lesson]:
     old = dataset.rows.drop_duplicates("filename").set_index("filename")["label"]
     given = after["filename"].map(old).fillna("")
     return (
-        _Lesson(labels_csv(before[["filename", "label"]]), len(before)),
+        _Lesson(_table(before), len(before)),
         _Lesson(
-            labels_csv(after[["filename", "label"]]),
+            _table(after),
             len(after),
             relabelled=int((given.ne("") & given.ne(after["label"])).sum()),
             excluded=int((~before["filename"].isin(after["filename"])).sum()),
             labelled=int(given.eq("").sum()),
         ),
     )
+
+
+def _table(rows: pd.DataFrame) -> str:
+    # No spreadsheet opens it: a class keeps its name, whatever that begins with.
+    return rows[["filename", "label"]].to_csv(index=False)
 
 
 def _free_name(base: str, runs: list[Run]) -> str:

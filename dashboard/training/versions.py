@@ -20,7 +20,7 @@ from har_core.model.bundle import choose_default, chosen_default, list_bundles
 from har_core.model.manifest import SPLITS_FILE, BundleManifest
 from har_core.model.records import read_splits
 from har_core.settings import MODEL
-from har_core.storage.spreadsheets import neutralise_formulas
+from har_core.storage.spreadsheets import escape_formulas
 from har_core.training.preparation import dataset_fingerprint
 from har_core.wording import counted
 
@@ -150,7 +150,7 @@ def show_versions(runs: list[Run]) -> None:
     # A row is a number: where versions come or go, another table takes this one's place.
     key = st.session_state[_DRAWN] = f"{_KEY} {hash(tuple(v.folder for v in versions))}"
     event = st.dataframe(
-        neutralise_formulas(table),
+        escape_formulas(table),
         hide_index=True,
         key=key,
         on_select=lambda: _open_run(versions, key),

@@ -31,7 +31,7 @@ from har_core.model.prediction import Prediction, prediction_record, verdict_cel
 from har_core.storage.files import write_atomically
 from har_core.storage.names import one_line, printable
 from har_core.storage.paths import exists, is_folder
-from har_core.storage.spreadsheets import neutralise_formula
+from har_core.storage.spreadsheets import escape_formula
 from har_core.wording import counted
 
 app = typer.Typer()
@@ -194,7 +194,7 @@ def _as_csv(rows: _Rows, top: int) -> str:
             cells = [cell for action, p in result.top(top) for cell in (action, f"{p:.6f}")]
             cells += [""] * (len(ranked) - len(cells))
             cells += [*verdict_cells(result), "", result.warning]
-        writer.writerow([neutralise_formula(cell) for cell in (name, *cells)])
+        writer.writerow([escape_formula(cell) for cell in (name, *cells)])
     return buffer.getvalue()
 
 

@@ -110,7 +110,7 @@ def _write_next(
 ) -> None:
     from har_core.analysis.labelling import photographs_to_label
     from har_core.scan.scanning import scan_dataset
-    from har_core.storage.spreadsheets import escape_formula, table_csv
+    from har_core.storage.spreadsheets import table_csv
 
     with progress_bar() as report:
         photographs = scan_dataset(read, progress=report)
@@ -126,6 +126,6 @@ def _write_next(
     blank = {"label": "", "decision": "", "new_label": ""}
     columns = ["filename", *blank, "suggested", "margin"]
     table = chosen.assign(**blank, margin=chosen["margin"].round(4).astype(str))
-    write_output(destination, table_csv(table[columns].map(escape_formula)))
+    write_output(destination, table_csv(table[columns]))
     if chosen.empty:
         stderr.print("Every photograph has a label, or looks like one that has one.")

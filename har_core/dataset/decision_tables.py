@@ -21,7 +21,7 @@ from har_core.dataset.names import split_of_folder
 from har_core.dataset.table import Dataset, read_table
 from har_core.errors import DatasetError, UnclearTableError
 from har_core.storage.checksums import sha256_of_files
-from har_core.storage.spreadsheets import escape_formula, restore_formula, table_csv
+from har_core.storage.spreadsheets import restore_formula, table_csv
 from har_core.wording import counted
 
 # As people read it; the file of decisions has the shorter words.
@@ -66,7 +66,7 @@ def decisions_csv(decisions: Decisions, given_labels: Mapping[str, str]) -> str:
         }
         for name, step in decisions.current.items()
     ]
-    return table_csv(pd.DataFrame(rows, columns=list(_COLUMNS)).map(escape_formula))
+    return table_csv(pd.DataFrame(rows, columns=list(_COLUMNS)))
 
 
 def decisions_about(dataset: Dataset) -> Decisions:

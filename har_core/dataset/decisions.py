@@ -22,7 +22,7 @@ from har_core.storage.data import work_dir
 from har_core.storage.files import write_atomically
 from har_core.storage.locks import folder_to_oneself
 from har_core.storage.paths import is_file, real
-from har_core.storage.spreadsheets import neutralise_formula, table_csv
+from har_core.storage.spreadsheets import escape_formula, neutralise_formula
 from har_core.wording import counted
 
 Action = Literal["exclude", "relabel", "confirm", "keep"]
@@ -351,7 +351,8 @@ def labels_csv(table: pd.DataFrame, columns: Mapping[str, str] = MappingProxyTyp
     """Return a table of labels as CSV that is safe in a spreadsheet and still names the files.
 
     A filename such as ``=1.jpg`` becomes ``train/=1.jpg``, which is no formula and means the same
-    file. Other texts of that kind get an apostrophe in all their rows.
+    file. Other texts of that kind get an apostrophe in all their rows; texts that have one keep it
+    as it is, so that a table may be read and written again, unless two of them became one.
 
     Parameters
     ----------
@@ -368,4 +369,9 @@ def labels_csv(table: pd.DataFrame, columns: Mapping[str, str] = MappingProxyTyp
             for name in table["filename"]
         ]
     )
-    return table_csv(safe.rename(columns=columns))
+    for name in safe.columns.drop("filename"):
+        literal = safe[name].map(neutralise_formula)
+        alike = literal.nunique() < safe[name].nunique()
+        safe[name] = safe[name].map(escape_formula) if alike else literal
+    safe = safe.rename(columns=columns).rename(columns=neutralise_formula)
+    return safe.to_csv(index=False, lineterminator="\n")

@@ -72,13 +72,14 @@ def table_csv(table: "pd.DataFrame") -> str:
     table : DataFrame
         Texts in columns of strings, of which some may be missing; the index is left out.
     """
-    return neutralise_formulas(table).to_csv(index=False, lineterminator="\n")
+    return escape_formulas(table).to_csv(index=False, lineterminator="\n")
 
 
-def neutralise_formulas(table: "pd.DataFrame") -> "pd.DataFrame":
+def escape_formulas(table: "pd.DataFrame") -> "pd.DataFrame":
     """Return a table whose texts and headings no spreadsheet runs as formulas.
 
-    Also for tables on a page: a button over them saves what they show as CSV.
+    As by `escape_formula`, so that no two texts become one. Also for tables on a page: a button
+    over them saves what they show as CSV.
 
     Parameters
     ----------
@@ -96,6 +97,6 @@ def neutralise_formulas(table: "pd.DataFrame") -> "pd.DataFrame":
     for column in range(table.shape[1]):
         values = table.iloc[:, column]
         if not pd.api.types.is_numeric_dtype(values):
-            safe.isetitem(column, values.map(neutralise_formula, na_action="ignore"))
-    safe.columns = pd.Index([neutralise_formula(str(name)) for name in table.columns])
+            safe.isetitem(column, values.map(escape_formula, na_action="ignore"))
+    safe.columns = pd.Index([escape_formula(str(name)) for name in table.columns])
     return safe

@@ -13,13 +13,15 @@ from functools import partial
 from importlib import import_module
 from pathlib import Path
 
+import numpy as np
 import pytest
 import typer
 
 import har_core.__main__ as entry
+from har_core import Prediction
 from har_core.cli.main import COMMANDS
 from har_core.cli.options import with_optional_values
-from har_core.cli.predict import predict
+from har_core.cli.predict import _as_csv, predict
 from har_core.model import bundle
 from tests.command_line import har
 from tests.drawing import CLASS_NAMES, colour_network, draw_photo, encode, photo_bytes
@@ -130,6 +132,12 @@ def test_what_stands_behind_two_hyphens_are_no_options(run):
     answer = run("predict", "--", "--explain", "-", "--csv", stdin=photo_bytes("sitting"))
     assert [line.split("\t")[1] for line in answer.stdout.splitlines()] == ["sitting"]
     assert "--explain: " in answer.stderr and "--csv: " in answer.stderr
+
+
+def test_csv_tells_classes_apart_that_differ_by_an_apostrophe_alone():
+    prediction = Prediction.from_probabilities(("=sum", "'=sum"), np.array([0.2, 0.8]))
+    (row,) = csv.DictReader(io.StringIO(_as_csv([("a.jpg", prediction)], top=2)))
+    assert (row["action_1"], row["action_2"]) == ("''=sum", "'=sum")
 
 
 def test_csv_ranks_the_actions_and_neutralises_formulas(run, tmp_path):

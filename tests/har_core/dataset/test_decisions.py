@@ -4,6 +4,7 @@ import contextlib
 import json
 import time
 from concurrent.futures import ThreadPoolExecutor
+from io import StringIO
 from pathlib import Path
 from typing import Any
 
@@ -229,6 +230,17 @@ def test_filename_that_looks_like_a_formula_is_neutral_but_still_found(
     table = load_dataset(tiny_dataset, csv)
     assert table["path"].notna().all()
     assert list(table["label"]) == ["'=running"]
+
+
+def test_labels_that_differ_by_an_apostrophe_alone_stay_apart_however_often_they_are_written(
+    tmp_path: Path,
+) -> None:
+    labels = ["=sum", "'=sum", "sitting", "'=sum"]
+    table = pd.DataFrame({"filename": list("abcd"), "label": labels})
+    once = labels_csv(table)
+    again = pd.read_csv(StringIO(once), dtype=str)
+    assert again["label"].nunique() == 3
+    assert labels_csv(again) == once
 
 
 def test_read_only_dataset_keeps_decisions_in_the_data_folder(

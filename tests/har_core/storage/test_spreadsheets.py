@@ -46,3 +46,8 @@ def test_a_table_keeps_its_numbers_and_loses_its_formulas():
 def test_columns_of_one_name_are_each_made_literal():
     table = pd.DataFrame([["=1+1", "@a"]], columns=["name", "name"])
     assert table_csv(table) == "name,name\n'=1+1,'@a\n"
+
+
+def test_texts_that_differ_by_an_apostrophe_alone_stay_apart():
+    table = pd.DataFrame({"=sum": ["=sum"], "'=sum": ["'=sum"]})
+    assert table_csv(table) == "'=sum,''=sum\n'=sum,''=sum\n"
