@@ -66,9 +66,14 @@ def _show_estimate(audit: Audit, n_sample: int) -> None:
     before.caption(_ends(audit.top1))
     after.metric("Top-1, corrected", _percent(audit.corrected_top1))
     after.caption(_ends(audit.corrected_top1))
-    unclear = f" {counted(audit.n_unclear, 'photograph')} nobody can tell." * bool(audit.n_unclear)
+    left_out = (
+        (audit.n_unclear, "that nobody can tell"),
+        (audit.n_unknown, "of a class that this model lacks"),
+    )
+    told = ", ".join(f"{n} {why}" for n, why in left_out if n)
+    nowhere = f" Count nowhere: {told}." if told else ""
     st.caption(
-        f"From {audit.n_judged} of {counted(n_sample, 'photograph')}, in random order.{unclear} "
+        f"From {audit.n_judged} of {counted(n_sample, 'photograph')}, in random order.{nowhere} "
         "More of them make the interval narrower."
     )
 

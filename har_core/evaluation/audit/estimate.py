@@ -27,6 +27,10 @@ class Audit:
         Photographs of the sample with an answer that names a class.
     n_unclear : int
         Looked at, but nobody can tell; they count nowhere.
+    n_unknown : int
+        Answered while another model was audited, by a class that this one lacks. They count
+        nowhere either: it may be one that this model has by another name, so that neither the label
+        nor the model's answer is known to be wrong.
     wrong : ndarray of int64
         Rows of the evaluation whose label the audit contradicts.
     label_errors : Interval
@@ -42,6 +46,7 @@ class Audit:
 
     n_judged: int
     n_unclear: int
+    n_unknown: int
     wrong: np.ndarray
     label_errors: Interval
     top1: Interval
@@ -105,7 +110,8 @@ def estimate(result: EvaluationResult, answers: Mapping[str, str]) -> Audit | No
     value = float(np.clip(top1.value + correction.mean(), 0, 1))
     return Audit(
         n_judged=len(judged),
-        n_unclear=len(sample) - len(judged),
+        n_unclear=sum(answers[name] == UNCLEAR for name in sample),
+        n_unknown=sum(answers[name] not in known | {UNCLEAR} for name in sample),
         wrong=rows[wrong],
         label_errors=wilson_interval(int(wrong.sum()), len(judged)),
         top1=top1,

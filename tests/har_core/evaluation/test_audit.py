@@ -87,7 +87,7 @@ def test_what_nobody_can_tell_counts_nowhere() -> None:
     assert estimate(result, {first: UNCLEAR}) is None
     audit = estimate(result, {first: UNCLEAR, second: answers[second], third: "juggling"})
     assert audit is not None
-    assert (audit.n_judged, audit.n_unclear) == (1, 2)
+    assert (audit.n_judged, audit.n_unclear, audit.n_unknown) == (1, 1, 1)
 
 
 def test_the_sample_is_the_same_for_everybody_and_knows_no_copies() -> None:
