@@ -33,12 +33,15 @@ def classify_all(
     """Classify what was handed in, in order; an unusable photograph gives its error."""
     if len(photos) == 1:
         return [classified(model, photos[0].data)]
-    results = []
-    bar = st.progress(0.0)
+    results: list[ClassifiedPhoto | InvalidImageError] = []
+    n, shown, bar = len(photos), 0, st.progress(0.0)
     with ThreadPoolExecutor(min(4, cores())) as pool:
         for result in pool.map(lambda photo: classified(model, photo.data), photos):
             results.append(result)
-            bar.progress(len(results) / len(photos), f"{len(results)} of {len(photos)}")
+            # It has a hundred places; where answers are known, drawing it took longer than they.
+            if (moved := 100 * len(results) // n) > shown:
+                shown = moved
+                bar.progress(len(results) / n, f"{len(results):,} of {n:,}")
     bar.empty()
     return results
 

@@ -2,12 +2,15 @@ import csv
 import io
 import json
 import pickle
+from unittest.mock import MagicMock
 
 import numpy as np
+import pytest
 from PIL import Image
 
 import har_core
 from dashboard.classification import ClassifiedPhoto, classify_photo, make_preview
+from dashboard.predict import answers
 from dashboard.predict.results import Photo, result_json, results_csv, results_table
 from har_core import InvalidImageError, Prediction
 from tests.drawing import CLASS_NAMES, encode, photo_bytes
@@ -113,3 +116,14 @@ def test_shipped_example_is_the_drawn_one():
     drawn = np.asarray(draw.draw_cyclist(), dtype=float)
     assert shipped.shape == drawn.shape
     assert np.abs(shipped - drawn).mean() < 3
+
+
+@pytest.mark.parametrize(("n", "written"), [(2, 2), (2_000, 100)])
+def test_a_progress_bar_is_drawn_again_only_where_it_moves(monkeypatch, n, written):
+    bar = MagicMock()
+    monkeypatch.setattr(answers, "classified", lambda model, data: data)  # known already
+    monkeypatch.setattr(answers.st, "progress", lambda *_: bar)
+    photos = [Photo(f"{i}.jpg", b"%d" % i) for i in range(n)]
+    assert answers.classify_all(MagicMock(), photos) == [photo.data for photo in photos]
+    assert bar.progress.call_count == written
+    bar.progress.assert_called_with(1.0, f"{n:,} of {n:,}")
