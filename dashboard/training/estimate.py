@@ -15,6 +15,7 @@ from dashboard.wording.names import duration
 from har_core.analysis.features import FeatureCache, FeatureNetwork
 from har_core.errors import HarError
 from har_core.model.manifest import ONNX_FILE, read_manifest
+from har_core.model.novelty.detector import MOST_REFERENCES
 from har_core.training.efforts import NO_CHANGES, Effort, effort_settings
 from har_core.training.settings import TrainingSettings
 
@@ -29,6 +30,7 @@ _COMPILING_S: Final = 50.0
 # Reading files, fitting the head (8 s for 9,645 photographs), writing the model.
 _QUICK_MS_PER_PHOTOGRAPH: Final = 2.0
 _START_S: Final = 15.0
+_TRAIN_SHARE: Final = 0.8
 
 
 class Estimate(NamedTuple):
@@ -75,9 +77,11 @@ def estimate_seconds(
             return Estimate(seconds, "run", f"as the last {effort} training here")
     seconds = seconds_per_pass(str(base), read_manifest(base).files.get(ONNX_FILE, ""))
     if effort == "quick":
-        again = _START_S + n * _QUICK_MS_PER_PHOTOGRAPH / 1000
-        looking = 2 * max(n - known_features(base), 0) * seconds
-        later = f", later ones {about(again)}" if looking > again else ""
+        # The new model looks at all again, to learn what is foreign to it: its features are others.
+        judged = n - max(round(_TRAIN_SHARE * n) - MOST_REFERENCES, 0)
+        again = _START_S + n * _QUICK_MS_PER_PHOTOGRAPH / 1000 + judged * seconds
+        looking = max(n - known_features(base), 0) * seconds
+        later = f", later ones {about(again)}" if looking > again / 2 else ""
         return Estimate(again + looking, "measured", f"measured{later}")
     recipe = settings_for(effort, base, n, changes)
     measured = known_speed(base)

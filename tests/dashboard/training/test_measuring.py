@@ -45,6 +45,25 @@ def test_other_work_of_the_machine_does_not_make_it_look_slow(tiny_models, monke
     assert seconds_per_pass.__wrapped__(str(tiny_models / "tiny"), "") == pytest.approx(0.1)
 
 
+@pytest.mark.parametrize(
+    ("n", "known", "seconds", "source"),
+    [
+        (1000, 1000, 15 + 2 + 10, "measured"),
+        (1000, 0, 15 + 2 + 20, "measured"),
+        (10_000, 0, 15 + 20 + 200, "measured, later ones about 2 min"),
+        (100_000, 100_000, 15 + 200 + 300, "measured"),  # compared with 10,000 at most
+    ],
+)
+def test_a_quick_training_looks_at_all_once_more_than_is_known(
+    tiny_models, monkeypatch, n, known, seconds, source
+) -> None:
+    monkeypatch.setattr("dashboard.training.estimate.seconds_per_pass", lambda *_: 0.01)
+    monkeypatch.setattr("dashboard.training.estimate.known_features", lambda base: known)
+    estimate = estimate_seconds("quick", tiny_models / "tiny", n, [])
+    assert estimate.seconds == pytest.approx(seconds)
+    assert estimate.source == source
+
+
 def test_what_was_measured_beats_what_is_estimated(tiny_models, monkeypatch) -> None:
     base = tiny_models / "tiny"
     monkeypatch.setattr("dashboard.training.estimate.seconds_per_pass", lambda *_: 0.01)
