@@ -33,7 +33,8 @@ _STYLE = """<style>
 { min-width: calc(100% - 1.5rem); }
 }
 @media (max-width: 640px) {
-[data-testid="stTable"] :is(td, th) { padding: 4px 5px; font-size: 13px; overflow-wrap: anywhere; }
+[data-testid="stTable"] :is(td, th) { padding: 4px 5px; font-size: 13px; }
+[data-testid="stTable"] :is(td, th) * { overflow-wrap: anywhere !important; }
 }</style>"""
 PAGES = shipped("pages")
 

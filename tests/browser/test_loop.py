@@ -16,7 +16,7 @@ from har_core.dataset.decisions import load_decisions
 from har_core.model.loading import load_model
 from har_core.scan.scanning import scan_dataset
 from har_core.training.quick.run import train_quick
-from tests.browser.conftest import faults_in_both_schemes, visitor, wait_until_drawn
+from tests.browser.conftest import DESKTOP, PHONE, faults_in_both_schemes, visitor, wait_until_drawn
 from tests.dashboard_process import running_dashboard
 from tests.drawing import CLASS_NAMES, photo_bytes, write_tiny_bundle
 
@@ -174,6 +174,10 @@ def test_ten_fixes_in_ten_keys_then_a_better_model_answers(
     expect(page.get_by_role("heading", name="Compare corrected with old")).to_be_visible()
     expect(page.get_by_role("button", name="Use this model")).to_be_visible()
     assert faults_in_both_schemes(page) == []
+    page.set_viewport_size(PHONE)  # where no word may make a table wider than the page
+    words = page.get_by_test_id("stTable").get_by_test_id("stMarkdownContainer")
+    expect(words.last).to_have_css("overflow-wrap", "anywhere")
+    page.set_viewport_size(DESKTOP)
     expect(
         page.get_by_text("photographs that neither is known to have learned from")
     ).to_be_visible()
