@@ -35,7 +35,7 @@ _STATES: Final = {
     "interrupted": "interrupted",
     "gone": "model removed",
 }
-_DIGITS: Final = 8
+_DIGITS: Final = 6
 _KEY: Final = "version_table"
 _DRAWN: Final = "version_table_drawn"
 
@@ -182,7 +182,7 @@ def _row(version: Version, default: Path | None) -> dict[str, str]:
         "From": version.origin or "–",
         "Effort": _effort(run) if run is not None else "–",
         "Took": duration(run.seconds) if run and run.seconds else "–",
-        "Made (UTC)": version.created,
+        "Made (UTC)": version.created[:16],  # to the minute: all columns fit beside the sidebar
     }
 
 

@@ -81,7 +81,8 @@ def test_any_version_can_be_compared_and_made_the_default(
     versions = page.dataframe[0].value.set_index("Model")
     assert versions["State"].to_dict() == {"tiny": "the default", "older": "ready"}
     data = versions.loc["older", "Data"]
-    assert re.fullmatch("[0-9a-f]{8}", data)
+    assert re.fullmatch("[0-9a-f]{6}", data)
+    assert versions.loc["older", "Made (UTC)"] == "2001-01-01 00:00"
     assert f"Data `{data}`" in texts(page)
     assert "tiny, the default" in texts(page)
     send(page, selecting(page, "older"))
