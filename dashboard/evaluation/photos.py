@@ -13,12 +13,7 @@ from dashboard.evaluation.files import SMALL_HINT, EvaluatedFiles
 from dashboard.evaluation.relabelling import show_relabelling
 from dashboard.explanation import show_explanation
 from dashboard.widgets.gallery import Tile, choose_page, gallery
-from dashboard.widgets.opened_photo import (
-    PHOTO_PARAMETER,
-    neighbour,
-    show_large_picture,
-    show_step_buttons,
-)
+from dashboard.widgets.opened_photo import PHOTO_PARAMETER, OpenedPhoto, show_large_picture
 from dashboard.wording.names import escape_markdown, human_name, markdown_name, percent
 from har_core import Prediction
 from har_core.evaluation.result import EvaluationResult
@@ -26,9 +21,7 @@ from har_core.images.decoding import read_bytes
 from har_core.storage.names import real_path
 from har_core.storage.paths import real
 
-_OPENED: Final = "opened_evaluated_photograph"
-_STEPPED: Final = "stepped_in"  # the gallery whose opened photograph is another one now
-_BROWSING: Final = "evaluated_photographs_in_view"
+_opened: Final = OpenedPhoto[str]("opened_evaluated_photograph")  # by filename
 _SHOWN_PROBABILITIES: Final = 6
 
 
@@ -84,12 +77,8 @@ class EvaluatedPhotos:
             for (_, row), picture in zip(shown.iterrows(), pictures, strict=True)
         ]
         with above:
-            opened, _ = gallery(tiles, key=key, tile_width=tile_width)
-        if opened is not None:
-            st.session_state[_OPENED] = (key, opened)
-            st.session_state[_BROWSING] = list(shown["filename"])
-        elif st.session_state.pop(_STEPPED, None) == key:
-            _, opened = st.session_state[_OPENED]
+            clicked, _ = gallery(tiles, key=key, tile_width=tile_width)
+        opened = _opened.choose(key, clicked, list(shown["filename"]))
         if opened is not None:
             st.dialog(escape_markdown(opened), width="large")(_draw)(self, opened)
 
@@ -101,10 +90,7 @@ def _title(row: pd.Series) -> str:
 
 
 def _draw(photos: EvaluatedPhotos, filename: str) -> None:
-    key, opened = st.session_state[_OPENED]
-    if opened != filename:
-        st.session_state[_STEPPED] = key
-        st.rerun()  # the dialog's title is drawn by the page
+    _opened.begin_dialog(filename)
     result = photos.result
     row = int((result.filenames == filename).argmax())
     prediction = Prediction.from_probabilities(result.class_names, result.probabilities[row])
@@ -146,9 +132,7 @@ def _draw(photos: EvaluatedPhotos, filename: str) -> None:
                 query_params={PHOTO_PARAMETER: filename},
             )
 
-    if len(st.session_state[_BROWSING]) > 1:
-        with st.container(horizontal=True, horizontal_alignment="right"):
-            show_step_buttons(_step)
+    _opened.show_steps()
     if path is not None and readable:  # last, since it takes a second
         with picture:
             _explain(path, prediction, label)
@@ -160,11 +144,6 @@ def _explain(path: str, prediction: Prediction, label: str) -> None:
     if model is not None:
         data = read_bytes(path)
         show_explanation(model, sidebar.chosen_model_folder(), data, prediction, label)
-
-
-def _step(by: int) -> None:
-    key, opened = st.session_state[_OPENED]
-    st.session_state[_OPENED] = (key, neighbour(st.session_state[_BROWSING], opened, by))
 
 
 def _lies_in(path: str, folder: str) -> bool:

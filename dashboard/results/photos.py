@@ -1,6 +1,5 @@
 """Scored photographs as tiles, a page at a time, and one of them opened."""
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Final
 
@@ -12,7 +11,7 @@ from dashboard.charts.bars import probability_bars
 from dashboard.charts.style import NO_TOOLBAR
 from dashboard.widgets.gallery import Tile, choose_page, gallery
 from dashboard.widgets.messages import errors_said
-from dashboard.widgets.opened_photo import neighbour, show_large_picture, show_step_buttons
+from dashboard.widgets.opened_photo import OpenedPhoto, show_large_picture
 from dashboard.wording.answers import VERDICT_WORDS
 from dashboard.wording.names import (
     escape_markdown,
@@ -29,9 +28,7 @@ from har_core.scale.sources.locations import is_remote
 from har_core.storage.checksums import sha256_of_photograph
 
 _SHOWN_PROBABILITIES: Final = 6
-_OPENED: Final = "opened_scored_photograph"
-_STEPPED: Final = "stepped_among_scored_photographs"  # the gallery that opens another one now
-_BROWSING: Final = "scored_photographs_in_view"
+_opened: Final = OpenedPhoto[int]("opened_scored_photograph")  # by the number of its row
 
 
 @dataclass(frozen=True, eq=False)
@@ -82,17 +79,12 @@ class ScoredPhotos:
             )
         ]
         with above:
-            opened, _ = gallery(tiles, key=f"gallery {key}", tile_width=tile_width)
-        if opened is not None:
-            numbers = dict(zip(facts["uri"], shown.tolist(), strict=True))
-            st.session_state[_OPENED] = (key, numbers[opened])
-            st.session_state[_BROWSING] = shown.tolist()
-        elif st.session_state.pop(_STEPPED, None) == key:
-            _, row = st.session_state[_OPENED]
-            opened = str(self.table.read([row], ("uri",))["uri"].iloc[0])
-        if opened is not None:
-            title = escape_markdown(_last_name(opened))
-            st.dialog(title, width="large")(_draw)(self, st.session_state[_OPENED][1])
+            clicked, _ = gallery(tiles, key=f"gallery {key}", tile_width=tile_width)
+        numbers = dict(zip(facts["uri"], shown.tolist(), strict=True))
+        row = _opened.choose(key, numbers[clicked] if clicked else None, shown.tolist())
+        if row is not None:
+            uri = str(self.table.read([row], ("uri",))["uri"].iloc[0])
+            st.dialog(escape_markdown(_last_name(uri)), width="large")(_draw)(self, row)
 
     def _title(self, row: int) -> str:
         table = self.table
@@ -126,10 +118,7 @@ def _last_name(uri: str) -> str:
 
 @errors_said()
 def _draw(photos: ScoredPhotos, row: int) -> None:
-    key, opened = st.session_state[_OPENED]
-    if opened != row:
-        st.session_state[_STEPPED] = key
-        st.rerun()  # the dialog's title is drawn by the page
+    _opened.begin_dialog(row)
     table = photos.table
     columns = ("uri", "sha256", "size", "warning", "error", *table.class_names)
     facts = table.read([row], columns).iloc[0]
@@ -147,10 +136,7 @@ def _draw(photos: ScoredPhotos, row: int) -> None:
         if isinstance(facts["sha256"], str):
             lines.append(f"sha256 {facts['sha256'][:12]}…")
         st.caption("  \n".join(lines))
-    browsing: Sequence[int] = st.session_state[_BROWSING]
-    if len(browsing) > 1:
-        with st.container(horizontal=True, horizontal_alignment="right"):
-            show_step_buttons(_step)
+    _opened.show_steps()
 
 
 def _show_answer(photos: ScoredPhotos, row: int, facts: pd.Series) -> None:
@@ -194,8 +180,3 @@ def _why_no_picture(uri: str, facts: pd.Series) -> str:
     if not isinstance(facts["sha256"], str):
         return "This file could not be read."
     return "This file is not on the server any more, or it is another one now."
-
-
-def _step(by: int) -> None:
-    key, row = st.session_state[_OPENED]
-    st.session_state[_OPENED] = (key, neighbour(st.session_state[_BROWSING], row, by))

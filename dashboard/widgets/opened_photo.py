@@ -1,8 +1,9 @@
 """An opened photograph: its place in the address, and the way to the ones beside it."""
 
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Final, TypeVar
+from typing import Final, Generic, TypeVar
 
 import streamlit as st
 from PIL import Image
@@ -74,6 +75,58 @@ def show_step_buttons(on_step: Callable[[int], None]) -> None:
         on_click=on_step,
         args=(1,),
     )
+
+
+@dataclass(frozen=True)
+class OpenedPhoto(Generic[T]):
+    """Which photograph of several galleries is open in a dialog, by what names it in these.
+
+    Parameters
+    ----------
+    name : str
+        What the session keeps it under.
+    """
+
+    name: str
+
+    def choose(self, key: str, clicked: T | None, shown: Sequence[T]) -> T | None:
+        """Return what to open: the one just clicked in a gallery, or stepped to from there.
+
+        Parameters
+        ----------
+        key : str
+            Of the gallery.
+        clicked : T or None
+        shown : sequence of T
+            What is in the gallery, to step through.
+        """
+        if clicked is not None:
+            st.session_state[self.name] = (key, clicked, list(shown))
+            return clicked
+        if st.session_state.pop(self._stepped, None) == key:
+            return st.session_state[self.name][1]
+        return None
+
+    def begin_dialog(self, drawn: T) -> None:
+        """Let the page draw the dialog again if another one is open by now: the title is its."""
+        key, opened, _ = st.session_state[self.name]
+        if opened != drawn:
+            st.session_state[self._stepped] = key
+            st.rerun()
+
+    def show_steps(self) -> None:
+        """Draw Previous and Next, unless there are no others."""
+        if len(st.session_state[self.name][2]) > 1:
+            with st.container(horizontal=True, horizontal_alignment="right"):
+                show_step_buttons(self._step)
+
+    @property
+    def _stepped(self) -> str:
+        return f"{self.name}, stepped to in"
+
+    def _step(self, by: int) -> None:
+        key, opened, shown = st.session_state[self.name]
+        st.session_state[self.name] = (key, neighbour(shown, opened, by), shown)
 
 
 def neighbour(shown: Sequence[T], current: T, by: int) -> T:
