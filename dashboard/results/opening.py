@@ -6,8 +6,9 @@ from collections import OrderedDict, defaultdict
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from contextvars import copy_context
-from typing import Concatenate, Final, ParamSpec
+from typing import Any, Concatenate, Final, ParamSpec
 
+import pandas as pd
 import streamlit as st
 
 from dashboard import sidebar
@@ -23,8 +24,9 @@ from har_core.scale.models import fingerprint
 from har_core.scale.opened.labels import JoinedLabels, count_among, join_labels
 from har_core.scale.opened.metrics import MassResult, evaluate_results
 from har_core.scale.opened.table import ResultsTable, open_results
-from har_core.scale.sources.locations import is_remote, local_path, location_stamp
+from har_core.scale.sources.locations import absolute_path, is_remote, local_path, location_stamp
 from har_core.storage.checksums import sha256_of_files
+from har_core.storage.names import storable
 from har_core.storage.paths import expanded, is_folder
 from har_core.wording import counted
 
@@ -125,7 +127,9 @@ def _measure(
 ) -> tuple[JoinedLabels, MassResult, str]:
     with ThreadPoolExecutor(1) as beside:  # of a million rows each takes half a second
         beside.submit(lambda: _table.digest)
-        labels = read_label_table(source) if _dataset is None else _labels_of(_dataset)
+        labels = (
+            read_label_table(source) if _dataset is None else _labels_of(_dataset, source, _table)
+        )
     joined = join_labels(_table, labels)
     result = evaluate_results(_table, joined)
     _ = result.headline_intervals, result.per_class  # which takes a moment, too
@@ -153,7 +157,7 @@ def _seen_before(table: ResultsTable, joined: JoinedLabels) -> str:
     return "It is not known which photographs the model was trained on; these may be among them."
 
 
-def _labels_of(dataset: Dataset) -> LabelTable:
+def _labels_of(dataset: Dataset, source: str, results: ResultsTable) -> LabelTable:
     """Take a dataset's labels, by what its photographs are where that can be told."""
     if not dataset.labelled:
         raise DatasetError(f"The dataset {dataset.folder} has no labels.")
@@ -163,8 +167,24 @@ def _labels_of(dataset: Dataset) -> LabelTable:
         if len(table) <= _MOST_TO_READ:
             table[known] = sha256_of_files(dataset.rows["path"].tolist())
         else:
-            table["filename"] = dataset.rows["path"].fillna(table["filename"])
+            paths = dataset.rows["path"].fillna(table["filename"])
+            table["filename"] = _as_scored(paths, str(dataset.folder), source, results)
     return LabelTable.of(table[[name for name in (known, "filename", LABEL) if name in table]])
+
+
+def _as_scored(paths: pd.Series, folder: str, source: str, results: ResultsTable) -> pd.Series:
+    """Name photographs below a link as it does, if photographs were scored below it."""
+    import pyarrow.compute as pc
+
+    link = absolute_path(source)
+
+    def is_below(_: slice, part: Any) -> bool:
+        return bool(pc.any(pc.starts_with(part["uri"], f"{storable(link)}/")).as_py())
+
+    if link == folder or not any(results.map_parts(("uri",), is_below)):
+        return paths
+    inside = paths.str.startswith(f"{folder}/")
+    return paths.mask(inside, link + paths.str.slice(len(folder)))
 
 
 def close_results() -> None:

@@ -13,6 +13,7 @@ from streamlit.testing.v1 import AppTest
 
 from dashboard.jobs.registry import dismiss_job, find_jobs
 from dashboard.results import map as map_section
+from dashboard.results import opening
 from har_core.errors import DatasetError
 from har_core.scale import jobs
 from har_core.scale.analyses import followed
@@ -21,7 +22,9 @@ from har_core.scale.opened.table import ResultsTable
 from har_core.scale.results import INFO_FILE, Results
 from har_core.scale.scanned.measuring import measure_sources
 from har_core.scale.scanned.scanning import scan_sources
+from har_core.scale.scoring import score
 from har_core.scale.status import JOB_FILE
+from tests.drawing import photo_bytes
 from tests.har_core.scale.conftest import InlinePool, write_photographs
 from tests.made_results import write_results
 from tests.patience import PATIENCE_S
@@ -195,6 +198,22 @@ def test_labels_of_a_dataset_folder_are_joined_and_a_name_is_said_to_be_weak(
     app = open_page("evaluation", results=str(place / "made"))
     assert "joined by filename" in texts(app) and "**By filename**" in texts(app)
     assert "no class of the model are left out: flying" in texts(app)
+
+
+@pytest.mark.parametrize("scored", ["disk", "link"])
+def test_photographs_too_many_to_read_are_joined_by_path_also_below_a_link(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, scored: str
+) -> None:
+    monkeypatch.setattr(jobs, "LocalPool", InlinePool)
+    monkeypatch.setattr(opening, "_MOST_TO_READ", 1)
+    for label in ("running", "sitting"):
+        (tmp_path / "disk" / label).mkdir(parents=True)
+        (tmp_path / "disk" / label / "1.jpg").write_bytes(photo_bytes(label))
+    (tmp_path / "link").symlink_to(tmp_path / "disk")
+    score([str(tmp_path / scored)], str(tmp_path / "results"))
+    monkeypatch.setenv("HAR_DATASET", str(tmp_path / "link"))
+    app = open_page("evaluation", results=str(tmp_path / "results"))
+    assert "2 labelled photographs · joined by filename" in texts(app)
 
 
 @pytest.mark.parametrize("page", ["dataset", "evaluation"])
