@@ -1,8 +1,6 @@
 """What an installation brings along, as pyproject.toml says it, against the tested pins."""
 
-import os
 import re
-import shutil
 import subprocess
 import sys
 import tomllib
@@ -100,28 +98,6 @@ def test_version_is_said() -> None:
     command = [sys.executable, "-m", "har_core", "--version"]
     told = subprocess.run(command, cwd=PROJECT, capture_output=True, text=True, check=True)
     assert re.fullmatch(r"har \d+\.\d+\.\d+\S*\n", told.stdout)
-
-
-@pytest.mark.parametrize("same", [True, False])
-def test_another_python_gets_an_environment_beside_the_first(tmp_path: Path, same: bool) -> None:
-    mine = "{}.{}".format(*sys.version_info)
-    programs = tmp_path / ".venv" / "bin"
-    programs.mkdir(parents=True)
-    for name in ("python", f"python{mine}" if same else "python2.7"):
-        (programs / name).touch()
-    for name in ("requirements.txt", "pyproject.toml"):
-        (tmp_path / name).touch()
-    shutil.copy(PROJECT / "Makefile", tmp_path)
-    told = subprocess.run(
-        ["make", "--dry-run", "test", f"PYTHON={sys.executable}"],
-        cwd=tmp_path,
-        env={name: value for name, value in os.environ.items() if not name.startswith("MAKE")},
-        capture_output=True,
-        text=True,
-        check=True,
-    ).stdout
-    assert f"-m venv .venv{'' if same else f'-{mine}'}\n" in told
-    assert f"\n.venv{'' if same else f'-{mine}'}/bin/python -m pytest" in told
 
 
 def test_supported_pythons_are_those_that_the_metadata_names() -> None:

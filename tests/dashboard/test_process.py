@@ -202,9 +202,9 @@ def test_sigterm_lets_a_running_request_finish_and_takes_no_new_one(tmp_path):
 @pytest.mark.parametrize(("setting", "address"), [("", "localhost"), ("HOST=0.0.0.0", "0.0.0.0")])
 def test_server_listens_on_this_machine_unless_told_otherwise(setting, address):
     command = ["make", "--dry-run", "--silent", "run", *setting.split()]
-    environment = {k: v for k, v in os.environ.items() if k not in ("HOST", "MAKEFLAGS")}
+    environment = {k: v for k, v in os.environ.items() if k not in ("PORT", "MAKEFLAGS")}
     told = subprocess.run(command, cwd=ROOT, env=environment, capture_output=True, text=True)
-    assert f"har serve --port 8501 --host {address}" in told.stdout
+    assert f"har_core serve --port 8501 --host {address}" in told.stdout
     config = tomllib.loads((ROOT / "dashboard" / ".streamlit" / "config.toml").read_text())
     assert config["server"]["address"] == "localhost"  # without make
 
