@@ -16,8 +16,9 @@ from har_core.errors import HarError
 
 @pytest.fixture
 def started(monkeypatch: pytest.MonkeyPatch) -> list[str]:
-    """Record what Streamlit would be called with."""
+    """Record what Streamlit would be called with, whatever listens on this machine."""
     words: list[str] = []
+    monkeypatch.setattr(serving, "_check_address", lambda *_: None)
     monkeypatch.setattr(streamlit_cli, "main", lambda arguments, **_: words.extend(arguments))
     return words
 
@@ -44,9 +45,8 @@ def test_serve_takes_address_port_and_prefix(started: list[str]) -> None:
     ("host", "shown"), [("::1", "[::1]"), ("::", "localhost"), ("127.0.0.1", "127.0.0.1")]
 )
 def test_serve_says_an_address_that_a_browser_opens(
-    started: list[str], monkeypatch: pytest.MonkeyPatch, host: str, shown: str
+    started: list[str], host: str, shown: str
 ) -> None:
-    monkeypatch.setattr(serving, "_check_address", lambda *_: None)  # not every machine has IPv6
     said = CliRunner().invoke(application(), ["serve", "--host", host, "--port", "80"])
     assert said.output == f"Pages and REST API: http://{shown}:80/\n"
 
@@ -60,7 +60,9 @@ def test_serve_says_where_and_asks_nobody_outside(started: list[str]) -> None:
     assert options["--logger.hideWelcomeMessage"] == "true"
 
 
-def test_ctrl_c_ends_what_was_served_until_then(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_ctrl_c_ends_what_was_served_until_then(
+    started: list[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
     def interrupted(*_: object, **options: object) -> None:
         raise click.Abort
 

@@ -236,7 +236,7 @@ def test_bad_file_is_reported_and_exits_1_while_the_others_are_predicted(run_pro
 )
 def test_streams_that_are_closed_end_no_command(photos, tmp_path, tiny_models, command, code):
     result = subprocess.run(
-        ["/bin/sh", "-c", f'"{sys.executable}" -m har_core {command}'],
+        ["/bin/sh", "-c", f'"$0" -m har_core {command}', sys.executable],
         cwd=tmp_path,
         capture_output=True,
         timeout=120,
