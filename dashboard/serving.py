@@ -20,7 +20,7 @@ def serve(host: str, port: int, base_path: str = "") -> None:
     Raises
     ------
     HarError
-        If it cannot listen there.
+        If it cannot listen there, or Streamlit has been given a setting that it refuses.
     """
     import click
     from streamlit.web import cli
@@ -42,6 +42,10 @@ def serve(host: str, port: int, base_path: str = "") -> None:
         cli.main(["run", script, *flags], prog_name="har serve", standalone_mode=False)
     except click.Abort:
         return  # Ctrl-C: it has been served until then, as asked for
+    except click.ClickException as error:
+        raise HarError(
+            f"A STREAMLIT_ variable is wrong, or an option: {error.format_message()}"
+        ) from error
 
 
 def _check_address(host: str, port: int) -> None:

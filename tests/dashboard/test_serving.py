@@ -70,6 +70,19 @@ def test_ctrl_c_ends_what_was_served_until_then(
     assert CliRunner().invoke(application(), ["serve"]).exit_code == 0
 
 
+def test_a_setting_that_streamlit_refuses_is_one_line(
+    started: list[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refused(*_: object, **options: object) -> None:
+        raise click.BadParameter("'x' is not a valid integer.")
+
+    monkeypatch.setattr(streamlit_cli, "main", refused)
+    with pytest.raises(
+        HarError, match=r"^A STREAMLIT_ variable is wrong, or an option: .*'x' is not a valid"
+    ):
+        serving.serve("localhost", 80)
+
+
 def test_an_address_of_the_sixth_version_is_tried_as_such() -> None:
     with socket.socket(socket.AF_INET6) as free:
         try:
