@@ -24,7 +24,7 @@ def findings_csv(photographs: pd.DataFrame) -> str:
     Parameters
     ----------
     photographs : DataFrame
-        From `har_core.scan.scanning.scan_dataset`.
+        From `har_core.scan.scanning.scan_dataset`, with an analysis's outliers if there is one.
 
     Returns
     -------
@@ -33,10 +33,13 @@ def findings_csv(photographs: pd.DataFrame) -> str:
         ``<issue>_score`` and ``is_<issue>_issue`` for each kind of issue, and
         ``duplicate_group`` (empty where there is none).
     """
-    columns = [f(name) for name in ISSUE_KINDS for f in (score_column, issue_column)]
+    names = [*ISSUE_KINDS, *(["outlier"] if issue_column("outlier") in photographs else [])]
+    columns = [f(name) for name in names for f in (score_column, issue_column)]
     table = photographs[["filename", "label", *columns, "duplicate_group"]].copy()
-    scores = [score_column(name) for name in ISSUE_KINDS]
+    scores = [score_column(name) for name in names]
     table[scores] = table[scores].round(_DECIMALS)
+    if issue_column("outlier") in table:  # no answer for what could not be read
+        table[issue_column("outlier")] = table[issue_column("outlier")].astype("boolean")
     return table_csv(table)
 
 

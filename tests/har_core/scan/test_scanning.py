@@ -349,6 +349,14 @@ def test_csv_has_the_documented_columns_and_is_safe_in_spreadsheets(tmp_path: Pa
     assert json.loads(findings_json(findings)) == {
         issue: {"exact_duplicates": 2, "unlisted": 1}.get(issue, 0) for issue in issues
     }
+    # An analysis adds what it alone can tell, but not of what it could not read.
+    analysed = findings.assign(outlier_score=[0.123456, 1, 1, None], is_outlier_issue=None)
+    analysed.loc[analysed.index[:3], "is_outlier_issue"] = [True, False, False]
+    path.write_text(findings_csv(analysed))
+    table = pd.read_csv(path)
+    assert list(table.columns[-3:]) == ["outlier_score", "is_outlier_issue", "duplicate_group"]
+    assert table["outlier_score"].fillna(-1).tolist() == [0.1235, 1, 1, -1]
+    assert table["is_outlier_issue"].fillna("").tolist() == [True, False, False, ""]
 
 
 def test_command_exits_with_0_when_clean_1_when_found_2_when_it_cannot_run(
