@@ -19,7 +19,7 @@ from dashboard.rest.docs import install_docs
 from dashboard.rest.sockets import send_without_delay
 from dashboard.unsent import keep_what_is_unsent
 from dashboard.wording.names import PRODUCT
-from har_core.settings import DISTRIBUTION
+from har_core.settings import DISTRIBUTION, shipped
 
 _HERE = Path(__file__).parent
 ui = st.App(_HERE / "navigation.py")
@@ -53,7 +53,7 @@ install_docs(app)
 routes.install(
     app,
     prefix=clean_prefix(st.get_option("server.baseUrlPath")),
-    pages=frozenset({"", *(page.stem for page in (_HERE.parent / "pages").glob("[!_]*.py"))}),
+    pages=frozenset({"", *(page.stem for page in shipped("pages").glob("[!_]*.py"))}),
 )
 # The pages' scripts shrink to a third; answers of the REST API are small and stay as they are.
 pages = PagesDocument(ui, PRODUCT)

@@ -139,8 +139,9 @@ class Installation:
                 assert time.monotonic() - start < START_WITHIN_S, "It never became healthy."
                 time.sleep(0.2)
             print(f"healthy {time.monotonic() - start:.1f} s after its start")
-            with urllib.request.urlopen(f"http://127.0.0.1:{port}/") as page:
-                assert b"<!doctype html>" in page.read().lower()
+            for address in ("", "dataset"):
+                with urllib.request.urlopen(f"http://127.0.0.1:{port}/{address}") as page:
+                    assert b"<!doctype html>" in page.read().lower()
             photo = (PROJECT / "dashboard" / "examples" / "cycling.jpg").read_bytes()
             answer = post(f"http://127.0.0.1:{port}/predict", photo)
             assert answer["action"] == "cycling", answer
