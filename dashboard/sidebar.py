@@ -27,6 +27,7 @@ MODEL_KEY: Final = "model"
 DATASET_KEY: Final = "dataset"
 RESULTS_KEY: Final = "results"
 _PAGE: Final = "page_of_model"
+_LOST: Final = "lost_model"
 
 
 def pick_model(page: str) -> None:
@@ -54,13 +55,14 @@ def pick_model(page: str) -> None:
             key=MODEL_KEY,
             bind="query-params",
         )
-        if lost is not None:
+        if lost is not None and lost != st.session_state.get(_LOST):
             st.toast(
                 f"There is no model {escape_markdown(lost)} here (any more): "
                 f"{escape_markdown(name)} answers.",
                 icon=":material/model_training:",
                 duration="long",
             )
+        st.session_state[_LOST] = lost  # an address keeps it, and it is said once
         st.caption(accuracy(usable[name]))
     _mention_keras_file()
     if len(entries) > 1 or (entries and not usable):
@@ -184,8 +186,12 @@ def chosen_results() -> str:
 
 def chosen_model() -> ActionModel | None:
     """Return the chosen model, loaded; without one say what to do and return None."""
+    folder = chosen_model_folder()
+    known = any(entry.manifest is not None for entry in _entries())
+    if folder is None and known and st.session_state.get(MODEL_KEY):
+        st.rerun()  # it vanished: a part of a page that runs alone leaves the picker as it was
     try:
-        return load_model(chosen_model_folder())
+        return load_model(folder)
     except ModelBundleError as error:
         st.error(escape_markdown(str(error)), icon=":material/model_training:")
         return None

@@ -448,13 +448,15 @@ def test_a_dragged_box_moves_the_sliders(app, monkeypatch):
     assert state["part_across"] == (10, 20)
 
 
-@pytest.mark.parametrize("chosen", [True, False])
+@pytest.mark.parametrize("chosen", ["by hand", "by a link", ""])
 def test_a_model_that_vanishes_while_it_is_open_is_named(app, tiny_models, chosen):
     newest = shutil.copytree(tiny_models / "tiny", tiny_models / "newest")
     manifest = newest / "bundle.json"
     manifest.write_text(manifest.read_text().replace('"created": "2', '"created": "3'))
-    assert app.run().selectbox(key="model").value == "newest"
-    if chosen:
+    if chosen == "by a link":
+        app.query_params["model"] = "tiny"
+    assert app.run().selectbox(key="model").value == ("tiny" if app.query_params else "newest")
+    if chosen == "by hand":
         app.selectbox(key="model").select("tiny").run()
     open_one, other = ("tiny", "newest") if chosen else ("newest", "tiny")
     shutil.rmtree(tiny_models / open_one)
@@ -462,6 +464,17 @@ def test_a_model_that_vanishes_while_it_is_open_is_named(app, tiny_models, chose
     said = f"There is no model {open_one} here (any more): {other} answers."
     assert [toast.value for toast in app.toast] == [said]
     assert not app.run().toast  # it is said once
+
+
+def test_a_model_that_vanishes_is_named_where_a_part_of_the_page_runs_alone(app, tiny_models):
+    shutil.copytree(tiny_models / "tiny", tiny_models / "other")
+    upload(app.run(), photo=photo_bytes())
+    app.selectbox(key="model").select("other").run()
+    shutil.rmtree(tiny_models / "other")
+    run_its_part(app.toggle(key="part").set_value(True))
+    assert [toast.value for toast in app.toast] == [
+        "There is no model other here (any more): tiny answers."
+    ]
 
 
 def test_part_holds_the_pixels_between_its_edges():
