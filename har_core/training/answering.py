@@ -1,6 +1,7 @@
 """What a finished model learns about itself: what is foreign to it, and how sure it may sound."""
 
 import dataclasses
+import hashlib
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -9,16 +10,22 @@ from typing import Final
 import numpy as np
 import pandas as pd
 
+from har_core.analysis.features import FeatureCache
 from har_core.dataset.table import load_dataset
 from har_core.errors import DatasetError, InvalidImageError, ModelBundleError
 from har_core.evaluation.answers import refit_rules
 from har_core.evaluation.documents import updated_card
 from har_core.evaluation.store import list_evaluations, read_evaluation
-from har_core.images.decoding import read_square
+from har_core.images.decoding import decode_square, read_bytes, read_square
 from har_core.images.preprocessing import scale_pixels
-from har_core.keras_io.feature_outputs import POOLED_OUTPUTS, Features, add_feature_outputs
+from har_core.keras_io.feature_outputs import (
+    MAP_OUTPUT,
+    POOLED_OUTPUTS,
+    Features,
+    add_feature_outputs,
+)
 from har_core.model.bundle import manifest_after, verify_bundle, write_bundle
-from har_core.model.engine import OnnxEngine
+from har_core.model.engine import OnnxEngine, keep_probabilities
 from har_core.model.fields import IN_SCOPE
 from har_core.model.manifest import (
     INT8_NOVELTY_FILE,
@@ -36,6 +43,7 @@ from har_core.model.novelty.detector import (
     read_novelty,
 )
 from har_core.model.records import read_parquet, read_splits
+from har_core.model.temperature import apply_temperature
 from har_core.onnx_session import open_session
 from har_core.progress import Progress, silent
 from har_core.storage.checksums import sha256_of_files
@@ -105,8 +113,7 @@ def learn_novelty(
     recorded = photographs["sha256"].isin(set(predictions.get("sha256", ())) - {""}).to_numpy()
     others = np.setdiff1d(np.flatnonzero(present & recorded), held_out)
     rows = np.concatenate([training, held_out, others])
-    paths = photographs["path"].to_numpy()[rows]
-    features = _features(extended, manifest, paths, progress)
+    features = _look_at(photographs.iloc[rows], extended, manifest, progress)
     n = len(training)
     validation = features.take(slice(n, n + len(held_out)))
     detector = fit_novelty(features.take(slice(n)), training, validation, split)
@@ -232,33 +239,53 @@ def find_photographs(
     return [known.get(sha256) for sha256 in splits["sha256"]]
 
 
-def _features(
-    graph: bytes, manifest: BundleManifest, paths: np.ndarray, progress: Progress
+def _look_at(
+    photographs: pd.DataFrame, graph: bytes, manifest: BundleManifest, progress: Progress
 ) -> Features:
-    """Return the pooled features of photographs."""
-    session = open_session(graph, threads=1)
-    source = session.get_inputs()[0].name
+    """Return the pooled features of photographs.
 
-    def run(start: int) -> Features:
-        pixels = np.stack(list(_decode(paths[start : start + _BATCH], manifest.input_size)))
-        batch = scale_pixels(pixels, manifest.preprocessing)
-        return Features(*session.run(list(POOLED_OUTPUTS), {source: batch}))
+    What an analysis of the dataset and the next quick training ask of the network is remembered on
+    the way: it would take them as long again.
+    """
+    session = open_session(graph, threads=1)
+    source, answer = session.get_inputs()[0].name, session.get_outputs()[0].name
+    paths, hashes = photographs["path"].to_numpy(), photographs["sha256"].to_numpy()
+    identity = {ONNX_FILE: hashlib.sha256(graph).hexdigest()}
+
+    def run(start: int) -> tuple[Features, slice, np.ndarray, np.ndarray, np.ndarray]:
+        here = slice(start, start + _BATCH)
+        decoded, sound = zip(*_decode(paths[here], hashes[here], manifest.input_size), strict=True)
+        batch = scale_pixels(np.stack(decoded), manifest.preprocessing)
+        outputs = (answer, MAP_OUTPUT, *POOLED_OUTPUTS)
+        probabilities, maps, *pooled = session.run(outputs, {source: batch})
+        means = maps.mean(axis=(1, 2), dtype=np.float32)
+        answers = apply_temperature(keep_probabilities(probabilities), 1.0)
+        known = np.array(sound) & np.isfinite(means).all(axis=1) & np.isfinite(answers).all(axis=1)
+        return Features(*pooled), here, known, means, answers
 
     progress(_STEP, 0, len(paths))
     batches = []
-    with ThreadPoolExecutor(_THREADS) as pool:
+    with (
+        FeatureCache(dataclasses.replace(manifest, files=identity), may_forget=True) as cache,
+        ThreadPoolExecutor(_THREADS) as pool,
+    ):
         try:
-            for batch in pool.map(run, range(0, len(paths), _BATCH)):
-                batches.append(batch)
+            for features, here, known, means, answers in pool.map(
+                run, range(0, len(paths), _BATCH)
+            ):
+                batches.append(features)
+                cache.store(hashes[here][known], means[known], answers[known])
                 progress(_STEP, min(len(batches) * _BATCH, len(paths)), len(paths))
         finally:
             pool.shutdown(cancel_futures=True)  # `progress` may have raised
     return Features(*map(np.concatenate, zip(*batches, strict=True)))
 
 
-def _decode(paths: np.ndarray, size: int) -> Iterator[np.ndarray]:
-    for path in paths:
+def _decode(paths: np.ndarray, hashes: np.ndarray, size: int) -> Iterator[tuple[np.ndarray, bool]]:
+    """Yield pixels, and whether they still are of the photograph that is meant."""
+    for path, sha256 in zip(paths, hashes, strict=True):
         try:
-            yield read_square(path, size)
+            data = read_bytes(path)
+            yield decode_square(data, size), hashlib.sha256(data).hexdigest() == sha256
         except InvalidImageError as error:
             raise DatasetError(f"{path} cannot be read any more: {error}") from error

@@ -5,6 +5,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from har_core.analysis.features import FeatureNetwork, compute_features
 from har_core.errors import DatasetError, ModelBundleError
 from har_core.evaluation.answers import store_abstention, store_temperature
 from har_core.evaluation.store import read_evaluation
@@ -21,6 +22,8 @@ from har_core.model.manifest import (
     read_manifest,
 )
 from har_core.model.novelty.detector import FALSE_ALARMS
+from har_core.scan.scanning import scan_dataset
+from har_core.training import answering
 from har_core.training.answering import calibrate_bundle
 from tests.drawing import CLASS_NAMES, conv_network, photo_bytes, write_dataset
 from tests.evaluated import draw_predictions
@@ -182,3 +185,29 @@ def test_refitted_model_holds_training_photographs_back_and_claims_no_sets(tmp_p
 def test_bundle_without_splits_is_refused(tiny_models, tiny_dataset):
     with pytest.raises(ModelBundleError, match="does not record its splits"):
         calibrate_bundle(tiny_models / "tiny", tiny_dataset)
+
+
+def test_what_the_network_sees_meanwhile_is_remembered_of_the_photograph_that_is_meant(
+    tmp_path, monkeypatch
+):
+    monkeypatch.setenv("HAR_CACHE_DIR", str(tmp_path / "cache"))
+    dataset, folder = write_trained(tmp_path), tmp_path / "models" / "trained"
+    decode, changed = answering.decode_square, photo_bytes("sitting", 97)
+    replaced = dataset / "train" / "running_3.jpg"
+    monkeypatch.setattr(  # while it works another one takes its place
+        answering, "decode_square", lambda *of: replaced.write_bytes(changed) and decode(*of)
+    )
+    calibrate_bundle(folder, dataset)
+    asked = []
+    run = FeatureNetwork.run
+    monkeypatch.setattr(
+        FeatureNetwork, "run", lambda network, pixels: asked.extend(pixels) or run(network, pixels)
+    )
+    photographs = scan_dataset(dataset, workers=1)
+    found = compute_features(folder, photographs)
+    assert len(asked) == 1
+    monkeypatch.setenv("HAR_CACHE_DIR", str(tmp_path / "another"))
+    anew = compute_features(folder, photographs)
+    assert found.sha256 == anew.sha256
+    assert found.features == pytest.approx(anew.features, abs=1e-3)
+    assert found.probabilities == pytest.approx(anew.probabilities, abs=1e-6)
