@@ -192,11 +192,14 @@ def test_what_the_network_sees_meanwhile_is_remembered_of_the_photograph_that_is
 ):
     monkeypatch.setenv("HAR_CACHE_DIR", str(tmp_path / "cache"))
     dataset, folder = write_trained(tmp_path), tmp_path / "models" / "trained"
-    decode, changed = answering.decode_square, photo_bytes("sitting", 97)
-    replaced = dataset / "train" / "running_3.jpg"
-    monkeypatch.setattr(  # while it works another one takes its place
-        answering, "decode_square", lambda *of: replaced.write_bytes(changed) and decode(*of)
-    )
+    find = answering.find_photographs
+
+    def then_another_takes_the_place_of_one(*of):
+        paths = find(*of)
+        (dataset / "train" / "running_3.jpg").write_bytes(photo_bytes("sitting", 97))
+        return paths
+
+    monkeypatch.setattr(answering, "find_photographs", then_another_takes_the_place_of_one)
     calibrate_bundle(folder, dataset)
     asked = []
     run = FeatureNetwork.run
