@@ -137,10 +137,13 @@ class FeatureCache(CacheDatabase):
         return {sha256 for (sha256,) in self._db.execute("SELECT sha256 FROM photographs")}
 
     def store(self, hashes: Sequence[str], features: np.ndarray, probabilities: np.ndarray) -> None:
-        """Record the features and probabilities of some contents."""
+        """Record the features and probabilities of some contents, where both are finite."""
+        sound = np.isfinite(features).all(axis=1) & np.isfinite(probabilities).all(axis=1)
+        found = zip(hashes, as_kept(features), probabilities, sound, strict=True)
         rows = [
             (sha256, vector.tobytes(), row.astype(np.float64).tobytes())
-            for sha256, vector, row in zip(hashes, as_kept(features), probabilities, strict=True)
+            for sha256, vector, row, is_sound in found
+            if is_sound
         ]
         with self._db:
             self._db.executemany("INSERT OR REPLACE INTO photographs VALUES (?, ?, ?)", rows)
@@ -207,9 +210,7 @@ def compute_features(
         size = network.manifest.input_size
         for contents, pixels in _decoded_batches(pending, size):
             features, probabilities = network.run(pixels)
-            sound = np.isfinite(features).all(axis=1) & np.isfinite(probabilities).all(axis=1)
-            kept = [sha256 for sha256, is_sound in zip(contents, sound, strict=True) if is_sound]
-            cache.store(kept, features[sound], probabilities[sound])
+            cache.store(contents, features, probabilities)
             done += len(contents)
             progress("Looking at photographs", done, len(usable))
         found = cache.load(hashes, network.manifest.class_names)

@@ -252,16 +252,16 @@ def _look_at(
     paths, hashes = photographs["path"].to_numpy(), photographs["sha256"].to_numpy()
     identity = {ONNX_FILE: hashlib.sha256(graph).hexdigest()}
 
-    def run(start: int) -> tuple[Features, slice, np.ndarray, np.ndarray, np.ndarray]:
+    def run(start: int) -> tuple[Features, list[str], np.ndarray, np.ndarray]:
         here = slice(start, start + _BATCH)
-        decoded, sound = zip(*_decode(paths[here], hashes[here], manifest.input_size), strict=True)
+        decoded, meant = zip(*_decode(paths[here], hashes[here], manifest.input_size), strict=True)
         batch = scale_pixels(np.stack(decoded), manifest.preprocessing)
         outputs = (answer, MAP_OUTPUT, *POOLED_OUTPUTS)
         probabilities, maps, *pooled = session.run(outputs, {source: batch})
         means = maps.mean(axis=(1, 2), dtype=np.float32)
         answers = apply_temperature(keep_probabilities(probabilities), 1.0)
-        known = np.array(sound) & np.isfinite(means).all(axis=1) & np.isfinite(answers).all(axis=1)
-        return Features(*pooled), here, known, means, answers
+        known = np.array(meant)
+        return Features(*pooled), hashes[here][known].tolist(), means[known], answers[known]
 
     progress(_STEP, 0, len(paths))
     batches = []
@@ -270,11 +270,9 @@ def _look_at(
         ThreadPoolExecutor(_THREADS) as pool,
     ):
         try:
-            for features, here, known, means, answers in pool.map(
-                run, range(0, len(paths), _BATCH)
-            ):
+            for features, contents, means, answers in pool.map(run, range(0, len(paths), _BATCH)):
                 batches.append(features)
-                cache.store(hashes[here][known], means[known], answers[known])
+                cache.store(contents, means, answers)
                 progress(_STEP, min(len(batches) * _BATCH, len(paths)), len(paths))
         finally:
             pool.shutdown(cancel_futures=True)  # `progress` may have raised
