@@ -217,7 +217,7 @@ def _method(evaluation: Evaluation) -> str:
         f"<h2>How it was measured</h2><p>Intervals are 95 % bootstrap intervals: {N_RESAMPLES:,} "
         f"seeded resamples of {counted(n_groups, 'near-duplicate group')} "
         f"({counted(result.n, 'photograph')}); "
-        f"where none or all are right, Wilson score intervals of the groups."
+        f"where all resamples agree, Wilson score intervals of the groups."
         f" Macro F1 averages over classes that occur. The calibration error uses 15 bins of the "
         f"confidence with equally many photographs. The probabilities include the model's "
         f"temperature, {evaluation.temperature:.3f}.</p>"

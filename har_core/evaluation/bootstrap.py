@@ -110,8 +110,9 @@ def percentile_interval(
 def share_interval(value: float, replicates: np.ndarray, n_groups: int) -> Interval:
     """Return the interval of a metric in [0, 1] that counts right answers.
 
-    Where none or all are right, so are they in every resample, and a percentile interval would
-    claim certainty; there the open end is that of Wilson's score interval, one observation a group.
+    Where none or all are right, or there is a single group, the metric is the same on every
+    resample, and a percentile interval would claim certainty; there it is Wilson's score interval,
+    one observation a group.
 
     Parameters
     ----------
@@ -127,9 +128,10 @@ def share_interval(value: float, replicates: np.ndarray, n_groups: int) -> Inter
     Interval
         NaN ends if the metric is undefined.
     """
-    if value not in (0.0, 1.0):
+    defined = replicates[~np.isnan(replicates)]
+    if np.isnan(value) or (defined.size and np.ptp(defined)):
         return percentile_interval(value, replicates)
-    return wilson_interval(round(value * n_groups), n_groups)
+    return wilson_interval(value, n_groups)
 
 
 def difference_interval(value: float, replicates: np.ndarray, n_groups: int) -> Interval:
@@ -154,12 +156,16 @@ def difference_interval(value: float, replicates: np.ndarray, n_groups: int) -> 
     return Interval(value, max(value - reach, -1.0), min(value + reach, 1.0))
 
 
-def wilson_interval(found: int, n: int) -> Interval:
-    """Return the share found among n observations with its score interval.
+def wilson_interval(share: float, n: int) -> Interval:
+    """Return a share of n observations with its score interval.
 
     Wilson 1927, "Probable inference, the law of succession, and statistical inference".
     """
-    from scipy.stats import binomtest
+    from scipy.special import ndtri
 
-    ends = binomtest(found, n).proportion_ci(LEVEL, "wilson")
-    return Interval(found / n, float(ends.low), float(ends.high))
+    square = ndtri((1 + LEVEL) / 2) ** 2 / n
+    middle = share + square / 2
+    reach = float(np.sqrt(square * (share * (1 - share) + square / 4)))
+    low, high = ((middle + side * reach) / (1 + square) for side in (-1, 1))
+    # Rounding alone would take the ends of 0 and 1 off these.
+    return Interval(share, min(max(low, 0.0), share), max(min(high, 1.0), share))

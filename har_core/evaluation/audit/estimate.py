@@ -113,7 +113,7 @@ def estimate(result: EvaluationResult, answers: Mapping[str, str]) -> Audit | No
         n_unclear=sum(answers[name] == UNCLEAR for name in sample),
         n_unknown=sum(answers[name] not in known | {UNCLEAR} for name in sample),
         wrong=rows[wrong],
-        label_errors=wilson_interval(int(wrong.sum()), len(judged)),
+        label_errors=wilson_interval(float(wrong.mean()), len(judged)),
         top1=top1,
         corrected_top1=Interval(value, min(float(low), value), max(float(high), value)),
     )

@@ -1,6 +1,7 @@
 import numpy as np
 import pytest
 from scipy.sparse import csr_array
+from scipy.stats import binomtest
 from sklearn.metrics import brier_score_loss, f1_score, log_loss, top_k_accuracy_score
 
 from har_core.errors import DatasetError
@@ -8,6 +9,7 @@ from har_core.evaluation.bootstrap import (
     percentile_interval,
     resampled_totals,
     share_interval,
+    wilson_interval,
 )
 from har_core.evaluation.calibration import (
     brier_scores,
@@ -197,6 +199,28 @@ def test_ten_of_ten_is_no_certainty(right):
         open_end = n_groups / (n_groups + 1.959964**2)
         expected = (open_end, 1) if right else (0, 1 - open_end)
         assert (low, high) == pytest.approx(expected, abs=1e-6)
+
+
+@pytest.mark.parametrize("n_groups", [1, 2])
+def test_groups_that_are_all_right_alike_are_no_certainty(n_groups):
+    """Half of each burst is right: so it is in every resample, which says nothing of others."""
+    labels = np.zeros(4 * n_groups, int)
+    probabilities = np.tile([[0.9, 0.1], [0.8, 0.2], [0.1, 0.9], [0.2, 0.8]], (n_groups, 1))
+    result = evaluate(labels, probabilities, np.arange(len(labels)) // 4)
+    recall = result.per_class().iloc[0]
+    expected = binomtest(n_groups, 2 * n_groups).proportion_ci(method="wilson")
+    wider = wilson_interval(0.5, n_groups)
+    assert wider.low < expected.low < 0.5 < expected.high < wider.high
+    assert result.headline_intervals["top1"] == wider
+    assert (recall["recall_low"], recall["recall_high"]) == wider[1:]
+
+
+@pytest.mark.parametrize(("found", "n"), [(0, 20), (4, 40), (7, 7), (1, 1)])
+def test_interval_of_a_share_is_wilsons(found, n):
+    ends = binomtest(found, n).proportion_ci(method="wilson")
+    interval = wilson_interval(found / n, n)
+    assert interval == pytest.approx((found / n, ends.low, ends.high), abs=1e-12)
+    assert interval.low <= interval.value <= interval.high
 
 
 def test_calibration_error_interval_is_centred_although_resampling_inflates_it():
