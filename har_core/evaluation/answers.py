@@ -29,7 +29,9 @@ _POINTS: Final = 41
 ConfidenceMap = Callable[[np.ndarray], np.ndarray]
 
 
-def fit_rules(labels: np.ndarray, probabilities: np.ndarray, split: str) -> AnswerRules:
+def fit_rules(
+    labels: np.ndarray, probabilities: np.ndarray, split: str, groups: np.ndarray | None = None
+) -> AnswerRules:
     """Fit the rules of a model's answers on photographs that it has not learned from.
 
     Parameters
@@ -40,20 +42,24 @@ def fit_rules(labels: np.ndarray, probabilities: np.ndarray, split: str) -> Answ
         At the model's temperature.
     split : str
         Which photographs these are, to be recorded.
+    groups : ndarray of int, shape (N,), optional
+        Near-duplicate group of each; default: every one is its own.
 
     Returns
     -------
     AnswerRules
-        Without a map of confidence and answer sets where there are fewer than 100 photographs.
+        Without a map of confidence and answer sets where there are fewer than 100 photographs that
+        are no near duplicates of each other.
     """
     n = len(labels)
-    if n < FEW_PHOTOGRAPHS:
+    group_of = np.arange(n) if groups is None else np.unique(groups, return_inverse=True)[1]
+    if len(np.unique(group_of)) < FEW_PHOTOGRAPHS:
         return NO_RULES
     largest = probabilities.max(axis=1)
     correct = probabilities.argmax(axis=1) == labels
     # A hundred fits so small that a second thread waits for the first longer than it helps.
     with limited_threads(1):
-        mapped = AnswerRules(confidence=_choose_map(largest, correct))
+        mapped = AnswerRules(confidence=_choose_map(largest, correct, group_of))
     shown = mapped.shown(probabilities)
     return AnswerRules(
         abstain_below=ABSTAIN_BELOW,
@@ -82,7 +88,9 @@ def refit_rules(folder: Path, manifest: BundleManifest, temperature: float) -> A
     rules = NO_RULES
     if "validation" in list_evaluations(folder, manifest):
         held_out = read_evaluation(folder, "validation").raw.calibrated(temperature)
-        rules = fit_rules(held_out.labels, held_out.probabilities, "validation")
+        rules = fit_rules(
+            held_out.labels, held_out.probabilities, "validation", held_out.groups
+        )
     chosen = manifest.rules.abstain_below if manifest.answers else ABSTAIN_BELOW
     return dataclasses.replace(rules, abstain_below=chosen)
 
@@ -107,9 +115,17 @@ def fit_set_threshold(labels: np.ndarray, probabilities: np.ndarray) -> float:
     return float(of_label[rank - 1]) if rank else 0.0
 
 
-def _choose_map(confidence: np.ndarray, correct: np.ndarray) -> tuple[tuple[float, float], ...]:
-    """Choose among no map, a beta and an isotonic one, by cross-validated Brier score."""
-    errors = {name: _cross_validated(fit, confidence, correct) for name, fit in _FITS.items()}
+def _choose_map(
+    confidence: np.ndarray, correct: np.ndarray, group_of: np.ndarray
+) -> tuple[tuple[float, float], ...]:
+    """Choose among no map, a beta and an isotonic one, by cross-validated Brier score.
+
+    Near duplicates share a fold: else the map that follows each photograph closest would be judged
+    by their copies, and win.
+    """
+    errors = {
+        name: _cross_validated(fit, confidence, correct, group_of) for name, fit in _FITS.items()
+    }
     best = min(errors, key=lambda name: errors[name])  # the first of equals, which is none
     if best == "none":
         return ()
@@ -122,15 +138,16 @@ def _cross_validated(
     fit: Callable[[np.ndarray, np.ndarray], ConfidenceMap],
     confidence: np.ndarray,
     correct: np.ndarray,
+    group_of: np.ndarray,
 ) -> float:
-    errors = []
+    errors = 0.0
     for seed in range(_REPEATS):
-        fold = np.random.default_rng(seed).permutation(len(correct)) % _FOLDS
+        fold = (np.random.default_rng(seed).permutation(group_of.max() + 1) % _FOLDS)[group_of]
         for held_out in range(_FOLDS):
             seen, unseen = fold != held_out, fold == held_out
             mapped = fit(confidence[seen], correct[seen])(confidence[unseen])
-            errors.append(((mapped - correct[unseen]) ** 2).mean())
-    return float(np.mean(errors))
+            errors += float(((mapped - correct[unseen]) ** 2).sum())
+    return errors
 
 
 def _no_map(confidence: np.ndarray, correct: np.ndarray) -> ConfidenceMap:

@@ -190,6 +190,7 @@ def write_measured(
         pd.Index(class_names).get_indexer(rows["label"])[~is_test],
         apply_temperature(probabilities[~is_test], draft.temperature),
         "validation",
+        rows["duplicate_group"].to_numpy()[~is_test],
     )
     result = EvaluationResult.from_predictions(
         test["label"],

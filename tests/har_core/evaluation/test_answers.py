@@ -49,6 +49,24 @@ def test_a_calibrated_model_is_hardly_changed():
     assert calibration_error(labels, rules.shown(probabilities)) < 0.03
 
 
+def test_copies_do_not_choose_the_map_that_follows_them_closest():
+    """Of a calibrated model five copies of each photograph, which are right or wrong together."""
+    rng = np.random.default_rng(1)
+    confidence = np.repeat(rng.uniform(0.3, 1, 120), 5) - rng.uniform(0, 0.01, 600)
+    right = np.repeat(rng.random(120), 5) < confidence
+    probabilities = np.column_stack([confidence, *[(1 - confidence) / 9] * 9])
+    labels = np.where(right, 0, 1)
+
+    def far_off(groups):
+        points = fit_rules(labels, probabilities, "v", groups).confidence or [(0, 0), (1, 1)]
+        sure = np.linspace(0.35, 0.95, 50)
+        return np.abs(np.interp(sure, *np.transpose(points)) - sure).mean()
+
+    groups = np.repeat(np.arange(120) * 7, 5)[::-1]
+    assert far_off(groups) < far_off(None) / 2
+    assert fit_rules(labels, probabilities, "v", groups % 99).set_threshold is None
+
+
 def test_answer_sets_hold_the_right_class_as_often_as_promised():
     coverages = []
     for seed in range(10):
