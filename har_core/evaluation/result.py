@@ -162,12 +162,12 @@ class EvaluationResult:
     def in_top3(self) -> np.ndarray:
         """Whether the label is among the three most probable classes, bool, shape (N,).
 
-        Of equal probabilities the later class counts as the higher, as in
-        ``sklearn.metrics.top_k_accuracy_score``.
+        Of equal probabilities the first class counts as the higher, as in `predictions` and
+        `Prediction.top`; in ``sklearn.metrics.top_k_accuracy_score`` it is the last.
         """
         of_label = self.probabilities[np.arange(self.n), self.labels][:, np.newaxis]
-        later = np.arange(len(self.class_names)) > self.labels[:, np.newaxis]
-        ahead = (self.probabilities > of_label) | ((self.probabilities == of_label) & later)
+        earlier = np.arange(len(self.class_names)) < self.labels[:, np.newaxis]
+        ahead = (self.probabilities > of_label) | ((self.probabilities == of_label) & earlier)
         return ahead.sum(axis=1) < 3
 
     @cached_property

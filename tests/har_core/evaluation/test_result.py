@@ -21,6 +21,7 @@ from har_core.evaluation.calibration import (
 from har_core.evaluation.result import EvaluationResult
 from har_core.evaluation.totals import HEADLINE_METRICS
 from har_core.model.answers import AnswerRules
+from har_core.model.prediction import Prediction
 from har_core.model.temperature import apply_temperature
 
 
@@ -100,7 +101,10 @@ def test_headline_equals_scikit_learn_and_the_formula(case):
     classes = range(probabilities.shape[1])
     expected = {
         "top1": np.mean(predictions == labels),
-        "top3": top_k_accuracy_score(labels, probabilities, k=3, labels=classes),
+        # Of equal ones scikit-learn takes the last; that would put the answer itself behind others.
+        "top3": top_k_accuracy_score(
+            probabilities.shape[1] - 1 - labels, probabilities[:, ::-1], k=3, labels=classes
+        ),
         "macro_f1": f1_score(labels, predictions, average="macro", zero_division=0),
         "log_loss": log_loss(labels, probabilities, labels=classes),
         "ece": ece_by_hand(probabilities.max(axis=1), predictions == labels),
@@ -109,6 +113,15 @@ def test_headline_equals_scikit_learn_and_the_formula(case):
     assert list(headline) == list(HEADLINE_METRICS)
     for name, value in expected.items():
         assert headline[name]["value"] == pytest.approx(value, abs=1e-9), name
+
+
+def test_a_right_answer_is_among_the_first_three(case):
+    labels, probabilities, result = case
+    assert result.in_top3[result.correct].all()
+    names = result.class_names
+    for row, label, is_in in zip(probabilities, labels, result.in_top3, strict=True):
+        first = Prediction.from_probabilities(names, row).top(3)
+        assert is_in == (names[label] in dict(first))
 
 
 def test_intervals_are_finite_and_hold_the_value(case):
