@@ -157,11 +157,11 @@ def read_events(path: str | Path) -> list[dict[str, Any]]:
     A line that a kill has cut short is left out.
     """
     try:
-        lines = Path(path).read_text(encoding="utf-8", errors="replace").splitlines()
+        text = Path(path).read_text(encoding="utf-8", errors="replace")
     except FileNotFoundError:
         return []
     events = []
-    for line in lines:
+    for line in text.split("\n"):  # a name in an event may hold what `splitlines` ends lines at
         try:
             event = json.loads(line)
         except ValueError:

@@ -34,6 +34,14 @@ def test_events_tell_how_a_run_ended_and_a_cut_line_is_left_out(tmp_path: Path) 
     assert read_events(tmp_path / "none.jsonl") == []
 
 
+def test_names_with_line_breaks_of_other_kinds_cost_no_event(tmp_path: Path) -> None:
+    log = EventLog(tmp_path / "events.jsonl")
+    error = "There is no dataset folder /photos/a\u2028b\x85c\nd\re."
+    with pytest.raises(DatasetError), recorded_run(log, tmp_path / "runs", "mine"):
+        raise DatasetError(error)
+    assert read_events(log.path)[-1]["error"] == error
+
+
 @pytest.mark.parametrize(
     ("error", "told"),
     [
