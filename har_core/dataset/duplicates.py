@@ -245,3 +245,20 @@ def duplicate_groups(n: int, pairs: np.ndarray) -> np.ndarray:
 
     links = coo_array((np.ones(len(pairs), bool), (pairs[:, 0], pairs[:, 1])), shape=(n, n))
     return connected_components(links, directed=False)[1].astype(np.int64)
+
+
+def groups_of(content: np.ndarray, *pairs: np.ndarray) -> np.ndarray:
+    """Return the group of each photograph, int64, shape (N,): copies, and what pairs link.
+
+    Copies of a picture of one colour are no near duplicates, which resembles nothing.
+
+    Parameters
+    ----------
+    content : ndarray, shape (N,)
+        What only copies of one file share: the sha256, or numbers from it.
+    pairs : ndarrays of int, shape (P, 2)
+        Rows of near duplicates.
+    """
+    _, first, place = np.unique(content, return_index=True, return_inverse=True)
+    copies = np.stack([first[place], np.arange(len(content))], axis=1)
+    return duplicate_groups(len(content), np.concatenate([copies, *pairs]))

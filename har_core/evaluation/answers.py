@@ -88,9 +88,7 @@ def refit_rules(folder: Path, manifest: BundleManifest, temperature: float) -> A
     rules = NO_RULES
     if "validation" in list_evaluations(folder, manifest):
         held_out = read_evaluation(folder, "validation").raw.calibrated(temperature)
-        rules = fit_rules(
-            held_out.labels, held_out.probabilities, "validation", held_out.groups
-        )
+        rules = fit_rules(held_out.labels, held_out.probabilities, "validation", held_out.groups)
     chosen = manifest.rules.abstain_below if manifest.answers else ABSTAIN_BELOW
     return dataclasses.replace(rules, abstain_below=chosen)
 

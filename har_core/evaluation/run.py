@@ -7,7 +7,7 @@ from typing import Final
 import numpy as np
 import pandas as pd
 
-from har_core.dataset.duplicates import duplicate_groups, near_duplicate_pairs
+from har_core.dataset.duplicates import groups_of, near_duplicate_pairs
 from har_core.errors import DatasetError
 from har_core.evaluation.caveats import why_skipped
 from har_core.evaluation.result import EvaluationResult
@@ -67,7 +67,7 @@ def evaluate_dataset(
         np.concatenate(answered.probabilities),
         model.class_names,
         kept["filename"].tolist(),
-        duplicate_groups(len(answered.hashes), pairs),
+        groups_of(np.array(answered.hashes), pairs),
         answered.hashes,
         np.concatenate(answered.in_scope) if answered.in_scope else None,
     )

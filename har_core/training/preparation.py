@@ -9,7 +9,7 @@ from typing import Final
 import numpy as np
 import pandas as pd
 
-from har_core.dataset.duplicates import duplicate_groups, near_duplicate_pairs
+from har_core.dataset.duplicates import groups_of, near_duplicate_pairs
 from har_core.dataset.given_splits import left_out, split_of_folders
 from har_core.dataset.splits import check_labels, inherited_split, stratified_group_split
 from har_core.dataset.table import Location, load_dataset
@@ -153,7 +153,7 @@ def prepare_dataset(
     usable = table.drop(index=skipped.index).reset_index(drop=True)
     prints = np.stack(fingerprints)
     pairs, _ = near_duplicate_pairs(prints)
-    usable["duplicate_group"] = duplicate_groups(len(usable), pairs)
+    usable["duplicate_group"] = groups_of(np.array(hashes), pairs)
     recorded = read_lineage(find_model(splits_of)) if splits_of else None
     usable["sha256"] = hashes
     split_anew = recorded is None and "split" not in usable

@@ -5,7 +5,6 @@ from typing import Any, Final
 import numpy as np
 
 from har_core.analysis.neighbours import squared_distances
-from har_core.dataset.duplicates import duplicate_groups
 from har_core.errors import DatasetError
 from har_core.progress import Progress
 from har_core.scale.labels import NONE
@@ -84,21 +83,6 @@ def _close(rows: np.ndarray, most: float) -> tuple[np.ndarray, np.ndarray]:
         found.append(near[rank < _MOST_PAIRS] + start)
     pairs = np.concatenate([np.empty((0, 2), np.int64), *found])
     return pairs[:, 0], pairs[:, 1]
-
-
-def groups_of(digest: np.ndarray, *pairs: np.ndarray) -> np.ndarray:
-    """Return the group of each photograph, int64, shape (N,): copies, and what pairs link.
-
-    Parameters
-    ----------
-    digest : ndarray of uint64, shape (N,)
-        Of the sha256.
-    pairs : ndarrays of int, shape (P, 2)
-        Rows of near duplicates.
-    """
-    _, first, place = np.unique(digest, return_index=True, return_inverse=True)
-    copies = np.stack([first[place], np.arange(len(digest))], axis=1)
-    return duplicate_groups(len(digest), np.concatenate([copies, *pairs]))
 
 
 def pairs_of_scan(scan: ScanFolder, digest: np.ndarray, report: Progress) -> np.ndarray:

@@ -22,18 +22,13 @@ from har_core.analysis.suspects import (
     fit_without_each,
     judged_by_others,
 )
+from har_core.dataset.duplicates import groups_of
 from har_core.errors import DatasetError
 from har_core.model.fields import ERROR, FEATURES
 from har_core.model.novelty.neighbours import unit_rows
 from har_core.progress import Progress, silent
 from har_core.scale.labels import NONE, LabelTable
-from har_core.scale.opened.alike import (
-    ALIKE,
-    MOST_COMPARED,
-    groups_of,
-    pairs_of_scan,
-    possible_pairs,
-)
+from har_core.scale.opened.alike import ALIKE, MOST_COMPARED, pairs_of_scan, possible_pairs
 from har_core.scale.parts import Part
 from har_core.scale.results import Results
 from har_core.scale.scanned.folder import ScanFolder

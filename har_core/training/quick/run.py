@@ -10,7 +10,7 @@ import pandas as pd
 
 from har_core.analysis.features import compute_features
 from har_core.analysis.suspects import cross_validated_probabilities
-from har_core.dataset.duplicates import duplicate_groups, near_duplicate_pairs
+from har_core.dataset.duplicates import groups_of, near_duplicate_pairs
 from har_core.dataset.splits import check_labels
 from har_core.dataset.table import Location
 from har_core.errors import DatasetError, ModelBundleError, some_of
@@ -182,7 +182,7 @@ def _grouped(
     )
     usable = table.drop(index=skipped.index).reset_index(drop=True)
     pairs, _ = near_duplicate_pairs(np.stack(fingerprints))
-    usable["duplicate_group"] = duplicate_groups(len(usable), pairs)
+    usable["duplicate_group"] = groups_of(usable["sha256"].to_numpy(str), pairs)
     return usable, skipped
 
 

@@ -7,6 +7,7 @@ from har_core.dataset import duplicates
 from har_core.dataset.duplicates import (
     DUPLICATE_CORRELATION,
     duplicate_groups,
+    groups_of,
     hashed_pairs,
     near_duplicate_pairs,
     pairs_of_thumbnails,
@@ -46,6 +47,13 @@ def test_copies_are_found_and_different_pictures_are_not():
     found = set(map(tuple, pairs.tolist()))
     assert found == {(i, j) for i in range(5) for j in range(i + 1, 5)}
     assert (correlations >= DUPLICATE_CORRELATION).all()
+
+
+def test_copies_of_a_file_are_a_group_whatever_it_shows():
+    """A picture of one colour resembles nothing, and is what its copy is."""
+    content, pairs = np.array(["b", "a", "b", "c", "d"]), np.array([[1, 3]])
+    assert groups_of(content, pairs).tolist() == [0, 1, 0, 1, 2]
+    assert groups_of(content[:0]).tolist() == []
 
 
 def test_plain_pictures_resemble_nothing():

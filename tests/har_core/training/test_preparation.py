@@ -3,6 +3,7 @@ import shutil
 import numpy as np
 import pandas as pd
 import pytest
+from PIL import Image
 
 from har_core.errors import DatasetError, ModelBundleError
 from har_core.model.manifest import SPLITS_FILE
@@ -12,7 +13,7 @@ from har_core.training.preparation import STORED_SIZE, prepare_dataset
 from har_core.training.publication import training_record
 from har_core.training.quick.run import train_quick
 from har_core.training.settings import TrainingSettings
-from tests.drawing import CLASS_NAMES, photo_bytes, write_dataset
+from tests.drawing import CLASS_NAMES, encode, photo_bytes, write_dataset
 
 
 def write_rows(dataset, rows, header="filename,label"):
@@ -73,6 +74,17 @@ def test_splits_of_folders_are_used_and_copies_of_what_measures_left_out(tmp_pat
     assert prepared.skipped["reason"].iloc[0].startswith("near duplicate")
     record = training_record(TrainingSettings(), prepared, seconds=1)
     assert record["photographs"] == {"train": 33, "test": 12, "validation": 3}
+
+
+def test_copies_of_one_file_are_in_one_split_also_if_it_shows_nothing(tmp_path):
+    dataset = write_dataset(tmp_path / "dataset", per_class=20)
+    blank = encode(Image.new("RGB", (96, 64), (9, 9, 9)))
+    for i in range(10):
+        (dataset / "train" / f"running_{i}.jpg").write_bytes(blank)
+    table = prepare_dataset(dataset, tmp_path).table
+    blanks = table[table["sha256"].duplicated(keep=False)]
+    assert len(blanks) == 10
+    assert blanks["split"].nunique() == blanks["duplicate_group"].nunique() == 1
 
 
 def test_why_a_photograph_is_not_found_is_said(tmp_path):

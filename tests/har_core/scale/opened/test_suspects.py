@@ -10,6 +10,7 @@ import pandas as pd
 import pyarrow as pa
 import pytest
 
+from har_core.dataset.duplicates import groups_of
 from har_core.errors import DatasetError
 from har_core.scale.labels import LabelTable
 from har_core.scale.opened import alike, suspects
@@ -218,7 +219,7 @@ def test_photographs_of_one_scene_are_linked_by_few_pairs() -> None:
     rows = np.full((3_000, 4), 0.5, np.float32)
     pairs = alike.possible_pairs(rows, 0.05)
     assert len(pairs) < 100 * len(rows)
-    assert (alike.groups_of(np.arange(len(rows), dtype=np.uint64), pairs) == 0).all()
+    assert (groups_of(np.arange(len(rows), dtype=np.uint64), pairs) == 0).all()
 
 
 @pytest.mark.parametrize(
