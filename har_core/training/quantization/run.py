@@ -10,6 +10,7 @@ import numpy as np
 import pandas as pd
 
 from har_core.errors import DatasetError, ModelBundleError
+from har_core.evaluation.calibration import negative_log_likelihood
 from har_core.extras import require_training_extra
 from har_core.images.decoding import read_square
 from har_core.images.preprocessing import scale_pixels
@@ -230,8 +231,7 @@ def _compare(
             probabilities[i, row] = apply_temperature(outputs, manifest.temperature)[0]
         progress("Comparing with float32", row + 1, len(part))
     hits = probabilities.argmax(axis=2) == labels
-    of_label = probabilities[:, np.arange(len(part)), labels]
-    losses = -np.log(np.maximum(of_label, np.finfo(np.float64).tiny))
+    losses = [negative_log_likelihood(labels, of_graph) for of_graph in probabilities]
     return {
         "split": "validation",
         "n": len(part),

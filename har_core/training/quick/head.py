@@ -9,6 +9,7 @@ import numpy as np
 
 from har_core.analysis.standardisation import fit_scaler
 from har_core.errors import ModelBundleError
+from har_core.evaluation.calibration import negative_log_likelihood
 from har_core.keras_io.feature_outputs import as_the_opset_wants, last_feature_map
 from har_core.progress import silent
 from har_core.threads import limited_threads
@@ -80,8 +81,8 @@ def fit_linear_head(
             with limited_threads(1):  # threads would wait for each other longer than they compute
                 regression.fit(scaled, codes)
         head = _unscaled(regression, scaler)
-        own = head.probabilities(features)[np.arange(len(codes)), codes]
-        on_round(number, head, float(-np.log(np.maximum(own, 1e-12)).mean()))
+        losses = negative_log_likelihood(codes, head.probabilities(features))
+        on_round(number, head, float(losses.mean()))
         if regression.n_iter_[0] < _ITERATIONS_PER_ROUND:
             break
     assert head is not None

@@ -5,6 +5,7 @@ import hashlib
 import numpy as np
 import pandas as pd
 import pytest
+from sklearn.metrics import log_loss
 
 from har_core.errors import DatasetError, ModelBundleError
 from har_core.evaluation.answers import store_abstention
@@ -94,6 +95,24 @@ def test_model_gets_8_bits_that_answer_as_float_does(bundle, tiny_dataset, monke
         answers[precision] = load_model(bundle).predict_probabilities(pixels)
     difference = np.abs(answers["int8"] - answers["float32"]).max()
     assert 0 < difference < 0.1
+
+
+def test_both_graphs_are_compared_by_the_loss_that_evaluations_count(monkeypatch):
+    """A label that rounding leaves no probability costs as much there as in the metrics."""
+    answers = {"float": [[0.5, 0.5, 0, 0]], "int8": [[0.0, 1.0, 0, 0]]}
+
+    class Graph:
+        def __init__(self, path):
+            self.run = lambda pixels: np.array(answers[path])
+
+    monkeypatch.setattr(run, "OnnxEngine", Graph)
+    monkeypatch.setattr(run, "read_square", lambda path, size: np.zeros((size, size, 3), np.uint8))
+    manifest = BundleManifest("small", "small", SIZE, "minus_one_to_one", CLASSES)
+    part = pd.DataFrame({"label": ["clapping"], "path": ["a.jpg"]})
+    found = run._compare(manifest, "float", "int8", part, lambda *step: None)
+    worst = log_loss([0], answers["int8"], labels=range(4))
+    assert found["log_loss"] == pytest.approx(worst + np.log(0.5))
+    assert found["top1"] == -1
 
 
 def test_novelty_is_judged_by_how_8_bits_see_held_out_photographs(
