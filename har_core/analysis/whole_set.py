@@ -17,7 +17,6 @@ from har_core.analysis.suspects import classes_to_judge, cross_validated_probabi
 from har_core.errors import DatasetError
 from har_core.keras_io.feature_outputs import as_kept
 from har_core.model.manifest import ONNX_FILE, BundleManifest, read_manifest
-from har_core.model.temperature import apply_temperature
 from har_core.progress import Progress, silent
 from har_core.storage.cache import cache_dir, load_arrays, store_arrays
 from har_core.threads import cores, limited_threads
@@ -53,7 +52,7 @@ class Analysis:
     class_names : ndarray of str, shape (C,)
         Of the columns.
     model_probabilities : ndarray of float64, shape (U, K)
-        What the model itself says of the U photographs of `table`, with its temperature.
+        What the model itself says of the U photographs of `table`, as it shows it.
     components : ndarray of float32, shape (U, at most 50)
         Principal components of their feature vectors: alike photographs are near each other.
     neighbours : ndarray of int32, shape (U, at most 10)
@@ -225,7 +224,7 @@ def arrange(components: np.ndarray) -> np.ndarray:
 def _assemble(
     photographs: pd.DataFrame, manifest: BundleManifest, stored: dict[str, np.ndarray]
 ) -> Analysis:
-    model = apply_temperature(stored["model_probabilities"], manifest.temperature)
+    model = manifest.shown(stored["model_probabilities"])
     usable = _usable_rows(photographs)[stored["seen"]]
     names = np.asarray(manifest.class_names, dtype=object)
     scores = stored["outlier_scores"]

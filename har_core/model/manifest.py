@@ -11,10 +11,13 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, Final, Literal
 
+import numpy as np
+
 from har_core.errors import ModelBundleError
 from har_core.images.preprocessing import PREPROCESSINGS, Preprocessing
 from har_core.keras_io.checks import is_possible_side
 from har_core.model.answers import AnswerRules
+from har_core.model.temperature import apply_temperature
 from har_core.storage.files import sha256_of_file
 from har_core.threads import cores
 
@@ -89,6 +92,10 @@ class BundleManifest:
     def rules(self) -> AnswerRules:
         """How the model answers."""
         return AnswerRules.from_dict(self.answers)
+
+    def shown(self, probabilities: np.ndarray) -> np.ndarray:
+        """Return what is shown of probabilities at temperature 1, float64, shape (N, C)."""
+        return self.rules.shown(apply_temperature(probabilities, self.temperature))
 
     def to_json(self) -> str:
         """Return the text of ``bundle.json``."""

@@ -19,7 +19,6 @@ from har_core.model.manifest import (
     BundleManifest,
     read_manifest,
 )
-from har_core.model.temperature import apply_temperature
 from har_core.progress import Progress, silent
 from har_core.storage.checksums import sha256_of_files
 from har_core.storage.paths import is_file
@@ -278,8 +277,8 @@ def held_out_predictions(folder: Path, manifest: BundleManifest) -> pd.DataFrame
     -------
     DataFrame or None
         ``sha256``, ``label``, ``split`` (test; validation, unless the model was refitted) and
-        one column per class, with the manifest's temperature applied, which the file is not; None
-        if the bundle does not hold them.
+        one column per class, as the model shows them, which the file does not hold; None if the
+        bundle holds no predictions.
 
     Raises
     ------
@@ -294,7 +293,7 @@ def held_out_predictions(folder: Path, manifest: BundleManifest) -> pd.DataFrame
     _check_columns(table.columns, columns, folder / PREDICTIONS_FILE)
     table = _as_floats(table[columns], classes, folder / PREDICTIONS_FILE)
     if len(table):
-        table[classes] = apply_temperature(table[classes].to_numpy(), manifest.temperature)
+        table[classes] = manifest.shown(table[classes].to_numpy())
     return table
 
 

@@ -28,6 +28,7 @@ from har_core.analysis.whole_set import (
 from har_core.errors import DatasetError, ModelBundleError
 from har_core.keras_io.feature_outputs import last_feature_map
 from har_core.model import bundle
+from har_core.model.answers import AnswerRules
 from har_core.model.loading import load_model
 from har_core.model.manifest import KERAS_FILE, BundleManifest, read_manifest
 from har_core.scan.scanning import scan_dataset
@@ -178,17 +179,19 @@ def test_analysis_is_read_rightly_after_an_unusable_row_went(
     assert np.array_equal(loaded.probabilities, analysis.probabilities)
 
 
-def test_changed_temperature_reaches_what_was_computed_before(
+def test_changed_answers_reach_what_was_computed_before(
     model: Path, photographs: pd.DataFrame
 ) -> None:
     bundle.update_manifest(model, temperature=4.0)
     analyse_photographs(model, photographs)
-    bundle.update_manifest(model, temperature=0.5)
+    surer = AnswerRules(confidence=((0.0, 0.6), (1.0, 0.99)))
+    bundle.update_manifest(model, temperature=0.5, answers=surer.to_dict())
     loaded = load_analysis(read_manifest(model), photographs)
     assert loaded is not None
     answer = load_model(model).predict(Path(photographs["path"].iloc[0]).read_bytes())
     assert loaded.table["prediction"].iloc[0] == answer.action
     assert loaded.table["confidence"].iloc[0] == pytest.approx(answer.confidence, abs=1e-4)
+    assert answer.confidence >= 0.6
     # Its features were kept, too: analysing other labels runs the network no more.
     relabelled = photographs.assign(label=photographs["label"].replace("running", "sitting"))
     again = analyse_photographs(model, relabelled).table

@@ -1,5 +1,6 @@
 """A bundle's records mean photographs, by the sha256 of their bytes; names decide nothing."""
 
+import dataclasses
 from hashlib import sha256
 from pathlib import Path
 
@@ -9,6 +10,7 @@ import pytest
 
 from har_core.errors import DatasetError, ModelBundleError
 from har_core.model import bundle
+from har_core.model.answers import AnswerRules
 from har_core.model.manifest import (
     CROSS_VALIDATED_FILE,
     INHERITED_FILE,
@@ -173,9 +175,12 @@ def test_a_photograph_of_no_recorded_group_is_in_none_of_the_others(tmp_path: Pa
 
 def test_held_out_predictions_are_what_the_model_answers_now(tmp_path: Path) -> None:
     manifest = write_bundle(tmp_path, 2.0, splits=parquet(SPLITS), predictions=parquet(PREDICTIONS))
+    surer = AnswerRules(confidence=((0.0, 0.8), (1.0, 0.9)))
+    manifest = dataclasses.replace(manifest, answers=surer.to_dict())
     held_out = held_out_predictions(tmp_path / "m", manifest)
     assert held_out is not None
-    expected = apply_temperature(np.array([0.9, 0.09, 0.01]), 2.0)
+    (expected,) = surer.shown(apply_temperature(np.array([[0.9, 0.09, 0.01]]), 2.0))
+    assert expected[0] > 0.8
     found = match_probabilities(pd.Series(["?", "B"], index=[7, 8]), held_out, CLASS_NAMES)
     assert found.index.tolist() == [8]
     assert found.loc[8].to_numpy(float) == pytest.approx(expected)
