@@ -23,6 +23,7 @@ from har_core.evaluation.comparison import disagreements
 from har_core.evaluation.totals import HEADLINE_METRICS, METRIC_TITLES
 from har_core.images.thumbnails import thumbnails
 from har_core.model.loading import find_model
+from har_core.storage.checksums import sha256_of_photograph
 from har_core.training.verdict import Verdict
 from har_core.wording import counted
 
@@ -187,7 +188,10 @@ def _show_changed(run: Run, verdict: Verdict) -> None:
         shown = of_side.head(_SHOWN)
         if shown.empty:
             continue
-        pictures = thumbnails(_paths(run.dataset, shown["filename"]))
+        # Told by the earlier model's names; in the folder are those of the new one.
+        at = pd.Index(results[verdict.old].filenames).get_indexer(shown["filename"])
+        of_new = results[verdict.new].take(at)
+        pictures = thumbnails(_paths(run.dataset, of_new.filenames, of_new.sha256))
         tiles = [
             Tile(
                 id=row.filename,
@@ -201,11 +205,15 @@ def _show_changed(run: Run, verdict: Verdict) -> None:
         gallery(tiles, key=f"changed {winner} {run.id}")
 
 
-def _paths(folder: str, names: Iterable[str]) -> list[str | None]:
-    """Return where photographs are, None for those that are not there any more."""
+def _paths(folder: str, names: Iterable[str], contents: Iterable[str]) -> list[str | None]:
+    """Return where photographs are, None for those that are not there any more, or others now."""
     try:
         rows = opened_dataset(folder).rows
     except HarError:
         return [None for _ in names]
     paths = rows.drop_duplicates("filename").set_index("filename")["path"]
-    return [paths.get(name) for name in names]
+    found = [paths.get(name) for name in names]
+    return [
+        path if sha256_of_photograph(path) == sha256 else None
+        for path, sha256 in zip(found, contents, strict=True)
+    ]
