@@ -1,7 +1,12 @@
 import numpy as np
 import pytest
 
-from har_core.evaluation.answers import ABSTAIN_BELOW, fit_rules, fit_set_threshold
+from har_core.evaluation.answers import (
+    ABSTAIN_BELOW,
+    _beta_map,
+    fit_rules,
+    fit_set_threshold,
+)
 from har_core.evaluation.calibration import reliability_bins
 from har_core.model.answers import AnswerRules
 
@@ -43,10 +48,31 @@ def test_a_confidence_that_jumps_from_unlikely_to_likely_is_followed():
     assert found == pytest.approx([0.45, 0.45, 0.95, 0.95], abs=0.1)
 
 
+def test_the_term_that_falls_is_the_one_that_a_beta_map_leaves_out():
+    rng = np.random.default_rng(0)
+    confidence, sure = rng.uniform(0.2, 0.99, 4000), np.linspace(0.4, 0.98, 30)
+
+    def share(values):  # falls with the logarithm of the confidence, rises with that of the rest
+        return 1 / (1 + np.exp(0.8 * np.log(values) + np.log1p(-values) + 1.5))
+
+    mapped = _beta_map(confidence, rng.random(4000) < share(confidence))(sure)
+    assert (np.diff(mapped) >= 0).all()
+    assert np.abs(mapped - share(sure)).max() < 0.1  # with the other term alone 0.3
+
+
 def test_a_calibrated_model_is_hardly_changed():
     rules = fit_rules(*draw(1500, 2), "validation")
     labels, probabilities = draw(4000, 3)
     assert calibration_error(labels, rules.shown(probabilities)) < 0.03
+
+
+def test_no_confidence_leaves_the_other_classes_nothing():
+    """A map may end at 1, or fall below what the largest of so many classes has at least."""
+    rules = AnswerRules(confidence=((0.0, 0.0), (0.5, 0.1), (0.6, 1.0), (1.0, 1.0)))
+    shown = rules.shown(np.array([[0.7, 0.2, 0.1], [0.36, 0.33, 0.31]]))
+    assert shown[0, 1:].sum() == pytest.approx(1e-9, rel=0.01)
+    assert (shown > 0).all()
+    assert (np.diff(shown, axis=1) < 0).all()
 
 
 def test_copies_do_not_choose_the_map_that_follows_them_closest():

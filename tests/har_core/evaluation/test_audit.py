@@ -77,7 +77,7 @@ def test_a_corrected_accuracy_is_a_share(real) -> None:
     audit = estimate(replace(result, probabilities=said), seen)
     assert audit is not None
     assert audit.corrected_top1.value == real
-    assert 0 <= audit.corrected_top1.low <= audit.corrected_top1.high <= 1
+    assert 0 <= audit.corrected_top1.low <= real <= audit.corrected_top1.high <= 1
     assert audit.corrected_top1.high - audit.corrected_top1.low < 0.1
 
 
