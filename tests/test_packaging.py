@@ -94,6 +94,10 @@ def test_commands_that_need_the_extra_say_so_at_once(arguments: str) -> None:
     assert len(told.stderr.strip().splitlines()) == 1
 
 
+def test_type_checkers_take_the_hints_of_the_installed_package() -> None:
+    assert (PROJECT / "har_core" / "py.typed").is_file()  # PEP 561; without, all is Any
+
+
 def test_version_is_said() -> None:
     command = [sys.executable, "-m", "har_core", "--version"]
     told = subprocess.run(command, cwd=PROJECT, capture_output=True, text=True, check=True)
