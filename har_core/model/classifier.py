@@ -1,29 +1,27 @@
 """The classifier as its users see it: a photograph in, a `Prediction` out."""
 
-import os
 import threading
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 
 from har_core.errors import InvalidImageError, ModelBundleError
-from har_core.images.decoding import decode_photograph, read_bytes
+from har_core.images.decoding import decode_photograph
 from har_core.images.preprocessing import resize_image, scale_pixels
 from har_core.keras_io.feature_outputs import Features
 from har_core.model.engine import Engine, are_probabilities, no_answer
 from har_core.model.manifest import BundleManifest
 from har_core.model.novelty.detector import Novelty, NoveltyDetector
-from har_core.model.prediction import Prediction
+from har_core.model.prediction import Prediction, with_warning
+from har_core.model.sources import ImageSource, checked_array, checked_pixels, content_of, listed
 from har_core.model.temperature import apply_temperature
 from har_core.progress import silent
 from har_core.threads import cores
 from har_core.wording import counted
-
-ImageSource = bytes | str | os.PathLike[str] | np.ndarray
 
 
 @dataclass(frozen=True, eq=False)
@@ -102,7 +100,7 @@ class ActionModel:
 
         Parameters
         ----------
-        source : bytes, path, or ndarray of uint8 with shape (H, W, 3)
+        source : bytes-like, path, or ndarray of uint8 with shape (H, W, 3)
             The file's content, its path, or decoded RGB pixels.
         others_wait : bool, default False
             More calls are about to come: leave the other cores to them, even if none has come yet.
@@ -115,6 +113,8 @@ class ActionModel:
         ------
         InvalidImageError
             If the source is no usable photograph, or the network's output for it is none.
+        TypeError
+            If the source is of another kind.
 
         Examples
         --------
@@ -131,7 +131,7 @@ class ActionModel:
 
     def predict_batch(
         self,
-        sources: Sequence[ImageSource],
+        sources: Iterable[ImageSource],
         *,
         batch_size: int | None = None,
         progress: Callable[[int, int], None] = silent,
@@ -140,8 +140,8 @@ class ActionModel:
 
         Parameters
         ----------
-        sources : sequence
-            Each as in `predict`.
+        sources : iterable
+            Each as in `predict`; all are kept until the last is done.
         batch_size : int, optional
             Photographs per forward pass; also bounds the memory for decoded pixels. Default: what
             suits the engine, less where that would leave a core without any.
@@ -152,7 +152,17 @@ class ActionModel:
         -------
         list of Prediction or InvalidImageError
             In the order of `sources`; the error of an unusable photograph stands in its place.
+
+        Raises
+        ------
+        TypeError
+            If it is a single photograph, or one of them is nothing that `predict` takes.
+        ValueError
+            If `batch_size` is less than 1.
         """
+        sources = listed(sources)
+        if batch_size is not None and batch_size < 1:
+            raise ValueError(f"batch_size must be at least 1, not {batch_size}.")
         n_cores = cores()
         size = batch_size or max(1, min(self._engine.batch_size, -(-len(sources) // n_cores)))
         batches = [sources[start : start + size] for start in range(0, len(sources), size)]
@@ -184,6 +194,11 @@ class ActionModel:
         ndarray of float64, shape (N, C)
             Rows sum to 1; the bundle's temperature and its map of confidence are applied. NaN
             where the network gives no probabilities.
+
+        Raises
+        ------
+        ValueError
+            If `pixels` are of another type or shape, or there are none.
         """
         with self._at_work():
             batch = self._scaled(pixels)
@@ -271,6 +286,7 @@ class ActionModel:
         return self._engine.feature_maps(batch)[0]
 
     def _scaled(self, pixels: np.ndarray) -> np.ndarray:
+        pixels = checked_pixels(pixels, self.manifest.input_size)
         if self._engine.scales:
             return pixels
         return scale_pixels(pixels, self.manifest.preprocessing)
@@ -351,7 +367,7 @@ class ActionModel:
                 self._answer(np.stack(usable), others_wait=others_wait) if usable else ()
             )
         return [
-            item if isinstance(item, InvalidImageError) else _with_warning(next(answers), item[1])
+            item if isinstance(item, InvalidImageError) else with_warning(next(answers), item[1])
             for item in prepared
         ]
 
@@ -359,9 +375,8 @@ class ActionModel:
         """Return a photograph at the input size, and what is wrong with its file."""
         size = self.manifest.input_size
         if isinstance(source, np.ndarray):
-            return resize_image(_checked_array(source), size), ""
-        data = source if isinstance(source, bytes) else read_bytes(source)
-        decoded = decode_photograph(data, side=size, with_image=False)
+            return resize_image(checked_array(source), size), ""
+        decoded = decode_photograph(content_of(source), side=size, with_image=False)
         assert decoded.square is not None
         return decoded.square, decoded.warning
 
@@ -379,19 +394,3 @@ def _joined(runs: Sequence[_Outputs]) -> _Outputs:
         None if pooled[0] is None else Features(*map(np.concatenate, zip(*pooled, strict=True))),
         None if features[0] is None else np.concatenate(features),
     )
-
-
-def _with_warning(
-    answer: Prediction | InvalidImageError, warning: str
-) -> Prediction | InvalidImageError:
-    if warning and isinstance(answer, Prediction):
-        return replace(answer, warning=warning)
-    return answer
-
-
-def _checked_array(image: Any) -> np.ndarray:
-    if image.dtype != np.uint8 or image.ndim != 3 or image.shape[2] != 3 or image.size == 0:
-        raise InvalidImageError(
-            f"An array must be uint8 RGB with shape (H, W, 3), not {image.dtype} {image.shape}."
-        )
-    return image

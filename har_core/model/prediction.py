@@ -129,6 +129,15 @@ class Prediction:
         return ranked[:k]
 
 
+def with_warning(
+    result: Prediction | InvalidImageError, warning: str
+) -> Prediction | InvalidImageError:
+    """Return a prediction with what is wrong with its file; an error as it is."""
+    if warning and isinstance(result, Prediction):
+        return dataclasses.replace(result, warning=warning)
+    return result
+
+
 def prediction_record(
     filename: str, result: Prediction | InvalidImageError, model: str
 ) -> dict[str, Any]:

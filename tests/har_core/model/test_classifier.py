@@ -1,3 +1,4 @@
+import io
 import subprocess
 import sys
 import threading
@@ -60,6 +61,56 @@ def test_prediction_from_bytes_path_and_array_agree(tiny_models, tmp_path):
 def test_array_that_is_no_picture_is_refused(tiny_models, array):
     with pytest.raises(InvalidImageError, match="must be uint8 RGB with shape"):
         har_core.load_model().predict(array)
+
+
+def test_whatever_holds_bytes_is_a_photograph(tiny_models):
+    model = har_core.load_model()
+    data = photo_bytes()
+    assert model.predict(bytearray(data)) == model.predict(memoryview(data)) == model.predict(data)
+
+
+def test_anything_else_is_refused_with_what_to_hand_in(tiny_models):
+    model = har_core.load_model()
+    with pytest.raises(TypeError, match=r"not 'BytesIO'; hand in what its read\(\) returns"):
+        model.predict(io.BytesIO(photo_bytes()))
+    with pytest.raises(TypeError, match=r"not 'Image'; numpy\.asarray\(image\.convert\('RGB'\)\)"):
+        model.predict_batch([draw_photo("sitting", 3)])
+    with pytest.raises(TypeError, match=r"a uint8 array of shape .* not 'NoneType'"):
+        model.predict(None)
+
+
+def test_batch_is_anything_that_yields_photographs_but_no_single_one(tiny_models, tmp_path):
+    model = har_core.load_model()
+    path = tmp_path / "photo.png"
+    draw_photo("sitting", 3).save(path)
+    assert model.predict_batch(tmp_path.glob("*.png")) == [model.predict(path)]
+    pixels = np.asarray(draw_photo("sitting", 3))
+    assert model.predict_batch(np.stack([pixels, pixels])) == [model.predict(pixels)] * 2
+    for single in (path, str(path), path.read_bytes(), pixels):
+        with pytest.raises(TypeError, match="for a single one use predict"):
+            model.predict_batch(single)
+
+
+@pytest.mark.parametrize("size", [0, -1])
+def test_batches_of_no_photograph_are_refused(tiny_models, size):
+    with pytest.raises(ValueError, match="batch_size must be at least 1"):
+        har_core.load_model().predict_batch([photo_bytes()], batch_size=size)
+
+
+def test_prepared_photographs_of_another_kind_are_refused(tiny_models):
+    model = har_core.load_model()
+    pixels = model.prepare(photo_bytes())
+    side = len(pixels)
+    wrong = [
+        pixels,
+        pixels[np.newaxis][:0],  # ONNX Runtime would end the process
+        pixels[np.newaxis, :-1],
+        pixels[np.newaxis] / 255,
+    ]
+    for call in (model.predict_probabilities, model.predict_with_novelty):
+        for batch in wrong:
+            with pytest.raises(ValueError, match=rf"uint8 with shape \(N, {side}, {side}, 3\)"):
+                call(batch)
 
 
 def test_one_bad_image_does_not_spoil_the_batch(tiny_models):
