@@ -20,11 +20,15 @@ def serve(host: str, port: int, base_path: str = "") -> None:
     Raises
     ------
     HarError
-        If it cannot listen there, or Streamlit has been given a setting that it refuses.
+        If it cannot listen there, `HAR_PRECISION` is wrong, or Streamlit has been given a setting
+        that it refuses.
     """
     import click
     from streamlit.web import cli
 
+    from har_core.model.precision import wanted_precision
+
+    wanted_precision()  # or every answer would say that it is wrong
     _check_address(host, port)
     options = {
         "server.address": host,

@@ -66,7 +66,7 @@ def load_model(
     Raises
     ------
     ModelBundleError
-        If there is no such model, or its files are damaged.
+        If there is no such model, its files are damaged, or ``HAR_PRECISION`` is wrong.
     """
     path = find_model(name_or_path)
     with _locks_lock:

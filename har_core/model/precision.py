@@ -10,7 +10,7 @@ from typing import Any, Final
 
 import numpy as np
 
-from har_core.errors import HarError
+from har_core.errors import HarError, ModelBundleError
 from har_core.images.preprocessing import scale_pixels
 from har_core.keras_io.checks import probe_pictures
 from har_core.model.engine import OnnxEngine
@@ -33,12 +33,12 @@ def wanted_precision() -> str:
 
     Raises
     ------
-    HarError
+    ModelBundleError
         If it says anything else.
     """
     wanted = PRECISION.value or "float32"
     if wanted not in ("float32", "int8", "auto"):
-        raise HarError(f"{PRECISION.name} is {wanted!r}; it must be float32, int8 or auto.")
+        raise ModelBundleError(f"{PRECISION.name} is {wanted!r}; it must be float32, int8 or auto.")
     return wanted
 
 
@@ -57,10 +57,8 @@ def graph_to_run(folder: Path, manifest: BundleManifest) -> Path:
 
     Raises
     ------
-    HarError
-        If the environment names a precision that there is not.
     ModelBundleError
-        If ONNX Runtime cannot load a graph.
+        If the environment names a precision that there is not, or ONNX Runtime cannot load a graph.
     """
     wanted = wanted_precision()
     if INT8_ONNX_FILE not in manifest.files or wanted == "float32":

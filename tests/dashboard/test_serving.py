@@ -60,6 +60,15 @@ def test_serve_says_where_and_asks_nobody_outside(started: list[str]) -> None:
     assert options["--logger.hideWelcomeMessage"] == "true"
 
 
+def test_wrong_precision_is_said_before_anything_is_served(
+    started: list[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("HAR_PRECISION", "int4")
+    with pytest.raises(HarError, match="HAR_PRECISION is 'int4'; it must be float32, int8 or auto"):
+        serving.serve("localhost", 80)
+    assert not started
+
+
 def test_ctrl_c_ends_what_was_served_until_then(
     started: list[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:

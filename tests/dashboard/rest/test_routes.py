@@ -435,6 +435,17 @@ def test_without_a_model_predictions_are_503_and_health_is_not_ready(
     assert running_app.get("/models").json() == {"models": []}
 
 
+def test_wrong_precision_is_503_and_no_defect_of_the_server(running_app, monkeypatch):
+    monkeypatch.setenv("HAR_PRECISION", "int4")
+    monkeypatch.setattr(default_model, "ASK_EVERY_S", 0)
+    for answer in (
+        running_app.post("/predict", files={"file": photo_part()}),
+        running_app.get("/health"),
+    ):
+        assert answer.status_code == 503
+        assert "HAR_PRECISION is 'int4'" in answer.json()["error"]
+
+
 def test_health_turns_ready_when_a_model_arrives(running_app, monkeypatch, tmp_path):
     monkeypatch.setenv("HAR_MODELS_DIR", str(tmp_path))
     monkeypatch.delenv("HAR_MODEL", raising=False)

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from har_core.cli import main
-from har_core.errors import HarError
+from har_core.errors import ModelBundleError
 from har_core.model import load_model, precision
 from har_core.model.bundle import verify_bundle
 from har_core.model.manifest import INT8_ONNX_FILE
@@ -50,7 +50,9 @@ def test_wish_decides_and_both_answer_alike(bundle, monkeypatch):
 
 def test_wish_that_is_none_is_an_error_of_one_line(bundle, monkeypatch, tmp_path, capsys):
     monkeypatch.setenv("HAR_PRECISION", "half")
-    with pytest.raises(HarError, match="HAR_PRECISION is 'half'; it must be float32, int8 or auto"):
+    with pytest.raises(
+        ModelBundleError, match="HAR_PRECISION is 'half'; it must be float32, int8 or auto"
+    ):
         load_model("tiny")
     photograph = tmp_path / "a.png"
     photograph.write_bytes(photo_bytes("running"))
