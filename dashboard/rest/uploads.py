@@ -2,9 +2,11 @@
 
 import asyncio
 import logging
+import re
 from collections.abc import AsyncGenerator
 from dataclasses import dataclass
 from typing import Final
+from urllib.parse import unquote_to_bytes
 
 from fastapi import HTTPException, Request
 from starlette.datastructures import Headers
@@ -42,6 +44,31 @@ class Upload:
 # Uploads never touch the disk, neither here nor in Streamlit's own route, which uses the same
 # parser; both count the bytes while they arrive.
 MultiPartParser.spool_max_size = 2**30
+
+
+# What old clients (urllib3 before 1.25, Spring before 5.3) send alone for a name beyond ASCII
+# (RFC 5987).
+_EXTENDED_NAME: Final = re.compile(
+    rb";\s*filename\*\s*=\s*\"?(utf-8|iso-8859-1)'[^']*'([^;\"]*)", re.I
+)
+_PLAIN_NAME: Final = re.compile(rb";\s*filename\s*=", re.I)
+
+
+class _FormParser(MultiPartParser):
+    """Takes a part for a file also where its name comes in the extended form alone."""
+
+    def on_headers_finished(self) -> None:
+        part = self._current_part
+        disposition = part.content_disposition or b""
+        extended = _EXTENDED_NAME.search(disposition)
+        if extended is None or _PLAIN_NAME.search(disposition):
+            super().on_headers_finished()
+            return
+        part.content_disposition = disposition + b'; filename=""'
+        super().on_headers_finished()
+        if part.file is not None:
+            charset, name = extended[1].decode(), unquote_to_bytes(extended[2])
+            part.file.filename = name.decode(charset, "replace")
 
 
 def announced_size(request: Request, max_bytes: int) -> int:
@@ -86,14 +113,14 @@ async def _read_form(
     content_type = request.headers.get("content-type", "")
     if (kind := content_type.partition(";")[0].strip().lower()) != "multipart/form-data":
         raise HTTPException(400, explain_content_type(kind, field, request.url.replace(query="")))
-    if (encoding := request.headers.get("content-encoding", "identity")).lower() != "identity":
+    if (encoding := request.headers.get("content-encoding") or "identity").lower() != "identity":
         raise HTTPException(
             415,
             f"The body is packed ({encoding[:40]!r}), which is not read: send it without "
             "Content-Encoding. Photographs are compressed already.",
             headers={"Accept-Encoding": "identity"},
         )
-    parser = MultiPartParser(
+    parser = _FormParser(
         Headers(raw=request.headers.raw),
         _limited_stream(request, max_bytes),
         max_files=max_files,

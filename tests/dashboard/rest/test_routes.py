@@ -307,6 +307,27 @@ def test_name_with_a_lone_surrogate_is_answered(client):
 
 
 @pytest.mark.parametrize(
+    ("sent", "read"),
+    [
+        ("filename*=UTF-8''stra%C3%9Fe%20%22a%22.jpg", 'straße "a".jpg'),
+        ("filename*=iso-8859-1'de'stra%DFe.jpg", "straße.jpg"),
+        ("filename*=utf-8''%ff.jpg", "\ufffd.jpg"),
+        ("filename*=utf-8''", ""),
+        ("filename*=utf-8''other.jpg; filename=\"plain.jpg\"", "plain.jpg"),
+    ],
+)
+def test_file_whose_name_old_clients_write_in_the_extended_form_is_read(client, sent, read):
+    head = f'--B\r\nContent-Disposition: form-data; name="files"; {sent}\r\n\r\n'
+    answer = client.post(
+        "/predict/batch",
+        content=head.encode() + photo_bytes("running") + b"\r\n--B--\r\n",
+        headers={"content-type": "multipart/form-data; boundary=B"},
+    )
+    (result,) = answer.json()["results"]
+    assert (result["filename"], result["action"]) == (read, "running")
+
+
+@pytest.mark.parametrize(
     "data",
     [b"", b"hello", b"<html><body>404</body></html>", photo_bytes()[:700], b"%PDF-1.7", bytes(999)],
     ids=["empty", "text", "html", "truncated", "pdf", "zeros"],
