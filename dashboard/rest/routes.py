@@ -11,6 +11,7 @@ import numpy as np
 from fastapi import APIRouter, FastAPI, HTTPException, Request
 from fastapi.responses import PlainTextResponse, Response
 from prometheus_client import generate_latest
+from prometheus_client.exposition import CONTENT_TYPE_PLAIN_0_0_4
 from pydantic import BaseModel
 from starlette.exceptions import HTTPException as StarletteHTTPException
 from starlette.requests import ClientDisconnect
@@ -226,10 +227,10 @@ async def models(request: Request) -> ModelsBody:
     responses=error_responses(401, 405),
     openapi_extra=NEEDS_KEY,
 )
-async def metrics(request: Request) -> PlainTextResponse:
+async def metrics(request: Request) -> Response:
     """Report requests by status, their times, the queue and the model in use."""
     require_api_key(request)
-    return PlainTextResponse(generate_latest(telemetry.registry))
+    return Response(generate_latest(telemetry.registry), media_type=CONTENT_TYPE_PLAIN_0_0_4)
 
 
 def load_default_model(*, warm_up: bool = False) -> Future[ActionModel]:
