@@ -117,14 +117,9 @@ def _show_verdict(shown: Shown, rival: Path, name: str) -> None:
     """Say whether the other model is better, and where it is decided about one on trial."""
     are_tests = shown.evaluation.name == name == "test"
     if are_tests and (verdict := _verdict_on(shown, rival)) is not None:
-        note = ""
-        if verdict.n_relabelled:
-            note = (
-                f" {counted(verdict.n_relabelled, 'photograph counts', 'photographs count')} under "
-                "the labels as corrected since."
-            )
         show, icon = VERDICT_BOXES[verdict.outcome]
-        show(escape_markdown(verdict.sentence + note), icon=icon)
+        said = f"{verdict.sentence} {verdict.whose_labels}".rstrip()
+        show(escape_markdown(said), icon=icon)
     if _is_on_trial(rival):
         st.page_link(
             "../pages/training.py",
@@ -142,7 +137,7 @@ def _verdict_on(shown: Shown, rival: Path) -> Verdict | None:
 
 
 def _compare(shown: Shown, evaluations: Mapping[str, tuple[Path, str]]) -> Comparison:
-    """Compare the models, by labels as corrected where a review came in between.
+    """Compare the models, by the later labels where a review came in between.
 
     Raises
     ------

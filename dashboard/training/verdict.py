@@ -41,14 +41,14 @@ def show_verdict(run: Run) -> None:
         if verdict.n_relabelled:
             chosen = st.segmented_control(
                 "Test labels",
-                ["corrected", "original"],
-                default="corrected",
+                [new.name, old.name],
+                default=verdict.labels,
                 required=True,
-                format_func={"corrected": "as corrected", "original": "as they were"}.__getitem__,
+                format_func=lambda name: f"as for {escape_markdown(name)}",
                 key=f"labels {run.id}",
             )
-            if chosen == "original":
-                verdict = load_verdict(old, new, "original")
+            if chosen != verdict.labels:
+                verdict = load_verdict(old, new, chosen)
     except HarError as error:
         st.warning(escape_markdown(str(error)), icon=":material/info:")
         _show_buttons(run)
@@ -119,10 +119,8 @@ def _use(run: Run) -> None:
 
 def _show_caveats(verdict: Verdict) -> None:
     if verdict.n_relabelled:
-        which = "as corrected" if verdict.labels == "corrected" else "as they were before"
         st.warning(
-            f"{counted(verdict.n_relabelled, 'test photograph')} got another label in between; the "
-            f"numbers here are of the labels {which}.\n\n"
+            f"{escape_markdown(verdict.whose_labels)}\n\n"
             "Where only those labels are corrected that a model contradicts, that model looks "
             "better than it is.",
             icon=":material/edit_note:",
@@ -136,8 +134,8 @@ def _show_caveats(verdict: Verdict) -> None:
     if verdict.n_left_out:
         st.caption(
             f"{counted(verdict.n_left_out, 'test photograph')} left out: copies, those that only "
-            "one of the models was tested on, and those that one has learned from or that look "
-            "like such a photograph."
+            "one of the models was tested on or has the class of, and those that one has learned "
+            "from or that look like such a photograph."
         )
 
 

@@ -6,7 +6,7 @@ from typing import Final
 import streamlit as st
 
 from har_core.evaluation.store import evaluation_stamp
-from har_core.training.verdict import LabelChoice, Verdict, judge_models
+from har_core.training.verdict import Verdict, judge_models
 
 # By `har_core.training.verdict.Verdict.outcome`: what draws it, and its icon.
 VERDICT_BOXES: Final = {
@@ -16,7 +16,7 @@ VERDICT_BOXES: Final = {
 }
 
 
-def load_verdict(old: Path, new: Path, labels: LabelChoice = "corrected") -> Verdict:
+def load_verdict(old: Path, new: Path, labels: str | None = None) -> Verdict:
     """Judge a model against another one, and again when one of them, or its temperature, changes.
 
     See `har_core.training.verdict.judge_models`.
@@ -27,6 +27,6 @@ def load_verdict(old: Path, new: Path, labels: LabelChoice = "corrected") -> Ver
 
 @st.cache_resource(max_entries=8, show_spinner="Comparing …")
 def _verdict(
-    old: str, new: str, labels: LabelChoice, stamps: tuple[tuple[int, ...], ...]
+    old: str, new: str, labels: str | None, stamps: tuple[tuple[int, ...], ...]
 ) -> Verdict:
     return judge_models(Path(old), Path(new), labels=labels)

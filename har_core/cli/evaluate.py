@@ -312,12 +312,11 @@ def _print_verdict(models: list[str]) -> None:
     found = judge_models(old, new)
     print(found.sentence)
     if found.n_relabelled:
-        before = judge_models(old, new, labels="original")
+        other = old.name if found.labels == new.name else new.name
         print(
-            f"Of these photographs {counted(found.n_relabelled, 'was', 'were')} relabelled in "
-            "between; the numbers are of the corrected labels. Under the labels before: "
-            f"{before.sentence} Where only labels that a model contradicts are corrected, it looks "
-            "better than it is."
+            f"{found.whose_labels} By those for {other}: "
+            f"{judge_models(old, new, labels=other).sentence} Where only labels that a model "
+            "contradicts are corrected, it looks better than it is."
         )
     _print_comparison(found.comparison)
 

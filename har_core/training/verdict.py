@@ -18,11 +18,11 @@ from har_core.evaluation.comparison import (
 )
 from har_core.evaluation.result import EvaluationResult
 from har_core.evaluation.store import read_evaluation
+from har_core.model.manifest import read_manifest
 from har_core.model.records import read_lineage, unrecorded_ancestors
 from har_core.wording import counted
 
 Outcome = Literal["better", "worse", "not distinguishable"]
-LabelChoice = Literal["corrected", "original"]
 SIGNIFICANT_BELOW: Final = 0.05
 _LEARNED_FROM: Final = ("train", "validation")
 
@@ -39,11 +39,10 @@ class Verdict:
         Of the new model, by a permutation test on top-1 accuracy at the 5 % level.
     comparison : Comparison
         Of ``{old: …, new: …}``.
-    labels : {"corrected", "original"}
-        Whether photographs count under the labels that the new model's training table gave them,
-        or under those of the old one's.
+    labels : str
+        Which model's training table gave the labels that photographs count under.
     n_relabelled : int
-        Photographs for which those differ.
+        Photographs compared that the other one's gave another label.
     n_left_out : int
         Test photographs of either that the other one's training has used, or that look like such
         a photograph; or that only one of them was tested on.
@@ -55,7 +54,7 @@ class Verdict:
     new: str
     outcome: Outcome
     comparison: Comparison
-    labels: LabelChoice
+    labels: str
     n_relabelled: int
     n_left_out: int
     unrecorded: tuple[str, ...]
@@ -90,6 +89,17 @@ class Verdict:
             return f"{self.new} and {self.old} are not distinguishable: {numbers}."
         return f"{self.new} is {self.outcome} than {self.old}: {numbers}."
 
+    @property
+    def whose_labels(self) -> str:
+        """Which labels photographs count under, in one sentence; empty where all are the same."""
+        if not self.n_relabelled:
+            return ""
+        other = self.old if self.labels == self.new else self.new
+        return (
+            f"{counted(self.n_relabelled, 'photograph has', 'photographs have')} another label for "
+            f"{self.labels} than for {other}; the numbers are by the labels for {self.labels}."
+        )
+
     def classes(self) -> pd.DataFrame:
         """Return the recall of each class of both models, the most changed first.
 
@@ -107,15 +117,15 @@ class Verdict:
         return table.loc[table["change"].abs().sort_values(ascending=False, kind="stable").index]
 
 
-def judge_models(old: Path, new: Path, *, labels: LabelChoice = "corrected") -> Verdict:
+def judge_models(old: Path, new: Path, *, labels: str | None = None) -> Verdict:
     """Compare two models by the predictions that they record of their test photographs.
 
     Parameters
     ----------
     old, new : Path
         Bundles.
-    labels : {"corrected", "original"}
-        See `Verdict`.
+    labels : str, optional
+        See `Verdict`; default: the model that was made later.
 
     Returns
     -------
@@ -142,10 +152,12 @@ def judge_models(old: Path, new: Path, *, labels: LabelChoice = "corrected") -> 
             "neither has learned from; evaluate both on a set that is new to them."
         )
     of_model = {m: _labels_by_content(r, clean) for m, r in results.items()}
-    differing = of_model[old.name].ne(of_model[new.name])
-    chosen = of_model[new.name if labels == "corrected" else old.name]
+    # A review came before the later training, whichever of the two is asked about first.
+    labels = labels or max(new, old, key=lambda folder: read_manifest(folder).created).name
+    chosen = of_model[labels]
     known = chosen.isin(set.intersection(*(set(r.class_names) for r in results.values())))
     chosen = chosen[known]
+    differing = of_model[old.name].ne(of_model[new.name])[known]
     comparison = compare_models({m: _relabelled(r, chosen) for m, r in results.items()})
     test, difference = comparison.tests[new.name], comparison.differences[new.name]["top1"]
     outcome: Outcome = "not distinguishable"

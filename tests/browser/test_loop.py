@@ -181,7 +181,7 @@ def test_ten_fixes_in_ten_keys_then_a_better_model_answers(
     expect(
         page.get_by_text("photographs that neither is known to have learned from")
     ).to_be_visible()
-    expect(page.get_by_text("got another label in between")).to_be_visible()
+    expect(page.get_by_text("the numbers are by the labels for corrected")).to_be_visible()
     photograph = {"file": ("photo.jpg", photo_bytes("running", 2000), "image/jpeg")}
     assert httpx2.post(f"{workplace.url}/predict", files=photograph).json()["model"] == "old"
 

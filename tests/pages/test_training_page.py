@@ -293,10 +293,10 @@ def test_a_verdict_is_given_by_the_labels_that_are_chosen(tiny_models: Path) -> 
     with recorded_run(EventLog(run.folder / "events.jsonl"), run.folder, "mine"):
         pass
     page = open_page()
-    assert "of the labels as corrected." in "".join(w.value for w in page.warning)
-    page.segmented_control(key=f"labels {run.id}").set_value("original").run()
+    assert "by the labels for mine" in "".join(w.value for w in page.warning)
+    page.segmented_control(key=f"labels {run.id}").set_value("old").run()
     assert not page.exception
-    assert "of the labels as they were before." in "".join(w.value for w in page.warning)
+    assert "by the labels for old" in "".join(w.value for w in page.warning)
 
 
 def test_a_training_is_stopped_as_soon_as_it_has_said_who_it_is(

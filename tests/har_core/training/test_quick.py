@@ -108,7 +108,7 @@ def test_quick_training_on_corrected_labels_is_judged_better(
     assert verdict.comparison.results["right"].correct.all()
     assert f"{len(before[before['split'] == 'test']):,} photographs" in verdict.sentence
     assert verdict.classes().index[0] == "running"
-    as_it_was = judge_models(models / "wrong", models / "right", labels="original")
+    as_it_was = judge_models(models / "wrong", models / "right", labels="wrong")
     assert as_it_was.difference.value < verdict.difference.value
     photo = mislabelled / "train" / "running_3.jpg"
     assert load_model("right").predict(photo).action == "running"

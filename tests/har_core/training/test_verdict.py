@@ -97,10 +97,32 @@ def test_classes_are_listed_by_how_much_they_changed(tmp_path: Path) -> None:
 
 def test_photographs_count_under_the_labels_that_were_chosen(tmp_path: Path) -> None:
     old, new = write(tmp_path, "old", 0), write(tmp_path, "new", 2, n_relabelled=2)
-    corrected, original = judge_models(old, new), judge_models(old, new, labels="original")
+    corrected, original = judge_models(old, new), judge_models(old, new, labels="old")
     assert corrected.n_relabelled == original.n_relabelled == 2
     assert corrected.difference.value == pytest.approx(2 / N)
     assert original.difference.value == pytest.approx(-2 / N)
+    assert "2 photographs have another label for new than for old" in corrected.whose_labels
+    bundle.update_manifest(new, created="2999-01-01T00:00:00+00:00")
+    turned = judge_models(new, old)  # a review came before the later one, whatever the order
+    assert turned.labels == corrected.labels == "new"
+    assert turned.difference.value == pytest.approx(-2 / N)
+
+
+def test_a_photograph_of_a_class_that_one_model_lacks_is_left_out_not_relabelled(
+    tmp_path: Path,
+) -> None:
+    old = write(tmp_path, "old", 0)
+    table = pd.DataFrame(
+        {
+            "filename": [f"{n}.jpg" for n in range(N)],
+            "label": ["new class", *[CLASS_NAMES[code] for code in LABELS[1:]]],
+            "split": "test",
+        }
+    )
+    write_evaluated_bundle(tmp_path, table, (*CLASS_NAMES, "new class"), name="new")
+    verdict = judge_models(old, tmp_path / "new")
+    assert (verdict.n_relabelled, verdict.n_left_out) == (0, 1)
+    assert not verdict.whose_labels
 
 
 def test_copies_of_what_either_has_learned_from_do_not_judge(tmp_path: Path) -> None:
