@@ -19,7 +19,7 @@ from dashboard.dataset.view import DatasetView
 from dashboard.resources import reading_of
 from dashboard.widgets.gallery import choose_page
 from dashboard.wording.names import escape_markdown, human_name
-from har_core.dataset.decision_tables import decisions_csv
+from har_core.dataset.decision_tables import decisions_csv, new_labels
 from har_core.dataset.decisions import Decisions, cleaned_table, labels_csv
 from har_core.images.thumbnails import data_uri, thumbnails
 from har_core.scan.issues import findings_csv
@@ -128,9 +128,10 @@ def _show_suggestions(view: DatasetView, decisions: Decisions) -> None:
 def _show_exports(view: DatasetView, decisions: Decisions) -> None:
     table = view.dataset.table
     cleaned = cleaned_table(table, decisions, view.dataset.unlisted)
+    relabelled, labelled = new_labels(table, decisions, view.dataset.unlisted)
     st.markdown(
         f"**{len(cleaned):,}** of {counted(len(table), 'row')} {are(len(cleaned))} kept, "
-        f"**{len(decisions.relabelled):,}** with a new label."
+        f"**{len(relabelled) + len(labelled):,}** with a new label."
     )
     with st.container(horizontal=True):
         st.download_button(

@@ -18,7 +18,7 @@ from dashboard.training.measuring import JOB, measure_speed
 from dashboard.training.runs import ACTIVE, Run, start_run
 from dashboard.widgets.messages import show_failure
 from dashboard.wording.names import escape_markdown
-from har_core.dataset.decision_tables import cleaned_dataset
+from har_core.dataset.decision_tables import cleaned_dataset, decisions_about, new_labels
 from har_core.errors import DatasetError, HarError
 from har_core.model.bundle import list_bundles
 from har_core.training.efforts import EFFORTS, Effort
@@ -149,16 +149,15 @@ def _lessons(folder: str) -> tuple[_Lesson, _Lesson]:
     # A row without a label teaches nothing.
     before = dataset.rows[dataset.rows["label"].ne("")]
     after = cleaned.rows[cleaned.rows["label"].ne("")]
-    old = dataset.rows.drop_duplicates("filename").set_index("filename")["label"]
-    given = after["filename"].map(old).fillna("")
+    relabelled, labelled = new_labels(dataset.rows, decisions_about(dataset), dataset.unlisted)
     return (
         _Lesson(_table(before), len(before)),
         _Lesson(
             _table(after),
             len(after),
-            relabelled=int((given.ne("") & given.ne(after["label"])).sum()),
+            relabelled=len(relabelled),
             excluded=int((~before["filename"].isin(after["filename"])).sum()),
-            labelled=int(given.eq("").sum()),
+            labelled=len(labelled),
         ),
     )
 

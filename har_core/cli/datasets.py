@@ -18,6 +18,8 @@ from har_core.storage.names import real_path
 from har_core.storage.paths import is_file, is_folder, real
 
 if TYPE_CHECKING:
+    import pandas as pd
+
     from har_core.dataset.table import Dataset
 
 _NOTES_SHOWN: Final = 6
@@ -94,6 +96,18 @@ def warn_of_spellings(
         _say(
             f"{variants} To make them one: har merge-labels --dataset {shlex.quote(str(folder))}"
             f"{chosen}{headings} --output {merged}, then --table {merged}{headings}"
+        )
+
+
+def warn_of_reviewed_spellings(dataset: "Dataset", cleaned: "pd.DataFrame") -> None:
+    """Say which labels differ only in spelling since the review; its labels are in no table."""
+    from har_core.dataset.slips import describe_variants
+
+    variants = describe_variants(cleaned["label"])
+    if variants and not describe_variants(dataset.rows["label"]):
+        _say(
+            f"{variants} To make them one: relabel those photographs on the Dataset page, or with "
+            "'har review --import'."
         )
 
 

@@ -5,7 +5,13 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from har_core.cli.datasets import ColumnsOption, TableOption, check_outputs, read_dataset
+from har_core.cli.datasets import (
+    ColumnsOption,
+    TableOption,
+    check_outputs,
+    read_dataset,
+    warn_of_reviewed_spellings,
+)
 from har_core.cli.exit_codes import ExitCode
 from har_core.cli.options import DatasetOption, ModelOption
 from har_core.cli.terminal import progress_bar, stderr, write_output
@@ -70,9 +76,10 @@ def review(
         decisions_about,
         decisions_csv,
         named_as_in,
+        new_labels,
         read_decisions_csv,
     )
-    from har_core.dataset.decisions import decide_together
+    from har_core.dataset.decisions import cleaned_table, decide_together
 
     read = read_dataset(dataset, table, columns=columns)
     check_outputs([export, next_file], [import_file] if import_file else [], read)
@@ -92,10 +99,14 @@ def review(
     if next_file is not None:
         _write_next(read, decisions, next_file, number, model)
     if "-" not in (export, next_file):
+        relabelled, labelled = new_labels(read.rows, decisions, read.unlisted)
+        unchanged = known.intersection(decisions.relabelled).difference(relabelled, labelled)
+        newly = f", {len(labelled)} newly labelled" if labelled else ""
         print(
-            f"{len(decisions.relabelled)} relabelled, {len(decisions.excluded)} excluded, "
-            f"{len(decisions.confirmed)} right as they are; kept in {decisions.path}"
+            f"{len(relabelled)} relabelled, {len(decisions.excluded)} excluded{newly}, "
+            f"{len(decisions.confirmed | unchanged)} right as they are; kept in {decisions.path}"
         )
+    warn_of_reviewed_spellings(read, cleaned_table(read.rows, decisions, read.unlisted))
     if strangers:
         stderr.print(
             f"{counted(len(strangers), 'row names', 'rows name')} no photograph in {read.folder}: "

@@ -16,6 +16,7 @@ from har_core.cli.datasets import (
     TableOption,
     check_outputs,
     read_dataset,
+    warn_of_reviewed_spellings,
     warn_of_spellings,
 )
 from har_core.cli.options import DatasetOption, OverwriteOption
@@ -198,7 +199,8 @@ def train(
     check_outputs([events], [recipe] if recipe else [], read, makes_folder=True)
     warn_of_spellings(read, dataset, table or old_table, columns)
     if cleaned:
-        read = _cleaned(read)
+        as_it_was, read = read, _cleaned(read)
+        warn_of_reviewed_spellings(as_it_was, read.rows)
     from har_core.training.publication import NotPublishedError
 
     # A run that goes on has its base in its settings; the default may be another one by now.

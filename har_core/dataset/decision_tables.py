@@ -1,6 +1,6 @@
 """Decisions as a table: what one machine decided, for another one to take over."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import replace
 from functools import partial
 from itertools import groupby
@@ -69,6 +69,34 @@ def decisions_csv(decisions: Decisions, given_labels: Mapping[str, str]) -> str:
     return table_csv(pd.DataFrame(rows, columns=list(_COLUMNS)))
 
 
+def new_labels(
+    table: pd.DataFrame, decisions: Decisions, unlisted: Collection[str]
+) -> tuple[list[str], list[str]]:
+    """Return the photographs that decisions give another label than the table does.
+
+    Who decides about many at once also relabels some to the label that they have.
+
+    Parameters
+    ----------
+    table, decisions, unlisted
+        See `har_core.dataset.decisions.cleaned_table`.
+
+    Returns
+    -------
+    relabelled, labelled : list of str
+        Filenames of those that have a label in the table, and of those that have none.
+    """
+    decided = decisions.relabelled
+    rows = table.loc[table["filename"].isin(decided), ["filename", "label"]]
+    given = rows.groupby("filename")["label"].agg(set).to_dict()
+    there = {name: given.get(name, {""}) for name in decided if name in given or name in unlisted}
+    changed = [name for name, labels in there.items() if labels != {decided[name]}]
+    return (
+        [name for name in changed if there[name] != {""}],
+        [name for name in changed if there[name] == {""}],
+    )
+
+
 def decisions_about(dataset: Dataset) -> Decisions:
     """Return what was decided about the photographs of a dataset, not about what they replaced."""
     decisions, paths = load_decisions(dataset.folder), _paths(dataset)
@@ -89,7 +117,7 @@ def cleaned_dataset(dataset: Dataset) -> tuple[Dataset, str]:
     A decision about a photograph that another one has replaced since does not count. Rows that
     nobody has labelled are left out, unless there is no label at all.
     """
-    decisions, paths = decisions_about(dataset), _paths(dataset)
+    decisions = decisions_about(dataset)
     rows = cleaned_table(dataset.rows, decisions, dataset.unlisted)
     added = rows.index[rows["path"].eq("")]  # what is missing has None
     rows.loc[added, "path"] = rows.loc[added, "filename"].map(dataset.unlisted)
@@ -98,9 +126,10 @@ def cleaned_dataset(dataset: Dataset) -> tuple[Dataset, str]:
             Path(path).relative_to(dataset.folder).parent for path in rows.loc[added, "path"]
         ]
         rows.loc[added, "split"] = [split_of_folder(f.as_posix()) or "train" for f in folders]
-    n_relabelled = sum(name in paths for name in decisions.relabelled)
+    relabelled, newly = new_labels(dataset.rows, decisions, dataset.unlisted)
     n_excluded = len(dataset.rows) + len(added) - len(rows)
-    said = f"{n_relabelled:,} relabelled, {n_excluded:,} excluded by the review."
+    said = f"{len(relabelled):,} relabelled, {n_excluded:,} excluded"
+    said += f", {len(newly):,} newly labelled by the review." if newly else " by the review."
     labelled = rows["label"].ne("")
     if labelled.any() and not labelled.all():
         said += f" Left out: {counted(int((~labelled).sum()), 'row')} without a label."

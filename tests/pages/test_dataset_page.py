@@ -349,6 +349,11 @@ def test_opened_photograph_can_be_excluded_and_the_decision_undone(dataset: Path
     assert load_decisions(dataset).current == {}
 
 
+def test_a_label_that_stays_the_same_is_no_new_label(unscanned: Path) -> None:
+    decide(unscanned, "relabel", ["running_0.jpg", "sitting_0.jpg"], "running")
+    assert "**1** with a new label" in texts(open_page(unscanned, "Clean up"))
+
+
 def test_decision_about_a_photograph_that_was_replaced_is_kept_but_not_applied(
     unscanned: Path,
 ) -> None:

@@ -43,11 +43,12 @@ def test_decisions_travel_and_a_quick_model_learns_from_them(run, tmp_path: Path
     decide(elsewhere, "confirm", ["sitting_1.jpg"])
     table = tmp_path / "decisions.csv"
     exported = run("review", "--dataset", elsewhere, "--export", table)
-    assert "4 relabelled, 1 excluded, 1 right as they are" in exported.stdout
+    assert "0 relabelled, 1 excluded, 5 right as they are" in exported.stdout
     with table.open("a") as file:
         file.write("unknown.jpg,running,exclude,,\n")
     imported = run("review", "--dataset", here, "--import", table)
     assert imported.returncode == 1
+    assert "4 relabelled, 1 excluded, 1 right as they are" in imported.stdout
     assert "unknown.jpg" in imported.stderr
     assert set(load_decisions(here).relabelled) == set(wrong)
 
@@ -82,6 +83,28 @@ def test_decisions_stay_readable_when_some_are_about_photographs_that_are_not_he
     (step,) = load_decisions(here).steps
     (known,) = load_decisions(elsewhere).steps
     assert step.photographs == {"running_0.jpg": known.photographs["running_0.jpg"]}
+
+
+def test_a_label_that_stays_the_same_is_not_counted_and_a_new_spelling_is_named(
+    run, tmp_path: Path
+) -> None:
+    here = write_dataset(tmp_path / "here", per_class=4)
+    decide(here, "relabel", ["sitting_0.jpg", "running_0.jpg", "running_1.jpg"], "running")
+    said = run("review", "--dataset", here)
+    assert "1 relabelled, 0 excluded, 2 right as they are" in said.stdout
+    assert "spelling" not in said.stderr
+    trained = run("train", "--dataset", here, "--cleaned", "--name", "x", "--effort", "quick")
+    assert "1 relabelled, 0 excluded by the review." in trained.stderr
+
+    table = tmp_path / "decisions.csv"
+    table.write_text("filename,decision,new_label\nsitting_1.jpg,relabel,Running\n")
+    for args in (
+        ("review", "--dataset", here, "--import", table),
+        ("train", "--dataset", here, "--cleaned", "--name", "y", "--effort", "quick"),
+    ):
+        said = run(*args).stderr
+        assert "differ only in spelling" in said and "'Running' (1) and 'running' (5)" in said
+        assert "relabel those photographs" in said and "merge-labels" not in said
 
 
 def test_resuming_names_what_it_does_not_take(

@@ -16,10 +16,12 @@ from har_core.dataset.decision_tables import (
     cleaned_dataset,
     decisions_about,
     decisions_csv,
+    new_labels,
     read_decisions_csv,
 )
 from har_core.dataset.decisions import (
     Decision,
+    Decisions,
     cleaned_table,
     decide,
     decide_together,
@@ -122,6 +124,15 @@ def test_relabelled_photograph_that_was_not_listed_is_added(
     csv = tmp_path / "cleaned.csv"
     csv.write_text(cleaned_csv(tiny_dataset))
     assert load_dataset(tiny_dataset, csv).iloc[-1]["filename"] == "new.jpg"
+
+
+def test_a_label_is_new_only_if_the_table_does_not_give_it(tmp_path: Path) -> None:
+    rows = [("a", "run"), ("b", "sit"), ("c", "run"), ("c", "sit"), ("d", ""), ("e", "sit")]
+    table = pd.DataFrame(rows, columns=["filename", "label"])
+    step = Decision("relabel", ("a", "b", "c", "d", "unlisted", "gone"), "run")
+    relabelled, labelled = new_labels(table, Decisions(tmp_path, (step,)), {"unlisted"})
+    assert relabelled == ["b", "c"]  # of c, one of two rows says otherwise
+    assert labelled == ["d", "unlisted"]
 
 
 def present(folder: Path) -> dict[str, str]:
