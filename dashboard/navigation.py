@@ -25,6 +25,10 @@ _STYLE = """<style>
 { color: #ffffff !important; }
 [role="dialog"] [data-testid="stHeading"] h2 { font-size: 1.25rem !important; }
 .js-plotly-plot text[style*="fill: rgb(128, 132, 149)"] { fill: currentColor !important; }
+.st-key-confused_pairs button { text-align: start; }
+.st-key-confused_pairs img
+{ width: 31%; max-width: 90px; aspect-ratio: 1; object-fit: cover; border-radius: 8px; }
+.st-key-confused_pairs img + img { margin-left: 3%; }
 @media (max-width: 960px) {
 [data-testid="stMain"] [data-testid="stHorizontalBlock"]
 > [data-testid="stColumn"]:nth-last-child(2):first-child,

@@ -27,7 +27,7 @@ def show_confused_pairs(shown: Shown) -> None:
         st.session_state[VIEW_KEY] = TITLE
         choose_cell(shown.result.class_names, (label, prediction))
 
-    confusions.show_confused_pairs(shown.result, _EvaluatedCells(shown), open_cell)
+    confusions.show_confused_pairs(shown.result, _EvaluatedCells(shown), open_cell, per_row=3)
 
 
 class _EvaluatedCells:

@@ -28,23 +28,20 @@ def show_summary(shown: Shown) -> None:
 
 
 def show_overview(shown: Shown) -> None:
-    """Draw the headline metrics, what the model confuses, and how each class fares."""
+    """Draw the headline metrics, how each class fares, and what the model confuses."""
     show_metric_tiles(shown.result.headline_intervals)
     st.caption(
         "Under each value its 95 % interval: a bootstrap over near-duplicate groups.",
         help=f"{GLOSSARY['bootstrap']} {GLOSSARY['near-duplicate group']}",
     )
-    classes, pairs = st.columns([7, 4], gap="medium")
-    with classes:
-        st.header("How each class fares", anchor=False)
-        st.plotly_chart(
-            per_class_figure(shown.result.per_class()),
-            key="per_class",
-            config=NO_TOOLBAR,
-            alt="F1 score of every class with its interval",
-        )
-    with pairs:
-        show_confused_pairs(shown)
+    st.header("How each class fares", anchor=False)
+    st.plotly_chart(
+        per_class_figure(shown.result.per_class()),
+        key="per_class",
+        config=NO_TOOLBAR,
+        alt="F1 score of every class with its interval",
+    )
+    show_confused_pairs(shown)
 
 
 def show_downloads(shown: Shown, caveats: list[str]) -> None:

@@ -1,6 +1,7 @@
 """What a model takes for what: the matrix, its worst pairs, the photographs of a cell."""
 
 from collections.abc import Callable
+from html import escape
 from typing import Any, Final, Protocol
 
 import numpy as np
@@ -16,6 +17,7 @@ from dashboard.widgets.sections import run_again
 from dashboard.wording.metrics import cell_title
 from dashboard.wording.names import counted_share, escape_markdown, human_name, markdown_name
 from har_core.evaluation.confusion import Share, confusion_shares, most_confused_pairs
+from har_core.images.thumbnails import data_uri
 from har_core.storage.spreadsheets import escape_formula
 from har_core.wording import counted
 
@@ -207,7 +209,10 @@ def _show_cell(result: Confusions, photos: CellPhotos) -> None:
 
 
 def show_confused_pairs(
-    result: Confusions, photos: CellPhotos, on_click: Callable[[str, str], None]
+    result: Confusions,
+    photos: CellPhotos,
+    on_click: Callable[[str, str], None],
+    per_row: int = 1,
 ) -> None:
     """Draw the pairs of classes that are confused most; a click opens a pair's photographs."""
     pairs = most_confused_pairs(result.confusion, result.class_names, limit=6)
@@ -215,22 +220,35 @@ def show_confused_pairs(
     if pairs.empty:
         st.caption("The model makes no mistake on these photographs.")
         return
-    for rank, pair in enumerate(pairs.itertuples()):
-        with st.container(border=True, gap="xsmall"):
-            st.button(
-                f"**{escape_markdown(cell_title(pair.label, pair.prediction))}**",
-                key=f"pair_{rank}",
-                type="tertiary",
-                icon=":material/arrow_forward:",
-                icon_position="right",
-                on_click=on_click,
-                args=(pair.label, pair.prediction),
-            )
-            n = int(pairs["count"].iloc[rank])
-            share = f"{counted_share(pair.share)} of {markdown_name(pair.label)}"
-            st.caption(f"{counted(n, 'photograph')}, {share}")
-            pictures = photos.first(photos.find(pair.label, pair.prediction))
-            if pictures:
-                with st.container(horizontal=True, gap="xsmall"):
-                    for name, picture in pictures.items():
-                        st.image(picture, width=76, alt=f"The photograph {name}")
+    cards = list(enumerate(pairs.to_dict("records")))
+    with st.container(key="confused_pairs"):
+        for row in (cards[at : at + per_row] for at in range(0, len(cards), per_row)):
+            for column, (rank, pair) in zip(st.columns(per_row), row, strict=False):
+                with column, st.container(border=True, gap="xsmall", height="stretch"):
+                    _show_pair(pair, rank, photos, on_click)
+
+
+def _show_pair(
+    pair: dict[Any, Any], rank: int, photos: CellPhotos, on_click: Callable[[str, str], None]
+) -> None:
+    """Draw a card's content, of a row of `most_confused_pairs`."""
+    label, prediction = pair["label"], pair["prediction"]
+    st.button(
+        f"**{escape_markdown(cell_title(label, prediction))}**",
+        key=f"pair_{rank}",
+        type="tertiary",
+        icon=":material/arrow_forward:",
+        icon_position="right",
+        on_click=on_click,
+        args=(label, prediction),
+    )
+    share = f"{counted_share(pair['share'])} of {markdown_name(label)}"
+    st.caption(f"{counted(pair['count'], 'photograph')}, {share}")
+    pictures = photos.first(photos.find(label, prediction))
+    if pictures:
+        # `st.image` would send no more pixels than it is wide; these are sharp on dense screens.
+        drawn = (
+            f'<img src="{data_uri(picture)}" alt="The photograph {escape(name)}">'
+            for name, picture in pictures.items()
+        )
+        st.html("".join(drawn))
