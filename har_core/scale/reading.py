@@ -12,7 +12,9 @@ from har_core.scale.sources.contents import ContainerReader
 from har_core.scale.sources.items import UNKNOWN, Item
 from har_core.scale.sources.locations import (
     BUCKETS,
+    WEB,
     NoAddressError,
+    NoAnswerError,
     SourceLostError,
     is_remote,
     open_filesystem,
@@ -223,6 +225,14 @@ def _from_server(item: Item) -> bytes:
 
     try:
         return with_retries(read, item.uri)
+    except NoAnswerError as error:
+        raise InvalidImageError(str(error), "unreadable") from error
+    except SourceLostError as error:
+        if not item.uri.lower().startswith(WEB):
+            raise
+        # Of many servers, one that is broken must not end the job.
+        message = f"{item.uri} cannot be reached ({error.__cause__})."
+        raise InvalidImageError(message, "unreadable") from error
     except FileNotFoundError as error:
         raise InvalidImageError(f"There is no {item.uri}.", "unreadable") from error
     except PermissionError as error:

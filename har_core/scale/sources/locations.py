@@ -11,7 +11,7 @@ from datetime import timedelta
 from typing import Any, Final, TypeVar
 from urllib.parse import unquote, urlsplit
 
-from har_core.errors import DatasetError, HarError
+from har_core.errors import DatasetError, HarError, on_one_line
 from har_core.extras import require_scale_extra
 from har_core.storage.names import one_line, real_path
 
@@ -24,6 +24,7 @@ _TRIES: Final = 6
 _FIRST_WAIT_S: Final = 0.5
 _ASK_GOOGLE: Final = timedelta(seconds=1)
 BUCKETS: Final = ("s3", "gs", "gcs")
+WEB: Final = ("http", "https")
 # More than S3's rules allow today: old buckets and other servers have such names.
 _BUCKET: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9._:-]{1,254}", re.ASCII)
 _NO_NUL: Final = "no path can hold a NUL character"
@@ -39,6 +40,10 @@ class SourceLostError(HarError):
 
 class NoAddressError(HarError):
     """There can be nothing at a location: no such kind of it, or no such bucket."""
+
+
+class NoAnswerError(HarError):
+    """A web server does not answer, which others that a list names may do."""
 
 
 class SourceDamagedError(DatasetError):
@@ -143,7 +148,30 @@ def _fsspec_filesystem(scheme: str) -> tuple[Any, Callable[[str], str]]:
         raise NoAddressError(f"Cannot read {scheme}:// locations: {error}.") from error
     except ImportError as error:
         raise HarError(f"Cannot read {scheme}:// locations: {error}.") from error
+    if scheme in WEB:
+        _let_say_why(found)
     return fs.PyFileSystem(fs.FSSpecHandler(found)), found._strip_protocol
+
+
+def _let_say_why(web: Any) -> None:
+    """Let fsspec's filesystem of the web raise what went wrong: it says that nothing is there."""
+    asked = web.info
+
+    def info(path: str, **options: Any) -> Any:
+        try:
+            return asked(path, **options)
+        except FileNotFoundError as error:
+            cause = error.__cause__
+            status = getattr(cause, "status", None)
+            if not isinstance(cause, Exception) or status in (404, 410):
+                raise
+            if status or isinstance(cause, ValueError):  # an answer; or an address that can be none
+                raise cause from None
+            why = on_one_line(cause) or type(cause).__name__
+            raise NoAnswerError(f"{path} cannot be reached ({why}).") from cause
+
+    web.info = info
+    web.isfile = lambda path: info(path) is not None
 
 
 def with_retries(action: Callable[[], T], what: str, *, wait: float = _FIRST_WAIT_S) -> T:

@@ -6,7 +6,7 @@ import tarfile
 import threading
 from dataclasses import replace
 from functools import partial
-from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
+from http.server import BaseHTTPRequestHandler, SimpleHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
 
@@ -22,6 +22,7 @@ from har_core.scale.models import fingerprint
 from har_core.scale.results import INFO_FILE, Results, results_schema
 from har_core.scale.scanned.scanning import scan_sources
 from har_core.scale.scoring import score
+from har_core.scale.sources import locations
 from har_core.scale.status import read_status
 from tests.command_line import har
 from tests.drawing import CLASS_NAMES, photo_bytes, write_tiny_bundle
@@ -150,6 +151,44 @@ def test_photographs_behind_a_web_server_are_scored(inline: None, tmp_path: Path
     assert named["action"].fillna("none").tolist() == ["sitting", "none", "none"]
     assert named["error"].iloc[1] == f"There is no {address}/gone.jpg."
     assert str(named["error"].iloc[2]).startswith(f"Cannot open {wrong}: ")
+
+
+def test_web_server_that_does_not_answer_is_not_taken_for_one_without_the_photograph(
+    inline: None, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    pytest.importorskip("aiohttp", reason="aiohttp is not installed (requirements-scale.txt)")
+    monkeypatch.setattr(locations.time, "sleep", lambda seconds: None)
+    statuses = {"/secret.jpg": 403, "/broken.jpg": 500, "/gone.jpg": 410}
+
+    class Refusing(BaseHTTPRequestHandler):
+        def do_GET(self) -> None:
+            self.send_response(statuses[self.path])
+            self.end_headers()
+
+        do_HEAD = do_GET
+
+        def log_message(self, *args: object) -> None:
+            pass
+
+    with ThreadingHTTPServer(("127.0.0.1", 0), Refusing) as server:
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        address = f"http://127.0.0.1:{server.server_port}"
+        away = "http://127.0.0.1:1/a.jpg"
+        names = [away, *(address + path for path in statuses)]
+        (tmp_path / "list.txt").write_text("\n".join(names))
+        score([str(tmp_path / "list.txt")], str(tmp_path / "results"))
+        with pytest.raises(HarError, match=f"{away} cannot be reached .*Connect call failed"):
+            score([away], str(tmp_path / "none"))
+        with pytest.raises(HarError, match=f"{address}/secret.jpg may not be read"):
+            score([f"{address}/secret.jpg"], str(tmp_path / "none"))
+        server.shutdown()
+    rows = rows_of(tmp_path / "results").set_index("uri")
+    assert set(rows["reason"]) == {"unreadable"}
+    said = rows["error"]
+    assert said[away].startswith(f"{away} cannot be reached (Cannot connect to host")
+    assert said[f"{address}/secret.jpg"].startswith(f"{address}/secret.jpg may not be read: 403")
+    assert said[f"{address}/broken.jpg"].startswith(f"{address}/broken.jpg cannot be reached (500")
+    assert said[f"{address}/gone.jpg"] == f"There is no {address}/gone.jpg."
 
 
 def test_input_that_is_named_twice_has_one_row(
