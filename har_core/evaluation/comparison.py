@@ -6,6 +6,7 @@ from dataclasses import dataclass
 import numpy as np
 import pandas as pd
 
+from har_core.dataset.duplicates import groups_of
 from har_core.errors import DatasetError
 from har_core.evaluation.bootstrap import Interval, difference_interval, percentile_interval
 from har_core.evaluation.result import EvaluationResult
@@ -166,8 +167,9 @@ def compare_models(results: Mapping[str, EvaluationResult]) -> Comparison:
             "the same set first."
         )
     aligned = {m: r.take(keys[m].get_indexer(common)) for m, r in results.items()}
-    # Equal groups and seed draw equal resamples, so that differences are paired.
-    groups = aligned[first].groups
+    # Equal groups and seed draw equal resamples, so that differences are paired. What one of the
+    # evaluations knows to be near duplicates are near duplicates, whichever comes first.
+    groups = _linked(result.groups for result in aligned.values())
     aligned = {model: result.regrouped(groups) for model, result in aligned.items()}
     correct = {model: result.correct for model, result in aligned.items()}
     return Comparison(
@@ -189,6 +191,15 @@ def _photograph_keys(model: str, result: EvaluationResult) -> pd.MultiIndex:
     table = pd.DataFrame({"sha256": result.sha256, "label": result.label_names})
     copy = table.groupby(["sha256", "label"]).cumcount()
     return pd.MultiIndex.from_arrays([table["sha256"], table["label"], copy])
+
+
+def _linked(groups: Iterable[np.ndarray]) -> np.ndarray:
+    """Return groups of what is linked by any of several groupings of the same photographs."""
+    linked, *others = groups
+    for other in others:
+        _, first, place = np.unique(other, return_index=True, return_inverse=True)
+        linked = groups_of(linked, np.stack([first[place], np.arange(len(place))], axis=1))
+    return linked
 
 
 def disagreements(first: EvaluationResult, second: EvaluationResult) -> pd.DataFrame:

@@ -334,6 +334,25 @@ def test_copies_are_paired_by_their_labels():
         compare_models({"first": first, "second": listed("sit", "sit")})
 
 
+def test_near_duplicates_that_one_evaluation_knows_are_together_in_both():
+    """Five copies of each photograph; the first model's evaluation is of before that was known."""
+    labels, probabilities = (np.repeat(part[:60], 5, axis=0) for part in make_case("random"))
+    groups = np.arange(len(labels)) // 5
+    alone = evaluate(labels, probabilities)
+    alone = replace(alone, sha256=np.array(digests(alone.filenames)))
+    said = np.where(groups % 4 == 0, labels, alone.predictions)
+    known = replace(alone.regrouped(groups), probabilities=np.eye(6)[said] * 0.94 + 0.01)
+    both = known.regrouped(alone.groups // 10)
+    expected = compare_models({"a": alone.regrouped(groups), "b": known})
+    there = compare_models({"a": alone, "b": known})
+    back = compare_models({"b": known, "a": alone})
+    assert there.tests["b"] == expected.tests["b"]
+    assert there.differences["b"] == expected.differences["b"]
+    assert back.tests["a"].p_value == there.tests["b"].p_value
+    tens = compare_models({"a": alone, "b": known, "c": both}).results["a"].groups
+    assert len(np.unique(tens)) == 30
+
+
 def test_models_the_other_way_round_differ_as_much_the_other_way():
     """The second is surer, and right on more; every photograph has a copy."""
     labels, probabilities = (np.repeat(part[:150], 2, axis=0) for part in make_case("random"))
