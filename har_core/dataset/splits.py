@@ -256,7 +256,7 @@ def inherited_split(
         rank = table["sha256"].map(known.drop_duplicates("sha256").set_index("sha256")["rank"])
         of_group = rank.groupby(table["duplicate_group"])
         first = of_group.transform("min")
-        torn = (rank.isna() & first.ne(of_group.transform("max")) & first.notna()).to_numpy()
+        torn = (first.ne(of_group.transform("max")) & first.notna()).to_numpy()
         joined = rank.fillna(first.mask(torn))
         split = joined.map(dict(enumerate(PRECEDENCE))).fillna("").astype(object)
     new = split.eq("").to_numpy() & ~torn

@@ -7,6 +7,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from har_core.analysis import opinions
 from har_core.analysis.neighbours import (
     nearest_of_class,
     nearest_others,
@@ -122,6 +123,22 @@ def test_neighbours_vote_without_the_photograph_and_its_copies() -> None:
     assert nearest_of_class(components, pd.Series(labels), groups, 0, "sit").tolist() == []
 
 
+def test_duplicates_say_the_labels_of_the_others_where_they_differ() -> None:
+    photographs = pd.DataFrame(
+        {
+            "label": ["run", "run", "sit", "run", "", "sit", "sit", "run"],
+            "duplicate_group": pd.array([1, 1, 1, 2, 2, 3, 3, None], dtype="Int64"),
+        }
+    )
+    said = opinions_of_duplicates(photographs)
+    assert said.independent.all()
+    assert said.probabilities.to_dict("index") == {
+        0: {"run": 0.5, "sit": 0.5},
+        1: {"run": 0.5, "sit": 0.5},
+        2: {"run": 1.0, "sit": 0.0},
+    }
+
+
 def test_planted_labels_lead_the_queue_of_a_drawn_dataset(
     tmp_path: Path, tiny_models: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -164,3 +181,22 @@ def test_what_a_model_has_learned_from_is_no_second_opinion(
     photographs.loc[2, "split"] = ""
     model = collect_opinions(photographs, analysis, tiny_models / "tiny")[0]
     assert model.independent[model.independent].index.tolist() == [0]
+
+
+def test_recorded_opinions_count_only_if_they_judge_all(
+    tmp_path: Path, tiny_models: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Of two regressions, one may be surer: a mixture would make the other's look doubtful."""
+    monkeypatch.setenv("HAR_CACHE_DIR", str(tmp_path / "cache"))
+    folder = write_dataset(tmp_path / "photos", per_class=10)
+    photographs, model = scan_dataset(folder, workers=1).assign(split=""), tiny_models / "tiny"
+    analysis = analyse_photographs(model, photographs)
+    record = photographs[["sha256", "label"]].assign(clapping=0.2, running=0.5, sitting=0.3)
+    for rows, is_taken in ((record, True), (record.iloc[1:], False)):
+        monkeypatch.setattr(
+            opinions, "recorded_cross_validation", lambda folder, manifest, rows=rows: rows
+        )
+        said = collect_opinions(photographs, analysis, model)[1]
+        assert said.source == "regression"
+        assert said.probabilities["running"].eq(0.5).all() == is_taken
+        assert len(said.probabilities) == len(photographs)

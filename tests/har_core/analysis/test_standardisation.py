@@ -38,14 +38,17 @@ def test_feature_that_few_photographs_hardly_have_does_not_decide_of_others(
     np.testing.assert_allclose(probabilities(others), probabilities(features[:2]), atol=0.2)
 
 
-def test_constant_features_leave_the_scale_of_the_others_alone() -> None:
+@pytest.mark.parametrize("noise", [0, 1e-9], ids=["exactly", "but for rounding"])
+def test_constant_features_leave_the_scale_of_the_others_alone(noise: float) -> None:
     rng = np.random.default_rng(0)
-    varying = rng.normal(scale=0.01, size=(40, 4)).astype(np.float32)
-    constant = np.full((40, 9), 3, np.float32)
+    varying = rng.normal(size=(40, 4)) * [0.0001, 0.01, 0.01, 0.01]
+    constant = 3 + noise * rng.normal(size=(40, 9))
     scaler = fit_scaler(np.hstack([varying, constant]))
-    np.testing.assert_allclose(scaler.scale_[:4], varying.std(axis=0), rtol=1e-5)
+    least = 0.1 * np.median(varying.std(axis=0))
+    expected = np.maximum(varying.std(axis=0), least)
+    np.testing.assert_allclose(scaler.scale_[:4], expected, rtol=1e-5)
     scaled = scaler.transform(np.hstack([varying, constant]))
-    assert np.abs(scaled[:, 4:]).max() < 1e-6
+    assert np.abs(scaled[:, 4:]).max() < 1e-5
 
 
 def test_features_that_are_all_constant_are_only_shifted() -> None:

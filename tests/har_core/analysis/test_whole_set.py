@@ -287,6 +287,15 @@ def test_without_photographs_there_are_no_suspects() -> None:
     assert suspects.by_class.empty
 
 
+def test_of_one_class_no_label_is_contradicted() -> None:
+    said = np.array([[0.1, 0.9, 0.0], [0.8, 0.1, 0.1], [0.0, 0.0, 1.0]])
+    labels = pd.Series([CLASS_NAMES[0]] * 3)
+    suspects = find_label_suspects(labels, said, CLASS_NAMES, np.arange(3))
+    assert not suspects.ranking["is_label_issue"].any()
+    (row,) = suspects.by_class.itertuples()
+    assert (row.Index, row.photographs, row.suspects, row.noise) == (CLASS_NAMES[0], 3, 0, 0)
+
+
 def test_copies_share_a_fold_so_that_none_is_judged_by_its_copy() -> None:
     rng = np.random.default_rng(0)
     # Noise without any signal, in pairs of copies that carry the same label.
@@ -375,7 +384,7 @@ def test_interval_of_a_share_of_doubtful_labels_is_wilsons() -> None:
         assert (low[place], high[place]) == pytest.approx((ends.low, ends.high), abs=1e-9)
 
 
-@pytest.mark.parametrize("number", [1, 5, 6])
+@pytest.mark.parametrize("number", [1, 2, 4, 5, 6])
 def test_groups_number_only_duplicates_alike(number: int) -> None:
     groups = pd.array([number, None, number, None], dtype="Int64")
     numbers = group_numbers(pd.DataFrame({"duplicate_group": groups}))

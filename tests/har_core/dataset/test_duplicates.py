@@ -1,6 +1,7 @@
 import io
 
 import numpy as np
+import pytest
 from PIL import Image, ImageEnhance, ImageFilter, ImageOps
 
 from har_core.dataset import duplicates
@@ -101,6 +102,22 @@ def test_no_bound_is_below_the_correlation_that_it_bounds() -> None:
     bounds = low_frequencies(prints).bounds(first, second).reshape(either.shape)
     assert (bounds >= either - 1e-4).all()
     assert np.median(bounds - either) < 0.5  # or it would rule out nothing
+
+
+@pytest.mark.parametrize("mirrored", [False, True])
+def test_a_pair_that_barely_reaches_the_correlation_is_found(mirrored: bool) -> None:
+    """Of pictures of few frequencies the bounds are the correlation itself."""
+    across, down = np.cos(np.outer([1, 2], np.arange(32) + 0.5) * np.pi / 32)
+    first, other = (np.outer(wave, across).ravel() / 16 for wave in (across, down))
+    for above in (1e-3, -1e-3):
+        wanted = DUPLICATE_CORRELATION + above
+        second = wanted * first + np.sqrt(1 - wanted**2) * other
+        pictures = np.stack([first, second]).astype(np.float32)
+        if mirrored:
+            pictures[1:] = mirror_fingerprints(pictures[1:])
+        pairs, correlations = near_duplicate_pairs(pictures)
+        assert len(pairs) == (above > 0)
+        np.testing.assert_allclose(correlations, [wanted] * len(pairs), rtol=1e-5)
 
 
 def test_comparing_everything_misses_no_pair_at_the_edge_of_a_block(monkeypatch) -> None:

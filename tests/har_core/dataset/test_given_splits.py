@@ -109,6 +109,17 @@ def test_what_resembles_what_an_earlier_model_has_learned_from_does_not_measure(
     assert left_out(table.assign(split=split))["reason"].str.endswith("measured by").all()
 
 
+def test_what_measured_an_earlier_model_measures_on_beside_what_it_has_learned_from() -> None:
+    """A test photograph that the earlier model was measured on stays; its copy is not learned."""
+    split = split_as_given(
+        ["a", "a", "a", "b", "b"],
+        [0, 0, 1, 2, 3],
+        ["train", "test", "train", "train", "test"],
+        known=[True, True, False, False, False],
+    )
+    assert list(split) == ["", "test", "train", "train", "test"]
+
+
 def test_what_an_earlier_model_has_left_out_is_left_out_again() -> None:
     table = pd.DataFrame(
         {
