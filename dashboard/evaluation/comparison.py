@@ -19,7 +19,7 @@ from dashboard.wording.glossary import GLOSSARY
 from dashboard.wording.metrics import metric_value, signed_difference
 from dashboard.wording.names import escape_markdown, human_name
 from har_core.errors import DatasetError, HarError
-from har_core.evaluation.comparison import Comparison, disagreements
+from har_core.evaluation.comparison import SEVERAL_TESTS, Comparison, disagreements
 from har_core.evaluation.result import EvaluationResult
 from har_core.evaluation.store import BUNDLE_SPLITS
 from har_core.evaluation.totals import HEADLINE_METRICS, METRIC_TITLES
@@ -186,6 +186,8 @@ def _show_side_by_side(shown: Shown, evaluations: Mapping[str, tuple[Path, str]]
             escape_markdown(comparison.tests[name].describe(first, name)),
             help=GLOSSARY["permutation test"],
         )
+    if len(chosen) > 1:
+        st.caption(SEVERAL_TESTS)
     rival = chosen[0]
     if len(chosen) > 1:
         rival = st.segmented_control(

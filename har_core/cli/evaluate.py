@@ -322,6 +322,7 @@ def _print_verdict(models: list[str]) -> None:
 
 
 def _print_comparison(comparison: "Comparison") -> None:
+    from har_core.evaluation.comparison import SEVERAL_TESTS
     from har_core.evaluation.totals import METRIC_TITLES
 
     first, *others = comparison.results
@@ -342,3 +343,5 @@ def _print_comparison(comparison: "Comparison") -> None:
             )
         console.print(table)
         console.print(comparison.tests[name].describe(first, name))
+    if len(others) > 1:
+        console.print(SEVERAL_TESTS)

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
+from typing import Final
 
 import numpy as np
 import pandas as pd
@@ -12,6 +13,12 @@ from har_core.evaluation.bootstrap import Interval, difference_interval, percent
 from har_core.evaluation.result import EvaluationResult
 from har_core.evaluation.totals import HEADLINE_METRICS, counts_right_answers
 from har_core.wording import counted
+
+# What to know where more than two models are compared.
+SEVERAL_TESTS: Final = (
+    "Each model is tested by itself: of twenty that are as good as the first one, one has p < 0.05 "
+    "by chance."
+)
 
 
 @dataclass(frozen=True)

@@ -18,6 +18,7 @@ from har_core.dataset.table import load_dataset
 from har_core.evaluation.audit.answers import answer, read_answers
 from har_core.evaluation.audit.estimate import audit_sample, estimate
 from har_core.evaluation.calibration import fit_temperature
+from har_core.evaluation.comparison import SEVERAL_TESTS
 from har_core.evaluation.store import keep_evaluation, list_evaluations, read_evaluation
 from har_core.model import bundle
 from har_core.model.manifest import PREDICTIONS_FILE, SPLITS_FILE, read_manifest
@@ -388,6 +389,11 @@ def test_two_models_are_compared_on_the_same_photographs(app, model, dataset):
     assert "a permutation test over" in texts(app)
     assert list(app.table[0].value.columns) == ["drawn", "rival", "rival minus drawn"]
     assert "30 photographs that every model was evaluated on" in texts(app)
+    assert SEVERAL_TESTS not in texts(app)
+    write_rival(dataset, model, "other")
+    app.run()
+    app.multiselect(key="with").set_value(["rival", "other"]).run()
+    assert SEVERAL_TESTS in texts(app)
 
 
 def test_a_rival_without_a_common_class_is_not_offered_to_be_evaluated(app, model, dataset):

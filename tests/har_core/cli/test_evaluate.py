@@ -9,6 +9,7 @@ from typer.testing import CliRunner, Result
 from har_core.cli import evaluate, main
 from har_core.dataset.table import load_dataset
 from har_core.errors import HarError
+from har_core.evaluation.comparison import SEVERAL_TESTS
 from har_core.evaluation.documents import metrics_json
 from har_core.evaluation.store import read_evaluation
 from tests.drawing import CLASS_NAMES, COLOUR_WEIGHTS, photo_bytes, write_tiny_bundle
@@ -145,6 +146,9 @@ def test_compare_prints_differences_and_the_test(dataset, tmp_path):
     write_tiny_bundle(tmp_path / "models", "unrecorded")  # measured on the split of the first
     others = ("compare", "good", "unrecorded", "--dataset", dataset, "--split", "test")
     assert run(*others).exit_code == 0
+    assert SEVERAL_TESTS not in " ".join(answer.stdout.split())
+    several = run("compare", "good", "bad", "unrecorded", "--dataset", dataset, "--split", "test")
+    assert SEVERAL_TESTS in " ".join(several.stdout.split())
 
 
 def test_photographs_that_only_share_names_with_the_test_split_are_refused(
