@@ -159,10 +159,10 @@ def judge_models(old: Path, new: Path, *, labels: str | None = None) -> Verdict:
     chosen = chosen[known]
     differing = of_model[old.name].ne(of_model[new.name])[known]
     comparison = compare_models({m: _relabelled(r, chosen) for m, r in results.items()})
-    test, difference = comparison.tests[new.name], comparison.differences[new.name]["top1"]
+    test = comparison.tests[new.name]
     outcome: Outcome = "not distinguishable"
-    if test.p_value < SIGNIFICANT_BELOW and difference.value:
-        outcome = "better" if difference.value > 0 else "worse"
+    if test.p_value < SIGNIFICANT_BELOW:
+        outcome = "better" if test.only_second > test.only_first else "worse"
     everything = set().union(*(r.sha256.tolist() for r in results.values()))
     return Verdict(
         old.name,

@@ -4,6 +4,7 @@ import pandas as pd
 import pytest
 
 from har_core.errors import ModelBundleError
+from har_core.model import bundle
 from har_core.model.manifest import (
     CROSS_VALIDATED_FILE,
     INHERITED_FILE,
@@ -94,6 +95,8 @@ def test_a_model_may_know_labels_unless_it_records_that_it_has_not_learned_them(
     for split, known in (("train", True), ("validation", True), ("test", False)):
         write_splits(folder, prepared, [split] * n)
         assert knows_labels(folder, prepared) == known
+    bundle.update_manifest(folder, training={"base": "imported"})  # whose photographs nobody knows
+    assert knows_labels(folder, prepared)
 
 
 def test_cross_validation_of_the_same_photographs_is_found_again(tiny_models, prepared):

@@ -21,7 +21,8 @@ from har_core.model.manifest import (
     BundleManifest,
     read_manifest,
 )
-from har_core.model.novelty.detector import FALSE_ALARMS
+from har_core.model.novelty.detector import FALSE_ALARMS, read_novelty
+from har_core.model.records import read_splits
 from har_core.scan.scanning import scan_dataset
 from har_core.training import answering
 from har_core.training.answering import calibrate_bundle
@@ -43,7 +44,7 @@ def write_trained(folder: Path, validation: bool = True) -> Path:
     table["split"] = np.select(
         [number < 20, number < 36], ["train", "validation" if validation else "train"], "test"
     )
-    table["duplicate_group"] = np.arange(len(table))
+    table["duplicate_group"] = np.arange(len(table)) // 2
     table["sha256"] = [
         hashlib.sha256((dataset / "train" / name).read_bytes()).hexdigest()
         for name in table["filename"]
@@ -180,6 +181,21 @@ def test_refitted_model_holds_training_photographs_back_and_claims_no_sets(tmp_p
     assert manifest.rules.set_threshold is None
     # A tenth of 108 photographs is too few to set a threshold.
     assert NOVELTY_FILE not in manifest.files
+
+
+def test_what_is_held_back_of_a_refitted_model_is_compared_with_no_copy_of_itself(
+    tmp_path, monkeypatch
+):
+    monkeypatch.setattr(answering, "_HELD_BACK", 0.3)
+    folder = tmp_path / "models" / "trained"
+    calibrate_bundle(folder, write_trained(tmp_path, validation=False))
+    novelty = read_novelty((folder / NOVELTY_FILE).read_bytes(), NOVELTY_FILE)
+    splits = read_splits(folder)
+    compared = splits.iloc[novelty.rows]
+    assert set(compared["split"]) == {novelty.split} == {"train"}
+    assert (len(novelty.held_out), len(compared)) == (32, 76)
+    aside = splits[splits["split"].eq("train")].drop(compared.index)
+    assert not aside["duplicate_group"].isin(compared["duplicate_group"]).any()
 
 
 def test_bundle_without_splits_is_refused(tiny_models, tiny_dataset):

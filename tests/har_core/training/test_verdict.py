@@ -135,3 +135,22 @@ def test_copies_of_what_either_has_learned_from_do_not_judge(tmp_path: Path) -> 
     everything = write(tmp_path, "everything", 0, learned=tuple(range(9)), copies=True)
     with pytest.raises(DatasetError, match="neither has learned from"):
         judge_models(write(tmp_path, "nine", 0, learned=(9,)), everything)
+
+
+def test_a_photograph_that_lies_there_twice_judges_once(tmp_path: Path) -> None:
+    files = []
+    for number in range(N):
+        files.append(tmp_path / f"{number % (N - 4)}.bin")
+        files[-1].write_bytes(bytes([number % (N - 4)]))
+    table = pd.DataFrame(
+        {
+            "filename": [f"{n}.jpg" for n in range(N)],
+            "label": [CLASS_NAMES[code] for code in LABELS[np.arange(N) % (N - 4)]],
+            "split": "test",
+            "path": files,
+        }
+    )
+    for name in ("old", "new"):
+        write_evaluated_bundle(tmp_path, table, CLASS_NAMES, name=name)
+    comparison = judge_models(tmp_path / "old", tmp_path / "new").comparison
+    assert {result.n for result in comparison.results.values()} == {N - 4}
