@@ -202,6 +202,8 @@ def with_retries(action: Callable[[], T], what: str, *, wait: float = _FIRST_WAI
         except Exception as error:
             if is_refused(error):
                 raise PermissionError(str(error)) from error
+            if "NO_SUCH_BUCKET" in str(error):  # of pyarrow, where it writes
+                raise NoAddressError(f"There is no bucket {urlsplit(what).netloc}.") from error
             if isinstance(error, ValueError):  # of pyarrow: a name that none can have
                 raise HarError(f"Cannot open {what}: {error}.") from error
             if isinstance(error, OSError) and error.errno in _IMPOSSIBLE:

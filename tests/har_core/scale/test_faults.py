@@ -382,6 +382,14 @@ def test_bucket_without_a_name_is_said() -> None:
         open_filesystem("s3://")
 
 
+def test_results_in_a_bucket_that_does_not_exist_are_refused_at_once(
+    photographs: Path, bucket: tuple[str, object], inline: None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(locations.time, "sleep", lambda seconds: pytest.fail("asked again"))
+    with pytest.raises(HarError, match=r"^There is no bucket no-such-bucket\.$"):
+        score([str(photographs)], "s3://no-such-bucket/results")
+
+
 @pytest.mark.parametrize("uri", ["/a\0.jpg", "s3://there/a\0.jpg", "https://there/\0.jpg"])
 def test_path_with_a_nul_character_is_no_address(uri: str) -> None:
     with pytest.raises(NoAddressError, match=r"%00.*: no path can hold a NUL character\.$"):
