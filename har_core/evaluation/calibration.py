@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from typing import Final
 
 import numpy as np
+import pandas as pd
 
 from har_core.model.temperature import apply_temperature
 
@@ -113,7 +114,7 @@ def calibration_error_by_chance(
     bins = equal_mass_bins(confidence)
     codes = np.arange(len(confidence))
     if groups is not None:
-        codes = np.unique(groups, return_inverse=True)[1]
+        codes, _ = pd.factorize(groups)  # the same by whatever numbers the groups have
     n_groups = int(codes.max()) + 1
     rng = np.random.default_rng(0)
     errors = []

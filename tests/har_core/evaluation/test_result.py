@@ -170,7 +170,7 @@ def test_only_which_photographs_share_a_group_counts_not_its_number():
     labels, probabilities = make_case("random")
     groups = np.random.default_rng(2).integers(60, size=len(labels))
     result = evaluate(labels, probabilities, groups)
-    other = result.regrouped(groups * 7 - 100)
+    other = result.regrouped(groups * -7 + 100)
     assert other.headline() == result.headline()
     assert other.calibration_error_by_chance == result.calibration_error_by_chance
     assert (
