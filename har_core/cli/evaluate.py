@@ -28,7 +28,7 @@ from har_core.errors import HarError
 from har_core.model.loading import find_model, load_model
 from har_core.storage.names import one_line
 from har_core.storage.spreadsheets import table_csv
-from har_core.wording import counted
+from har_core.wording import are, counted
 
 if TYPE_CHECKING:
     from har_core.dataset.table import Dataset
@@ -245,10 +245,15 @@ def _run(
     from har_core.dataset.table import load_dataset
     from har_core.evaluation.caveats import caveats
     from har_core.evaluation.run import evaluate_dataset
-    from har_core.model.records import read_lineage, rows_of_split, unrecorded_ancestors
+    from har_core.model.records import (
+        missing_of_split,
+        read_lineage,
+        rows_of_split,
+        unrecorded_ancestors,
+    )
 
     loaded, folder = load_model(model), find_model(model)
-    table = load_dataset(dataset)
+    table, notes = load_dataset(dataset), []
     with progress_bar() as report:
         if split and "split" in table:
             table = rows_of_own_split(table, split)
@@ -256,6 +261,12 @@ def _run(
         elif split:
             recorded_by = find_model(splits_of) if splits_of else folder
             table = rows_of_split(table, recorded_by, split, report)
+            missing, recorded = missing_of_split(table, recorded_by, split)
+            if missing:
+                notes.append(
+                    f"{missing:,} of the {counted(recorded, 'photograph')} of {recorded_by.name}'s "
+                    f"{split} split {are(missing)} not in this dataset."
+                )
         evaluation = evaluate_dataset(
             loaded,
             table,
@@ -264,7 +275,7 @@ def _run(
             progress=lambda done, total: report(f"Evaluating {loaded.name}", done, total),
         )
     splits, unrecorded = read_lineage(folder), unrecorded_ancestors(folder)
-    return evaluation, caveats(evaluation, loaded.manifest, splits, unrecorded)
+    return evaluation, notes + caveats(evaluation, loaded.manifest, splits, unrecorded)
 
 
 def _thumbnails_of(dataset: "Dataset") -> Callable[[str], bytes | None]:

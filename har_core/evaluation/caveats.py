@@ -59,6 +59,8 @@ def caveats(
             f"The set has no photographs of {len(absent)} of the model's "
             f"{len(result.class_names)} classes: {some_of(absent)}."
         )
+        if answered := sorted(set(result.prediction_names).intersection(absent)):
+            found[-1] += f" Answered all the same, and 0 in macro F1: {some_of(answered)}."
     return found
 
 

@@ -223,6 +223,21 @@ def rows_of_split(
     return chosen.reset_index(drop=True)
 
 
+def missing_of_split(table: pd.DataFrame, folder: Path, split: str) -> tuple[int, int]:
+    """Count the photographs of a model's recorded split that a dataset's table lacks.
+
+    Returns
+    -------
+    missing, recorded : int
+        Of how many; see `rows_of_split`. Copies count once.
+    """
+    splits = read_splits(folder)
+    if splits is None:
+        return 0, 0
+    recorded = set(splits.loc[splits["split"].eq(split), "sha256"]) - {""}
+    return len(recorded.difference(sha256_of_files(table["path"].tolist()))), len(recorded)
+
+
 def predicted_splits(folder: Path, manifest: BundleManifest) -> list[str]:
     """Return the splits of which a bundle holds predictions, sorted.
 

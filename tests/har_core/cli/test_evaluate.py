@@ -54,6 +54,16 @@ def test_evaluate_writes_metrics_and_predictions(dataset, tmp_path):
     assert body["caveats"] == []
 
 
+def test_photographs_of_a_split_that_are_gone_or_replaced_are_counted(dataset):
+    photos = dataset / "train"
+    (photos / "running_3.jpg").write_bytes(photo_bytes("running", 500))
+    (photos / "sitting_3.jpg").unlink()
+    answer = run("evaluate", "--model", "good", "--dataset", dataset, "--split", "test")
+    assert "good on 4 photographs" in answer.stdout
+    said = "2 of the 6 photographs of good's test split are not in this dataset."
+    assert said in " ".join(answer.stderr.split())
+
+
 def test_the_page_and_the_command_line_write_the_same_fields_of_metrics(dataset, tmp_path):
     """Both take them from `metrics_json`; a model's own test split knows no folder."""
     metrics = tmp_path / "metrics.json"

@@ -238,7 +238,11 @@ def test_caveats_name_overlap_skipped_rows_absent_classes_and_old_networks(folde
     assert "earlier model" in old
     assert overlap.startswith(f"3 of {len(rows)} photographs")
     assert "1 × label unknown to the model: flying" in skipped
-    assert f"2 of the model's {len(HAR_CLASSES)} classes: running, {HAR_CLASSES[-1]}" in absent
+    assert f"2 of the model's {len(HAR_CLASSES)} classes: running, {HAR_CLASSES[-1]}." in absent
+    assert absent.endswith("Answered all the same, and 0 in macro F1: running.")
+    probabilities = np.eye(len(HAR_CLASSES))[raw.labels]
+    right = kept(folder, raw=replace(raw, probabilities=probabilities))
+    assert find_caveats(right, folder)[-1].endswith(f": running, {HAR_CLASSES[-1]}.")
 
 
 def test_photographs_that_nothing_tells_apart_are_admitted(folder):
