@@ -3,13 +3,14 @@
 import os
 import shlex
 from collections.abc import Iterable
+from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Final
 
 import typer
 
 from har_core.cli.terminal import stderr
-from har_core.errors import HarError
+from har_core.errors import DatasetError, HarError
 from har_core.images.formats import PHOTO_SUFFIXES
 from har_core.images.signatures import identify_content
 from har_core.model.manifest import MANIFEST_FILE
@@ -42,6 +43,15 @@ ColumnsOption = Annotated[
         metavar="filename=…,label=…",
         help="The table's headings of the photographs' names and of their labels, where they are "
         "not found by themselves.",
+    ),
+]
+
+CleanedOption = Annotated[
+    bool,
+    typer.Option(
+        "--cleaned",
+        help="Take the table as the review left it: without what was excluded, with corrected "
+        "labels.",
     ),
 ]
 
@@ -109,6 +119,28 @@ def warn_of_reviewed_spellings(dataset: "Dataset", cleaned: "pd.DataFrame") -> N
             f"{variants} To make them one: relabel those photographs on the Dataset page, or with "
             "'har review --import'."
         )
+
+
+def as_reviewed(dataset: "Dataset") -> "Dataset":
+    """Return a dataset as its decisions leave it, and say what that changed."""
+    from har_core.dataset.decision_tables import cleaned_dataset
+
+    cleaned, said = cleaned_dataset(dataset)
+    stderr.print(said)
+    return cleaned
+
+
+def as_measured(dataset: "Dataset", *, cleaned: bool) -> "Dataset":
+    """Return a dataset as its decisions leave it; or as it is, and say if there are any."""
+    from har_core.dataset.decisions import load_decisions
+
+    if cleaned:
+        return as_reviewed(dataset)
+    with suppress(DatasetError):  # what is wrong with a damaged file does not matter here
+        decisions = load_decisions(dataset.folder)
+        if decisions.excluded or decisions.relabelled:
+            _say("What was decided in the review does not count here; with --cleaned it does.")
+    return dataset
 
 
 def _say(note: str) -> None:

@@ -8,9 +8,11 @@ from typing import TYPE_CHECKING, Annotated, Final
 import typer
 
 from har_core.cli.datasets import (
+    CleanedOption,
     ColumnsOption,
     OldTableOption,
     TableOption,
+    as_measured,
     check_outputs,
     read_dataset,
 )
@@ -37,6 +39,7 @@ if TYPE_CHECKING:
 
 ReportRenderer = Callable[["Evaluation", list[str], Callable[[str], bytes | None]], str]
 REPORT_RENDERERS: Final = "har_core.report_renderers"
+_LISTED: Final = 20  # rows left out, so that thousands do not flood the terminal
 
 app = typer.Typer()
 
@@ -73,6 +76,7 @@ def evaluate(
     old_table: OldTableOption = None,
     columns: ColumnsOption = None,
     split: SplitOption = None,
+    cleaned: CleanedOption = False,
     report: Annotated[
         str | None, typer.Option(metavar="FILE", help="HTML report that opens without a network.")
     ] = None,
@@ -95,8 +99,10 @@ def evaluate(
     from har_core.evaluation.documents import metrics_json
 
     if results is not None:
-        if report or predictions:
-            raise typer.BadParameter("of RESULTS there is neither --report nor --predictions.")
+        if report or predictions or cleaned:
+            raise typer.BadParameter(
+                "of RESULTS there is no --report, no --predictions and no --cleaned."
+            )
         _evaluate_results(results, dataset, table or old_table, columns, split, model, json_file)
         return
     if dataset is None:
@@ -104,7 +110,7 @@ def evaluate(
     render = _report_renderer() if report else None
     read = read_dataset(dataset, table, old_table, columns)
     check_outputs((json_file, predictions, report), [find_model(model)], read)
-    evaluation, warnings = _run(model, read, split)
+    evaluation, warnings = _run(model, as_measured(read, cleaned=cleaned), split)
     result = evaluation.result
     if json_file:
         write_output(json_file, metrics_json(evaluation, warnings))
@@ -116,8 +122,10 @@ def evaluate(
         _print_metrics(evaluation)
     _print_caveats(evaluation.model, warnings)
     if len(evaluation.skipped):
-        for row in evaluation.skipped.itertuples():
+        for row in evaluation.skipped.head(_LISTED).itertuples():
             stderr.print(f"{one_line(row.filename)}: {row.reason}", style="red")
+        if (more := len(evaluation.skipped) - _LISTED) > 0:
+            stderr.print(f"… and {more:,} more", style="red")
         raise typer.Exit(ExitCode.INCOMPLETE)
 
 
@@ -188,6 +196,7 @@ def compare(
     old_table: OldTableOption = None,
     columns: ColumnsOption = None,
     split: SplitOption = None,
+    cleaned: CleanedOption = False,
     verdict: Annotated[
         bool,
         typer.Option(
@@ -210,10 +219,10 @@ def compare(
     if len(set(models)) != len(models):
         raise typer.BadParameter("the models must differ.")
     if verdict:
-        if table or old_table or columns or split:
+        if table or old_table or columns or split or cleaned:
             raise typer.BadParameter(
-                "--verdict goes by the predictions that the models record; leave out --split and "
-                "the options of tables."
+                "--verdict goes by the predictions that the models record; leave out --split, "
+                "--cleaned and the options of tables."
             )
         _print_verdict(models)
         return
@@ -224,7 +233,7 @@ def compare(
     from har_core.evaluation.comparison import compare_models
 
     evaluations: dict[str, Evaluation] = {}
-    read = read_dataset(dataset, table, old_table, columns)
+    read = as_measured(read_dataset(dataset, table, old_table, columns), cleaned=cleaned)
     for name in models:
         evaluations[name], warnings = _run(name, read, split, splits_of=models[0])
         _print_caveats(name, warnings)

@@ -11,9 +11,11 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from har_core.cli.datasets import (
+    CleanedOption,
     ColumnsOption,
     OldTableOption,
     TableOption,
+    as_reviewed,
     check_outputs,
     read_dataset,
     warn_of_reviewed_spellings,
@@ -34,7 +36,7 @@ from har_core.training.settings import TrainingSettings
 from har_core.wording import counted
 
 if TYPE_CHECKING:
-    from har_core.dataset.table import Dataset
+    pass
 
 app = typer.Typer()
 EffortName = StrEnum("EffortName", {"quick": "quick", "standard": "standard", "full": "full"})
@@ -47,15 +49,6 @@ LinksOption = Annotated[
         "not allow them.",
     ),
 ]
-CleanedOption = Annotated[
-    bool,
-    typer.Option(
-        "--cleaned",
-        help="Learn from the table as the review left it: without what was excluded, with "
-        "corrected labels.",
-    ),
-]
-
 _DEFAULTS = TrainingSettings()
 
 
@@ -199,7 +192,7 @@ def train(
     check_outputs([events], [recipe] if recipe else [], read, makes_folder=True)
     warn_of_spellings(read, dataset, table or old_table, columns)
     if cleaned:
-        as_it_was, read = read, _cleaned(read)
+        as_it_was, read = read, as_reviewed(read)
         warn_of_reviewed_spellings(as_it_was, read.rows)
     from har_core.training.publication import NotPublishedError
 
@@ -281,7 +274,7 @@ def publish(
     check_trained(RunFolder(run))
     read = read_dataset(dataset, table, None, columns, follow_links=links)
     if cleaned:
-        read = _cleaned(read)
+        read = as_reviewed(read)
     with progress_bar() as report:
         manifest = run_training(
             read,
@@ -327,14 +320,6 @@ def _is_given(context: typer.Context, setting: str) -> bool:
 
     source = context.get_parameter_source(OPTIONS.get(setting, setting))
     return source is not None and source.name == "COMMANDLINE"
-
-
-def _cleaned(dataset: "Dataset") -> "Dataset":
-    from har_core.dataset.decision_tables import cleaned_dataset
-
-    cleaned, said = cleaned_dataset(dataset)
-    stderr.print(said)
-    return cleaned
 
 
 def _say_what_was_written(name: str, manifest: BundleManifest) -> None:

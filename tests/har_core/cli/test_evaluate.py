@@ -7,6 +7,7 @@ import pytest
 from typer.testing import CliRunner, Result
 
 from har_core.cli import evaluate, main
+from har_core.dataset.decisions import decide
 from har_core.dataset.table import load_dataset
 from har_core.errors import HarError
 from har_core.evaluation.comparison import SEVERAL_TESTS
@@ -112,6 +113,30 @@ def test_evaluating_training_photographs_is_pointed_out(dataset):
     answer = run("evaluate", "--model", "good", "--dataset", dataset)
     assert answer.exit_code == 0
     assert "6 of 12 photographs are among those that the model was trained" in answer.stderr
+
+
+def test_corrected_labels_count_where_the_cleaned_table_is_asked_for(dataset):
+    arguments = ("evaluate", "--model", "good", "--dataset", dataset)
+    assert "review" not in run(*arguments).stderr
+    decide(dataset, "relabel", ["running_0.jpg"], "sitting")
+    decide(dataset, "exclude", ["running_1.jpg"])
+    as_it_is = run(*arguments)
+    assert "good on 12 photographs" in as_it_is.stdout
+    assert "with --cleaned it does" in " ".join(as_it_is.stderr.split())
+    cleaned = run(*arguments, "--cleaned", "--json", "-")
+    assert json.loads(cleaned.stdout)["top1"]["value"] == pytest.approx(10 / 11)
+    assert "1 relabelled, 1 excluded by the review." in cleaned.stderr
+    compared = run("compare", "good", "bad", "--dataset", dataset, "--cleaned")
+    assert "11 photographs that every model was evaluated on" in compared.stdout
+
+
+def test_thousands_of_rows_that_are_left_out_do_not_flood_the_terminal(dataset, tmp_path):
+    csv = tmp_path / "other.csv"
+    rows = "".join(f"{n}.jpg,running\n" for n in range(25))
+    csv.write_text(f"filename,label\nrunning_0.jpg,running\n{rows}")
+    answer = run("evaluate", "--model", "good", "--dataset", dataset, "--table", csv)
+    assert answer.exit_code == 1 and answer.stderr.count(".jpg: photograph missing") == 20
+    assert answer.stderr.endswith("… and 5 more\n")
 
 
 def test_metrics_alone_on_stdout_are_json(dataset):

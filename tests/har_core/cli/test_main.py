@@ -363,7 +363,7 @@ def test_pattern_and_stdin_are_read(run, photos, monkeypatch):
             ("train", "--name", "x", "--dataset", ".", "--recipe", "r", "--epochs", "3"),
             "leave the options of others out",
         ),
-        (("evaluate", "results", "--table", "t.csv", "--report", "r.html"), "neither --report"),
+        (("evaluate", "results", "--table", "t.csv", "--report", "r.html"), "no --report"),
         (("models", "--json", "models/tiny/bundle.json"), "is a model bundle"),
         (("export", "models/tiny/copy.onnx"), "is a model bundle"),
         (("calibrate", "tiny", "--dataset", "."), "does not record its splits"),
