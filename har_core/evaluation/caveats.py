@@ -34,8 +34,8 @@ def caveats(
     -------
     list of str
         Photographs that the model was trained or tuned on (by file hash), or that a model that it
-        builds on may have been; labels and classes that do not match, rows that were left
-        out, another network than the present one.
+        builds on may have been; a confidence that was fitted on them; labels and classes that do
+        not match, rows that were left out, another network than the present one.
     """
     result = evaluation.raw
     found = []
@@ -46,6 +46,13 @@ def caveats(
             "the set again."
         )
     found += _overlap(evaluation, splits, unrecorded)
+    if evaluation.name == "validation" and (
+        evaluation.temperature != 1.0 or evaluation.rules.confidence
+    ):
+        found.append(
+            "The model's confidence was fitted on these very photographs; on others its "
+            "calibration error and log loss are usually larger."
+        )
     if len(evaluation.skipped):
         why = why_skipped(evaluation.skipped)
         left_out = counted(

@@ -19,6 +19,7 @@ from har_core.evaluation.store import (
     thumbnails_path,
 )
 from har_core.model import bundle
+from har_core.model.answers import AnswerRules
 from har_core.model.manifest import (
     INHERITED_FILE,
     PREDICTIONS_FILE,
@@ -86,6 +87,11 @@ def test_bundle_splits_are_read_with_groups_and_hashes(folder, table):
     assert find_caveats(replace(evaluation, network=""), folder) == []
     tuned = read_evaluation(folder, "validation")
     assert find_caveats(tuned, folder) == []
+    surer = AnswerRules(confidence=((0.0, 0.1), (1.0, 0.9)))
+    for fitted in (replace(tuned, temperature=0.7), replace(tuned, rules=surer)):
+        (own,) = find_caveats(fitted, folder)
+        assert "confidence was fitted on these very photographs" in own
+    assert find_caveats(replace(evaluation, temperature=0.7, rules=surer), folder) == []
     (seen,) = find_caveats(replace(tuned, name="mine"), folder)
     assert seen.startswith(f"{tuned.raw.n} of {tuned.raw.n} photographs")
 
