@@ -31,9 +31,9 @@ from har_core.model.records import (
 from har_core.storage.files import sha256_of_file
 from har_core.training.efforts import check_changes, effort_settings, fine_tunable
 from har_core.training.model_card import summarise
-from har_core.training.preparation import split_dataset
+from har_core.training.preparation import SplitDataset, split_dataset
 from har_core.training.quick.head import LinearHead, fit_linear_head, replace_head
-from har_core.training.quick.run import train_quick
+from har_core.training.quick.run import _temperature, train_quick
 from har_core.training.settings import TrainingSettings
 from har_core.training.verdict import judge_models
 from tests.drawing import CLASS_NAMES, colour_network, photo_bytes, write_dataset
@@ -54,6 +54,25 @@ def mislabelled(tmp_path: Path) -> Path:
         text = text.replace(f"running_{seed}.jpg,running", f"running_{seed}.jpg,clapping")
     (folder / "train.csv").write_text(text)
     return folder
+
+
+def test_few_validation_photographs_do_not_set_the_temperature_alone() -> None:
+    """All of nine being right, or none, says little: the others are asked by turns, too."""
+    rng = np.random.default_rng(0)
+    labels = np.arange(69) % 3
+    table = pd.DataFrame(
+        {
+            "label": [CLASS_NAMES[label] for label in labels],
+            "split": ["train"] * 60 + ["validation"] * 9,
+            "duplicate_group": range(69),
+        }
+    )
+    prepared = SplitDataset(table, table.iloc[:0], CLASS_NAMES)
+    vectors = rng.normal(size=(69, 4)).astype(np.float32) + 2 * np.eye(3, 4)[labels]
+    sure = np.eye(3)[labels[60:]] * 0.94 + 0.02
+    found = {_temperature(prepared, vectors, said) for said in (sure, sure[:, [1, 2, 0]])}
+    assert len(found) == 1
+    assert found.pop() != 1
 
 
 def test_head_in_the_graph_answers_as_the_fitted_one() -> None:

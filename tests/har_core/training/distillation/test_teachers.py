@@ -83,6 +83,9 @@ def test_opinions_are_asked_for_once_and_outlive_a_kill(tiny_models, prepared, t
     np.testing.assert_array_equal(again.of(1, 2, PIXELS, draws), first)
     with pytest.raises(AssertionError, match="asked again"):
         again.of(0, 0, PIXELS, draws)
+    again._kept[1, 2, 1:] = 0  # a kill came while the row was written
+    with pytest.raises(AssertionError, match="asked again"):
+        again.of(1, 2, PIXELS, draws)
 
 
 def test_damaged_teacher_is_refused(tiny_models, prepared):

@@ -2,6 +2,7 @@
 
 import numpy as np
 import pytest
+from onnx import numpy_helper
 
 from har_core.errors import ModelBundleError
 from har_core.keras_io.feature_outputs import FEATURE_OUTPUTS, add_feature_outputs
@@ -12,7 +13,7 @@ from har_core.training.learning.augmentation import prepare_pixels, unchanged
 from har_core.training.learning.learner import Learner
 from har_core.training.learning.optimization import make_optimizer
 from har_core.training.quantization.folding import fold_normalisation, load_folded_weights
-from har_core.training.quantization.graph import quantised_graph
+from har_core.training.quantization.graph import _Writer, quantised_graph
 from har_core.training.quantization.ranges import best_range
 from har_core.training.quantization.twin import quantised_twin, quantisers
 from tests.har_core.training.quantization.conftest import SIZE
@@ -92,6 +93,16 @@ def test_graph_has_the_features_of_the_float_graph(network, twin, photographs, p
     for expected, found in zip(of_float, of_int8, strict=True):
         assert found.shape == expected.shape
         assert np.corrcoef(found.ravel(), expected.ravel())[0, 1] > 0.97
+
+
+def test_bias_of_a_channel_without_weights_does_not_overflow():
+    bias = np.array([7.0, -7.0, 0.5])
+    kernel = np.stack([np.zeros((2, 1, 1)), np.zeros((2, 1, 1)), np.ones((2, 1, 1))])
+    writer = _Writer(SIZE)
+    writer._weights(kernel, bias, np.float32(0.01))
+    codes, scale, _, biases, unit, _ = map(numpy_helper.to_array, writer._constants)
+    np.testing.assert_allclose(biases * unit.astype(np.float64), bias, rtol=1e-5)
+    np.testing.assert_allclose(codes * scale[:, None, None, None], kernel, atol=1e-5)
 
 
 def test_photograph_has_one_answer_in_any_batch(twin, photographs, tmp_path):
