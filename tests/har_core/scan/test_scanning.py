@@ -315,6 +315,13 @@ def test_hundreds_of_copies_of_one_photograph_do_not_pair_up(tmp_path: Path) -> 
     assert not findings["is_near_duplicates_issue"].any()
 
 
+@pytest.mark.parametrize("moved", [(4, 0), (0, 4)], ids=["across", "down"])
+def test_a_picture_that_moved_one_way_is_not_sharp(moved: tuple[int, int]) -> None:
+    scene = draw_scene(1)
+    blurred = scene.filter(ImageFilter.BoxBlur(moved))
+    assert measure_sharpness(blurred) < 0.7 * measure_sharpness(scene)
+
+
 def test_sharpness_falls_with_every_blur() -> None:
     scene = draw_scene(3)
     values = [measure_sharpness(scene.filter(ImageFilter.GaussianBlur(r))) for r in (0, 1, 2, 4)]

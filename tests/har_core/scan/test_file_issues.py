@@ -1,0 +1,12 @@
+"""What is wrong with photographs as files."""
+
+import numpy as np
+import pandas as pd
+
+from har_core.scan.file_issues import Damaged
+
+
+def test_a_damage_of_which_nothing_is_seen_is_a_finding() -> None:
+    scores, found = Damaged().find(pd.DataFrame({"damage": [None, 0.0, 0.3]}))
+    np.testing.assert_allclose(scores, [1, 0.99, 0.7])
+    assert found.tolist() == [False, True, True]
