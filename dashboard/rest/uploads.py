@@ -15,6 +15,7 @@ from starlette.formparsers import MultiPartException, MultiPartParser
 from dashboard.rest.wrong_calls import (
     explain_content_type,
     explain_form,
+    explain_too_many,
     explain_unreadable,
     is_file,
 )
@@ -87,9 +88,7 @@ async def read_single_upload(request: Request) -> tuple[Upload, str | None]:
         400 if the body is no such form, 413 if the file is larger than
         `har_core.images.decoding.MAX_BYTES`.
     """
-    uploads, model = await _read_form(request, "file", max_files=2, max_bytes=MAX_BYTES)
-    if len(uploads) > 1:
-        raise HTTPException(400, "Send one 'file' per request, or several to /predict/batch.")
+    uploads, model = await _read_form(request, "file", max_files=1, max_bytes=MAX_BYTES)
     if len(uploads[0].data) > MAX_BYTES:
         raise _too_large(MAX_BYTES)
     return uploads[0], model
@@ -123,20 +122,22 @@ async def _read_form(
     parser = _FormParser(
         Headers(raw=request.headers.raw),
         _limited_stream(request, max_bytes),
-        max_files=max_files,
+        max_files=max_files + 1,  # of one too many the field's name is told
         max_fields=_MAX_TEXT_FIELDS,
         max_part_size=_FRAMING_BYTES,
     )
     try:
         form = await parser.parse()
     except MultiPartException as error:
-        raise HTTPException(400, explain_unreadable(error.message)) from error
+        raise HTTPException(400, explain_unreadable(error.message, max_files)) from error
     except ValueError as error:  # a charset parameter may name any of Python's codecs
         raise HTTPException(400, f"The upload cannot be read: {error}.") from error
     try:
         if reason := explain_form(form, field):
             raise HTTPException(400, reason)
         sent = [part for part in form.getlist(field) if is_file(part)]
+        if len(sent) > max_files:
+            raise HTTPException(400, explain_too_many(max_files))
         uploads = [Upload(_encodable(part.filename or ""), await part.read()) for part in sent]
         return uploads, next((str(name) for name in form.getlist("model")), None)
     finally:

@@ -72,8 +72,17 @@ def explain_content_type(kind: str, field: str, url: URL) -> str:
     )
 
 
-def explain_unreadable(reason: str) -> str:
-    """Say why a form could not be parsed, by what its parser said."""
+def explain_too_many(most: int) -> str:
+    """Say how many files are taken in one request."""
+    if most == 1:
+        return "Send one 'file' per request, or several to /predict/batch."
+    return f"Send at most {most} files per request."
+
+
+def explain_unreadable(reason: str, most: int) -> str:
+    """Say why a form could not be parsed, by what its parser said; `most` files may be in it."""
+    if "too many files" in reason.lower():
+        return explain_too_many(most)
     if "missing boundary" in reason.lower():
         return (
             "The header Content-Type says multipart/form-data without a boundary: do not set it "

@@ -247,7 +247,7 @@ def test_unknown_model_is_404_and_never_a_path(client, name):
         ({"files": {"file": photo_part()}, "data": {"model": ["a", "b"]}}, "several names"),
         ({"files": {"file": ("", b"")}}, "no file"),
         ({"files": [("file", ("a.jpg", b"x")), ("file", ("b.jpg", b"x"))]}, "/predict/batch"),
-        ({"files": [("file", ("a.jpg", b"x"))] * 3}, "Too many files"),
+        ({"files": [("file", ("a.jpg", b"x"))] * 3}, "Send one 'file' per request"),
         ({"headers": {"Content-Type": "multipart/form-data"}, "content": b"x"}, "HTTP library"),
         (
             {"headers": {"Content-Type": "multipart/form-data; boundary=B"}, "content": b"junk"},
@@ -419,7 +419,7 @@ def test_batch_of_too_many_files_is_400(client, monkeypatch):
     files = [("files", (f"{i}.jpg", b"x")) for i in range(3)]
     answer = client.post("/predict/batch", files=files)
     assert answer.status_code == 400
-    assert "Maximum number of files is 2" in answer.json()["error"]
+    assert "Send at most 2 files per request" in answer.json()["error"]
 
 
 @pytest.mark.parametrize(
