@@ -11,6 +11,7 @@ Whoever reads it reads all parts; names that begin with ``_`` or ``.`` are none.
 
 import io
 import json
+import os
 import time
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -46,7 +47,7 @@ class PartsFolder:
 
     Parameters
     ----------
-    location : str
+    location : str or path
         Path or URI.
 
     Attributes
@@ -71,7 +72,8 @@ class PartsFolder:
     holds: ClassVar[str]
     verb: ClassVar[str]
 
-    def __init__(self, location: str) -> None:
+    def __init__(self, location: str | os.PathLike[str]) -> None:
+        location = os.fspath(location)
         self.location = location.rstrip("/") or "/"
         self.is_local = not is_remote(location)
         self._fs, self._folder = open_filesystem(self.location)

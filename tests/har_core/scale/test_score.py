@@ -75,6 +75,10 @@ def test_same_command_does_only_what_is_missing(
     assert score([str(photographs)], to).total == 0
 
 
+def test_results_are_named_by_a_string_or_a_path(tmp_path: Path) -> None:
+    assert Results(tmp_path / "results").location == Results(f"{tmp_path}/results/").location
+
+
 def test_file_of_another_size_or_another_time_is_scored_again(inline: None, tmp_path: Path) -> None:
     path, to = tmp_path / "photo.jpg", str(tmp_path / "results")
     path.write_bytes(photo_bytes())
