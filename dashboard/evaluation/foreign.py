@@ -46,7 +46,7 @@ def show_foreign(shown: Shown) -> None:
         opened = opened_dataset(dataset)  # here, where it is known how it is to be read
         place = str(opened.folder)
         _start(shown, "test photographs", place, lambda: _test_photographs(shown, opened))
-    prefix = f"{_PREFIX}{shown.manifest.name}/"
+    prefix = _prefix(shown)
     show_jobs(prefix)
     for job in find_jobs(prefix):
         if job.state == "done":
@@ -67,10 +67,15 @@ def _start(
         return place, judged, [labels[i] for i in judged.read] if labels else []
 
     try:
-        key = f"{_PREFIX}{shown.manifest.name}/{what}"
+        key = f"{_prefix(shown)}{what}"
         start_job(key, f"Judging {what} in {place}", work, shared=False)  # it may be another folder
     except HarError as error:
         st.error(escape_markdown(str(error)))
+
+
+def _prefix(shown: Shown) -> str:
+    # Not the name: a copied bundle has its original's.
+    return f"{_PREFIX}{shown.folder}/"
 
 
 def _show_result(place: str, judged: JudgedPictures, labels: list[str]) -> None:
