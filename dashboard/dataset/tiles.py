@@ -5,6 +5,7 @@ from typing import Final
 
 import pandas as pd
 import streamlit as st
+from streamlit.delta_generator import DeltaGenerator
 
 from dashboard.dataset.decision_bar import PAGE_SIZE, current_decisions, decision_mark
 from dashboard.dataset.view import DatasetView
@@ -97,11 +98,13 @@ def show_groups(
         Second line of a tile, from its row.
     """
     selected: list[str] = []
-    columns = st.columns(2)
-    for number, (heading, rows) in enumerate(groups.items()):
-        # A group of many needs the whole width.
-        place = columns[number % 2] if len(rows) <= _SIDE_BY_SIDE else st.container()
-        with place.container(border=True):
+    places: list[DeltaGenerator] = []  # what is left of a row, which a phone stacks
+    for heading, rows in groups.items():
+        if len(rows) > _SIDE_BY_SIDE:  # needs the whole width
+            places = [st.container()]
+        elif not places:
+            places = list(st.columns(2))
+        with places.pop(0).container(border=True):
             st.caption(heading if len(rows) <= PAGE_SIZE else f"{heading}, {PAGE_SIZE} of them")
             selected += show_tiles(view, rows.iloc[:PAGE_SIZE], key=f"{key} {heading}", note=note)
     return selected
