@@ -189,7 +189,8 @@ def read_label_table(path: str | Path, columns: Mapping[str, str] | None = None)
     ----------
     path : str or Path
         File or URI. Its rows are named by ``sha256`` if it has such a column; else by a path or
-        URI, relative to the table's folder or one in it, or a base name.
+        URI, relative to the table's folder or one in it, or a base name. Of a Parquet file that
+        holds the photographs themselves, it is those that were scored or scanned from there.
     columns : mapping, optional
         See `har_core.dataset.columns.choose_columns`.
 
@@ -206,6 +207,10 @@ def read_label_table(path: str | Path, columns: Mapping[str, str] | None = None)
         )
     headings, read = open_table(uri)
     key, label = _choose(headings, str(path), columns)
+    if key.lower() != SHA256 and photographs_column(uri, key)[1]:
+        own = read_own_labels([uri], {"filename": key, LABEL: label})
+        assert own is not None
+        return own
     keys, labels = _columns(uri, read, [key, label])
     if not len(keys):
         raise DatasetError(f"{path} has no rows.")

@@ -2,10 +2,12 @@
 
 import dataclasses
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pandas as pd
 import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 
 from har_core.dataset.table import load_dataset
@@ -78,6 +80,21 @@ def test_labels_are_found_however_a_path_is_written(tmp_path: Path, named: str) 
     for labels in (read_label_table(table), read_own_labels([str(table)])):
         assert labels is not None
         assert labels.find(uris, np.zeros(2, np.uint64)).label.tolist() == [0, 1]
+
+
+@pytest.mark.parametrize("kind", [pa.binary(), pa.binary_view(), pa.struct({"bytes": pa.binary()})])
+def test_table_that_holds_the_photographs_has_their_labels(tmp_path: Path, kind: Any) -> None:
+    cell = {"bytes": b"x"} if pa.types.is_struct(kind) else b"x"
+    table = tmp_path / "photographs.parquet"
+    columns = {"image": pa.array([cell, cell], kind), "label": ["running", "sitting"]}
+    pq.write_table(pa.table(columns), table)
+    uris = pa.chunked_array([[item.uri for item in list_sources([str(table)])]])
+    assert len(uris) == 2
+    found = read_label_table(table)
+    assert [found.names[i] for i in found.find(uris, np.zeros(2, np.uint64)).label] == [
+        "running",
+        "sitting",
+    ]
 
 
 def test_labels_below_a_link_are_those_of_photographs_below_it(tmp_path: Path) -> None:
