@@ -385,3 +385,25 @@ def test_manifest_that_could_not_be_read_for_a_moment_is_read_again(models, monk
     monkeypatch.setattr(bundle, "read_manifest", read)
     (entry,) = list_bundles(models)
     assert entry.manifest.name == "a"
+
+
+@pytest.mark.parametrize("n_written", range(4))
+def test_a_kill_while_files_are_replaced_leaves_a_valid_bundle(models, monkeypatch, n_written):
+    """The manifest without the file is written, then the file, then the manifest with it."""
+    write(models)
+    folder, written = models / "a", []
+
+    def die_after(path, content):
+        if len(written) == n_written:
+            raise KeyboardInterrupt
+        written.append(path)
+        write_atomically(path, content)
+
+    monkeypatch.setattr(bundle, "write_atomically", die_after)
+    try:
+        bundle.update_bundle(folder, {"evaluation/predictions.parquet": b"new"}, temperature=2.0)
+    except KeyboardInterrupt:
+        assert n_written < 3
+    found = verify_bundle(folder)
+    assert found.temperature == (2.0 if n_written == 3 else 1.0)
+    assert len(written) == n_written
