@@ -102,14 +102,16 @@ def pick_dataset() -> None:
     if folder:
         try:
             dataset = opened_dataset(folder)
-            unlabelled = int(dataset.rows["label"].eq("").sum())
+            rows = dataset.rows
+            labelled = rows.loc[rows["label"].ne(""), "filename"].nunique()  # some in several rows
+            unlabelled = rows["filename"].nunique() - labelled
             if dataset.labelled:
                 st.caption(
-                    counted(len(dataset.rows) - unlabelled, "labelled photograph")
+                    counted(labelled, "labelled photograph")
                     + (f", {unlabelled:,} without a label" if unlabelled else "")
                 )
             else:
-                st.caption(f"{counted(len(dataset.rows), 'photograph')} without labels")
+                st.caption(f"{counted(unlabelled, 'photograph')} without labels")
             unlabelled_table = bool(dataset.tables) and not dataset.labelled
             headings = list(dataset.records) if unlabelled_table else []
             _choose_reading(folder, dataset.choices, headings)

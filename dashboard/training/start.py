@@ -151,12 +151,12 @@ def _lessons(folder: str) -> tuple[_Lesson, _Lesson]:
     after = cleaned.rows[cleaned.rows["label"].ne("")]
     relabelled, labelled = new_labels(dataset.rows, decisions_about(dataset), dataset.unlisted)
     return (
-        _Lesson(_table(before), len(before)),
+        _Lesson(_table(before), before["filename"].nunique()),
         _Lesson(
             _table(after),
-            len(after),
+            after["filename"].nunique(),
             relabelled=len(relabelled),
-            excluded=int((~before["filename"].isin(after["filename"])).sum()),
+            excluded=before.loc[~before["filename"].isin(after["filename"]), "filename"].nunique(),
             labelled=len(labelled),
         ),
     )

@@ -359,6 +359,9 @@ def _nothing_found(files: DatasetFiles, headings: Mapping[str, list[str]]) -> st
             f"{CSV_FILE}, with the columns filename,label, and a folder of photographs "
             f"({PHOTO_FOLDER}). {wanted}"
         )
+    holding = {f.rpartition("/")[0].split("/")[0] for f in files.walk() if files.is_photograph(f)}
+    if not names and len(holding) == 1 and not holding <= {"", PHOTO_FOLDER, *_ONLY_PHOTOGRAPHS}:
+        message += f" All photographs are in one folder, {min(holding)}: labels take two or more."
     if unread := [name for name in files.files("") if name.lower().endswith(OTHER_TABLES)]:
         message += f" {not_read(unread)}"
     begun = {n: next(filter(is_photograph_name, found), "") for n, found in headings.items()}

@@ -7,6 +7,14 @@ from har_core.dataset.decisions import decide
 from har_core.dataset.table import load_dataset
 
 
+def test_a_photograph_in_several_rows_is_counted_once(tiny_dataset: Path) -> None:
+    with (tiny_dataset / "train.csv").open("a") as table:
+        table.write("running_0.jpg,running\nrunning_1.jpg,running\n")
+    decide(tiny_dataset, "exclude", ["running_0.jpg"])
+    as_it_is, cleaned = start._lessons(str(tiny_dataset))
+    assert (as_it_is.photographs, cleaned.photographs, cleaned.excluded) == (12, 11, 1)
+
+
 def test_a_class_keeps_its_name_whatever_that_begins_with(tiny_dataset: Path, tmp_path: Path):
     table = tiny_dataset / "train.csv"
     text = table.read_text().replace(",running", ",=sum").replace(",sitting", ",'=sum")

@@ -390,6 +390,19 @@ def test_a_folder_with_nothing_of_the_kind_says_what_is_read(tmp_path: Path) -> 
     assert error.value.headings == ("what", "sort")  # to be chosen from at once
 
 
+def test_the_folder_of_one_class_is_said_to_be_too_few(tmp_path: Path) -> None:
+    write_photos(tmp_path, ["running/0.jpg", "running/1.jpg"])
+    with pytest.raises(DatasetError, match="in one folder, running: labels take two or more"):
+        open_dataset(tmp_path)
+    (tmp_path / "running").rename(tmp_path / "train")
+    with pytest.raises(DatasetError, match=r"for each class\.$"):
+        open_dataset(tmp_path)
+    (tmp_path / "train" / "0.jpg").rename(tmp_path / "0.jpg")
+    (tmp_path / "train" / "1.jpg").unlink()
+    with pytest.raises(DatasetError, match=r"for each class\.$"):
+        open_dataset(tmp_path)
+
+
 def test_an_empty_folder_is_said_to_be_one(tmp_path: Path) -> None:
     (tmp_path / "notes.md").write_text("nothing yet")
     with pytest.raises(DatasetError, match="holds neither photographs nor a table of them"):
