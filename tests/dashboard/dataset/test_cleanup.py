@@ -55,5 +55,13 @@ def test_conflict_that_was_decided_is_none() -> None:
     assert suggest_exclusions(copies, relabelled) == {SURPLUS: ["b.jpg"]}
 
 
+def test_a_file_listed_under_two_labels_is_settled_by_a_new_one() -> None:
+    twice = group("run").assign(
+        labels=2, duplicate_group=pd.array([None], dtype="Int64"), is_label_conflict_issue=True
+    )
+    assert suggest_exclusions(twice, NOTHING) == {CONFLICTS: ["a.jpg"]}
+    assert suggest_exclusions(twice, decided("relabel", "a.jpg", label="sit")) == {}
+
+
 def test_copy_without_a_label_does_not_stand_for_one_that_has_it() -> None:
     assert suggest_exclusions(group("", "run"), NOTHING) == {"Rows without a label": ["a.jpg"]}

@@ -319,6 +319,24 @@ def test_what_is_no_model_is_not_replaced_and_said_to_be_in_the_way(
     assert list((tiny_models / "better").iterdir()) == []
 
 
+def test_how_an_attempt_ended_says_nothing_of_the_next(
+    base: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It has been launched again, and its process has not said a word yet."""
+    killed: list[object] = []
+    monkeypatch.setattr(os, "kill", lambda *what: killed.append(what))
+    for since, state in ((-1.0, "failed"), (1.0, "starting")):
+        run = Run(f"run {state}", "n", "quick", str(base), "/d", launched=time.time())
+        run.folder.mkdir(parents=True)
+        (run.folder / "run.json").write_text(json.dumps(asdict(run)))
+        said = [{"event": "started", "pid": 1}, {"event": "failed", "error": "It was dark."}]
+        lines = [json.dumps(event | {"time": run.launched - since}) for event in said]
+        (run.folder / "events.jsonl").write_text("\n".join(lines))
+        assert run.state == state
+        stop_run(run)
+    assert not killed  # a process that has the number of an earlier attempt
+
+
 def test_time_left_is_that_of_what_it_does_now(base: Path) -> None:
     def progress(what: str, done: int, time: float) -> dict:
         return {"event": "progress", "what": what, "done": done, "total": 1000, "time": time}
