@@ -127,7 +127,7 @@ def _show_caveats(verdict: Verdict) -> None:
         )
         st.page_link(
             "../pages/evaluation.py",
-            label="Audit 100 random test photographs, blind",
+            label="Audit random test photographs, blind",
             icon=":material/fact_check:",
             query_params={"model": verdict.old, "view": "Audit"},
         )
