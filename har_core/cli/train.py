@@ -6,7 +6,7 @@ from contextlib import contextmanager
 from enum import StrEnum
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import Annotated, Any
 
 import typer
 
@@ -34,9 +34,6 @@ from har_core.storage.paths import exists, is_folder
 from har_core.training.events import EventLog, recorded_run
 from har_core.training.settings import TrainingSettings
 from har_core.wording import counted
-
-if TYPE_CHECKING:
-    pass
 
 app = typer.Typer()
 EffortName = StrEnum("EffortName", {"quick": "quick", "standard": "standard", "full": "full"})
