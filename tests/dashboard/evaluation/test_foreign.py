@@ -1,42 +1,55 @@
-"""What is said of how a model tells foreign pictures is of that model."""
+"""What is judged for one visitor is shown to all, with the folder and at the model it is of."""
 
-from dataclasses import replace
+import shutil
 from pathlib import Path
 
-import numpy as np
 import pytest
 from streamlit.testing.v1 import AppTest
 
-from dashboard.evaluation import foreign
-from dashboard.evaluation.shown import Shown
 from dashboard.jobs.registry import dismiss_job, find_jobs
-from har_core.evaluation.foreign import JudgedPictures
-from har_core.model.manifest import NOVELTY_FILE, BundleManifest
+from tests.guarded import checkerboard, write_guarded_bundle
+from tests.patience import PATIENCE_S
 
 
-def page() -> None:
-    import streamlit as st
+def page(folder: str) -> None:
+    from pathlib import Path
+    from types import SimpleNamespace
+    from typing import cast
 
     from dashboard.evaluation.foreign import show_foreign
+    from dashboard.evaluation.shown import Shown
+    from har_core.model.manifest import read_manifest
 
-    show_foreign(st.session_state["shown"])
+    shown = SimpleNamespace(folder=Path(folder), manifest=read_manifest(folder))
+    show_foreign(cast(Shown, shown))
 
 
-def test_a_copied_model_is_not_said_to_have_judged(
+def said_of(folder: Path) -> str:
+    kwargs = {"folder": str(folder)}
+    app = AppTest.from_function(page, kwargs=kwargs, default_timeout=PATIENCE_S).run()
+    assert not app.exception
+    said = "\n".join(element.value for element in [*app.markdown, *app.success])
+    return said.replace("\\", "").replace("\N{NO-BREAK SPACE}", " ")
+
+
+def test_a_result_names_its_folder_and_is_of_the_model_that_judged(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    manifest = BundleManifest("m", "net", 224, "none", ("a", "b"), files={NOVELTY_FILE: ""})
-    judged = JudgedPictures(np.array([1.0, 0.5]), np.array([True, False]), np.arange(2))
-    monkeypatch.setattr(foreign, "load_model", lambda folder: None)
-    monkeypatch.setattr(foreign, "judge_pictures", lambda *of, **settings: judged)
-    shown = Shown(tmp_path / "m", manifest, None, None)
-    foreign._start(shown, "other things", "/pictures", lambda: ([], []))
-    (job,) = find_jobs(f"foreign/{tmp_path}")
-    assert job.wait(10)
-    said = {}
-    for one in (shown, replace(shown, folder=tmp_path / "copy of m")):
-        app = AppTest.from_function(page)
-        app.session_state["shown"] = one
-        said[one.folder.name] = "Called foreign" in "".join(m.value for m in app.run().markdown)
+    monkeypatch.delenv("HAR_DATASET", raising=False)
+    write_guarded_bundle(tmp_path)
+    model = tmp_path / "guarded"
+    copied = shutil.copytree(model, tmp_path / "copied")  # its manifest has the original's name
+    folder = tmp_path / "other_things"
+    folder.mkdir()
+    (folder / "board.png").write_bytes(checkerboard())
+    kwargs = {"folder": str(model)}
+    app = AppTest.from_function(page, kwargs=kwargs, default_timeout=PATIENCE_S).run()
+    app.text_input(key="foreign_folder").set_value(f'"{folder}"')
+    app.button[0].click().run()
+    (job,) = find_jobs(f"foreign/{model}/")
+    assert job.wait(PATIENCE_S)
+    told, told_of_copy = said_of(model), said_of(copied)
     dismiss_job(job)
-    assert said == {"m": True, "copy of m": False}
+    assert f"of 1 picture** in {folder}." in told
+    assert f"Judging other things in {folder}: done." in told
+    assert str(folder) not in told_of_copy
