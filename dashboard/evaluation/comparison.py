@@ -1,6 +1,7 @@
 """The section Compare: several models on the same photographs."""
 
 from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Final
 
@@ -210,6 +211,8 @@ def _show_side_by_side(shown: Shown, evaluations: Mapping[str, tuple[Path, str]]
     )
     rows = differing[differing["right"] == winner]
     side, other = (comparison.results[first], 2) if winner == 1 else (comparison.results[rival], 1)
+    # By the names that the shown model's evaluation has, of which the files are known.
+    side = replace(side, filenames=comparison.results[first].filenames)
     photographs = side.photographs().set_index("filename", drop=False).loc[rows["filename"]]
     photographs["note"] = [
         f"the other says {human_name(name)}" for name in rows[f"prediction_{other}"]

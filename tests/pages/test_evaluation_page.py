@@ -396,6 +396,24 @@ def test_two_models_are_compared_on_the_same_photographs(app, model, dataset):
     assert SEVERAL_TESTS in texts(app)
 
 
+def test_what_only_a_rival_knows_by_other_names_is_shown(app, model, dataset):
+    table = load_dataset(dataset).assign(split=["train", "validation", "test"] * 30)
+    table["filename"] = "renamed_" + table["filename"]
+    held_out = table.loc[table["split"] != "train", "label"]
+    probabilities = np.eye(3)[pd.Index(CLASS_NAMES).get_indexer(held_out)]
+    created = "2001-01-01T00:00:00+00:00"
+    write_evaluated_bundle(
+        *(model.parent, table, CLASS_NAMES),
+        **{"name": "rival", "created": created, "probabilities": probabilities},
+    )
+    view(app, "Compare")
+    app.segmented_control(key="winner").set_value(2).run()
+    assert not app.exception
+    found = [(tile["id"], tile["note"], bool(tile["source"])) for tile in gallery(app)]
+    names = ["running_2.jpg", "running_5.jpg"]
+    assert sorted(found) == [(name, "the other says sitting", True) for name in names]
+
+
 def test_a_rival_without_a_common_class_is_not_offered_to_be_evaluated(app, model, dataset):
     names = tuple(f"my {name}" for name in CLASS_NAMES)
     table = load_dataset(dataset).assign(split="train")
