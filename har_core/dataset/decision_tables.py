@@ -127,7 +127,8 @@ def cleaned_dataset(dataset: Dataset) -> tuple[Dataset, str]:
         ]
         rows.loc[added, "split"] = [split_of_folder(f.as_posix()) or "train" for f in folders]
     relabelled, newly = new_labels(dataset.rows, decisions, dataset.unlisted)
-    n_excluded = len(dataset.rows) + len(added) - len(rows)
+    excluded = dataset.rows["filename"].isin(decisions.excluded)
+    n_excluded = dataset.rows.loc[excluded, "filename"].nunique()  # some in several rows
     said = f"{len(relabelled):,} relabelled, {n_excluded:,} excluded"
     said += f", {len(newly):,} newly labelled by the review." if newly else " by the review."
     labelled = rows["label"].ne("")

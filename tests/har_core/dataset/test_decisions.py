@@ -135,6 +135,14 @@ def test_a_label_is_new_only_if_the_table_does_not_give_it(tmp_path: Path) -> No
     assert labelled == ["d", "unlisted"]
 
 
+def test_a_photograph_in_two_rows_is_excluded_once(tiny_dataset: Path) -> None:
+    with (tiny_dataset / "train.csv").open("a") as table:
+        table.write("running_0.jpg,running\n")
+    decide(tiny_dataset, "exclude", ["running_0.jpg", "running_1.jpg"])
+    cleaned, said = cleaned_dataset(open_dataset(tiny_dataset))
+    assert (said, len(cleaned.rows)) == ("0 relabelled, 2 excluded by the review.", 10)
+
+
 def present(folder: Path) -> dict[str, str]:
     return {path.name: sha256_of_photograph(str(path)) for path in (folder / "train").iterdir()}
 
