@@ -46,7 +46,7 @@ def caveats(
             "the set again."
         )
     found += _overlap(evaluation, splits, unrecorded)
-    if evaluation.name == "validation" and (
+    if _is_own_validation(evaluation, splits) and (
         evaluation.temperature != 1.0 or evaluation.rules.confidence
     ):
         found.append(
@@ -82,6 +82,16 @@ def why_skipped(skipped: pd.DataFrame) -> str:
     return some_of(f"{n:,} × {reason}" for reason, n in skipped["reason"].value_counts().items())
 
 
+def _is_own_validation(evaluation: Evaluation, splits: pd.DataFrame | None) -> bool:
+    """Tell the model's own validation split from a dataset's folder of that name."""
+    if evaluation.name != "validation":
+        return False
+    if not evaluation.folder:  # as the bundle records it
+        return True
+    sha256 = evaluation.raw.sha256
+    return splits is not None and bool(were_seen(sha256, splits, ["validation"]).all())
+
+
 def _overlap(
     evaluation: Evaluation, splits: pd.DataFrame | None, unrecorded: Sequence[str]
 ) -> list[str]:
@@ -93,7 +103,7 @@ def _overlap(
         ]
     found = []
     # That the model was tuned on its own validation split is what that is for.
-    own = evaluation.name == "validation" and were_seen(sha256, splits, ["validation"]).all()
+    own = _is_own_validation(evaluation, splits)
     seen_splits = ["train"] if own else ["train", "validation"]
     n = int(were_seen(sha256, splits, seen_splits).sum())
     if n:

@@ -13,6 +13,7 @@ from har_core.errors import HarError
 from har_core.evaluation.comparison import SEVERAL_TESTS
 from har_core.evaluation.documents import metrics_json
 from har_core.evaluation.store import read_evaluation
+from har_core.model.bundle import update_manifest
 from tests.drawing import CLASS_NAMES, COLOUR_WEIGHTS, photo_bytes, write_tiny_bundle
 from tests.evaluated import write_evaluated_bundle
 
@@ -128,6 +129,24 @@ def test_corrected_labels_count_where_the_cleaned_table_is_asked_for(dataset):
     assert "1 relabelled, 1 excluded by the review." in cleaned.stderr
     compared = run("compare", "good", "bad", "--dataset", dataset, "--cleaned")
     assert "11 photographs that every model was evaluated on" in compared.stdout
+
+
+def test_another_validation_folder_is_not_what_the_confidence_was_fitted_on(dataset, tmp_path):
+    folder = tmp_path / "folders"
+    for split in ("train", "val"):
+        for label in CLASS_NAMES:
+            place = folder / split / label
+            place.mkdir(parents=True)
+            (place / "a.jpg").write_bytes(photo_bytes(label, 70 + len(split)))
+    models = tmp_path / "models"
+    write_tiny_bundle(models, "unrecorded", temperature=0.7)
+    update_manifest(models / "good", temperature=0.7)
+    for name in ("good", "unrecorded"):
+        answer = run("evaluate", "--model", name, "--dataset", folder, "--split", "val")
+        assert "3 photographs" in answer.stdout
+        assert "fitted on these" not in " ".join(answer.stderr.split())
+    answer = run("evaluate", "--model", "good", "--dataset", dataset, "--split", "validation")
+    assert "fitted on these" in " ".join(answer.stderr.split())
 
 
 def test_thousands_of_rows_that_are_left_out_do_not_flood_the_terminal(dataset, tmp_path):
