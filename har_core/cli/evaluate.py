@@ -110,7 +110,8 @@ def evaluate(
     render = _report_renderer() if report else None
     read = read_dataset(dataset, table, old_table, columns)
     check_outputs((json_file, predictions, report), [find_model(model)], read)
-    evaluation, warnings = _run(model, as_measured(read, cleaned=cleaned), split)
+    read = as_measured(read, cleaned=cleaned)
+    evaluation, warnings = _run(model, read, split)
     result = evaluation.result
     if json_file:
         write_output(json_file, metrics_json(evaluation, warnings))

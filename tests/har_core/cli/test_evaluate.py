@@ -149,6 +149,20 @@ def test_another_validation_folder_is_not_what_the_confidence_was_fitted_on(data
     assert "fitted on these" in " ".join(answer.stderr.split())
 
 
+def test_the_report_shows_what_the_review_labelled(dataset, tmp_path):
+    table = load_dataset(dataset)
+    table[table["filename"].ne("running_0.jpg")].to_csv(
+        dataset / "train.csv", index=False, columns=["filename", "label"]
+    )
+    decide(dataset, "relabel", ["running_0.jpg"], "sitting")  # the only mistake
+    report = tmp_path / "report.html"
+    run(
+        *("evaluate", "--model", "good", "--dataset", dataset, "--cleaned"),
+        *("--report", report),
+    )
+    assert report.read_text().count("data:image/jpeg") == 1
+
+
 def test_thousands_of_rows_that_are_left_out_do_not_flood_the_terminal(dataset, tmp_path):
     csv = tmp_path / "other.csv"
     rows = "".join(f"{n}.jpg,running\n" for n in range(25))
