@@ -111,7 +111,7 @@ def evaluate(
     read = read_dataset(dataset, table, old_table, columns)
     check_outputs((json_file, predictions, report), [find_model(model)], read)
     read = as_measured(read, cleaned=cleaned)
-    evaluation, warnings = _run(model, read, split)
+    evaluation, warnings = _run(model, read, split, cleaned=cleaned)
     result = evaluation.result
     if json_file:
         write_output(json_file, metrics_json(evaluation, warnings))
@@ -236,7 +236,9 @@ def compare(
     evaluations: dict[str, Evaluation] = {}
     read = as_measured(read_dataset(dataset, table, old_table, columns), cleaned=cleaned)
     for name in models:
-        evaluations[name], warnings = _run(name, read, split, splits_of=models[0])
+        evaluations[name], warnings = _run(
+            name, read, split, splits_of=models[0], cleaned=cleaned
+        )
         _print_caveats(name, warnings)
     comparison = compare_models({name: e.result for name, e in evaluations.items()})
     _print_comparison(comparison)
@@ -250,6 +252,7 @@ def _run(
     split: str | None,
     *,
     splits_of: str | None = None,
+    cleaned: bool = False,
 ) -> tuple["Evaluation", list[str]]:
     from har_core.dataset.splits import rows_of_own_split
     from har_core.dataset.table import load_dataset
@@ -275,7 +278,8 @@ def _run(
             if missing:
                 notes.append(
                     f"{missing:,} of the {counted(recorded, 'photograph')} of {recorded_by.name}'s "
-                    f"{split} split {are(missing)} not in this dataset."
+                    f"{split} split {are(missing)} not in this dataset"
+                    + (" as the review left it." if cleaned else ".")
                 )
         evaluation = evaluate_dataset(
             loaded,

@@ -163,6 +163,18 @@ def test_the_report_shows_what_the_review_labelled(dataset, tmp_path):
     assert report.read_text().count("data:image/jpeg") == 1
 
 
+def test_what_the_review_excluded_is_not_said_to_be_gone(dataset):
+    decide(dataset, "exclude", ["running_3.jpg"])
+    arguments = ("evaluate", "--model", "good", "--dataset", dataset, "--split", "test")
+    assert "test split" not in run(*arguments).stderr
+    answer = run(*arguments, "--cleaned")
+    assert "good on 5 photographs" in answer.stdout
+    said = "1 of the 6 photographs of good's test split is not in this dataset as the review left"
+    assert said in " ".join(answer.stderr.split())
+    compared = run("compare", *("good", "bad"), *arguments[3:], "--cleaned")
+    assert " ".join(compared.stderr.split()).count(said) == 2
+
+
 def test_thousands_of_rows_that_are_left_out_do_not_flood_the_terminal(dataset, tmp_path):
     csv = tmp_path / "other.csv"
     rows = "".join(f"{n}.jpg,running\n" for n in range(25))
