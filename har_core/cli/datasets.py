@@ -131,14 +131,15 @@ def as_reviewed(dataset: "Dataset") -> "Dataset":
 
 
 def as_measured(dataset: "Dataset", *, cleaned: bool) -> "Dataset":
-    """Return a dataset as its decisions leave it; or as it is, and say if there are any."""
-    from har_core.dataset.decisions import load_decisions
+    """Return a dataset as its decisions leave it; or as it is, and say if these would change it."""
+    from har_core.dataset.decision_tables import decisions_about, new_labels
 
     if cleaned:
         return as_reviewed(dataset)
     with suppress(DatasetError):  # what is wrong with a damaged file does not matter here
-        decisions = load_decisions(dataset.folder)
-        if decisions.excluded or decisions.relabelled:
+        decisions = decisions_about(dataset)
+        excluded = dataset.rows["filename"].isin(decisions.excluded).any()
+        if excluded or any(new_labels(dataset.rows, decisions, dataset.unlisted)):
             _say("What was decided in the review does not count here; with --cleaned it does.")
     return dataset
 

@@ -175,6 +175,19 @@ def test_what_the_review_excluded_is_not_said_to_be_gone(dataset):
     assert " ".join(compared.stderr.split()).count(said) == 2
 
 
+def test_decisions_that_change_nothing_here_are_not_said_to_count(dataset, tmp_path):
+    decide(dataset, "relabel", ["running_0.jpg"], "running")
+    decide(dataset, "exclude", ["gone.jpg"])
+    arguments = ("evaluate", "--model", "good", "--dataset", dataset)
+    assert "review" not in run(*arguments).stderr
+    decide(dataset, "exclude", ["running_1.jpg"])
+    assert "with --cleaned it does" in " ".join(run(*arguments).stderr.split())
+    csv = tmp_path / "cleaned.csv"
+    table = load_dataset(dataset)
+    table[table["filename"].ne("running_1.jpg")].to_csv(csv, index=False)
+    assert "review" not in run(*arguments, "--table", csv).stderr
+
+
 def test_thousands_of_rows_that_are_left_out_do_not_flood_the_terminal(dataset, tmp_path):
     csv = tmp_path / "other.csv"
     rows = "".join(f"{n}.jpg,running\n" for n in range(25))
