@@ -236,9 +236,7 @@ def compare(
     evaluations: dict[str, Evaluation] = {}
     read = as_measured(read_dataset(dataset, table, old_table, columns), cleaned=cleaned)
     for name in models:
-        evaluations[name], warnings = _run(
-            name, read, split, splits_of=models[0], cleaned=cleaned
-        )
+        evaluations[name], warnings = _run(name, read, split, splits_of=models[0], cleaned=cleaned)
         _print_caveats(name, warnings)
     comparison = compare_models({name: e.result for name, e in evaluations.items()})
     _print_comparison(comparison)
