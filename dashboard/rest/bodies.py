@@ -149,9 +149,12 @@ def error_responses(*codes: int) -> dict[int | str, dict[str, Any]]:
     return {code: {"model": ErrorBody, "description": meaning[code]} for code in codes}
 
 
+_NAME: Final = {"type": "string", "minLength": 1}
+
+
 def form_schema(field: str, schema: dict[str, Any], **encoding: str) -> dict[str, Any]:
     """Describe a multipart form, which is read by hand, to OpenAPI."""
-    model = {"type": "string", "description": "Name of a model in /models, as in the address."}
+    model = _NAME | {"description": "Name of a model in /models, as in the address."}
     body = {
         "type": "object",
         "required": [field],
@@ -174,7 +177,7 @@ def form_schema(field: str, schema: dict[str, Any], **encoding: str) -> dict[str
                 "in": "query",
                 "required": False,
                 "description": "Name of a model in /models; default: the newest.",
-                "schema": {"type": "string"},
+                "schema": _NAME,
             },
             {
                 "name": "min_confidence",
@@ -207,7 +210,7 @@ def explain_schema() -> dict[str, Any]:
             "in": "query",
             "required": False,
             "description": "The class to explain; default: the most probable one.",
-            "schema": {"type": "string"},
+            "schema": _NAME,
         },
         {
             "name": "overlay",

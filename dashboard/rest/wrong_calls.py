@@ -30,7 +30,7 @@ def is_file(part: UploadFile | str) -> TypeGuard[UploadFile]:
 
 
 def check_parameters(given: QueryParams, *known: str) -> None:
-    """Refuse an address with a misspelt parameter, which would be passed over.
+    """Refuse an address with a misspelt parameter, which would be passed over, or an empty one.
 
     What resembles no parameter is ignored, as the service that this one replaced did: clients add
     their own, against caches for one.
@@ -38,11 +38,15 @@ def check_parameters(given: QueryParams, *known: str) -> None:
     Raises
     ------
     HTTPException
-        400 if a parameter is nearly one of the known ones.
+        400 if a parameter is nearly one of the known ones, or a known one has no value.
     """
     if misspelt := _misspelt(set(given), known):
         there = f"{', '.join(map(repr, known[:-1]))} and {known[-1]!r}"
         raise HTTPException(400, f"Unknown parameter {_listed(misspelt)}; there are {there}.")
+    for name in known:
+        if "" in given.getlist(name):
+            says = f"The address names {name} without a value: give it one, or leave it out."
+            raise HTTPException(400, says)
 
 
 def _misspelt(names: Iterable[str], known: Sequence[str]) -> list[str]:
@@ -115,6 +119,8 @@ def explain_form(form: FormData, field: str) -> str:
             return "The field 'model' holds a file; it takes the name of a model as text."
         if len(set(map(str, form.getlist(_MODEL_FIELD)))) > 1:
             return "The field 'model' comes with several names; send one."
+        if form.get(_MODEL_FIELD) == "":
+            return "The field 'model' is empty: it takes the name of a model, or is left out."
         if misplaced := [name for name in unknown if name in _ONLY_IN_ADDRESS]:
             return f"{_listed(misplaced)} belongs in the address: ?{misplaced[0]}=…"
         files = [name for name in unknown if any(map(is_file, form.getlist(name)))]

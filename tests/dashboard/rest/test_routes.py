@@ -116,7 +116,7 @@ def test_packed_body_is_415_and_says_so(client, path):
     assert plain.status_code == 400
 
 
-@pytest.mark.parametrize("value", ["high", "-0.1", "1.5", "nan", ""])
+@pytest.mark.parametrize("value", ["high", "-0.1", "1.5", "nan"])
 def test_unusable_confidence_is_answered_400(client, value):
     answer = client.post("/predict", params={"min_confidence": value}, files={"file": photo_part()})
     assert answer.status_code == 400
@@ -166,10 +166,17 @@ def test_parameter_that_makes_no_sense_is_answered_400(client, query):
     assert query.partition("=")[0] in answer.json()["error"]
 
 
-@pytest.mark.parametrize("action", ["flying", ""])
-def test_explanation_of_an_unknown_action_is_answered_404(client, action):
-    answer = client.post("/explain", params={"action": action}, files={"file": photo_part()})
-    assert answer.status_code == 404 and f"no action {action!r}" in answer.json()["error"]
+@pytest.mark.parametrize("name", ["model", "min_confidence", "action", "overlay"])
+def test_empty_parameter_is_answered_400_and_says_so(client, name):
+    path = "/explain" if name in ("action", "overlay") else "/predict"
+    answer = client.post(f"{path}?{name}=", files={"file": photo_part()})
+    says = f"The address names {name} without a value: give it one, or leave it out."
+    assert (answer.status_code, answer.json()) == (400, {"error": says})
+
+
+def test_explanation_of_an_unknown_action_is_answered_404(client):
+    answer = client.post("/explain", params={"action": "flying"}, files={"file": photo_part()})
+    assert answer.status_code == 404 and "no action 'flying'" in answer.json()["error"]
 
 
 def test_model_can_be_chosen_by_name(client, tiny_models):
@@ -210,7 +217,7 @@ def test_model_that_another_of_its_name_replaces_is_loaded_again(client, tiny_mo
     assert seen[0] > seen[1] > seen[2]
 
 
-@pytest.mark.parametrize("name", ["nobody", "../models/tiny", "", "/etc", "tiny/"])
+@pytest.mark.parametrize("name", ["nobody", "../models/tiny", "/etc", "tiny/"])
 def test_unknown_model_is_404_and_never_a_path(client, name):
     answer = client.post("/predict", params={"model": name}, files={"file": photo_part()})
     assert answer.status_code == 404
@@ -245,6 +252,7 @@ def test_unknown_model_is_404_and_never_a_path(client, name):
         ({"files": {"file": photo_part(), "mask": photo_part()}}, "Unknown form field 'mask'"),
         ({"files": {"file": photo_part(), "model": ("m", b"x")}}, "'model' holds a file"),
         ({"files": {"file": photo_part()}, "data": {"model": ["a", "b"]}}, "several names"),
+        ({"files": {"file": photo_part()}, "data": {"model": ""}}, "field 'model' is empty"),
         ({"files": {"file": ("", b"")}}, "no file"),
         ({"files": [("file", ("a.jpg", b"x")), ("file", ("b.jpg", b"x"))]}, "/predict/batch"),
         ({"files": [("file", ("a.jpg", b"x"))] * 3}, "Send one 'file' per request"),
