@@ -4,8 +4,7 @@ import time
 from pathlib import Path
 from typing import Final, NamedTuple
 
-from dashboard.rest import telemetry
-from har_core import ActionModel
+from har_core import ActionModel, ModelBundleError
 from har_core.model.loading import find_model, loaded_model
 from har_core.settings import MODEL, MODELS_DIR
 
@@ -44,7 +43,14 @@ def model_or_path(bundle: Path | None) -> ActionModel | Path:
     path = find_model(bundle)
     model = loaded_model(path)
     if model is not None and bundle is None:
-        if latest is None or latest.model is not model:
-            telemetry.set_model_in_use(model.name)
         _latest = _Found(now, settings, model)
     return path if model is None else model
+
+
+def loaded_default_name() -> str | None:
+    """Return the name of the default model; None without one, or while it is not loaded."""
+    try:
+        model = loaded_model(find_model())
+    except ModelBundleError:
+        return None
+    return None if model is None else model.name

@@ -35,7 +35,7 @@ from dashboard.rest.bodies import (
     explain_schema,
     form_schema,
 )
-from dashboard.rest.default_model import model_or_path
+from dashboard.rest.default_model import loaded_default_name, model_or_path
 from dashboard.rest.docs import DOCS
 from dashboard.rest.queue import RequestQueue
 from dashboard.rest.refusals import (
@@ -230,6 +230,8 @@ async def models(request: Request) -> ModelsBody:
 async def metrics(request: Request) -> Response:
     """Report requests by status, their times, the queue and the model in use."""
     require_api_key(request)
+    # Asked for here, and not in a worker, which predictions may keep waiting.
+    telemetry.set_model_in_use(await asyncio.to_thread(loaded_default_name))
     return Response(generate_latest(telemetry.registry), media_type=CONTENT_TYPE_PLAIN_0_0_4)
 
 
@@ -253,7 +255,6 @@ def load_default_model(*, warm_up: bool = False) -> Future[ActionModel]:
             side = model.manifest.input_size
             for _ in range(2):  # the second is the first that runs on all cores
                 model.predict(np.zeros((side, side, 3), dtype=np.uint8))
-        telemetry.set_model_in_use(model.name)
         return model
 
     return _LOADER.submit(load)

@@ -43,10 +43,11 @@ model_in_use: Final = Gauge(
 _LOG: Final = logging.getLogger("har.requests")
 
 
-def set_model_in_use(name: str) -> None:
-    """Record the name of the default model."""
+def set_model_in_use(name: str | None) -> None:
+    """Record the name of the default model, None while there is none or it is not loaded."""
     model_in_use.clear()
-    model_in_use.labels(name).set(1)
+    if name is not None:
+        model_in_use.labels(name).set(1)
 
 
 def start_request_log() -> None:

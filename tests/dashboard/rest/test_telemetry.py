@@ -2,12 +2,13 @@
 
 import json
 import logging
+import shutil
 
 import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
-from dashboard.rest import routes, telemetry
-from tests.drawing import photo_bytes
+from dashboard.rest import routes
+from tests.drawing import photo_bytes, write_tiny_bundle
 from tests.patience import PATIENCE_S
 
 SECRET = "secret-4711"
@@ -77,9 +78,22 @@ def test_queue_and_model_in_use_are_told(client):
     assert counted(client, "har_predictions_total", model="tiny") == before + 1
     client.post("/predict", files={"file": ("a.jpg", photo_bytes())})
     assert counted(client, "har_predictions_total", model="tiny") == before + 2
-    telemetry.set_model_in_use("another")
-    in_use = [key for key in samples(client) if key[0] == "har_model_in_use"]
-    assert in_use == [("har_model_in_use", ("model", "another"))]
+
+
+def test_only_the_default_model_that_is_loaded_is_in_use(client, tiny_models):
+    def in_use():
+        return [dict([key[1]])["model"] for key in samples(client) if key[0] == "har_model_in_use"]
+
+    assert client.get("/health").status_code == 200
+    assert in_use() == ["tiny"]
+    write_tiny_bundle(tiny_models, "newer", created="2999-01-01T00:00:00+00:00")
+    assert in_use() == []  # before it is loaded
+    assert client.get("/health").json()["model"] == "newer"
+    assert in_use() == ["newer"]
+    for name in ("newer", "tiny"):
+        shutil.rmtree(tiny_models / name)
+    assert client.get("/health").status_code == 503
+    assert in_use() == []
 
 
 def test_addresses_that_visitors_make_up_do_not_become_metrics(client):
