@@ -76,6 +76,7 @@ def load_model(
         if loaded is not None:
             return loaded
         stamp = _stamp(path, preprocessing)
+        _forget_changed()
         model = load_bundle(path) if is_folder(path) else _load_keras_file(path, preprocessing)
         _cache[path] = (stamp, model)
         return model
@@ -105,7 +106,18 @@ def loaded_model(path: Path, preprocessing: Preprocessing | None = None) -> Acti
     return cached[1] if cached is not None and cached[0] == _stamp(path, preprocessing) else None
 
 
-def _stamp(path: Path, preprocessing: Preprocessing | None) -> tuple[int, int, str | None]:
+def _forget_changed() -> None:
+    """Let go of models that were deleted or replaced; whoever uses one keeps it until then."""
+    for path, loaded in _cache.copy().items():
+        try:
+            changed = loaded[0] != _stamp(path, loaded[0][2])
+        except ModelBundleError:
+            changed = True
+        if changed and _cache.get(path) is loaded:  # and no newer one
+            _cache.pop(path, None)
+
+
+def _stamp(path: Path, preprocessing: str | None) -> tuple[int, int, str | None]:
     """Return what changes when a model has to be loaded again."""
     stamp_file = path / MANIFEST_FILE if is_folder(path) else path
     try:

@@ -1,4 +1,7 @@
+import gc
+import shutil
 import threading
+import weakref
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
@@ -72,6 +75,21 @@ def test_a_bundle_that_changes_while_it_is_loaded_is_loaded_again(tiny_models, m
         patch.setattr(loading, "load_bundle", replaced_meanwhile)
         load_model("tiny")
     assert load_model("tiny").manifest.temperature == 2.0
+
+
+def test_models_that_were_deleted_or_replaced_are_forgotten_when_another_is_loaded(tiny_models):
+    for name in ("deleted", "replaced", "kept", "another"):
+        write_tiny_bundle(tiny_models, name)
+    in_use, kept = load_model("replaced"), load_model("kept")
+    gone = [weakref.ref(load_model("deleted")), weakref.ref(in_use)]
+    shutil.rmtree(tiny_models / "deleted")
+    update_manifest(tiny_models / "replaced", temperature=2.0)
+    load_model("another")
+    assert in_use.predict(photo_bytes("running")).action == "running"
+    del in_use
+    gc.collect()
+    assert [model() for model in gone] == [None, None]
+    assert load_model("kept") is kept
 
 
 @pytest.mark.parametrize("name", [ONNX_FILE, CLASS_INDICES_FILE])
