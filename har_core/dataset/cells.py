@@ -82,8 +82,9 @@ def read_cells(source: Path | io.BytesIO, name: str) -> Cells:
         raise DatasetError(
             f"There is no {name}; it must hold the columns filename,label."
         ) from error
-    except OSError as error:
-        raise DatasetError(f"{name} cannot be read: {error.strerror or error}.") from error
+    except (OSError, ValueError) as error:  # the latter of a path with a NUL
+        cause = getattr(error, "strerror", None) or error
+        raise DatasetError(f"{name} cannot be read: {cause}.") from error
     return _parse(data, name)
 
 

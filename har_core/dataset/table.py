@@ -27,6 +27,7 @@ from har_core.dataset.layouts import ClassFolders, Layout, TableSource, find_lay
 from har_core.dataset.names import MISSING, match_names, split_of_folder
 from har_core.errors import DatasetError, some_of
 from har_core.storage.names import real_path
+from har_core.storage.paths import is_file
 
 
 @dataclass(frozen=True, eq=False)
@@ -193,7 +194,7 @@ def _find_table(root: Path, csv: str | Path | None) -> Path | None:
     if csv is None:
         return None
     inside = root / csv
-    return inside if not Path(csv).is_file() and inside.is_file() else Path(csv)
+    return inside if not is_file(csv) and is_file(inside) else Path(csv)
 
 
 def load_dataset(folder: Location, csv: str | Path | None = None) -> pd.DataFrame:

@@ -24,6 +24,7 @@ from har_core.model.loading import load_bundle, load_model
 from har_core.model.manifest import KERAS_FILE, MANIFEST_FILE, ONNX_FILE, BundleManifest
 from har_core.model.temperature import apply_temperature
 from har_core.storage.files import write_named, write_synced
+from har_core.storage.paths import exists
 
 ExportFormat = Literal["onnx", "keras", "litert", "hf", "zip"]
 EXPORT_FORMATS: Final[tuple[str, ...]] = get_args(ExportFormat)
@@ -102,8 +103,8 @@ def export_model(
         difference = _check_parity(folder, manifest, run, f"The {chosen} file")
     try:
         write_named(destination, content)
-    except OSError as error:
-        cause = error.strerror or error
+    except (OSError, ValueError) as error:  # the latter of a path with a NUL
+        cause = getattr(error, "strerror", None) or error
         raise ModelBundleError(f"Cannot write {destination}: {cause}.") from error
     return Export(destination, len(content), difference)
 
@@ -176,7 +177,7 @@ def _check_parity(folder: Path, manifest: BundleManifest, run: _Run, what: str) 
 def _export_for_hub(
     folder: Path, manifest: BundleManifest, destination: Path, license: str | None
 ) -> Export:
-    if destination.exists():
+    if exists(destination):
         raise ModelBundleError(f"{destination} exists already; name a folder that does not.")
     difference = 0.0
     networks: dict[str, bytes] = {}
@@ -197,8 +198,8 @@ def _export_for_hub(
             for name, content in files.items():
                 write_synced(staging / name, content)
             staging.rename(destination)
-    except OSError as error:
-        cause = error.strerror or error
+    except (OSError, ValueError) as error:  # the latter of a path with a NUL
+        cause = getattr(error, "strerror", None) or error
         raise ModelBundleError(f"Cannot write {destination}: {cause}.") from error
     return Export(destination, sum(map(len, files.values())), difference)
 

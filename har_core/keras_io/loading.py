@@ -65,8 +65,9 @@ def load_network(path: str | Path) -> Any:
     try:
         with path.open("rb") as file:
             head = file.read(1024)
-    except OSError as error:
-        raise ModelBundleError(f"Cannot read {path}: {error.strerror or error}.") from error
+    except (OSError, ValueError) as error:  # the latter of a path with a NUL
+        cause = getattr(error, "strerror", None) or error
+        raise ModelBundleError(f"Cannot read {path}: {cause}.") from error
     _check_content(path, head)
     load_keras()
     network = _load_keras_archive(path) if suffix == ".keras" else _load_hdf5(path)

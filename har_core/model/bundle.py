@@ -370,7 +370,7 @@ def restore_interrupted_replacement(folder: Path) -> None:
     if exists(folder):
         shutil.rmtree(previous, ignore_errors=True)
     else:
-        with contextlib.suppress(OSError):
+        with contextlib.suppress(OSError, ValueError):  # the latter of a name with a NUL
             previous.rename(folder)
 
 

@@ -62,7 +62,7 @@ def is_stream(path: str | Path) -> bool:
     """Tell whether a path leads to a pipe, a terminal or the like, which holds nothing to lose."""
     try:
         mode = Path(path).stat().st_mode
-    except OSError:
+    except (OSError, ValueError):  # the latter of a path with a NUL
         return False
     return stat.S_ISCHR(mode) or stat.S_ISFIFO(mode)
 

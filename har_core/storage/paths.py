@@ -27,7 +27,11 @@ def exists(path: PathLike) -> bool:
 
 def real(path: PathLike) -> Path:
     """Return the absolute path with ``~`` expanded and links followed, as far as that goes."""
-    return Path(os.path.realpath(os.path.expanduser(path)))  # noqa: PTH111
+    path = os.path.expanduser(path)  # noqa: PTH111
+    try:
+        return Path(os.path.realpath(path))
+    except ValueError:  # a NUL is in it
+        return Path(os.path.abspath(path))  # noqa: PTH100
 
 
 def expanded(path: PathLike) -> Path:
