@@ -136,9 +136,10 @@ def _converted(folder: Path, manifest: BundleManifest, chosen: ExportFormat) -> 
     if chosen == "onnx" and ONNX_FILE in manifest.files:
         return (folder / ONNX_FILE).read_bytes(), OnnxEngine(folder / ONNX_FILE).run
     if KERAS_FILE not in manifest.files:
-        raise ModelBundleError(
-            f"The model {manifest.name!r} holds no {KERAS_FILE}, which this format is made of."
-        )
+        lacking = f"The model {manifest.name!r} holds no {KERAS_FILE}, which this format is made of"
+        if ONNX_FILE in manifest.files:  # of a quick training, or imported
+            lacking += ": export FILE.onnx, or a model of 'har train --effort standard'"
+        raise ModelBundleError(f"{lacking}.")
     require_training_extra(f"Exporting to the format {chosen}")
     network = load_network(folder / KERAS_FILE)
     if chosen == "keras":
