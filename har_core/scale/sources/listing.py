@@ -28,6 +28,7 @@ from har_core.storage.paths import is_file, is_folder
 from har_core.storage.patterns import Entry, matching, matching_here
 
 LIST_SUFFIXES: Final = (".txt", ".lst", ".list")
+_OTHER_LISTS: Final = (".json", ".jsonl", ".ndjson", ".xlsx", ".xls")
 _OTHER_ARCHIVES: Final = (".zip", ".7z", ".rar")
 Whole = Callable[[str], object]
 _COMPRESSED_TARS: Final = (".tar.gz", ".tgz", ".tar.bz2", ".tar.xz", ".tar.zst")
@@ -161,6 +162,11 @@ def _is_pattern(source: str) -> bool:
     return glob.has_magic(path) and not is_file(path) and not is_folder(path)
 
 
+def _is_file(source: str) -> bool:
+    """Tell whether a source leads to a file; a bucket is not asked."""
+    return is_remote(source) or is_file(absolute_path(source))
+
+
 def _matches(source: str) -> Matches:
     """List what a pattern matches; it is the same here and in a bucket."""
     listed: list[str] = []
@@ -196,6 +202,12 @@ def _list_source(
 ) -> Iterator[Item]:
     if known is not None or _is_pattern(source):
         yield from _list_matches(source, column, whole, known or _matches(source))
+    elif source.lower().endswith(_OTHER_LISTS) and _is_file(source):
+        # Only where one is named: what a pattern matches may be notes beside photographs.
+        raise HarError(
+            f"{source} is a kind of list that is not read: make it a .txt, with a path or URI in "
+            "each line, or a table in .csv or .parquet."
+        )
     elif is_remote(source):
         yield from _list_remote(source, column, whole)
     elif is_folder(path := absolute_path(source)):

@@ -192,7 +192,11 @@ def test_code_on_the_card_gives_the_models_answer(preprocessing, tmp_path, monke
         ("folder", None, "--format hf"),
         ("model.onnx", "litert", "file of the format onnx, not litert"),
         ("model", "coreml", "format must be onnx, keras, litert, hf or zip, not 'coreml'"),
-        ("tiny.keras", None, r"holds no model\.keras.*: export FILE\.onnx, or .* --effort standard"),
+        (
+            "tiny.keras",
+            None,
+            r"holds no model\.keras.*: export FILE\.onnx, or .* --effort standard",
+        ),
         ("tiny.tflite", None, r"holds no model\.keras.*: export FILE\.onnx"),
         ("there", "hf", "exists already"),
     ],

@@ -275,6 +275,9 @@ def test_whatever_an_answer_depends_on_makes_it_another_models(tiny_models: Path
         ("table.csv", "Which column of .* names the photographs"),
         ("shard.tar.gz", "compressed tar"),
         ("photographs.zip", "is an archive that is not read"),
+        ("list.jsonl", r"is a kind of list that is not read: .* \.txt, .*\.csv or \.parquet"),
+        ("list.JSON", "is a kind of list that is not read"),
+        ("list.xlsx", "is a kind of list that is not read"),
         ("shard.tar", "Cannot read the tar file"),
         ("bad.parquet", "Cannot read the table"),
     ],
@@ -289,10 +292,19 @@ def test_source_that_is_none_is_one_line(
         (tmp_path / name).write_text("filename,label\n")
     (tmp_path / "empty.txt").write_text("\n")
     tarfile.open(tmp_path / "empty.tar", "w").close()
-    for name in ("shard.tar.gz", "shard.tar", "photographs.zip", "bad.parquet"):
+    lists = ("list.jsonl", "list.JSON", "list.xlsx")
+    for name in ("shard.tar.gz", "shard.tar", "photographs.zip", "bad.parquet", *lists):
         (tmp_path / name).write_bytes(b"nothing of the kind" * 40)
     with pytest.raises(HarError, match=message):
         score([str(tmp_path / source)], str(tmp_path / "results"))
+
+
+def test_notes_beside_photographs_end_no_job(
+    photographs: Path, inline: None, tmp_path: Path
+) -> None:
+    (photographs / "more" / "notes.json").write_text("{}")
+    status = score([str(photographs / "more" / "*")], str(tmp_path / "results"))
+    assert status.errors == len(["photo_052.jpg", "notes.json"]) < status.total
 
 
 def test_folder_of_something_else_is_not_written_to(
