@@ -81,6 +81,9 @@ def scan(
     address: AddressOption = None,
     workers: WorkersOption = None,
     column: ColumnOption = None,
+    dataset: Annotated[  # as most commands want it
+        str | None, typer.Option(metavar="FOLDER", hidden=True)
+    ] = None,
 ) -> None:
     """Find unreadable, duplicate, dark, blurry and other odd photographs.
 
@@ -95,6 +98,9 @@ def scan(
     har scan s3://bucket/photos --to s3://bucket/scan --engine ray --address auto
     har scan 'shards/*.tar' more.parquet --table labels.csv
     """
+    if sources and dataset is not None:
+        raise typer.BadParameter("name all that is to be scanned without --dataset.")
+    sources = sources or ([dataset] if dataset else [])
     given = list(map(local_path, sources or ([DATASET.value] if DATASET.value else [])))
     if not given:
         raise typer.BadParameter(f"name what to scan, or set {DATASET.name}.")

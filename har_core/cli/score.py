@@ -1,6 +1,8 @@
 """`score` and `suspects`: answers for very many photographs, and labels that these contradict."""
 
+import shlex
 from enum import StrEnum
+from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -18,7 +20,8 @@ from har_core.cli.options import (
     labels_option,
 )
 from har_core.cli.terminal import ended_by_interrupt, progress_bar, stderr, write_output
-from har_core.errors import some_of
+from har_core.errors import HarError, some_of
+from har_core.storage.paths import is_folder
 from har_core.wording import counted
 
 if TYPE_CHECKING:
@@ -116,10 +119,28 @@ def _print_summary(status: "JobStatus", to: str, precision: Precision) -> None:
     print(f"Results: {to}")
 
 
+def _refuse_dataset(named: str | None) -> str | None:
+    """Tell who names a folder of photographs how their suspects are found."""
+    folder = Path(named or "")
+    if named and is_folder(folder) and not [*folder.glob("_results.json"), *folder.glob("part-*")]:
+        raise HarError(
+            f"{named} holds no results of 'har score'. The labels of a dataset's folder are judged "
+            f"on its page (har serve), or by: har score {shlex.quote(named)} --to RESULTS "
+            "--features; har suspects RESULTS --table TABLE"
+        )
+    return named
+
+
 @app.command()
 def suspects(
     results: Annotated[
-        str, typer.Argument(metavar="RESULTS", help="Made by 'har score --features'.")
+        str,
+        typer.Argument(
+            metavar="RESULTS",
+            help="Made by 'har score --features'.",
+            is_eager=True,  # before what else is missing
+            callback=_refuse_dataset,
+        ),
     ],
     table: Annotated[str, labels_option("Table of labels by sha256, path, URI or base name.")],
     columns: ColumnsOption = None,
@@ -146,6 +167,10 @@ def suspects(
             "--neighbours", min=0, metavar="N", help="Look for neighbours of the N worst suspects."
         ),
     ] = 2_000,
+    dataset: Annotated[
+        str | None,
+        typer.Option(metavar="FOLDER", hidden=True, is_eager=True, callback=_refuse_dataset),
+    ] = None,
 ) -> None:
     """Find labels that the photographs contradict, by features that are there already.
 
@@ -162,6 +187,8 @@ def suspects(
     har score photos/ --to results/ --features
     har suspects results/ --table labels.csv --csv suspects.csv
     """
+    if dataset is not None:
+        raise typer.BadParameter("results are named without --dataset.")
     from har_core.dataset.columns import parse_columns
     from har_core.scale.analyses import followed
     from har_core.scale.labels import read_label_table

@@ -301,3 +301,20 @@ def test_scan_says_where_the_photographs_with_findings_are_named(tiny_dataset: P
     table = str(tiny_dataset / "findings.csv")
     scanned = CliRunner().invoke(application(), ["scan", str(tiny_dataset), "--csv", table])
     assert "Which photographs" not in scanned.stderr
+
+
+@pytest.mark.parametrize(
+    "options", [["{}"], ["{}", "--table", "{}/train.csv"], ["--dataset", "{}"]]
+)
+def test_suspects_of_a_dataset_say_how_they_are_found(tiny_dataset, options):
+    ended = har("suspects", *(option.replace("{}", str(tiny_dataset)) for option in options))
+    assert ended.returncode == 2
+    assert f"har score {tiny_dataset} --to RESULTS --features" in ended.stderr
+    assert "har suspects RESULTS --table" in ended.stderr
+
+
+def test_a_dataset_may_be_named_to_a_scan_as_to_other_commands(tiny_dataset):
+    named = har("scan", "--dataset", tiny_dataset, "--json")
+    assert named.stdout == har("scan", tiny_dataset, "--json").stdout != ""
+    both = har("scan", tiny_dataset, "--dataset", tiny_dataset)
+    assert both.returncode == 2 and "without --dataset" in both.stderr
