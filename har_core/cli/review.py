@@ -100,11 +100,11 @@ def review(
         _write_next(read, decisions, next_file, number, model)
     if "-" not in (export, next_file):
         relabelled, labelled = new_labels(read.rows, decisions, read.unlisted)
-        unchanged = known.intersection(decisions.relabelled).difference(relabelled, labelled)
+        right = (decisions.confirmed | set(decisions.relabelled)).difference(relabelled, labelled)
         newly = f", {len(labelled)} newly labelled" if labelled else ""
         print(
-            f"{len(relabelled)} relabelled, {len(decisions.excluded)} excluded{newly}, "
-            f"{len(decisions.confirmed | unchanged)} right as they are; kept in {decisions.path}"
+            f"{len(relabelled)} relabelled, {len(known & decisions.excluded)} excluded{newly}, "
+            f"{len(known & right)} right as they are; kept in {decisions.path}"
         )
     warn_of_reviewed_spellings(read, cleaned_table(read.rows, decisions, read.unlisted))
     if strangers:

@@ -96,6 +96,11 @@ def test_a_label_that_stays_the_same_is_not_counted_and_a_new_spelling_is_named(
     trained = run("train", "--dataset", here, "--cleaned", "--name", "x", "--effort", "quick")
     assert "1 relabelled, 0 excluded by the review." in trained.stderr
 
+    decide(here, "exclude", ["gone.jpg"])
+    decide(here, "confirm", ["gone too.jpg"])
+    said = run("review", "--dataset", here)
+    assert "1 relabelled, 0 excluded, 2 right as they are" in said.stdout
+
     table = tmp_path / "decisions.csv"
     table.write_text("filename,decision,new_label\nsitting_1.jpg,relabel,Running\n")
     for args in (
