@@ -4,6 +4,7 @@ import shutil
 from concurrent.futures import ThreadPoolExecutor, wait
 from pathlib import Path
 
+import numpy as np
 import pandas as pd
 import pytest
 
@@ -62,6 +63,13 @@ def test_what_was_written_into_the_readme_by_hand_stays(tmp_path):
     bundle.update_bundle(folder, {MODEL_CARD_FILE: text.encode()})
     store_temperature(folder, 1.25)
     assert card.read_text().startswith("# Ours, see the 0.687 below")
+
+
+def test_copies_are_no_further_photographs_to_fit_rules_on(tmp_path):
+    table = draw_table(2_000)
+    write_evaluated_bundle(tmp_path, table.assign(duplicate_group=np.arange(2_000) % 99))
+    folder = tmp_path / "drawn"
+    assert refit_rules(folder, read_manifest(folder), 1.0) == AnswerRules(ABSTAIN_BELOW)
 
 
 def test_the_rules_of_its_answers_are_fitted_again(tmp_path):

@@ -2,18 +2,21 @@
 
 import dataclasses
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import onnx
 import onnxruntime
 import pandas as pd
 import pytest
+from PIL import Image
 
 from har_core.analysis.features import FeatureNetwork
 from har_core.dataset.splits import inherited_split
 from har_core.dataset.table import load_dataset
 from har_core.errors import DatasetError, HarError, ModelBundleError
 from har_core.model import bundle
+from har_core.model.answers import NO_RULES, AnswerRules
 from har_core.model.loading import find_model, load_model
 from har_core.model.manifest import (
     KERAS_FILE,
@@ -29,6 +32,7 @@ from har_core.model.records import (
     unrecorded_ancestors,
 )
 from har_core.storage.files import sha256_of_file
+from har_core.training import publication
 from har_core.training.efforts import check_changes, effort_settings, fine_tunable
 from har_core.training.model_card import summarise
 from har_core.training.preparation import SplitDataset, split_dataset
@@ -36,7 +40,7 @@ from har_core.training.quick.head import LinearHead, fit_linear_head, replace_he
 from har_core.training.quick.run import _temperature, train_quick
 from har_core.training.settings import TrainingSettings
 from har_core.training.verdict import judge_models
-from tests.drawing import CLASS_NAMES, colour_network, photo_bytes, write_dataset
+from tests.drawing import CLASS_NAMES, colour_network, encode, photo_bytes, write_dataset
 
 
 @pytest.fixture
@@ -163,6 +167,30 @@ def test_why_a_photograph_is_not_found_is_said(base: Path, tmp_path: Path) -> No
     (folder / "train.csv").write_text(text)
     (skipped,) = train_quick(folder, "fewer", base).training["skipped"]
     assert skipped["reason"] == "missing (only in another split: train/running_5.jpg)"
+
+
+def test_copies_that_show_nothing_are_in_one_split_and_rules_are_fitted_by_groups(
+    base: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folder = write_dataset(tmp_path / "photos", per_class=20)
+    blank = encode(Image.new("RGB", (96, 64), (9, 9, 9)))
+    for seed in range(10):
+        (folder / "train" / f"running_{seed}.jpg").write_bytes(blank)
+    fitted: list[np.ndarray] = []
+
+    def fit_rules(labels: np.ndarray, *others: Any) -> AnswerRules:
+        fitted.append(others[-1])
+        return NO_RULES
+
+    monkeypatch.setattr(publication, "fit_rules", fit_rules)
+    train_quick(folder, "blank", base)
+    splits = read_splits(find_model("blank"))
+    assert splits is not None
+    blanks = splits[splits["sha256"].duplicated(keep=False)]
+    assert len(blanks) == 10
+    assert blanks["split"].nunique() == blanks["duplicate_group"].nunique() == 1
+    groups = splits.loc[splits["split"].eq("validation"), "duplicate_group"]
+    assert [found.tolist() for found in fitted] == [groups.tolist()]
 
 
 def test_a_class_without_a_usable_photograph_is_not_dropped_in_silence(
