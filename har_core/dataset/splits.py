@@ -37,9 +37,11 @@ def check_labels(
     """
     counts = pd.Series(labels).value_counts()
     if "" in counts.index:
+        # Of a table without any label it leaves no row out.
+        cleaned = ", as --cleaned does" if len(counts) > 1 else ""
         raise DatasetError(
             f"{counted(int(counts['']), 'row has', 'rows have')} an empty label; "
-            "fill it in or leave the row out."
+            f"fill it in or leave the row out{cleaned}."
         )
     if len(counts) < 2:
         raise DatasetError(

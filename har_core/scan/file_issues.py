@@ -44,7 +44,10 @@ class Unlabelled(IssueKind):
 
     name = "unlabelled"
     title = "No label"
-    meaning = "The table has no label for it: training refuses the table. Fill it in or drop it."
+    meaning = (
+        "The table has no label for it: the Training page passes over it, 'har train' refuses the "
+        "table without --cleaned. Fill it in or drop it."
+    )
 
     def score(self, photographs: pd.DataFrame) -> np.ndarray:
         """Return 0 or 1; a table without labels is not judged."""

@@ -115,7 +115,10 @@ def test_empty_label_is_refused(tiny_dataset, tmp_path):
     with (tiny_dataset / "train.csv").open("a") as table:
         table.write("running_0.jpg, \n")
     write_rows(tiny_dataset, [f"{c}_{i}.jpg,{c if i else ''}" for c in CLASS_NAMES for i in (0, 1)])
-    with pytest.raises(DatasetError, match="3 rows have an empty label"):
+    with pytest.raises(DatasetError, match=r"3 rows have an empty label.* as --cleaned does"):
+        prepare_dataset(tiny_dataset, tmp_path)
+    write_rows(tiny_dataset, [f"{c}_0.jpg," for c in CLASS_NAMES])
+    with pytest.raises(DatasetError, match=r"3 rows have an empty label; fill it in or [^-]*$"):
         prepare_dataset(tiny_dataset, tmp_path)
 
 
