@@ -77,6 +77,10 @@ class DatasetError(HarError):
     """A dataset folder or CSV that cannot be used as given."""
 
 
+class LabelsError(DatasetError):
+    """Labels that nothing can be learned from: with the same ones, another try fails again."""
+
+
 class NoTableError(DatasetError):
     """A folder without a table and without folders of classes: nothing says what its labels are."""
 

@@ -68,6 +68,11 @@ def _show_state(run: Run) -> None:
                 st.markdown(what_is_going_on(run.epochs))
         elif state == "failed":
             st.error(escape_markdown(run.error), icon=":material/error:")
+            if not run.can_go_on:
+                st.caption(
+                    "Resuming would not help: it learns from the same table. Correct the labels, "
+                    "remove it, and start another one."
+                )
         elif state == "interrupted":
             st.warning(
                 "It ended before it was done: the machine or somebody stopped its process. "
@@ -90,14 +95,15 @@ def _show_state(run: Run) -> None:
                     args=(run,),
                 )
             elif state in CUT_OFF:
-                st.button(
-                    "Resume",
-                    type="primary",
-                    icon=":material/play_arrow:",
-                    key=f"resume {run.id}",
-                    on_click=_resume,
-                    args=(run,),
-                )
+                if run.can_go_on:
+                    st.button(
+                        "Resume",
+                        type="primary",
+                        icon=":material/play_arrow:",
+                        key=f"resume {run.id}",
+                        on_click=_resume,
+                        args=(run,),
+                    )
                 offer_deletion(
                     "Remove",
                     run.name,

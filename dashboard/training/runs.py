@@ -129,6 +129,13 @@ class Run:
         return "interrupted"
 
     @property
+    def can_go_on(self) -> bool:
+        """Whether it was cut off, and not by labels that it would meet again."""
+        failed = (e for e in reversed(self.events) if e["event"] == "failed")
+        for_good = self.state == "failed" and next(failed).get("for_good", False)
+        return self.state in CUT_OFF and not for_good
+
+    @property
     def error(self) -> str:
         """Why it failed, in words; ``""`` if it did not."""
         return next((e["error"] for e in reversed(self.events) if e["event"] == "failed"), "")

@@ -8,7 +8,7 @@ import pandas as pd
 
 from har_core.dataset.names import split_of_word
 from har_core.dataset.table import Dataset
-from har_core.errors import DatasetError, some_of
+from har_core.errors import DatasetError, LabelsError, some_of
 from har_core.wording import counted
 
 SPLITS: Final = ("train", "validation", "test")
@@ -31,7 +31,7 @@ def check_labels(
 
     Raises
     ------
-    DatasetError
+    LabelsError
         If a label is empty, there is a single class, or a class has too few photographs that
         differ to be in every split.
     """
@@ -39,12 +39,12 @@ def check_labels(
     if "" in counts.index:
         # Of a table without any label it leaves no row out.
         cleaned = ", as --cleaned does" if len(counts) > 1 else ""
-        raise DatasetError(
+        raise LabelsError(
             f"{counted(int(counts['']), 'row has', 'rows have')} an empty label; "
             f"fill it in or leave the row out{cleaned}."
         )
     if len(counts) < 2:
-        raise DatasetError(
+        raise LabelsError(
             f"All photographs have the label {counts.index[0]!r}; training needs two classes."
         )
     if groups is not None:
@@ -54,7 +54,7 @@ def check_labels(
     if len(small):
         classes = some_of(f"{name!r} ({n})" for name, n in small.items())
         alike = " that are no near duplicates of each other" if groups is not None else ""
-        raise DatasetError(
+        raise LabelsError(
             f"Too few usable photographs{alike} for a training, validation and test split: "
             f"{classes}; each class needs {len(SPLITS)}."
         )

@@ -3,7 +3,7 @@
 from collections.abc import Iterable
 from typing import Final
 
-from har_core.errors import DatasetError
+from har_core.errors import LabelsError
 
 FILENAME: Final = "filename"
 ACTION: Final = "action"
@@ -35,13 +35,13 @@ def check_class_names(names: Iterable[str]) -> None:
 
     Raises
     ------
-    DatasetError
+    LabelsError
         If a name is one of `RESERVED_COLUMNS`.
     """
     taken = sorted(set(names).intersection(RESERVED_COLUMNS))
     if taken:
         are = "is the name of a column" if len(taken) == 1 else "are names of columns"
-        raise DatasetError(
+        raise LabelsError(
             f"A class cannot be called {' or '.join(map(repr, taken))}, which {are} in the tables "
             "of predictions. Rename it."
         )

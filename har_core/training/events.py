@@ -8,7 +8,7 @@ from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import IO, Any, Final
 
-from har_core.errors import HarError
+from har_core.errors import HarError, LabelsError
 from har_core.progress import Epoch
 from har_core.storage.files import is_stream
 
@@ -72,7 +72,8 @@ def recorded_run(log: EventLog, runs_dir: str | Path, name: str) -> Iterator[Eve
     ----------
     log : EventLog
         Gets ``waiting`` while another run is at work, ``started`` (with the process's ``pid``),
-        and ``finished`` (``model``), ``stopped`` or ``failed`` (``error``, in words).
+        and ``finished`` (``model``), ``stopped`` or ``failed`` (``error``, in words, and
+        ``for_good``, whether going on would fail again).
     runs_dir : str or Path
         Made if it is not there. The lock in it goes with the process, however that ends.
     name : str
@@ -96,7 +97,8 @@ def recorded_run(log: EventLog, runs_dir: str | Path, name: str) -> Iterator[Eve
             if isinstance(error, KeyboardInterrupt):
                 log.write("stopped")
             else:
-                log.write("failed", error=_in_words(error))
+                for_good = isinstance(error, LabelsError)
+                log.write("failed", error=_in_words(error), for_good=for_good)
             raise
         log.write("finished", model=name)
 

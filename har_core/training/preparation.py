@@ -13,7 +13,7 @@ from har_core.dataset.duplicates import groups_of, near_duplicate_pairs
 from har_core.dataset.given_splits import left_out, split_of_folders
 from har_core.dataset.splits import check_labels, inherited_split, stratified_group_split
 from har_core.dataset.table import Location, load_dataset
-from har_core.errors import DatasetError, some_of
+from har_core.errors import DatasetError, LabelsError, some_of
 from har_core.images.reading import Photograph, read_photographs
 from har_core.model.fields import check_class_names
 from har_core.model.loading import find_model
@@ -218,14 +218,14 @@ def rows_to_train_on(folder: Location, csv: str | Path | None = None) -> pd.Data
     Raises
     ------
     DatasetError
-        If the folder or table is unusable, a filename is listed under two labels, or a label
-        cannot be a class's name.
+        If the folder or table is unusable; a `LabelsError` if a filename is listed under two
+        labels, or a label cannot be a class's name.
     """
     table = load_dataset(folder, csv).drop_duplicates(["filename", "label"], ignore_index=True)
     check_class_names(table["label"])
     repeated = table.loc[table["filename"].duplicated(), "filename"]
     if len(repeated):
-        raise DatasetError(
+        raise LabelsError(
             f"Photographs are listed under two labels: {some_of(repeated.unique(), 5)}; keep one "
             "row for each."
         )
@@ -247,7 +247,7 @@ def check_split(table: pd.DataFrame, class_names: Sequence[str], base: str, *, g
 
     Raises
     ------
-    DatasetError
+    LabelsError
         If a class has no photograph to learn from, or there is none to test on.
     """
     name = " and ".join(["the dataset's folders"] * given + [Path(base).name] * bool(base))
@@ -260,12 +260,12 @@ def check_split(table: pd.DataFrame, class_names: Sequence[str], base: str, *, g
     learned = set(table.loc[table["split"] == "train", "label"])
     lost = [class_name for class_name in class_names if class_name not in learned]
     if lost:
-        raise DatasetError(
+        raise LabelsError(
             f"No photograph of the class {some_of(map(repr, lost))} is left to learn from: all are "
             f"held out by {name}.{anew}"
         )
     if not (table["split"] == "test").any():
-        raise DatasetError(
+        raise LabelsError(
             f"No photograph is left to test on: none is held out for that by {name}.{anew}"
         )
 

@@ -316,12 +316,27 @@ def test_a_training_is_stopped_as_soon_as_it_has_said_who_it_is(
     assert stopped == [(os.getpid(), signal.SIGTERM)]
 
 
-def failed_run(models: Path) -> Run:
+def failed_run(models: Path, **said: object) -> Run:
     run = Run("20260101-000000-mine", "mine", "quick", str(models / "tiny"), "photos")
     run.folder.mkdir(parents=True)
     (run.folder / "run.json").write_text(json.dumps(asdict(run)))
-    EventLog(run.folder / "events.jsonl").write("failed", error="It was dark.")
+    EventLog(run.folder / "events.jsonl").write("failed", error="It was dark.", **said)
     return run
+
+
+@pytest.mark.parametrize(("said", "offered"), [({}, True), ({"for_good": True}, False)])
+def test_a_run_that_failed_for_its_labels_is_not_offered_for_resuming(
+    tiny_models: Path, said: dict, offered: bool
+) -> None:
+    run = failed_run(tiny_models, **said)
+    page = open_page()
+    page.query_params["run"] = run.id
+    page.run()
+    keys = {button.key for button in page.button}
+    assert (f"resume {run.id}" in keys) == offered
+    assert ("learns from the same table" in texts(page)) != offered
+    page.button(key=f"remove {run.id}").click().run()
+    assert not page.exception and list_runs() == []
 
 
 def test_the_address_keeps_no_run_that_is_gone(tiny_models: Path) -> None:

@@ -200,6 +200,20 @@ def test_failure_is_told_in_words(start, tmp_path: Path) -> None:
     assert "Traceback" not in run.error
 
 
+def test_a_class_of_a_single_photograph_is_no_case_for_resuming(base: Path, tmp_path: Path) -> None:
+    dataset = write_dataset(tmp_path / "photos", per_class=12)
+    rows = (dataset / "train.csv").read_text().replace("running_0.jpg,running", "running_0.jpg,new")
+    run = start_run("lone", "quick", base, str(dataset), rows, n_photographs=36)
+    run = wait_for(run, has_ended)
+    assert run.state == "failed" and "'new' (1)" in run.error
+    assert not run.can_go_on
+    shutil.rmtree(dataset)  # a disk that is not there may be there again
+    run = wait_for(
+        start_run("away", "quick", base, str(dataset), rows, n_photographs=36), has_ended
+    )
+    assert run.can_go_on
+
+
 def test_too_little_room_is_said_before_anything_starts(
     start, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from har_core.errors import DatasetError, HarError
+from har_core.errors import DatasetError, HarError, LabelsError
 from har_core.training.events import EventLog, is_running, read_events, recorded_run
 
 
@@ -28,6 +28,10 @@ def test_events_tell_how_a_run_ended_and_a_cut_line_is_left_out(tmp_path: Path) 
         raise DatasetError("There is no dataset.")
     assert [e["event"] for e in read_events(log.path)[4:]] == ["started", "failed"]
     assert read_events(log.path)[-1]["error"] == "There is no dataset."
+    assert not read_events(log.path)[-1]["for_good"]
+    with pytest.raises(LabelsError), recorded_run(log, tmp_path / "runs", "mine"):
+        raise LabelsError("There is a single class.")
+    assert read_events(log.path)[-1]["for_good"]
     with pytest.raises(KeyboardInterrupt), recorded_run(log, tmp_path / "runs", "mine"):
         raise KeyboardInterrupt
     assert read_events(log.path)[-1]["event"] == "stopped"
