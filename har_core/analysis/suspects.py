@@ -11,6 +11,7 @@ import pandas as pd
 from har_core.analysis.folds import deal_folds, draw_to_learn
 from har_core.analysis.standardisation import fit_scaler
 from har_core.errors import DatasetError
+from har_core.intervals import wilson_ends
 from har_core.progress import Progress, silent
 from har_core.threads import limited_threads
 from har_core.wording import counted
@@ -138,7 +139,7 @@ def _by_class(
 ) -> pd.DataFrame:
     """Sum up a ranking; see `LabelSuspects`."""
     of_class = ranking.groupby("label")["is_label_issue"]
-    low, high = _wilson_interval(noise, observations)
+    low, high = wilson_ends(noise, observations)
     table = pd.DataFrame(
         {
             "photographs": of_class.size().reindex(names).to_numpy(int),
@@ -150,17 +151,6 @@ def _by_class(
         index=pd.Index(names, name="label"),
     )
     return table.sort_values("noise", ascending=False)
-
-
-def _wilson_interval(shares: np.ndarray, n: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Return the ends of the intervals of shares of `n` observations, which may be no integers."""
-    from scipy.special import ndtri
-
-    square = ndtri(0.975) ** 2
-    middle = shares + square / (2 * n)
-    reach = np.sqrt(square * (shares * (1 - shares) / n + square / (4 * n**2)))
-    low, high = ((middle + side * reach) / (1 + square / n) for side in (-1, 1))
-    return np.clip(low, 0, shares), np.clip(high, shares, 1)
 
 
 def _nothing_to_judge() -> LabelSuspects:

@@ -5,12 +5,13 @@ from typing import TYPE_CHECKING, Final, NamedTuple
 import numpy as np
 import pandas as pd
 
+from har_core.intervals import LEVEL, wilson_ends
+
 if TYPE_CHECKING:
     from scipy.sparse import csr_array
 
 N_RESAMPLES: Final = 1000
 SEED: Final = 20240607
-LEVEL: Final = 0.95
 # Bounds memory: 5 million weights are 40 MB, and as much is drawn for them.
 _RESAMPLES_AT_ONCE: Final = 25
 _WEIGHTS_AT_ONCE: Final = 5_000_000
@@ -159,15 +160,6 @@ def difference_interval(value: float, replicates: np.ndarray, n_groups: int) -> 
 
 
 def wilson_interval(share: float, n: int) -> Interval:
-    """Return a share of n observations with its score interval.
-
-    Wilson 1927, "Probable inference, the law of succession, and statistical inference".
-    """
-    from scipy.special import ndtri
-
-    square = ndtri((1 + LEVEL) / 2) ** 2 / n
-    middle = share + square / 2
-    reach = float(np.sqrt(square * (share * (1 - share) + square / 4)))
-    low, high = ((middle + side * reach) / (1 + square) for side in (-1, 1))
-    # Rounding alone would take the ends of 0 and 1 off these.
-    return Interval(share, min(max(low, 0.0), share), max(min(high, 1.0), share))
+    """Return a share of n observations with its score interval; see `wilson_ends`."""
+    low, high = wilson_ends(share, n)
+    return Interval(share, float(low), float(high))

@@ -7,8 +7,9 @@ from typing import Final
 
 import numpy as np
 
-from har_core.evaluation.bootstrap import LEVEL, SEED, Interval, wilson_interval
+from har_core.evaluation.bootstrap import SEED, Interval, wilson_interval
 from har_core.evaluation.result import EvaluationResult
+from har_core.intervals import LEVEL
 
 SAMPLE_SIZE: Final = 100
 # Jeffreys' prior on the three outcomes: a sample without a wrong label does not prove that there

@@ -15,7 +15,6 @@ from har_core.analysis import features
 from har_core.analysis import whole_set as analysis_module
 from har_core.analysis.features import FeatureNetwork, compute_features
 from har_core.analysis.suspects import (
-    _wilson_interval,
     cross_validated_probabilities,
     find_label_suspects,
 )
@@ -373,15 +372,6 @@ def test_copies_of_photographs_make_no_share_of_doubtful_labels_surer() -> None:
     # A photograph that half of its class are copies of counts as much as they do.
     lopsided = shares(1, np.where(np.arange(120) < 60, 0, np.arange(120)))
     assert (lopsided["noise_high"] - lopsided["noise_low"] > width).all()
-
-
-def test_interval_of_a_share_of_doubtful_labels_is_wilsons() -> None:
-    from scipy.stats import binomtest
-
-    low, high = _wilson_interval(np.array([0.0, 0.1, 1.0]), np.array([20, 40, 7]))
-    for place, (found, n) in enumerate([(0, 20), (4, 40), (7, 7)]):
-        ends = binomtest(found, n).proportion_ci(method="wilson")
-        assert (low[place], high[place]) == pytest.approx((ends.low, ends.high), abs=1e-9)
 
 
 @pytest.mark.parametrize("number", [1, 2, 4, 5, 6])
