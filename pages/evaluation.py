@@ -19,12 +19,12 @@ from dashboard.evaluation.shown import Shown
 from dashboard.jobs.registry import Job
 from dashboard.jobs.view import JobEnd, show_jobs
 from dashboard.results.sections import show_as_evaluation
-from dashboard.trials import list_trials
 from dashboard.widgets.sections import choose_section
 from dashboard.wording.names import escape_markdown
 from har_core.errors import HarError
 from har_core.evaluation.store import list_evaluations
 from har_core.model.bundle import list_bundles
+from har_core.model.loading import list_trials
 from har_core.model.manifest import read_manifest
 
 EVALUATION_KEY = "evaluation"

@@ -13,7 +13,6 @@ from dashboard.evaluation.jobs import SAME_PREFIX, start_same_evaluation
 from dashboard.evaluation.photos import EvaluatedPhotos
 from dashboard.evaluation.shown import Shown
 from dashboard.jobs.view import JobEnd, show_jobs
-from dashboard.trials import run_of, runs_folder
 from dashboard.widgets.messages import show_failure
 from dashboard.widgets.verdict import VERDICT_BOXES, load_verdict
 from dashboard.wording.glossary import GLOSSARY
@@ -24,6 +23,7 @@ from har_core.evaluation.comparison import SEVERAL_TESTS, Comparison, disagreeme
 from har_core.evaluation.result import EvaluationResult
 from har_core.evaluation.store import BUNDLE_SPLITS
 from har_core.evaluation.totals import HEADLINE_METRICS, METRIC_TITLES
+from har_core.storage.data import runs_folder
 from har_core.training.verdict import Verdict
 from har_core.wording import counted
 
@@ -126,7 +126,7 @@ def _show_verdict(shown: Shown, rival: Path, name: str) -> None:
             "../pages/training.py",
             label=f"Use or discard {escape_markdown(rival.name)}",
             icon=":material/rule:",
-            query_params={"run": run_of(rival)},
+            query_params={"run": rival.parent.parent.name},  # the id of the run that made it
         )
 
 

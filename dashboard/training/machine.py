@@ -5,9 +5,9 @@ import shutil
 from pathlib import Path
 from typing import Final
 
-from dashboard.trials import runs_folder
 from har_core.errors import HarError
 from har_core.settings import MODELS_DIR, checkout
+from har_core.storage.data import runs_folder
 from har_core.threads import cores
 from har_core.training.efforts import Effort
 from har_core.wording import counted

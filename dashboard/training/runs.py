@@ -17,7 +17,6 @@ from pathlib import Path
 from typing import Any, Final, Literal
 
 from dashboard.training.machine import behind_others, check_room, training_environment
-from dashboard.trials import runs_folder
 from har_core.errors import HarError, ModelBundleError
 from har_core.extras import require_training_extra
 from har_core.model.bundle import (
@@ -27,6 +26,7 @@ from har_core.model.bundle import (
     restore_interrupted_replacement,
 )
 from har_core.model.manifest import MANIFEST_FILE, BundleManifest, check_bundle_name, read_manifest
+from har_core.storage.data import runs_folder
 from har_core.storage.files import write_atomically
 from har_core.storage.locks import folder_to_oneself
 from har_core.training.efforts import NO_CHANGES, Effort, check_changes, fine_tunable

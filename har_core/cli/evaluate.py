@@ -27,7 +27,7 @@ from har_core.cli.terminal import (
     write_output,
 )
 from har_core.errors import HarError
-from har_core.model.loading import find_model, load_model
+from har_core.model.loading import find_model, find_model_or_trial, load_model
 from har_core.storage.names import one_line
 from har_core.storage.spreadsheets import table_csv
 from har_core.wording import are, counted
@@ -190,7 +190,10 @@ def _found(evaluation: "Evaluation") -> str:
 def compare(
     models: Annotated[
         list[str],
-        typer.Argument(metavar="A B…", help="Bundle names or paths; the first is the baseline."),
+        typer.Argument(
+            metavar="A B…",
+            help="Bundle names, those on trial included, or paths; the first is the baseline.",
+        ),
     ],
     dataset: OptionalDatasetOption = None,
     table: TableOption = None,
@@ -229,14 +232,15 @@ def compare(
         return
     if dataset is None:
         raise typer.BadParameter("name the --dataset, or ask for the --verdict.")
-    for name in models:
-        find_model(name)  # says that there is none before the others are run
+    # Says that there is none before the others are run.
+    folders = {name: str(find_model_or_trial(name)) for name in models}
     from har_core.evaluation.comparison import compare_models
 
     evaluations: dict[str, Evaluation] = {}
     read = as_measured(read_dataset(dataset, table, old_table, columns), cleaned=cleaned)
-    for name in models:
-        evaluations[name], warnings = _run(name, read, split, splits_of=models[0], cleaned=cleaned)
+    first = folders[models[0]]
+    for name, folder in folders.items():
+        evaluations[name], warnings = _run(folder, read, split, splits_of=first, cleaned=cleaned)
         _print_caveats(name, warnings)
     comparison = compare_models({name: e.result for name, e in evaluations.items()})
     _print_comparison(comparison)
@@ -331,7 +335,7 @@ def _print_verdict(models: list[str]) -> None:
         raise typer.BadParameter("a verdict is about two models.")
     from har_core.training.verdict import judge_models
 
-    old, new = map(find_model, models)
+    old, new = map(find_model_or_trial, models)
     found = judge_models(old, new)
     print(found.sentence)
     if found.n_relabelled:

@@ -25,11 +25,13 @@ from har_core.model.manifest import (
     ONNX_FILE,
     BundleManifest,
     Precision,
+    read_manifest,
     verifying,
 )
 from har_core.model.novelty.detector import NoveltyDetector, read_novelty
 from har_core.model.precision import graph_to_run, wanted_precision
 from har_core.settings import MODEL
+from har_core.storage.data import runs_folder
 from har_core.storage.paths import expanded, is_file, is_folder
 
 _cache: dict[Path, tuple[tuple[int, int, str | None], ActionModel]] = {}
@@ -158,6 +160,35 @@ def find_model(name_or_path: str | os.PathLike[str] | None = None) -> Path:
         f"There is no model {str(wanted)!r} in {bundle.models_dir()} and no such path; "
         + (f"models there: {', '.join(known)}." if known else "that folder holds no model.")
     )
+
+
+def list_trials() -> list[bundle.BundleEntry]:
+    """Return the models on trial, the newest run first: trained from the page, not used yet."""
+    entries = []
+    for file in sorted(runs_folder().glob(f"[!.]*/models/[!.]*/{MANIFEST_FILE}"), reverse=True):
+        try:
+            manifest = read_manifest(file.parent)
+        except ModelBundleError:
+            continue  # the run's own page says what is wrong with it
+        entries.append(bundle.BundleEntry(file.parent.name, file.parent, manifest))
+    return entries
+
+
+def find_model_or_trial(name_or_path: str) -> Path:
+    """Return the absolute path of a model as `find_model`, or else of one on trial of that name.
+
+    Raises
+    ------
+    ModelBundleError
+        See `find_model`.
+    """
+    try:
+        return find_model(name_or_path)
+    except ModelBundleError:
+        for entry in list_trials():
+            if entry.name == name_or_path:
+                return entry.path.resolve()
+        raise
 
 
 def _newest_bundle() -> Path:

@@ -16,6 +16,11 @@ def data_dir() -> Path:
     return DATA_DIR.folder() or user_data_path(DISTRIBUTION, appauthor=False)
 
 
+def runs_folder() -> Path:
+    """Return where the training runs of the page are kept; it may not exist yet."""
+    return data_dir() / "training"
+
+
 def work_dir(kind: str) -> Path:
     """Return the folder of one kind of work, which may not exist yet.
 

@@ -12,7 +12,6 @@ import pytest
 from streamlit.testing.v1 import AppTest
 
 from dashboard.jobs.registry import dismiss_job, find_jobs, start_job
-from dashboard.trials import runs_folder
 from dashboard.wording.metrics import calibration_sentence
 from har_core.dataset.table import load_dataset
 from har_core.evaluation.audit.answers import answer, read_answers
@@ -22,6 +21,7 @@ from har_core.evaluation.comparison import SEVERAL_TESTS
 from har_core.evaluation.store import keep_evaluation, list_evaluations, read_evaluation
 from har_core.model import bundle
 from har_core.model.manifest import PREDICTIONS_FILE, SPLITS_FILE, read_manifest
+from har_core.storage.data import runs_folder
 from tests.drawing import CLASS_NAMES, photo_bytes, write_dataset, write_tiny_bundle
 from tests.evaluated import draw_table, write_evaluated_bundle
 from tests.patience import PATIENCE_S

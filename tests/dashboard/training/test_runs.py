@@ -34,13 +34,13 @@ from dashboard.training.runs import (
     stop_run,
     use_model,
 )
-from dashboard.trials import runs_folder
 from har_core.errors import HarError, ModelBundleError
 from har_core.model import bundle
 from har_core.model.bundle import choose_default
 from har_core.model.loading import find_model
 from har_core.model.manifest import KERAS_FILE, read_manifest
 from har_core.progress import Epoch
+from har_core.storage.data import runs_folder
 from har_core.training.events import EventLog
 from tests.drawing import write_dataset, write_small_backbone, write_tiny_bundle
 

@@ -100,6 +100,20 @@ def test_models_that_are_not_there_are_said_before_others_are_run(dataset, monke
         run("compare", "good", "godo", "--dataset", dataset)
 
 
+def test_models_on_trial_are_compared_by_their_names(dataset, tmp_path, monkeypatch):
+    monkeypatch.setenv("HAR_DATA_DIR", str(tmp_path / "data"))
+    trials = tmp_path / "data" / "training" / "20260101-000000-new" / "models"
+    table = load_dataset(dataset).assign(split=["train", "validation", "test", "test"] * 3)
+    rolled = np.roll(COLOUR_WEIGHTS, 1, axis=1)
+    write_evaluated_bundle(trials, table, CLASS_NAMES, name="new", weights=rolled)
+    verdict = run("compare", "good", "new", "--verdict")
+    assert verdict.exit_code == 0 and "new" in verdict.stdout
+    compared = run("compare", "good", "new", "--dataset", dataset, "--split", "test")
+    assert compared.exit_code == 0 and "6 photographs" in compared.stdout
+    with pytest.raises(HarError, match="There is no model 'new'"):
+        run("evaluate", "--model", "new", "--dataset", dataset)
+
+
 def test_names_of_models_are_no_markup(dataset, tmp_path, monkeypatch):
     (tmp_path / "[").mkdir()
     (tmp_path / "models").rename(tmp_path / "[" / "x]")
