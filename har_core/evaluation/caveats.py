@@ -34,8 +34,9 @@ def caveats(
     -------
     list of str
         Photographs that the model was trained or tuned on (by file hash), or that a model that it
-        builds on may have been; a confidence that was fitted on them; labels and classes that do
-        not match, rows that were left out, another network than the present one.
+        builds on may have been; a confidence that was fitted on them; a set of a single
+        observation; labels and classes that do not match, rows that were left out, another network
+        than the present one.
     """
     result = evaluation.raw
     found = []
@@ -59,6 +60,14 @@ def caveats(
             len(evaluation.skipped), "row of the table was", "rows of the table were"
         )
         found.append(f"{left_out} left out: {why}.")
+    if len(np.unique(result.groups)) == 1:
+        found.append(
+            "The only photograph is a single observation: log loss and calibration error have no "
+            "interval, whatever ends are given."
+            if result.n == 1
+            else f"The {result.n:,} photographs are near duplicates of each other, a single "
+            "observation: log loss and calibration error have no interval, whatever ends are given."
+        )
     counts = np.bincount(result.labels, minlength=len(result.class_names))
     absent = [name for name, n in zip(result.class_names, counts, strict=True) if not n]
     if absent:

@@ -251,6 +251,17 @@ def test_caveats_name_overlap_skipped_rows_absent_classes_and_old_networks(folde
     assert find_caveats(right, folder)[-1].endswith(f": running, {HAR_CLASSES[-1]}.")
 
 
+@pytest.mark.parametrize(("n", "said"), [(1, "The only photograph is"), (3, "The 3 photographs")])
+def test_a_single_group_is_said_to_give_losses_no_interval(folder, n: int, said: str):
+    own = read_evaluation(folder, "test")
+    raw = own.raw.take(np.arange(n))
+    raw = replace(raw, groups=np.zeros(n, int))
+    intervals = raw.headline_intervals
+    assert intervals["log_loss"].low == intervals["log_loss"].high
+    (found,) = [c for c in find_caveats(replace(own, raw=raw), folder) if "interval" in c]
+    assert found.startswith(said) and "log loss and calibration error have no interval" in found
+
+
 def test_photographs_that_nothing_tells_apart_are_admitted(folder):
     own = read_evaluation(folder, "test").raw
     for n, them in ((1, "it"), (2, "them")):
