@@ -199,7 +199,7 @@ def _show_buttons(view: DatasetView, row: pd.Series, place: Place) -> None:
             index=None,
             format_func=human_name,
             placeholder="Another class  /" if row["label"] or row["suggested"] else "Class  /",
-            accept_new_options=not row["label"],
+            accept_new_options=True,
             key=key,
             label_visibility="collapsed",
             width=190,
