@@ -12,6 +12,7 @@ from har_core.scale.sources.contents import ContainerReader
 from har_core.scale.sources.items import UNKNOWN, Item
 from har_core.scale.sources.locations import (
     BUCKETS,
+    TRIES,
     WEB,
     NoAddressError,
     NoAnswerError,
@@ -30,6 +31,8 @@ BATCH_ITEMS: Final = 32
 _TYPICAL_BYTES: Final = 2**18
 # A server is asked for several photographs at a time, each of which takes long to come.
 _REQUESTS: Final = 8
+# Web servers that answered with a failure to the last, and are not waited for until they do better.
+_failing: Final[set[str]] = set()
 
 
 class WithItem(Protocol):
@@ -223,14 +226,18 @@ def _from_server(item: Item) -> bytes:
         except ValueError as error:  # of an address that can be none
             raise InvalidImageError(f"Cannot open {item.uri}: {error}.", "unreadable") from error
 
+    server = item.uri.split("/")[2]
     try:
-        return with_retries(read, item.uri)
+        content = with_retries(read, item.uri, tries=1 if server in _failing else TRIES)
+        _failing.discard(server)
+        return content
     except NoAnswerError as error:
         raise InvalidImageError(str(error), "unreadable") from error
     except SourceLostError as error:
         if not item.uri.lower().startswith(WEB):
             raise
-        # Of many servers, one that is broken must not end the job.
+        # Of many servers, one that is broken must neither end the job nor hold it up.
+        _failing.add(server)
         message = f"{item.uri} cannot be reached ({error.__cause__})."
         raise InvalidImageError(message, "unreadable") from error
     except FileNotFoundError as error:

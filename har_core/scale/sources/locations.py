@@ -20,7 +20,7 @@ _SCHEME: Final = re.compile(r"([A-Za-z][A-Za-z0-9+.-]+)://")
 _FILE: Final = re.compile(r"file:(?://[^/]*(?=/)|(?=/(?!/)))", re.IGNORECASE)
 # A server that answers "slow down" is asked again after 0.5, 1, 2, 4 and 8 s; pyarrow itself asks
 # S3 three times each, and Google for as long as that takes.
-_TRIES: Final = 6
+TRIES: Final = 6
 _FIRST_WAIT_S: Final = 0.5
 _ASK_GOOGLE: Final = timedelta(seconds=1)
 BUCKETS: Final = ("s3", "gs", "gcs")
@@ -174,7 +174,9 @@ def _let_say_why(web: Any) -> None:
     web.isfile = lambda path: info(path) is not None
 
 
-def with_retries(action: Callable[[], T], what: str, *, wait: float = _FIRST_WAIT_S) -> T:
+def with_retries(
+    action: Callable[[], T], what: str, *, wait: float = _FIRST_WAIT_S, tries: int = TRIES
+) -> T:
     """Do something with a server; again, with longer and longer waits, while that fails.
 
     Parameters
@@ -185,6 +187,8 @@ def with_retries(action: Callable[[], T], what: str, *, wait: float = _FIRST_WAI
         Location, for the message.
     wait : float
         Seconds before the second try.
+    tries : int
+        At least 1.
 
     Raises
     ------
@@ -193,7 +197,7 @@ def with_retries(action: Callable[[], T], what: str, *, wait: float = _FIRST_WAI
     SourceLostError
         If it still fails in the end.
     """
-    for attempt in range(_TRIES):
+    for attempt in range(tries):
         try:
             return action()
         except (FileNotFoundError, NotADirectoryError, HarError):
@@ -208,7 +212,7 @@ def with_retries(action: Callable[[], T], what: str, *, wait: float = _FIRST_WAI
                 raise HarError(f"Cannot open {what}: {error}.") from error
             if isinstance(error, OSError) and error.errno in _IMPOSSIBLE:
                 raise HarError(f"Cannot open {what}: {os.strerror(error.errno)}.") from error
-            if attempt == _TRIES - 1:
+            if attempt == tries - 1:
                 raise SourceLostError(
                     f"{what} cannot be reached ({error}). What was done is kept; start again when "
                     "it can."

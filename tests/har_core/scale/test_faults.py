@@ -414,7 +414,7 @@ def test_nobody_waits_long_for_a_bucket_of_google_that_cannot_be_reached(
     locations._bucket_filesystem.cache_clear()
     options, _ = open_filesystem("gs://nobodys/a.jpg")
     locations._bucket_filesystem.cache_clear()
-    assert locations._TRIES * options["retry_time_limit"] < timedelta(seconds=15)
+    assert locations.TRIES * options["retry_time_limit"] < timedelta(seconds=15)
 
 
 def test_bucket_that_cannot_be_reached_is_said(

@@ -157,6 +157,46 @@ def test_photographs_behind_a_web_server_are_scored(inline: None, tmp_path: Path
     assert str(named["error"].iloc[2]).startswith(f"Cannot open {wrong}: ")
 
 
+def test_web_server_that_fails_is_not_waited_for_at_each_photograph(
+    inline: None, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    pytest.importorskip("aiohttp", reason="aiohttp is not installed (requirements-scale.txt)")
+    waited: list[float] = []
+    monkeypatch.setattr(locations.time, "sleep", waited.append)
+    failing = True
+
+    class Overloaded(SimpleHTTPRequestHandler):
+        def do_GET(self) -> None:
+            if failing:
+                self.send_error(503)
+            else:
+                super().do_GET()
+
+        def do_HEAD(self) -> None:
+            self.do_GET()
+
+        def log_message(self, *args: object) -> None:
+            pass
+
+    (tmp_path / "photo.jpg").write_bytes(photo_bytes())
+    handler = partial(Overloaded, directory=str(tmp_path))
+    with ThreadingHTTPServer(("127.0.0.1", 0), handler) as server:
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        address = f"http://127.0.0.1:{server.server_port}/photo.jpg"
+        names = [f"{address}?{number}" for number in range(40)]
+        (tmp_path / "list.txt").write_text("\n".join(names))
+        score([str(tmp_path / "list.txt")], str(tmp_path / "results"))
+        at_once = 8
+        assert waited.count(8.0) <= at_once  # the last wait of a photograph
+        rows = rows_of(tmp_path / "results")
+        assert rows["error"].str.contains("cannot be reached").all()
+        failing = False
+        score([str(tmp_path / "list.txt")], str(tmp_path / "results"))
+        server.shutdown()
+    rows = rows_of(tmp_path / "results")
+    assert len(rows) == len(names) and rows["error"].isna().all()
+
+
 def test_web_server_that_does_not_answer_is_not_taken_for_one_without_the_photograph(
     inline: None, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
