@@ -134,8 +134,8 @@ def _show_caveats(verdict: Verdict) -> None:
     if verdict.n_left_out:
         st.caption(
             f"{counted(verdict.n_left_out, 'test photograph')} left out: copies, those that only "
-            "one of the models was tested on or has the class of, and those that one has learned "
-            "from or that look like such a photograph."
+            "one model was tested on or has the class of, and those that one has learned from or "
+            "that look alike."
         )
 
 
