@@ -15,7 +15,10 @@ from dashboard.explanation import show_explanation
 from dashboard.resources import classified
 from dashboard.widgets.opened_photo import (
     PHOTO_PARAMETER,
+    close_photograph,
     neighbour,
+    open_photograph,
+    opened_photograph,
     show_large_picture,
     show_step_buttons,
 )
@@ -40,20 +43,16 @@ _DECIDED: Final[dict[str, tuple[str, str, Literal["red", "primary", "green"]]]] 
 
 def show_opened_photograph(view: DatasetView) -> None:
     """Open the photograph that was clicked or that the address names, if any, in a dialog."""
-    if filename := st.query_params.get(PHOTO_PARAMETER):
-        dialog = st.dialog(escape_markdown(filename), width="large", on_dismiss=_forget_opened)
+    if filename := opened_photograph():
+        dialog = st.dialog(escape_markdown(filename), width="large", on_dismiss=close_photograph)
         dialog(_draw)(view, filename)
-
-
-def _forget_opened() -> None:
-    st.query_params.pop(PHOTO_PARAMETER, None)
 
 
 def _step(by: int) -> None:
     names = st.session_state.get(BROWSING, [])
     current = st.query_params.get(PHOTO_PARAMETER, "")
     if current in names:  # not if the browser has just gone back
-        st.query_params[PHOTO_PARAMETER] = neighbour(names, current, by)
+        open_photograph(neighbour(names, current, by))
 
 
 def _draw(view: DatasetView, filename: str) -> None:

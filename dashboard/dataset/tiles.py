@@ -10,7 +10,7 @@ from streamlit.delta_generator import DeltaGenerator
 from dashboard.dataset.decision_bar import PAGE_SIZE, current_decisions, decision_mark
 from dashboard.dataset.view import DatasetView
 from dashboard.widgets.gallery import Tile, gallery
-from dashboard.widgets.opened_photo import PHOTO_PARAMETER
+from dashboard.widgets.opened_photo import open_photograph
 from dashboard.wording.names import human_name, reason_in_words
 from har_core.images.thumbnails import thumbnails
 from har_core.scan.issues import ISSUE_KINDS
@@ -78,7 +78,7 @@ def show_tiles(
 
 def _open(name: str, names: list[str]) -> None:
     st.session_state[BROWSING] = names
-    st.query_params[PHOTO_PARAMETER] = name
+    open_photograph(name)
     st.rerun()  # all of the page, which opens it
 
 

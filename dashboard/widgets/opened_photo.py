@@ -1,5 +1,6 @@
 """An opened photograph: its place in the address, and the way to the ones beside it."""
 
+import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -54,6 +55,31 @@ def large_picture(path: str | Path) -> Image.Image | None:
 
 
 PHOTO_PARAMETER: Final = "photo"  # of the Dataset page's address: the opened one's filename
+_CLOSED: Final = "photograph_closed"
+# A browser that has not heard that a photograph is closed names it once more with the next click.
+_HEARD_AFTER_S: Final = 2.0
+
+
+def open_photograph(name: str) -> None:
+    """Let the address name the photograph to open."""
+    st.session_state.pop(_CLOSED, None)
+    st.query_params[PHOTO_PARAMETER] = name
+
+
+def close_photograph() -> None:
+    """Let the address name none, also where the browser's next message still does."""
+    if name := st.query_params.pop(PHOTO_PARAMETER, None):
+        st.session_state[_CLOSED] = (name, time.monotonic())
+
+
+def opened_photograph() -> str | None:
+    """Return the photograph that the address names to be open."""
+    name = st.query_params.get(PHOTO_PARAMETER)
+    closed, when = st.session_state.get(_CLOSED, (None, 0.0))
+    if name and name == closed and time.monotonic() - when < _HEARD_AFTER_S:
+        del st.query_params[PHOTO_PARAMETER]
+        return None
+    return name
 
 
 def show_step_buttons(on_step: Callable[[int], None]) -> None:
