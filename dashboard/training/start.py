@@ -145,11 +145,12 @@ def _lessons(folder: str) -> tuple[_Lesson, _Lesson]:
     dataset = opened_dataset(folder)
     if dataset.missing:
         raise DatasetError(dataset.missing)
-    cleaned, _ = cleaned_dataset(dataset)
+    decisions = decisions_about(dataset)
+    cleaned, _ = cleaned_dataset(dataset, decisions)
     # A row without a label teaches nothing.
     before = dataset.rows[dataset.rows["label"].ne("")]
     after = cleaned.rows[cleaned.rows["label"].ne("")]
-    relabelled, labelled = new_labels(dataset.rows, decisions_about(dataset), dataset.unlisted)
+    relabelled, labelled = new_labels(dataset.rows, decisions, dataset.unlisted)
     return (
         _Lesson(_table(before), before["filename"].nunique()),
         _Lesson(

@@ -111,13 +111,19 @@ def _paths(dataset: Dataset) -> dict[str, str | None]:
     return dict(dataset.unlisted) | listed.to_dict()
 
 
-def cleaned_dataset(dataset: Dataset) -> tuple[Dataset, str]:
+def cleaned_dataset(dataset: Dataset, decisions: Decisions | None = None) -> tuple[Dataset, str]:
     """Return a dataset as its decisions leave it, and what that changed, in a sentence.
 
     A decision about a photograph that another one has replaced since does not count. Rows that
     nobody has labelled are left out, unless there is no label at all.
+
+    Parameters
+    ----------
+    dataset : Dataset
+    decisions : Decisions, optional
+        Of `decisions_about`, where they are at hand.
     """
-    decisions = decisions_about(dataset)
+    decisions = decisions or decisions_about(dataset)
     rows = cleaned_table(dataset.rows, decisions, dataset.unlisted)
     added = rows.index[rows["path"].eq("")]  # what is missing has None
     rows.loc[added, "path"] = rows.loc[added, "filename"].map(dataset.unlisted)
