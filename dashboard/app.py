@@ -3,6 +3,10 @@
 ``streamlit run dashboard/app.py`` finds `app` and serves it.
 """
 
+import gc
+
+gc.disable()  # nothing that is imported is garbage; to look for some takes a twentieth of the start
+
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from importlib.metadata import version
@@ -58,3 +62,6 @@ routes.install(
 # The pages' scripts shrink to a third; answers of the REST API are small and stay as they are.
 pages = PagesDocument(ui, PRODUCT)
 app.mount("/", KeptScripts(CompressMiddleware(pages, zstd_level=9), files=pages))
+
+gc.freeze()
+gc.enable()

@@ -252,9 +252,10 @@ def load_default_model(*, warm_up: bool = False) -> Future[ActionModel]:
     def load() -> ActionModel:
         model = load_model()
         if warm_up:
-            side = model.manifest.input_size
-            for _ in range(2):  # the second is the first that runs on all cores
-                model.predict(np.zeros((side, side, 3), dtype=np.uint8))
+            blank = np.zeros((model.manifest.input_size,) * 2 + (3,), dtype=np.uint8)
+            model.predict(blank)
+            # The second is the first that runs on all cores; no request has to wait for it.
+            _LOADER.submit(model.predict, blank)
         return model
 
     return _LOADER.submit(load)
