@@ -1,6 +1,6 @@
 """The Dataset page's figures; every function is pure and every figure suits light and dark."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, Final
 
 import numpy as np
@@ -20,17 +20,19 @@ from dashboard.charts.style import (
     say_left_out,
 )
 from dashboard.wording.names import chart_name, chart_names, chart_text, tick_names
+from har_core.dataset.splits import SEVERAL_SPLITS
 from har_core.wording import counted
 
 _BAR_HEIGHT: Final = 26
 _NARROW_LETTERS: Final = 18  # of a class beside a list; Plotly cuts longer names there
 _GREY_INK: Final = "rgba(128, 142, 148, 0.9)"
-SPLIT_COLOURS: Final = {
+_SPLIT_COLOURS: Final = {
     "train": ACCENT,
     "validation": "#d08a2e",
     "test": "#5a6fa8",
     "": "rgba(128, 142, 148, 0.45)",
 }
+_IN_SEVERAL: Final = "#b3523f"
 SPLIT_TITLES: Final = {"": "no split"}
 # Fifteen hues of middle lightness, so that they stand out on white and on black; neighbours in the
 # list are far apart on the colour circle.
@@ -39,6 +41,11 @@ CLASS_COLOURS: Final = (
     *("#8a6a9c", "#3f8fc4", "#c2577e", "#94863a", "#4b9e6b"),
     *("#a3744b", "#7480d6", "#cf6a4a", "#2f9fb0", "#9a9a9a"),
 )
+
+
+def split_colours(splits: Iterable[str]) -> dict[str, str]:
+    """Return the colours of splits; what is in several of them has one of its own."""
+    return {name: _IN_SEVERAL for name in splits if SEVERAL_SPLITS in name} | _SPLIT_COLOURS
 
 
 def class_balance(
@@ -66,7 +73,8 @@ def class_balance(
         counts = counts.loc[counts.sum(axis=1).sort_values(kind="stable").index]
     alike = by_name or counts.sum(axis=1).nunique() == 1
     which = ("more class", "more classes") if alike else ("smaller class", "smaller classes")
-    return stacked_bars(counts, SPLIT_TITLES, SPLIT_COLOURS, shares=shares, left_out=which)
+    colours = split_colours(counts)
+    return stacked_bars(counts, SPLIT_TITLES, colours, shares=shares, left_out=which)
 
 
 def size_scatter(

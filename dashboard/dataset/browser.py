@@ -12,7 +12,7 @@ from dashboard.dataset.view import DatasetView, section
 from dashboard.widgets.filters import class_filter, say_none_match, search_filter
 from dashboard.widgets.gallery import choose_page
 from dashboard.wording.names import bold_count, name_in_text, percent
-from har_core.dataset.splits import SPLITS
+from har_core.dataset.splits import splits_in
 from har_core.scan.issues import ISSUE_KINDS, issue_column
 
 _ANY: Final = "any"
@@ -62,7 +62,7 @@ def show_browser(view: DatasetView) -> None:
     )
     split = filters.selectbox(
         "Split",
-        ["", *(name for name in SPLITS if view.photographs["split"].eq(name).any())],
+        ["", *splits_in(view.photographs["split"])],
         format_func=lambda name: name.capitalize() or "All splits",
         key="browse_split",
         bind="query-params",

@@ -6,7 +6,7 @@ import pandas as pd
 import plotly.graph_objects as go
 import streamlit as st
 
-from dashboard.charts.dataset import SPLIT_COLOURS, photo_map
+from dashboard.charts.dataset import photo_map, split_colours
 from dashboard.charts.style import ACCENT, MUTED
 from dashboard.dataset.decision_bar import show_decision_bar
 from dashboard.dataset.tiles import PAGE_SIZE, issue_title, show_tiles
@@ -75,7 +75,7 @@ def _figure(view: DatasetView, colouring: str, finding: str | None) -> go.Figure
     if colouring == "Class":
         return photo_map(points, points["label"])
     if colouring == "Split":
-        return photo_map(points, points["split"], colours=SPLIT_COLOURS)
+        return photo_map(points, points["split"], colours=split_colours(points["split"]))
     title = issue_title(finding) if finding else "any finding"
     flagged = points[issue_column(finding)].eq(True) if finding else pd.Series(False, points.index)
     groups = flagged.map({True: title, False: "other"})

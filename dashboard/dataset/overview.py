@@ -12,7 +12,7 @@ from dashboard.dataset.view import BY_IDENTITY, DatasetView, section
 from dashboard.wording.glossary import GLOSSARY
 from dashboard.wording.names import counted_share, escape_markdown, human_name
 from har_core.dataset.slips import ClassBalance
-from har_core.dataset.splits import SPLITS
+from har_core.dataset.splits import splits_in
 
 _PROPERTIES: Final = {
     "Aspect ratio": ("Width ÷ height", ""),
@@ -50,7 +50,7 @@ def show_class_balance(labels: pd.Series, splits: pd.Series | None = None) -> No
         both = pd.DataFrame({"label": labels, "split": splits})[labels.ne("")]
         # What `crosstab` takes three times as long for.
         by_split = both.groupby(["label", "split"]).size().unstack(fill_value=0)
-        by_split = by_split[[name for name in (*SPLITS, "") if name in by_split]]
+        by_split = by_split[[*splits_in(both["split"]), *({""} & {*by_split})]]
     _show_counts(balance.counts.rename("photographs").to_frame(), by_split)
 
 

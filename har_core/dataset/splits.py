@@ -199,6 +199,12 @@ def _joined(splits: pd.Series) -> str:
     return SEVERAL_SPLITS.join(sorted(set(splits) - {""}))
 
 
+def splits_in(splits: pd.Series) -> list[str]:
+    """Return the splits that occur, without ``""``: those of `SPLITS`, then what is in several."""
+    found = set(splits.unique()) - {""}
+    return [*(name for name in SPLITS if name in found), *sorted(found - set(SPLITS))]
+
+
 def rows_of_own_split(table: pd.DataFrame, split: str) -> pd.DataFrame:
     """Return the rows of one of the splits that a dataset's folders say.
 

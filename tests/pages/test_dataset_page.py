@@ -301,6 +301,8 @@ def test_browser_filters_by_name_class_and_finding(shared: Path) -> None:
     assert "No photograph matches" in texts(page)
     page.button(key="clear_filters").click().run()
     assert "**25** photographs" in texts(page)
+    page.selectbox(key="browse_split").select("test + train").run()
+    assert "**2** photographs" in texts(page)
 
 
 def test_a_link_keeps_the_browsers_filters(shared: Path) -> None:
@@ -476,7 +478,15 @@ def test_overview_compares_sizes_with_the_models_own_input(
     files = {name: source / name for name in manifest.files}
     bundle.write_bundle(tmp_path / "models" / "tiny", manifest, files)
     monkeypatch.setenv("HAR_MODELS_DIR", str(tmp_path / "models"))
-    assert "none has a side below the network's 160 pixels" in texts(open_page(shared))
+    page = open_page(shared)
+    assert "none has a side below the network's 160 pixels" in texts(page)
+    bars = json.loads(page.get("plotly_chart")[0].proto.spec)["data"]
+    assert [bar.get("name") for bar in bars[:-1]] == ["train", "validation", "test", "test + train"]
+    assert dict(zip(bars[-1]["y"], bars[-1]["text"], strict=True)) == {
+        "running": " 9",
+        "sitting": " 8",
+        "clapping": " 8",
+    }
     monkeypatch.setenv("HAR_MODELS_DIR", str(tmp_path / "none"))
     page = open_page(shared)
     assert "pixels." in texts(page)
