@@ -39,8 +39,11 @@ def show_foreign(shown: Shown) -> None:
         folder = path_field(
             "Folder with pictures of other things", key="foreign_folder", in_form=True
         )
-        if st.form_submit_button("Judge them", icon=":material/play_arrow:") and folder:
-            _start(shown, "other things", folder, lambda: (list_pictures(folder), []))
+        judge = st.form_submit_button("Judge them", icon=":material/play_arrow:")
+    if judge and folder:
+        _start(shown, "other things", folder, lambda: (list_pictures(folder), []))
+    elif judge:
+        st.error("Name the folder first.")
     dataset = sidebar.chosen_dataset()
     if dataset and st.button("Count false alarms on the test photographs", key="false_alarms"):
         opened = opened_dataset(dataset)  # here, where it is known how it is to be read

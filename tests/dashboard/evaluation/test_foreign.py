@@ -44,6 +44,8 @@ def test_a_result_names_its_folder_and_is_of_the_model_that_judged(
     (folder / "board.png").write_bytes(checkerboard())
     kwargs = {"folder": str(model)}
     app = AppTest.from_function(page, kwargs=kwargs, default_timeout=PATIENCE_S).run()
+    app.button[0].click().run()
+    assert app.error[0].value == "Name the folder first."
     app.text_input(key="foreign_folder").set_value(f'"{folder}"')
     app.button[0].click().run()
     (job,) = find_jobs(f"foreign/{model}/")
