@@ -88,9 +88,10 @@ def show_decision_bar(
         Everything that the filter or the lasso holds: selected together by one box, if there is
         more of it than a page shows.
     """
-    # Another filter's box is another one: it must not begin ticked.
+    # Another filter's box, or another dataset's, is another one: it must not begin ticked.
+    held = hash((view.folder, *all_names))
     if len(all_names) > PAGE_SIZE and st.checkbox(
-        f"Select all {len(all_names):,}, on every page", key=f"{key}_all {hash(tuple(all_names))}"
+        f"Select all {len(all_names):,}, on every page", key=f"{key}_all {held}"
     ):
         selected = all_names
     if not selected:

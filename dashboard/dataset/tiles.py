@@ -71,7 +71,10 @@ def show_tiles(
         )
     names = rows["filename"].tolist()
     _, selected = gallery(
-        tiles, key=key, selectable=selectable, on_opened=lambda name: _open(name, names)
+        tiles,
+        key=f"{key} {hash(view.folder)}",  # what is ticked in one dataset is not in another
+        selectable=selectable,
+        on_opened=lambda name: _open(name, names),
     )
     return selected
 

@@ -777,13 +777,17 @@ def asked(page: AppTest) -> str:
     return "\n".join([texts(page), *headings, *(bar.proto.text for bar in page.get("progress"))])
 
 
-def test_review_asks_one_photograph_after_another_and_never_again(analysed: Path) -> None:
+def test_review_asks_one_photograph_after_another_and_never_again(
+    analysed: Path, tmp_path: Path
+) -> None:
     (analysed / "train" / "odd.jpg").write_bytes(
         (analysed / "train" / "running_1.jpg").read_bytes()
     )
     with (analysed / "train.csv").open("a") as table:
         table.write("odd.jpg,sitting\n")
     scan_dataset(analysed, workers=1)
+    other_dataset = shutil.copytree(analysed, tmp_path / "other")
+    scan_dataset(other_dataset, workers=1)
     page = open_page(analysed, "Review")
     total = load_queue(dataset_view(str(analysed), None)).items
     assert set(total["filename"]) == {"running_1.jpg", "odd.jpg", "sitting_7.jpg"}
@@ -811,6 +815,8 @@ def test_review_asks_one_photograph_after_another_and_never_again(analysed: Path
     page.button(key="review_undo").click().run()
     assert load_decisions(analysed).excluded == set()
     assert "**3** of 3 · 2 decided" in asked(page)
+    page.sidebar.text_input(key="dataset").set_value(str(other_dataset)).run()
+    assert "**1** of 3 · 0 decided" in asked(page)
     again = open_page(analysed, "Review")
     assert "**3** of 3 · 2 decided" in asked(again)
 

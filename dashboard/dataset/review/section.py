@@ -37,6 +37,7 @@ from har_core.dataset.decisions import undo
 from har_core.wording import counted
 
 _AT: Final = "review_place"
+_QUEUE: Final = "review_queue"
 _OTHER: Final = "review_other"
 _ASKED: Final = "review_asked"
 # Streamlit's shortcuts know no punctuation; and once a class is chosen, keys decide again. The next
@@ -122,10 +123,10 @@ def show_review(view: DatasetView) -> None:
         return
     if kind:
         st.caption(KIND_MEANINGS[kind])
-    # Other filters begin at their first photograph.
-    if st.session_state.get("_review_filters") != (kind, label):
-        st.session_state["_review_filters"] = (kind, label)
-        st.session_state[_AT] = 0
+    # Another queue begins at its first photograph.
+    asked_about = (view.folder, view.model_folder, kind, label)
+    if st.session_state.get(_QUEUE) != asked_about:
+        st.session_state.update({_QUEUE: asked_about, _AT: 0})
     _show_next(view, queue, items)
 
 

@@ -1,5 +1,9 @@
 """Groups of photographs, side by side."""
 
+from pathlib import Path
+from types import SimpleNamespace
+
+import pandas as pd
 from streamlit.testing.v1 import AppTest
 
 from dashboard.dataset import tiles
@@ -20,3 +24,14 @@ def test_groups_keep_their_order_where_columns_follow_one_another(monkeypatch):
     app = AppTest.from_function(_page).run()
     assert not app.exception
     assert [caption.value for caption in app.caption] == [f"Group {n}" for n in range(6)]
+
+
+def test_ticks_are_of_one_dataset_though_another_has_photographs_of_the_same_names(monkeypatch):
+    keys = []
+    monkeypatch.setattr(tiles, "current_decisions", lambda view: SimpleNamespace(current={}))
+    monkeypatch.setattr(tiles, "gallery", lambda *_, key, **__: (None, keys.append(key)))
+    rows = pd.DataFrame({"filename": ["a.jpg"], "label": ["running"], "path": [None]})
+    for folder in ("one", "other", "one"):
+        view = SimpleNamespace(folder=Path(folder))
+        tiles.show_tiles(view, rows, key="tiles", note=lambda row: "a note")
+    assert keys[0] == keys[2] != keys[1]
