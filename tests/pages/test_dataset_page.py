@@ -50,6 +50,7 @@ from tests.drawing import CLASS_NAMES, colour_network, photo_bytes, write_datase
 from tests.evaluated import draw_table, write_evaluated_bundle
 from tests.parts import run_its_part
 from tests.patience import PATIENCE_S
+from tests.shown import handed_out, tiles_of
 from tests.stale import say_again
 
 ROOT = Path(__file__).parents[2]
@@ -243,7 +244,9 @@ def test_unscanned_dataset_shows_its_balance_and_offers_a_scan(
 
 def test_after_photographs_are_added_only_these_are_said_to_be_left(dataset: Path) -> None:
     shutil.copy(next((dataset / "train").glob("*.jpg")), dataset / "train" / "added.jpg")
+    (dataset / "train" / "running_2.jpg").unlink()
     page = open_page(dataset)
+    assert figures(page)[3:] == [":orange[1 missing]", ":orange[1 not in the table]"]
     assert "1 photograph new, changed or not scanned yet" in texts(page)
     page.button(key="scan").click().run()
     (job,) = find_jobs(f"scan/{dataset.resolve()}")
@@ -257,13 +260,16 @@ def test_after_photographs_are_added_only_these_are_said_to_be_left(dataset: Pat
 
 @pytest.mark.parametrize("section", SECTIONS)
 def test_every_section_opens_before_the_scan(shared_unscanned: Path, section: str) -> None:
-    open_page(shared_unscanned, section)
+    page = open_page(shared_unscanned, section)
+    assert all(b.disabled for b in page.button if b.key == "analyse")
+    assert "rescan" not in [b.key for b in page.button]
 
 
 @pytest.mark.parametrize("section", SECTIONS)
 def test_every_section_opens_after_scan_and_analysis(shared: Path, section: str) -> None:
     page = open_page(shared, section)
     assert "first (above)" not in texts(page)
+    assert ("rescan" in [b.key for b in page.button]) == (section == "Findings")
 
 
 def test_findings_are_counted_and_named(shared: Path) -> None:
@@ -293,8 +299,15 @@ def test_every_photograph_that_is_listed_under_two_labels_can_be_seen(
 def test_browser_filters_by_name_class_and_finding(shared: Path) -> None:
     page = open_page(shared, "Photographs")
     assert "**25** photographs" in texts(page)
+    page.session_state["page     Name any"] = 2
+    assert [tile["id"] for tile in tiles_of(page.run(), "browser")] == ["sitting_7.jpg"]
     page.text_input(key="browse_search").set_value("RUNNING_").run()
     assert "**8** photographs" in texts(page)
+    page.selectbox(key="browse_order").select("Largest file").run()
+    sizes = [(shared / "train" / t["id"]).stat().st_size for t in tiles_of(page, "browser")]
+    assert len(sizes) == 8 and sizes == sorted(sizes, reverse=True)
+    page.selectbox(key="browse_order").select("Model least sure").run()
+    assert tiles_of(page, "browser")[0]["note"].startswith("model: ")
     page.selectbox(key="browse_finding").select("exact_duplicates").run()
     assert "**1** photograph\n" in texts(page)
     page.selectbox(key="browse_class").select("sitting").run()
@@ -338,22 +351,37 @@ def test_a_link_may_hold_a_classs_real_name_or_the_readable_one(unscanned: Path,
     assert "**25** photographs" in texts(page)
 
 
-def test_opened_photograph_can_be_excluded_and_the_decision_undone(dataset: Path) -> None:
+def test_opened_photograph_can_be_excluded_and_the_decision_undone(
+    dataset: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     page = open_page(dataset, "Photographs", photo="running_1.jpg")
     assert "The model says" in texts(page)
     page.button(key="opened running_1.jpg_exclude").click().run()
     assert not page.exception
     assert load_decisions(dataset).excluded == {"running_1.jpg"}
+    decide(dataset, "confirm", ["sitting_7.jpg"])
+    files = handed_out(monkeypatch)
     cleanup = open_page(dataset, "Clean up")
     assert "**24** of 25 rows are kept" in texts(cleanup)
+    assert "running_1.jpg" not in files["Cleaned train.csv"]
+    assert files["Cleaned train.csv"].count("\n") == 1 + 24
+    assert "running_1.jpg,running," in files["Decisions CSV"]
+    assert files["Findings CSV"].count("\n") == 1 + 25
+    assert "Unreadable files" not in texts(cleanup)  # it is right as it is
+    decided = cleanup.dataframe[0].value
+    assert decided["Photograph"].tolist() == ["sitting_7.jpg", "running_1.jpg"]
+    assert decided["Decision"].tolist() == ["right as it is", "excluded"]
+    cleanup.button(key="undo").click().run()
     cleanup.button(key="undo").click().run()
     assert "**25** of 25 rows are kept" in texts(cleanup)
     assert load_decisions(dataset).current == {}
 
 
 def test_a_label_that_stays_the_same_is_no_new_label(unscanned: Path) -> None:
-    decide(unscanned, "relabel", ["running_0.jpg", "sitting_0.jpg"], "running")
-    assert "**1** with a new label" in texts(open_page(unscanned, "Clean up"))
+    table = unscanned / "train.csv"
+    table.write_text(table.read_text().replace("sitting_1.jpg,sitting", "sitting_1.jpg,"))
+    decide(unscanned, "relabel", ["running_0.jpg", "sitting_0.jpg", "sitting_1.jpg"], "running")
+    assert "**2** with a new label" in texts(open_page(unscanned, "Clean up"))
 
 
 def test_decision_about_a_photograph_that_was_replaced_is_kept_but_not_applied(
