@@ -371,8 +371,16 @@ def test_opened_photograph_can_be_excluded_and_the_decision_undone(
     decided = cleanup.dataframe[0].value
     assert decided["Photograph"].tolist() == ["sitting_7.jpg", "running_1.jpg"]
     assert decided["Decision"].tolist() == ["right as it is", "excluded"]
+    ticked = {"selection": {"rows": [1], "columns": [], "cells": []}}
+    cleanup.session_state[cleanup.dataframe[0].key] = ticked
+    assert "**1** ticked" in texts(cleanup.run())
+    cleanup.button(key="decided_keep").click().run()
+    assert list(load_decisions(dataset).current) == ["sitting_7.jpg"]
+    assert "Last: took back what was decided about running" in texts(cleanup)
     cleanup.button(key="undo").click().run()
-    cleanup.button(key="undo").click().run()
+    assert load_decisions(dataset).excluded == {"running_1.jpg"}
+    for _ in range(2):
+        cleanup.button(key="undo").click().run()
     assert "**25** of 25 rows are kept" in texts(cleanup)
     assert load_decisions(dataset).current == {}
 

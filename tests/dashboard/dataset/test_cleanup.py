@@ -63,5 +63,9 @@ def test_a_file_listed_under_two_labels_is_settled_by_a_new_one() -> None:
     assert suggest_exclusions(twice, decided("relabel", "a.jpg", label="sit")) == {}
 
 
+def test_only_what_the_table_lists_is_offered() -> None:
+    assert suggest_exclusions(group("").assign(listed=False), NOTHING) == {}
+
+
 def test_copy_without_a_label_does_not_stand_for_one_that_has_it() -> None:
     assert suggest_exclusions(group("", "run"), NOTHING) == {"Rows without a label": ["a.jpg"]}
