@@ -1,6 +1,7 @@
 """What a page hands out and shows that an `AppTest` does not tell."""
 
 import json
+from collections.abc import Callable
 from typing import Any
 
 import pytest
@@ -8,13 +9,16 @@ import streamlit as st
 from streamlit.testing.v1 import AppTest
 
 
-def handed_out(monkeypatch: pytest.MonkeyPatch) -> dict[str, str]:
-    """Return what pages that run from now on offer to download: label to text, as last drawn."""
-    files: dict[str, str] = {}
+def handed_out(monkeypatch: pytest.MonkeyPatch) -> dict[str, Callable[[], str]]:
+    """Return what pages that run from now on offer to download, by its label, as last drawn."""
+    files: dict[str, Callable[[], str]] = {}
 
     def offer(label: str, data: Any, **_: Any) -> None:
-        content = data() if callable(data) else data
-        files[label] = content if isinstance(content, str) else content.decode()
+        def content() -> str:
+            made = data() if callable(data) else data
+            return made if isinstance(made, str) else made.decode()
+
+        files[label] = content
 
     monkeypatch.setattr(st, "download_button", offer)
     return files

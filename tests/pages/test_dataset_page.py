@@ -363,10 +363,10 @@ def test_opened_photograph_can_be_excluded_and_the_decision_undone(
     files = handed_out(monkeypatch)
     cleanup = open_page(dataset, "Clean up")
     assert "**24** of 25 rows are kept" in texts(cleanup)
-    assert "running_1.jpg" not in files["Cleaned train.csv"]
-    assert files["Cleaned train.csv"].count("\n") == 1 + 24
-    assert "running_1.jpg,running," in files["Decisions CSV"]
-    assert files["Findings CSV"].count("\n") == 1 + 25
+    assert "running_1.jpg" not in files["Cleaned train.csv"]()
+    assert files["Cleaned train.csv"]().count("\n") == 1 + 24
+    assert "running_1.jpg,running," in files["Decisions CSV"]()
+    assert files["Findings CSV"]().count("\n") == 1 + 25
     assert "Unreadable files" not in texts(cleanup)  # it is right as it is
     decided = cleanup.dataframe[0].value
     assert decided["Photograph"].tolist() == ["sitting_7.jpg", "running_1.jpg"]

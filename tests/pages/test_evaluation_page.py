@@ -24,7 +24,9 @@ from har_core.model.manifest import PREDICTIONS_FILE, SPLITS_FILE, read_manifest
 from har_core.storage.data import runs_folder
 from tests.drawing import CLASS_NAMES, photo_bytes, write_dataset, write_tiny_bundle
 from tests.evaluated import draw_table, write_evaluated_bundle
+from tests.parts import run_its_part
 from tests.patience import PATIENCE_S
+from tests.shown import handed_out
 from tests.stale import say_again
 
 SCRIPT = Path(__file__).parents[2] / "dashboard" / "navigation.py"
@@ -213,11 +215,20 @@ def test_every_view_works_without_photographs(app, monkeypatch, tab):
         assert "Set the dataset folder in the sidebar" in texts(app)
 
 
-def test_the_table_of_classes_holds_their_metrics(app):
+def test_the_table_of_classes_holds_their_metrics(app, model):
     view(app, "Classes")
     table = app.dataframe[0].value.set_index("class")
     assert table.loc["running", "recall"] == pytest.approx(80)
     assert table.loc["sitting", "precision"] == pytest.approx(100 * 10 / 12)
+    row = app.dataframe[0].value["class"].tolist().index("running")
+    app.session_state["classes"] = {"selection": {"rows": [row], "columns": [], "cells": []}}
+    app.run()
+    kinds = app.segmented_control(key="hits_or_misses")
+    assert kinds.options == ["missed · 2", "wrongly given · 0", "recognised · 8"]
+    result = read_evaluation(model, "test").result.photographs()
+    of_class = result[result["label"] == "running"].sort_values("confidence", ascending=False)
+    assert tiles(app) == of_class.loc[~of_class["correct"], "filename"].tolist()
+    assert gallery(app)[0]["title"] == "running, taken for sitting"
     app.toggle(key="class_intervals").set_value(True).run()
     assert "–" in app.dataframe[0].value["f1_interval"].iloc[0]
 
@@ -229,6 +240,10 @@ def test_curves_give_macro_and_micro_areas(app, model):
     assert f"(macro): **{mean:.3f}**" in texts(app)
     app.segmented_control(key="curve").set_value("roc").run()
     assert f"(micro): **{result.micro_curves.roc_area:.3f}**" in texts(app)
+    mean = np.mean([curve.roc_area for curve in result.curves])
+    assert f"area under the ROC curve over classes (macro): **{mean:.3f}**" in texts(app)
+    hardest = result.per_class().sort_values("f1", kind="stable")["class"].tolist()
+    assert app.multiselect[0].value == hardest
 
 
 def test_the_calibration_error_is_compared_with_chance(app, model):
@@ -254,6 +269,9 @@ def test_the_threshold_tells_coverage_and_accuracy(app, model):
     )
     assert result.correct[answered].all()
     assert sentence.replace("%", " %") in texts(app)
+    run_its_part(app.button(key="store_abstention").click())
+    assert read_manifest(model).rules.abstain_below == 0.8
+    assert "Now it abstains below 80 %, on the Predict page" in texts(app.run())
     app.slider(key="threshold").set_value(1.0).run()
     assert "answers no photograph at all" in texts(app)
 
@@ -267,6 +285,7 @@ def test_a_fitted_temperature_is_compared_and_stored(app, model):
     assert list(table.columns) == ["now (1.00)", f"fitted ({fitted:.2f})"]
     assert table.loc["Top-1 accuracy"].nunique() == 1
     before = read_evaluation(model, "test").result
+    assert table.loc["Log loss", "now (1.00)"] == f"{before.headline()['log_loss']['value']:.3f}"
     app.button(key="store_temperature").click().run()
     assert not app.exception
     manifest = bundle.verify_bundle(model)
@@ -308,6 +327,11 @@ def test_errors_are_filtered_by_class_and_file_name(app, model):
     result = read_evaluation(model, "test").result
     wrong = result.photographs()[~result.correct].sort_values("confidence", ascending=False)
     assert tiles(app) == wrong["filename"].tolist()
+    app.multiselect(key="error_predictions").set_value(["sitting"]).run()
+    assert tiles(app) == wrong["filename"].tolist()
+    app.multiselect(key="error_predictions").set_value(["clapping"]).run()
+    assert "No photographs." in texts(app)
+    app.multiselect(key="error_predictions").set_value([]).run()
     app.segmented_control(key="errors_or_hits").set_value(True).run()
     app.multiselect(key="error_labels").set_value(["sitting"]).run()
     hits = result.photographs()[result.correct & (result.label_names == "sitting")]
@@ -374,12 +398,12 @@ def test_an_audit_is_blind_and_corrects_the_estimate(app, model):
     assert gallery(app)[0]["note"] == "you: running"
 
 
-def write_rival(dataset: Path, model: Path, name: str = "rival") -> Path:
+def write_rival(dataset: Path, model: Path, name: str = "rival", **given) -> Path:
     """Write an older model with predictions for the photographs of `model`."""
     table = load_dataset(dataset)
     table["split"] = ["train", "validation", "test"] * 30
     created = "2001-01-01T00:00:00+00:00"
-    write_evaluated_bundle(model.parent, table, CLASS_NAMES, name=name, created=created)
+    write_evaluated_bundle(model.parent, table, CLASS_NAMES, name=name, created=created, **given)
     return model.parent / name
 
 
@@ -390,10 +414,24 @@ def test_two_models_are_compared_on_the_same_photographs(app, model, dataset):
     assert list(app.table[0].value.columns) == ["drawn", "rival", "rival minus drawn"]
     assert "30 photographs that every model was evaluated on" in texts(app)
     assert SEVERAL_TESTS not in texts(app)
-    write_rival(dataset, model, "other")
+    labels = load_dataset(dataset)["label"][np.resize([False, True, True], 90)]
+    probabilities = np.eye(3)[pd.Index(CLASS_NAMES).get_indexer(labels)]
+    probabilities[np.flatnonzero(labels == "clapping")[1]] = [0, 1, 0]  # a test photograph
+    write_rival(dataset, model, "other", probabilities=probabilities)
     app.run()
     app.multiselect(key="with").set_value(["rival", "other"]).run()
     assert SEVERAL_TESTS in texts(app)
+    app.segmented_control(key="rival").set_value("other").run()
+    ours = read_evaluation(model, "test").result
+    theirs = read_evaluation(model.parent / "other", "test").result
+    only_ours = set(ours.filenames[ours.correct & ~theirs.correct])
+    assert only_ours and set(tiles(app)) == only_ours
+    app.segmented_control(key="winner").set_value(2).run()
+    only_theirs = set(ours.filenames[~ours.correct & theirs.correct])
+    assert only_theirs and set(tiles(app)) == only_theirs
+    differences = app.table[0].value.loc["Top-1 accuracy"]
+    points = 100 * (theirs.correct.mean() - ours.correct.mean())
+    assert differences["other minus drawn"].startswith(f"{points:+.1f}".replace("-", "−"))
 
 
 def test_what_only_a_rival_knows_by_other_names_is_shown(app, model, dataset):
@@ -574,6 +612,7 @@ def test_a_job_of_another_model_opens_that_model(app, model, dataset, gone):
 
 
 def test_of_a_zip_small_pictures_are_kept_and_no_photographs(app, model, tmp_path, monkeypatch):
+    files = handed_out(monkeypatch)
     monkeypatch.setattr("tempfile.tempdir", str(tmp_path / "temporary"))
     (tmp_path / "temporary").mkdir()
     buffer = io.BytesIO()
@@ -590,6 +629,9 @@ def test_of_a_zip_small_pictures_are_kept_and_no_photographs(app, model, tmp_pat
     app.button(key="open evaluate/drawn/my zip").click().run()
     assert "1 photograph · 3 classes" in texts(app)
     assert "label unknown to the model: flying" in texts(app)
+    for name in ("Report (HTML, opens offline)", "Metrics (JSON)"):
+        assert "label unknown to the model: flying" in files[name]()
+    assert files["Predictions (CSV)"]().splitlines()[1].startswith("a.jpg,running,")
     said = read_evaluation(model, "my zip").result.photographs()["prediction"].iloc[0]
     app.query_params["true"], app.query_params["predicted"] = "running", said
     view(app, "Confusions")
