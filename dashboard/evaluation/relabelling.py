@@ -31,8 +31,8 @@ def show_relabelling(path: str, dataset: str, class_names: Sequence[str]) -> Non
         if names.empty:
             return
         filename = str(names.iloc[0])
-        decisions = load_decisions(dataset).about({filename: sha256_of_photograph(path)})
-        decision = decisions.current.get(filename)
+        seen = {filename: sha256_of_photograph(path)}
+        decision = load_decisions(dataset).about(seen).current.get(filename)
     except DatasetError as error:
         st.caption(escape_markdown(str(error)))
         return
@@ -52,7 +52,7 @@ def show_relabelling(path: str, dataset: str, class_names: Sequence[str]) -> Non
             key=relabel,
             format_func=markdown_name,
             on_click=_relabel,
-            args=(dataset, filename, relabel),
+            args=(dataset, seen, relabel),
         )
         for title, icon, action in (
             ("Right as it is", "done_all", "confirm"),
@@ -63,7 +63,7 @@ def show_relabelling(path: str, dataset: str, class_names: Sequence[str]) -> Non
                 icon=f":material/{icon}:",
                 key=f"evaluated_{action} {filename}",
                 on_click=_decide,
-                args=(dataset, filename, action),
+                args=(dataset, seen, action),
             )
         if decision is not None:
             st.button(
@@ -71,18 +71,18 @@ def show_relabelling(path: str, dataset: str, class_names: Sequence[str]) -> Non
                 icon=":material/undo:",
                 key=f"evaluated_keep {filename}",
                 on_click=_decide,
-                args=(dataset, filename, "keep"),
+                args=(dataset, seen, "keep"),
             )
     st.caption("For the next training; this evaluation keeps the labels that it was made with.")
 
 
-def _relabel(dataset: str, filename: str, key: str) -> None:
+def _relabel(dataset: str, seen: dict[str, str], key: str) -> None:
     if label := st.session_state.get(key):
-        _decide(dataset, filename, "relabel", label)
+        _decide(dataset, seen, "relabel", label)
 
 
-def _decide(dataset: str, filename: str, action: Any, label: str = "") -> None:
+def _decide(dataset: str, seen: dict[str, str], action: Any, label: str = "") -> None:
     try:
-        decide(dataset, action, [filename], label)
+        decide(dataset, action, list(seen), label, sha256=seen)
     except DatasetError as error:
         show_failure(error)

@@ -28,8 +28,10 @@ def test_a_photograph_is_relabelled_confirmed_and_taken_back(tiny_dataset: Path)
     app.button(key="evaluated_exclude running_1.jpg").click().run()
     assert [badge.value for badge in app.markdown if "Excluded" in badge.value]
     (tiny_dataset / "train" / "running_1.jpg").write_bytes(photo_bytes("running", 77))
-    app.run()  # that was about another photograph
-    assert not [badge.value for badge in app.markdown if "Excluded" in badge.value]
+    drawn_before = app.button(key="evaluated_confirm running_1.jpg")
+    drawn_before.click().run()  # so is what was decided about what was seen before
+    assert not [b.value for b in app.markdown if "Excluded" in b.value or "Right" in b.value]
+    assert load_decisions(tiny_dataset).confirmed == {"running_1.jpg"}  # of what it was
 
 
 def test_a_photograph_that_is_not_listed_is_not_offered(tiny_dataset: Path) -> None:
