@@ -18,7 +18,7 @@ import pytest
 from streamlit.testing.v1 import AppTest
 from streamlit.testing.v1.element_tree import Button
 
-from dashboard.dataset import actions
+from dashboard.dataset import actions, decision_bar
 from dashboard.dataset import leakage as dataset_leakage
 from dashboard.dataset import suspects as dataset_suspects
 from dashboard.dataset import view as views
@@ -32,7 +32,7 @@ from har_core.analysis.suspects import LabelSuspects, find_label_suspects
 from har_core.analysis.whole_set import analyse_photographs
 from har_core.dataset import decisions
 from har_core.dataset.decisions import decide, load_decisions, undo
-from har_core.dataset.kept import kept_datasets
+from har_core.dataset.kept import keep_dataset, kept_datasets
 from har_core.model import bundle
 from har_core.model.class_indices import format_class_indices
 from har_core.model.manifest import (
@@ -571,10 +571,30 @@ def test_photograph_listed_in_two_splits_is_a_leak(unscanned: Path, tmp_path: Pa
     first, *rows = table.read_text().splitlines()
     lines = [f"{first},split", *(f"{row},train" for row in rows), "running_1.jpg,running,test"]
     table.write_text("\n".join(lines))
+    (unscanned / "train" / "0.jpg").write_bytes(photo_bytes("running", 700))  # not listed
     scan_dataset(unscanned, workers=1)
     page = open_page(unscanned, "Leakage", split_source="column “split” of the table")
     assert "Duplicates cross splits: 1 group, 1 photograph." in texts(page)
     assert any("running" in c.value and "· test + train" in c.value for c in page.caption)
+    (tile,) = tiles_of(page, "leak")
+    assert (tile["id"], tile["note"]) == ("running_1.jpg", "test + train")
+
+
+def test_a_map_colours_its_photographs_and_shows_those_of_a_region(shared: Path) -> None:
+    def drawn(page: AppTest) -> dict[str, list[int]]:
+        traces = json.loads(page.get("plotly_chart")[0].proto.spec)["data"]
+        return {trace["name"]: len(trace["text"]) for trace in traces}
+
+    page = open_page(shared, "Map", map_colouring="Finding")
+    assert drawn(page) == {"Exact duplicates": 2, "other": 22}
+    page.session_state["map_colouring"] = "Split"
+    assert drawn(page.run()) == {"train": 8, "validation": 8, "test": 6, "test + train": 2}
+    region = {"selection": {"points": [{"customdata": [0]}, {"customdata": [9]}]}}
+    page.session_state["photo_map_Split"] = region
+    names = dataset_view(str(shared), None).photographs["filename"]
+    assert [tile["id"] for tile in tiles_of(page.run(), "map")] == [names[0], names[9]]
+    assert "**2 photographs in this region**" in texts(page)
+    assert "not drawn" not in texts(page)
 
 
 def test_second_click_on_a_suggestion_means_no_other(dataset: Path) -> None:
@@ -915,6 +935,10 @@ def test_photographs_are_uploaded_opened_and_removed(
     assert not page.exception
     assert figures(page)[:2] == ["4 photographs", "2 classes"]
     assert "Uploaded here as **my photos**" in texts(page)
+    packed.seek(0)
+    keep_dataset(packed, "other")
+    page.run().button(key="remove_kept other").click().run()
+    assert figures(page)[:2] == ["4 photographs", "2 classes"]
     page.button(key="remove_open").click().run()
     assert not page.exception
     assert "No dataset folder yet" in texts(page)
@@ -925,7 +949,8 @@ def test_an_upload_under_a_name_that_another_one_is_getting_says_so(tiny_models:
     go_on = threading.Event()
     job = start_job("keep/beach", "Keeping beach", lambda job: go_on.wait(PATIENCE_S))
     page = open_page()
-    page.file_uploader(key="upload_zip").upload("beach.zip", b"other photographs")
+    page.file_uploader(key="upload_zip").upload("sea.zip", b"other photographs")
+    page.text_input(key="upload_name").set_value(" beach ")
     page.button(key="FormSubmitter:upload-Keep these").click().run()
     assert not page.exception
     assert "Keeping beach" in page.error[0].value
@@ -1109,12 +1134,20 @@ def test_decisions_are_read_once_until_they_change(
     assert "confirmed copy" in texts(page)
 
 
-def test_all_that_a_filter_holds_is_decided_and_undone_as_one(dataset: Path) -> None:
+def test_all_that_a_filter_holds_is_decided_and_undone_as_one(
+    dataset: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(decision_bar, "PAGE_SIZE", 4)
     page = open_page(dataset, "Photographs")
     (box,) = [b for b in page.checkbox if b.label.startswith("Select all")]
     assert box.label == "Select all 25, on every page"
     box.check().run()
     assert "**25** selected" in texts(page)
+    page.text_input(key="browse_search").set_value("running").run()
+    assert "Select all 8, on every page" in [b.label for b in page.checkbox]
+    assert "selected" not in texts(page)
+    page.text_input(key="browse_search").set_value("").run()
+    page.checkbox[0].check().run()
     page.button(key="browser_exclude").click().run()
     assert len(load_decisions(dataset).excluded) == 25
     undo(dataset)
