@@ -412,12 +412,21 @@ def test_link_to_a_photograph_that_is_not_there_says_so(shared: Path) -> None:
 
 @pytest.mark.parametrize(
     ("name", "finding"),
-    [("copy.jpg", "Exact duplicates"), ("sitting_7.jpg", "Unreadable"), ("running_1.jpg", None)],
+    [
+        ("copy.jpg", "Exact duplicates"),
+        ("sitting_7.jpg", "Unreadable"),
+        ("running_1.jpg", None),
+        ("running_2.jpg", None),
+    ],
 )
 def test_opened_photograph_names_its_findings(shared: Path, name: str, finding: str | None) -> None:
-    page = texts(open_page(shared, "Photographs", photo=name))
-    assert ("No findings" in page) == (finding is None)
-    assert finding is None or f":orange-badge[{finding}]" in page
+    page = open_page(shared, "Photographs", photo=name)
+    said = texts(page)
+    assert ("No findings" in said) == (finding is None)
+    assert finding is None or f":orange-badge[{finding}]" in said
+    # The model has learned from the copy under another name.
+    assert ("no second opinion" in said) == (name in ("copy.jpg", "running_1.jpg"))
+    assert "next_photograph" not in [b.key for b in page.button]  # a link names no others
 
 
 def test_file_that_is_no_picture_can_be_opened_before_the_scan(unscanned: Path) -> None:
@@ -769,11 +778,17 @@ def test_opened_photograph_says_why_the_model_answers_so_and_why_not_its_label(d
     page.toggle(key="why").set_value(True).run()
     assert not page.exception
     assert "changes *running* most" in texts(page)
+    assert page.button(key="opened running_3.jpg_keep").disabled  # nothing is decided yet
     why = page.get("button_group")[-1]
     assert {"Why running?", "Why sitting?"} <= set(why.options)
     page.session_state["why_action"] = "sitting"
     page.run()
     assert "changes *sitting* most" in texts(page)
+    page.session_state["photographs_in_view"] = ["running_2.jpg", "running_3.jpg", "copy.jpg"]
+    page.run().button(key="next_photograph").click().run()
+    assert page.query_params["photo"] == "copy.jpg"
+    page.button(key="next_photograph").click().run()
+    assert page.query_params["photo"] == "running_2.jpg"
 
 
 @pytest.fixture
