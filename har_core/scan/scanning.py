@@ -11,6 +11,7 @@ from concurrent.futures import (
     ThreadPoolExecutor,
     wait,
 )
+from concurrent.futures.process import BrokenProcessPool
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any, Final
@@ -74,7 +75,8 @@ def scan_dataset(
     Raises
     ------
     DatasetError
-        If the folder or table cannot be read, or the folder vanishes during the scan.
+        If the folder or table cannot be read, the folder vanishes during the scan, or one of its
+        processes is killed.
     """
     dataset = open_dataset(folder)
     photographs = list_rows(dataset)
@@ -223,6 +225,11 @@ def _measure_in_parallel(
                 finished, pending = wait(pending, return_when=FIRST_COMPLETED)
                 for future in finished:
                     yield future.result()
+        except BrokenProcessPool as error:
+            raise DatasetError(
+                "A process that measured photographs was killed; is there too little memory? What "
+                "was measured is kept; scan again."
+            ) from error
         finally:
             executor.shutdown(wait=False, cancel_futures=True)
 

@@ -7,6 +7,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterator
+from concurrent.futures.process import BrokenProcessPool
 from contextlib import contextmanager
 from pathlib import Path
 from typing import NoReturn
@@ -191,6 +192,17 @@ def test_folder_that_vanishes_during_the_scan_is_a_clear_error(
 
     with pytest.raises(DatasetError, match="vanished"):
         scan_dataset(folder, workers=1, progress=remove_folder)
+
+
+def test_killed_worker_process_is_a_clear_error(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def end(paths: list[str]) -> NoReturn:
+        raise BrokenProcessPool  # as of every chunk that is left, once one process was killed
+
+    monkeypatch.setattr(scan_module, "_measure_chunk", end)
+    with pytest.raises(DatasetError, match=r"was killed; .* memory\? What was measured is kept"):
+        scan_dataset(write_scenes(tmp_path / "dataset", 1))
 
 
 def test_damaged_cache_is_replaced(tmp_path: Path, cache_folder: Path) -> None:
