@@ -16,6 +16,7 @@ from har_core.images.listing import photographs_below
 from har_core.scale.sources.containers import TABLE_SUFFIXES, list_table, list_tar
 from har_core.scale.sources.items import Item, item_named, local_item, remote_item
 from har_core.scale.sources.locations import (
+    WEB,
     SourceDamagedError,
     absolute_path,
     is_remote,
@@ -157,7 +158,7 @@ def files_among(sources: Sequence[str]) -> Iterator[str]:
 
 def _is_pattern(source: str) -> bool:
     if is_remote(source):
-        return not source.startswith("http") and glob.has_magic(open_filesystem(source)[1])
+        return not _is_web(source) and glob.has_magic(open_filesystem(source)[1])
     path = absolute_path(source)
     return glob.has_magic(path) and not is_file(path) and not is_folder(path)
 
@@ -182,7 +183,7 @@ def _matches(source: str) -> Matches:
         ]
         return Matches(found, listed, troubles)
     filesystem, path = open_filesystem(source)
-    prefix = _prefix(source, path)
+    prefix = _prefix(source)
 
     def inside(folder: str) -> list[Entry]:
         try:
@@ -329,7 +330,7 @@ def _below(folder: str, whole: Whole) -> Iterator[Item]:
 
 def _list_remote(source: str, column: str | None, whole: Whole) -> Iterator[Item]:
     filesystem, path = open_filesystem(source)
-    prefix = _prefix(source, path)
+    prefix = _prefix(source)
     try:
         info = with_retries(lambda: filesystem.get_file_info(path), source)
     except PermissionError as error:
@@ -343,9 +344,13 @@ def _list_remote(source: str, column: str | None, whole: Whole) -> Iterator[Item
         yield from _below_remote(filesystem, path, prefix, whole)
 
 
-def _prefix(source: str, path: str) -> str:
+def _is_web(source: str) -> bool:
+    return source.split("://", 1)[0].lower() in WEB
+
+
+def _prefix(source: str) -> str:
     """Return what stands before the paths of a filesystem in URIs: ``s3://``."""
-    return "" if path.startswith("http") else source.split("://", 1)[0] + "://"
+    return "" if _is_web(source) else source.split("://", 1)[0] + "://"
 
 
 def _below_remote(filesystem: Any, path: str, prefix: str, whole: Whole) -> Iterator[Item]:

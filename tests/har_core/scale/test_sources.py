@@ -151,6 +151,14 @@ def test_question_mark_before_the_options_of_a_server_makes_no_pattern(
     assert item.uri == "s3://there/x/7.jpg"
 
 
+def test_bucket_called_like_a_web_address_is_none(
+    place: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    place.rename(place.with_name("http-archive"))
+    for source in ("s3://http-archive/x", "s3://http-archive/x/*"):
+        assert [item.uri for item in list_sources([source])] == ["s3://http-archive/x/7.jpg"]
+
+
 @pytest.mark.parametrize("where", ["{}", "s3://there"])
 def test_folder_below_one_that_matches_is_not_read_again(place: Path, where: str) -> None:
     (place / "a" / "other").symlink_to(place / "x", target_is_directory=True)
