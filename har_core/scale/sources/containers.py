@@ -203,9 +203,19 @@ def photographs_column(uri: str, column: str | None = None) -> tuple[str, bool]:
 
 
 def _headings(head: bytes) -> tuple[list[str], str]:
-    """Return the headings of a CSV file by its beginning, and what separates its columns."""
+    """Return the headings of a CSV file by its beginning, and what separates its columns.
+
+    Raises
+    ------
+    ValueError
+        If it has none.
+    """
     text = head.decode("utf-8-sig", errors="replace").lstrip("\r\n")
     line = re.split("[\r\n]", text, maxsplit=1)[0]
+    if not line:
+        raise ValueError("it is empty")
+    if "\0" in line:
+        raise ValueError("it is no text; save it as CSV in UTF-8")
     delimiter = max(",;\t|", key=line.count)
     return next(csv.reader([line], delimiter=delimiter)), delimiter
 

@@ -313,6 +313,8 @@ def test_whatever_an_answer_depends_on_makes_it_another_models(tiny_models: Path
         ("empty.csv", r"empty\.csv names no photographs"),
         ("empty.tar", r"The tar file .*empty\.tar holds no photographs\.$"),
         ("table.csv", "Which column of .* names the photographs"),
+        ("nothing.csv", r"^Cannot read the table .*nothing\.csv: it is empty\.$"),
+        ("wide.csv", r"wide\.csv: it is no text; save it as CSV in UTF-8\.$"),
         ("shard.tar.gz", "compressed tar"),
         ("photographs.zip", "is an archive that is not read"),
         ("list.jsonl", r"is a kind of list that is not read: .* \.txt, .*\.csv or \.parquet"),
@@ -327,6 +329,8 @@ def test_source_that_is_none_is_one_line(
 ) -> None:
     (tmp_path / "empty").mkdir()
     (tmp_path / "table.csv").write_text("a,b\n1,2\n")
+    (tmp_path / "nothing.csv").write_text("")
+    (tmp_path / "wide.csv").write_text("filename\na.jpg\n", encoding="utf-16")
     (tmp_path / "tables").mkdir()
     for name in ("tables/a.csv", "empty.csv"):
         (tmp_path / name).write_text("filename,label\n")
