@@ -286,8 +286,7 @@ def _columns(uri: str, read: Callable[[list[str]], Iterator[Any]], names: list[s
 
 def _base(uri: str, names: Any) -> str:
     """Return what the names in a table are relative to."""
-    first = next((name.as_py() for name in names if name.as_py()), "")
-    return base_folder(uri.rpartition("/")[0], first)
+    return base_folder(uri.rpartition("/")[0], (text for name in names if (text := name.as_py())))
 
 
 def _choose(headings: list[str], name: str, columns: Mapping[str, str] | None) -> tuple[str, str]:

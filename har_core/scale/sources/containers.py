@@ -3,10 +3,11 @@
 import contextlib
 import csv
 import io
+import itertools
 import os
 import re
 import tarfile
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from typing import Any, Final
 
 from har_core.dataset.columns import FILENAME_HEADINGS
@@ -30,6 +31,8 @@ _CONTENTS: Final = ("bytes", "image_bytes", "jpg", "jpeg", "png", "content", "da
 _ROWS: Final = 1024
 _ROWS_OF_TEXT: Final = 2**17
 _MOST_WRONG: Final = 0.01
+# To learn which folder a table's names are relative to.
+_LOOKED_FOR: Final = 100
 
 
 def list_tar(uri: str) -> Iterator[Item]:
@@ -323,23 +326,37 @@ def cell_uri(table: str, row: int) -> str:
 
 def _named(uri: str, cells: Iterator[list[str | None]]) -> Iterator[Item]:
     """List the photographs that cells name, relative to their table or to a folder beside it."""
-    folder = uri.rpartition("/")[0]
-    base: str | None = None
-    for chunk in cells:
-        for cell in chunk:
-            if cell:
-                base = base_folder(folder, cell) if base is None else base
-                yield item_named(cell, base)
+    names = (cell for chunk in cells for cell in chunk if cell)
+    first: list[str] = []
+    try:
+        first.extend(itertools.islice(names, _LOOKED_FOR))
+    finally:  # those before a damaged cell are listed, too
+        base = base_folder(uri.rpartition("/")[0], first)
+        yield from (item_named(name, base) for name in first)
+    yield from (item_named(name, base) for name in names)
 
 
-def base_folder(folder: str, first: str) -> str:
-    """Return a table's folder, or the one below it that holds its first photograph."""
-    if is_remote(folder) or is_remote(first) or exists(real_path(f"{folder}/{first}")):
+def base_folder(folder: str, names: Iterable[str]) -> str:
+    """Return a table's folder, or the one below it that holds the first photograph that is there.
+
+    Parameters
+    ----------
+    folder : str
+    names : iterable of str
+        As in the table, of which the first hundred are looked for.
+    """
+    if is_remote(folder):
         return folder
-    here = real_path(folder)
-    below = sorted(name for name in os.listdir(here) if is_folder(f"{here}/{name}"))  # noqa: PTH208
-    found = (name for name in below if exists(real_path(f"{here}/{name}/{first}")))
-    return next((f"{folder}/{storable(name)}" for name in found), folder)
+    here, below = real_path(folder), None
+    for name in itertools.islice(names, _LOOKED_FOR):
+        if is_remote(name) or exists(real_path(f"{folder}/{name}")):
+            return folder
+        if below is None:
+            below = sorted(n for n in os.listdir(here) if is_folder(f"{here}/{n}"))  # noqa: PTH208
+        found = (n for n in below if exists(real_path(f"{here}/{n}/{name}")))
+        if (beside := next(found, None)) is not None:
+            return f"{folder}/{storable(beside)}"
+    return folder
 
 
 def _chosen(headings: list[str], column: str | None, known: tuple[str, ...], uri: str) -> str:

@@ -176,9 +176,11 @@ def test_labels_of_a_table_beside_the_folder_of_its_photographs(tmp_path: Path) 
     for name in ("a/x.jpg", "b/x.jpg"):
         (tmp_path / "train" / name).parent.mkdir(parents=True)
         (tmp_path / "train" / name).write_bytes(photo_bytes("sitting", len(name)))
-    (tmp_path / "labels.csv").write_text("image,class\na/x.jpg,sitting\nb/x.jpg,running\n")
-    found = scan_sources([str(tmp_path / "labels.csv")], str(tmp_path / "scan"))
-    assert found.photographs["label"].tolist() == ["sitting", "running"]
+    rows = "image,class\na/gone.jpg,sitting\na/x.jpg,sitting\nb/x.jpg,running\n"
+    (tmp_path / "labels.csv").write_text(rows)
+    found = scan_sources([str(tmp_path / "labels.csv")], str(tmp_path / "scan")).photographs
+    assert found["label"].tolist() == ["sitting", "sitting", "running"]
+    assert found["is_missing_issue"].tolist() == [True, False, False]
 
 
 def test_labels_of_parquet_sources_are_used(tmp_path: Path) -> None:

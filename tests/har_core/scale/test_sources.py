@@ -189,3 +189,10 @@ def test_bucket_is_asked_once_for_each_folder(
     assert len(found) == len(set(found))
     folders = ["", "/2026-01", "/2026-02", "/2026-02/more", "/a", "/a/b", "/a/b/c", "/x"]
     assert sorted(asked) == [f"there{folder}" for folder in folders]
+
+
+def test_rows_before_a_cell_that_cannot_be_read_are_listed(tmp_path: Path) -> None:
+    (tmp_path / "table.csv").write_text(f"filename\na.jpg\n{'b' * 2**18}\n")
+    named, rest = list_sources([str(tmp_path / "table.csv")])
+    assert (named.uri, named.trouble) == (str(tmp_path / "a.jpg"), "")
+    assert "field larger than field limit" in rest.trouble
