@@ -14,14 +14,17 @@ import pytest
 from har_core.errors import InvalidImageError
 from har_core.images.decoding import MAX_BYTES
 from har_core.model.fields import ERROR, REASON
-from har_core.scale import reading, working
+from har_core.scale import jobs, reading, working
+from har_core.scale.engines.pool import Event
 from har_core.scale.parts import PartsFolder
 from har_core.scale.reading import BATCH_BYTES, Reader, batches
 from har_core.scale.sources import locations
 from har_core.scale.sources.contents import ContainerReader
 from har_core.scale.sources.items import Item
 from har_core.scale.sources.locations import TRIES, SourceLostError
+from har_core.scale.status import JobStatus
 from har_core.scale.working import Maker, Shard, Work, Worker
+from tests.har_core.scale.conftest import InlinePool, rows_of
 
 AWAY = "https://there/a.jpg"
 
@@ -82,6 +85,45 @@ def test_part_is_written_whenever_a_minute_has_passed(
 
 def test_what_may_end_a_worker_is_written_often(tmp_path: Path) -> None:
     assert parts_of(NamingWork(to=str(tmp_path)), range(40), careful=True) == [(0, 32), (32, 40)]
+
+
+class Halting(InlinePool):
+    """Its worker dies whenever it has written a part that is not the last of its shard."""
+
+    def submit(self, worker: int, shard: Shard) -> None:
+        for report in self._worker.do(shard):
+            self._events.append(Event(0, "report", report))
+            if report.done < len(shard.items):
+                self._events += [Event(0, "died"), Event(0, "ready")]
+                return
+        self._events.append(Event(0, "finished"))
+
+
+def test_worker_that_dies_after_every_part_loses_and_doubles_no_row(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(jobs, "LocalPool", Halting)
+    items = [Item(f"{tmp_path}/{number:03d}.jpg") for number in range(200)]
+    work = NamingWork(to=str(tmp_path), part_rows=32)
+    status = JobStatus("job", "local", 1, "", [])
+    jobs.run_job(
+        lambda whole: iter(items), PartsFolder(work.to), work, jobs.Where(), status, "Naming"
+    )
+    assert rows_of(tmp_path)["uri"].tolist() == [item.uri for item in items]
+    assert (status.done, status.errors, status.restarts) == (200, 200, 4)
+
+
+def test_many_that_fail_do_not_end_a_job_in_which_another_does_not(tmp_path: Path) -> None:
+    class Failing(Naming):
+        def rows(self, batch: list[Made]) -> Any:
+            if any(not made.reason and made.item.uri != "/0.jpg" for made in batch):
+                raise ValueError("odd")
+            return super().rows(batch)
+
+    worker = Worker(NamingWork(to=str(tmp_path)))
+    worker._maker = Failing()
+    rows = worker._rows([Made(Item(f"/{number}.jpg")) for number in range(20)])
+    assert rows[REASON].to_pylist() == [None, *["failed"] * 19]
 
 
 def test_two_batches_in_memory_are_small() -> None:
