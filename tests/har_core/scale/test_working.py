@@ -99,18 +99,47 @@ class Halting(InlinePool):
         self._events.append(Event(0, "finished"))
 
 
-def test_worker_that_dies_after_every_part_loses_and_doubles_no_row(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(jobs, "LocalPool", Halting)
-    items = [Item(f"{tmp_path}/{number:03d}.jpg") for number in range(200)]
-    work = NamingWork(to=str(tmp_path), part_rows=32)
+def run(pool: type[InlinePool], folder: Path, monkeypatch: pytest.MonkeyPatch) -> JobStatus:
+    """Do 200 photographs, and check that each has a row."""
+    monkeypatch.setattr(jobs, "LocalPool", pool)
+    items = [Item(f"{folder}/{number:03d}.jpg") for number in range(200)]
+    work = NamingWork(to=str(folder), part_rows=32)
     status = JobStatus("job", "local", 1, "", [])
     jobs.run_job(
         lambda whole: iter(items), PartsFolder(work.to), work, jobs.Where(), status, "Naming"
     )
-    assert rows_of(tmp_path)["uri"].tolist() == [item.uri for item in items]
-    assert (status.done, status.errors, status.restarts) == (200, 200, 4)
+    assert rows_of(folder)["uri"].tolist() == [item.uri for item in items]
+    assert (status.done, status.errors) == (200, 200)
+    return status
+
+
+def test_worker_that_dies_after_every_part_loses_and_doubles_no_row(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert run(Halting, tmp_path, monkeypatch).restarts == 4
+
+
+class Restless(InlinePool):
+    """Its worker is told to end while it is idle, and often before it has written anything."""
+
+    def __init__(self, *args: object) -> None:
+        super().__init__(*args)  # type: ignore[arg-type]
+        self._events = [*[Event(0, "ready"), Event(0, "ended")] * 6, Event(0, "ready")]
+        self._left = 6
+
+    def submit(self, worker: int, shard: Shard) -> None:
+        assert not shard.careful  # which is slow, and for what may have ended a worker
+        self._left -= 1
+        if self._left >= 0:
+            self._events += [Event(0, "ended"), Event(0, "ready")]
+        else:
+            super().submit(worker, shard)
+
+
+def test_workers_are_replaced_however_often_they_are_told_to_end(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert run(Restless, tmp_path, monkeypatch).restarts == 12
 
 
 def test_many_that_fail_do_not_end_a_job_in_which_another_does_not(tmp_path: Path) -> None:
