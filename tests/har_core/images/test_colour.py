@@ -57,12 +57,17 @@ def test_a_turned_transparent_and_a_large_photograph_are_converted_too():
     assert np.array_equal(decode_square(large, 100), expected)
 
 
-def test_a_grey_profile_changes_the_tones_also_of_sixteen_bits():
+def test_a_grey_profile_changes_the_tones_also_of_sixteen_bits_and_of_glass():
     ramp = np.linspace(0, 255, 256).astype(np.uint8).reshape(16, 16)
     linear = decode_image(encode(Image.fromarray(ramp), "PNG", icc_profile=GREY))
     assert linear.reshape(-1, 3)[55].tolist() == pytest.approx([128] * 3, abs=3)  # 0.2158 in sRGB
     wide = Image.fromarray(ramp.astype(np.uint16) * 257)
     assert np.array_equal(decode_image(encode(wide, "PNG", icc_profile=GREY)), linear)
+    glass = Image.fromarray(ramp).convert("LA")
+    glass.putpixel((0, 0), (9, 0))
+    decoded = decode_image(encode(glass, "PNG", icc_profile=GREY))
+    assert decoded[0, 0].tolist() == [255, 255, 255]
+    assert np.array_equal(decoded[1:], linear[1:])
 
 
 def test_a_press_profile_is_used_for_cmyk():
@@ -113,7 +118,7 @@ def _srgb_curve(values: np.ndarray) -> np.ndarray:
     return np.where(values <= 0.04045, values / 12.92, ((values + 0.055) / 1.055) ** 2.4)
 
 
-def test_thumbnails_are_converted(tmp_path, monkeypatch):
+def test_thumbnails_are_converted_and_made_anew_of_another_photograph(tmp_path, monkeypatch):
     monkeypatch.setenv("HAR_CACHE_DIR", str(tmp_path / "cache"))
     icc = PROFILES["Adobe RGB"]
     photo = draw_photo(size=(200, 150))
@@ -122,3 +127,6 @@ def test_thumbnails_are_converted(tmp_path, monkeypatch):
     assert made is not None
     decoded = decode_image(made).astype(int)
     assert np.abs(decoded - np.asarray(photo)).mean() < 5
+    (tmp_path / "a.png").write_bytes(encode(Image.new("RGB", (200, 150), "white"), "PNG"))
+    made = thumbnail(tmp_path / "a.png")
+    assert made is not None and decode_image(made).min() > 250

@@ -13,7 +13,13 @@ import har_core
 from har_core.errors import InvalidImageError
 from har_core.images import decoding as images
 from har_core.images import pixels as pixels_module
-from har_core.images.decoding import MAX_BYTES, decode_image, decode_square, read_image_file
+from har_core.images.decoding import (
+    MAX_BYTES,
+    decode_image,
+    decode_photograph,
+    decode_square,
+    read_image_file,
+)
 from har_core.images.preprocessing import resize_image
 from tests.drawing import draw_photo, encode, photo_bytes
 
@@ -245,6 +251,9 @@ def test_large_jpeg_is_decoded_reduced_but_stays_well_above_the_side(orientation
     full = resize_image(decode_image(data), 80).astype(int)
     reduced = resize_image(decode_image(data, min_side=80), 80)
     assert np.abs(reduced - full).mean() < 1.5
+    both = decode_photograph(data, side=80)  # one for the network, the other for people
+    assert np.array_equal(both.square, decode_square(data, 80))
+    assert np.array_equal(both.image, decode_image(data))
 
 
 def test_twelve_megapixels_are_decoded_at_an_eighth_for_the_network():

@@ -22,6 +22,14 @@ def test_every_format_is_known_by_content_and_decoded(entry):
     assert np.abs(decoded - np.asarray(photo)).mean() < 12
 
 
+def test_an_avif_that_calls_itself_a_picture_of_any_kind_first_is_decoded():
+    data = encode(draw_photo(size=(64, 48)), "AVIF")
+    as_others_write_it = data[:8] + b"mif1" + data[12:]
+    assert b"avif" in data[16:40]
+    assert identify_content(as_others_write_it) == ("readable", "AVIF")
+    assert np.array_equal(decode_image(as_others_write_it), decode_image(data))
+
+
 @pytest.mark.parametrize("encoding", ["utf-8", "utf-8-sig", "utf-16"])
 @pytest.mark.parametrize("character", ["é", "語", "🚲"])
 def test_a_text_is_known_wherever_its_last_characters_lie(character, encoding):
@@ -137,6 +145,12 @@ def test_camera_raw_is_named_as_such(name):
         decode_image(RAW_FILES[name])
     assert caught.value.reason == "unsupported_format"
     assert "JPEG" in str(caught.value)
+
+
+def test_preview_in_a_raw_file_is_not_taken_for_the_photograph():
+    data = encode(draw_photo(size=(64, 48)), "TIFF", tiffinfo={50706: b"\1\4\0\0"})
+    with pytest.raises(InvalidImageError, match=r"camera raw file \(DNG\)"):
+        decode_image(data)
 
 
 @pytest.mark.parametrize("order", ["<", ">"])
