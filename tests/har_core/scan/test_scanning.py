@@ -237,12 +237,15 @@ def test_there_is_a_worker_for_each_core_that_may_be_used(
     assert asked == [3]
 
 
-def test_worker_processes_leave_what_they_do_when_the_rest_is_dropped(tmp_path: Path) -> None:
+def test_worker_processes_are_nice_and_leave_what_they_do_when_the_rest_is_dropped(
+    tmp_path: Path,
+) -> None:
     folder = write_scenes(tmp_path / "dataset", 1)
     paths = [tmp_path / f"{n}.jpg" for n in range(1_000)]
     for path in paths:
         os.link(folder / "train" / "scene_0.jpg", path)
     with scan_module._Processes(1) as processes:
+        assert processes.submit(os.nice, 0).result() == min(os.nice(0) + 10, 19)
         begun = processes.submit(scan_module._measure_chunk, list(map(str, paths)))
         while not begun.running():
             time.sleep(0.01)
