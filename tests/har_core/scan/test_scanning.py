@@ -9,6 +9,7 @@ import time
 from collections.abc import Iterator
 from concurrent.futures.process import BrokenProcessPool
 from contextlib import contextmanager
+from hashlib import sha256
 from pathlib import Path
 from typing import NoReturn
 
@@ -123,6 +124,17 @@ def test_file_that_cannot_be_opened_does_not_hide_the_rest_of_the_scan(
     pd.testing.assert_frame_equal(loaded, scanned)
     monkeypatch.setattr(Path, "open", open_path)
     assert load_scan(folder) is None  # it can be read now, so there is something to scan
+
+
+def test_file_that_is_too_large_is_known_by_its_content(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """So that it is not read again, and people can decide about it."""
+    monkeypatch.setattr(measurement, "MAX_BYTES", 10)
+    (tmp_path / "large.jpg").write_bytes(photo := encode(draw_scene(1)))
+    measured = measurement.measure_file(tmp_path / "large.jpg")
+    assert (measured.reason, measured.content) == ("too_large", "JPEG")
+    assert (measured.sha256, measured.size_bytes) == (sha256(photo).hexdigest(), len(photo))
 
 
 def test_changed_and_renamed_photographs_are_noticed(tmp_path: Path) -> None:
