@@ -61,11 +61,15 @@ def test_labels_are_found_by_sha256_path_or_base_name(tmp_path: Path, by: str) -
     table = pd.DataFrame({"sha256" if by == "sha256" else "filename": names})
     table["class"] = np.asarray(CLASS_NAMES)[labels]
     path = tmp_path / "labels.csv"
-    table.to_csv(path, index=False)
-    found, _ = evaluate_results(Results(str(results)), path)
-    answered = rows["error"].isna().to_numpy()
-    assert found.raw.labels.tolist() == labels[answered].tolist()
-    assert found.raw.sha256.tolist() == rows["sha256"][answered].tolist()
+    contradicted = table.iloc[[20]].assign(**{"class": CLASS_NAMES[labels[20] - 1]})
+    pd.concat([table, contradicted]).to_csv(path, index=False)
+    found, notes = evaluate_results(Results(str(results)), path)
+    measured = rows["error"].isna().to_numpy(copy=True)
+    assert measured[20]
+    measured[20] = False
+    assert found.raw.labels.tolist() == labels[measured].tolist()
+    assert found.raw.sha256.tolist() == rows["sha256"][measured].tolist()
+    assert "Left out: 1 photograph with several labels." in notes
 
 
 @pytest.mark.parametrize("named", ["file://{}/a", "file:{}/%61", "{}//a", "{}/b/../a", "b/../a"])

@@ -161,15 +161,19 @@ def test_labels_are_joined_by_content_and_contradictions_are_conflicts(
 
 
 def test_label_of_one_photograph_is_not_given_to_another_of_its_name(tmp_path: Path) -> None:
-    (tmp_path / "labels.csv").write_text("image;class\na/x.jpg; sitting\nb/y.jpg;running\n")
+    rows = "image;class\na/x.jpg; sitting\nb/y.jpg;running\nw.jpg;running\n"
+    (tmp_path / "labels.csv").write_text(rows)
     labels = read_label_table(tmp_path / "labels.csv")
     uris = pa.chunked_array(
-        [[f"{tmp_path}/a/x.jpg", f"{tmp_path}/c/x.jpg", "s3://moved/shard.TAR#b/y.jpg", "/z"]]
+        [
+            [f"{tmp_path}/a/x.jpg", f"{tmp_path}/c/x.jpg", "s3://moved/shard.TAR#b/y.jpg", "/z"],
+            ["/a/shard.tar#w.jpg"],
+        ]
     )
-    found = labels.find(uris, np.zeros(4, np.uint64))
+    found = labels.find(uris, np.zeros(5, np.uint64))
     given = [labels.names[label] if label >= 0 else "" for label in found.label]
-    assert given == ["sitting", "", "running", ""]
-    assert found.ambiguous.tolist() == [False, True, False, False] and found.unmatched == 0
+    assert given == ["sitting", "", "running", "", "running"]
+    assert found.ambiguous.tolist() == [False, True, False, False, False] and found.unmatched == 0
 
 
 def test_labels_of_a_table_beside_the_folder_of_its_photographs(tmp_path: Path) -> None:
