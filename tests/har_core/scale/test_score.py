@@ -109,6 +109,7 @@ def test_every_kind_of_source_gives_the_same_answers(inline: None, tmp_path: Pat
             archive.add(folder / name, name)
             (folder / "cls").write_text("label")
             archive.add(folder / "cls", name.replace("jpg", "cls"))
+            archive.add(folder / "cls", f"._{name}")  # as macOS does
     (folder / "cls").unlink()
     pq.write_table(pa.table({"png": contents}), tmp_path / "bytes.parquet", row_group_size=2)
     hub = pa.table(

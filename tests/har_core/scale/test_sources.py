@@ -2,7 +2,8 @@
 
 import os
 from pathlib import Path
-from typing import Any
+from types import SimpleNamespace
+from typing import Any, NoReturn
 
 import pytest
 from pyarrow import fs
@@ -12,6 +13,7 @@ from har_core.scale.jobs import reachable
 from har_core.scale.labels import read_label_table
 from har_core.scale.opened.table import results_at
 from har_core.scale.sources import listing
+from har_core.scale.sources.items import Item
 from har_core.scale.sources.listing import list_sources, tables_among
 from har_core.scale.sources.locations import local_path
 from har_core.storage.names import storable
@@ -196,3 +198,17 @@ def test_rows_before_a_cell_that_cannot_be_read_are_listed(tmp_path: Path) -> No
     named, rest = list_sources([str(tmp_path / "table.csv")])
     assert (named.uri, named.trouble) == (str(tmp_path / "a.jpg"), "")
     assert "field larger than field limit" in rest.trouble
+
+
+def test_photograph_that_goes_while_its_folder_is_listed_is_none(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def entry(name: str, error: type[OSError]) -> Any:
+        def stat() -> NoReturn:
+            raise error
+
+        return SimpleNamespace(path=f"{tmp_path}/{name}", stat=stat)
+
+    entries = [entry("gone.jpg", FileNotFoundError), entry("closed.jpg", PermissionError)]
+    monkeypatch.setattr(listing, "photographs_below", lambda *_: iter(entries))
+    assert list(list_sources([str(tmp_path)])) == [Item(f"{tmp_path}/closed.jpg")]

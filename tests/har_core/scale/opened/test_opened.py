@@ -9,6 +9,7 @@ from time import time
 
 import numpy as np
 import pandas as pd
+import pyarrow as pa
 import pytest
 
 from har_core.errors import DatasetError, HarError
@@ -19,9 +20,12 @@ from har_core.scale.opened.finding import find_jobs
 from har_core.scale.opened.labels import count_among, join_labels
 from har_core.scale.opened.metrics import evaluate_results
 from har_core.scale.opened.sample import arrange_sample, map_sample
+from har_core.scale.opened.scans import count_scan, scan_stamp
 from har_core.scale.opened.table import VERDICTS, ResultsTable, open_results
 from har_core.scale.results import INFO_FILE, Results
+from har_core.scale.scanned.folder import FINDINGS_FILE, ScanFolder
 from har_core.scale.status import JOB_FILE
+from har_core.scan.issues import ISSUE_KINDS, issue_column
 from tests.made_results import write_results
 
 ROWS = 3_000
@@ -332,3 +336,26 @@ def test_of_many_jobs_the_latest_are_found(tmp_path: Path, monkeypatch: pytest.M
         write_results(tmp_path / name, 10)
         os.utime(tmp_path / name, (time() - 100 * age,) * 2)
     assert {job.location[-1] for job in find_jobs(str(tmp_path))} == {"z", "a"}
+
+
+def test_findings_of_a_scan_count_until_more_is_measured(tmp_path: Path) -> None:
+    place, folder = str(tmp_path), ScanFolder(tmp_path)
+    folder.create()
+
+    def add(name: str, second: int) -> None:
+        os.utime(tmp_path / name, (second, second))
+        stamps.append(scan_stamp(place))
+
+    stamps = [scan_stamp(place)]
+    rows = pa.table({"reason": ["empty", None, "truncated", "truncated"]})
+    add(folder.write_part("a", 0, 4, rows).name, 1)
+    counts = count_scan(place)
+    assert list(counts.reasons.items()) == [("truncated", 2), ("empty", 1)]
+    assert counts.parts_written["rows"].tolist() == [4] and counts.issues is None
+    flags = [True, False, False, True]
+    folder.write_table(FINDINGS_FILE, pa.table({issue_column(kind): flags for kind in ISSUE_KINDS}))
+    add(FINDINGS_FILE, 2)
+    assert count_scan(place).issues == dict.fromkeys(ISSUE_KINDS, 2)
+    add(folder.write_part("b", 0, 4, rows).name, 3)
+    assert count_scan(place).issues is None
+    assert len(set(stamps)) == len(stamps)
