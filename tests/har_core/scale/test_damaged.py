@@ -154,6 +154,7 @@ def test_damaged_row_group_costs_itself(
     assert set(bad["uri"]) == {f"{path}#{row}" for row in range(8, 16)}
     assert set(bad["reason"]) == {"damaged"}
     assert bad["error"].str.fullmatch(f"Cannot read {path}#\\d+: \\S.*[^.]\\.").all()
+    assert bad["error"].str.partition(": ")[2].nunique() == 1  # that of the first
     assert score([source], to).total == 0
     write_cells(path, contents)
     os.utime(path, ns=(1, 1))
@@ -363,6 +364,7 @@ def test_server_is_asked_again_before_a_file_counts_as_damaged(
         def readinto(self, buffer: Any) -> int:
             self.asked += 1
             if self.asked % 2:
+                self.read(10)
                 raise OSError("AWS Error SLOW_DOWN")
             return super().readinto(buffer)
 

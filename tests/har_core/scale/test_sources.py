@@ -15,13 +15,21 @@ from har_core.scale.opened.table import results_at
 from har_core.scale.sources import listing
 from har_core.scale.sources.items import Item
 from har_core.scale.sources.listing import list_sources, tables_among
-from har_core.scale.sources.locations import local_path
+from har_core.scale.sources.locations import is_refused, local_path
 from har_core.storage.names import storable
 
 NAMES = (
     *("a/1.jpg", "a/2.png", "a/b/3.jpg", "a/b/c/4.jpg", "a/.hidden/5.jpg", "a/.6.jpg", "x/7.jpg"),
     *("2026-01/8.jpg", "2026-02/more/9.jpg", "a/b/.10.jpg"),
 )
+
+
+class _Answer(Exception):
+    """As the client of the web raises it."""
+
+    def __init__(self, status: int) -> None:
+        super().__init__(status)
+        self.status = status
 
 
 @pytest.fixture
@@ -212,3 +220,18 @@ def test_photograph_that_goes_while_its_folder_is_listed_is_none(
     entries = [entry("gone.jpg", FileNotFoundError), entry("closed.jpg", PermissionError)]
     monkeypatch.setattr(listing, "photographs_below", lambda *_: iter(entries))
     assert list(list_sources([str(tmp_path)])) == [Item(f"{tmp_path}/closed.jpg")]
+
+
+@pytest.mark.parametrize(
+    ("error", "refused"),
+    [
+        (OSError("AWS Error ACCESS_DENIED during HeadObject operation"), True),
+        (PermissionError(13, "Permission denied"), True),
+        (OSError("AWS Error SLOW_DOWN during GetObject operation"), False),
+        *((_Answer(status), status in (403, 404)) for status in (403, 404, 408, 429, 500)),
+    ],
+)
+def test_a_server_that_refuses_is_told_from_one_that_is_busy(
+    error: Exception, refused: bool
+) -> None:
+    assert is_refused(error) == refused
