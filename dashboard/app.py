@@ -21,6 +21,7 @@ from dashboard.rest import routes, telemetry
 from dashboard.rest.addresses import clean_prefix
 from dashboard.rest.docs import install_docs
 from dashboard.rest.sockets import send_without_delay
+from dashboard.session_lock import share_session_locks
 from dashboard.unsent import keep_what_is_unsent
 from dashboard.wording.names import PRODUCT
 from har_core.settings import DISTRIBUTION, shipped
@@ -36,6 +37,7 @@ async def lifespan(app: FastAPI) -> AsyncIterator[None]:
     telemetry.start_request_log()
     send_without_delay()
     keep_what_is_unsent()
+    share_session_locks()
     async with _run_ui(app):
         routes.load_default_model(warm_up=True)
         yield
