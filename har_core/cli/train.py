@@ -185,43 +185,46 @@ def train(
         from har_core.training.efforts import check_changes
 
         check_changes(effort.value, given)  # before the photographs are listed
-    read = read_dataset(dataset, table, old_table, columns, follow_links=links)
-    check_outputs([events], [recipe] if recipe else [], read, makes_folder=True)
-    warn_of_spellings(read, dataset, table or old_table, columns)
-    if cleaned:
-        as_it_was, read = read, as_reviewed(read)
-        warn_of_reviewed_spellings(as_it_was, read.rows)
+    read_too = [path for path in (recipe, table, old_table) if path is not None]
+    check_outputs([events], read_too, makes_folder=True)
     from har_core.training.publication import NotPublishedError
 
-    # A run that goes on has its base in its settings; the default may be another one by now.
-    if effort is not None and not (resume and effort is not EffortName.quick):
-        from har_core.training.efforts import train_with_effort
-
-        earlier = find_model(base)
-        if effort is not EffortName.full:
-            stderr.print(f"Goes on from the model {earlier.name}.")
-        run = partial(train_with_effort, effort.value, read, name, earlier, changes=given)
-    elif recipe is not None:
-        from har_core.training.distillation.recipe import read_recipe, train_recipe
-
-        stages = read_recipe(recipe)
-        student = dataclasses.replace(stages.student, unlabelled=unlabelled)
-        run = partial(train_recipe, read, name, dataclasses.replace(stages, student=student))
-    else:
-        from har_core.training.efforts import fewest_steps
-        from har_core.training.run import train as run_training
-
-        settings |= fewest_steps(given)
-        run = partial(run_training, read, name, _DEFAULTS.changed(settings))
-    if resume and effort is not EffortName.quick:
-        say_what_resuming_ignores(runs_dir / name, given)
     interrupted = "Interrupted. Continue with the same command and --resume."
     try:
         with (
             ended_by_interrupt(interrupted),
             progress_bar() as report,
+            # Whatever is wrong from here on is an event, too.
             _recorded(events, runs_dir, name, report) as (progress, on_epoch),
         ):
+            read = read_dataset(dataset, table, old_table, columns, follow_links=links)
+            warn_of_spellings(read, dataset, table or old_table, columns)
+            if cleaned:
+                as_it_was, read = read, as_reviewed(read)
+                warn_of_reviewed_spellings(as_it_was, read.rows)
+            # A run that goes on has its base in its settings; the default may be another by now.
+            if effort is not None and not (resume and effort is not EffortName.quick):
+                from har_core.training.efforts import train_with_effort
+
+                earlier = find_model(base)
+                if effort is not EffortName.full:
+                    stderr.print(f"Goes on from the model {earlier.name}.")
+                run = partial(train_with_effort, effort.value, read, name, earlier, changes=given)
+            elif recipe is not None:
+                from har_core.training.distillation.recipe import read_recipe, train_recipe
+
+                stages = read_recipe(recipe)
+                student = dataclasses.replace(stages.student, unlabelled=unlabelled)
+                stages = dataclasses.replace(stages, student=student)
+                run = partial(train_recipe, read, name, stages)
+            else:
+                from har_core.training.efforts import fewest_steps
+                from har_core.training.run import train as run_training
+
+                settings |= fewest_steps(given)
+                run = partial(run_training, read, name, _DEFAULTS.changed(settings))
+            if resume and effort is not EffortName.quick:
+                say_what_resuming_ignores(runs_dir / name, given)
             manifest = run(
                 runs_dir=runs_dir,
                 resume=resume,

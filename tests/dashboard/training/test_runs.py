@@ -4,8 +4,10 @@ import errno
 import fcntl
 import json
 import os
+import re
 import shutil
 import signal
+import subprocess
 import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -14,6 +16,7 @@ from dataclasses import asdict
 from pathlib import Path
 
 import pytest
+from typer.testing import CliRunner
 
 from dashboard.training import machine
 from dashboard.training.progress import (
@@ -34,6 +37,7 @@ from dashboard.training.runs import (
     stop_run,
     use_model,
 )
+from har_core.cli.main import application
 from har_core.errors import HarError, ModelBundleError
 from har_core.model import bundle
 from har_core.model.bundle import choose_default
@@ -198,6 +202,20 @@ def test_failure_is_told_in_words(start, tmp_path: Path) -> None:
     assert run.state == "failed"
     assert run.error
     assert "Traceback" not in run.error
+
+
+@pytest.mark.parametrize(("lost", "told"), [("photos", "no dataset folder"), ("tiny", "no model")])
+def test_what_fails_before_a_photograph_is_read_is_told_at_once(
+    start, base: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, lost: str, told: str
+) -> None:
+    words: list[str] = []
+    monkeypatch.setattr(subprocess, "Popen", lambda command, **_: words.extend(command))
+    run = start("broken")
+    shutil.rmtree(tmp_path / "photos" if lost == "photos" else base)
+    CliRunner().invoke(application(), words[words.index("har_core") + 1 :])
+    found = find_run(run.id)
+    assert found is not None and found.state == "failed"
+    assert re.search(told, found.error) and found.can_go_on
 
 
 def test_a_class_of_a_single_photograph_is_no_case_for_resuming(base: Path, tmp_path: Path) -> None:
