@@ -19,6 +19,7 @@ from har_core.dataset.decisions import (
     undo,
 )
 from har_core.errors import DatasetError
+from har_core.model.fields import check_class_names
 from har_core.wording import counted
 
 PAGE_SIZE: Final = 24  # photographs that a section shows at once
@@ -54,6 +55,12 @@ def current_decisions(view: DatasetView) -> Decisions:
         return read_decisions(view)
     except DatasetError:
         return Decisions(view.folder)  # the page says above what is wrong with the file
+
+
+def class_names_of(view: DatasetView) -> list[str]:
+    """Return the labels to choose from: the dataset's, or where it has none the model's."""
+    known = set(view.class_names) or set(view.manifest.class_names if view.manifest else ())
+    return sorted(known | set(current_decisions(view).relabelled.values()))
 
 
 def read_decisions(view: DatasetView) -> Decisions:
@@ -122,16 +129,19 @@ def show_decision_buttons(
         on_click=decide_about,
         args=(view, "exclude", names),
     )
-    st.menu_button(
+    relabel = f"{key}_relabel"
+    st.selectbox(
         "Relabel to",
-        view.class_names,
-        icon=":material/sell:",
-        key=f"{key}_relabel",
-        disabled=not view.class_names,
-        help=None if view.class_names else "No photograph has a label yet.",
-        format_func=markdown_name,
-        on_click=_relabel_to_chosen,
-        args=(view, names, f"{key}_relabel"),
+        class_names_of(view),
+        index=None,
+        format_func=human_name,
+        placeholder="Relabel to",
+        accept_new_options=True,
+        key=relabel,
+        label_visibility="collapsed",
+        width=190,
+        on_change=_relabel_to_chosen,
+        args=(view, names, relabel),
     )
     if suggested:
         st.button(
@@ -167,6 +177,7 @@ def show_decision_buttons(
 
 def _relabel_to_chosen(view: DatasetView, filenames: list[str], key: str) -> None:
     label = st.session_state.get(key)
+    st.session_state[key] = None
     if label:
         decide_about(view, "relabel", filenames, label)
 
@@ -174,7 +185,12 @@ def _relabel_to_chosen(view: DatasetView, filenames: list[str], key: str) -> Non
 def decide_about(view: DatasetView, action: Any, filenames: list[str], label: str = "") -> None:
     """Decide about photographs as the view shows them; for a button's callback."""
     known = view.sha256_by_name
-    report_failure(lambda: decide(view.folder, action, filenames, label, sha256=known))
+
+    def write() -> None:
+        check_class_names([label])
+        decide(view.folder, action, filenames, label, sha256=known)
+
+    report_failure(write)
 
 
 def undo_last(folder: Path) -> None:

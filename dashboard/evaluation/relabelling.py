@@ -7,9 +7,10 @@ import streamlit as st
 
 from dashboard.resources import opened_dataset
 from dashboard.widgets.messages import show_failure
-from dashboard.wording.names import escape_markdown, markdown_name
+from dashboard.wording.names import escape_markdown, human_name, markdown_name
 from har_core.dataset.decisions import decide, load_decisions
 from har_core.errors import DatasetError
+from har_core.model.fields import check_class_names
 from har_core.storage.checksums import sha256_of_photograph
 
 
@@ -32,7 +33,8 @@ def show_relabelling(path: str, dataset: str, class_names: Sequence[str]) -> Non
             return
         filename = str(names.iloc[0])
         seen = {filename: sha256_of_photograph(path)}
-        decision = load_decisions(dataset).about(seen).current.get(filename)
+        decisions = load_decisions(dataset).about(seen)
+        decision = decisions.current.get(filename)
     except DatasetError as error:
         st.caption(escape_markdown(str(error)))
         return
@@ -45,13 +47,17 @@ def show_relabelling(path: str, dataset: str, class_names: Sequence[str]) -> Non
     # Each photograph has buttons of its own: a click means the one that was seen.
     relabel = f"evaluated_relabel {filename}"
     with st.container(horizontal=True):
-        st.menu_button(
+        st.selectbox(
             "Relabel to",
-            list(class_names),
-            icon=":material/sell:",
+            sorted({*class_names, *decisions.relabelled.values()}),
+            index=None,
+            format_func=human_name,
+            placeholder="Relabel to",
+            accept_new_options=True,
             key=relabel,
-            format_func=markdown_name,
-            on_click=_relabel,
+            label_visibility="collapsed",
+            width=190,
+            on_change=_relabel,
             args=(dataset, seen, relabel),
         )
         for title, icon, action in (
@@ -77,12 +83,15 @@ def show_relabelling(path: str, dataset: str, class_names: Sequence[str]) -> Non
 
 
 def _relabel(dataset: str, seen: dict[str, str], key: str) -> None:
-    if label := st.session_state.get(key):
+    label = st.session_state.get(key)
+    st.session_state[key] = None
+    if label:
         _decide(dataset, seen, "relabel", label)
 
 
 def _decide(dataset: str, seen: dict[str, str], action: Any, label: str = "") -> None:
     try:
+        check_class_names([label])
         decide(dataset, action, list(seen), label, sha256=seen)
     except DatasetError as error:
         show_failure(error)

@@ -16,6 +16,7 @@ from har_core.cli.exit_codes import ExitCode
 from har_core.cli.options import DatasetOption, ModelOption
 from har_core.cli.terminal import progress_bar, stderr, write_output
 from har_core.errors import some_of
+from har_core.model.fields import check_class_names
 from har_core.model.loading import find_model
 from har_core.wording import counted
 
@@ -88,7 +89,9 @@ def review(
     known = set(read.rows["filename"]) | set(read.unlisted)
     strangers: list[str] = []
     if import_file is not None:
-        steps = named_as_in(read, read_decisions_csv(import_file))
+        steps = read_decisions_csv(import_file)
+        check_class_names(step.label for step in steps)
+        steps = named_as_in(read, steps)
         strangers = [name for step in steps for name in step.filenames if name not in known]
         kept = [step.among(known) for step in steps]
         decide_together(read.folder, [step for step in kept if step.filenames])

@@ -920,14 +920,25 @@ def test_review_filters_by_kind_and_takes_another_class(analysed: Path) -> None:
     assert page.session_state["review_place"] == 7
 
 
-def test_a_labelled_photograph_can_get_a_class_that_is_new(analysed: Path) -> None:
-    page = open_page(analysed, "Review", review_kind="quality")
-    other = next(box for box in page.selectbox if box.key.startswith("review_other"))
-    assert other.proto.accept_new_options
-    other.options.append("jumping")  # an AppTest sends nothing else
-    other.select("jumping").run()
-    assert not page.exception
-    assert load_decisions(analysed).relabelled == {"sitting_7.jpg": "jumping"}
+@pytest.mark.parametrize(
+    ("section", "box", "more"),
+    [("Review", "review_other", {"review_kind": "quality"}), ("Photographs", "opened", {})],
+)
+def test_a_labelled_photograph_can_get_a_class_that_is_new(
+    analysed: Path, section: str, box: str, more: dict
+) -> None:
+    page = open_page(analysed, section, photo="sitting_7.jpg", **more)
+    for typed, decided in (
+        ("confidence", {}),  # no table could hold it
+        ("jumping", {"sitting_7.jpg": "jumping"}),
+    ):
+        other = next(b for b in page.selectbox if b.key.startswith(box))
+        assert other.proto.accept_new_options
+        other.options.append(typed)  # an AppTest sends nothing else
+        other.select(typed).run()
+        assert not page.exception
+        assert load_decisions(analysed).relabelled == decided
+        assert any("cannot be called" in toast.value for toast in page.toast) == (not decided)
 
 
 def test_photographs_are_uploaded_opened_and_removed(

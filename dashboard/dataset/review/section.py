@@ -8,6 +8,7 @@ import streamlit as st
 
 from dashboard.dataset.actions import ask_for_scan
 from dashboard.dataset.decision_bar import (
+    class_names_of,
     current_decisions,
     decide_about,
     decision_mark,
@@ -24,7 +25,6 @@ from dashboard.dataset.review.item import (
 from dashboard.dataset.review.queue import Place, Queue, load_queue
 from dashboard.dataset.review.unlabelled import (
     UNLABELLED,
-    class_names_of,
     count_unlabelled,
     load_batch,
     start_batch,

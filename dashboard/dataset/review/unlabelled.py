@@ -27,12 +27,6 @@ def _unlabelled(view: DatasetView) -> pd.Series:
     return view.photographs.loc[view.photographs["label"].eq(""), "filename"]
 
 
-def class_names_of(view: DatasetView) -> list[str]:
-    """Return the labels to choose from: the dataset's, or where it has none the model's."""
-    known = set(view.class_names) or set(view.manifest.class_names if view.manifest else ())
-    return sorted(known | set(current_decisions(view).relabelled.values()))
-
-
 def load_batch(view: DatasetView) -> Queue:
     """Return the batch that somebody is at: it stays while they decide about it."""
     place = (view.folder, view.model_folder)

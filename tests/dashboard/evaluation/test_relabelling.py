@@ -25,6 +25,10 @@ def test_a_photograph_is_relabelled_confirmed_and_taken_back(tiny_dataset: Path)
     app.button(key="evaluated_keep running_1.jpg").click().run()
     assert load_decisions(tiny_dataset).current == {}
     assert "keeps the labels" in app.caption[0].value
+    app.selectbox[0].options.append("jumping")  # an AppTest sends nothing else
+    app.selectbox[0].select("jumping").run()
+    assert not app.exception and "jumping" in app.selectbox[0].options
+    assert load_decisions(tiny_dataset).relabelled == {"running_1.jpg": "jumping"}
     app.button(key="evaluated_exclude running_1.jpg").click().run()
     assert [badge.value for badge in app.markdown if "Excluded" in badge.value]
     (tiny_dataset / "train" / "running_1.jpg").write_bytes(photo_bytes("running", 77))

@@ -124,9 +124,16 @@ def test_resuming_names_what_it_does_not_take(
     assert "without --epochs 3 (it has 8), --mixup 0.75 (it has " in capsys.readouterr().err
 
 
-def test_a_model_that_is_not_there_is_said_before_anything_is_taken_over(run, tmp_path) -> None:
+def test_a_model_or_a_class_that_cannot_be_is_said_before_anything_is_taken_over(
+    run, tmp_path
+) -> None:
     here = write_dataset(tmp_path / "here")
     table = tmp_path / "decisions.csv"
+    rows = "running_1.jpg,exclude,\nrunning_0.jpg,relabel,confidence\n"
+    table.write_text(f"filename,decision,new_label\n{rows}")
+    refused = run("review", "--dataset", here, "--import", table)
+    assert refused.returncode == 2 and "cannot be called 'confidence'" in refused.stderr
+    assert not load_decisions(here).steps
     table.write_text("filename,decision,new_label\nrunning_0.jpg,exclude,\n")
     given = ["--import", table, "--next", tmp_path / "next.csv", "--model", "nowhere"]
     refused = run("review", "--dataset", here, *given)
