@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Final
 
 import typer
 
-from har_core.cli.terminal import stderr
+from har_core.cli.terminal import progress_bar, stderr
 from har_core.errors import DatasetError, HarError
 from har_core.images.formats import PHOTO_SUFFIXES
 from har_core.images.signatures import identify_content
@@ -125,7 +125,8 @@ def as_reviewed(dataset: "Dataset") -> "Dataset":
     """Return a dataset as its decisions leave it, and say what that changed."""
     from har_core.dataset.decision_tables import cleaned_dataset
 
-    cleaned, said = cleaned_dataset(dataset)
+    with progress_bar() as report:
+        cleaned, said = cleaned_dataset(dataset, progress=report)
     stderr.print(said)
     return cleaned
 
@@ -136,8 +137,9 @@ def as_measured(dataset: "Dataset", *, cleaned: bool) -> "Dataset":
 
     if cleaned:
         return as_reviewed(dataset)
-    with suppress(DatasetError):  # what is wrong with a damaged file does not matter here
-        decisions = decisions_about(dataset)
+    # What is wrong with a damaged file does not matter here.
+    with suppress(DatasetError), progress_bar() as report:
+        decisions = decisions_about(dataset, report)
         excluded = dataset.rows["filename"].isin(decisions.excluded).any()
         if excluded or any(new_labels(dataset.rows, decisions, dataset.unlisted)):
             _say("What was decided in the review does not count here; with --cleaned it does.")

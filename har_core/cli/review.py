@@ -88,14 +88,15 @@ def review(
         find_model(model)  # says that there is none before anything is taken over or scanned
     known = set(read.rows["filename"]) | set(read.unlisted)
     strangers: list[str] = []
-    if import_file is not None:
-        steps = read_decisions_csv(import_file)
-        check_class_names(step.label for step in steps)
-        steps = named_as_in(read, steps)
-        strangers = [name for step in steps for name in step.filenames if name not in known]
-        kept = [step.among(known) for step in steps]
-        decide_together(read.folder, [step for step in kept if step.filenames])
-    decisions = decisions_about(read)
+    with progress_bar() as report:
+        if import_file is not None:
+            steps = read_decisions_csv(import_file)
+            check_class_names(step.label for step in steps)
+            steps = named_as_in(read, steps, report)
+            strangers = [name for step in steps for name in step.filenames if name not in known]
+            kept = [step.among(known) for step in steps]
+            decide_together(read.folder, [step for step in kept if step.filenames], report)
+        decisions = decisions_about(read, report)
     if export is not None:
         given = read.rows.drop_duplicates("filename").set_index("filename")["label"]
         write_output(export, decisions_csv(decisions, given.to_dict()))

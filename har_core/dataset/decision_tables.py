@@ -20,6 +20,7 @@ from har_core.dataset.decisions import (
 from har_core.dataset.names import split_of_folder
 from har_core.dataset.table import Dataset, read_table
 from har_core.errors import DatasetError, UnclearTableError
+from har_core.progress import Progress, silent
 from har_core.storage.checksums import sha256_of_files
 from har_core.storage.spreadsheets import restore_formula, table_csv
 from har_core.wording import counted
@@ -97,12 +98,19 @@ def new_labels(
     )
 
 
-def decisions_about(dataset: Dataset) -> Decisions:
-    """Return what was decided about the photographs of a dataset, not about what they replaced."""
+def decisions_about(dataset: Dataset, progress: Progress = silent) -> Decisions:
+    """Return what was decided about the photographs of a dataset, not about what they replaced.
+
+    Parameters
+    ----------
+    dataset : Dataset
+    progress : callable, optional
+        Called with (what is being done, done, total).
+    """
     decisions, paths = load_decisions(dataset.folder), _paths(dataset)
     decided = {name for step in decisions.steps for name in step.filenames}
     names = sorted(decided & paths.keys())
-    hashes = sha256_of_files([paths[name] for name in names])
+    hashes = sha256_of_files([paths[name] for name in names], progress)
     return decisions.about(dict(zip(names, hashes, strict=True)))
 
 
@@ -111,7 +119,9 @@ def _paths(dataset: Dataset) -> dict[str, str | None]:
     return dict(dataset.unlisted) | listed.to_dict()
 
 
-def cleaned_dataset(dataset: Dataset, decisions: Decisions | None = None) -> tuple[Dataset, str]:
+def cleaned_dataset(
+    dataset: Dataset, decisions: Decisions | None = None, progress: Progress = silent
+) -> tuple[Dataset, str]:
     """Return a dataset as its decisions leave it, and what that changed, in a sentence.
 
     A decision about a photograph that another one has replaced since does not count. Rows that
@@ -122,8 +132,10 @@ def cleaned_dataset(dataset: Dataset, decisions: Decisions | None = None) -> tup
     dataset : Dataset
     decisions : Decisions, optional
         Of `decisions_about`, where they are at hand.
+    progress : callable, optional
+        Called with (what is being done, done, total).
     """
-    decisions = decisions or decisions_about(dataset)
+    decisions = decisions or decisions_about(dataset, progress)
     rows = cleaned_table(dataset.rows, decisions, dataset.unlisted)
     added = rows.index[rows["path"].eq("")]  # what is missing has None
     rows.loc[added, "path"] = rows.loc[added, "filename"].map(dataset.unlisted)
@@ -211,7 +223,9 @@ def _read(path: str | Path) -> pd.DataFrame:
             raise DatasetError(f"{path} lacks the column filename; {_HAS}") from error
 
 
-def named_as_in(dataset: Dataset, steps: Sequence[Decision]) -> list[Decision]:
+def named_as_in(
+    dataset: Dataset, steps: Sequence[Decision], progress: Progress = silent
+) -> list[Decision]:
     """Return decisions about photographs by the names that a dataset has for them.
 
     Parameters
@@ -220,6 +234,8 @@ def named_as_in(dataset: Dataset, steps: Sequence[Decision]) -> list[Decision]:
     steps : sequence of Decision
         A name that is none in the dataset, such as the URI that the photograph was scored at, is
         found by its sha256: of several copies the one whose name the URI ends with, else all.
+    progress : callable, optional
+        Called with (what is being done, done, total).
 
     Returns
     -------
@@ -236,7 +252,8 @@ def named_as_in(dataset: Dataset, steps: Sequence[Decision]) -> list[Decision]:
     if not sought:
         return list(steps)
     copies: dict[str, list[str]] = {}
-    for name, sha256 in zip(paths, sha256_of_files(list(paths.values())), strict=True):
+    hashes = sha256_of_files(list(paths.values()), progress)
+    for name, sha256 in zip(paths, hashes, strict=True):
         if sha256 in sought:
             copies.setdefault(sha256, []).append(name)
     named = []

@@ -17,6 +17,7 @@ import pandas as pd
 
 from har_core.dataset.files import DECISIONS_FILE, PHOTO_FOLDER, find_photographs
 from har_core.errors import DatasetError
+from har_core.progress import Progress, silent
 from har_core.storage.checksums import sha256_of_files
 from har_core.storage.data import work_dir
 from har_core.storage.files import write_atomically
@@ -242,7 +243,9 @@ def decide(
     return decide_together(folder, [Decision(action, tuple(filenames), label, sha256=known)])
 
 
-def decide_together(folder: str | Path, steps: Sequence[Decision]) -> Decisions:
+def decide_together(
+    folder: str | Path, steps: Sequence[Decision], progress: Progress = silent
+) -> Decisions:
     """Add several steps that are undone as one, and write the file; see `decide`.
 
     Parameters
@@ -252,14 +255,18 @@ def decide_together(folder: str | Path, steps: Sequence[Decision]) -> Decisions:
     steps : sequence of Decision
         Those without a ``time`` get the present one, those without ``sha256`` that of the
         photographs that have these names now.
+    progress : callable, optional
+        Called with (what is being done, done, total).
     """
     now = datetime.now(UTC).replace(microsecond=0).isoformat()
+    unknown = [name for step in steps if not step.sha256 for name in step.filenames]
+    found = _sha256_of(folder, unknown, progress)
     checked = []
     for number, step in enumerate(steps):
         label = step.label.strip() if step.action == "relabel" else ""
         if step.action == "relabel" and not label:
             raise DatasetError("The new label is empty; name a class, or exclude the photograph.")
-        sha256 = step.sha256 or _sha256_of(folder, step.filenames)
+        sha256 = step.sha256 or tuple(found[name] for name in step.filenames)
         step = replace(step, label=label, time=step.time or now, joined=number > 0, sha256=sha256)
         checked.append(step)
     with _lock, folder_to_oneself(real(folder)):
@@ -282,9 +289,12 @@ def _changes(decisions: Decisions, steps: Sequence[Decision]) -> bool:
     )
 
 
-def _sha256_of(folder: str | Path, filenames: Sequence[str]) -> tuple[str, ...]:
+def _sha256_of(folder: str | Path, filenames: Sequence[str], progress: Progress) -> dict[str, str]:
     # Names come from a browser; one that leads elsewhere is no photograph's.
-    return tuple(sha256_of_files(find_photographs(folder, filenames)))
+    if not filenames:
+        return {}
+    hashes = sha256_of_files(find_photographs(folder, filenames), progress)
+    return dict(zip(filenames, hashes, strict=True))
 
 
 def undo(folder: str | Path) -> Decisions:

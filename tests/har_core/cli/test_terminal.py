@@ -5,7 +5,12 @@ import signal
 import pytest
 
 from har_core.cli import terminal
+from har_core.cli.datasets import as_measured, as_reviewed
+from har_core.cli.review import review
 from har_core.cli.terminal import ended_by_interrupt, make_table, progress_bar, stderr, stdout
+from har_core.dataset.table import open_dataset
+from har_core.storage import checksums
+from har_core.storage.checksums import sha256_of_photograph
 
 
 @pytest.fixture(autouse=True)
@@ -35,6 +40,27 @@ def test_a_terminal_sees_what_is_done_and_of_how_much(monkeypatch):
     assert "Predicting" in text
     assert "Explaining" in text
     assert "1/7" in text
+
+
+def test_photographs_are_never_told_apart_in_silence(tiny_dataset, tmp_path, monkeypatch):
+    monkeypatch.setenv("TERM", "xterm")
+    monkeypatch.setattr(checksums, "_CHUNK", 1)
+    read = open_dataset(tiny_dataset)
+    sha256 = sha256_of_photograph(read.rows["path"].iloc[-1])
+    table = tmp_path / "decisions.csv"
+    found_by_content = f"uri,decision,new_label,sha256\ns3://b/a.jpg,exclude,,{sha256}\n"
+    found_by_name = "filename,decision,new_label\nrunning_1.jpg,exclude,\nsitting_1.jpg,,running\n"
+    for rows, command in (
+        (found_by_content, lambda: review(tiny_dataset, import_file=table)),
+        (found_by_name, lambda: review(tiny_dataset, import_file=table)),
+        ("", lambda: as_reviewed(read)),
+        ("", lambda: as_measured(read, cleaned=False)),
+    ):
+        table.write_text(rows)
+        with contextlib.redirect_stderr(Terminal()) as stream:
+            command()
+        assert "Telling photographs apart" in stream.getvalue()
+        terminal._console.cache_clear()
 
 
 def test_who_was_told_of_sigterm_before_is_again_afterwards():
