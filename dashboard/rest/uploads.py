@@ -9,13 +9,12 @@ from typing import Final
 from urllib.parse import unquote_to_bytes
 
 from fastapi import HTTPException, Request
-from starlette.datastructures import Headers
+from starlette.datastructures import FormData, Headers
 from starlette.formparsers import MultiPartException, MultiPartParser
 
 from dashboard.rest.wrong_calls import (
     explain_content_type,
     explain_form,
-    explain_too_many,
     explain_unreadable,
     is_file,
 )
@@ -129,15 +128,16 @@ async def _read_form(
     try:
         form = await parser.parse()
     except MultiPartException as error:
-        raise HTTPException(400, explain_unreadable(error.message, max_files)) from error
+        reason = explain_unreadable(error.message)
+        if error.message.startswith("Too many files"):  # and what came before says in which field
+            reason = explain_form(FormData(parser.items), field, max_files)
+        raise HTTPException(400, reason) from error
     except ValueError as error:  # a charset parameter may name any of Python's codecs
         raise HTTPException(400, f"The upload cannot be read: {error}.") from error
     try:
-        if reason := explain_form(form, field):
+        if reason := explain_form(form, field, max_files):
             raise HTTPException(400, reason)
         sent = [part for part in form.getlist(field) if is_file(part)]
-        if len(sent) > max_files:
-            raise HTTPException(400, explain_too_many(max_files))
         uploads = [Upload(_encodable(part.filename or ""), await part.read()) for part in sent]
         return uploads, next((str(name) for name in form.getlist("model")), None)
     finally:

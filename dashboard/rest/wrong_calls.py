@@ -76,17 +76,8 @@ def explain_content_type(kind: str, field: str, url: URL) -> str:
     )
 
 
-def explain_too_many(most: int) -> str:
-    """Say how many files are taken in one request."""
-    if most == 1:
-        return "Send one 'file' per request, or several to /predict/batch."
-    return f"Send at most {most} files per request."
-
-
-def explain_unreadable(reason: str, most: int) -> str:
-    """Say why a form could not be parsed, by what its parser said; `most` files may be in it."""
-    if "too many files" in reason.lower():
-        return explain_too_many(most)
+def explain_unreadable(reason: str) -> str:
+    """Say why a form could not be parsed, by what its parser said."""
     if "missing boundary" in reason.lower():
         return (
             "The header Content-Type says multipart/form-data without a boundary: do not set it "
@@ -100,7 +91,7 @@ def explain_unreadable(reason: str, most: int) -> str:
     return f"The upload cannot be read: {reason.rstrip('.')}."
 
 
-def explain_form(form: FormData, field: str) -> str:
+def explain_form(form: FormData, field: str, most: int) -> str:
     """Say what is wrong with a form, ``""`` if nothing is.
 
     Parameters
@@ -108,7 +99,20 @@ def explain_form(form: FormData, field: str) -> str:
     form : FormData
     field : str
         Which holds the photographs.
+    most : int
+        So many files are taken in one request.
     """
+    wrong = _wrong_fields(form, field)
+    files = [name for name, part in form.multi_items() if is_file(part)]
+    if len(files) - files.count(_MODEL_FIELD) <= most:
+        return wrong
+    several = f"Send at most {most} files per request."
+    if most == 1:
+        several = "Send one 'file' per request, or several to /predict/batch."
+    return f"{wrong} {several}".lstrip()
+
+
+def _wrong_fields(form: FormData, field: str) -> str:
     unknown = sorted(set(form) - {field, _MODEL_FIELD})
     found = form.getlist(field)
     if any(map(is_file, found)):

@@ -427,7 +427,15 @@ def test_batch_of_too_many_files_is_400(client, monkeypatch):
     files = [("files", (f"{i}.jpg", b"x")) for i in range(3)]
     answer = client.post("/predict/batch", files=files)
     assert answer.status_code == 400
-    assert "Send at most 2 files per request" in answer.json()["error"]
+    assert answer.json() == {"error": "Send at most 2 files per request."}
+
+
+@pytest.mark.parametrize("n", [2, 3, 9])  # three are one more than the form's parser takes
+def test_several_files_in_a_wrong_field_are_told_its_name_and_how_many_may_be_sent(client, n):
+    answer = client.post("/predict", files=[("image", (f"{i}.jpg", b"x")) for i in range(n)])
+    assert answer.status_code == 400
+    assert "Name the field of the photograph 'file' instead of 'image'" in answer.json()["error"]
+    assert "Send one 'file' per request, or several to /predict/batch" in answer.json()["error"]
 
 
 @pytest.mark.parametrize(
