@@ -146,6 +146,12 @@ def as_measured(dataset: "Dataset", *, cleaned: bool) -> "Dataset":
     return dataset
 
 
+def is_dataset_not_results(named: str) -> bool:
+    """Tell whether what should be results of ``har score`` is a folder of other things."""
+    folder = Path(named)
+    return is_folder(folder) and not [*folder.glob(_ROWS_FILES[0]), *folder.glob(_OF_ROWS[1])]
+
+
 def _say(note: str) -> None:
     stderr.print(note, style="yellow")
 

@@ -1,5 +1,6 @@
 """The commands ``evaluate`` and ``compare``."""
 
+import shlex
 from collections.abc import Callable
 from importlib.metadata import entry_points
 from pathlib import Path
@@ -14,6 +15,7 @@ from har_core.cli.datasets import (
     TableOption,
     as_measured,
     check_outputs,
+    is_dataset_not_results,
     read_dataset,
 )
 from har_core.cli.exit_codes import ExitCode
@@ -27,8 +29,10 @@ from har_core.cli.terminal import (
     write_output,
 )
 from har_core.errors import HarError
+from har_core.model import bundle
 from har_core.model.loading import find_model, find_model_or_trial, load_model
 from har_core.storage.names import one_line
+from har_core.storage.paths import exists
 from har_core.storage.spreadsheets import table_csv
 from har_core.wording import are, counted
 
@@ -54,6 +58,21 @@ SplitOption = Annotated[
 ]
 
 
+def _refuse_others(named: str | None) -> str | None:
+    """Tell who names a model or a folder of photographs how these are named."""
+    if named and is_dataset_not_results(named):
+        raise HarError(
+            f"{named} holds no results of 'har score'. To run a model on a dataset's folder: "
+            f"har evaluate --dataset {shlex.quote(named)}"
+        )
+    if named in {entry.name for entry in bundle.list_bundles()} and not exists(named):
+        raise HarError(
+            f"{named} is a model, not results of 'har score'. To run it: "
+            f"har evaluate --model {named} --dataset DATASET"
+        )
+    return named
+
+
 @app.command()
 def evaluate(
     results: Annotated[
@@ -62,6 +81,8 @@ def evaluate(
             metavar="[RESULTS]",
             help="Answers of 'har score', which are measured by the labels of --table or of the "
             "--dataset; without it the model is run.",
+            is_eager=True,  # before what else is missing
+            callback=_refuse_others,
         ),
     ] = None,
     dataset: OptionalDatasetOption = None,

@@ -145,10 +145,11 @@ def calibrate(
         manifest = calibrate_bundle(folder, dataset, progress=report)
     tells = NOVELTY_FILE in manifest.files
     rules = manifest.rules
+    least = rules.abstain_below
+    abstains = f"abstains below {least:.0%}" if least else "answers however unsure it is"
     stderr.print(
-        f"Wrote {folder}: it {'can' if tells else 'cannot'} tell foreign pictures, abstains below "
-        f"{rules.abstain_below:.0%}, and has {'no ' if rules.set_threshold is None else ''}answer "
-        "sets."
+        f"Wrote {folder}: it {'can' if tells else 'cannot'} tell foreign pictures, {abstains}, and "
+        f"has {'no ' if rules.set_threshold is None else ''}answer sets."
     )
 
 

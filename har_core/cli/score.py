@@ -2,12 +2,11 @@
 
 import shlex
 from enum import StrEnum
-from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from har_core.cli.datasets import ColumnsOption, check_outputs
+from har_core.cli.datasets import ColumnsOption, check_outputs, is_dataset_not_results
 from har_core.cli.exit_codes import ExitCode
 from har_core.cli.options import (
     AddressOption,
@@ -21,7 +20,6 @@ from har_core.cli.options import (
 )
 from har_core.cli.terminal import ended_by_interrupt, progress_bar, stderr, write_output
 from har_core.errors import HarError, some_of
-from har_core.storage.paths import is_folder
 from har_core.wording import counted
 
 if TYPE_CHECKING:
@@ -121,8 +119,7 @@ def _print_summary(status: "JobStatus", to: str, precision: Precision) -> None:
 
 def _refuse_dataset(named: str | None) -> str | None:
     """Tell who names a folder of photographs how their suspects are found."""
-    folder = Path(named or "")
-    if named and is_folder(folder) and not [*folder.glob("_results.json"), *folder.glob("part-*")]:
+    if named and is_dataset_not_results(named):
         raise HarError(
             f"{named} holds no results of 'har score'. The labels of a dataset's folder are judged "
             f"on its page (har serve), or by: har score {shlex.quote(named)} --to RESULTS "

@@ -22,6 +22,7 @@ from har_core.dataset.table import Dataset, read_table
 from har_core.errors import DatasetError, UnclearTableError
 from har_core.progress import Progress, silent
 from har_core.storage.checksums import sha256_of_files
+from har_core.storage.paths import exists
 from har_core.storage.spreadsheets import restore_formula, table_csv
 from har_core.wording import counted
 
@@ -213,6 +214,8 @@ def read_decisions_csv(path: str | Path) -> list[Decision]:
 
 
 def _read(path: str | Path) -> pd.DataFrame:
+    if not exists(path):
+        raise DatasetError(f"There is no {path}; {_HAS}")
     read = partial(read_table, path, may_be_empty=True, may_lack_labels=True)
     try:
         return read()[0]

@@ -56,6 +56,16 @@ def test_evaluate_writes_metrics_and_predictions(dataset, tmp_path):
     assert body["caveats"] == []
 
 
+def test_a_model_or_a_dataset_in_the_place_of_results_is_told_how_it_is_named(dataset):
+    for named, said in (
+        ("good", "har evaluate --model good --dataset DATASET"),
+        (dataset, f"har evaluate --dataset {dataset}"),
+    ):
+        for more in ((), ("--dataset", dataset)):
+            with pytest.raises(HarError, match=said):
+                run("evaluate", named, *more)
+
+
 def test_photographs_of_a_split_that_are_gone_or_replaced_are_counted(dataset):
     photos = dataset / "train"
     (photos / "running_3.jpg").write_bytes(photo_bytes("running", 500))

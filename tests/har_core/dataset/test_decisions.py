@@ -430,6 +430,8 @@ def test_a_table_that_holds_no_decisions_is_refused(tmp_path: Path, text: str, n
     (tmp_path / "table.csv").write_text(text)
     with pytest.raises(DatasetError, match=named):
         read_decisions_csv(tmp_path / "table.csv")
+    with pytest.raises(DatasetError, match=r"no .*none\.csv; a table of decisions has the columns"):
+        read_decisions_csv(tmp_path / "none.csv")
 
 
 def test_a_photograph_that_the_review_adds_is_in_the_split_of_its_folder(tmp_path: Path) -> None:
