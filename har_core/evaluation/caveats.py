@@ -5,6 +5,7 @@ from collections.abc import Sequence
 import numpy as np
 import pandas as pd
 
+from har_core.dataset.slips import spelling_key
 from har_core.errors import some_of
 from har_core.evaluation.store import Evaluation, network_sha256
 from har_core.model.manifest import BundleManifest
@@ -132,3 +133,9 @@ def _overlap(
             f"{'it' if n == 1 else 'them'}."
         )
     return found
+
+
+def why_unknown(label: str, class_names: Sequence[str]) -> str:
+    """Return why a row with a label that is no class cannot be evaluated, in words."""
+    alike = [name for name in class_names if spelling_key(name) == spelling_key(label)]
+    return f"label unknown to the model: {label}{f' (its class is {alike[0]})' if alike else ''}"

@@ -9,7 +9,7 @@ import pandas as pd
 
 from har_core.dataset.duplicates import groups_of, near_duplicate_pairs
 from har_core.errors import DatasetError
-from har_core.evaluation.caveats import why_skipped
+from har_core.evaluation.caveats import why_skipped, why_unknown
 from har_core.evaluation.result import EvaluationResult
 from har_core.evaluation.store import Evaluation, network_sha256, now
 from har_core.images.reading import Photograph, read_photographs
@@ -145,7 +145,9 @@ def _reasons_to_skip(table: pd.DataFrame, class_names: tuple[str, ...]) -> pd.Se
     reasons[table.duplicated("filename")] = "listed twice"
     reasons[n_labels > 1] = "listed with different labels"
     unknown = ~table["label"].isin(class_names)
-    reasons[unknown] = "label unknown to the model: " + table.loc[unknown, "label"].astype(str)
+    labels = table.loc[unknown, "label"].astype(str)
+    why = {label: why_unknown(label, class_names) for label in labels.unique()}
+    reasons[unknown] = labels.map(why)
     reasons[table["label"].eq("")] = "no label"
     absent = table["path"].isna()
     problems = table["problem"] if "problem" in table else pd.Series("missing", table.index)

@@ -11,7 +11,7 @@ import numpy as np
 import pandas as pd
 
 from har_core.errors import DatasetError, HarError
-from har_core.evaluation.caveats import caveats, why_skipped
+from har_core.evaluation.caveats import caveats, why_skipped, why_unknown
 from har_core.evaluation.result import EvaluationResult
 from har_core.evaluation.store import Evaluation
 from har_core.model.fields import ERROR, REASON
@@ -172,7 +172,8 @@ class _Joined:
     def _unknown(self) -> np.ndarray:
         """Of each label of the table why it cannot be measured, ``""`` where it is a class."""
         pairs = zip(self.labels.names, self._code_of, strict=True)
-        why = [f"label unknown to the model: {name}" if code < 0 else "" for name, code in pairs]
+        classes = self.info.class_names
+        why = [why_unknown(name, classes) if code < 0 else "" for name, code in pairs]
         return np.array(why, object)
 
     def _why(self, rows: slice) -> np.ndarray:

@@ -48,6 +48,7 @@ def test_rows_that_cannot_be_used_are_listed_with_their_reason(tiny_models, tiny
         csv.write("sitting_0.jpg,sitting\nsitting_1.jpg,running\n")
     table = load_dataset(tiny_dataset)
     table.loc[table["filename"] == "clapping_0.jpg", "label"] = "flying"
+    table.loc[table["filename"] == "clapping_1.jpg", "label"] = "Clapping"
     evaluation = evaluate_dataset(har_core.load_model(), table)
     skipped = evaluation.skipped.groupby("filename")["reason"].first().to_dict()
     assert skipped == {
@@ -56,9 +57,10 @@ def test_rows_that_cannot_be_used_are_listed_with_their_reason(tiny_models, tiny
         "sitting_0.jpg": "listed twice",
         "sitting_1.jpg": "listed with different labels",
         "clapping_0.jpg": "label unknown to the model: flying",
+        "clapping_1.jpg": "label unknown to the model: Clapping (its class is clapping)",
     }
-    assert evaluation.result.n == 8
-    assert len(evaluation.skipped) == 6
+    assert evaluation.result.n == 7
+    assert len(evaluation.skipped) == 7
 
 
 def test_near_duplicates_share_a_group(tiny_models, tiny_dataset):
