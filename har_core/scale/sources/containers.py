@@ -31,8 +31,8 @@ _CONTENTS: Final = ("bytes", "image_bytes", "jpg", "jpeg", "png", "content", "da
 _ROWS: Final = 1024
 _ROWS_OF_TEXT: Final = 2**17
 _MOST_WRONG: Final = 0.01
-# To learn which folder a table's names are relative to.
-_LOOKED_FOR: Final = 100
+# To learn which folder a table's names are relative to: each, in every folder beside the table.
+_LOOKED_FOR: Final = 20
 
 
 def list_tar(uri: str) -> Iterator[Item]:
@@ -343,7 +343,7 @@ def base_folder(folder: str, names: Iterable[str]) -> str:
     ----------
     folder : str
     names : iterable of str
-        As in the table, of which the first hundred are looked for.
+        As in the table, of which the first twenty are looked for.
     """
     if is_remote(folder):
         return folder
@@ -351,6 +351,8 @@ def base_folder(folder: str, names: Iterable[str]) -> str:
     for name in itertools.islice(names, _LOOKED_FOR):
         if is_remote(name) or exists(real_path(f"{folder}/{name}")):
             return folder
+        if os.path.isabs(name):  # noqa: PTH117
+            continue
         if below is None:
             below = sorted(n for n in os.listdir(here) if is_folder(f"{here}/{n}"))  # noqa: PTH208
         found = (n for n in below if exists(real_path(f"{here}/{n}/{name}")))
