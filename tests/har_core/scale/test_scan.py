@@ -17,7 +17,7 @@ from har_core.errors import DatasetError, HarError
 from har_core.scale import jobs
 from har_core.scale.labels import LabelTable, read_label_table
 from har_core.scale.locks import hold_job
-from har_core.scale.scanned import measuring
+from har_core.scale.scanned import measuring, scanning
 from har_core.scale.scanned.folder import FINDINGS_FILE, ScanFolder, scan_schema
 from har_core.scale.scanned.scanning import SourceScan, scan_sources
 from har_core.scale.sources.items import Item
@@ -331,6 +331,11 @@ def test_headings_of_one_table_are_those_that_were_named(planted: Path, tmp_path
     assert ended.returncode == 0 and ".jpg,sitting," in ended.stdout
     unknown = har("scan", table, "--columns", "filename=photo,label=doing")
     assert unknown.returncode == 2 and "has no column 'doing'" in unknown.stderr
+
+
+def test_columns_of_a_table_are_measured_apart() -> None:
+    columns = (None, "image", "mask")
+    assert len({scanning._digest(["table.parquet"], column) for column in columns}) == 3
 
 
 def test_folder_that_is_no_dataset_is_scanned_without_labels(planted: Path, tmp_path: Path) -> None:
