@@ -46,12 +46,12 @@ class TabMemory:
         self._timer: threading.Timer | None = None
 
     def keep(self, token: str, name: str, value: Any, n_bytes: int = 0) -> None:
-        """Keep a value of a tab, or forget it if it is None."""
+        """Keep a value of a tab, or forget it if it is None, or larger than all may be together."""
         with self._lock:
             tab = self._tabs.setdefault(token, _Tab())
             tab.used = time.monotonic()
             self._tabs.move_to_end(token)
-            if value is None:
+            if value is None or n_bytes > _MOST_BYTES:
                 tab.values.pop(name, None)
                 tab.sizes.pop(name, None)
             else:

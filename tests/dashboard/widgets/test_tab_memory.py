@@ -23,8 +23,10 @@ def test_what_is_too_much_drives_out_what_was_used_longest_ago(monkeypatch):
     assert memory.values("b") == {"photo": 2}
     memory.keep("c", "photo", 4, 40)
     assert (memory.values("a"), memory.values("b")) == ({"photo": 3}, {})
+    memory.keep("d", "folder", "photos")
     memory.keep("d", "photo", 5, 101)  # more than all may be
-    assert memory.values("d") == {}
+    assert memory.values("d") == {"folder": "photos"}
+    assert memory.values("a") == {"photo": 3}  # which costs nobody else anything
 
 
 def test_what_is_not_used_is_forgotten_though_nobody_comes(monkeypatch):
