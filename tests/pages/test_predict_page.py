@@ -28,6 +28,7 @@ from tests.drawing import (
 from tests.guarded import checkerboard, write_guarded_bundle
 from tests.parts import run_its_part
 from tests.patience import PATIENCE_S
+from tests.shown import handed_out
 from tests.stale import say_again
 
 SCRIPT = Path(__file__).parents[2] / "dashboard" / "navigation.py"
@@ -84,12 +85,14 @@ def test_unusable_file_alone_is_explained(app):
 
 def test_several_photographs_get_a_table_and_the_bad_one_its_reason(app):
     files = {label: photo_bytes(label) for label in CLASS_NAMES}
+    files["sitting"] = files["sitting"][:-40]
     upload(app.run(), **files, broken=photo_bytes()[:500])
     assert headlines(app)[0] == "3 photographs classified"
     table = app.dataframe[0].value
     assert list(table["file"]) == [f"{label}.jpg" for label in CLASS_NAMES]
     assert list(table["action"]) == list(CLASS_NAMES)
     assert "1 could not be used" in texts(app)
+    assert "**1 photograph damaged**" in texts(app) and r"sitting\.jpg" in texts(app)
     assert r"broken\.jpg" in texts(app)
     assert chart(app)["y"][-1] == "clapping"
 
@@ -182,8 +185,14 @@ def test_surprise_shows_a_photograph_of_the_dataset_with_its_label(app, tiny_dat
     assert "12 labelled photographs" in texts(app)
     next(button for button in app.button if button.label == "Surprise me").click().run()
     assert not app.exception
+    assert ":green-badge[" in texts(app)
     assert "in the dataset" in texts(app)
     assert "Took" in texts(app)
+    (tiny_dataset / "train.csv").write_text("filename,label\nrunning_0.jpg,sitting\ngone.jpg,\n")
+    app.run()
+    assert "1 labelled photograph, 1 without a label" in texts(app)
+    next(button for button in app.button if button.label == "Surprise me").click().run()
+    assert ":orange-badge[:material/close: Labelled sitting in the dataset]" in texts(app)
 
 
 def test_surprise_prefers_what_the_model_has_not_learned_from(app, tiny_dataset, tiny_models):
@@ -324,6 +333,7 @@ def test_batch_has_a_verdict_and_shows_only_what_is_to_check(guarded_app):
     guarded_app.get("button_group")[0].set_value("check").run()
     assert not guarded_app.exception
     assert list(guarded_app.dataframe[0].value["file"]) == ["board.jpg"]
+    assert "does not look like" in headlines(guarded_app)[1]  # and is what is shown
 
 
 def test_threshold_that_is_stored_in_the_model_is_obeyed(guarded_app, tiny_models):
@@ -406,11 +416,17 @@ def test_a_threshold_outlasts_an_unusable_photograph(guarded_app):
     assert guarded_app.query_params["min_confidence"] == "0.9"
 
 
-def test_link_may_hold_a_threshold_and_the_table_obeys_it(guarded_app):
+def test_link_may_hold_a_threshold_and_table_and_downloads_obey_it(guarded_app, monkeypatch):
+    files = handed_out(monkeypatch)
     guarded_app.query_params["model"] = "guarded"
     guarded_app.query_params["min_confidence"] = "1.0"
     upload(guarded_app.run(), running=photo_bytes("running"), sitting=photo_bytes("sitting"))
     assert list(guarded_app.dataframe[0].value["verdict"]) == ["unsure", "unsure"]
+    rows = pd.read_csv(io.StringIO(files["CSV"]()))
+    assert rows["filename"].tolist() == ["running.jpg", "sitting.jpg"]
+    assert rows["answer"].isna().all() and rows["in_scope"].all()
+    shown = json.loads(files["JSON"]())
+    assert (shown["filename"], shown["action"], shown["answer"]) == ("running.jpg", "running", None)
 
 
 def two_people():
