@@ -15,6 +15,7 @@ from dashboard.jobs.registry import dismiss_job, find_jobs
 from dashboard.results import map as map_section
 from dashboard.results import opening
 from har_core.errors import DatasetError
+from har_core.model.manifest import SPLITS_FILE
 from har_core.scale import jobs
 from har_core.scale.analyses import followed
 from har_core.scale.engines.ray_state import ClusterState
@@ -24,10 +25,12 @@ from har_core.scale.scanned.measuring import measure_sources
 from har_core.scale.scanned.scanning import scan_sources
 from har_core.scale.scoring import score
 from har_core.scale.status import JOB_FILE
+from har_core.storage.files import sha256_of_file
 from tests.drawing import photo_bytes
 from tests.har_core.scale.conftest import InlinePool, write_photographs
 from tests.made_results import write_results
 from tests.patience import PATIENCE_S
+from tests.shown import tiles_of
 
 SCRIPT = Path(__file__).parents[2] / "dashboard" / "navigation.py"
 ROWS = 2_000
@@ -81,8 +84,10 @@ def values(app: AppTest) -> dict[str, str]:
 def test_an_address_opens_results_and_a_click_closes_them(place: Path) -> None:
     app = open_page("dataset", results=str(place / "made"))
     assert "**2,000** photographs scored by **made\\_up**" in texts(app)
-    figures = values(app)
-    assert sum(int(figures[k].replace(",", "")) for k in ("Clear answers", "Unsure")) < 1980
+    assert ":orange[**20** without an answer]" in texts(app)
+    figures = {name: int(value.replace(",", "")) for name, value in values(app).items()}
+    assert figures["Clear answers"] + figures["Unsure"] + figures["None of these"] == 1980
+    assert figures["Clear answers"] > figures["None of these"] > 0
     app.button(key="close_results").click().run()
     assert not app.exception
     assert "No dataset folder yet" in texts(app)
@@ -164,7 +169,13 @@ def test_with_labels_the_evaluation_measures_each_photograph_once(place: Path) -
     app = open_page("evaluation", **address, results_view="Confusions")
     app.button(key="pair_0").click().run()
     assert not app.exception
-    assert " taken for " in app.button(key="clear_cell").label
+    cell, _, n = app.button(key="clear_cell").label.rpartition(" · ")
+    label, answer = cell.split(" taken for ")
+    tiles = tiles_of(app, "gallery cell")
+    assert {tile["title"] for tile in tiles} == {f"{label}, taken for {answer}"}
+    assert len(tiles) == min(int(n), 12)
+    sure = [int(re.sub(r"\D.*", "", tile["note"])) for tile in tiles]
+    assert sure == sorted(sure, reverse=True)
     assert open_page("evaluation", **address, results_view="Confidence").get("plotly_chart")
 
 
@@ -202,7 +213,7 @@ def test_labels_of_a_dataset_folder_are_joined_and_a_name_is_said_to_be_weak(
 
 @pytest.mark.parametrize("scored", ["disk", "link"])
 def test_photographs_too_many_to_read_are_joined_by_path_also_below_a_link(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, scored: str
+    tmp_path: Path, tiny_models: Path, monkeypatch: pytest.MonkeyPatch, scored: str
 ) -> None:
     monkeypatch.setattr(jobs, "LocalPool", InlinePool)
     monkeypatch.setattr(opening, "_MOST_TO_READ", 1)
@@ -211,9 +222,15 @@ def test_photographs_too_many_to_read_are_joined_by_path_also_below_a_link(
         (tmp_path / "disk" / label / "1.jpg").write_bytes(photo_bytes(label))
     (tmp_path / "link").symlink_to(tmp_path / "disk")
     score([str(tmp_path / scored)], str(tmp_path / "results"))
+    files = sorted((tmp_path / "disk").rglob("*.jpg"))
+    met = pd.DataFrame({"filename": map(str, files), "label": "running", "duplicate_group": [0, 1]})
+    met["sha256"], met["split"] = list(map(sha256_of_file, files)), ["validation", "test"]
+    met.to_parquet(tiny_models / "tiny" / SPLITS_FILE)
     monkeypatch.setenv("HAR_DATASET", str(tmp_path / "link"))
     app = open_page("evaluation", results=str(tmp_path / "results"))
     assert "2 labelled photographs · joined by filename" in texts(app)
+    said = "1 of these photographs is among those that the model was trained or tuned on"
+    assert said in texts(app)
 
 
 @pytest.mark.parametrize("page", ["dataset", "evaluation"])
@@ -314,6 +331,8 @@ def test_what_is_without_answer_is_counted_in_all_rows(tmp_path: Path) -> None:
     app = open_page("jobs", jobs_in=str(tmp_path / "again"))
     (shown,) = [metric for metric in app.metric if metric.label == "No answer"]
     assert (shown.value, shown.delta) == ("4", "1.00\N{NO-BREAK SPACE}%")
+    edit(tmp_path / "again", elapsed_s=40.0)
+    assert values(app.run())["On average"] == "2.5"
 
 
 def test_scans_are_listed_with_what_they_found(
