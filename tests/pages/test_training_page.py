@@ -10,6 +10,7 @@ from dataclasses import asdict
 from pathlib import Path
 from urllib.parse import parse_qsl
 
+import numpy as np
 import pandas as pd
 import pytest
 from streamlit.proto.WidgetStates_pb2 import WidgetState, WidgetStates
@@ -24,6 +25,7 @@ from har_core.training.events import EventLog, recorded_run
 from tests.drawing import CLASS_NAMES, write_dataset, write_tiny_bundle
 from tests.evaluated import write_evaluated_bundle
 from tests.patience import PATIENCE_S
+from tests.shown import tiles_of
 
 ROOT = Path(__file__).parents[2]
 
@@ -80,6 +82,7 @@ def test_any_version_can_be_compared_and_made_the_default(
     page = open_page()
     versions = page.dataframe[0].value.set_index("Model")
     assert versions["State"].to_dict() == {"tiny": "the default", "older": "ready"}
+    assert list(versions.index) == ["tiny", "older"]
     data = versions.loc["older", "Data"]
     assert re.fullmatch("[0-9a-f]{6}", data)
     assert versions.loc["older", "Made (UTC)"] == "2001-01-01 00:00"
@@ -90,6 +93,8 @@ def test_any_version_can_be_compared_and_made_the_default(
     page.run()
     labels = [link.proto.label for link in page.get("page_link")]
     assert labels == ["Open its evaluation", "Compare with tiny"]
+    compared = {"model": "tiny", "view": "Compare", "with": "older"}
+    assert dict(parse_qsl(page.get("page_link")[1].proto.query_string)) == compared
     page.button(key="make_default").click().run()
     assert not page.exception
     assert page.selectbox(key="model").value == "older"
@@ -123,8 +128,21 @@ def test_nothing_is_learned_from_a_table_whose_photographs_are_gone(
     assert "Train" not in [button.label for button in page.button]
 
 
+@pytest.fixture
+def started(monkeypatch: pytest.MonkeyPatch) -> list[dict]:
+    """Collect what trainings are started with, instead of starting any."""
+    asked: list[dict] = []
+
+    def start(name: str, effort: Effort, base: Path, folder: str, csv: str, **rest: object) -> Run:
+        asked.append({"csv": csv, **rest})
+        return waiting_run(base, f"{name}-{len(asked)}")
+
+    monkeypatch.setattr("dashboard.training.start.start_run", start)
+    return asked
+
+
 def test_decisions_are_listed_before_they_are_learned_from(
-    tiny_models: Path, tmp_path: Path
+    tiny_models: Path, tmp_path: Path, started: list[dict]
 ) -> None:
     dataset = write_dataset(tmp_path / "photos", per_class=4)
     assert "nothing was relabelled or excluded" in texts(open_page(dataset))
@@ -139,10 +157,20 @@ def test_decisions_are_listed_before_they_are_learned_from(
     again = page.run().radio(key="train_table")
     assert again.proto.captions[0] == "10 photographs, 1 relabelled, 2 excluded"
     assert again.options == chosen.options
+    page.button(key="train").click().run()
+    page.radio(key="train_table").set_value("as it is").run()
+    page.button(key="train").click().run()
+    cleaned, as_it_is = ({**asked, "csv": asked["csv"].count("\n") - 1} for asked in started)
+    assert "running_0.jpg,sitting" in started[0]["csv"]
+    usual = {"settings": {}}
+    learned = {"csv": 10, "n_photographs": 10, "relabelled": 1, "excluded": 2}
+    assert cleaned == learned | usual
+    learned = {"csv": 12, "n_photographs": 12, "relabelled": 0, "excluded": 0}
+    assert as_it_is == learned | usual
 
 
 def test_what_was_newly_labelled_is_learned_from_and_the_rest_is_not(
-    tiny_models: Path, tmp_path: Path
+    tiny_models: Path, tmp_path: Path, started: list[dict]
 ) -> None:
     dataset = write_dataset(tmp_path / "photos", per_class=4)
     csv = dataset / "train.csv"
@@ -153,6 +181,8 @@ def test_what_was_newly_labelled_is_learned_from_and_the_rest_is_not(
     page = open_page(dataset)
     assert "Learns from 2 photographs" in texts(page)
     assert "2 newly labelled" in texts(page)
+    page.button(key="train").click().run()
+    assert (started[0]["n_photographs"], started[0]["relabelled"]) == (2, 2)
 
 
 def test_a_run_whose_process_is_gone_is_offered_for_resuming(tiny_models: Path) -> None:
@@ -177,10 +207,8 @@ def test_a_name_that_cannot_be_used_starts_nothing(tiny_models: Path, tmp_path: 
 
 
 def test_advanced_settings_are_those_of_the_effort_and_reach_the_training(
-    tiny_models: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    tiny_models: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, started: list[dict]
 ) -> None:
-    started: list[dict] = []
-    monkeypatch.setattr("dashboard.training.start.start_run", lambda *_, **k: started.append(k))
     monkeypatch.setattr("dashboard.training.estimate.seconds_per_pass", lambda *_: 1.0)
     page = open_page(write_dataset(tmp_path / "photos", per_class=4))
     assert [field.label for field in page.number_input] == ["Seed"]
@@ -201,12 +229,8 @@ def test_advanced_settings_are_those_of_the_effort_and_reach_the_training(
 
 
 def test_a_started_training_is_said_and_the_next_has_another_name(
-    tiny_models: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    tiny_models: Path, tmp_path: Path, started: list[dict]
 ) -> None:
-    def start(name: str, effort: Effort, base: Path, folder: str, *_: str, **__: object) -> Run:
-        return waiting_run(base, name)
-
-    monkeypatch.setattr("dashboard.training.start.start_run", start)
     page = open_page(write_dataset(tmp_path / "photos", per_class=4))
     usual = name_field(page).value
     name_field(page).set_value("mine")
@@ -215,6 +239,8 @@ def test_a_started_training_is_said_and_the_next_has_another_name(
         "Started mine: it is shown at the top of this page."
     ]
     assert name_field(page).value == usual
+    assert page.query_params["run"] == "20260101-000000-mine-1"
+    assert r"mine\-1" in headers(page)
 
 
 @pytest.mark.parametrize(
@@ -283,20 +309,39 @@ def test_a_verdict_is_given_by_the_labels_that_are_chosen(tiny_models: Path) -> 
     run = Run("20260101-000000-mine", "mine", "quick", str(tiny_models / "old"), "photos")
     split = ["test"] * 8 + ["train"] * 4
     table = pd.DataFrame({"filename": [f"{n}.jpg" for n in range(12)], "split": split})
-    for folder, name, first in (
-        (tiny_models, "old", "running"),
-        (run.folder / "models", "mine", "sitting"),
+    clapping, running, sitting = np.eye(3)
+    for folder, name, first, said in (
+        (tiny_models, "old", "running", [running, clapping, sitting]),
+        (run.folder / "models", "mine", "sitting", [sitting, running, clapping]),
     ):
         labelled = table.assign(label=[first, *["clapping"] * 11])
-        write_evaluated_bundle(folder, labelled, CLASS_NAMES, name=name)
+        probabilities = np.array([*said, *[clapping] * 5])
+        write_evaluated_bundle(
+            folder, labelled, CLASS_NAMES, name=name, probabilities=probabilities
+        )
     (run.folder / "run.json").write_text(json.dumps(asdict(run)))
     with recorded_run(EventLog(run.folder / "events.jsonl"), run.folder, "mine"):
         pass
     page = open_page()
     assert "by the labels for mine" in "".join(w.value for w in page.warning)
+    assert "**Newly right: 2**" in texts(page) and "**Newly wrong: 1**" in texts(page)
+    better, worse = (tiles_of(page, f"changed {n}") for n in (2, 1))
+    assert {(tile["id"], tile["note"]) for tile in better} == {
+        ("0.jpg", "running → sitting"),
+        ("2.jpg", "sitting → clapping"),
+    }
+    assert [(tile["id"], tile["note"]) for tile in worse] == [("1.jpg", "clapping → running")]
+    assert "sitting **+100** points :small[0 → 100\N{NO-BREAK SPACE}% of 1]" in texts(page)
+    led_to = {
+        link.proto.label: dict(parse_qsl(link.proto.query_string)) for link in page.get("page_link")
+    }
+    compared = {"model": "old", "view": "Compare", "with": "mine"}
+    assert led_to["Open in Compare"] == compared
+    assert led_to["Audit random test photographs, blind"] == {"model": "old", "view": "Audit"}
     page.segmented_control(key=f"labels {run.id}").set_value("old").run()
     assert not page.exception
     assert "by the labels for old" in "".join(w.value for w in page.warning)
+    assert "**Newly right: 1**" in texts(page) and "**Newly wrong: 2**" in texts(page)
 
 
 def test_a_training_is_stopped_as_soon_as_it_has_said_who_it_is(
