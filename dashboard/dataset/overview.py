@@ -24,8 +24,7 @@ _PROPERTIES: Final = {
 
 def show_overview(view: DatasetView) -> None:
     """Draw the class balance, and after a scan what the pictures are like."""
-    table = view.photographs[view.photographs["listed"]]
-    show_class_balance(table["label"], table["split"])
+    show_class_balance(view.photographs["label"], view.photographs["split"])
     if view.scanned:
         show_image_properties(view)
 

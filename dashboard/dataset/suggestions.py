@@ -23,5 +23,4 @@ def remembered_suggestions(view: DatasetView) -> dict[str, str]:
 
 def suggested_label(view: DatasetView, row: pd.Series) -> str | None:
     """Return the label that the page suggests for a photograph, if it does."""
-    suggestion = remembered_suggestions(view).get(row["filename"])
-    return suggestion if suggestion and suggestion != row["label"] else None
+    return remembered_suggestions(view).get(row["filename"])

@@ -104,7 +104,7 @@ class DatasetView:
     @cached_property
     def n_missing(self) -> int:
         """How many photographs the table lists that are not there."""
-        return int((self.photographs["path"].isna() & self.photographs["listed"]).sum())
+        return int(self.photographs["path"].isna().sum())
 
     @cached_property
     def sha256_by_name(self) -> dict[str, str]:

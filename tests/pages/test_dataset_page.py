@@ -247,6 +247,8 @@ def test_after_photographs_are_added_only_these_are_said_to_be_left(dataset: Pat
     (dataset / "train" / "running_2.jpg").unlink()
     page = open_page(dataset)
     assert figures(page)[3:] == [":orange[1 missing]", ":orange[1 not in the table]"]
+    bars = json.loads(page.get("plotly_chart")[0].proto.spec)["data"]
+    assert set(bars[-1]["y"]) == set(CLASS_NAMES) and len(bars) > 2  # that one has no label
     assert "1 photograph new, changed or not scanned yet" in texts(page)
     page.button(key="scan").click().run()
     (job,) = find_jobs(f"scan/{dataset.resolve()}")
@@ -542,7 +544,8 @@ def test_recorded_confidence_is_what_the_model_answers_now(
     dataset: Path, template: Path, tmp_path: Path
 ) -> None:
     models = shutil.copytree(template / "models", tmp_path / "models")
-    bundle.update_manifest(models / "tiny", temperature=2.0)
+    dataset_view(str(dataset), models / "tiny")
+    bundle.update_manifest(models / "tiny", temperature=2.0)  # after the page was open
     view = dataset_view(str(dataset), models / "tiny")
     expected = apply_temperature(np.array([0.8, 0.1, 0.1]), 2.0).max()
     held_out = view.photographs["split"].isin(["validation", "test"])
@@ -695,7 +698,10 @@ def test_without_a_dataset_the_model_tells_what_it_learned_from(shared_unscanned
     assert "**25** photographs, **3** classes" in texts(page)
 
 
-def test_uploaded_table_is_checked_and_fixed(tiny_models: Path) -> None:
+def test_uploaded_table_is_checked_and_fixed(
+    tiny_models: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    files = handed_out(monkeypatch)
     page = open_page()
     table = b"filename,label\n1.jpg,running\n2.jpg,Running \n3.jpg,running\n4.jpg,\n1.jpg,running\n"
     page.file_uploader(key="table").upload("train.csv", table).run()
@@ -704,7 +710,8 @@ def test_uploaded_table_is_checked_and_fixed(tiny_models: Path) -> None:
     assert "1 spelling variant" in texts(page)
     assert "1 row without a label" in texts(page)
     assert "1 filename listed more than once" in texts(page)
-    assert "Fixed train.csv" in [b.label for b in page.get("download_button")]
+    fixed = "filename,label\n1.jpg,running\n2.jpg,running\n3.jpg,running\n"
+    assert files["Fixed train.csv"]() == fixed
     page.file_uploader(key="table").clear().run()
     page.file_uploader(key="table").upload("train.csv", b"\xff\xd8 no table").run()
     assert page.error
@@ -754,6 +761,12 @@ def test_cross_validation_kept_from_training_judges_the_whole_set_without_an_ana
     table = page.dataframe[0].value
     assert table["Photograph"].tolist() == ["running_3.jpg"]
     assert table["Suggested"].tolist() == ["clapping"]
+    (doubted,) = table.loc[:, ["Given %", "Suggested %"]].to_numpy().tolist()
+    assert doubted == pytest.approx([1, 98])
+    accept = next(b for b in page.button if b.label.startswith("Accept the suggestions"))
+    assert (accept.disabled, accept.help) == (True, "Tick photographs first.")
+    (tile,) = tiles_of(page, "suspect")
+    assert tile["note"].replace("\N{NO-BREAK SPACE}", " ") == "regression: clapping 98 %"
     page.selectbox(key="suspect_class").select("sitting").run()
     assert "None of them is labelled sitting." in texts(page)
     assert not page.dataframe
@@ -888,6 +901,9 @@ def test_review_asks_one_photograph_after_another_and_never_again(
     assert "**3** of 3 · 2 decided" in asked(page)
     page.sidebar.text_input(key="dataset").set_value(str(other_dataset)).run()
     assert "**1** of 3 · 0 decided" in asked(page)
+    page.session_state["review_place"] = 1
+    page.selectbox(key="review_class").select("sitting").run()
+    assert "**1** of 2 · 0 decided" in asked(page)
     again = open_page(analysed, "Review")
     assert "**3** of 3 · 2 decided" in asked(again)
 
