@@ -45,8 +45,9 @@ def show_class_balance(labels: pd.Series, splits: pd.Series | None = None) -> No
         tooltip = GLOSSARY["normalised entropy"]
     st.markdown(reading, help=tooltip)
     by_split = None
-    if splits is not None and splits.ne("").any():
-        both = pd.DataFrame({"label": labels, "split": splits})[labels.ne("")]
+    both = pd.DataFrame({"label": labels, "split": "" if splits is None else splits})
+    both = both[labels.ne("")]
+    if both["split"].ne("").any():
         # What `crosstab` takes three times as long for.
         by_split = both.groupby(["label", "split"]).size().unstack(fill_value=0)
         by_split = by_split[[*splits_in(both["split"]), *({""} & {*by_split})]]

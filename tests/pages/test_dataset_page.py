@@ -878,6 +878,8 @@ def test_review_asks_one_photograph_after_another_and_never_again(
     assert "**1** of 3 · 0 decided" in asked(page)
     assert "Is this running?" in asked(page)
     assert "Duplicates with different labels" in asked(page)
+    pictures = [one.alt for element in page.get("image") for one in element.proto.imgs]
+    assert pictures == ["The photograph running_1.jpg", "The photograph odd.jpg"]
     other_tab = open_page(analysed, "Review")
     assert review_button(page, 2).label == "Relabel to sitting"
     review_button(page, 1).click().run()
@@ -898,6 +900,11 @@ def test_review_asks_one_photograph_after_another_and_never_again(
     assert "All 3 are decided" in asked(page)
     page.button(key="review_undo").click().run()
     assert load_decisions(analysed).excluded == set()
+    assert "**3** of 3 · 2 decided" in asked(page)
+    page.button(key="review_undo").click().run()
+    assert "**2** of 3 · 1 decided" in asked(page)
+    assert r"Undone: relabelled odd\.jpg to running" in page.toast[0].value
+    review_button(page, 2).click().run()
     assert "**3** of 3 · 2 decided" in asked(page)
     page.sidebar.text_input(key="dataset").set_value(str(other_dataset)).run()
     assert "**1** of 3 · 0 decided" in asked(page)
@@ -928,6 +935,7 @@ def test_review_filters_by_kind_and_takes_another_class(analysed: Path) -> None:
     assert "**1** of 1" in asked(page)
     assert "Unreadable" in asked(page)
     other = next(box for box in page.selectbox if box.key.startswith("review_other"))
+    assert "sitting" not in other.options  # which it is called already
     other.select("clapping").run()
     assert load_decisions(analysed).relabelled == {"sitting_7.jpg": "clapping"}
     page.session_state["review_place"] = 7
@@ -1040,6 +1048,10 @@ def test_unlabelled_photographs_are_labelled_with_the_same_keys(
     undo(analysed)
     page = open_page(analysed, "Review", review_kind="unlabelled")
     assert "**1** of 1 · 0 decided" in asked(page)
+    left = {f"new_{number}.jpg" for number in range(3)} - load_decisions(analysed).relabelled.keys()
+    decide(analysed, "confirm", list(left))  # that is looked at, and left without a label
+    page = open_page(analysed, "Review", review_kind="unlabelled")
+    assert "0 decided" not in asked(page) and "Every photograph without" in asked(page)
 
 
 def test_after_a_batch_of_unlabelled_photographs_the_next_one_is_asked_about(

@@ -637,6 +637,9 @@ def test_of_a_zip_small_pictures_are_kept_and_no_photographs(app, model, tmp_pat
     view(app, "Confusions")
     assert [bool(tile["source"]) for tile in gallery(app)] == [True]
     assert "were not kept" not in texts(app)
+    view(app, "Classes")
+    undefined = app.dataframe[0].value.set_index("class")["average_precision"].isna()
+    assert undefined.to_dict() == {"clapping": True, "running": False, "sitting": True}
     assert list((tmp_path / "temporary").iterdir()) == []
 
 
