@@ -18,7 +18,7 @@ import pytest
 from streamlit.testing.v1 import AppTest
 from streamlit.testing.v1.element_tree import Button
 
-from dashboard.dataset import actions, decision_bar
+from dashboard.dataset import actions, decision_bar, overview
 from dashboard.dataset import leakage as dataset_leakage
 from dashboard.dataset import suspects as dataset_suspects
 from dashboard.dataset import view as views
@@ -271,6 +271,8 @@ def test_every_section_opens_before_the_scan(shared_unscanned: Path, section: st
 def test_every_section_opens_after_scan_and_analysis(shared: Path, section: str) -> None:
     page = open_page(shared, section)
     assert "first (above)" not in texts(page)
+    small = "**all** have a side below the network's 224 pixels"  # they are 275 × 183
+    assert (small in texts(page)) == (section == "Overview")
     assert ("rescan" in [b.key for b in page.button]) == (section == "Findings")
 
 
@@ -529,6 +531,10 @@ def test_overview_compares_sizes_with_the_models_own_input(
     assert "none has a side below the network's 160 pixels" in texts(page)
     bars = json.loads(page.get("plotly_chart")[0].proto.spec)["data"]
     assert [bar.get("name") for bar in bars[:-1]] == ["train", "validation", "test", "test + train"]
+    view = dataset_view(str(shared), None)
+    sizes = overview._property_figure(view, "File size").data[0]
+    kilobytes = view.photographs.groupby("label")["size_bytes"].median() / 1000
+    assert dict(zip(sizes.y, sizes.median, strict=True))["running"] == kilobytes["running"]
     assert dict(zip(bars[-1]["y"], bars[-1]["text"], strict=True)) == {
         "running": " 9",
         "sitting": " 8",
@@ -704,12 +710,14 @@ def test_uploaded_table_is_checked_and_fixed(
     files = handed_out(monkeypatch)
     page = open_page()
     table = b"filename,label\n1.jpg,running\n2.jpg,Running \n3.jpg,running\n4.jpg,\n1.jpg,running\n"
+    table += b"5.jpg,running\n5.jpg,sitting\n"
     page.file_uploader(key="table").upload("train.csv", table).run()
     assert not page.exception
-    assert "5 rows, 1 label" in texts(page)
+    assert "7 rows, 1 label" in texts(page)
     assert "1 spelling variant" in texts(page)
     assert "1 row without a label" in texts(page)
-    assert "1 filename listed more than once" in texts(page)
+    assert "2 filenames listed more than once" in texts(page)
+    assert "one row of each, none where labels differ (1)." in texts(page)
     fixed = "filename,label\n1.jpg,running\n2.jpg,running\n3.jpg,running\n"
     assert files["Fixed train.csv"]() == fixed
     page.file_uploader(key="table").clear().run()
@@ -770,7 +778,8 @@ def test_cross_validation_kept_from_training_judges_the_whole_set_without_an_ana
     page.selectbox(key="suspect_class").select("sitting").run()
     assert "None of them is labelled sitting." in texts(page)
     assert not page.dataframe
-    page.selectbox(key="suspect_class").select("").run()
+    page.selectbox(key="suspect_class").select("running").run()
+    assert len(page.dataframe[0].value) == 1
     page.query_params["photo"] = "running_3.jpg"
     page.run()
     assert page.button(key="opened running_3.jpg_accept").label == "Accept “clapping” (disputed)"
@@ -880,7 +889,11 @@ def test_review_asks_one_photograph_after_another_and_never_again(
     assert "Duplicates with different labels" in asked(page)
     pictures = [one.alt for element in page.get("image") for one in element.proto.imgs]
     assert pictures == ["The photograph running_1.jpg", "The photograph odd.jpg"]
-    other_tab = open_page(analysed, "Review")
+    other_tab = open_page(analysed, "Review", photo="odd.jpg")
+    accept = other_tab.button(key="opened odd.jpg_accept")
+    assert accept.label == "Accept “running”"  # as its copy says, and nobody else anything
+    del other_tab.query_params["photo"]
+    other_tab.run()
     assert review_button(page, 2).label == "Relabel to sitting"
     review_button(page, 1).click().run()
     assert load_decisions(analysed).confirmed == {"running_1.jpg"}
