@@ -195,6 +195,7 @@ def test_a_link_to_another_models_class_or_evaluation_still_opens(app):
 def test_a_cell_shows_exactly_its_photographs_until_the_filter_is_removed(app, model):
     view(app, "Confusions")
     assert "Most confused" in texts(app)
+    assert "2 photographs, 20 % of running" in texts(app)
     app.button(key="pair_0").click().run()
     expected = read_evaluation(model, "test").result.photographs()
     expected = expected[(expected["label"] == "running") & (expected["prediction"] == "sitting")]
@@ -332,6 +333,12 @@ def test_errors_are_filtered_by_class_and_file_name(app, model):
     app.multiselect(key="error_predictions").set_value(["clapping"]).run()
     assert "No photographs." in texts(app)
     app.multiselect(key="error_predictions").set_value([]).run()
+    name = "opened_evaluated_photograph"  # as a step from the one before leads there
+    app.session_state[name] = ("error_photographs", tiles(app)[0], tiles(app))
+    app.session_state[f"{name}, stepped to in"] = "error_photographs"
+    app.run()
+    assert ":orange-badge[:material/close: taken for sitting]" in texts(app)
+    assert "Open it in the dataset" in [link.proto.label for link in app.get("page_link")]
     app.segmented_control(key="errors_or_hits").set_value(True).run()
     app.multiselect(key="error_labels").set_value(["sitting"]).run()
     hits = result.photographs()[result.correct & (result.label_names == "sitting")]
@@ -361,6 +368,8 @@ def test_an_audit_of_many_classes_takes_each_answer_once(app, model, monkeypatch
     assert not app.toast
     app.selectbox(key=f"audit_class {second}").select("sitting").run()
     assert read_answers() == {first: "clapping", second: "sitting"}
+    app.button(key="audit_undo").click().run()
+    assert read_answers() == {first: "clapping"}  # the latest is taken back
 
 
 def test_an_audit_is_blind_and_corrects_the_estimate(app, model):
@@ -371,6 +380,8 @@ def test_an_audit_is_blind_and_corrects_the_estimate(app, model):
     first, second = audit_sample(result.sha256.tolist())[:2]
     app.button(key=f"audit clapping {first}").click().run()
     assert read_answers() == {first: "clapping"}
+    assert not app.metric  # one answer tells nothing yet
+    assert app.button(key=f"audit clapping {second}").proto.shortcut == "1"
     answer(second, "sitting")  # in another tab
     app.button(key=f"audit running {second}").click().run()
     assert read_answers()[second] == "sitting"
@@ -389,7 +400,10 @@ def test_an_audit_is_blind_and_corrects_the_estimate(app, model):
     values = {
         metric.label: metric.value.replace("\N{NO-BREAK SPACE}", " ") for metric in app.metric
     }
-    n_wrong = len(estimate(result, read_answers()).wrong)
+    audit = estimate(result, read_answers())
+    n_wrong = len(audit.wrong)
+    assert values["Top-1, corrected"] == f"{audit.corrected_top1.value:.1%}".replace("%", " %")
+    assert values["Top-1, corrected"] != values["Top-1 by the labels"]
     assert values["Wrong labels"] == f"{100 * n_wrong / 28:.1f} %"
     assert "Count nowhere: 1 that nobody can tell, 1 of a class that this model lacks." in texts(
         app
@@ -461,6 +475,14 @@ def test_a_rival_without_a_common_class_is_not_offered_to_be_evaluated(app, mode
     view(app, "Compare")
     assert "drawn and rival have no class in common" in app.warning[0].value
     assert "was not evaluated on" not in texts(app)
+
+
+def test_a_rival_that_answered_for_other_photographs_is_to_be_evaluated(app, model):
+    created = "2001-01-01T00:00:00+00:00"
+    table = draw_table(30, CLASS_NAMES).assign(split="test")
+    write_evaluated_bundle(model.parent, table, CLASS_NAMES, name="rival", created=created)
+    view(app, "Compare")
+    assert "was not evaluated on the same 30 photographs" in texts(app)
 
 
 def test_a_rival_without_predictions_is_evaluated_on_a_click(app, model):
@@ -786,5 +808,10 @@ def test_the_confusion_matrix_as_a_table_leads_to_the_same_photographs(app, mode
         assert row[name] == ((result.label_names == name) & result.correct).sum()
     assert table.to_numpy().sum() == result.n
     assert "Teal" not in texts(app)
+    app.segmented_control(key="cells").set_value("row").run()
+    assert app.dataframe[0].value.loc["running"].to_dict() == pytest.approx(
+        {"running": 80, "sitting": 20, "clapping": 0}
+    )
+    app.segmented_control(key="cells").set_value("count").run()
     app.toggle(key="hide_right").set_value(True).run()
     assert np.nansum(app.dataframe[0].value.to_numpy(float)) == (~result.correct).sum()

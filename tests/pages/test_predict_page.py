@@ -13,6 +13,7 @@ from streamlit.testing.v1 import AppTest
 
 from dashboard import explanation
 from dashboard.predict import inputs, part
+from dashboard.widgets import tab_memory
 from har_core.evaluation.answers import store_abstention
 from har_core.model.manifest import SPLITS_FILE
 from har_core.storage.files import sha256_of_file
@@ -100,13 +101,13 @@ def test_several_photographs_get_a_table_and_the_bad_one_its_reason(app):
 def test_what_is_looked_at_stays_shown_when_others_come_and_go(app):
     pictures = {label: photo_bytes(label) for label in CLASS_NAMES}
     upload(app.run(), **pictures)
-    app.session_state[app.dataframe[0].key] = {"selection": {"cells": [(1, "action")]}}
+    app.session_state[app.dataframe[0].key] = {"selection": {"cells": [(2, "action")]}}
     app.run()
-    assert chart(app)["y"][-1] == CLASS_NAMES[1]
+    assert chart(app)["y"][-1] == CLASS_NAMES[2]
     app.file_uploader[0].clear()
     pictures.pop(CLASS_NAMES[0])
     upload(app, **pictures, other=photo_bytes())
-    assert chart(app)["y"][-1] == CLASS_NAMES[1]
+    assert chart(app)["y"][-1] == CLASS_NAMES[2]
 
 
 def test_one_photograph_beside_a_bad_file_is_counted_in_the_singular(app):
@@ -506,6 +507,8 @@ def test_what_was_handed_in_and_typed_survives_a_reload(app, tiny_dataset):
     app.text_input(key="dataset").set_value(str(tiny_dataset)).run()
     upload(app, photo=photo_bytes("sitting"))
     token = app.session_state["tab_token"]
+    kept = tab_memory._memory()._tabs[token].sizes  # by which it is bounded
+    assert kept["uploaded_photos"] == len(photo_bytes("sitting"))
     again = AppTest.from_file(str(SCRIPT), default_timeout=PATIENCE_S)
     again.session_state["tab_memory"] = {"token": token}  # what the tab says after a reload
     again.run()

@@ -24,6 +24,26 @@ def page(folder: str) -> None:
     show_foreign(cast(Shown, shown))
 
 
+def false_alarms() -> None:
+    from types import SimpleNamespace
+
+    import numpy as np
+
+    from dashboard.evaluation.foreign import _show_result
+
+    judged = SimpleNamespace(flagged=np.array([True, False, False]), novelty=np.array([0.9, 0, 0]))
+    _show_result("photos", judged, ["running", "running", "sitting"])
+
+
+def test_false_alarms_are_shares_of_each_class() -> None:
+    app = AppTest.from_function(false_alarms, default_timeout=PATIENCE_S).run()
+    assert not app.exception
+    assert "33\N{NO-BREAK SPACE}% of 3 test photographs** in photos" in app.markdown[0].value
+    table = app.dataframe[0].value
+    assert table["mean"].to_dict() == {"running": 50, "sitting": 0}
+    assert table["size"].to_dict() == {"running": 2, "sitting": 1}
+
+
 def said_of(folder: Path) -> str:
     kwargs = {"folder": str(folder)}
     app = AppTest.from_function(page, kwargs=kwargs, default_timeout=PATIENCE_S).run()

@@ -4,7 +4,9 @@ from html.parser import HTMLParser
 import numpy as np
 
 from dashboard.evaluation.report import render_report
+from dashboard.wording.metrics import abstention_sentence
 from har_core.evaluation.result import EvaluationResult
+from har_core.evaluation.selective import answer_above
 from har_core.evaluation.store import Evaluation
 from tests.drawing import photo_bytes
 from tests.evaluated import draw_predictions
@@ -46,6 +48,10 @@ def test_the_report_is_one_file_that_needs_nothing_from_outside():
     assert 4e6 < len(html) < 8e6
     assert "A &lt;caveat&gt;." in html
     assert "200 photographs" in html
+    result = make_evaluation(("running", "sitting", "eating")).result
+    for threshold in (0.3, 0.95):
+        answered = answer_above(result.confidence, result.correct, threshold)
+        assert abstention_sentence(threshold, *answered) in html
 
 
 def test_the_report_shows_the_worst_mistakes_and_opens_offline():
