@@ -10,16 +10,15 @@ from dashboard import sidebar
 from dashboard.charts.bars import probability_bars
 from dashboard.charts.style import NO_TOOLBAR
 from dashboard.evaluation.files import SMALL_HINT, EvaluatedFiles
-from dashboard.evaluation.relabelling import show_relabelling
+from dashboard.evaluation.relabelling import name_in_dataset, show_relabelling
 from dashboard.explanation import show_explanation
 from dashboard.widgets.gallery import Tile, choose_page, gallery
+from dashboard.widgets.messages import errors_said
 from dashboard.widgets.opened_photo import PHOTO_PARAMETER, OpenedPhoto, show_large_picture
 from dashboard.wording.names import escape_markdown, human_name, markdown_name, percent
 from har_core import Prediction
 from har_core.evaluation.result import EvaluationResult
 from har_core.images.decoding import read_bytes
-from har_core.storage.names import real_path
-from har_core.storage.paths import real
 
 _opened: Final = OpenedPhoto[str]("opened_evaluated_photograph")  # by filename
 _SHOWN_PROBABILITIES: Final = 6
@@ -123,14 +122,9 @@ def _draw(photos: EvaluatedPhotos, filename: str) -> None:
             alt="The most probable actions",
         )
         dataset = sidebar.chosen_dataset()
-        if path is not None and dataset is not None and _lies_in(path, dataset):
-            show_relabelling(path, dataset, result.class_names)
-            st.page_link(
-                "../pages/dataset.py",
-                label="Open it in the dataset",
-                icon=":material/arrow_forward:",
-                query_params={PHOTO_PARAMETER: filename},
-            )
+        if path is not None and dataset is not None:
+            with errors_said():
+                _lead_to_dataset(path, dataset, result.class_names)
 
     _opened.show_steps()
     if path is not None and readable:  # last, since it takes a second
@@ -146,5 +140,13 @@ def _explain(path: str, prediction: Prediction, label: str) -> None:
         show_explanation(model, sidebar.chosen_model_folder(), data, prediction, label)
 
 
-def _lies_in(path: str, folder: str) -> bool:
-    return real(real_path(path)).is_relative_to(real(folder))
+def _lead_to_dataset(path: str, dataset: str, class_names: tuple[str, ...]) -> None:
+    """Offer what the dataset in the sidebar can do about a photograph, if it is one of its own."""
+    show_relabelling(path, dataset, class_names)
+    if name := name_in_dataset(path, dataset):  # an evaluation of a part of it has others
+        st.page_link(
+            "../pages/dataset.py",
+            label="Open it in the dataset",
+            icon=":material/arrow_forward:",
+            query_params={PHOTO_PARAMETER: name},
+        )

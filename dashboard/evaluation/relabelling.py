@@ -14,6 +14,20 @@ from har_core.model.fields import check_class_names
 from har_core.storage.checksums import sha256_of_photograph
 
 
+def name_in_dataset(path: str, dataset: str) -> str | None:
+    """Return what a dataset calls the photograph of a path, None if it is none of its own.
+
+    Raises
+    ------
+    DatasetError
+        If the dataset cannot be read any more.
+    """
+    opened = opened_dataset(dataset)
+    listed = opened.rows.loc[opened.rows["path"] == path, "filename"]
+    names = [*listed, *(name for name, found in opened.unlisted.items() if found == path)]
+    return names[0] if names else None
+
+
 def show_relabelling(path: str, dataset: str, class_names: Sequence[str]) -> None:
     """Draw the decision about a photograph and what changes it; nothing if it is not listed.
 

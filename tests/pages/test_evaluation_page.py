@@ -338,7 +338,8 @@ def test_errors_are_filtered_by_class_and_file_name(app, model):
     app.session_state[f"{name}, stepped to in"] = "error_photographs"
     app.run()
     assert ":orange-badge[:material/close: taken for sitting]" in texts(app)
-    assert "Open it in the dataset" in [link.proto.label for link in app.get("page_link")]
+    (link,) = [p.proto for p in app.get("page_link") if p.proto.label == "Open it in the dataset"]
+    assert link.query_string == f"photo={tiles(app)[0]}"
     app.segmented_control(key="errors_or_hits").set_value(True).run()
     app.multiselect(key="error_labels").set_value(["sitting"]).run()
     hits = result.photographs()[result.correct & (result.label_names == "sitting")]
