@@ -24,6 +24,7 @@ from har_core.scale.scanned.scanning import scan_sources
 from har_core.scale.scoring import score
 from har_core.scale.sources import locations
 from har_core.scale.status import read_status
+from har_core.storage.checksums import sha256_of_file
 from tests.command_line import har
 from tests.drawing import CLASS_NAMES, photo_bytes, write_tiny_bundle
 from tests.har_core.scale.conftest import rows_of
@@ -38,7 +39,9 @@ def test_rows_are_what_a_prediction_alone_says(
     table = rows_of(to)
     assert len(table) == 90
     assert list(table.columns) == results_schema(CLASS_NAMES).names
-    for row in table.iloc[:12].itertuples():
+    assert table["reason"].iloc[8:20].value_counts().to_dict() == {"truncated": 1}
+    for row in table.iloc[8:20].itertuples():
+        assert row.sha256 == sha256_of_file(row.uri)
         if isinstance(row.error, str):
             assert row.reason == "truncated" and pd.isna(row.action)
             continue
