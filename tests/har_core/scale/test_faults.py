@@ -84,6 +84,8 @@ def test_killed_workers_are_replaced(
     def kill(what: str, done: int, total: int) -> None:
         nonlocal next_kill
         if what.startswith("Scoring") and next_kill <= done < total:
+            with (tmp_path / "results" / locks._WORKERS).open() as lock:  # for the next job
+                assert not locks._locked(lock, locks.fcntl.LOCK_EX | locks.fcntl.LOCK_NB)
             os.kill(random.Random(done).choice(pools[0].pids()), signal.SIGKILL)
             (tmp_path / "results" / f".part-begun-{done}").touch()  # as one killed while it writes
             next_kill = next(due, total)
