@@ -162,6 +162,7 @@ def check_outputs(
     dataset: "Dataset | None" = None,
     *,
     makes_folder: bool = False,
+    is_table: bool = False,
 ) -> None:
     """Refuse to write a result over what it is made from, or over anybody's work.
 
@@ -175,12 +176,14 @@ def check_outputs(
         Its tables and photographs are inputs, too.
     makes_folder : bool
         Whether the folders that they are to lie in are made where they are missing.
+    is_table : bool
+        Whether what is written is a dataset's table, and may have the name of one.
 
     Raises
     ------
     HarError
         If an output is an input, by whatever name or link; another output; a folder; a
-        photograph; a table of labels; a part of a model bundle, of results or of a scan; or where
+        photograph; a table of labels, also by its name alone; a part of a model bundle, of results or of a scan; or where
         no file can be written.
     """
     named = [str(output) for output in outputs if output is not None]
@@ -193,6 +196,8 @@ def check_outputs(
     existing = [target for target in targets if _exists(target)]
     for target in targets:
         _check_target(target, target in existing)
+        if not is_table:
+            _check_name(target)
         if not (makes_folder or is_stream(target)):
             _check_place(target, target in existing)
     if not existing:
@@ -242,6 +247,18 @@ def _check_target(target: Path, is_there: bool) -> None:
         raise HarError(
             f"{target} is a table of photographs, which would be lost; name another file."
         )
+
+
+def _check_name(target: Path) -> None:
+    """Refuse a result that the next command would take for the labels of a dataset."""
+    from har_core.dataset.layouts import is_table_by_name
+
+    for path in (target, real(target)):
+        if is_table_by_name(path):
+            raise HarError(
+                f"{path} has the name of a dataset's table, as which it would be read; name "
+                "another file."
+            )
 
 
 def _check_place(target: Path, is_there: bool) -> None:

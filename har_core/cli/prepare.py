@@ -77,7 +77,7 @@ def merge_labels(
     from har_core.dataset.slips import find_label_slips, suggest_spellings
 
     read = read_dataset(dataset, table, columns=columns)
-    check_outputs([output], dataset=read)
+    check_outputs([output], dataset=read, is_table=True)
     variants = find_label_slips(read.table).variants
     merged = read.table.assign(
         label=read.table["label"].map(suggest_spellings(read.table["label"]))

@@ -264,7 +264,7 @@ def _split_metadata(files: DatasetFiles) -> Iterable[TableSource]:
             if not split_of_word(name):
                 continue
             for file in sorted(files.files(home)):
-                if _is_table_name(file) and Path(file).stem.lower() == METADATA:
+                if _is_metadata(file):
                     path = Path(files.files(home)[file])
                     yield TableSource(path, home, home, split_of_word(name))
                     break
@@ -300,6 +300,17 @@ def is_label_table(path: Path) -> bool:
         return False
     headings = read_headings(path)
     return headings is not None and _names_photographs(headings)
+
+
+def is_table_by_name(path: Path) -> bool:
+    """Tell whether a file is read as a dataset's table for its name, whatever is in it."""
+    return path.name == CSV_FILE or (
+        _is_metadata(path.name) and bool(split_of_word(path.absolute().parent.name))
+    )
+
+
+def _is_metadata(name: str) -> bool:
+    return _is_table_name(name) and Path(name).stem.lower() == METADATA
 
 
 def _is_table_name(name: str) -> bool:

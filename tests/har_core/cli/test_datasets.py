@@ -111,6 +111,16 @@ def test_no_command_writes_over_results_or_a_recipe_that_it_reads(
         check_outputs([output.with_name(name)])
 
 
+@pytest.mark.parametrize("name", ["train.csv", "val/Metadata.tsv", "link.csv"])
+def test_no_result_is_called_as_the_table_that_a_dataset_lacks(tmp_path: Path, name: str) -> None:
+    (tmp_path / "val").mkdir()
+    (tmp_path / "link.csv").symlink_to(tmp_path / "train.csv")
+    with pytest.raises(HarError, match="has the name of a dataset's table"):
+        check_outputs([tmp_path / name])
+    check_outputs([tmp_path / name], is_table=True)  # of merge-labels
+    check_outputs([tmp_path / "metadata.csv", tmp_path / "val" / "train.json"])
+
+
 def test_a_link_leads_around_no_refusal(tmp_path: Path) -> None:
     for name, said in (
         ("bundle.json", "is a model bundle"),
