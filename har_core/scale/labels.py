@@ -1,6 +1,6 @@
 """Labels of very many photographs: a table of them, joined with rows by what tells these apart."""
 
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from shlex import quote
@@ -270,12 +270,12 @@ def read_own_labels(
     return _build("uri", pa.chunked_array(keys), pa.chunked_array(labels), "")
 
 
-def _columns(uri: str, read: Callable[[list[str]], Iterator[Any]], names: list[str]) -> list[Any]:
+def _columns(uri: str, read: Callable[[list[str]], list[Any]], names: list[str]) -> list[Any]:
     """Return columns of a table as text, read by what `open_table` returned."""
     import pyarrow as pa
 
     try:
-        batches = list(read(names))
+        batches = read(names)
     except (OSError, ValueError, pa.ArrowException) as error:
         raise DatasetError(f"Cannot read the table of labels {uri}: {error}.") from error
     return [

@@ -1,5 +1,6 @@
 """Photographs that lie in other files: the cells of a table, the members of a tar file."""
 
+import codecs
 import contextlib
 import csv
 import io
@@ -26,6 +27,8 @@ from har_core.wording import are, counted
 TABLE_SUFFIXES: Final = (".csv", ".tsv", ".parquet")
 ADDRESS_HEADINGS: Final = ("uri", "url", "image_uri", "image_url")
 _NAMING: Final = (*ADDRESS_HEADINGS, *FILENAME_HEADINGS)
+_UTF_8: Final = "utf-8-sig"
+_WINDOWS: Final = "cp1252"
 _PARQUET: Final = b"PAR1"
 _CONTENTS: Final = ("bytes", "image_bytes", "jpg", "jpeg", "png", "content", "data")
 _ROWS: Final = 1024
@@ -159,7 +162,7 @@ def _list_csv(uri: str, column: str | None, head: bytes) -> Iterator[Item]:
     with (
         file,
         # A name that is no Unicode is one all the same, as in a folder.
-        io.TextIOWrapper(file, "utf-8-sig", errors="surrogateescape", newline="") as text,
+        io.TextIOWrapper(file, _UTF_8, errors="surrogateescape", newline="") as text,
     ):
         rows = csv.reader(text, delimiter=delimiter)
         next(row for row in rows if row)  # blank lines may come first
@@ -205,7 +208,7 @@ def photographs_column(uri: str, column: str | None = None) -> tuple[str, bool]:
     return name, holds_bytes(schema.field(name).type)
 
 
-def _headings(head: bytes) -> tuple[list[str], str]:
+def _headings(head: bytes, encoding: str = _UTF_8) -> tuple[list[str], str]:
     """Return the headings of a CSV file by its beginning, and what separates its columns.
 
     Raises
@@ -213,7 +216,7 @@ def _headings(head: bytes) -> tuple[list[str], str]:
     ValueError
         If it has none.
     """
-    text = head.decode("utf-8-sig", errors="replace").lstrip("\r\n")
+    text = head.decode(encoding, errors="replace").lstrip("\r\n")
     line = re.split("[\r\n]", text, maxsplit=1)[0]
     if not line:
         raise ValueError("it is empty")
@@ -223,16 +226,27 @@ def _headings(head: bytes) -> tuple[list[str], str]:
     return next(csv.reader([line], delimiter=delimiter)), delimiter
 
 
-def open_table(uri: str) -> tuple[list[str], Callable[[list[str]], Iterator[Any]]]:
+def _encoding(head: bytes) -> str:
+    """Tell how a table is written by its beginning, as `har_core.dataset.cells.read_cells` does."""
+    if head.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)):
+        return "utf-16"
+    try:
+        codecs.getincrementaldecoder(_UTF_8)().decode(head)  # the last sign may be cut off
+    except UnicodeDecodeError:
+        return _WINDOWS
+    return _UTF_8
+
+
+def open_table(uri: str) -> tuple[list[str], Callable[[list[str]], list[Any]]]:
     """Return the headings of a table, and what reads columns of it as text.
 
-    The columns come as Arrow's record batches, some rows at a time.
+    The columns come as Arrow's record batches.
 
     Parameters
     ----------
     uri : str
-        Of a CSV file, whose columns are separated by commas, semicolons, tabs or bars; or of a
-        Parquet file.
+        Of a CSV file, whose columns are separated by commas, semicolons, tabs or bars, in UTF-8,
+        UTF-16 or else Windows-1252; or of a Parquet file.
 
     Raises
     ------
@@ -253,28 +267,35 @@ def open_table(uri: str) -> tuple[list[str], Callable[[list[str]], Iterator[Any]
                 headings = list(table.schema_arrow.names)
                 classes = class_names_of(table.schema_arrow)
         else:
-            headings, delimiter = _headings(head)
+            encoding = _encoding(head)
+            headings, delimiter = _headings(head, encoding)
     except (OSError, ValueError, csv.Error, pa.ArrowException) as error:
         raise _unreadable_table(uri, error) from error
 
-    def read(names: list[str]) -> Iterator[Any]:
-        file, _ = open_file(uri)
+    def read(names: list[str]) -> list[Any]:
         if head.startswith(_PARQUET):
+            file, _ = open_file(uri)
             with file, pq.ParquetFile(file) as table:
-                for batch in table.iter_batches(_ROWS_OF_TEXT, columns=names):
-                    yield pa.record_batch(
-                        [_as_text(batch[n], classes.get(n)) for n in names], names
-                    )
-            return
+                return [
+                    pa.record_batch([_as_text(batch[n], classes.get(n)) for n in names], names)
+                    for batch in table.iter_batches(_ROWS_OF_TEXT, columns=names)
+                ]
+        try:
+            return read_text(names, encoding)
+        except pa.ArrowInvalid as error:
+            if encoding != _UTF_8 or "invalid UTF8" not in str(error):
+                raise
+            return read_text(names, _WINDOWS)
+
+    def read_text(names: list[str], encoding: str) -> list[Any]:
         convert = arrow_csv.ConvertOptions(
             include_columns=names, column_types=dict.fromkeys(names, pa.string())
         )
         parse = arrow_csv.ParseOptions(delimiter=delimiter, newlines_in_values=True)
-        with (
-            file,
-            arrow_csv.open_csv(file, parse_options=parse, convert_options=convert) as batches,
-        ):
-            yield from batches
+        written = arrow_csv.ReadOptions(encoding="utf8" if encoding == _UTF_8 else encoding)
+        file, _ = open_file(uri)
+        with file, arrow_csv.open_csv(file, written, parse, convert) as batches:
+            return list(batches)
 
     return headings, read
 

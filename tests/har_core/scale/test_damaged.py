@@ -287,7 +287,7 @@ def test_tar_files_that_were_joined_are_one(tar: Path) -> None:
 
 
 def test_damaged_table_of_labels_is_told_before_a_photograph_is_read(tmp_path: Path) -> None:
-    (tmp_path / "labels.csv").write_bytes(b"filename,label\na.jpg,x\nb\xff.jpg,\xfe\n")
+    (tmp_path / "labels.csv").write_bytes(b"filename,label\na.jpg,x\nb\x81.jpg,\x8d\n")
     with pytest.raises(DatasetError, match="Cannot read the table of labels"):
         read_label_table(tmp_path / "labels.csv")
 

@@ -10,7 +10,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from har_core.dataset.table import load_dataset
+from har_core.dataset.table import load_dataset, read_table
 from har_core.errors import DatasetError
 from har_core.evaluation.bootstrap import resampled_totals
 from har_core.evaluation.run import evaluate_dataset
@@ -118,6 +118,26 @@ def test_the_base_name_of_a_uri_from_elsewhere_is_decoded(tmp_path: Path) -> Non
     table.write_text("filename,label\nfile:///elsewhere/a%20b.jpg,x\n")
     uris = pa.chunked_array([["/here/a b.jpg"]])
     assert read_label_table(table).find(uris, np.zeros(1, np.uint64)).label.tolist() == [0]
+
+
+@pytest.mark.parametrize("encoding", ["utf-8", "utf-8-sig", "utf-16", "cp1252"])
+@pytest.mark.parametrize("n_before", [0, 3000])
+def test_a_table_of_labels_is_read_as_that_of_a_dataset_however_it_is_encoded(
+    tmp_path: Path, encoding: str, n_before: int
+) -> None:
+    table = tmp_path / "labels.csv"
+    plain = "".join(f"{n:020d}.jpg;sitting\n" for n in range(n_before))  # more than the head
+    table.write_text(f"filename;label\n{plain}Bär.jpg;müde\n", encoding=encoding)
+    labels = read_label_table(table)
+    uris = pa.chunked_array([[str(tmp_path / "Bär.jpg")]])
+    (found,) = labels.find(uris, np.zeros(1, np.uint64)).label
+    assert labels.names[found] == read_table(table)[0]["label"].iloc[-1] == "müde"
+
+
+def test_headings_of_a_table_of_labels_may_be_in_windows_1252(tmp_path: Path) -> None:
+    table = tmp_path / "labels.csv"
+    table.write_text("Größe,Tätigkeit,filename\n1,sitting,a.jpg\n", encoding="cp1252")
+    assert read_label_table(table, {"label": "Tätigkeit"}).names == ("sitting",)
 
 
 def test_intervals_know_the_near_duplicates_that_the_model_records(
