@@ -183,8 +183,8 @@ def check_outputs(
     ------
     HarError
         If an output is an input, by whatever name or link; another output; a folder; a
-        photograph; a table of labels, also by its name alone; a part of a model bundle, of results or of a scan; or where
-        no file can be written.
+        photograph; a table of labels, also by its name alone; a part of a model bundle, of results
+        or of a scan; or where no file can be written.
     """
     named = [str(output) for output in outputs if output is not None]
     if named.count("-") > 1:

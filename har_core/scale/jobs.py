@@ -13,6 +13,7 @@ from typing import Final, Literal
 import numpy as np
 
 from har_core.errors import HarError
+from har_core.images.formats import is_photograph_name
 from har_core.model.fields import REASON
 from har_core.progress import Progress, silent
 from har_core.scale.answered import Answered, settle
@@ -22,9 +23,10 @@ from har_core.scale.parts import PartsFolder
 from har_core.scale.plan import Plan
 from har_core.scale.sources.items import Item
 from har_core.scale.sources.listing import Whole
-from har_core.scale.sources.locations import is_remote, local_path
+from har_core.scale.sources.locations import absolute_path, is_remote, local_path
 from har_core.scale.status import BEAT_S, JobStatus, StatusWriter
 from har_core.scale.working import Shard, Work
+from har_core.storage.paths import is_folder
 from har_core.threads import cores
 
 Engine = Literal["local", "ray"]
@@ -72,6 +74,31 @@ def reachable(to: str) -> str:
     if path.lower().startswith("file:/"):
         raise HarError(f"{to} names no folder; one at /PATH is file:///PATH.")
     return os.path.abspath(path)  # noqa: PTH100
+
+
+def place_for_rows(to: str, sources: Sequence[str]) -> str:
+    """Return a place as `reachable` does, unless rows would lie among photographs there.
+
+    The next command would take these rows for tables of that folder.
+
+    Raises
+    ------
+    HarError
+        If it is one of the sources, or holds photographs; or see `reachable`.
+    """
+    to = reachable(to)
+    known = (source if is_remote(source) else absolute_path(source) for source in sources)
+    if to.rstrip("/") in (source.rstrip("/") for source in known) or _holds_photographs(to):
+        raise HarError(f"{to} is a folder of photographs; name one of its own for what is written.")
+    return to
+
+
+def _holds_photographs(folder: str) -> bool:
+    if is_remote(folder) or not is_folder(folder):
+        return False
+    with contextlib.suppress(OSError), os.scandir(folder) as entries:
+        return any(is_photograph_name(entry.name) for entry in entries)
+    return False  # which is said when it cannot be written
 
 
 def run_job(

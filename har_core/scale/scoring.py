@@ -14,7 +14,7 @@ from har_core.images.decoding import decode_photograph
 from har_core.model.manifest import Precision, read_manifest
 from har_core.model.precision import check_exact
 from har_core.progress import Progress, silent
-from har_core.scale.jobs import Engine, Where, reachable, run_job
+from har_core.scale.jobs import Engine, Where, place_for_rows, run_job
 from har_core.scale.locks import hold_job
 from har_core.scale.models import bundle_files, find_bundle, fingerprint, load_for_one_core
 from har_core.scale.results import Results, ResultsInfo, results_schema
@@ -72,7 +72,7 @@ def score(
     HarError
         See `har_core.scale.jobs.run_job`.
     """
-    to = reachable(to)
+    to = place_for_rows(to, sources)
     folder, manifest = find_bundle(model, precision)
     if precision == "int8" and engine == "local":  # before there is a folder of such results
         check_exact(folder, manifest.input_size)

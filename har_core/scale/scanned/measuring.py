@@ -13,7 +13,7 @@ from har_core.errors import InvalidImageError
 from har_core.model.fields import ERROR, REASON
 from har_core.progress import Progress, silent
 from har_core.scale.answered import MISSING
-from har_core.scale.jobs import Where, reachable, run_job
+from har_core.scale.jobs import Where, place_for_rows, run_job
 from har_core.scale.locks import hold_job
 from har_core.scale.rows import known
 from har_core.scale.scanned.folder import ScanFolder, scan_schema
@@ -63,7 +63,7 @@ def measure_sources(
     HarError
         See `har_core.scale.jobs.run_job`.
     """
-    to = reachable(to)
+    to = place_for_rows(to, sources)
     folder = ScanFolder(to)
     status = JobStatus(secrets.token_hex(4), where.engine, 0, "", list(sources))
     with hold_job(to):

@@ -18,6 +18,7 @@ from har_core.errors import DatasetError, HarError
 from har_core.model.loading import load_model
 from har_core.model.manifest import NOVELTY_FILE, ONNX_FILE, read_manifest
 from har_core.scale.evaluating import evaluate_results
+from har_core.scale.jobs import place_for_rows
 from har_core.scale.models import fingerprint
 from har_core.scale.results import INFO_FILE, Results, results_schema
 from har_core.scale.scanned.scanning import scan_sources
@@ -53,6 +54,24 @@ def test_rows_are_what_a_prediction_alone_says(
         np.testing.assert_allclose(given, list(alone.probabilities.values()), atol=1e-4)
     found = read_status(Results(to))
     assert found is not None and (found.state, found.done, found.errors) == ("done", 90, 6)
+
+
+@pytest.mark.parametrize(
+    "place", ["photographs", "photographs/../photographs/", "photographs/more"]
+)
+@pytest.mark.parametrize("do", [score, scan_sources])
+def test_rows_do_not_come_to_lie_among_photographs(
+    tiny_models: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, do: Any, place: str
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "photographs" / "more").mkdir(parents=True)
+    (tmp_path / "photographs" / "more" / "a.JPG").write_bytes(b"")
+    with pytest.raises(HarError, match="is a folder of photographs; name one of its own"):
+        do([tmp_path.joinpath("photographs").as_uri()], place)
+    assert not list(tmp_path.glob("photographs/**/*[_.]job*"))
+    assert place_for_rows("photographs/results", ["photographs"])
+    with pytest.raises(HarError, match="is a folder of photographs"):
+        place_for_rows("s3://bucket/photographs/", ["s3://bucket/photographs"])
 
 
 def test_same_command_does_only_what_is_missing(
