@@ -107,7 +107,7 @@ class HealthBody(BaseModel):
 
 
 class ModelBody(BaseModel):
-    """One model of the models folder; of a damaged one only ``name`` and ``error`` are known."""
+    """One model; of a damaged one only ``name`` and ``error`` are known."""
 
     name: str
     default: bool = Field(description="Whether predictions use it unless told otherwise.")
@@ -176,7 +176,7 @@ def form_schema(field: str, schema: dict[str, Any], **encoding: str) -> dict[str
                 "name": "model",
                 "in": "query",
                 "required": False,
-                "description": "Name of a model in /models; default: the newest.",
+                "description": "Name of a model in /models; default: the one marked so there.",
                 "schema": _NAME,
             },
             {

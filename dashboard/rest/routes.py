@@ -28,7 +28,6 @@ from dashboard.rest.bodies import (
     BatchPrediction,
     ExplanationBody,
     HealthBody,
-    ModelBody,
     ModelsBody,
     PredictionBody,
     error_responses,
@@ -37,6 +36,7 @@ from dashboard.rest.bodies import (
 )
 from dashboard.rest.default_model import loaded_default_name, model_or_path
 from dashboard.rest.docs import DOCS
+from dashboard.rest.models import list_models, model_named
 from dashboard.rest.queue import RequestQueue
 from dashboard.rest.refusals import (
     MethodNotAllowed,
@@ -56,11 +56,8 @@ from dashboard.rest.uploads import (
 from dashboard.rest.wrong_calls import check_parameters
 from har_core import ActionModel, InvalidImageError, ModelBundleError, Prediction, load_model
 from har_core.images.decoding import MAX_BYTES
-from har_core.model.bundle import list_bundles
 from har_core.model.explanation import explain as explain_photo
 from har_core.model.explanation import overlay
-from har_core.model.loading import find_model
-from har_core.model.manifest import NOVELTY_FILE
 from har_core.threads import cores
 
 Result = TypeVar("Result")
@@ -215,9 +212,9 @@ async def health() -> HealthBody:
     openapi_extra=NEEDS_KEY,
 )
 async def models(request: Request) -> ModelsBody:
-    """List every model of the models folder, newest first, damaged ones last."""
+    """List the models, newest first, damaged ones last; a default outside of their folder leads."""
     require_api_key(request)
-    return await _in_worker(_list_models)
+    return await _in_worker(list_models)
 
 
 @router.get(
@@ -325,25 +322,17 @@ async def _with_model(bundle: Path | None, work: Callable[[ActionModel], Result]
 def _requested_bundle(request: Request) -> Path | None:
     """Return the folder of the bundle named in ``?model=``."""
     name = _parameter(request, "model")
-    return None if name is None else _bundle_named(name)
+    return None if name is None else model_named(name)
 
 
 def _chosen_bundle(in_address: Path | None, in_form: str | None) -> Path | None:
     """Return the bundle that the form names, or else the address."""
     if in_form is None:
         return in_address
-    chosen = _bundle_named(in_form)
+    chosen = model_named(in_form)
     if in_address not in (None, chosen):
         raise HTTPException(400, "The form and the address name different models; name one.")
     return chosen
-
-
-def _bundle_named(name: str) -> Path:
-    """Return a bundle's folder; only listed names, never a path."""
-    for entry in list_bundles():
-        if entry.name == name:
-            return entry.path
-    raise HTTPException(404, f"There is no model {name!r}; GET /models lists them.")
 
 
 def _parameter(request: Request, name: str) -> str | None:
@@ -373,24 +362,3 @@ def _requested_confidence(request: Request) -> float | None:
     if not 0 <= value <= 1:
         raise HTTPException(400, f"min_confidence must be a number from 0 to 1, not {text!r}.")
     return value
-
-
-def _list_models() -> ModelsBody:
-    try:
-        default = find_model()
-    except ModelBundleError:
-        default = None
-    bodies = []
-    for entry in list_bundles():
-        body = ModelBody(name=entry.name, default=entry.path.resolve() == default)
-        if entry.manifest is None:
-            body.error = entry.error
-        else:
-            body.architecture = entry.manifest.architecture
-            body.created = entry.manifest.created
-            body.classes = list(entry.manifest.class_names)
-            body.metrics = entry.manifest.metrics
-            body.abstain_below = entry.manifest.rules.abstain_below
-            body.detects_foreign = NOVELTY_FILE in entry.manifest.files
-        bodies.append(body)
-    return ModelsBody(models=bodies)

@@ -148,7 +148,7 @@ def test_id_of_a_request_is_taken_and_returned(client):
 
 
 def test_a_defect_is_told_with_the_id_of_its_request(tiny_models, monkeypatch):
-    monkeypatch.setattr(routes, "list_bundles", lambda: 1 / 0)
+    monkeypatch.setattr(routes, "list_models", lambda: 1 / 0)
     with client_below("har", raise_server_exceptions=False) as client:
         answer = client.get("/har/models", headers={"X-Request-ID": "broken"})
     assert (answer.status_code, answer.headers["x-request-id"]) == (500, "broken")

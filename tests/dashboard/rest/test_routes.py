@@ -7,14 +7,16 @@ import sys
 import tempfile
 import threading
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 
 import pytest
 from fastapi.testclient import TestClient
 from PIL import Image
 from streamlit.runtime import Runtime
 
+import har_core
 from dashboard.app import app
-from dashboard.rest import default_model, routes, uploads
+from dashboard.rest import default_model, models, routes, uploads
 from har_core import ActionModel, Prediction
 from har_core.model import bundle
 from tests.drawing import CLASS_NAMES, draw_photo, encode, photo_bytes, write_tiny_bundle
@@ -542,6 +544,34 @@ def test_default_model_is_listed_as_such_behind_a_link(client, tiny_models, monk
     (tmp_path / "link").symlink_to(tiny_models)
     monkeypatch.setenv("HAR_MODELS_DIR", str(tmp_path / "link"))
     assert [model["default"] for model in client.get("/models").json()["models"]] == [True]
+
+
+@pytest.mark.parametrize("kind", ["bundle", "of the name of another", "damaged", "Keras file"])
+def test_default_model_outside_of_the_folder_is_listed_and_can_be_named(
+    client, monkeypatch, tmp_path, kind
+):
+    path = tmp_path / ("tiny" if "name" in kind else "elsewhere")
+    write_tiny_bundle(tmp_path, path.name, temperature=3.0)
+    if kind == "damaged":
+        (path / "bundle.json").write_text("{")
+    if kind == "Keras file":
+        path = tmp_path / "elsewhere.keras"
+        path.write_bytes(b"")
+        loaded = har_core.load_model()
+        monkeypatch.setattr(models, "loaded_model", lambda _: loaded)
+        monkeypatch.setattr(loaded, "manifest", replace(loaded.manifest, name="elsewhere"))
+    monkeypatch.setenv("HAR_MODEL", str(path))
+    first, *others = client.get("/models").json()["models"]
+    assert (first["name"], first["default"]) == (path.stem, True)
+    assert (first["error"] is not None) == (kind == "damaged")
+    assert [(m["name"], m["default"]) for m in others] == [("tiny", False)] * ("name" not in kind)
+    if "Keras" not in kind:
+        answers = [
+            client.post("/predict", params=params, files={"file": photo_part()})
+            for params in ({}, {"model": first["name"]})
+        ]
+        assert answers[0].json() == answers[1].json()
+        assert answers[0].status_code == (503 if kind == "damaged" else 200)
 
 
 def test_slow_prediction_leaves_the_server_responsive(client, monkeypatch):
