@@ -214,8 +214,9 @@ def train(
                 from har_core.training.distillation.recipe import read_recipe, train_recipe
 
                 stages = read_recipe(recipe)
-                student = dataclasses.replace(stages.student, unlabelled=unlabelled)
-                stages = dataclasses.replace(stages, student=student)
+                if unlabelled:  # else the recipe's own
+                    student = dataclasses.replace(stages.student, unlabelled=unlabelled)
+                    stages = dataclasses.replace(stages, student=student)
                 run = partial(train_recipe, read, name, stages)
             else:
                 from har_core.training.efforts import fewest_steps

@@ -12,6 +12,7 @@ from har_core.errors import HarError
 from har_core.model.bundle import new_bundle_folder
 from har_core.model.manifest import BundleManifest
 from har_core.progress import EpochReport, Progress, silent
+from har_core.storage.paths import is_folder
 from har_core.training.learning.augmentation import AugmentationSettings
 from har_core.training.run import train, train_network
 from har_core.training.run_folder import RunFolder, check_resume
@@ -31,7 +32,7 @@ class Recipe:
     teachers : tuple of TrainingSettings
         Trained first, one after another.
     student : TrainingSettings
-        Trained last, by their mean opinion.
+        Trained last, by their mean opinion and that of the bundles that it names itself.
     """
 
     teachers: tuple[TrainingSettings, ...]
@@ -45,7 +46,8 @@ def read_recipe(path: str | Path) -> Recipe:
     ----------
     path : str or Path
         TOML: a table ``student``, any number of tables ``teacher``, and ``shared``, whose settings
-        hold for all; each of `TrainingSettings`' parameters. ``expected`` is for people.
+        hold for all that do not give their own; each of `TrainingSettings`' parameters.
+        ``expected`` is for people.
 
     Raises
     ------
@@ -67,10 +69,10 @@ def read_recipe(path: str | Path) -> Recipe:
         )
     return Recipe(
         tuple(
-            _settings({**shared, **values}, f"{path}, teacher {number}")
+            _settings(_merged(shared, values), f"{path}, teacher {number}")
             for number, values in enumerate(teachers, start=1)
         ),
-        _settings({**shared, **student}, f"{path}, student"),
+        _settings(_merged(shared, student), f"{path}, student"),
     )
 
 
@@ -108,6 +110,13 @@ def train_recipe(
     HarError
         See `har_core.training.run.train`.
     """
+    named, unlabelled = recipe.student.teachers, recipe.student.unlabelled
+    if unlabelled and not (recipe.teachers or named):
+        raise HarError(
+            f"Only teachers say what is in the photographs of {unlabelled}: the recipe needs one."
+        )
+    if unlabelled and not is_folder(unlabelled):  # before the teachers are trained
+        raise HarError(f"There is no folder {unlabelled} of photographs without labels.")
     # Its runs go by the name: under another one there is nothing to resume.
     overwritten = "overwrite it (--overwrite)"
     new_bundle_folder(name, overwrite=overwrite, instead=overwritten if resume else "")
@@ -120,7 +129,7 @@ def train_recipe(
         check_resume([*runs, student_run], resume)
     for run, settings in zip(runs, recipe.teachers, strict=True):
         train_network(dataset, run, settings, csv=csv, progress=progress, on_epoch=on_epoch)
-    teachers = tuple(str(run.path) for run in runs)
+    teachers = (*named, *(str(run.path) for run in runs))
     manifest = train(
         dataset,
         name,
@@ -137,6 +146,15 @@ def train_recipe(
     return manifest
 
 
+def _merged(shared: dict[str, Any], own: dict[str, Any]) -> dict[str, Any]:
+    """Return the settings of one network; of the augmentation, too, it may give some alone."""
+    merged = {**shared, **own}
+    changes = [table.get("augmentation", {}) for table in (shared, own)]
+    if all(isinstance(change, dict) for change in changes):
+        merged["augmentation"] = {**changes[0], **changes[1]}
+    return merged
+
+
 def _settings(values: dict[str, Any], where: str) -> TrainingSettings:
     augmentation = values.pop("augmentation", {})
     if not isinstance(augmentation, dict):
@@ -147,6 +165,8 @@ def _settings(values: dict[str, Any], where: str) -> TrainingSettings:
                 raise HarError(f"{where}: there is no setting {name!r}.")
             kind = type(usual[name])
             fits = isinstance(value, _STAND_INS.get(kind, kind))
+            if kind is tuple:  # of names
+                fits = fits and all(isinstance(item, str) for item in value)
             # True and false are whole numbers to Python.
             if not fits or isinstance(value, bool) is not (kind is bool):
                 raise HarError(f"{where}: the setting {name!r} cannot be {value!r}.")

@@ -12,6 +12,7 @@ from har_core.keras_io.loading import load_network
 from har_core.model import bundle
 from har_core.model.loading import find_model
 from har_core.model.manifest import KERAS_FILE
+from har_core.model.records import read_splits
 from har_core.storage.disk_arrays import make_disk_array
 from har_core.storage.paths import exists
 from har_core.training.ancestry import check_held_out
@@ -112,17 +113,24 @@ def _network_of(name: str, class_names: tuple[str, ...]) -> tuple[Path, int]:
     """Return a teacher's Keras file and the size of the photographs that it learned from."""
     run = RunFolder(name)
     if run.has_network:
+        splits = read_splits(run.path)
+        if splits is not None:
+            _check_classes(name, sorted(set(splits["label"]) - {""}), class_names)
         settings = (run.read_settings() or {}).get("settings", {})
         return run.path / NETWORK_FILE, int(settings["size"])
     folder = find_model(name)
     manifest = bundle.verify_bundle(folder)
-    if manifest.class_names != class_names:
-        raise ModelBundleError(
-            f"The teacher {name!r} tells other classes apart than the dataset's: "
-            f"{some_of(manifest.class_names, 20)}."
-        )
+    _check_classes(name, manifest.class_names, class_names)
     if KERAS_FILE not in manifest.files or manifest.preprocessing != PREPROCESSING:
         raise ModelBundleError(
             f"The teacher {name!r} has no {KERAS_FILE}, or another scaling than [-1, 1]."
         )
     return folder / KERAS_FILE, manifest.input_size
+
+
+def _check_classes(name: str, found: Sequence[str], class_names: tuple[str, ...]) -> None:
+    if tuple(found) != class_names:
+        raise ModelBundleError(
+            f"The teacher {name!r} tells other classes apart than the dataset's: "
+            f"{some_of(found, 20)}."
+        )

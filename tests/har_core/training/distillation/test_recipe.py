@@ -15,6 +15,7 @@ from har_core.model import bundle
 from har_core.model.manifest import SPLITS_FILE, TRAINING_LOG_FILE, UNLABELLED_FILE
 from har_core.model.records import read_splits
 from har_core.storage.locks import folder_to_oneself
+from har_core.training.distillation import recipe as making
 from har_core.training.distillation.recipe import read_recipe, train_recipe
 from har_core.training.run_folder import RunFolder
 from tests.drawing import draw_photo, write_dataset, write_small_backbone
@@ -75,6 +76,7 @@ def test_recipe_of_the_shipped_model_has_seven_teachers_and_a_patient_student():
         ("[student]\nepochs = 3.0", "student: the setting 'epochs' cannot be 3.0"),
         ("[student]\nepochs = true", "student: the setting 'epochs' cannot be True"),
         ("[student]\ndropout = false", "student: the setting 'dropout' cannot be False"),
+        ("[student]\nteachers = [3]", "student: the setting 'teachers' cannot be"),
         ("[student]\naugmentation = 3", "student: the setting 'augmentation' cannot be 3"),
         ("[student]\naugmentation = {mixup = ''}", "student: the setting 'mixup' cannot be ''"),
         ("student = 3", "needs a table \\[student\\]"),
@@ -86,6 +88,49 @@ def test_recipe_that_makes_no_sense_is_refused_by_name(tmp_path, content, messag
     (tmp_path / "r.toml").write_text(content)
     with pytest.raises(HarError, match=message):
         read_recipe(tmp_path / "r.toml")
+
+
+def test_of_shared_augmentation_a_network_changes_what_it_gives(tmp_path):
+    (tmp_path / "r.toml").write_text(
+        "[shared.augmentation]\nmixup = 0.4\ncolour = 0.1\n[[teacher]]\n"
+        "[student.augmentation]\nmixup = 0.5\n"
+    )
+    recipe = read_recipe(tmp_path / "r.toml")
+    given = [
+        (s.augmentation.mixup, s.augmentation.colour) for s in (*recipe.teachers, recipe.student)
+    ]
+    assert given == [(0.4, 0.1), (0.5, 0.1)]
+
+
+def test_a_student_keeps_the_teachers_and_the_photographs_that_its_recipe_names(
+    tmp_path, monkeypatch
+):
+    monkeypatch.setenv("HAR_MODELS_DIR", str(tmp_path / "models"))
+    learned = []
+
+    def learn(dataset, name, settings, **rest):
+        learned.append(settings)
+        raise HarError("learned")
+
+    monkeypatch.setattr(making, "train", learn)
+    monkeypatch.setattr(making, "train_network", lambda *of, **rest: None)
+    dataset, more = write_dataset(tmp_path / "dataset"), tmp_path / "more"
+    recipe = tmp_path / "r.toml"
+    own = f"[student]\nunlabelled = '{more}'\n"
+    options = ["train", "--dataset", str(dataset), "--name", "made", "--recipe", str(recipe)]
+    options += ["--runs-dir", str(tmp_path / "runs")]
+    for content, said in (
+        (own, "Only teachers say what is in"),
+        (own + "teachers = ['tiny']", f"There is no folder {more}"),
+    ):
+        recipe.write_text(content)
+        assert said in str(CliRunner().invoke(application(), options).exception)
+    more.mkdir()
+    recipe.write_text(own + "teachers = ['tiny']\n[[teacher]]")
+    assert str(CliRunner().invoke(application(), options).exception) == "learned"
+    CliRunner().invoke(application(), [*options, "--unlabelled", str(tmp_path)])
+    assert [s.unlabelled for s in learned] == [str(more), str(tmp_path)]
+    assert learned[0].teachers == ("tiny", str(tmp_path / "runs" / "made-teacher1"))
 
 
 def test_recipe_that_a_process_is_at_work_on_is_neither_begun_nor_gone_on_with(

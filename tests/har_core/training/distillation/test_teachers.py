@@ -108,3 +108,8 @@ def test_teacher_that_saw_held_out_photographs_is_refused(tiny_models, prepared,
     (tmp_path / "t" / SPLITS_FILE).write_bytes(table.to_parquet())
     with pytest.raises(ModelBundleError, match="that are held out"):
         Teachers([folder], prepared)
+    # A recipe that goes on with another table leaves a teacher alone that is done.
+    renamed = table.assign(label=table["label"].replace("running", "jogging"))
+    (tmp_path / "t" / SPLITS_FILE).write_bytes(renamed.to_parquet())
+    with pytest.raises(ModelBundleError, match=r"other classes apart than .*jogging"):
+        Teachers([folder], prepared)
