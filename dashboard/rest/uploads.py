@@ -153,14 +153,9 @@ async def _limited_stream(request: Request, max_bytes: int) -> AsyncGenerator[by
     received = 0
     async for chunk in _patient_stream(request):
         received += len(chunk)
-        if received <= limit:
-            yield chunk
-        # As much again is read and thrown away: an answer that is sent while the client still
-        # sends gets lost when the connection is reset.
-        elif received > 2 * limit:
-            break
-    if received > limit:
-        raise _too_large(max_bytes)
+        if received > limit:
+            raise _too_large(max_bytes)
+        yield chunk
 
 
 async def _patient_stream(request: Request) -> AsyncGenerator[bytes, None]:
@@ -182,7 +177,7 @@ async def _patient_stream(request: Request) -> AsyncGenerator[bytes, None]:
 
 
 def _too_large(max_bytes: int) -> HTTPException:
-    # What is left of the body stays unread, so the connection cannot serve another request.
+    # Of a much larger body a part stays unread, so the connection cannot serve another request.
     return HTTPException(
         413,
         f"The upload is larger than {max_bytes // 2**20} MB; send smaller or fewer files.",

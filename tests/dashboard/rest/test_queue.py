@@ -10,7 +10,7 @@ import pytest
 from fastapi import FastAPI, HTTPException
 from fastapi.testclient import TestClient
 
-from dashboard.rest import routes, uploads
+from dashboard.rest import routes, unread, uploads
 from dashboard.rest.queue import RequestQueue
 from har_core import Prediction
 from har_core.model import loading
@@ -167,7 +167,7 @@ def test_size_that_is_not_announced_counts_as_the_largest(monkeypatch, declared,
 HEAD = b'--B\r\nContent-Disposition: form-data; name="file"; filename="a.jpg"\r\n\r\n'
 
 
-def answer_to_upload(receive):
+def answer_to_upload(receive, path="/predict", headers=()):
     """Return status and headers that a photograph is answered with which arrives so."""
     app = FastAPI()
     routes.install(app)
@@ -179,11 +179,15 @@ def answer_to_upload(receive):
     scope = {
         "type": "http",
         "method": "POST",
-        "path": "/predict",
-        "raw_path": b"/predict",
+        "path": path.partition("?")[0],
+        "raw_path": path.encode(),
         "root_path": "",
-        "query_string": b"",
-        "headers": [(b"content-type", b"multipart/form-data; boundary=B")],
+        "query_string": path.partition("?")[2].encode(),
+        "headers": [
+            (b"content-type", b"multipart/form-data; boundary=B"),
+            (b"transfer-encoding", b"chunked"),
+            *((name.encode(), value.encode()) for name, value in dict(headers).items()),
+        ],
     }
     with ThreadPoolExecutor(1) as thread:  # the browser tests keep a loop in the main one
         thread.submit(asyncio.run, app(scope, receive, send)).result()
@@ -206,18 +210,39 @@ def test_upload_that_stalls_or_trickles_is_408_and_gives_its_place_back(
     assert routes._queue.requests == 0
 
 
-def test_as_much_again_of_what_is_too_large_is_read_and_no_more(tiny_models, monkeypatch):
+@pytest.mark.parametrize(
+    ("path", "status"),
+    [("/predict", 413), ("/predict?model=x", 404), ("/health", 405), ("/x", 404)],
+)
+def test_refusal_waits_for_what_its_sender_still_sends(tiny_models, monkeypatch, path, status):
     monkeypatch.setattr(uploads, "MAX_BYTES", 1_000)
     monkeypatch.setattr(uploads, "_FRAMING_BYTES", 200)
-    sent = []
+    monkeypatch.setattr(unread, "_MOST_BYTES", 4_000)
 
-    async def send_for_ever():
-        sent.append(b"x" * 100 if sent else HEAD)
-        return {"type": "http.request", "body": sent[-1], "more_body": True}
+    def sent(n_parts, **headers):
+        parts = iter([HEAD, *[b"x" * 100] * n_parts])
+        left = n_parts + 1
 
-    status, headers = answer_to_upload(send_for_ever)
-    assert (status, headers[b"connection"]) == (413, b"close")
-    assert 2 * 1_200 < sum(map(len, sent)) < 2 * 1_200 + 200
+        async def send():
+            nonlocal left
+            left -= 1
+            return {"type": "http.request", "body": next(parts), "more_body": left > 0}
+
+        assert answer_to_upload(send, path, headers)[0] == status
+        return n_parts + 1 - left
+
+    assert sent(30) == 31
+    assert 40 <= sent(1000) <= 55  # no more
+    assert sent(30, expect="100-continue") <= 13  # and who waits for the answer sends nothing
+
+
+def test_sender_who_stops_gets_a_refusal_all_the_same(tiny_models, monkeypatch):
+    monkeypatch.setattr(unread, "_MOST_S", 0.02)
+
+    async def stop():
+        await asyncio.sleep(5)
+
+    assert answer_to_upload(stop, "/nowhere")[0] == 404
 
 
 def test_sender_who_hangs_up_is_no_defect_and_gives_its_place_back(tiny_models):

@@ -1,0 +1,63 @@
+"""Refusals that reach who is still sending: what is left of an upload is read, and thrown away."""
+
+import asyncio
+from typing import Final
+
+from starlette.datastructures import Headers
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+# Twice the largest upload; who sends more learns that the connection ends.
+_MOST_BYTES: Final = 200 * 2**20
+_MOST_S: Final = 60.0
+_STOPPED_COMING: Final = 408
+
+
+class ReadBeforeRefusing:
+    """ASGI middleware that lets an upload arrive before its refusal is sent.
+
+    A server that answers and closes meanwhile resets the connection, and whoever asked for an end
+    of it (Python's urllib, proxies that speak HTTP/1.0) loses the answer. Who sends ``Expect``
+    waits for the answer, and sends nothing.
+
+    Parameters
+    ----------
+    app : ASGI application
+    """
+
+    def __init__(self, app: ASGIApp) -> None:
+        self._app = app
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Pass a request on, and its answer back."""
+        if scope["type"] != "http" or not _brings_body(Headers(scope=scope)):
+            await self._app(scope, receive, send)
+            return
+        comes_more = True
+
+        async def watched() -> Message:
+            nonlocal comes_more
+            message = await receive()
+            comes_more = message["type"] == "http.request" and message.get("more_body", False)
+            return message
+
+        async def read_then_send(message: Message) -> None:
+            is_refusal = message.get("status", 0) >= 400 and message["status"] != _STOPPED_COMING
+            if is_refusal and comes_more:
+                await throw_away()
+            await send(message)
+
+        async def throw_away() -> None:
+            left = _MOST_BYTES
+            try:
+                async with asyncio.timeout(_MOST_S):
+                    while comes_more and left > 0:
+                        left -= len((await watched()).get("body", b""))
+            except TimeoutError:
+                return  # the answer may still arrive
+
+        await self._app(scope, watched, read_then_send)
+
+
+def _brings_body(headers: Headers) -> bool:
+    announced = headers.get("content-length", "0") != "0" or "transfer-encoding" in headers
+    return announced and "expect" not in headers
