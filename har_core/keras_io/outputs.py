@@ -121,7 +121,8 @@ def apply_rule(rule: OutputRule, outputs: np.ndarray) -> np.ndarray:
     if rule.addition == "softmax":
         powers = np.exp(given - given.max(axis=1, keepdims=True))
         return powers / powers.sum(axis=1, keepdims=True)
-    second = given if rule.addition == "two_classes" else 1 / (1 + np.exp(-given))
+    # Written so that no logit, however large, overflows.
+    second = given if rule.addition == "two_classes" else np.exp(-np.logaddexp(0, -given))
     return np.concatenate([1 - second, second], axis=1)
 
 

@@ -1,5 +1,6 @@
 """Work in a process of its own leaves the interpreter free, and can be ended at any time."""
 
+import multiprocessing
 import os
 import time
 
@@ -35,13 +36,19 @@ def never_end(*, progress):
 
 def test_result_comes_from_another_process_that_lets_pages_go_first(monkeypatch, tmp_path):
     monkeypatch.setenv("HAR_CACHE_DIR", str(tmp_path))
-    told = []
-    result, pid, cache, nice = run_apart(double, 21, progress=lambda *step: told.append(step))
+    told, daemons = [], []
+
+    def progress(*step):
+        told.append(step)
+        daemons.extend(child.daemon for child in multiprocessing.active_children())
+
+    result, pid, cache, nice = run_apart(double, 21, progress=progress)
     assert result == 42
     assert pid != os.getpid()
     assert cache == str(tmp_path)  # set after this process began
     assert nice > os.nice(0)
     assert ("Doubling", 1, 1) in told
+    assert daemons and all(daemons)  # so that a server that ends does not wait for it
 
 
 def test_a_refusal_is_told_as_it_is():

@@ -52,6 +52,8 @@ def test_a_key_runs_once_at_a_time():
     again = start_job("test/once", "Third", lambda job: None)
     assert again is not first
     again.wait(PATIENCE_S)
+    dismiss_job(first)  # in a tab that still shows it
+    assert find_jobs("test/once") == [again]
 
 
 def test_other_work_of_a_key_is_not_passed_over_in_silence():
@@ -120,4 +122,6 @@ def test_time_left_is_told_at_the_pace_of_this_run(monkeypatch: pytest.MonkeyPat
     job.report_step("Looking", 5100, 10_000)
     assert job.seconds_left == pytest.approx(2 / 100 * 4900)
     job.report_step("Comparing", 0, 5)
-    assert job.seconds_left is None
+    assert (job.step, job.seconds_left) == ("Comparing", None)
+    job.report_step("Comparing", 1, 5)
+    assert job.seconds_left == pytest.approx(8 * 4)

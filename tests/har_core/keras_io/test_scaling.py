@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from har_core.images.preprocessing import PREPROCESSINGS, scale_pixels
-from har_core.keras_io.scaling import find_inner_scaling
+from har_core.keras_io.scaling import InnerScaling, find_inner_scaling
 
 SIDE = 16
 
@@ -131,6 +131,10 @@ def test_what_it_makes_of_black_and_white_is_said():
 
     found = find_inner_scaling(network(layers.Rescaling(1 / 127.5, offset=-1)), SIDE)
     assert str(found) == "Rescaling: black becomes -1, white 1"
+
+
+def test_a_stem_that_tells_nothing_apart_says_nothing_of_the_scaling():
+    assert InnerScaling(("Minimum",), 1.0, 1.0).expects is None
 
 
 def test_network_that_takes_pixels_as_they_come_scales_nothing():
