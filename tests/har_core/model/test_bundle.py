@@ -58,6 +58,7 @@ def test_written_bundle_verifies_and_reads_back_equal(models, tmp_path):
     assert set(written.files) == set(files)
     assert (models / "a" / "model.keras").read_bytes() == b"from a file"
     assert dataclasses.replace(written, files={}) == manifest
+    assert (models / "a").stat().st_mode & 0o055 == 0o055  # others may read it
     assert leftovers(models) == []
 
 
@@ -255,6 +256,7 @@ def test_bundle_that_cannot_be_restored_does_not_spoil_the_list(models, monkeypa
         ({"class_names": [["a"], ["b"]]}, "invalid value for class_names"),
         ({"temperature": 0}, "invalid value for temperature"),
         ({"temperature": float("nan")}, "invalid value for temperature"),
+        ({"temperature": float("inf")}, "invalid value for temperature"),
         ({"created": None}, "invalid value for created"),
         ({"files": ["model.onnx"]}, "invalid value for files"),
         ({"files": {"model.onnx": 1}}, "invalid value for files"),

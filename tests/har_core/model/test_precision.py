@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from har_core.cli import main
-from har_core.errors import ModelBundleError
+from har_core.errors import HarError, ModelBundleError
 from har_core.model import load_model, precision
 from har_core.model.bundle import verify_bundle
 from har_core.model.manifest import INT8_ONNX_FILE
@@ -115,6 +115,14 @@ def test_comparison_measures_time_and_exactness(bundle, monkeypatch):
 
     monkeypatch.setattr(precision.OnnxEngine, "run", saturating)
     assert not precision.compare_graphs(bundle, verify_bundle(bundle))["int8_pays"]
+
+
+def test_processor_that_gives_no_number_is_not_exact(bundle, monkeypatch):
+    precision.check_exact(bundle, 224)
+    for difference in (0.11, np.nan):
+        monkeypatch.setattr(precision, "_difference", lambda *_, d=difference: d)
+        with pytest.raises(HarError, match="does not compute exactly with 8 bits"):
+            precision.check_exact(bundle, 224)
 
 
 def test_bundle_without_8_bits_is_never_measured(tiny_models, monkeypatch):

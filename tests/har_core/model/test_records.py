@@ -235,3 +235,5 @@ def test_what_was_learned_from_without_its_label_is_no_test_photograph_of_an_anc
     lineage = read_lineage(tmp_path / "m")
     assert lineage is not None
     assert match_splits(pd.Series(["U", "V"]), lineage).tolist() == ["train", "test"]
+    # Each record counts its groups from 0: three of the model's own, u alone, three inherited.
+    assert lineage["duplicate_group"].nunique() == 7

@@ -9,6 +9,7 @@ from har_core.model.manifest import (
     CROSS_VALIDATED_FILE,
     INHERITED_FILE,
     KERAS_FILE,
+    MANIFEST_FILE,
     SPLITS_FILE,
 )
 from har_core.training import ancestry
@@ -56,6 +57,10 @@ def test_nothing_is_known_of_a_network_whose_bundle_records_no_splits(tiny_model
     origin = bundle_of_weights(str(keras_file))
     assert origin == tiny_models / "tiny"
     assert inheritance([origin], record(a="train"))[1] == {"unrecorded": ["tiny"]}
+    (tiny_models / "tiny" / MANIFEST_FILE).unlink()
+    assert bundle_of_weights(str(keras_file)) is None
+    record(a="train").to_parquet(tiny_models / "tiny" / SPLITS_FILE)  # as in a run's folder
+    assert bundle_of_weights(str(keras_file)) == tiny_models / "tiny"
     keras_file.rename(tiny_models / KERAS_FILE)
     assert bundle_of_weights(str(tiny_models / KERAS_FILE)) is None
 

@@ -14,6 +14,7 @@ from har_core.model.class_indices import format_class_indices
 from har_core.model.loading import load_model
 from har_core.model.manifest import (
     CLASS_INDICES_FILE,
+    MODEL_CARD_FILE,
     NOVELTY_FILE,
     ONNX_FILE,
     PREDICTIONS_FILE,
@@ -66,6 +67,7 @@ def write_trained(folder: Path, validation: bool = True) -> Path:
         CLASS_INDICES_FILE: format_class_indices(CLASS_NAMES).encode(),
         SPLITS_FILE: table.to_parquet(index=False),
         PREDICTIONS_FILE: predictions.to_parquet(index=False),
+        MODEL_CARD_FILE: b"By hand.\n| top-1 accuracy | 50.0% (40.0% \xe2\x80\x93 60.0%) |\n",
     }
     bundle.write_bundle(folder / "models" / "trained", manifest, files)
     return dataset
@@ -93,6 +95,15 @@ def test_calibrated_model_tells_foreign_pictures_and_keeps_its_predictions(train
     foreign = model.predict(checkerboard())
     assert foreign.in_scope is False and foreign.answer is None
     assert seen[-1][1] == seen[-1][2]  # progress ends at its total
+
+
+def test_metrics_and_card_are_of_the_answers_that_it_gives_now(trained):
+    folder, *_ = trained
+    top1 = read_manifest(folder).metrics["top1"]
+    measured = read_evaluation(folder, "test").result.headline()["top1"]
+    assert top1 == measured != {"value": 0.5, "low": 0.4, "high": 0.6}
+    by_hand, row = (folder / MODEL_CARD_FILE).read_text().splitlines()
+    assert by_hand == "By hand." and f"| {top1['value']:.1%} ({top1['low']:.1%} – " in row
 
 
 def test_batch_and_single_predictions_agree(trained):
@@ -216,7 +227,9 @@ def test_what_the_network_sees_meanwhile_is_remembered_of_the_photograph_that_is
         return paths
 
     monkeypatch.setattr(answering, "find_photographs", then_another_takes_the_place_of_one)
+    before = (dataset / "train" / "running_3.jpg").read_bytes()
     calibrate_bundle(folder, dataset)
+    (dataset / "train" / "running_3.jpg").write_bytes(before)  # which the network has not seen
     asked = []
     run = FeatureNetwork.run
     monkeypatch.setattr(

@@ -9,7 +9,7 @@ from har_core.errors import DatasetError, ModelBundleError
 from har_core.model.manifest import SPLITS_FILE
 from har_core.storage.checksums import sha256_of_file
 from har_core.training.ancestry import check_held_out
-from har_core.training.preparation import STORED_SIZE, prepare_dataset
+from har_core.training.preparation import STORED_SIZE, prepare_dataset, rows_to_train_on
 from har_core.training.publication import training_record
 from har_core.training.quick.run import train_quick
 from har_core.training.settings import TrainingSettings
@@ -66,6 +66,9 @@ def test_splits_of_folders_are_used_and_copies_of_what_measures_left_out(tmp_pat
                 (folder / f"{seed}.jpg").write_bytes(photo_bytes(label, seed))
     copied = tmp_path / "set" / "train" / "running" / "copy.jpg"
     copied.write_bytes(photo_bytes("running", 20))
+    (tmp_path / "set" / "train" / "once").mkdir()  # too few to be split anew
+    for name in "abc":
+        (tmp_path / "set" / "train" / "once" / f"{name}.jpg").write_bytes(photo_bytes("running", 9))
     prepared = prepare_dataset(tmp_path / "set", tmp_path)
     by_split = prepared.table.groupby("split")["filename"].apply(list)
     assert len(by_split["test"]) == 12
@@ -75,7 +78,7 @@ def test_splits_of_folders_are_used_and_copies_of_what_measures_left_out(tmp_pat
     assert list(prepared.skipped["filename"]) == ["train/running/copy.jpg"]
     assert prepared.skipped["reason"].iloc[0].startswith("near duplicate")
     record = training_record(TrainingSettings(), prepared, seconds=1)
-    assert record["photographs"] == {"train": 33, "test": 12, "validation": 3}
+    assert record["photographs"] == {"train": 36, "test": 12, "validation": 3}
 
 
 def test_copies_of_one_file_are_in_one_split_also_if_it_shows_nothing(tmp_path):
@@ -130,6 +133,9 @@ def test_folder_without_photographs_is_refused(tmp_path):
 
 
 def test_photograph_with_two_labels_is_refused(tiny_dataset, tmp_path):
+    with (tiny_dataset / "train.csv").open("a") as table:
+        table.write("running_0.jpg,running\n")
+    assert len(rows_to_train_on(tiny_dataset)) == 12
     with (tiny_dataset / "train.csv").open("a") as table:
         table.write("running_0.jpg,sitting\n")
     with pytest.raises(DatasetError, match=r"two labels: running_0\.jpg"):
@@ -198,13 +204,18 @@ def test_a_base_that_has_learned_from_all_that_folders_give_is_refused(tmp_path,
 
 def test_fine_tuning_of_a_network_that_has_seen_all_says_which_effort_can(tmp_path, tiny_models):
     dataset = write_dataset(tmp_path / "dataset", per_class=6)
+    for i in (3, 4, 5):
+        copied = (dataset / "train" / "running_2.jpg").read_bytes()
+        (dataset / "train" / f"running_{i}.jpg").write_bytes(copied)
     base = record_splits(tiny_models, dataset, lambda i: "train" if i % 6 else "test")
     prepared = prepare_dataset(dataset, tmp_path, splits_of=str(base))
     assert len(prepared.rows_of("test")) == len(prepared.rows_of("validation")) == 3
     with pytest.raises(ModelBundleError, match=r"--effort quick, which needs none, or --effort fu"):
         check_held_out(base, prepared, splits_of=str(base))
     wanted = prepare_dataset(dataset, tmp_path, splits_of=str(base), shares=(0.4, 0.1))
-    assert len(wanted.rows_of("validation")) == 6
+    assert len(wanted.rows_of("validation")) == 5  # two of a class, of copies none or all
+    for table in (prepared.table, wanted.table):
+        assert table.groupby("duplicate_group")["split"].nunique().max() == 1
     namesake = shutil.copytree(base, tmp_path / "elsewhere" / base.name)
     with pytest.raises(ModelBundleError, match="was trained on 3 of the 6 photographs"):
         check_held_out(namesake, prepared, splits_of=str(base))

@@ -12,6 +12,7 @@ import pytest
 from PIL import Image
 
 from har_core.analysis.features import FeatureNetwork
+from har_core.analysis.suspects import cross_validated_probabilities
 from har_core.dataset.splits import inherited_split
 from har_core.dataset.table import load_dataset
 from har_core.errors import DatasetError, HarError, ModelBundleError
@@ -26,18 +27,21 @@ from har_core.model.manifest import (
     read_manifest,
 )
 from har_core.model.records import (
+    held_out_predictions,
     match_splits,
     read_lineage,
     read_splits,
     unrecorded_ancestors,
 )
+from har_core.progress import silent
 from har_core.storage.files import sha256_of_file
 from har_core.training import publication
 from har_core.training.efforts import check_changes, effort_settings, fine_tunable
 from har_core.training.model_card import summarise
 from har_core.training.preparation import SplitDataset, split_dataset
+from har_core.training.quick import run as quick_run
 from har_core.training.quick.head import LinearHead, fit_linear_head, replace_head
-from har_core.training.quick.run import _temperature, train_quick
+from har_core.training.quick.run import _fit, _temperature, train_quick
 from har_core.training.settings import TrainingSettings
 from har_core.training.verdict import judge_models
 from tests.drawing import CLASS_NAMES, colour_network, encode, photo_bytes, write_dataset
@@ -60,23 +64,41 @@ def mislabelled(tmp_path: Path) -> Path:
     return folder
 
 
-def test_few_validation_photographs_do_not_set_the_temperature_alone() -> None:
+def test_few_validation_photographs_do_not_set_the_temperature_alone(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
     """All of nine being right, or none, says little: the others are asked by turns, too."""
     rng = np.random.default_rng(0)
-    labels = np.arange(69) % 3
+    labels = np.arange(75) % 3
     table = pd.DataFrame(
         {
             "label": [CLASS_NAMES[label] for label in labels],
-            "split": ["train"] * 60 + ["validation"] * 9,
-            "duplicate_group": range(69),
+            "split": ["train"] * 60 + ["validation"] * 9 + ["test"] * 6,
+            "duplicate_group": np.arange(75) // 6,
         }
     )
     prepared = SplitDataset(table, table.iloc[:0], CLASS_NAMES)
-    vectors = rng.normal(size=(69, 4)).astype(np.float32) + 2 * np.eye(3, 4)[labels]
-    sure = np.eye(3)[labels[60:]] * 0.94 + 0.02
+    vectors = rng.normal(size=(75, 4)).astype(np.float32) + 2 * np.eye(3, 4)[labels]
+    sure = np.eye(3)[labels[60:69]] * 0.94 + 0.02
+    asked: list[list[int]] = []
+
+    def by_turns(*given: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        asked.append(given[2].tolist())
+        return cross_validated_probabilities(*given)
+
+    monkeypatch.setattr(quick_run, "cross_validated_probabilities", by_turns)
     found = {_temperature(prepared, vectors, said) for said in (sure, sure[:, [1, 2, 0]])}
     assert len(found) == 1
     assert found.pop() != 1
+    assert asked == [table["duplicate_group"].tolist()[:69]] * 2  # never the test photographs
+
+    log: list[dict[str, Any]] = []
+    head = _fit(prepared, vectors, log, silent, silent)
+    alone = fit_linear_head(vectors[:60], labels[:60])
+    np.testing.assert_array_equal(head.weights, alone.weights)
+    right = alone.probabilities(vectors).argmax(axis=1) == labels
+    assert log[-1]["training_top1"] == right[:60].mean()
+    assert log[-1]["validation_top1"] == right[60:69].mean()
 
 
 def test_head_in_the_graph_answers_as_the_fitted_one() -> None:
@@ -179,7 +201,7 @@ def test_copies_that_show_nothing_are_in_one_split_and_rules_are_fitted_by_group
     fitted: list[np.ndarray] = []
 
     def fit_rules(labels: np.ndarray, *others: Any) -> AnswerRules:
-        fitted.append(others[-1])
+        fitted.extend([labels, others[0], others[-1]])
         return NO_RULES
 
     monkeypatch.setattr(publication, "fit_rules", fit_rules)
@@ -189,8 +211,14 @@ def test_copies_that_show_nothing_are_in_one_split_and_rules_are_fitted_by_group
     blanks = splits[splits["sha256"].duplicated(keep=False)]
     assert len(blanks) == 10
     assert blanks["split"].nunique() == blanks["duplicate_group"].nunique() == 1
-    groups = splits.loc[splits["split"].eq("validation"), "duplicate_group"]
-    assert [found.tolist() for found in fitted] == [groups.tolist()]
+    validation = splits[splits["split"] == "validation"]
+    labels, shown, groups = fitted
+    assert groups.tolist() == validation["duplicate_group"].tolist()
+    assert [CLASS_NAMES[code] for code in labels] == validation["label"].tolist()
+    recorded = held_out_predictions(find_model("blank"), read_manifest(find_model("blank")))
+    assert recorded is not None
+    told = recorded.loc[recorded["split"] == "validation", list(CLASS_NAMES)]
+    np.testing.assert_allclose(shown, told, atol=1e-6)
 
 
 def test_a_class_without_a_usable_photograph_is_not_dropped_in_silence(

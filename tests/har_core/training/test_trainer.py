@@ -197,6 +197,10 @@ def test_network_that_goes_on_from_another_sees_other_crops(runs, tmp_path, monk
     on, again = first_draws(earlier), first_draws(earlier)
     np.testing.assert_array_equal(on, again)
     assert not np.array_equal(on, first_draws(root / "backbone.keras"))
+    swapped = prepared.table["split"].replace({"train": "test", "test": "train"})
+    prepared.table["split"] = swapped  # what it has learned from would measure the new one
+    with pytest.raises(ModelBundleError, match="trained on 24 of the 27 photographs"):
+        first_draws(earlier)
 
 
 def test_network_that_goes_on_from_another_records_what_that_has_met(runs, tmp_path, monkeypatch):

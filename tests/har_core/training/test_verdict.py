@@ -9,7 +9,7 @@ import pytest
 
 from har_core.errors import DatasetError
 from har_core.model import bundle
-from har_core.model.manifest import INHERITED_FILE
+from har_core.model.manifest import INHERITED_FILE, SPLITS_FILE
 from har_core.model.records import read_splits
 from har_core.training.verdict import Verdict, judge_models
 from tests.drawing import CLASS_NAMES
@@ -58,6 +58,7 @@ def judge(models: Path, before: int, after: int) -> Verdict:
     ("before", "after", "outcome"),
     [
         (5, 0, "better"),
+        (20, 0, "better"),
         (0, 5, "worse"),
         (4, 0, "not distinguishable"),
         (7, 7, "not distinguishable"),
@@ -73,6 +74,8 @@ def test_a_model_is_better_or_worse_only_where_chance_hardly_explains_it(
     assert points in verdict.sentence
     assert re.search(r"right on \d+\.\d % instead of \d+\.\d % of", verdict.sentence)
     assert f"of {N} photographs" in verdict.sentence and verdict.n_left_out == 0
+    assert ("p < 0.001" in verdict.sentence) == (before == 20)
+    assert "p = 0.000" not in verdict.sentence
 
 
 def test_what_a_model_s_ancestors_may_have_learned_is_said(tmp_path: Path) -> None:
@@ -93,6 +96,9 @@ def test_classes_are_listed_by_how_much_they_changed(tmp_path: Path) -> None:
     table = judge(tmp_path, 5, 0).classes()
     assert table.index.tolist() == [CLASS_NAMES[code] for code in (1, 0, 2)]
     assert table["change"].tolist() == pytest.approx([2 / 13, 2 / 14, 1 / 13])
+    learned = tuple(np.flatnonzero(LABELS == 2))
+    fewer = judge_models(tmp_path / "old", write(tmp_path, "fewer", 0, learned)).classes()
+    assert fewer.index.tolist() == [CLASS_NAMES[code] for code in (1, 0)]
 
 
 def test_photographs_count_under_the_labels_that_were_chosen(tmp_path: Path) -> None:
@@ -154,3 +160,7 @@ def test_a_photograph_that_lies_there_twice_judges_once(tmp_path: Path) -> None:
         write_evaluated_bundle(tmp_path, table, CLASS_NAMES, name=name)
     comparison = judge_models(tmp_path / "old", tmp_path / "new").comparison
     assert {result.n for result in comparison.results.values()} == {N - 4}
+    for name in ("old", "new"):
+        (tmp_path / name / SPLITS_FILE).unlink()  # nothing tells which photographs they are
+    with pytest.raises(DatasetError, match="neither has learned from"):
+        judge_models(tmp_path / "old", tmp_path / "new")

@@ -178,6 +178,7 @@ def test_recipe_is_made_end_to_end_over_a_kill(tmp_path, monkeypatch):
         )
     assert (runs / "made" / "pixels.npy").exists()
     assert not list((runs / "made-teacher1").glob("*.npy"))  # of seven teachers they are 14 GB
+    assert read_splits(runs / "made-teacher1")["split"].value_counts()["train"] == 21
     refused = CliRunner().invoke(application(), options)
     assert "--resume" in str(refused.exception)
     draw_photo("running", seed=300).save(more / "between.jpg")
