@@ -207,7 +207,7 @@ def _export_for_hub(
 
 def _zip_of(folder: Path, manifest: BundleManifest) -> bytes:
     buffer = io.BytesIO()
-    with zipfile.ZipFile(buffer, "w", zipfile.ZIP_DEFLATED) as archive:
+    with zipfile.ZipFile(buffer, "w", zipfile.ZIP_DEFLATED, strict_timestamps=False) as archive:
         for relative in (MANIFEST_FILE, *manifest.files):
             archive.write(folder / relative, f"{manifest.name}/{relative}")
     return buffer.getvalue()
