@@ -93,6 +93,30 @@ def read_dataset(
     return dataset
 
 
+def table_in(folder: Path, columns: str | None = None) -> Path:
+    """Return the table of a dataset, whose photographs need not be there if it is ``train.csv``.
+
+    Raises
+    ------
+    HarError
+        If its labels are in none, or in several; or see `read_dataset`.
+    """
+    from har_core.dataset.layouts import CSV_FILE
+
+    usual = folder / CSV_FILE
+    if is_file(usual) or not is_folder(folder):
+        return usual
+    tables = read_dataset(folder, None, columns=columns).tables
+    if len(tables) == 1:
+        return tables[0]
+    named = shlex.quote(str(folder))
+    written = shlex.quote(str(folder / "labels.csv"))
+    raise HarError(
+        f"The labels of {folder} are in {'several tables' if tables else 'no table'}; make one: "
+        f"har scan {named} --csv {written}, then --table {written}"
+    )
+
+
 def warn_of_spellings(
     dataset: "Dataset", folder: Path, table: str | Path | None, columns: str | None
 ) -> None:

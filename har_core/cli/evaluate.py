@@ -17,6 +17,7 @@ from har_core.cli.datasets import (
     check_outputs,
     is_dataset_not_results,
     read_dataset,
+    table_in,
 )
 from har_core.cli.exit_codes import ExitCode
 from har_core.cli.options import ModelOption, OptionalDatasetOption, labels_option
@@ -161,7 +162,6 @@ def _evaluate_results(
     json_file: str | None,
 ) -> None:
     from har_core.dataset.columns import parse_columns
-    from har_core.dataset.layouts import CSV_FILE
     from har_core.evaluation.documents import metrics_json
     from har_core.scale.analyses import followed
     from har_core.scale.evaluating import evaluate_results
@@ -169,7 +169,7 @@ def _evaluate_results(
 
     if table is None and dataset is None:
         raise typer.BadParameter("name the --table of the labels, or the --dataset.")
-    labels = table or Path(dataset or "", CSV_FILE)
+    labels = table or table_in(dataset or Path(), columns)
     check_outputs([json_file], [labels])
     results = Results(location)
     with (

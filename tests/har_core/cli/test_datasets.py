@@ -8,7 +8,7 @@ import pandas as pd
 import pytest
 from typer.testing import CliRunner
 
-from har_core.cli.datasets import check_outputs, read_dataset
+from har_core.cli.datasets import check_outputs, read_dataset, table_in
 from har_core.cli.inputs import find_photographs
 from har_core.cli.main import application
 from har_core.dataset.table import open_dataset
@@ -56,6 +56,20 @@ def test_an_output_that_would_destroy_something_is_refused(
 ) -> None:
     with pytest.raises(HarError, match=reason):
         check_outputs([None, "-", inputs / output], dataset=open_dataset(inputs / "dataset"))
+
+
+def test_results_are_measured_by_the_labels_of_a_dataset_of_any_layout(tiny_dataset: Path) -> None:
+    usual = tiny_dataset / "train.csv"
+    assert table_in(tiny_dataset) == usual
+    other = usual.rename(tiny_dataset / "labels.csv")
+    assert table_in(tiny_dataset) == other
+    other.unlink()
+    (tiny_dataset / "train").rename(tiny_dataset / "running")
+    (tiny_dataset / "sitting").mkdir()
+    (tiny_dataset / "running" / "sitting_0.jpg").rename(tiny_dataset / "sitting" / "0.jpg")
+    command = ["evaluate", "results", "--dataset", str(tiny_dataset)]
+    said = str(CliRunner().invoke(application(), command).exception)
+    assert f"are in no table; make one: har scan {tiny_dataset} --csv {other}" in said
 
 
 def test_no_command_writes_over_a_table_of_labels(
