@@ -71,6 +71,25 @@ def test_a_decision_that_changes_nothing_leaves_no_step_to_undo(tiny_dataset: Pa
     other = (tiny_dataset / "train" / "sitting_0.jpg").read_bytes()
     (tiny_dataset / "train" / "running_0.jpg").write_bytes(other)
     assert len(decide(tiny_dataset, "exclude", ["running_0.jpg"]).steps) == 2
+    for label in ("sitting", "running"):
+        last = decide(tiny_dataset, "relabel", ["running_2.jpg"], label).relabelled
+        assert last == {"running_2.jpg": label}
+
+
+def test_a_table_without_any_label_is_kept_until_the_review_gives_one(tiny_dataset: Path) -> None:
+    table = tiny_dataset / "train.csv"
+    table.write_text("\n".join(line.split(",")[0] for line in table.read_text().splitlines()))
+    cleaned, said = cleaned_dataset(open_dataset(tiny_dataset))
+    assert (len(cleaned.rows), cleaned.labelled, "Left out" in said) == (12, False, False)
+    decide(tiny_dataset, "relabel", ["sitting_0.jpg"], "running")
+    cleaned, said = cleaned_dataset(open_dataset(tiny_dataset))
+    assert (len(cleaned.rows), cleaned.labelled) == (1, True)
+    assert said.endswith("Left out: 11 rows without a label.")
+
+
+def test_of_a_decision_about_some_of_its_photographs_each_keeps_its_own() -> None:
+    step = Decision("exclude", ("a.jpg", "b.jpg"), sha256=("1", "2"))
+    assert step.among({"b.jpg", "c.jpg"}).photographs == {"b.jpg": "2"}
 
 
 @pytest.mark.parametrize(

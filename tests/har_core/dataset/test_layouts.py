@@ -178,6 +178,9 @@ def test_class_folders_are_labels(tmp_path: Path, outer: str) -> None:
     assert dataset.rows["filename"].is_unique
     assert "split" not in dataset.rows
     assert dataset.notes == ("There is no train.csv: the labels are the names of 3 folders.",)
+    (tmp_path / "sizes.csv").write_text(f"filename,width\n{dataset.rows['filename'][0]},8\n")
+    (tmp_path / outer / CLASS_NAMES[0]).rename(tmp_path / outer / f"{CLASS_NAMES[0]} ")
+    assert open_dataset(tmp_path).rows["label"].tolist() == dataset.rows["label"].tolist()
 
 
 def test_splits_above_class_folders_are_used(tmp_path: Path) -> None:
@@ -219,6 +222,19 @@ def test_folders_of_nothing_but_photographs_are_no_classes(
     write_photos(tmp_path, [f"{folder}/{n}.jpg" for folder in folders for n in range(2)])
     with pytest.raises(DatasetError, match=r"There is no .*train\.csv"):
         open_dataset(tmp_path)
+
+
+def test_photographs_of_a_split_without_classes_make_no_split(tmp_path: Path) -> None:
+    write_photos(tmp_path, ["train/images/a/0.jpg", "train/images/b/0.jpg", "test/images/0.jpg"])
+    dataset = open_dataset(tmp_path)
+    assert dataset.rows["label"].tolist() == ["a", "b"] and "split" not in dataset.rows
+    assert "1 photograph in no such folder is passed over" in dataset.notes[0]
+
+
+def test_one_class_in_folders_of_splits_is_one(tmp_path: Path) -> None:
+    write_photos(tmp_path, ["train/a/0.jpg", "test/a/1.jpg"])
+    rows = open_dataset(tmp_path).rows
+    assert rows["label"].tolist() == ["a", "a"] and rows["split"].tolist() == ["test", "train"]
 
 
 def test_a_class_may_be_called_like_its_split(tmp_path: Path) -> None:
@@ -309,9 +325,14 @@ def test_a_table_that_lists_folders_of_splits_keeps_them(tmp_path: Path) -> None
     assert "split" not in open_dataset(tmp_path).rows
 
 
-def test_a_table_is_found_in_the_dataset_too(tiny_dataset: Path) -> None:
+def test_a_table_is_found_in_the_dataset_too(
+    tiny_dataset: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     (tiny_dataset / "train.csv").rename(tiny_dataset / "labels.csv")
     assert open_dataset(tiny_dataset, "labels.csv").tables == (tiny_dataset / "labels.csv",)
+    monkeypatch.chdir(tmp_path)
+    shutil.copy(tiny_dataset / "labels.csv", "labels.csv")
+    assert open_dataset(tiny_dataset, "labels.csv").tables == (Path("labels.csv"),)
     with pytest.raises(DatasetError, match=r"There is no nowhere\.csv"):
         open_dataset(tiny_dataset, "nowhere.csv")
 
@@ -322,6 +343,21 @@ def test_metadata_without_labels_takes_them_from_class_folders(tmp_path: Path) -
     dataset = open_dataset(tmp_path)
     assert list(dataset.rows["label"]) == ["a", "b"]
     assert list(dataset.records["note"]) == ["x", "y"]
+    with (tmp_path / "metadata.csv").open("a") as table:
+        table.write("train/a/gone.png,z\n")
+    assert list(open_dataset(tmp_path).rows["label"]) == ["a", "b", ""]
+
+
+def test_a_table_of_none_of_the_photographs_is_opened_beside_these(tiny_dataset: Path) -> None:
+    (tiny_dataset / "train.csv").write_text("filename,label\na.jpg,x\nb.jpg,y\n")
+    dataset = open_dataset(tiny_dataset)
+    assert (len(dataset.rows), len(dataset.unlisted), dataset.missing) == (2, 12, "")
+
+
+def test_a_chosen_column_of_labels_takes_the_place_of_another(tiny_dataset: Path) -> None:
+    (tiny_dataset / "train.csv").write_text("filename,label,Class\nrunning_0.jpg,0,run\n")
+    dataset = open_dataset(tiny_dataset, columns={"label": "Class"})
+    assert dataset.table.to_dict("list") == {"filename": ["running_0.jpg"], "label": ["run"]}
 
 
 def test_links_into_a_cache_are_followed_only_where_the_operator_says_so(
@@ -469,7 +505,7 @@ def test_labels_of_one_split_are_kept_where_another_has_none(tmp_path: Path) -> 
 def test_tables_of_several_headings_become_one_that_can_be_read_again(tmp_path: Path) -> None:
     write_photos(tmp_path, ["train/a.png", "test/b.png"])
     (tmp_path / "test" / "metadata.csv").write_text("Image,Target,X\nb.png,run,1\n")
-    (tmp_path / "train" / "metadata.csv").write_text("image,class,x\na.png,sit,2\n")
+    (tmp_path / "train" / "metadata.csv").write_text("image,class,x,Target\na.png,sit,2,9\n")
     dataset = open_dataset(tmp_path)
     cleaned = tmp_path / "cleaned.csv"
     cleaned.write_text(labels_csv(dataset.table, dataset.columns))
