@@ -9,7 +9,13 @@ import pytest
 from anyio.from_thread import start_blocking_portal
 from starlette.applications import Starlette
 from starlette.middleware.gzip import GZipMiddleware
-from starlette.responses import FileResponse, HTMLResponse, PlainTextResponse, Response
+from starlette.responses import (
+    FileResponse,
+    HTMLResponse,
+    PlainTextResponse,
+    Response,
+    StreamingResponse,
+)
 from starlette.routing import Route
 from starlette.testclient import TestClient
 from starlette_compress import CompressMiddleware
@@ -44,6 +50,7 @@ def client(asked, tmp_path):
     routes = [
         Route("/dataset", document),
         Route("/static/app.js", script),
+        Route("/parts", lambda _: StreamingResponse(iter(DOCUMENT), media_type="text/html")),
         Route("/health", lambda _: PlainTextResponse(DOCUMENT)),
     ]
     # Streamlit compresses by itself.
@@ -81,6 +88,12 @@ def test_head_of_a_document_promises_no_wrong_length(client):
     whole = client.get("/dataset", headers=wanted).content
     assert (answer.status_code, answer.content) == (200, b"")
     assert answer.headers.get("content-length") in (None, str(len(whole)))
+
+
+def test_document_that_comes_in_parts_is_completed_as_a_whole(client):
+    wanted = {"accept": "text/html", "accept-encoding": "identity"}
+    whole, parts = (client.get(path, headers=wanted) for path in ("/dataset", "/parts"))
+    assert parts.text == whole.text
 
 
 def test_anything_else_passes_unchanged(client):

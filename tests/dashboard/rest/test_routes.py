@@ -149,6 +149,7 @@ def test_explanation_is_a_map_of_cells_and_on_request_a_picture(client):
         assert drawn["action"] == "sitting"
         picture = Image.open(io.BytesIO(base64.b64decode(drawn["overlay"])))
         assert (picture.format, picture.size) == ("PNG", (224, 224))
+        assert picture.getchannel("B").getextrema()[1] > 0  # of the photograph: the map has none
 
 
 @pytest.mark.parametrize(

@@ -39,6 +39,9 @@ def write_graph(
     cast: int | None = None,
     renamed: str | None = None,
     conditional: bool = False,
+    takes: int = TensorProto.FLOAT,
+    small_logits: bool = False,
+    over_batch: str | None = None,
 ) -> None:
     """Write what PyTorch exports: convolution, pooling, a dense layer."""
     rng = np.random.default_rng(3)
@@ -49,7 +52,12 @@ def write_graph(
         "whole": np.array(255.0),
         "half": np.array(0.5),
     }
+    if small_logits:
+        weights |= {"matrix": np.zeros((4, outputs)), "bias": np.linspace(0.2, 0.6, outputs)}
     nodes, last = [], "input.1"
+    if takes != TensorProto.FLOAT:
+        nodes.append(helper.make_node("Cast", [last], ["float32"], to=TensorProto.FLOAT))
+        last = "float32"
     if not channels_first:
         nodes.append(helper.make_node("Transpose", [last], ["first"], perm=[0, 3, 1, 2]))
         last = "first"
@@ -65,12 +73,16 @@ def write_graph(
         helper.make_node("GlobalAveragePool", ["active"], ["pooled"]),
         *(conditional_nodes("pooled", "half", "chosen") if conditional else ()),
         helper.make_node("Flatten", ["chosen" if conditional else "pooled"], ["flat"]),
-        helper.make_node("Gemm", ["flat", "matrix", "bias"], ["output"]),
+        *dense_nodes("flat", "output", in_two=small_logits),
     ]
     if ending:
         nodes.append(helper.make_node(ending, ["output"], ["ended"]))
     shape = [batch, 3, side, side] if channels_first else [batch, side, side, 3]
     result = "ended" if ending else "output"
+    if over_batch:
+        nodes.append(helper.make_node("ReduceMean", [result], ["mean"], axes=[0], keepdims=1))
+        nodes.append(helper.make_node("Sub", [result, "mean"], ["mixed"]))
+        result = over_batch
     if rounded:
         nodes += quantised_nodes(result, "step", "none", "rounded")
         result = "rounded"
@@ -91,13 +103,23 @@ def write_graph(
     graph = helper.make_graph(
         nodes,
         "exported",
-        [helper.make_tensor_value_info("input.1", TensorProto.FLOAT, shape)],
+        [helper.make_tensor_value_info("input.1", takes, shape)],
         [helper.make_tensor_value_info(result, cast or TensorProto.FLOAT, [batch, outputs])],
         tensors,
     )
     opsets = [helper.make_opsetid("", 17), *([helper.make_opsetid(domain, 1)] if domain else [])]
     model = helper.make_model(graph, opset_imports=opsets, ir_version=8)
     onnx.save(model, path, save_as_external_data=external, location="w.data", size_threshold=0)
+
+
+def dense_nodes(source: str, result: str, *, in_two: bool) -> list[onnx.NodeProto]:
+    """Return a dense layer, as PyTorch exports it or as TensorFlow does."""
+    if not in_two:
+        return [helper.make_node("Gemm", [source, "matrix", "bias"], [result])]
+    return [
+        helper.make_node("MatMul", [source, "matrix"], ["product"]),
+        helper.make_node("Add", ["product", "bias"], [result]),
+    ]
 
 
 def stored_nodes(how: str, tensors: list[onnx.TensorProto]) -> list[onnx.NodeProto]:
@@ -204,6 +226,16 @@ def test_one_output_becomes_two_classes(ending, kind, models, tmp_path):
     assert got.sum(axis=1) == pytest.approx(1)
 
 
+def test_logits_that_could_be_probabilities_are_known_by_the_layer_that_gives_them(
+    models, tmp_path
+):
+    write_graph(tmp_path / "model.onnx", small_logits=True)
+    import_it(tmp_path)
+    logits = np.linspace(0.2, 0.6, 3)[np.newaxis].repeat(3, axis=0)
+    got = load_model("it").predict_probabilities(photographs())
+    assert got == pytest.approx(softmax(logits), abs=1e-6)
+
+
 def test_probabilities_stay_what_they_are(models, tmp_path):
     source = tmp_path / "model.onnx"
     write_graph(source, ending="Softmax")
@@ -297,6 +329,9 @@ def test_broken_weights_are_called_so(models, tmp_path):
         ({"ending": "Relu"}, "must end in a softmax"),
         ({"ending": "Softmax", "rounded": True}, "rounded; .* without rounding its softmax"),
         ({"domain": "my.own"}, "operations of my.own"),
+        ({"over_batch": "mean"}, r"outputs of shape \(1, 3\) for 8 pictures"),
+        ({"over_batch": "mixed"}, "answers differently for several pictures at once"),
+        ({"takes": TensorProto.FLOAT16}, "another type than float32"),
         ({"side": 0}, "only square RGB pictures of a fixed size"),
         ({"side": 100_000}, "S at most 4096"),
     ],
