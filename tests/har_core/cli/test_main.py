@@ -71,6 +71,16 @@ def test_folder_is_predicted_as_lines_for_a_pipe(run, photos):
     assert [line.split("\t")[7] for line in unsure.splitlines()] == ["unsure"] * 3
 
 
+def test_no_answer_is_written_over_what_is_read(run, photos):
+    table = photos / "list.txt"
+    table.write_text("running.jpg\n")
+    before = table.read_bytes()
+    for option in ("--csv", "--json"):
+        refused = run("predict", table, option, table)
+        assert refused.returncode == 2 and "list.txt" in refused.stderr
+    assert table.read_bytes() == before
+
+
 def test_names_and_what_lies_beside_photographs_reach_the_terminal_as_text(run, photos):
     (photos / "a\nb\x1b[31m.jpg").write_bytes(photo_bytes())
     (photos / "c\td.jpg").write_bytes(b"no picture")

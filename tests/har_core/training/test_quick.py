@@ -36,7 +36,12 @@ from har_core.model.records import (
 from har_core.progress import silent
 from har_core.storage.files import sha256_of_file
 from har_core.training import publication
-from har_core.training.efforts import check_changes, effort_settings, fine_tunable
+from har_core.training.efforts import (
+    check_changes,
+    effort_settings,
+    fine_tunable,
+    train_with_effort,
+)
 from har_core.training.model_card import summarise
 from har_core.training.preparation import SplitDataset, split_dataset
 from har_core.training.quick import run as quick_run
@@ -373,7 +378,13 @@ def test_fine_tuning_goes_on_from_the_network_behind_a_quick_model(
     assert effort_settings("full", base).backbone_weights == "imagenet"
 
 
-def test_settings_of_an_effort_can_be_changed_where_they_mean_something(base: Path) -> None:
+def test_settings_of_an_effort_can_be_changed_where_they_mean_something(
+    base: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    given: list[dict[str, Any]] = []
+    monkeypatch.setattr(quick_run, "train_quick", lambda *of, **rest: given.append(rest))
+    train_with_effort("quick", base, "x", base, changes={"seed": 3})
+    assert given[0]["seed"] == 3
     full = effort_settings(
         "full", base, {"epochs": 3, "mixup": 0.0, "backbone_weights": "here.keras"}
     )

@@ -12,7 +12,7 @@ from typer.testing import CliRunner
 from har_core.cli.main import application
 from har_core.errors import HarError
 from har_core.model import bundle
-from har_core.model.manifest import SPLITS_FILE, TRAINING_LOG_FILE, UNLABELLED_FILE
+from har_core.model.manifest import INHERITED_FILE, SPLITS_FILE, TRAINING_LOG_FILE, UNLABELLED_FILE
 from har_core.model.records import read_splits
 from har_core.storage.locks import folder_to_oneself
 from har_core.training.distillation import recipe as making
@@ -192,6 +192,7 @@ def test_recipe_is_made_end_to_end_over_a_kill(tmp_path, monkeypatch):
     log = pd.read_csv(folder / TRAINING_LOG_FILE)
     assert log["epoch"].tolist() == [1, 2, 3]  # the first was not repeated
     assert manifest.training["photographs"]["unlabelled"] == 3
+    assert INHERITED_FILE in manifest.files and manifest.training["unrecorded"] == []
     assert pd.read_parquet(folder / UNLABELLED_FILE)["filename"].tolist() == [
         "0.jpg",
         "1.jpg",

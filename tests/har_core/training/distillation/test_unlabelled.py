@@ -23,9 +23,11 @@ def test_copies_and_near_duplicates_of_held_out_photographs_are_not_learned_from
     folder.mkdir(parents=True)
     draw_photo("running", seed=101).save(folder / "new.jpg")
     (folder / "notes.txt").write_text("no photograph")
-    shutil.copy(prepared.table["path"].iloc[0], folder / "copy.jpg")
-    test_photo = Image.open(prepared.table["path"].iloc[prepared.rows_of("test")[0]])
-    test_photo.transpose(Image.Transpose.FLIP_LEFT_RIGHT).save(folder / "mirrored.jpg")
+    paths = prepared.table["path"]
+    shutil.copy(paths.iloc[prepared.rows_of("train")[0]], folder / "copy.jpg")
+    for split in ("validation", "test"):
+        photo = Image.open(paths.iloc[prepared.rows_of(split)[0]])
+        photo.transpose(Image.Transpose.FLIP_LEFT_RIGHT).save(folder / f"mirrored {split}.jpg")
     found = read_unlabelled(tmp_path / "more", prepared, tmp_path)
     assert found.table["filename"].tolist() == ["deep/new.jpg"]
     assert found.pixels.shape == (1, 256, 256, 3)
