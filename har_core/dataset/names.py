@@ -277,8 +277,7 @@ class _Search:
         split, bases = split_of_folder(folder), () if elsewhere else self._bases
         is_here = folder and any(self.files.exists(f"{b}/{folder}" if b else folder) for b in bases)
         # The longest end of the path that a file has; of a folder that is here, the file is not.
-        longest = 1 if is_here else min(len(keyed), self._deepest)
-        for start in range(len(keyed) - longest, len(keyed)):
+        for start in range(max(len(keyed) - self._deepest, 0), len(keyed)):
             found = [file for file in by_end.get(tuple(keyed[start:]), ()) if file not in taken]
             allowed = [file for file in found if not _is_other_split(file, split)]
             if allowed:

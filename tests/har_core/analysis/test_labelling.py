@@ -17,6 +17,10 @@ def test_doubtful_ones_that_differ_come_first() -> None:
     assert (np.diff(choice.margins) >= 0).all()
     assert choice.class_names.tolist() == ["run", "sit"]
     assert choice.probabilities.shape == (3, 2)
+    torn = np.full((44, 2), 0.5)  # a model's answers, which do not count beside labels
+    assert choose_to_label(features, labels, np.arange(44), torn, n=3).rows.tolist() == [
+        *choice.rows
+    ]
     everything = choose_to_label(features, labels, np.arange(44), n=100)
     assert sorted(everything.rows) == np.flatnonzero(labels == "").tolist()
 

@@ -157,6 +157,11 @@ def test_planted_labels_lead_the_queue_of_a_drawn_dataset(
     some = photographs.index[[7, 3]]
     again = collect_opinions(photographs, analysis, model, rows=some)[2]
     pd.testing.assert_frame_equal(again.probabilities, sources[2].probabilities.loc[some])
+    clapping = photographs.index[photographs["label"].eq("clapping")]
+    nobody = photographs["label"].eq("sitting") | photographs.index.isin(clapping[1:])
+    few = photographs.assign(label=photographs["label"].mask(nobody, ""))
+    votes = collect_opinions(few, analysis, model, rows=some)[2].probabilities
+    assert votes["running"].ge(0.9).all()  # who has no label has no vote
     queue = review_queue(photographs, [*sources, opinions_of_duplicates(photographs)], {})
     assert set(queue["filename"][:2]) == {"copy.jpg", "sitting_0.jpg"}
     planted = queue[queue["filename"] == "clapping_3.jpg"].iloc[0]

@@ -50,6 +50,25 @@ def test_a_dot_is_the_tables_own_folder_where_the_photo_folder_has_one_of_the_na
     assert found.notes == []
 
 
+def test_a_name_that_differs_is_no_photograph_that_another_machine_s_path_means(
+    tmp_path: Path,
+) -> None:
+    found = matched(tmp_path, ["train/a.jpg"], ["C:\\me\\a.jpg", "A.JPG"])
+    assert found.files == ["train/a.jpg", None]
+    found = matched(tmp_path, [], ["/mnt/elsewhere/old/a.jpg", "A.JPG"])
+    assert found.problems == ["", "missing (other rows mean train/a.jpg, too)"]
+
+
+def test_a_path_from_elsewhere_means_a_photograph_in_a_folder_of_another_name(
+    tmp_path: Path,
+) -> None:
+    found = matched(tmp_path, ["photos/a.jpg"], ["/old/train/a.jpg"])
+    assert found.files == ["photos/a.jpg"]
+    assert matched(tmp_path, ["a.jpg"], ["../a.jpg"]).problems == [
+        "several files fit: a.jpg, photos/a.jpg"
+    ]
+
+
 def test_a_photograph_that_its_folder_lacks_is_missing(tmp_path: Path) -> None:
     """Image_2.jpg is in train/ only; a row that says test/ does not mean that one."""
     found = matched(tmp_path, TWO_FOLDERS, ["test/Image_2.jpg", "C:\\me\\test\\Image_2.jpg"])
@@ -143,6 +162,9 @@ def test_an_existing_file_outside_is_not_replaced_by_one_inside(tmp_path: Path) 
     listed = [str(tmp_path / "other" / "a.jpg")]
     found = match_names(listed, DatasetFiles(root, follow_links=True))
     assert found.problems == ["lies outside of the dataset's folder"]
+    (root / "train" / "a.jpg").unlink()
+    found = match_names(listed, DatasetFiles(root, follow_links=False))
+    assert found.problems == [MISSING]  # a visitor does not learn what there is outside
 
 
 def test_an_address_is_never_a_file(tmp_path: Path) -> None:
