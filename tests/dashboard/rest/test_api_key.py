@@ -50,6 +50,10 @@ def test_key_opens_every_route(client, headers):
         assert answer.status_code == 200, path
 
 
+def test_name_of_the_scheme_may_be_written_in_any_case(client):
+    assert client.get("/models", headers={"Authorization": b"bearer " + KEY.encode()}).is_success
+
+
 def test_openapi_says_which_routes_need_a_key_and_only_health_needs_none(client):
     document = client.get("/openapi.json").json()
     needed = {

@@ -59,6 +59,15 @@ def test_requests_are_counted_by_route_and_status_and_timed(client):
     assert 0 < counted(client, "har_request_seconds_sum", route="/predict") - took < PATIENCE_S
 
 
+def test_a_defect_is_counted_as_one(client, monkeypatch):
+    failed = {"route": "/models", "method": "GET", "status": "500"}
+    before = counted(client, "har_requests_total", **failed)
+    monkeypatch.setattr(routes, "list_models", lambda: 1 / 0)
+    with pytest.raises(ZeroDivisionError):  # by the test's client: a server logs it
+        client.get("/models")
+    assert counted(client, "har_requests_total", **failed) == before + 1
+
+
 def test_a_slash_at_the_end_does_not_hide_a_route(client, lines):
     answered = {"route": "/models", "method": "GET", "status": "200"}
     before = counted(client, "har_requests_total", **answered)
