@@ -163,6 +163,7 @@ def test_results_of_the_program_are_no_tables_of_labels(tiny_dataset: Path) -> N
     (tiny_dataset / "p.csv").write_text("filename,label,prediction,confidence\na,b,b,0.5\n")
     (tiny_dataset / "decisions.csv").write_text("filename,label,decision,new_label\na,b,exclude,\n")
     (tiny_dataset / "actions.csv").write_text("file,action_1,confidence_1,error\na,b,0.5,\n")
+    assert not is_label_table(tiny_dataset / "actions.csv")  # and may be written again
     failed, found = {"filename": "a", "error": "b"}, {"filename": "c", "action": "d"}
     for name, rows in (("failed", [failed]), ("both", [failed, found | {"all_predictions": {}}])):
         (tiny_dataset / f"{name}.json").write_text(json.dumps(rows))
