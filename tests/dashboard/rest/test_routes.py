@@ -17,7 +17,7 @@ from streamlit.runtime import Runtime
 import har_core
 from dashboard.app import app
 from dashboard.rest import default_model, models, routes, uploads
-from har_core import ActionModel, Prediction
+from har_core import ActionModel, InvalidImageError, Prediction
 from har_core.model import bundle
 from tests.drawing import CLASS_NAMES, draw_photo, encode, photo_bytes, write_tiny_bundle
 from tests.guarded import checkerboard, write_guarded_bundle
@@ -347,6 +347,17 @@ def test_file_that_is_no_image_is_415(client, data):
     answer = client.post("/predict", files={"file": ("photo.jpg", data, "image/jpeg")})
     assert answer.status_code == 415
     assert answer.json()["error"]
+
+
+def test_photograph_that_the_model_has_no_answer_to_is_503_and_not_its_sender_s_fault(
+    client, monkeypatch
+):
+    def predict(*_, **__):
+        raise InvalidImageError("The model gives no probabilities for it.", "no_answer")
+
+    monkeypatch.setattr(ActionModel, "predict", predict)
+    answer = client.post("/predict", files={"file": photo_part()})
+    assert (answer.status_code, "no probabilities" in answer.json()["error"]) == (503, True)
 
 
 def test_too_many_pixels_is_413(client):
