@@ -77,7 +77,10 @@ def test_splits_of_folders_are_used_and_copies_of_what_measures_left_out(tmp_pat
     assert len(by_split["validation"]) == 3
     assert list(prepared.skipped["filename"]) == ["train/running/copy.jpg"]
     assert prepared.skipped["reason"].iloc[0].startswith("near duplicate")
-    record = training_record(TrainingSettings(), prepared, seconds=1)
+    paths = {"backbone_weights": "/home/me/a.keras", "splits_of": "/home/me/b"}
+    settings = TrainingSettings(**paths, unlabelled="/home/me/c", teachers=("/home/me/d",))
+    record = training_record(settings, prepared, seconds=1)
+    assert "/home" not in str(record)  # names tell nothing of this machine
     assert record["photographs"] == {"train": 36, "test": 12, "validation": 3}
 
 
