@@ -46,7 +46,7 @@ from dashboard.rest.refusals import (
     answer_invalid_image,
     answer_no_model,
 )
-from dashboard.rest.unread import ReadBeforeRefusing
+from dashboard.rest.unread import ReadRefused
 from dashboard.rest.uploads import (
     MAX_BATCH_BYTES,
     MAX_BATCH_FILES,
@@ -286,7 +286,7 @@ def install(app: FastAPI, *, prefix: str = "", pages: frozenset[str] = frozenset
     paths = {getattr(route, "path", ""): _method_of(route) for route in router.routes}
     api = {**paths, DOCS: "GET", app.openapi_url or "": "GET"}
     app.add_middleware(Addresses, prefix=prefix, api=api, pages=pages)
-    app.add_middleware(ReadBeforeRefusing)
+    app.add_middleware(ReadRefused)
     app.add_middleware(telemetry.RequestTelemetry, routes=frozenset(paths), prefix=prefix)
 
 

@@ -8,16 +8,16 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 # Twice the largest upload; who sends more learns that the connection ends.
 _MOST_BYTES: Final = 200 * 2**20
-_MOST_S: Final = 60.0
+_MOST_S: Final = 30.0  # as of nginx (`lingering_time`)
 _STOPPED_COMING: Final = 408
 
 
-class ReadBeforeRefusing:
-    """ASGI middleware that lets an upload arrive before its refusal is sent.
+class ReadRefused:
+    """ASGI middleware that refuses an upload at once, and ends the answer when all has arrived.
 
-    A server that answers and closes meanwhile resets the connection, and whoever asked for an end
-    of it (Python's urllib, proxies that speak HTTP/1.0) loses the answer. Who sends ``Expect``
-    waits for the answer, and sends nothing.
+    A server that closes the connection meanwhile resets it, and whoever asked for an end of it
+    (Python's urllib, proxies that speak HTTP/1.0) loses the answer. Who sends ``Expect`` waits for
+    the answer, and sends nothing.
 
     Parameters
     ----------
@@ -40,10 +40,17 @@ class ReadBeforeRefusing:
             comes_more = message["type"] == "http.request" and message.get("more_body", False)
             return message
 
-        async def read_then_send(message: Message) -> None:
-            is_refusal = message.get("status", 0) >= 400 and message["status"] != _STOPPED_COMING
-            if is_refusal and comes_more:
+        is_refusal = False
+
+        async def send_then_read(message: Message) -> None:
+            nonlocal is_refusal
+            if "status" in message:
+                is_refusal = message["status"] >= 400 and message["status"] != _STOPPED_COMING
+            elif is_refusal and comes_more and not message.get("more_body", False):
+                # Whole by its length; only with the end of it the server closes the connection.
+                await send({**message, "more_body": True})
                 await throw_away()
+                message = {"type": "http.response.body"}
             await send(message)
 
         async def throw_away() -> None:
@@ -53,9 +60,9 @@ class ReadBeforeRefusing:
                     while comes_more and left > 0:
                         left -= len((await watched()).get("body", b""))
             except TimeoutError:
-                return  # the answer may still arrive
+                return  # who sends so slowly has had time to read the answer
 
-        await self._app(scope, watched, read_then_send)
+        await self._app(scope, watched, send_then_read)
 
 
 def _brings_body(headers: Headers) -> bool:

@@ -167,11 +167,11 @@ def test_size_that_is_not_announced_counts_as_the_largest(monkeypatch, declared,
 HEAD = b'--B\r\nContent-Disposition: form-data; name="file"; filename="a.jpg"\r\n\r\n'
 
 
-def answer_to_upload(receive, path="/predict", headers=()):
+def answer_to_upload(receive, path="/predict", headers=(), sent=None):
     """Return status and headers that a photograph is answered with which arrives so."""
     app = FastAPI()
     routes.install(app)
-    sent = []
+    sent = [] if sent is None else sent
 
     async def send(message):
         sent.append(message)
@@ -214,7 +214,7 @@ def test_upload_that_stalls_or_trickles_is_408_and_gives_its_place_back(
     ("path", "status"),
     [("/predict", 413), ("/predict?model=x", 404), ("/health", 405), ("/x", 404)],
 )
-def test_refusal_waits_for_what_its_sender_still_sends(tiny_models, monkeypatch, path, status):
+def test_what_is_sent_in_spite_of_a_refusal_is_read(tiny_models, monkeypatch, path, status):
     monkeypatch.setattr(uploads, "MAX_BYTES", 1_000)
     monkeypatch.setattr(uploads, "_FRAMING_BYTES", 200)
     monkeypatch.setattr(unread, "_MOST_BYTES", 4_000)
@@ -236,13 +236,16 @@ def test_refusal_waits_for_what_its_sender_still_sends(tiny_models, monkeypatch,
     assert sent(30, expect="100-continue") <= 13  # and who waits for the answer sends nothing
 
 
-def test_sender_who_stops_gets_a_refusal_all_the_same(tiny_models, monkeypatch):
+def test_sender_who_stops_gets_a_refusal_at_once(tiny_models, monkeypatch):
     monkeypatch.setattr(unread, "_MOST_S", 0.02)
+    answer = []
 
     async def stop():
+        assert [bool(message.get("body")) for message in answer] == [False, True]
         await asyncio.sleep(5)
 
-    assert answer_to_upload(stop, "/nowhere")[0] == 404
+    assert answer_to_upload(stop, "/nowhere", sent=answer)[0] == 404
+    assert [message.get("more_body", False) for message in answer] == [False, True, False]
 
 
 def test_sender_who_hangs_up_is_no_defect_and_gives_its_place_back(tiny_models):
