@@ -6,8 +6,8 @@ from typing import Final
 from starlette.datastructures import Headers
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-# Twice the largest upload; who sends more learns that the connection ends.
-_MOST_BYTES: Final = 200 * 2**20
+# Half as much again as the largest photograph; who sends more learns that the connection ends.
+_MOST_BYTES: Final = 32 * 2**20
 _MOST_S: Final = 30.0  # as of nginx (`lingering_time`)
 _STOPPED_COMING: Final = 408
 
