@@ -1,6 +1,7 @@
 """Buttons that exclude, relabel or confirm photographs, and undo it."""
 
 from collections.abc import Callable, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any, Final
 
@@ -8,6 +9,7 @@ import streamlit as st
 
 from dashboard.dataset.view import BY_IDENTITY, DatasetView
 from dashboard.resources import file_stamp
+from dashboard.widgets.filters import label_field
 from dashboard.widgets.messages import show_failure
 from dashboard.wording.names import escape_markdown, human_name, markdown_name
 from har_core.dataset.decisions import (
@@ -129,19 +131,11 @@ def show_decision_buttons(
         on_click=decide_about,
         args=(view, "exclude", names),
     )
-    relabel = f"{key}_relabel"
-    st.selectbox(
+    label_field(
         "Relabel to",
         class_names_of(view),
-        index=None,
-        format_func=human_name,
-        placeholder="Relabel to",
-        accept_new_options=True,
-        key=relabel,
-        label_visibility="collapsed",
-        width=190,
-        on_change=_relabel_to_chosen,
-        args=(view, names, relabel),
+        key=f"{key}_relabel",
+        on_chosen=partial(decide_about, view, "relabel", names),
     )
     if suggested:
         st.button(
@@ -173,13 +167,6 @@ def show_decision_buttons(
         on_click=decide_about,
         args=(view, "keep", names),
     )
-
-
-def _relabel_to_chosen(view: DatasetView, filenames: list[str], key: str) -> None:
-    label = st.session_state.get(key)
-    st.session_state[key] = None
-    if label:
-        decide_about(view, "relabel", filenames, label)
 
 
 def decide_about(view: DatasetView, action: Any, filenames: list[str], label: str = "") -> None:

@@ -1,13 +1,15 @@
 """What can be decided about an evaluated photograph, there where it is opened."""
 
 from collections.abc import Sequence
+from functools import partial
 from typing import Any
 
 import streamlit as st
 
 from dashboard.resources import opened_dataset
+from dashboard.widgets.filters import label_field
 from dashboard.widgets.messages import show_failure
-from dashboard.wording.names import escape_markdown, human_name, markdown_name
+from dashboard.wording.names import escape_markdown, markdown_name
 from har_core.dataset.decisions import decide, load_decisions
 from har_core.errors import DatasetError
 from har_core.model.fields import check_class_names
@@ -59,20 +61,12 @@ def show_relabelling(path: str, dataset: str, class_names: Sequence[str]) -> Non
             text = text or f"Relabelled to {markdown_name(decision.label)}"
             st.badge(f"{text} in the dataset", icon=":material/edit_note:", color="primary")
     # Each photograph has buttons of its own: a click means the one that was seen.
-    relabel = f"evaluated_relabel {filename}"
     with st.container(horizontal=True):
-        st.selectbox(
+        label_field(
             "Relabel to",
             sorted({*class_names, *decisions.relabelled.values()}),
-            index=None,
-            format_func=human_name,
-            placeholder="Relabel to",
-            accept_new_options=True,
-            key=relabel,
-            label_visibility="collapsed",
-            width=190,
-            on_change=_relabel,
-            args=(dataset, seen, relabel),
+            key=f"evaluated_relabel {filename}",
+            on_chosen=partial(_decide, dataset, seen, "relabel"),
         )
         for title, icon, action in (
             ("Right as it is", "done_all", "confirm"),
@@ -94,13 +88,6 @@ def show_relabelling(path: str, dataset: str, class_names: Sequence[str]) -> Non
                 args=(dataset, seen, "keep"),
             )
     st.caption("For the next training; this evaluation keeps the labels that it was made with.")
-
-
-def _relabel(dataset: str, seen: dict[str, str], key: str) -> None:
-    label = st.session_state.get(key)
-    st.session_state[key] = None
-    if label:
-        _decide(dataset, seen, "relabel", label)
 
 
 def _decide(dataset: str, seen: dict[str, str], action: Any, label: str = "") -> None:

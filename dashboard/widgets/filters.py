@@ -1,6 +1,6 @@
-"""Filters of photographs that the page's address keeps."""
+"""Filters of photographs that the page's address keeps, and the choice of a label."""
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 
 import streamlit as st
 
@@ -28,6 +28,36 @@ def class_filter(title: str, class_names: Iterable[str], *, key: str) -> str:
         format_func=lambda name: human_name(name) or "All classes",
         key=key,
         bind="query-params",
+    )
+
+
+def label_field(
+    title: str,
+    class_names: Sequence[str],
+    *,
+    key: str,
+    on_chosen: Callable[[str], None],
+    placeholder: str = "",
+) -> None:
+    """Draw a field to choose a label in, or to type a new one, which is called back with it."""
+
+    def take() -> None:
+        label = st.session_state.get(key)
+        st.session_state[key] = None
+        if label:
+            on_chosen(label)
+
+    st.selectbox(
+        title,
+        class_names,
+        index=None,
+        format_func=human_name,
+        placeholder=placeholder or title,
+        accept_new_options=True,
+        key=key,
+        label_visibility="collapsed",
+        width=190,
+        on_change=take,
     )
 
 

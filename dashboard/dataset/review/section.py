@@ -1,6 +1,7 @@
 """The Dataset page's review: one doubtful photograph after another, one key for each decision."""
 
 from collections.abc import Hashable
+from functools import partial
 from typing import Any, Final
 
 import pandas as pd
@@ -30,8 +31,8 @@ from dashboard.dataset.review.unlabelled import (
     start_batch,
 )
 from dashboard.dataset.view import DatasetView, section
-from dashboard.widgets.filters import class_filter
-from dashboard.wording.names import escape_markdown, human_name, markdown_name
+from dashboard.widgets.filters import class_filter, label_field
+from dashboard.wording.names import escape_markdown, markdown_name
 from har_core.analysis.review import REVIEW_KINDS
 from har_core.dataset.decisions import undo
 from har_core.wording import counted
@@ -194,18 +195,12 @@ def _show_buttons(view: DatasetView, row: pd.Series, place: Place) -> None:
             args=(view, place, "exclude", names),
         )
         key = st.session_state[_ASKED] = f"{_OTHER} {row.name}"
-        st.selectbox(
+        label_field(
             "Another class",
             [name for name in class_names_of(view) if name != row["label"]],
-            index=None,
-            format_func=human_name,
-            placeholder="Another class  /" if row["label"] or row["suggested"] else "Class  /",
-            accept_new_options=True,
             key=key,
-            label_visibility="collapsed",
-            width=190,
-            on_change=_relabel_to_typed,
-            args=(view, place, names, key),
+            on_chosen=partial(_relabel_to_typed, view, place, names, key),
+            placeholder="Another class  /" if row["label"] or row["suggested"] else "Class  /",
         )
         _slash_key(key="review_slash", data={"photograph": row["filename"]})
     with st.container(horizontal=True, vertical_alignment="center"):
@@ -300,13 +295,11 @@ def _decide(
     decide_about(view, action, names, label)
 
 
-def _relabel_to_typed(view: DatasetView, place: Place, names: list[str], key: str) -> None:
+def _relabel_to_typed(
+    view: DatasetView, place: Place, names: list[str], key: str, label: str
+) -> None:
     # A browser that has not heard of the next photograph tells of this one's box once more.
-    if st.session_state.pop(_ASKED, None) != key:
-        return
-    label = st.session_state.get(key)
-    st.session_state[key] = None
-    if label:
+    if st.session_state.pop(_ASKED, None) == key:
         _decide(view, place, "relabel", names, label)
 
 
